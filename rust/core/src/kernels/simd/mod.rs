@@ -1,0 +1,129 @@
+//! One vector type for each instruction set, behind one trait, so that every kernel is written once.
+//!
+//! A kernel is a struct that implements [`Kernel`]; [`dispatch`] picks the instruction set once and runs the
+//! kernel inside a function compiled for it. Everything a kernel calls must be `#[inline(always)]`, or the
+//! instruction set does not reach it.
+
+use core::ops::{Add, Div, Mul, Neg, Sub};
+
+/// A scalar that vectors are made of: `f32` or `f64`.
+pub trait Lane: Copy + PartialOrd + Send + Sync + 'static {
+    /// The signed integer of the same width.
+    type Int: Copy;
+}
+
+/// A vector of floats.
+///
+/// Lane operations are IEEE 754 and identical on every instruction set (`mul_add` is always fused), so a
+/// result does not depend on the lane, the vector width or the instruction set that computed it.
+pub trait Vector:
+    Copy
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+{
+    /// The scalar type.
+    type Elem: Lane;
+    /// One truth value for each lane.
+    type Mask: Copy;
+    /// Integers of the lane's width (for exponents and bit patterns).
+    type Bits: Copy;
+    /// How many lanes.
+    const LANES: usize;
+
+    /// All lanes equal to `x`.
+    fn splat(x: Self::Elem) -> Self;
+    /// All lanes equal to `x` rounded to the lane type (for constants in generic code).
+    fn constant(x: f64) -> Self;
+    /// Reads `LANES` elements.
+    ///
+    /// # Safety
+    /// `p` is valid for reading `LANES` elements (no alignment asked beyond the element's).
+    unsafe fn load(p: *const Self::Elem) -> Self;
+    /// Reads the first `n <= LANES` elements; the other lanes are zero and their memory is not touched.
+    ///
+    /// # Safety
+    /// `p` is valid for reading `n` elements.
+    unsafe fn load_first(p: *const Self::Elem, n: usize) -> Self;
+    /// Writes `LANES` elements.
+    ///
+    /// # Safety
+    /// `p` is valid for writing `LANES` elements.
+    unsafe fn store(self, p: *mut Self::Elem);
+    /// Writes the first `n <= LANES` lanes.
+    ///
+    /// # Safety
+    /// `p` is valid for writing `n` elements.
+    unsafe fn store_first(self, p: *mut Self::Elem, n: usize);
+
+    /// `self * a + b`, rounded once.
+    fn mul_add(self, a: Self, b: Self) -> Self;
+    /// `b - self * a`, rounded once.
+    fn neg_mul_add(self, a: Self, b: Self) -> Self;
+    /// Square root.
+    fn sqrt(self) -> Self;
+    /// Absolute value.
+    fn abs(self) -> Self;
+    /// To the nearest integer, ties to even.
+    fn round(self) -> Self;
+    /// Toward minus infinity.
+    fn floor(self) -> Self;
+    /// The magnitude of `self` with the sign of `sign`.
+    fn copysign(self, sign: Self) -> Self;
+    /// `self < other` (false where either is NaN).
+    fn lt(self, other: Self) -> Self::Mask;
+    /// `self <= other` (false where either is NaN).
+    fn le(self, other: Self) -> Self::Mask;
+    /// `self == other` (false where either is NaN).
+    fn eq(self, other: Self) -> Self::Mask;
+    /// True where the lane is NaN.
+    fn is_nan(self) -> Self::Mask;
+    /// `if mask { yes } else { no }`, lane by lane.
+    fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
+    /// Lane-wise and.
+    fn mask_and(a: Self::Mask, b: Self::Mask) -> Self::Mask;
+    /// Lane-wise or.
+    fn mask_or(a: Self::Mask, b: Self::Mask) -> Self::Mask;
+    /// Lane-wise not.
+    fn mask_not(a: Self::Mask) -> Self::Mask;
+    /// The smaller; `other` where either is NaN (x86 `min` order).
+    fn min(self, other: Self) -> Self;
+    /// The larger; `other` where either is NaN (x86 `max` order).
+    fn max(self, other: Self) -> Self;
+
+    /// The bit patterns of the lanes.
+    fn to_bits(self) -> Self::Bits;
+    /// Lanes from bit patterns.
+    fn from_bits(bits: Self::Bits) -> Self;
+    /// All lanes of an integer vector equal to `x` (truncated to the lane's width).
+    fn bits_splat(x: i64) -> Self::Bits;
+    /// Wrapping integer sum.
+    fn bits_add(a: Self::Bits, b: Self::Bits) -> Self::Bits;
+    /// Wrapping integer difference.
+    fn bits_sub(a: Self::Bits, b: Self::Bits) -> Self::Bits;
+    /// Bitwise and.
+    fn bits_and(a: Self::Bits, b: Self::Bits) -> Self::Bits;
+    /// Bitwise or.
+    fn bits_or(a: Self::Bits, b: Self::Bits) -> Self::Bits;
+    /// Left shift by `N` bits.
+    fn bits_shl<const N: u32>(a: Self::Bits) -> Self::Bits;
+    /// Logical right shift by `N` bits.
+    fn bits_shr<const N: u32>(a: Self::Bits) -> Self::Bits;
+    /// Integer value of a lane that already holds an integer (|x| < 2^22 for f32, 2^51 for f64).
+    fn to_int(self) -> Self::Bits;
+    /// Float value of small signed integers (same bounds).
+    fn from_int(a: Self::Bits) -> Self;
+
+    /// The lanes summed in a fixed tree order: lane i with lane i + LANES/2, and so on.
+    fn reduce_add(self) -> Self::Elem;
+}
+
+/// The vectors of one instruction set.
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// `f32` lanes.
+    type F32: Vector<Elem = f32>;
+    /// `f64` lanes.
+    type F64: Vector<Elem = f64>;
+}
