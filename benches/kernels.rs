@@ -1,0 +1,7 @@
+//! Kernels alone, on buffers that are ready: what a launch costs before tape, plan and threads.
+
+use criterion::Criterion;
+
+fn main() {
+    Criterion::default().configure_from_args().final_summary();
+}
