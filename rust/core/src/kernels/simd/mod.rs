@@ -4,7 +4,23 @@
 //! kernel inside a function compiled for it. Everything a kernel calls must be `#[inline(always)]`, or the
 //! instruction set does not reach it.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod dispatch;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod intrinsics;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+
+use core::fmt::Debug;
 use core::ops::{Add, Div, Mul, Neg, Sub};
+
+use num_traits::Float;
+
+pub use dispatch::{Isa, Kernel, dispatch, dispatch_on, isa};
 
 /// A scalar that vectors are made of: `f32` or `f64`.
 pub trait Lane: Copy + PartialOrd + Send + Sync + 'static {
@@ -16,6 +32,7 @@ pub trait Lane: Copy + PartialOrd + Send + Sync + 'static {
 ///
 /// Lane operations are IEEE 754 and identical on every instruction set (`mul_add` is always fused), so a
 /// result does not depend on the lane, the vector width or the instruction set that computed it.
+#[allow(clippy::return_self_not_must_use, reason = "arithmetic: every method returns a value")]
 pub trait Vector:
     Copy
     + Add<Output = Self>
@@ -126,4 +143,23 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type F32: Vector<Elem = f32>;
     /// `f64` lanes.
     type F64: Vector<Elem = f64>;
+}
+
+/// A scalar with its vectors: what a kernel generic over `f32` and `f64` is written against.
+pub trait Scalar: Lane + Float + Default + Debug {
+    /// This scalar's vector in an instruction set.
+    type V<S: Simd>: Vector<Elem = Self>;
+}
+
+impl Lane for f32 {
+    type Int = i32;
+}
+impl Lane for f64 {
+    type Int = i64;
+}
+impl Scalar for f32 {
+    type V<S: Simd> = S::F32;
+}
+impl Scalar for f64 {
+    type V<S: Simd> = S::F64;
 }

@@ -1,0 +1,188 @@
+//! Elementary functions of vectors, the same bits in every lane and on every instruction set.
+//!
+//! They use lane operations of [`Vector`] only, always with a fused `mul_add`, so neither the vector width nor
+//! the position of an element nor the system's math library can change a result. Each function reduces its
+//! argument to a short interval and evaluates a polynomial there; the coefficients are minimax fits, computed
+//! with 50 digits (Remez exchange) and rounded to the lane type, and each table states its interval and the
+//! largest error after rounding.
+//!
+//! | function | f32, max ULP | f64, max ULP |
+//! |---|---|---|
+//! | `exp`, `ln` | 1 | 1 |
+//! | `expm1`, `log1p`, `softplus` | 2 | 2 |
+//! | `tanh`, `sigmoid` | 3 | 3 |
+//! | `erf`, `normal_cdf` | 3 | 4 |
+//! | `powf` | 1 | 1 |
+//! | `sin`, `cos` (moderate arguments) | 1 | 1 |
+//!
+//! NaN gives NaN, odd functions keep the sign of zero, results underflow gradually through the subnormals, and
+//! overflow gives an infinity only where the exact value overflows.
+
+mod erf;
+mod exp;
+mod ln;
+mod pow;
+mod trig;
+
+#[cfg(test)]
+mod table;
+#[cfg(test)]
+mod testing;
+
+use crate::kernels::simd::{Lane, Vector};
+
+/// Elementary functions, lane by lane.
+pub trait VectorMath: Vector<Elem: Real> {
+    /// `e^x`.
+    #[inline(always)]
+    fn exp(self) -> Self {
+        exp::exp(self)
+    }
+    /// `e^x - 1`, accurate near zero.
+    #[inline(always)]
+    fn expm1(self) -> Self {
+        exp::expm1(self)
+    }
+    /// The natural logarithm: minus infinity at zero, NaN below.
+    #[inline(always)]
+    fn ln(self) -> Self {
+        ln::ln(self)
+    }
+    /// `ln(1 + x)`, accurate near zero.
+    #[inline(always)]
+    fn log1p(self) -> Self {
+        ln::log1p(self)
+    }
+    /// The hyperbolic tangent.
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        exp::tanh(self)
+    }
+    /// The logistic function `1 / (1 + e^-x)`.
+    #[inline(always)]
+    fn sigmoid(self) -> Self {
+        exp::sigmoid(self)
+    }
+    /// `ln(1 + e^x)`.
+    #[inline(always)]
+    fn softplus(self) -> Self {
+        ln::softplus(self)
+    }
+    /// The error function.
+    #[inline(always)]
+    fn erf(self) -> Self {
+        erf::erf(self)
+    }
+    /// The standard normal distribution function, with small relative error in the left tail.
+    #[inline(always)]
+    fn normal_cdf(self) -> Self {
+        erf::normal_cdf(self)
+    }
+    /// The `x` with `erf(x / sqrt(2)) = self`, for `|self| <= erf(sqrt(2))`, so `|x| <= 2`: the quantile function
+    /// of the normal law cut at two standard deviations. Outside, the answer is finite or NaN and means nothing.
+    #[inline(always)]
+    fn normal_quantile_central(self) -> Self {
+        erf::normal_quantile_central(self)
+    }
+    /// `self` to the power `y`, with the special cases of IEEE 754 `pow`.
+    #[inline(always)]
+    fn powf(self, y: Self) -> Self {
+        pow::powf(self, y)
+    }
+    /// The sine, for `|x| <= 2^20` (f32) or `2^30` (f64); NaN outside rather than a wrong number.
+    #[inline(always)]
+    fn sin(self) -> Self {
+        trig::sin(self)
+    }
+    /// The cosine, for the same arguments as [`sin`](Self::sin).
+    #[inline(always)]
+    fn cos(self) -> Self {
+        trig::cos(self)
+    }
+    /// `1 / x`, rounded once.
+    #[inline(always)]
+    fn recip(self) -> Self {
+        Self::constant(1.0) / self
+    }
+}
+
+impl<V: Vector<Elem: Real>> VectorMath for V {}
+
+/// A lane type with elementary functions: `f32` or `f64`.
+pub trait Real:
+    Layout + exp::Constants + ln::Constants + pow::Constants + erf::Constants + trig::Constants
+{
+}
+
+impl Real for f32 {}
+impl Real for f64 {}
+
+/// How the bits of a float are laid out: sign, biased exponent, mantissa.
+pub trait Layout: Lane {
+    /// What is added to an exponent in the bit pattern.
+    const BIAS: i64;
+    /// The mantissa's bits, set.
+    const MANTISSA_MASK: i64;
+    /// The bit pattern of 1.
+    const ONE: i64;
+    /// The bit pattern of the square root of 1/2, rounded.
+    const SQRT_HALF: i64;
+    /// The smallest normal number.
+    const MIN_NORMAL: f64;
+    /// A power of two that makes every subnormal normal, and its exponent.
+    const SUBNORMAL_SCALE: (f64, f64);
+
+    /// Moves integers to the exponent's place.
+    fn to_exponent<V: Vector<Elem = Self>>(a: V::Bits) -> V::Bits;
+    /// Moves the exponent's bits (and the sign's) to the integer's place.
+    fn from_exponent<V: Vector<Elem = Self>>(a: V::Bits) -> V::Bits;
+}
+
+impl Layout for f32 {
+    const BIAS: i64 = 127;
+    const MANTISSA_MASK: i64 = (1 << 23) - 1;
+    const ONE: i64 = 1.0_f32.to_bits() as i64;
+    const SQRT_HALF: i64 = core::f32::consts::FRAC_1_SQRT_2.to_bits() as i64;
+    const MIN_NORMAL: f64 = Self::MIN_POSITIVE as f64;
+    const SUBNORMAL_SCALE: (f64, f64) = (16_777_216.0, 24.0);
+
+    #[inline(always)]
+    fn to_exponent<V: Vector<Elem = Self>>(a: V::Bits) -> V::Bits {
+        V::bits_shl::<23>(a)
+    }
+    #[inline(always)]
+    fn from_exponent<V: Vector<Elem = Self>>(a: V::Bits) -> V::Bits {
+        V::bits_shr::<23>(a)
+    }
+}
+
+impl Layout for f64 {
+    const BIAS: i64 = 1023;
+    const MANTISSA_MASK: i64 = (1 << 52) - 1;
+    const ONE: i64 = 1.0_f64.to_bits() as i64;
+    const SQRT_HALF: i64 = core::f64::consts::FRAC_1_SQRT_2.to_bits() as i64;
+    const MIN_NORMAL: f64 = Self::MIN_POSITIVE;
+    const SUBNORMAL_SCALE: (f64, f64) = (18_014_398_509_481_984.0, 54.0);
+
+    #[inline(always)]
+    fn to_exponent<V: Vector<Elem = Self>>(a: V::Bits) -> V::Bits {
+        V::bits_shl::<52>(a)
+    }
+    #[inline(always)]
+    fn from_exponent<V: Vector<Elem = Self>>(a: V::Bits) -> V::Bits {
+        V::bits_shr::<52>(a)
+    }
+}
+
+/// `c[0] + c[1] x + c[2] x² + ...` by Horner's rule.
+#[inline(always)]
+fn polynomial<V: Vector>(x: V, c: &[f64]) -> V {
+    let (&last, rest) = c.split_last().expect("a polynomial has coefficients");
+    rest.iter().rev().fold(V::constant(last), |sum, &c| sum.mul_add(x, V::constant(c)))
+}
+
+/// `x` held to `[low, high]`; NaN stays NaN (`min` and `max` return their second operand then).
+#[inline(always)]
+fn clamp<V: Vector>(x: V, low: f64, high: f64) -> V {
+    V::constant(high).min(V::constant(low).max(x))
+}

@@ -1,0 +1,180 @@
+//! AVX2 with FMA: eight `f32` or four `f64` lanes, masks as all-ones lanes.
+
+#[allow(clippy::wildcard_imports, reason = "one module of intrinsics")]
+use core::arch::x86_64::*;
+use core::ops::Neg;
+
+use super::intrinsics::{in_isa, in_isa_raw, operators};
+use super::{Simd, Vector};
+
+/// AVX2 with FMA.
+#[derive(Clone, Copy)]
+pub(super) struct Avx2;
+
+impl Simd for Avx2 {
+    type F32 = F32x8;
+    type F64 = F64x4;
+}
+
+/// 1.5 * 2^52: adding it to a small integer leaves the integer in the low bits.
+const MAGIC: f64 = 6_755_399_441_055_744.0;
+
+/// A window of eight starting at `8 - n` holds `n` ones, then zeros.
+static LANES_32: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+/// A window of four starting at `4 - n` holds `n` ones, then zeros.
+static LANES_64: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
+
+/// A mask of the first `n <= 8` lanes.
+#[inline(always)]
+fn first_32(n: usize) -> __m256i {
+    debug_assert!(n <= 8);
+    // SAFETY: the window lies inside the table for n <= 8; AVX2 is there, as for every method of this file.
+    unsafe { _mm256_loadu_si256(LANES_32.as_ptr().add(8 - n).cast()) }
+}
+
+/// A mask of the first `n <= 4` lanes.
+#[inline(always)]
+fn first_64(n: usize) -> __m256i {
+    debug_assert!(n <= 4);
+    // SAFETY: the window lies inside the table for n <= 4; AVX2 is there, as for every method of this file.
+    unsafe { _mm256_loadu_si256(LANES_64.as_ptr().add(4 - n).cast()) }
+}
+
+/// 8 lanes of `f32`.
+#[derive(Clone, Copy)]
+pub(super) struct F32x8(pub(super) __m256);
+
+impl Vector for F32x8 {
+    type Elem = f32;
+    type Mask = __m256;
+    type Bits = __m256i;
+    const LANES: usize = 8;
+
+    in_isa! {
+        fn splat(x: f32) -> Self { Self(_mm256_set1_ps(x)) }
+        fn constant(x: f64) -> Self { Self(_mm256_set1_ps(x as f32)) }
+        fn mul_add(self, a: Self, b: Self) -> Self { Self(_mm256_fmadd_ps(self.0, a.0, b.0)) }
+        fn neg_mul_add(self, a: Self, b: Self) -> Self { Self(_mm256_fnmadd_ps(self.0, a.0, b.0)) }
+        fn sqrt(self) -> Self { Self(_mm256_sqrt_ps(self.0)) }
+        fn abs(self) -> Self { Self(_mm256_andnot_ps(_mm256_set1_ps(-0.0), self.0)) }
+        fn round(self) -> Self { Self(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)) }
+        fn floor(self) -> Self { Self(_mm256_round_ps::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(self.0)) }
+        fn copysign(self, sign: Self) -> Self {
+            let top = _mm256_set1_ps(-0.0);
+            Self(_mm256_or_ps(_mm256_and_ps(top, sign.0), _mm256_andnot_ps(top, self.0)))
+        }
+        fn lt(self, other: Self) -> __m256 { _mm256_cmp_ps::<_CMP_LT_OQ>(self.0, other.0) }
+        fn le(self, other: Self) -> __m256 { _mm256_cmp_ps::<_CMP_LE_OQ>(self.0, other.0) }
+        fn eq(self, other: Self) -> __m256 { _mm256_cmp_ps::<_CMP_EQ_OQ>(self.0, other.0) }
+        fn is_nan(self) -> __m256 { _mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, self.0) }
+        fn select(mask: __m256, yes: Self, no: Self) -> Self { Self(_mm256_blendv_ps(no.0, yes.0, mask)) }
+        fn mask_and(a: __m256, b: __m256) -> __m256 { _mm256_and_ps(a, b) }
+        fn mask_or(a: __m256, b: __m256) -> __m256 { _mm256_or_ps(a, b) }
+        fn mask_not(a: __m256) -> __m256 { _mm256_xor_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(-1))) }
+        fn min(self, other: Self) -> Self { Self(_mm256_min_ps(self.0, other.0)) }
+        fn max(self, other: Self) -> Self { Self(_mm256_max_ps(self.0, other.0)) }
+        fn to_bits(self) -> __m256i { _mm256_castps_si256(self.0) }
+        fn from_bits(bits: __m256i) -> Self { Self(_mm256_castsi256_ps(bits)) }
+        fn bits_splat(x: i64) -> __m256i { _mm256_set1_epi32(x as i32) }
+        fn bits_add(a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi32(a, b) }
+        fn bits_sub(a: __m256i, b: __m256i) -> __m256i { _mm256_sub_epi32(a, b) }
+        fn bits_and(a: __m256i, b: __m256i) -> __m256i { _mm256_and_si256(a, b) }
+        fn bits_or(a: __m256i, b: __m256i) -> __m256i { _mm256_or_si256(a, b) }
+        fn bits_shl<const N: u32>(a: __m256i) -> __m256i { _mm256_sll_epi32(a, _mm_cvtsi32_si128(N as i32)) }
+        fn bits_shr<const N: u32>(a: __m256i) -> __m256i { _mm256_srl_epi32(a, _mm_cvtsi32_si128(N as i32)) }
+        fn to_int(self) -> __m256i { _mm256_cvtps_epi32(self.0) }
+        fn from_int(a: __m256i) -> Self { Self(_mm256_cvtepi32_ps(a)) }
+        fn reduce_add(self) -> f32 {
+            let x = _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
+            let x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+            _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)))
+        }
+    }
+
+    in_isa_raw! {
+        unsafe fn load(p: *const f32) -> Self { Self(_mm256_loadu_ps(p)) }
+        unsafe fn load_first(p: *const f32, n: usize) -> Self { Self(_mm256_maskload_ps(p, first_32(n))) }
+        unsafe fn store(self, p: *mut f32) -> () { _mm256_storeu_ps(p, self.0) }
+        unsafe fn store_first(self, p: *mut f32, n: usize) -> () { _mm256_maskstore_ps(p, first_32(n), self.0) }
+    }
+}
+
+operators! { F32x8: Add add _mm256_add_ps, Sub sub _mm256_sub_ps, Mul mul _mm256_mul_ps, Div div _mm256_div_ps }
+
+impl Neg for F32x8 {
+    type Output = Self;
+    in_isa! { fn neg(self) -> Self { Self(_mm256_xor_ps(self.0, _mm256_set1_ps(-0.0))) } }
+}
+
+/// 4 lanes of `f64`.
+#[derive(Clone, Copy)]
+pub(super) struct F64x4(pub(super) __m256d);
+
+impl Vector for F64x4 {
+    type Elem = f64;
+    type Mask = __m256d;
+    type Bits = __m256i;
+    const LANES: usize = 4;
+
+    in_isa! {
+        fn splat(x: f64) -> Self { Self(_mm256_set1_pd(x)) }
+        fn constant(x: f64) -> Self { Self(_mm256_set1_pd(x)) }
+        fn mul_add(self, a: Self, b: Self) -> Self { Self(_mm256_fmadd_pd(self.0, a.0, b.0)) }
+        fn neg_mul_add(self, a: Self, b: Self) -> Self { Self(_mm256_fnmadd_pd(self.0, a.0, b.0)) }
+        fn sqrt(self) -> Self { Self(_mm256_sqrt_pd(self.0)) }
+        fn abs(self) -> Self { Self(_mm256_andnot_pd(_mm256_set1_pd(-0.0), self.0)) }
+        fn round(self) -> Self { Self(_mm256_round_pd::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)) }
+        fn floor(self) -> Self { Self(_mm256_round_pd::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(self.0)) }
+        fn copysign(self, sign: Self) -> Self {
+            let top = _mm256_set1_pd(-0.0);
+            Self(_mm256_or_pd(_mm256_and_pd(top, sign.0), _mm256_andnot_pd(top, self.0)))
+        }
+        fn lt(self, other: Self) -> __m256d { _mm256_cmp_pd::<_CMP_LT_OQ>(self.0, other.0) }
+        fn le(self, other: Self) -> __m256d { _mm256_cmp_pd::<_CMP_LE_OQ>(self.0, other.0) }
+        fn eq(self, other: Self) -> __m256d { _mm256_cmp_pd::<_CMP_EQ_OQ>(self.0, other.0) }
+        fn is_nan(self) -> __m256d { _mm256_cmp_pd::<_CMP_UNORD_Q>(self.0, self.0) }
+        fn select(mask: __m256d, yes: Self, no: Self) -> Self { Self(_mm256_blendv_pd(no.0, yes.0, mask)) }
+        fn mask_and(a: __m256d, b: __m256d) -> __m256d { _mm256_and_pd(a, b) }
+        fn mask_or(a: __m256d, b: __m256d) -> __m256d { _mm256_or_pd(a, b) }
+        fn mask_not(a: __m256d) -> __m256d { _mm256_xor_pd(a, _mm256_castsi256_pd(_mm256_set1_epi32(-1))) }
+        fn min(self, other: Self) -> Self { Self(_mm256_min_pd(self.0, other.0)) }
+        fn max(self, other: Self) -> Self { Self(_mm256_max_pd(self.0, other.0)) }
+        fn to_bits(self) -> __m256i { _mm256_castpd_si256(self.0) }
+        fn from_bits(bits: __m256i) -> Self { Self(_mm256_castsi256_pd(bits)) }
+        fn bits_splat(x: i64) -> __m256i { _mm256_set1_epi64x(x) }
+        fn bits_add(a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi64(a, b) }
+        fn bits_sub(a: __m256i, b: __m256i) -> __m256i { _mm256_sub_epi64(a, b) }
+        fn bits_and(a: __m256i, b: __m256i) -> __m256i { _mm256_and_si256(a, b) }
+        fn bits_or(a: __m256i, b: __m256i) -> __m256i { _mm256_or_si256(a, b) }
+        fn bits_shl<const N: u32>(a: __m256i) -> __m256i { _mm256_sll_epi64(a, _mm_cvtsi32_si128(N as i32)) }
+        fn bits_shr<const N: u32>(a: __m256i) -> __m256i { _mm256_srl_epi64(a, _mm_cvtsi32_si128(N as i32)) }
+        fn to_int(self) -> __m256i {
+            // x + 1.5 * 2^52 holds the integer x in its low bits (AVX2 has no 64-bit conversion).
+            let magic = _mm256_set1_pd(MAGIC);
+            _mm256_sub_epi64(_mm256_castpd_si256(_mm256_add_pd(self.0, magic)), _mm256_castpd_si256(magic))
+        }
+        fn from_int(a: __m256i) -> Self {
+            let magic = _mm256_set1_pd(MAGIC);
+            let sum = _mm256_castsi256_pd(_mm256_add_epi64(a, _mm256_castpd_si256(magic)));
+            Self(_mm256_sub_pd(sum, magic))
+        }
+        fn reduce_add(self) -> f64 {
+            let x = _mm_add_pd(_mm256_castpd256_pd128(self.0), _mm256_extractf128_pd::<1>(self.0));
+            _mm_cvtsd_f64(_mm_add_sd(x, _mm_unpackhi_pd(x, x)))
+        }
+    }
+
+    in_isa_raw! {
+        unsafe fn load(p: *const f64) -> Self { Self(_mm256_loadu_pd(p)) }
+        unsafe fn load_first(p: *const f64, n: usize) -> Self { Self(_mm256_maskload_pd(p, first_64(n))) }
+        unsafe fn store(self, p: *mut f64) -> () { _mm256_storeu_pd(p, self.0) }
+        unsafe fn store_first(self, p: *mut f64, n: usize) -> () { _mm256_maskstore_pd(p, first_64(n), self.0) }
+    }
+}
+
+operators! { F64x4: Add add _mm256_add_pd, Sub sub _mm256_sub_pd, Mul mul _mm256_mul_pd, Div div _mm256_div_pd }
+
+impl Neg for F64x4 {
+    type Output = Self;
+    in_isa! { fn neg(self) -> Self { Self(_mm256_xor_pd(self.0, _mm256_set1_pd(-0.0))) } }
+}

@@ -1,0 +1,154 @@
+//! AVX-512 (F, BW, DQ, VL): sixteen `f32` or eight `f64` lanes, masks in their own registers.
+
+#[allow(clippy::wildcard_imports, reason = "one module of intrinsics")]
+use core::arch::x86_64::*;
+use core::ops::Neg;
+
+use super::avx2::{F32x8, F64x4};
+use super::intrinsics::{in_isa, in_isa_raw, operators};
+use super::{Simd, Vector};
+
+/// AVX-512 with FMA.
+#[derive(Clone, Copy)]
+pub(super) struct Avx512;
+
+impl Simd for Avx512 {
+    type F32 = F32x16;
+    type F64 = F64x8;
+}
+
+/// A mask of the first `n` lanes.
+#[inline(always)]
+fn first(n: usize) -> u32 {
+    (1_u32 << n) - 1
+}
+
+/// 16 lanes of `f32`.
+#[derive(Clone, Copy)]
+pub(super) struct F32x16(__m512);
+
+impl Vector for F32x16 {
+    type Elem = f32;
+    type Mask = __mmask16;
+    type Bits = __m512i;
+    const LANES: usize = 16;
+
+    in_isa! {
+        fn splat(x: f32) -> Self { Self(_mm512_set1_ps(x)) }
+        fn constant(x: f64) -> Self { Self(_mm512_set1_ps(x as f32)) }
+        fn mul_add(self, a: Self, b: Self) -> Self { Self(_mm512_fmadd_ps(self.0, a.0, b.0)) }
+        fn neg_mul_add(self, a: Self, b: Self) -> Self { Self(_mm512_fnmadd_ps(self.0, a.0, b.0)) }
+        fn sqrt(self) -> Self { Self(_mm512_sqrt_ps(self.0)) }
+        fn abs(self) -> Self { Self(_mm512_abs_ps(self.0)) }
+        fn round(self) -> Self { Self(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)) }
+        fn floor(self) -> Self { Self(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(self.0)) }
+        fn copysign(self, sign: Self) -> Self {
+            let top = _mm512_set1_ps(-0.0);
+            Self(_mm512_or_ps(_mm512_and_ps(top, sign.0), _mm512_andnot_ps(top, self.0)))
+        }
+        fn lt(self, other: Self) -> __mmask16 { _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, other.0) }
+        fn le(self, other: Self) -> __mmask16 { _mm512_cmp_ps_mask::<_CMP_LE_OQ>(self.0, other.0) }
+        fn eq(self, other: Self) -> __mmask16 { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(self.0, other.0) }
+        fn is_nan(self) -> __mmask16 { _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0) }
+        fn select(mask: __mmask16, yes: Self, no: Self) -> Self { Self(_mm512_mask_blend_ps(mask, no.0, yes.0)) }
+        fn mask_and(a: __mmask16, b: __mmask16) -> __mmask16 { a & b }
+        fn mask_or(a: __mmask16, b: __mmask16) -> __mmask16 { a | b }
+        fn mask_not(a: __mmask16) -> __mmask16 { !a }
+        fn min(self, other: Self) -> Self { Self(_mm512_min_ps(self.0, other.0)) }
+        fn max(self, other: Self) -> Self { Self(_mm512_max_ps(self.0, other.0)) }
+        fn to_bits(self) -> __m512i { _mm512_castps_si512(self.0) }
+        fn from_bits(bits: __m512i) -> Self { Self(_mm512_castsi512_ps(bits)) }
+        fn bits_splat(x: i64) -> __m512i { _mm512_set1_epi32(x as i32) }
+        fn bits_add(a: __m512i, b: __m512i) -> __m512i { _mm512_add_epi32(a, b) }
+        fn bits_sub(a: __m512i, b: __m512i) -> __m512i { _mm512_sub_epi32(a, b) }
+        fn bits_and(a: __m512i, b: __m512i) -> __m512i { _mm512_and_si512(a, b) }
+        fn bits_or(a: __m512i, b: __m512i) -> __m512i { _mm512_or_si512(a, b) }
+        fn bits_shl<const N: u32>(a: __m512i) -> __m512i { _mm512_slli_epi32::<N>(a) }
+        fn bits_shr<const N: u32>(a: __m512i) -> __m512i { _mm512_srli_epi32::<N>(a) }
+        fn to_int(self) -> __m512i { _mm512_cvtps_epi32(self.0) }
+        fn from_int(a: __m512i) -> Self { Self(_mm512_cvtepi32_ps(a)) }
+        fn reduce_add(self) -> f32 {
+            let (low, high) = (_mm512_castps512_ps256(self.0), _mm512_extractf32x8_ps::<1>(self.0));
+            F32x8(_mm256_add_ps(low, high)).reduce_add()
+        }
+    }
+
+    in_isa_raw! {
+        unsafe fn load(p: *const f32) -> Self { Self(_mm512_loadu_ps(p)) }
+        unsafe fn load_first(p: *const f32, n: usize) -> Self { Self(_mm512_maskz_loadu_ps(first(n) as __mmask16, p)) }
+        unsafe fn store(self, p: *mut f32) -> () { _mm512_storeu_ps(p, self.0) }
+        unsafe fn store_first(self, p: *mut f32, n: usize) -> () { _mm512_mask_storeu_ps(p, first(n) as __mmask16, self.0) }
+    }
+}
+
+operators! { F32x16: Add add _mm512_add_ps, Sub sub _mm512_sub_ps, Mul mul _mm512_mul_ps, Div div _mm512_div_ps }
+
+impl Neg for F32x16 {
+    type Output = Self;
+    in_isa! { fn neg(self) -> Self { Self(_mm512_xor_ps(self.0, _mm512_set1_ps(-0.0))) } }
+}
+
+/// 8 lanes of `f64`.
+#[derive(Clone, Copy)]
+pub(super) struct F64x8(__m512d);
+
+impl Vector for F64x8 {
+    type Elem = f64;
+    type Mask = __mmask8;
+    type Bits = __m512i;
+    const LANES: usize = 8;
+
+    in_isa! {
+        fn splat(x: f64) -> Self { Self(_mm512_set1_pd(x)) }
+        fn constant(x: f64) -> Self { Self(_mm512_set1_pd(x)) }
+        fn mul_add(self, a: Self, b: Self) -> Self { Self(_mm512_fmadd_pd(self.0, a.0, b.0)) }
+        fn neg_mul_add(self, a: Self, b: Self) -> Self { Self(_mm512_fnmadd_pd(self.0, a.0, b.0)) }
+        fn sqrt(self) -> Self { Self(_mm512_sqrt_pd(self.0)) }
+        fn abs(self) -> Self { Self(_mm512_abs_pd(self.0)) }
+        fn round(self) -> Self { Self(_mm512_roundscale_pd::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)) }
+        fn floor(self) -> Self { Self(_mm512_roundscale_pd::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(self.0)) }
+        fn copysign(self, sign: Self) -> Self {
+            let top = _mm512_set1_pd(-0.0);
+            Self(_mm512_or_pd(_mm512_and_pd(top, sign.0), _mm512_andnot_pd(top, self.0)))
+        }
+        fn lt(self, other: Self) -> __mmask8 { _mm512_cmp_pd_mask::<_CMP_LT_OQ>(self.0, other.0) }
+        fn le(self, other: Self) -> __mmask8 { _mm512_cmp_pd_mask::<_CMP_LE_OQ>(self.0, other.0) }
+        fn eq(self, other: Self) -> __mmask8 { _mm512_cmp_pd_mask::<_CMP_EQ_OQ>(self.0, other.0) }
+        fn is_nan(self) -> __mmask8 { _mm512_cmp_pd_mask::<_CMP_UNORD_Q>(self.0, self.0) }
+        fn select(mask: __mmask8, yes: Self, no: Self) -> Self { Self(_mm512_mask_blend_pd(mask, no.0, yes.0)) }
+        fn mask_and(a: __mmask8, b: __mmask8) -> __mmask8 { a & b }
+        fn mask_or(a: __mmask8, b: __mmask8) -> __mmask8 { a | b }
+        fn mask_not(a: __mmask8) -> __mmask8 { !a }
+        fn min(self, other: Self) -> Self { Self(_mm512_min_pd(self.0, other.0)) }
+        fn max(self, other: Self) -> Self { Self(_mm512_max_pd(self.0, other.0)) }
+        fn to_bits(self) -> __m512i { _mm512_castpd_si512(self.0) }
+        fn from_bits(bits: __m512i) -> Self { Self(_mm512_castsi512_pd(bits)) }
+        fn bits_splat(x: i64) -> __m512i { _mm512_set1_epi64(x) }
+        fn bits_add(a: __m512i, b: __m512i) -> __m512i { _mm512_add_epi64(a, b) }
+        fn bits_sub(a: __m512i, b: __m512i) -> __m512i { _mm512_sub_epi64(a, b) }
+        fn bits_and(a: __m512i, b: __m512i) -> __m512i { _mm512_and_si512(a, b) }
+        fn bits_or(a: __m512i, b: __m512i) -> __m512i { _mm512_or_si512(a, b) }
+        fn bits_shl<const N: u32>(a: __m512i) -> __m512i { _mm512_slli_epi64::<N>(a) }
+        fn bits_shr<const N: u32>(a: __m512i) -> __m512i { _mm512_srli_epi64::<N>(a) }
+        fn to_int(self) -> __m512i { _mm512_cvtpd_epi64(self.0) }
+        fn from_int(a: __m512i) -> Self { Self(_mm512_cvtepi64_pd(a)) }
+        fn reduce_add(self) -> f64 {
+            let (low, high) = (_mm512_castpd512_pd256(self.0), _mm512_extractf64x4_pd::<1>(self.0));
+            F64x4(_mm256_add_pd(low, high)).reduce_add()
+        }
+    }
+
+    in_isa_raw! {
+        unsafe fn load(p: *const f64) -> Self { Self(_mm512_loadu_pd(p)) }
+        unsafe fn load_first(p: *const f64, n: usize) -> Self { Self(_mm512_maskz_loadu_pd(first(n) as __mmask8, p)) }
+        unsafe fn store(self, p: *mut f64) -> () { _mm512_storeu_pd(p, self.0) }
+        unsafe fn store_first(self, p: *mut f64, n: usize) -> () { _mm512_mask_storeu_pd(p, first(n) as __mmask8, self.0) }
+    }
+}
+
+operators! { F64x8: Add add _mm512_add_pd, Sub sub _mm512_sub_pd, Mul mul _mm512_mul_pd, Div div _mm512_div_pd }
+
+impl Neg for F64x8 {
+    type Output = Self;
+    in_isa! { fn neg(self) -> Self { Self(_mm512_xor_pd(self.0, _mm512_set1_pd(-0.0))) } }
+}

@@ -1,0 +1,249 @@
+//! Plain arrays: the meaning of every operation, and the path of a processor without a faster one.
+
+use core::ops::{Add, Div, Mul, Neg, Sub};
+use core::ptr::copy_nonoverlapping;
+
+use super::{Lane, Simd, Vector};
+
+/// Arrays of scalars.
+#[derive(Clone, Copy)]
+pub(super) struct Portable;
+
+impl Simd for Portable {
+    type F32 = Array<f32, 4>;
+    type F64 = Array<f64, 2>;
+}
+
+/// `N` scalars.
+#[derive(Clone, Copy)]
+pub(super) struct Array<T, const N: usize>([T; N]);
+
+/// `op` on every lane.
+#[inline(always)]
+fn each<T: Copy, R: Copy + Default, const N: usize>(a: [T; N], op: impl Fn(T) -> R) -> [R; N] {
+    let mut out = [R::default(); N];
+    for i in 0..N {
+        out[i] = op(a[i]);
+    }
+    out
+}
+
+/// `op` on every pair of lanes.
+#[inline(always)]
+fn pairs<T: Copy, U: Copy, R: Copy + Default, const N: usize>(
+    a: [T; N],
+    b: [U; N],
+    op: impl Fn(T, U) -> R,
+) -> [R; N] {
+    let mut out = [R::default(); N];
+    for i in 0..N {
+        out[i] = op(a[i], b[i]);
+    }
+    out
+}
+
+macro_rules! operator {
+    ($trait:ident $method:ident) => {
+        impl<T: Lane + $trait<Output = T> + Default, const N: usize> $trait for Array<T, N> {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                Self(pairs(self.0, other.0, T::$method))
+            }
+        }
+    };
+}
+operator!(Add add);
+operator!(Sub sub);
+operator!(Mul mul);
+operator!(Div div);
+
+impl<T: Lane + Neg<Output = T> + Default, const N: usize> Neg for Array<T, N> {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        Self(each(self.0, T::neg))
+    }
+}
+
+/// The same body for both scalars: std gives their methods the same names, but no common trait.
+macro_rules! array_vector {
+    ($elem:ident $lanes:literal, $uint:ident, $int:ident) => {
+        impl Vector for Array<$elem, $lanes> {
+            type Elem = $elem;
+            type Mask = [bool; $lanes];
+            type Bits = [$uint; $lanes];
+            const LANES: usize = $lanes;
+
+            #[inline(always)]
+            fn splat(x: $elem) -> Self {
+                Self([x; $lanes])
+            }
+            #[inline(always)]
+            #[allow(clippy::cast_lossless, reason = "f64 to f64 in one of the two expansions")]
+            fn constant(x: f64) -> Self {
+                Self([x as $elem; $lanes])
+            }
+            #[inline(always)]
+            unsafe fn load(p: *const $elem) -> Self {
+                // SAFETY: the caller's promise; an array of scalars asks the scalar's alignment only.
+                Self(unsafe { p.cast::<[$elem; $lanes]>().read() })
+            }
+            #[inline(always)]
+            unsafe fn load_first(p: *const $elem, n: usize) -> Self {
+                debug_assert!(n <= $lanes);
+                let mut lanes = [0.0; $lanes];
+                // SAFETY: the caller's promise on p, and n <= LANES.
+                unsafe { copy_nonoverlapping(p, lanes.as_mut_ptr(), n) };
+                Self(lanes)
+            }
+            #[inline(always)]
+            unsafe fn store(self, p: *mut $elem) {
+                // SAFETY: as in load.
+                unsafe { p.cast::<[$elem; $lanes]>().write(self.0) }
+            }
+            #[inline(always)]
+            unsafe fn store_first(self, p: *mut $elem, n: usize) {
+                debug_assert!(n <= $lanes);
+                // SAFETY: as in load_first.
+                unsafe { copy_nonoverlapping(self.0.as_ptr(), p, n) }
+            }
+            #[inline(always)]
+            fn mul_add(self, a: Self, b: Self) -> Self {
+                let mut out = b.0;
+                for i in 0..$lanes {
+                    out[i] = self.0[i].mul_add(a.0[i], b.0[i]);
+                }
+                Self(out)
+            }
+            #[inline(always)]
+            fn neg_mul_add(self, a: Self, b: Self) -> Self {
+                (-self).mul_add(a, b)
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                Self(each(self.0, $elem::sqrt))
+            }
+            #[inline(always)]
+            fn abs(self) -> Self {
+                Self(each(self.0, $elem::abs))
+            }
+            #[inline(always)]
+            fn round(self) -> Self {
+                Self(each(self.0, $elem::round_ties_even))
+            }
+            #[inline(always)]
+            fn floor(self) -> Self {
+                Self(each(self.0, $elem::floor))
+            }
+            #[inline(always)]
+            fn copysign(self, sign: Self) -> Self {
+                Self(pairs(self.0, sign.0, $elem::copysign))
+            }
+            #[inline(always)]
+            fn lt(self, other: Self) -> Self::Mask {
+                pairs(self.0, other.0, |a, b| a < b)
+            }
+            #[inline(always)]
+            fn le(self, other: Self) -> Self::Mask {
+                pairs(self.0, other.0, |a, b| a <= b)
+            }
+            #[inline(always)]
+            fn eq(self, other: Self) -> Self::Mask {
+                pairs(self.0, other.0, |a, b| a == b)
+            }
+            #[inline(always)]
+            fn is_nan(self) -> Self::Mask {
+                each(self.0, $elem::is_nan)
+            }
+            #[inline(always)]
+            fn select(mask: Self::Mask, yes: Self, no: Self) -> Self {
+                let mut out = no.0;
+                for i in 0..$lanes {
+                    if mask[i] {
+                        out[i] = yes.0[i];
+                    }
+                }
+                Self(out)
+            }
+            #[inline(always)]
+            fn mask_and(a: Self::Mask, b: Self::Mask) -> Self::Mask {
+                pairs(a, b, |a, b| a & b)
+            }
+            #[inline(always)]
+            fn mask_or(a: Self::Mask, b: Self::Mask) -> Self::Mask {
+                pairs(a, b, |a, b| a | b)
+            }
+            #[inline(always)]
+            fn mask_not(a: Self::Mask) -> Self::Mask {
+                each(a, |a| !a)
+            }
+            #[inline(always)]
+            fn min(self, other: Self) -> Self {
+                Self(pairs(self.0, other.0, |a, b| if a < b { a } else { b }))
+            }
+            #[inline(always)]
+            fn max(self, other: Self) -> Self {
+                Self(pairs(self.0, other.0, |a, b| if a > b { a } else { b }))
+            }
+            #[inline(always)]
+            fn to_bits(self) -> Self::Bits {
+                each(self.0, $elem::to_bits)
+            }
+            #[inline(always)]
+            fn from_bits(bits: Self::Bits) -> Self {
+                Self(each(bits, $elem::from_bits))
+            }
+            #[inline(always)]
+            fn bits_splat(x: i64) -> Self::Bits {
+                [x as $uint; $lanes]
+            }
+            #[inline(always)]
+            fn bits_add(a: Self::Bits, b: Self::Bits) -> Self::Bits {
+                pairs(a, b, $uint::wrapping_add)
+            }
+            #[inline(always)]
+            fn bits_sub(a: Self::Bits, b: Self::Bits) -> Self::Bits {
+                pairs(a, b, $uint::wrapping_sub)
+            }
+            #[inline(always)]
+            fn bits_and(a: Self::Bits, b: Self::Bits) -> Self::Bits {
+                pairs(a, b, |a, b| a & b)
+            }
+            #[inline(always)]
+            fn bits_or(a: Self::Bits, b: Self::Bits) -> Self::Bits {
+                pairs(a, b, |a, b| a | b)
+            }
+            #[inline(always)]
+            fn bits_shl<const N: u32>(a: Self::Bits) -> Self::Bits {
+                each(a, |a| a << N)
+            }
+            #[inline(always)]
+            fn bits_shr<const N: u32>(a: Self::Bits) -> Self::Bits {
+                each(a, |a| a >> N)
+            }
+            #[inline(always)]
+            fn to_int(self) -> Self::Bits {
+                each(self.0, |a| a as $int as $uint)
+            }
+            #[inline(always)]
+            fn from_int(a: Self::Bits) -> Self {
+                Self(each(a, |a| a as $int as $elem))
+            }
+            #[inline(always)]
+            fn reduce_add(self) -> $elem {
+                let mut lanes = self.0;
+                let mut half = $lanes / 2;
+                while half > 0 {
+                    for i in 0..half {
+                        lanes[i] += lanes[i + half];
+                    }
+                    half /= 2;
+                }
+                lanes[0]
+            }
+        }
+    };
+}
+array_vector!(f32 4, u32, i32);
+array_vector!(f64 2, u64, i64);
