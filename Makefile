@@ -1,0 +1,78 @@
+# Every task of the project, by name. Tools are installed into virtual environments inside the
+# checkout; nothing outside it is changed. Longer recipes live in tools/, each with its reasons at
+# the top.
+
+# The Python that the environments are made with: any CPython >= 3.10.
+PYTHON ?= python3
+ifeq ($(origin PYTHON),command line)
+# PyO3's build script looks for `python3` unless told otherwise; it must not find an older one.
+export PYO3_PYTHON := $(PYTHON)
+endif
+export PYTHON
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+# Where `native-wheel` leaves the one wheel that demo, test and docs install.
+export NATIVE_WHEELS := $(TARGET_DIR)/native-wheel
+
+.DEFAULT_GOAL := help
+# The recipes use the shell's `pipefail` and stop at the first failing command.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+.PHONY: help demo test test-pythons bench lint wheel native-wheel docs sanitize clean
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: native-wheel .venv/stamp  ## train a network on the digits; results in demo-output/
+	.venv/bin/pip install --quiet --force-reinstall --no-deps $(NATIVE_WHEELS)/*.whl
+	.venv/bin/pip install --quiet "$$(echo $(NATIVE_WHEELS)/*.whl)[progress,plot,sklearn]"
+	.venv/bin/python examples/01_digits.py --output demo-output
+
+test: .venv-build/stamp  ## everything that must pass: linters, tests, examples (what CI runs)
+	tools/test.sh
+
+test-pythons: wheel  ## the Python tests against that wheel, on every CPython >= 3.10 found here
+	$(PYTHON) tools/test_pythons.py dist/*.whl
+
+bench:  ## the criterion benches (BENCH=name for one of them, FILTER=text for some rows)
+	cargo bench --locked --package evengrad-benches $(if $(BENCH),--bench $(BENCH)) -- $(FILTER)
+
+lint: .venv-test/stamp  ## formatting, clippy, rustdoc, ruff and mypy
+	tools/lint.sh
+
+wheel: .venv-build/stamp  ## the wheel to publish, in dist/ (Linux: manylinux for glibc >= 2.17)
+	tools/wheel.sh
+
+# A wheel for this machine, made with its own linker: quicker than `wheel`.
+native-wheel: .venv-build/stamp
+	rm -rf $(NATIVE_WHEELS)
+	.venv-build/bin/maturin build --release --locked --compatibility linux --out $(NATIVE_WHEELS)
+
+docs: native-wheel .venv-docs/stamp  ## reference pages of both languages, in site/
+	.venv-docs/bin/pip install --quiet --force-reinstall --no-deps $(NATIVE_WHEELS)/*.whl
+	rm -rf site
+	.venv-docs/bin/pdoc --docformat numpy --math --output-directory site/python evengrad
+	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps
+	cp -r $(TARGET_DIR)/doc site/rust
+
+sanitize:  ## the core's tests under AddressSanitizer, and Miri where a nightly toolchain has it
+	tools/sanitize.sh
+
+clean:  ## remove everything that the other targets made
+	cargo clean
+	rm -rf .venv .venv-* dist site demo-output .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+# An environment is remade when what it was made from changes; the stamp is the last thing made in
+# it.
+.venv/stamp:
+	tools/make_venv.sh .venv
+
+.venv-build/stamp: tools/requirements-build.txt
+	tools/make_venv.sh .venv-build -r $<
+
+.venv-test/stamp: tests/requirements.txt
+	tools/make_venv.sh .venv-test -r $<
+
+.venv-docs/stamp: tools/requirements-docs.txt tests/requirements.txt
+	tools/make_venv.sh .venv-docs -r $< -r tests/requirements.txt

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Makes a fresh virtual environment and installs packages into it.
+#
+#     tools/make_venv.sh DIRECTORY [ARGUMENTS OF pip install...]
+#
+# PYTHON names the interpreter (python3 unless set). DIRECTORY/stamp is written last, so that make
+# takes a half-made environment for none.
+set -euo pipefail
+
+directory=$1
+shift
+python=${PYTHON:-python3}
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
+    echo "evengrad needs Python >= 3.10, and $python is $("$python" --version 2>&1): set PYTHON" >&2
+    exit 1
+}
+rm -rf "$directory"
+"$python" -m venv "$directory"
+if (($# > 0)); then
+    "$directory/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+fi
+touch "$directory/stamp"
