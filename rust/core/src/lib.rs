@@ -1,5 +1,27 @@
 //! The core of evengrad: tensors, tape, plans and kernels. It knows nothing of Python.
 #![deny(unsafe_code)]
 
-#[allow(unsafe_code, reason = "vector intrinsics and raw panels; each block states why it is sound")]
+#[allow(unsafe_code, reason = "owns the memory of tensors")]
+pub mod buffer;
+pub mod capture;
+pub mod dtype;
+pub mod error;
+#[allow(unsafe_code, reason = "the host's way into tensor memory, under the engine's lock")]
+pub mod host;
+#[allow(
+    unsafe_code,
+    reason = "vector intrinsics and raw panels; each block states why it is sound"
+)]
 pub mod kernels;
+#[allow(unsafe_code, reason = "turns operands into slices for kernels")]
+pub mod launch;
+pub mod layout;
+pub mod ops;
+pub mod tape;
+#[allow(unsafe_code, reason = "fork handler and the engine that outlives it")]
+pub mod team;
+pub mod tensor;
+
+pub use dtype::DType;
+pub use error::{Error, Result};
+pub use tensor::Tensor;

@@ -1,0 +1,163 @@
+//! Memory for tensors: 64-byte aligned, recycled by a pool, always initialised.
+//!
+//! A dead buffer goes back to the pool of its size class, so that a training loop allocates nothing after its
+//! first step. The pool is only ever tried, never waited for: a child process that was forked while another
+//! thread held the pool falls back to the allocator instead of hanging.
+
+use std::alloc::{Layout as AllocLayout, alloc_zeroed, dealloc};
+use std::collections::HashMap;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use crate::error::{Result, bail};
+
+/// One cache line, and the width of the widest vector register.
+pub const ALIGNMENT: usize = 64;
+/// Memory that dead buffers may hold back from the system in all.
+const POOL_LIMIT: usize = 256 << 20;
+/// Requests above this are compared with the machine's memory, because a system that overcommits grants
+/// them and ends the process at the first touch.
+const LARGE_REQUEST: usize = 1 << 28;
+
+/// A block of memory shared by the tensors that view it.
+#[derive(Debug)]
+pub struct Buffer {
+    pointer: NonNull<u8>,
+    capacity: usize,
+    version: AtomicU64,
+}
+
+// SAFETY: the memory is plain bytes. Kernels reach it only through `launch`, which holds the engine's lock,
+// or through `host` functions that take the same lock, so there is no unsynchronised access.
+unsafe impl Send for Buffer {}
+// SAFETY: as above.
+unsafe impl Sync for Buffer {}
+
+#[derive(Default)]
+struct Pool {
+    free: HashMap<usize, Vec<usize>>,
+    held: usize,
+}
+
+static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
+
+/// Rounds up to one of four sizes an octave: at most a quarter is wasted, and equal needs meet again.
+fn size_class(bytes: usize) -> usize {
+    let bytes = bytes.max(ALIGNMENT);
+    let step = (bytes.next_power_of_two() / 8).max(ALIGNMENT);
+    bytes.div_ceil(step) * step
+}
+
+fn physical_memory() -> usize {
+    static TOTAL: LazyLock<usize> = LazyLock::new(|| {
+        // SAFETY: sysconf has no memory-safety preconditions.
+        let (pages, size) =
+            unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
+        match (usize::try_from(pages), usize::try_from(size)) {
+            (Ok(pages), Ok(size)) => pages.saturating_mul(size),
+            _ => usize::MAX,
+        }
+    });
+    *TOTAL
+}
+
+impl Buffer {
+    /// Memory for `bytes` bytes: recycled (holding old values) or new (zero).
+    pub fn new(bytes: usize) -> Result<Arc<Self>> {
+        if bytes > isize::MAX as usize / 2 || (bytes > LARGE_REQUEST && bytes > physical_memory()) {
+            bail!(
+                Memory,
+                "a tensor of {bytes} bytes does not fit into this machine's memory of {} bytes; use fewer \
+                 rows at a time or a narrower layer",
+                physical_memory()
+            );
+        }
+        let capacity = size_class(bytes);
+        let recycled = POOL.try_lock().ok().and_then(|mut pool| {
+            let address = pool.free.get_mut(&capacity)?.pop()?;
+            pool.held -= capacity;
+            NonNull::new(address as *mut u8)
+        });
+        let pointer = match recycled {
+            Some(pointer) => pointer,
+            None => Self::allocate(capacity)?,
+        };
+        Ok(Arc::new(Self { pointer, capacity, version: AtomicU64::new(0) }))
+    }
+
+    fn memory_layout(capacity: usize) -> AllocLayout {
+        AllocLayout::from_size_align(capacity, ALIGNMENT)
+            .expect("size was checked against isize::MAX")
+    }
+
+    fn allocate(capacity: usize) -> Result<NonNull<u8>> {
+        // SAFETY: the layout's size is not zero (the smallest class is one cache line).
+        let pointer = unsafe { alloc_zeroed(Self::memory_layout(capacity)) };
+        match NonNull::new(pointer) {
+            Some(pointer) => Ok(pointer),
+            None => bail!(Memory, "the system refused {capacity} bytes of memory for a tensor"),
+        }
+    }
+
+    /// The first byte.
+    pub fn pointer(&self) -> *mut u8 {
+        self.pointer.as_ptr()
+    }
+
+    /// How many bytes may be used.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// How often the contents were replaced; a saved tensor compares it before it is used.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
+    }
+
+    /// Marks the contents as replaced.
+    pub fn touch(&self) {
+        self.version.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Ok(mut pool) = POOL.try_lock()
+            && pool.held + self.capacity <= POOL_LIMIT
+        {
+            pool.held += self.capacity;
+            pool.free.entry(self.capacity).or_default().push(self.pointer.as_ptr() as usize);
+            return;
+        }
+        // SAFETY: the memory came from `allocate` with this very layout and nothing refers to it any more.
+        unsafe { dealloc(self.pointer.as_ptr(), Self::memory_layout(self.capacity)) }
+    }
+}
+
+/// Bytes that dead buffers hold at the moment.
+pub fn pooled_bytes() -> usize {
+    POOL.try_lock().map_or(0, |pool| pool.held)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_aligned_and_large_enough() {
+        for bytes in [0, 1, 63, 64, 65, 1000, 4097, 1_000_003] {
+            let buffer = Buffer::new(bytes).expect("fits");
+            assert_eq!(buffer.pointer() as usize % ALIGNMENT, 0);
+            assert!(buffer.capacity() >= bytes);
+            assert!(buffer.capacity() <= (bytes + bytes / 4).max(2 * ALIGNMENT));
+        }
+    }
+
+    #[test]
+    fn absurd_sizes_are_errors() {
+        for bytes in [usize::MAX, isize::MAX as usize, 1 << 55] {
+            assert!(matches!(Buffer::new(bytes), Err(crate::Error::Memory(_))), "{bytes}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Recording a step: while a capture is open on a thread, every launch of that thread is kept in order.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use crate::error::{Result, bail};
+use crate::launch::Launch;
+
+/// Something that writes the values of the next step into fixed memory before the step is replayed: a learning
+/// rate, the number of a random draw, the rows of a batch.
+pub trait Host: Send + Sync {
+    /// Prepares the memory for the next step.
+    fn advance(&self) -> Result<()>;
+}
+
+/// What a capture kept.
+#[derive(Default)]
+pub struct Recording {
+    /// Every launch, in order.
+    pub launches: Vec<Launch>,
+    /// The hosts to call before each replay, each once, in order of first use.
+    pub hosts: Vec<Arc<dyn Host>>,
+}
+
+thread_local! {
+    static OPEN: RefCell<Option<Recording>> = const { RefCell::new(None) };
+}
+
+/// Opens a capture on this thread.
+pub fn begin() -> Result<()> {
+    OPEN.with_borrow_mut(|open| {
+        if open.is_some() {
+            bail!(State, "capture: a step is already being captured on this thread");
+        }
+        *open = Some(Recording::default());
+        Ok(())
+    })
+}
+
+/// Closes the capture of this thread and hands over what it kept; `None` where none was open.
+pub fn end() -> Option<Recording> {
+    OPEN.take()
+}
+
+/// True while a capture is open on this thread.
+pub fn is_open() -> bool {
+    OPEN.with_borrow(Option::is_some)
+}
+
+/// Keeps a launch if a capture is open.
+pub(crate) fn record(launch: impl FnOnce() -> Launch) {
+    OPEN.with_borrow_mut(|open| {
+        if let Some(recording) = open {
+            recording.launches.push(launch());
+        }
+    });
+}
+
+/// Has `host` called before each replay of the step that is being captured, if one is.
+pub fn record_host(host: &Arc<dyn Host>) {
+    OPEN.with_borrow_mut(|open| {
+        if let Some(recording) = open
+            && !recording.hosts.iter().any(|known| Arc::ptr_eq(known, host))
+        {
+            recording.hosts.push(Arc::clone(host));
+        }
+    });
+}
+
+/// Refuses to tell a value that a replay could not tell again.
+pub fn forbid(what: &str) -> Result<()> {
+    if is_open() {
+        bail!(
+            State,
+            "{what}: the values of a tensor cannot be read while a step is being captured, because the replay would \
+             not read them again; return the tensor from the step, or run it without compile"
+        );
+    }
+    Ok(())
+}

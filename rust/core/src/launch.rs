@@ -1,0 +1,248 @@
+//! The one point that every kernel passes.
+//!
+//! A [`Launch`] is a kernel with the memory it reads and writes, its cost, and an axis of *units* that shape
+//! alone decides (rows of a batch, elements, columns). A kernel can run any range of its units by itself,
+//! and its results never depend on how the units are grouped: so the same launch runs whole in eager mode,
+//! split among threads, or block by block inside a chain of a plan, with the same bits.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use ndarray::ArrayViewD;
+use smallvec::SmallVec;
+
+use crate::buffer::Buffer;
+use crate::dtype::{DType, Element};
+use crate::error::Result;
+use crate::layout::Layout;
+use crate::tensor::Tensor;
+use crate::{capture, team};
+
+/// What one unit of a launch touches of an operand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Unit `u` touches exactly the bytes `u * bytes .. (u + 1) * bytes` of the operand.
+    Own {
+        /// Bytes of one unit.
+        bytes: usize,
+    },
+    /// A unit may touch everything (a broadcast or transposed operand, a weight read by every row).
+    All,
+    /// Units write disjoint places that are not one range each (the columns of a transposed copy).
+    Scattered,
+}
+
+/// Memory that a launch reads or writes.
+#[derive(Debug, Clone)]
+pub struct Operand {
+    /// The memory; a plan keeps it alive.
+    pub buffer: Arc<Buffer>,
+    /// Byte position that the kernel counts from.
+    pub origin: usize,
+    /// Bytes that may be touched at all, for finding conflicts.
+    pub extent: Range<usize>,
+    /// What a unit touches.
+    pub access: Access,
+    /// True where the kernel writes (it may also read what it owns).
+    pub writes: bool,
+}
+
+impl Operand {
+    fn new(tensor: &Tensor, access: Access, writes: bool) -> Self {
+        let size = tensor.dtype().size();
+        let layout = tensor.layout();
+        let (low, high) = layout.extent();
+        Self {
+            buffer: Arc::clone(tensor.buffer()),
+            origin: layout.offset * size,
+            extent: low * size..high * size,
+            access,
+            writes,
+        }
+    }
+
+    /// Read by every unit.
+    pub fn read(tensor: &Tensor) -> Self {
+        Self::new(tensor, Access::All, false)
+    }
+
+    /// Contiguous, read by units in equal consecutive shares of `elements`.
+    pub fn read_own(tensor: &Tensor, elements: usize) -> Self {
+        debug_assert!(tensor.layout().is_contiguous());
+        Self::new(tensor, Access::Own { bytes: elements * tensor.dtype().size() }, false)
+    }
+
+    /// Contiguous, written (and possibly read) by units in equal consecutive shares of `elements`.
+    pub fn write_own(tensor: &Tensor, elements: usize) -> Self {
+        debug_assert!(tensor.layout().is_contiguous());
+        Self::new(tensor, Access::Own { bytes: elements * tensor.dtype().size() }, true)
+    }
+
+    /// Written by units in disjoint places.
+    pub fn write_scattered(tensor: &Tensor) -> Self {
+        Self::new(tensor, Access::Scattered, true)
+    }
+}
+
+/// The operands of a launch.
+pub type Operands = SmallVec<[Operand; 4]>;
+
+/// Where the operands of a running launch lie.
+#[derive(Clone, Copy)]
+pub struct Arguments<'a> {
+    pointers: &'a [*mut u8],
+    operands: &'a [Operand],
+}
+
+// SAFETY: workers share the addresses while one holds the engine's lock, and each of them owns its units.
+unsafe impl Sync for Arguments<'_> {}
+// SAFETY: as above.
+unsafe impl Send for Arguments<'_> {}
+
+impl<'a> Arguments<'a> {
+    /// `pointers[i]` is the address of byte `operands[i].origin`.
+    pub(crate) fn new(pointers: &'a [*mut u8], operands: &'a [Operand]) -> Self {
+        Self { pointers, operands }
+    }
+
+    /// Address of the first element of operand `i`.
+    pub fn pointer<T: Element>(&self, i: usize) -> *mut T {
+        self.pointers[i].cast()
+    }
+
+    fn own_elements<T>(&self, i: usize, units: &Range<usize>) -> (usize, usize) {
+        let Access::Own { bytes } = self.operands[i].access else {
+            unreachable!("operand {i} is not cut by units")
+        };
+        (units.start * bytes / size_of::<T>(), units.len() * bytes / size_of::<T>())
+    }
+
+    /// The share of `units` of an operand that is read in equal shares.
+    pub fn own<T: Element>(&self, i: usize, units: &Range<usize>) -> &'a [T] {
+        let (start, len) = self.own_elements::<T>(i, units);
+        debug_assert!((start + len) * size_of::<T>() <= self.operands[i].extent.len());
+        // SAFETY: the operand covers all its units (checked where the launch was built), its memory is
+        // initialised and aligned for T, and nobody writes it while this launch runs.
+        unsafe { std::slice::from_raw_parts(self.pointer::<T>(i).add(start), len) }
+    }
+
+    /// The share of `units` of an operand that is written in equal shares.
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "shares of different units are disjoint, and each unit runs once"
+    )]
+    pub fn own_mut<T: Element>(&self, i: usize, units: &Range<usize>) -> &'a mut [T] {
+        debug_assert!(self.operands[i].writes);
+        let (start, len) = self.own_elements::<T>(i, units);
+        debug_assert!((start + len) * size_of::<T>() <= self.operands[i].extent.len());
+        // SAFETY: as in `own`; and the executor never runs a unit twice at a time, so that this share is
+        // reached by this call alone. A kernel asks for each operand's share once.
+        unsafe { std::slice::from_raw_parts_mut(self.pointer::<T>(i).add(start), len) }
+    }
+
+    /// A view of an operand that is only read; `layout` counts from the operand's origin and stays inside its extent.
+    pub(crate) fn view<T: Element>(&self, i: usize, layout: &Layout) -> ArrayViewD<'a, T> {
+        debug_assert!(!self.operands[i].writes);
+        // SAFETY: the operand was made from the tensor whose layout this is a part of.
+        unsafe { crate::host::view(self.pointer::<T>(i).cast_const(), layout) }
+    }
+
+    /// The whole of a contiguous operand that is only read.
+    pub fn all<T: Element>(&self, i: usize) -> &'a [T] {
+        debug_assert!(!self.operands[i].writes);
+        let len = self.operands[i].extent.len() / size_of::<T>();
+        // SAFETY: the extent of a contiguous operand starts at its origin and lies inside its buffer, whose
+        // memory is initialised; nobody writes it while this launch runs.
+        unsafe { std::slice::from_raw_parts(self.pointer::<T>(i), len) }
+    }
+}
+
+/// A computation over a range of units.
+pub trait Kernel: Send + Sync + 'static {
+    /// Runs the units of the range. The result of a unit must not depend on the range it came in.
+    fn run(&self, units: Range<usize>, arguments: &Arguments<'_>);
+}
+
+impl<F: Fn(Range<usize>, &Arguments<'_>) + Send + Sync + 'static> Kernel for F {
+    fn run(&self, units: Range<usize>, arguments: &Arguments<'_>) {
+        self(units, arguments);
+    }
+}
+
+/// What a launch costs in all.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cost {
+    /// Floating-point operations (a fused multiply-add counts two).
+    pub flops: f64,
+    /// Bytes read and written.
+    pub bytes: f64,
+}
+
+impl Cost {
+    /// Nanoseconds on one thread of a present-day processor, roughly: 50 flops and 10 bytes a nanosecond. It only
+    /// weighs launches against each other and against the price of waking a thread.
+    pub fn nanoseconds(self) -> f64 {
+        (self.flops / 50.0).max(self.bytes / 10.0)
+    }
+
+    /// An elementwise pass: `flops` operations for each of `n` elements of `dtype`, `streams` arrays wide.
+    pub fn elementwise(n: usize, flops: f64, streams: usize, dtype: DType) -> Self {
+        Self { flops: n as f64 * flops, bytes: (n * streams * dtype.size()) as f64 }
+    }
+}
+
+/// A kernel with its operands, its units and its cost.
+pub struct Launch {
+    /// The operation's name, for reports.
+    pub name: &'static str,
+    /// Number of units.
+    pub units: usize,
+    /// What all units cost together.
+    pub cost: Cost,
+    /// Memory read and written.
+    pub operands: Operands,
+    /// The computation.
+    pub kernel: Box<dyn Kernel>,
+}
+
+/// Addresses of the operands' origins.
+pub(crate) fn pointers(operands: &[Operand]) -> SmallVec<[*mut u8; 8]> {
+    operands
+        .iter()
+        .map(|operand| {
+            debug_assert!(operand.extent.end <= operand.buffer.capacity());
+            // SAFETY: the origin lies inside the buffer or one past its end.
+            unsafe { operand.buffer.pointer().add(operand.origin) }
+        })
+        .collect()
+}
+
+/// Runs a kernel over all its units now and, while a step is being captured, records it.
+pub fn launch<K: Kernel>(
+    name: &'static str,
+    units: usize,
+    cost: Cost,
+    operands: Operands,
+    kernel: K,
+) -> Result<()> {
+    if units == 0 {
+        return Ok(());
+    }
+    for operand in operands.iter().filter(|operand| operand.writes) {
+        if let Access::Own { bytes } = operand.access {
+            assert!(
+                units * bytes <= operand.extent.len(),
+                "{name}: units reach beyond their operand"
+            );
+        }
+        operand.buffer.touch();
+    }
+    {
+        let mut engine = team::engine();
+        let addresses = pointers(&operands);
+        let arguments = Arguments::new(&addresses, &operands);
+        engine.split(units, cost, &|range| kernel.run(range, &arguments))?;
+    }
+    capture::record(|| Launch { name, units, cost, operands, kernel: Box::new(kernel) });
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! The machinery that all lane-wise operations share: broadcasting to rows, and one launch.
+
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use crate::dtype::with_float;
+use crate::error::{Result, bail};
+use crate::kernels::map::{InputPattern, Lanewise, RowPattern, map_rows};
+use crate::launch::{Arguments, Cost, Operand, Operands, launch};
+use crate::layout::{Layout, broadcast, show};
+use crate::tensor::Tensor;
+
+/// Broadcasts the inputs, applies a lane-wise function, gives a new tensor that is not on the tape.
+pub fn map<F: Lanewise<N>, const N: usize>(
+    name: &'static str,
+    function: F,
+    inputs: [&Tensor; N],
+) -> Result<Tensor> {
+    let mut shape = crate::layout::Shape::from_slice(inputs[0].shape());
+    for input in &inputs[1..] {
+        shape = broadcast(name, &shape, input.shape())?;
+    }
+    let out = Tensor::empty(&shape, inputs[0].dtype())?;
+    map_into(name, function, inputs, &out)?;
+    Ok(out)
+}
+
+/// Broadcasts the inputs to the shape of `out` and writes a lane-wise function of them there. An input may be
+/// `out` itself.
+pub fn map_into<F: Lanewise<N>, const N: usize>(
+    name: &'static str,
+    function: F,
+    inputs: [&Tensor; N],
+    out: &Tensor,
+) -> Result<()> {
+    let dtype = out.dtype();
+    dtype.require_float(name)?;
+    for input in inputs {
+        if input.dtype() != dtype {
+            bail!(
+                Type,
+                "{name}: expected tensors of one dtype, got {} and {}; convert one with .astype(...)",
+                dtype.name(),
+                input.dtype().name()
+            );
+        }
+    }
+    if !out.layout().is_contiguous() {
+        bail!(Internal, "{name}: the output of shape {} is not contiguous", show(out.shape()));
+    }
+    let packed: SmallVec<[Tensor; 3]> =
+        inputs.iter().map(|input| lane_ready(name, input, out.shape())).collect::<Result<_>>()?;
+    let (pattern, units) = rows(name, out.shape(), &packed)?;
+    let inner = if pattern.outer.is_empty() { 1 } else { pattern.inner };
+    let mut operands: Operands = packed
+        .iter()
+        .map(|input| {
+            let own = input.count().checked_div(units).unwrap_or(0);
+            let aligned = own * units == input.count() && (own == inner || (own == 1 && units > 1));
+            if aligned && input.layout().is_contiguous() {
+                Operand::read_own(input, own)
+            } else {
+                Operand::read(input)
+            }
+        })
+        .collect();
+    operands.push(Operand::write_own(out, inner));
+    let cost = Cost::elementwise(out.count(), 8.0, N + 1, dtype);
+    with_float!(dtype, name, T => launch(name, units, cost, operands, move |units: Range<usize>, arguments: &Arguments<'_>| {
+        let inputs = std::array::from_fn(|i| arguments.pointer::<T>(i).cast_const());
+        // SAFETY: the operands were made from tensors that cover the pattern, by `rows`.
+        #[allow(unsafe_code, reason = "the one call of the lane-wise kernel; bounds come from the tensors' layouts")]
+        unsafe { map_rows::<_, T, N>(function, &pattern, units, inputs, arguments.pointer(N)) };
+    }))
+}
+
+/// A tensor whose last dimension has step 1 or is repeated, so that it can be read lane by lane.
+fn lane_ready(name: &str, input: &Tensor, shape: &[usize]) -> Result<Tensor> {
+    let layout = input.layout().broadcast_to(name, shape)?;
+    let inner_step = layout
+        .shape
+        .iter()
+        .zip(&layout.strides)
+        .rev()
+        .find(|(size, _)| **size != 1)
+        .map_or(1, |(_, step)| *step);
+    if inner_step == 0 || inner_step == 1 { Ok(input.detach()) } else { input.packed() }
+}
+
+/// Merges dimensions that every input walks alike; gives the pattern and its number of units.
+fn rows<const N: usize>(
+    name: &str,
+    shape: &[usize],
+    inputs: &[Tensor],
+) -> Result<(RowPattern<N>, usize)> {
+    let layouts: SmallVec<[Layout; 3]> = inputs
+        .iter()
+        .map(|input| input.layout().broadcast_to(name, shape))
+        .collect::<Result<_>>()?;
+    // Innermost first: (size, step of each input).
+    let mut dims: SmallVec<[(usize, [isize; N]); 4]> = SmallVec::new();
+    for d in (0..shape.len()).rev() {
+        let size = shape[d];
+        let steps: [isize; N] = std::array::from_fn(|i| layouts[i].strides[d]);
+        if size == 1 {
+            continue;
+        }
+        if let Some((inner, below)) = dims.last_mut()
+            && (0..N).all(|i| steps[i] == below[i] * *inner as isize)
+        {
+            *inner *= size;
+        } else {
+            dims.push((size, steps));
+        }
+    }
+    let (inner, inner_steps) = dims.first().copied().unwrap_or((1, [0; N]));
+    let pattern = RowPattern {
+        outer: dims[1.min(dims.len())..].iter().rev().map(|(size, _)| *size).collect(),
+        inner,
+        inputs: std::array::from_fn(|i| InputPattern {
+            steps: dims[1.min(dims.len())..].iter().rev().map(|(_, steps)| steps[i]).collect(),
+            repeats: inner_steps[i] == 0,
+        }),
+    };
+    let units = if pattern.outer.is_empty() { inner } else { pattern.outer.iter().product() };
+    let units = if shape.contains(&0) { 0 } else { units };
+    Ok((pattern, units))
+}

@@ -1,0 +1,19 @@
+//! The operations, one structured family in a file; elementwise functions are rows of one table.
+//!
+//! | file | operations |
+//! |---|---|
+//! | `elementwise` | functions of one number |
+//! | `lanewise` | the machinery of all lane-wise operations |
+//! | `arithmetic` | operators of two tensors, powers, comparisons, selection, conversion |
+//! | `matmul` | matrix products |
+//! | `dense` | x·W + b with an activation |
+//! | `reduce` | sums, means, variances, extrema, log-sum-exp |
+//! | `shape` | reshape, transpose, slice, concatenate, stack, gather rows |
+//! | `softmax` | softmax and log-softmax |
+//! | `loss` | cross-entropies from logits, mean squared error |
+//! | `dropout` | random masks |
+
+pub mod arithmetic;
+pub mod elementwise;
+pub mod lanewise;
+pub mod reduce;

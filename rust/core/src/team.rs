@@ -1,0 +1,283 @@
+//! The threads. One team per process, made on first use, lent by rayon; one lock for all native work.
+//!
+//! A forked child inherits neither threads nor the lock's owner, so both are kept per generation of the
+//! process: the child's first use makes its own, and the parent's are left alone.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use crate::error::{Error, Result, bail};
+use crate::launch::Cost;
+
+/// Below this a launch stays on the caller's thread: waking a sleeping worker costs 10 to 30 microseconds.
+const SPLIT_NANOSECONDS: f64 = 100_000.0;
+/// More threads than this are a typing error.
+const MOST_THREADS: usize = 1024;
+
+/// Rises in every forked child.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn forked() {
+    // Only an atomic: nothing else is safe between fork and the child's first own instruction.
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+fn generation() -> u64 {
+    static WATCH: Once = Once::new();
+    WATCH.call_once(|| {
+        // SAFETY: the handler only touches an atomic.
+        unsafe { libc::pthread_atfork(None, None, Some(forked)) };
+    });
+    GENERATION.load(Ordering::Relaxed)
+}
+
+struct Engine {
+    generation: u64,
+    team: Mutex<Team>,
+}
+
+static ENGINE: AtomicPtr<Engine> = AtomicPtr::new(std::ptr::null_mut());
+/// What `set_threads` asked for; zero for the default.
+static WANTED: AtomicUsize = AtomicUsize::new(0);
+
+/// The threads that run launches. Whoever holds it is the only one doing native work.
+#[derive(Default)]
+pub struct Team {
+    pool: Option<rayon::ThreadPool>,
+}
+
+/// Waits for all other native work of the process and takes the team.
+pub fn engine() -> MutexGuard<'static, Team> {
+    let now = generation();
+    let mut current = ENGINE.load(Ordering::Acquire);
+    loop {
+        // SAFETY: engines are never freed (one for each process generation).
+        if let Some(engine) = unsafe { current.as_ref() }
+            && engine.generation == now
+        {
+            return engine.team.lock().unwrap_or_else(PoisonError::into_inner);
+        }
+        let fresh = Box::into_raw(Box::new(Engine { generation: now, team: Mutex::default() }));
+        match ENGINE.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => current = fresh,
+            Err(other) => {
+                // SAFETY: `fresh` was made above and never shared.
+                drop(unsafe { Box::from_raw(fresh) });
+                current = other;
+            }
+        }
+    }
+}
+
+/// A thread count from a variable such as `4` or `4,2`; `None` for anything that is not a positive number.
+fn parse_threads(text: &str) -> Option<usize> {
+    let count: usize = text.split(',').next()?.trim().parse().ok()?;
+    (count > 0).then(|| count.min(MOST_THREADS))
+}
+
+fn default_threads() -> usize {
+    static DEFAULT: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *DEFAULT.get_or_init(|| {
+        ["EVENGRAD_NUM_THREADS", "RAYON_NUM_THREADS", "OMP_NUM_THREADS"]
+            .iter()
+            .filter_map(|name| std::env::var(name).ok())
+            .find_map(|text| parse_threads(&text))
+            // Respects the affinity mask and the control group's quota.
+            .or_else(|| std::thread::available_parallelism().ok().map(Into::into))
+            .unwrap_or(1)
+    })
+}
+
+/// How many threads native work may use, the caller's included.
+pub fn threads() -> usize {
+    match WANTED.load(Ordering::Relaxed) {
+        0 => default_threads(),
+        count => count,
+    }
+}
+
+/// Sets how many threads native work may use from now on. Results do not depend on it.
+pub fn set_threads(count: usize) -> Result<()> {
+    if count == 0 || count > MOST_THREADS {
+        bail!(Value, "set_num_threads: expected a count from 1 to {MOST_THREADS}, got {count}");
+    }
+    WANTED.store(count, Ordering::Relaxed);
+    Ok(())
+}
+
+/// The units that worker `worker` of `width` takes.
+pub(crate) fn share(units: usize, worker: usize, width: usize) -> Range<usize> {
+    units * worker / width..units * (worker + 1) / width
+}
+
+impl Team {
+    /// Runs `work(worker)` for every worker below `width` at the same time; the caller is worker 0.
+    ///
+    /// All of them run side by side, so they may wait for each other at a [`Barrier`].
+    pub fn together(&mut self, width: usize, work: &(dyn Fn(usize) + Sync)) -> Result<()> {
+        if width <= 1 {
+            work(0);
+            return Ok(());
+        }
+        let helpers = width - 1;
+        if self.pool.as_ref().is_none_or(|pool| pool.current_num_threads() < helpers) {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(helpers)
+                .thread_name(|i| format!("evengrad-{}", i + 1))
+                .build();
+            self.pool = Some(pool.map_err(|error| {
+                Error::Memory(format!("the system refused {helpers} threads: {error}"))
+            })?);
+        }
+        if let Some(pool) = &self.pool {
+            pool.in_place_scope(|scope| {
+                for worker in 1..width {
+                    scope.spawn(move |_| work(worker));
+                }
+                work(0);
+            });
+        }
+        Ok(())
+    }
+
+    /// Runs `work` over all units, in equal shares on several threads where the cost is worth waking them.
+    pub fn split(
+        &mut self,
+        units: usize,
+        cost: Cost,
+        work: &(dyn Fn(Range<usize>) + Sync),
+    ) -> Result<()> {
+        let nanoseconds = cost.nanoseconds();
+        if nanoseconds < SPLIT_NANOSECONDS {
+            work(0..units);
+            return Ok(());
+        }
+        let width =
+            threads().min(units).min(1 + (nanoseconds / (SPLIT_NANOSECONDS / 2.0)) as usize);
+        self.together(width, &|worker| {
+            let range = share(units, worker, width);
+            if !range.is_empty() {
+                work(range);
+            }
+        })
+    }
+}
+
+/// A meeting point of `width` workers that run side by side.
+///
+/// Waiting spins for some tens of microseconds, then yields the processor, so that a worker without a core does
+/// not keep the others from theirs.
+pub struct Barrier {
+    width: usize,
+    arrived: AtomicUsize,
+    round: AtomicUsize,
+    broken: AtomicBool,
+}
+
+/// Spins before a waiting worker yields: about 20 to 50 microseconds.
+const SPINS: usize = 2_000;
+
+impl Barrier {
+    /// For `width` workers.
+    pub fn new(width: usize) -> Self {
+        Self {
+            width,
+            arrived: AtomicUsize::new(0),
+            round: AtomicUsize::new(0),
+            broken: AtomicBool::new(false),
+        }
+    }
+
+    /// Waits for the others. False where one of them broke down and all must leave.
+    pub fn wait(&self) -> bool {
+        if self.width == 1 {
+            return true;
+        }
+        let round = self.round.load(Ordering::Acquire);
+        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.width {
+            self.arrived.store(0, Ordering::Relaxed);
+            self.round.store(round.wrapping_add(1), Ordering::Release);
+        } else {
+            let mut spins = 0;
+            while self.round.load(Ordering::Acquire) == round {
+                if self.broken.load(Ordering::Relaxed) {
+                    return false;
+                }
+                if spins < SPINS {
+                    spins += 1;
+                    std::hint::spin_loop();
+                } else {
+                    std::thread::yield_now();
+                }
+            }
+        }
+        !self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Tells the others not to wait for this worker any more.
+    pub fn break_up(&self) {
+        self.broken.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU32;
+
+    #[test]
+    fn shares_cover_all_units_once() {
+        for units in [0, 1, 2, 7, 100] {
+            for width in 1..9 {
+                let mut next = 0;
+                for worker in 0..width {
+                    let range = share(units, worker, width);
+                    assert_eq!(range.start, next);
+                    next = range.end;
+                }
+                assert_eq!(next, units);
+            }
+        }
+    }
+
+    #[test]
+    fn thread_variables_are_read_with_care() {
+        assert_eq!(parse_threads("4"), Some(4));
+        assert_eq!(parse_threads(" 3,2 "), Some(3));
+        assert_eq!(parse_threads("99999999"), Some(MOST_THREADS));
+        for bad in ["", "0", "-1", "many", "1e3"] {
+            assert_eq!(parse_threads(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn workers_run_side_by_side_and_meet() {
+        let barrier = Barrier::new(3);
+        let before = AtomicU32::new(0);
+        let after = AtomicU32::new(0);
+        engine()
+            .together(3, &|_| {
+                before.fetch_add(1, Ordering::SeqCst);
+                assert!(barrier.wait());
+                assert_eq!(before.load(Ordering::SeqCst), 3);
+                after.fetch_add(1, Ordering::SeqCst);
+            })
+            .expect("threads");
+        assert_eq!(after.load(Ordering::SeqCst), 3);
+    }
+
+    #[test]
+    fn a_broken_barrier_lets_everybody_go() {
+        let barrier = Barrier::new(2);
+        engine()
+            .together(2, &|worker| {
+                if worker == 0 {
+                    barrier.break_up();
+                } else {
+                    assert!(!barrier.wait());
+                }
+            })
+            .expect("threads");
+    }
+}

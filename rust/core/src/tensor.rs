@@ -1,0 +1,356 @@
+//! Tensors: typed views of shared memory, with a place in the graph of the tape.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
+
+use crate::buffer::Buffer;
+use crate::dtype::{DType, Element, with_element};
+use crate::error::{Result, bail};
+use crate::host;
+use crate::launch::{Arguments, Cost, Operand, launch};
+use crate::layout::{Layout, count, show};
+use crate::tape::{self, Node};
+
+/// An n-dimensional array that may take part in differentiation. Cloning shares it.
+#[derive(Clone)]
+pub struct Tensor(Arc<Inner>);
+
+struct Inner {
+    buffer: Arc<Buffer>,
+    layout: Layout,
+    dtype: DType,
+    requires_grad: AtomicBool,
+    retains_grad: AtomicBool,
+    node: Option<Arc<Node>>,
+    grad: Mutex<Option<Tensor>>,
+}
+
+impl Tensor {
+    pub(crate) fn from_parts(
+        buffer: Arc<Buffer>,
+        layout: Layout,
+        dtype: DType,
+        node: Option<Arc<Node>>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            buffer,
+            layout,
+            dtype,
+            requires_grad: AtomicBool::new(node.is_some()),
+            retains_grad: AtomicBool::new(false),
+            node,
+            grad: Mutex::new(None),
+        }))
+    }
+
+    /// A contiguous tensor whose contents are unspecified (but initialised): a kernel is about to fill it.
+    pub fn empty(shape: &[usize], dtype: DType) -> Result<Self> {
+        let buffer = Buffer::new(count(shape)? * dtype.size())?;
+        Ok(Self::from_parts(buffer, Layout::contiguous(shape), dtype, None))
+    }
+
+    /// A tensor with all elements equal to `value` (rounded to `dtype`).
+    pub fn full(shape: &[usize], value: f64, dtype: DType) -> Result<Self> {
+        let out = Self::empty(shape, dtype)?;
+        out.fill(value)?;
+        Ok(out)
+    }
+
+    /// Zeros.
+    pub fn zeros(shape: &[usize], dtype: DType) -> Result<Self> {
+        Self::full(shape, 0.0, dtype)
+    }
+
+    /// Ones.
+    pub fn ones(shape: &[usize], dtype: DType) -> Result<Self> {
+        Self::full(shape, 1.0, dtype)
+    }
+
+    /// Replaces every element of a contiguous tensor.
+    pub fn fill(&self, value: f64) -> Result<()> {
+        let n = self.count();
+        let cost = Cost::elementwise(n, 0.0, 1, self.dtype());
+        let operands = [Operand::write_own(self, 1)].into_iter().collect();
+        with_element!(self.dtype(), T => launch("fill", n, cost, operands, move |units: Range<usize>, arguments: &Arguments<'_>| {
+            arguments.own_mut::<T>(0, &units).fill(T::from_f64(value));
+        }))
+    }
+
+    /// Copies `values` in row-major order.
+    pub fn from_slice<T: Element>(values: &[T], shape: &[usize]) -> Result<Self> {
+        if count(shape)? != values.len() {
+            bail!(
+                Shape,
+                "from_slice: {} values do not fill the shape {}",
+                values.len(),
+                show(shape)
+            );
+        }
+        let out = Self::empty(shape, T::DTYPE)?;
+        out.write(values)?;
+        Ok(out)
+    }
+
+    /// Copies an array of any strides.
+    pub fn from_array<T: Element>(array: &ArrayViewD<'_, T>) -> Result<Self> {
+        let out = Self::empty(array.shape(), T::DTYPE)?;
+        host::with_mut(&out, |values: &mut [T]| {
+            if let Some(source) = array.as_slice() {
+                values.copy_from_slice(source);
+            } else {
+                values.iter_mut().zip(array.iter()).for_each(|(to, from)| *to = *from);
+            }
+        });
+        Ok(out)
+    }
+
+    /// Replaces the contents of a contiguous tensor: how a host puts data and scalars into fixed memory.
+    pub fn write<T: Element>(&self, values: &[T]) -> Result<()> {
+        if T::DTYPE != self.dtype()
+            || values.len() != self.count()
+            || !self.layout().is_contiguous()
+        {
+            bail!(
+                Value,
+                "write: expected {} contiguous {} values for shape {}, got {} {} values",
+                self.count(),
+                self.dtype().name(),
+                show(self.shape()),
+                values.len(),
+                T::DTYPE.name()
+            );
+        }
+        host::with_mut(self, |to: &mut [T]| to.copy_from_slice(values));
+        Ok(())
+    }
+
+    /// The elements in row-major order.
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
+        Ok(self.to_array::<T>()?.into_raw_vec_and_offset().0)
+    }
+
+    /// A copy as an `ndarray` array, row-major.
+    pub fn to_array<T: Element>(&self) -> Result<ArrayD<T>> {
+        if T::DTYPE != self.dtype() {
+            bail!(Type, "expected a {} tensor, got {}", T::DTYPE.name(), self.dtype().name());
+        }
+        Ok(host::with(self, |view: ArrayViewD<'_, T>| view.as_standard_layout().into_owned()))
+    }
+
+    /// The single element of a tensor that has one, widened to `f64`.
+    pub fn item(&self) -> Result<f64> {
+        if self.count() != 1 {
+            bail!(
+                Value,
+                "item: expected a tensor with one element, got shape {}; reduce it first, for example with .sum()",
+                show(self.shape())
+            );
+        }
+        with_element!(self.dtype(), T => Ok(self.to_vec::<T>()?[0].to_f64()))
+    }
+
+    /// Sizes of the dimensions.
+    pub fn shape(&self) -> &[usize] {
+        &self.0.layout.shape
+    }
+
+    /// Steps of the dimensions, in elements.
+    pub fn strides(&self) -> &[isize] {
+        &self.0.layout.strides
+    }
+
+    /// Number of dimensions.
+    pub fn ndim(&self) -> usize {
+        self.0.layout.shape.len()
+    }
+
+    /// Number of elements.
+    pub fn count(&self) -> usize {
+        self.0.layout.count()
+    }
+
+    /// The type of the elements.
+    pub fn dtype(&self) -> DType {
+        self.0.dtype
+    }
+
+    /// How the tensor lies in its memory.
+    pub fn layout(&self) -> &Layout {
+        &self.0.layout
+    }
+
+    /// The memory.
+    pub fn buffer(&self) -> &Arc<Buffer> {
+        &self.0.buffer
+    }
+
+    /// The node of the tape that made it; `None` for a leaf.
+    pub fn node(&self) -> Option<&Arc<Node>> {
+        self.0.node.as_ref()
+    }
+
+    /// True for a tensor that no recorded operation made.
+    pub fn is_leaf(&self) -> bool {
+        self.0.node.is_none()
+    }
+
+    /// True where a backward pass computes a gradient for this tensor.
+    pub fn requires_grad(&self) -> bool {
+        self.0.requires_grad.load(Ordering::Relaxed)
+    }
+
+    /// Asks for a gradient, or stops asking. Only leaves of a floating-point type can be switched.
+    pub fn set_requires_grad(&self, on: bool) -> Result<()> {
+        if on {
+            self.dtype().require_float("requires_grad")?;
+        }
+        if !self.is_leaf() && !on {
+            bail!(
+                State,
+                "requires_grad can be switched off on leaf tensors only; use .detach() to cut a result from the tape"
+            );
+        }
+        self.0.requires_grad.store(on || !self.is_leaf(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Keeps the gradient of a tensor that is not a leaf when a backward pass reaches it.
+    pub fn retain_grad(&self) -> Result<()> {
+        if !self.requires_grad() {
+            bail!(State, "retain_grad: this tensor does not require a gradient");
+        }
+        if let Some(node) = self.node() {
+            self.0.retains_grad.store(true, Ordering::Relaxed);
+            node.retain(self);
+        }
+        Ok(())
+    }
+
+    /// The gradient that backward passes have left here.
+    pub fn grad(&self) -> Option<Self> {
+        self.0.grad.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the gradient; it must have this tensor's shape and type.
+    pub fn set_grad(&self, grad: Option<Self>) -> Result<()> {
+        if let Some(grad) = &grad
+            && (grad.shape() != self.shape() || grad.dtype() != self.dtype())
+        {
+            bail!(
+                Shape,
+                "grad: expected {} of shape {}, got {} of shape {}",
+                self.dtype().name(),
+                show(self.shape()),
+                grad.dtype().name(),
+                show(grad.shape())
+            );
+        }
+        *self.0.grad.lock().unwrap_or_else(PoisonError::into_inner) = grad;
+        Ok(())
+    }
+
+    /// The same memory without a place on the tape.
+    pub fn detach(&self) -> Self {
+        if self.is_leaf() && !self.requires_grad() {
+            return self.clone();
+        }
+        Self::from_parts(Arc::clone(&self.0.buffer), self.0.layout.clone(), self.0.dtype, None)
+    }
+
+    /// True where both handles are one tensor.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// A number that no other living tensor has.
+    pub fn id(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakTensor {
+        WeakTensor(Arc::downgrade(&self.0))
+    }
+
+    /// The same memory seen through another layout, without a place on the tape.
+    pub(crate) fn view(&self, layout: Layout) -> Self {
+        Self::from_parts(Arc::clone(&self.0.buffer), layout, self.0.dtype, None)
+    }
+
+    /// The same values without gaps in row-major order, off the tape; itself where it already is so.
+    pub(crate) fn packed(&self) -> Result<Self> {
+        if self.layout().is_contiguous() {
+            return Ok(self.detach());
+        }
+        let out = Self::empty(self.shape(), self.dtype())?;
+        self.copy_into(&out)?;
+        Ok(out)
+    }
+
+    /// Copies the elements into a contiguous tensor of the same shape and type.
+    pub fn copy_into(&self, out: &Self) -> Result<()> {
+        if self.shape() != out.shape() || self.dtype() != out.dtype() {
+            bail!(Shape, "copy: shape {} does not fit {}", show(self.shape()), show(out.shape()));
+        }
+        let rows = self.shape().first().copied().unwrap_or(1);
+        let row = self.count().checked_div(rows).unwrap_or(0);
+        let cost = Cost::elementwise(self.count(), 0.0, 2, self.dtype());
+        let whole = self.layout().is_contiguous();
+        let source = if whole { Operand::read_own(self, row) } else { Operand::read(self) };
+        let operands = [source, Operand::write_own(out, row)].into_iter().collect();
+        let layout = Layout { offset: 0, ..self.layout().clone() };
+        with_element!(self.dtype(), T => launch("copy", rows, cost, operands, move |units: Range<usize>, arguments: &Arguments<'_>| {
+            let out = arguments.own_mut::<T>(1, &units);
+            if whole {
+                out.copy_from_slice(arguments.own::<T>(0, &units));
+                return;
+            }
+            let mut view = arguments.view::<T>(0, &layout);
+            if view.ndim() > 0 {
+                view.slice_axis_inplace(Axis(0), Slice::from(units));
+            }
+            out.iter_mut().zip(view.iter()).for_each(|(to, from)| *to = *from);
+        }))
+    }
+
+    /// Attaches a result to the tape if one of its inputs asks for a gradient.
+    pub(crate) fn recorded<B: tape::Backward>(
+        self,
+        inputs: &[&Self],
+        backward: impl FnOnce(&Self) -> B,
+    ) -> Self {
+        if !tape::is_recording(inputs) {
+            return self;
+        }
+        let rule = backward(&self);
+        let node = Node::new(inputs, Box::new(rule));
+        Self::from_parts(
+            Arc::clone(&self.0.buffer),
+            self.0.layout.clone(),
+            self.0.dtype,
+            Some(node),
+        )
+    }
+}
+
+/// A tensor that this handle does not keep alive.
+pub(crate) struct WeakTensor(std::sync::Weak<Inner>);
+
+impl WeakTensor {
+    pub(crate) fn upgrade(&self) -> Option<Tensor> {
+        self.0.upgrade().map(Tensor)
+    }
+}
+
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tensor(shape={}, dtype={}", show(self.shape()), self.dtype().name())?;
+        if self.requires_grad() {
+            write!(f, ", requires_grad")?;
+        }
+        write!(f, ")")
+    }
+}
