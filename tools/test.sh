@@ -9,6 +9,7 @@
 # are compiled with dev too: their own profile would optimise the core once more, across crates, for
 # each of them.
 set -euo pipefail
+shopt -s nullglob
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tools/sections.sh
 
