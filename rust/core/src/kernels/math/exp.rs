@@ -13,13 +13,8 @@
 use super::{Layout, Real, clamp, polynomial};
 use crate::kernels::simd::{Lane, Vector};
 
-/// `ln 2` in two parts is `LN2_HIGH + LN2_LOW`; the first is rounded to the lane type, which is enough because
-/// `x - k LN2_HIGH` is computed with one rounding and cancels exactly.
+/// Where the exponential family ends, and its polynomial.
 pub trait Constants: Lane {
-    /// `ln 2`, rounded.
-    const LN2_HIGH: f64;
-    /// `ln 2 - LN2_HIGH`.
-    const LN2_LOW: f64;
     /// Below, `e^x` is zero; above, infinity.
     const EXP_RANGE: (f64, f64);
     /// Below `x`, `e^x - 1` rounds to -1.
@@ -31,8 +26,6 @@ pub trait Constants: Lane {
 }
 
 impl Constants for f32 {
-    const LN2_HIGH: f64 = core::f32::consts::LN_2 as f64;
-    const LN2_LOW: f64 = -1.904654299957768e-9;
     const EXP_RANGE: (f64, f64) = (-104.0, 89.0);
     const EXPM1_MIN: f64 = -18.0;
     const TANH_MAX: f64 = 9.5;
@@ -41,8 +34,6 @@ impl Constants for f32 {
 }
 
 impl Constants for f64 {
-    const LN2_HIGH: f64 = core::f64::consts::LN_2;
-    const LN2_LOW: f64 = 2.3190468138462996e-17;
     const EXP_RANGE: (f64, f64) = (-746.0, 710.0);
     const EXPM1_MIN: f64 = -38.0;
     const TANH_MAX: f64 = 20.0;
@@ -66,6 +57,7 @@ impl Constants for f64 {
 #[inline(always)]
 fn reduce<V: Vector<Elem: Real>>(x: V, low: Option<V>) -> (V, V) {
     let k = (x * V::constant(core::f64::consts::LOG2_E)).round();
+    // Rounding LN2_HIGH to a whole lane is enough: the product is not rounded, and the difference is exact.
     let r = k.neg_mul_add(V::constant(V::Elem::LN2_HIGH), x);
     let r = k.neg_mul_add(V::constant(V::Elem::LN2_LOW), r);
     let r = low.map_or(r, |low| r + low);
@@ -128,4 +120,107 @@ pub(super) fn sigmoid<V: Vector<Elem: Real>>(x: V) -> V {
     let one = V::constant(1.0);
     let z = exp(-x.abs());
     V::select(x.lt(V::constant(0.0)), z, one) / (one + z)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::kernels::math::table;
+    use crate::kernels::math::testing::{self, at, check_edges, max_steps, max_ulps};
+
+    const INF: f64 = f64::INFINITY;
+    const NAN: f64 = f64::NAN;
+
+    fn each(f: impl Fn(f64) -> f64) -> impl Fn(&[f64]) -> Vec<f64> {
+        move |x| x.iter().map(|&x| f(x)).collect()
+    }
+
+    #[test]
+    fn f32_is_close_to_the_exact_value() {
+        let all = |_| true;
+        assert!(max_ulps("exp", testing::exp, each(f64::exp), all) <= 1.0);
+        assert!(max_ulps("expm1", testing::expm1, each(f64::exp_m1), all) <= 2.0);
+        assert!(max_ulps("tanh", testing::tanh, each(f64::tanh), all) <= 3.0);
+        let sigmoid = each(|x| 1.0 / (1.0 + (-x).exp()));
+        assert!(max_ulps("sigmoid", testing::sigmoid, sigmoid, all) <= 3.0);
+    }
+
+    #[test]
+    fn f64_is_close_to_the_exact_value() {
+        assert!(max_steps("exp", testing::exp, table::EXP) <= 1);
+        assert!(max_steps("expm1", testing::expm1, table::EXPM1) <= 2);
+        assert!(max_steps("tanh", testing::tanh, table::TANH) <= 3);
+        assert!(max_steps("sigmoid", testing::sigmoid, table::SIGMOID) <= 3);
+    }
+
+    #[test]
+    fn edges_are_exact() {
+        check_edges(
+            testing::exp,
+            &[
+                (0.0, 1.0),
+                (-0.0, 1.0),
+                (INF, INF),
+                (-INF, 0.0),
+                (1e30, INF),
+                (-1e30, 0.0),
+                (NAN, NAN),
+            ],
+        );
+        check_edges(
+            testing::expm1,
+            &[
+                (0.0, 0.0),
+                (-0.0, -0.0),
+                (INF, INF),
+                (-INF, -1.0),
+                (1e30, INF),
+                (-1e30, -1.0),
+                (NAN, NAN),
+            ],
+        );
+        check_edges(
+            testing::tanh,
+            &[
+                (0.0, 0.0),
+                (-0.0, -0.0),
+                (INF, 1.0),
+                (-INF, -1.0),
+                (1e30, 1.0),
+                (-1e30, -1.0),
+                (NAN, NAN),
+            ],
+        );
+        check_edges(
+            testing::sigmoid,
+            &[
+                (0.0, 0.5),
+                (-0.0, 0.5),
+                (INF, 1.0),
+                (-INF, 0.0),
+                (1e30, 1.0),
+                (-1e30, 0.0),
+                (NAN, NAN),
+            ],
+        );
+    }
+
+    #[test]
+    fn exp_overflows_and_underflows_where_the_type_does() {
+        assert_eq!(at(testing::exp, 88.722_84_f32), f32::INFINITY);
+        assert!(at(testing::exp, 88.722_83_f32) < f32::INFINITY);
+        assert_eq!(at(testing::exp, -103.98_f32), 0.0);
+        assert_eq!(at(testing::exp, -103.97_f32), f32::from_bits(1));
+        assert_eq!(at(testing::exp, 709.79_f64), f64::INFINITY);
+        assert_eq!(at(testing::exp, -745.14_f64), 0.0);
+        assert_eq!(at(testing::exp, -745.13_f64), f64::from_bits(1));
+    }
+
+    #[test]
+    fn odd_functions_pass_subnormals_through() {
+        for bits in [1, 2, 3, 0x7f_ffff, 0x80_0001] {
+            let x = f32::from_bits(bits);
+            assert_eq!(at(testing::tanh, -x), -x);
+            assert_eq!(at(testing::expm1, -x), -x);
+        }
+    }
 }

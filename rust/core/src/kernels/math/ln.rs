@@ -71,9 +71,8 @@ impl Constants for f64 {
 /// `x = 2^e m` for normal `x > 0`: the biased exponent as an integer, and `m` in `[sqrt(1/2), sqrt(2))`.
 #[inline(always)]
 fn split_normal<V: Vector<Elem: Real>>(x: V) -> (V::Bits, V) {
-    // Adding ln's distance from sqrt(1/2) to 1 to the pattern makes the exponent step at sqrt(1/2) 2^e.
-    let shifted =
-        V::bits_add(x.to_bits(), V::bits_splat(V::Elem::ONE - V::Elem::SQRT_HALF));
+    // With the patterns' distance from sqrt(1/2) to 1 added, the exponent steps at sqrt(1/2) 2^e.
+    let shifted = V::bits_add(x.to_bits(), V::bits_splat(V::Elem::ONE - V::Elem::SQRT_HALF));
     let mantissa = V::bits_and(shifted, V::bits_splat(V::Elem::MANTISSA_MASK));
     let m = V::from_bits(V::bits_add(mantissa, V::bits_splat(V::Elem::SQRT_HALF)));
     (V::Elem::from_exponent::<V>(shifted), m)
@@ -135,4 +134,71 @@ pub(super) fn log1p<V: Vector<Elem: Real>>(x: V) -> V {
 pub(super) fn softplus<V: Vector<Elem: Real>>(x: V) -> V {
     let tail = log1p_finite(exp(-x.abs()));
     V::constant(0.0).max(x) + tail
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::kernels::math::table;
+    use crate::kernels::math::testing::{self, at, check_edges, max_steps, max_ulps};
+
+    const INF: f64 = f64::INFINITY;
+    const NAN: f64 = f64::NAN;
+
+    fn each(f: impl Fn(f64) -> f64) -> impl Fn(&[f64]) -> Vec<f64> {
+        move |x| x.iter().map(|&x| f(x)).collect()
+    }
+
+    #[test]
+    fn f32_is_close_to_the_exact_value() {
+        let all = |_| true;
+        assert!(max_ulps("ln", testing::ln, each(f64::ln), all) <= 1.0);
+        assert!(max_ulps("log1p", testing::log1p, each(f64::ln_1p), all) <= 2.0);
+        let softplus = each(|x| if x > 40.0 { x } else { x.exp().ln_1p() });
+        assert!(max_ulps("softplus", testing::softplus, softplus, all) <= 2.0);
+    }
+
+    #[test]
+    fn f64_is_close_to_the_exact_value() {
+        assert!(max_steps("ln", testing::ln, table::LN) <= 1);
+        assert!(max_steps("log1p", testing::log1p, table::LOG1P) <= 2);
+        assert!(max_steps("softplus", testing::softplus, table::SOFTPLUS) <= 2);
+    }
+
+    #[test]
+    fn edges_are_exact() {
+        check_edges(
+            testing::ln,
+            &[
+                (1.0, 0.0),
+                (0.0, -INF),
+                (-0.0, -INF),
+                (INF, INF),
+                (-INF, NAN),
+                (-1.0, NAN),
+                (NAN, NAN),
+            ],
+        );
+        check_edges(
+            testing::log1p,
+            &[
+                (0.0, 0.0),
+                (-0.0, -0.0),
+                (-1.0, -INF),
+                (INF, INF),
+                (-INF, NAN),
+                (-1.5, NAN),
+                (NAN, NAN),
+            ],
+        );
+        check_edges(testing::softplus, &[(INF, INF), (-INF, 0.0), (-1e30, 0.0), (NAN, NAN)]);
+        assert_eq!(at(testing::softplus, 1e30_f32), 1e30);
+    }
+
+    #[test]
+    fn log1p_passes_subnormals_through() {
+        for bits in [1, 2, 3, 0x7f_ffff, 0x80_0001] {
+            let x = f32::from_bits(bits);
+            assert_eq!(at(testing::log1p, -x), -x);
+        }
+    }
 }

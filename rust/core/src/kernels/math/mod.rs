@@ -32,6 +32,10 @@ mod testing;
 use crate::kernels::simd::{Lane, Vector};
 
 /// Elementary functions, lane by lane.
+#[allow(
+    clippy::return_self_not_must_use,
+    reason = "a function of a number, like the operators of `Vector`"
+)]
 pub trait VectorMath: Vector<Elem: Real> {
     /// `e^x`.
     #[inline(always)]
@@ -117,8 +121,12 @@ pub trait Real:
 impl Real for f32 {}
 impl Real for f64 {}
 
-/// How the bits of a float are laid out: sign, biased exponent, mantissa.
+/// How the bits of a float are laid out (sign, biased exponent, mantissa), and `ln 2` in two floats.
 pub trait Layout: Lane {
+    /// `ln 2`, rounded.
+    const LN2_HIGH: f64;
+    /// `ln 2 - LN2_HIGH`.
+    const LN2_LOW: f64;
     /// What is added to an exponent in the bit pattern.
     const BIAS: i64;
     /// The mantissa's bits, set.
@@ -139,6 +147,8 @@ pub trait Layout: Lane {
 }
 
 impl Layout for f32 {
+    const LN2_HIGH: f64 = core::f32::consts::LN_2 as f64;
+    const LN2_LOW: f64 = -1.904_654_299_957_768e-9;
     const BIAS: i64 = 127;
     const MANTISSA_MASK: i64 = (1 << 23) - 1;
     const ONE: i64 = 1.0_f32.to_bits() as i64;
@@ -157,6 +167,8 @@ impl Layout for f32 {
 }
 
 impl Layout for f64 {
+    const LN2_HIGH: f64 = core::f64::consts::LN_2;
+    const LN2_LOW: f64 = 2.319_046_813_846_299_6e-17;
     const BIAS: i64 = 1023;
     const MANTISSA_MASK: i64 = (1 << 52) - 1;
     const ONE: i64 = 1.0_f64.to_bits() as i64;
@@ -185,4 +197,61 @@ fn polynomial<V: Vector>(x: V, c: &[f64]) -> V {
 #[inline(always)]
 fn clamp<V: Vector>(x: V, low: f64, high: f64) -> V {
     V::constant(high).min(V::constant(low).max(x))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{Function, Power, map_on, sweep};
+    use super::testing::{
+        cos, erf, exp, expm1, ln, log1p, normal_cdf, normal_quantile_central, recip, sigmoid, sin,
+        softplus, tanh,
+    };
+    use crate::kernels::simd::{Isa, Scalar};
+
+    /// Bit patterns, all NaNs as one: hardware may choose any of them.
+    fn patterns<T: Scalar + super::Real>(isa: Isa, f: impl Function, x: &[T]) -> Vec<u64> {
+        let pattern = |y: &T| y.to_f64().map_or(0, |y| if y.is_nan() { 1 } else { y.to_bits() });
+        map_on(isa, f, x).iter().map(pattern).collect()
+    }
+
+    fn same_on_all_sets(name: &str, f: impl Function) {
+        // Every exponent, both signs, mantissas without a pattern.
+        let narrow: Vec<f32> = sweep().step_by(16).flatten().collect();
+        let step = 0x0007_3c1f_9b3a_d04b_u64;
+        let wide: Vec<f64> = (0..20_000).map(|i| f64::from_bits(step.wrapping_mul(i))).collect();
+        let small: Vec<f64> = wide.iter().map(|x| (x.to_bits() as f64).sin() * 3.0).collect();
+        let (narrow_expected, wide_expected, small_expected) = (
+            patterns(Isa::Portable, f, &narrow),
+            patterns(Isa::Portable, f, &wide),
+            patterns(Isa::Portable, f, &small),
+        );
+        for isa in Isa::available() {
+            assert!(patterns(isa, f, &narrow) == narrow_expected, "{name} f32 on {isa}");
+            assert!(patterns(isa, f, &wide) == wide_expected, "{name} f64 on {isa}");
+            assert!(patterns(isa, f, &small) == small_expected, "{name} f64 on {isa}");
+            // One element further on, every element sits in another lane.
+            assert!(
+                patterns(isa, f, &narrow[1..]) == narrow_expected[1..],
+                "{name} f32 on {isa}, shifted by a lane"
+            );
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_and_lane_gives_the_same_bits() {
+        same_on_all_sets("exp", exp);
+        same_on_all_sets("expm1", expm1);
+        same_on_all_sets("ln", ln);
+        same_on_all_sets("log1p", log1p);
+        same_on_all_sets("tanh", tanh);
+        same_on_all_sets("sigmoid", sigmoid);
+        same_on_all_sets("softplus", softplus);
+        same_on_all_sets("erf", erf);
+        same_on_all_sets("normal_cdf", normal_cdf);
+        same_on_all_sets("normal_quantile_central", normal_quantile_central);
+        same_on_all_sets("powf", Power(1.7));
+        same_on_all_sets("sin", sin);
+        same_on_all_sets("cos", cos);
+        same_on_all_sets("recip", recip);
+    }
 }

@@ -77,8 +77,9 @@ pub(super) fn powf<V: Vector<Elem: Real>>(x: V, y: V) -> V {
     let (high, low) = ln_in_two(size);
     let (p, p_low) = product(y, high);
     let exponent_low = y.mul_add(low, p_low);
-    // |x| = 0 and infinity, where the logarithm above means nothing; its sign is what decides.
-    let p = V::select(size.eq(zero), y * -infinity, V::select(size.eq(infinity), y * infinity, p));
+    // |x| = 0, infinity and NaN, where the logarithm above means nothing.
+    let p = V::select(size.lt(infinity), p, y * size);
+    let p = V::select(size.eq(zero), y * -infinity, p);
     let power = exp_sum(p, exponent_low);
 
     // The sign is that of x where y is an odd integer; a negative x to a fraction has no value.
@@ -86,14 +87,64 @@ pub(super) fn powf<V: Vector<Elem: Real>>(x: V, y: V) -> V {
     let whole = y.floor().eq(y);
     let odd = V::mask_and(whole, V::mask_not(half.floor().eq(half)));
     let signed = power.copysign(V::select(odd, x, one));
-    let no_value = V::mask_and(
-        V::mask_not(whole),
-        V::mask_and(x.lt(zero), V::mask_not(x.eq(-infinity))),
-    );
+    let no_value =
+        V::mask_and(V::mask_not(whole), V::mask_and(x.lt(zero), V::mask_not(x.eq(-infinity))));
     let result = V::select(no_value, V::constant(f64::NAN), signed);
 
     // 1^y and x^0 are 1 even for NaN, and so is (-1)^±inf.
     let unit = V::mask_or(y.eq(zero), x.eq(one));
     let unit = V::mask_or(unit, V::mask_and(size.eq(one), y.abs().eq(infinity)));
     V::select(unit, one, result)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::kernels::math::table::POWF;
+    use crate::kernels::math::testing::{Power, at, max_ulps, steps};
+
+    #[test]
+    fn f32_is_close_to_the_exact_value() {
+        for y in [0.5, -0.5, 2.0, 3.0, 1.0 / 3.0, 0.001, -1.7, 40.0, 1e6, -1e6] {
+            // What f32 can hold of y is the exponent.
+            let y = f64::from(y as f32);
+            let exact = |x: &[f64]| x.iter().map(|x| x.powf(y)).collect();
+            assert!(max_ulps(&format!("powf({y})"), Power(y), exact, |_| true) <= 1.5);
+        }
+    }
+
+    #[test]
+    fn f64_is_close_to_the_exact_value() {
+        for &(x, y, exact) in POWF {
+            let error = steps(at(Power(y), x), exact);
+            println!("powf f64: {error} steps at ({x:e}, {y:e})");
+            assert!(error <= 1, "{x:e}^{y:e} is {error} steps off");
+        }
+    }
+
+    /// Zeros, infinities, NaN, odd and even and fractional exponents: IEEE 754 says what each gives, and the
+    /// standard library follows it.
+    #[test]
+    fn special_cases_follow_ieee() {
+        let inf = f64::INFINITY;
+        let values = [0.0, 0.5, 1.0, 2.0, 3.0, 3.5, 1e30, inf];
+        let both: Vec<f64> = values.iter().flat_map(|&x| [x, -x]).chain([f64::NAN]).collect();
+        for &y in &both {
+            for &x in &both {
+                let wide = at(Power(y), x);
+                let expected = x.powf(y);
+                let same = wide.to_bits() == expected.to_bits()
+                    || (wide.is_nan() && expected.is_nan())
+                    || (expected.is_finite() && expected != 0.0 && steps(wide, expected) <= 1);
+                assert!(same, "{x:e}^{y:e} = {wide:e}, not {expected:e}");
+
+                let narrow = at(Power(y), x as f32);
+                let expected = (x as f32).powf(y as f32);
+                let close = (narrow - expected).abs() <= 2.0 * f32::EPSILON * expected.abs();
+                let same = narrow.to_bits() == expected.to_bits()
+                    || (narrow.is_nan() && expected.is_nan())
+                    || (expected.is_finite() && expected != 0.0 && close);
+                assert!(same, "{x:e}^{y:e} = {narrow:e}, not {expected:e} (f32)");
+            }
+        }
+    }
 }
