@@ -47,6 +47,14 @@ pub fn is_open() -> bool {
     OPEN.with_borrow(Option::is_some)
 }
 
+/// Runs `work` as if no capture were open on this thread: for state that a replay must find, not make.
+pub fn paused<R>(work: impl FnOnce() -> R) -> R {
+    let open = OPEN.take();
+    let result = work();
+    OPEN.set(open);
+    result
+}
+
 /// Keeps a launch if a capture is open.
 pub(crate) fn record(launch: impl FnOnce() -> Launch) {
     OPEN.with_borrow_mut(|open| {

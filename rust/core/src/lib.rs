@@ -17,6 +17,7 @@ pub mod kernels;
 pub mod launch;
 pub mod layout;
 pub mod ops;
+pub mod optim;
 pub mod tape;
 #[allow(unsafe_code, reason = "fork handler and the engine that outlives it")]
 pub mod team;

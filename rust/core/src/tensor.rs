@@ -271,6 +271,11 @@ impl Tensor {
         Arc::as_ptr(&self.0) as usize
     }
 
+    /// True where somebody else holds this tensor too.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     pub(crate) fn downgrade(&self) -> WeakTensor {
         WeakTensor(Arc::downgrade(&self.0))
     }

@@ -1,0 +1,103 @@
+//! The loop of an optimiser's update rule: one pass over gradient, parameter and slots, in place.
+
+use core::ops::Range;
+
+use super::math::{Real, VectorMath};
+use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
+
+/// How many scalars a rule may compute once a step.
+pub const SCALARS: usize = 8;
+
+/// The arithmetic of an update rule with `SLOTS` values of state for each parameter.
+pub trait Rule<const SLOTS: usize>: Copy + Send + Sync + 'static {
+    /// The new parameter; the slots are updated in place. Must be `#[inline(always)]`.
+    fn update<V: VectorMath>(
+        self,
+        scalars: &[V; SCALARS],
+        parameter: V,
+        gradient: V,
+        slots: &mut [V; SLOTS],
+    ) -> V;
+}
+
+/// Where an update finds its arrays.
+pub struct Arrays<T, const SLOTS: usize> {
+    /// Gradients, read.
+    pub gradient: *const T,
+    /// Parameters, updated.
+    pub parameter: *mut T,
+    /// State, updated.
+    pub slots: [*mut T; SLOTS],
+}
+
+struct Update<'a, R, T, const SLOTS: usize> {
+    rule: R,
+    scalars: &'a [f64; SCALARS],
+    arrays: Arrays<T, SLOTS>,
+    elements: Range<usize>,
+}
+
+impl<R: Rule<SLOTS>, T: Scalar + Real, const SLOTS: usize> Kernel for Update<'_, R, T, SLOTS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let lanes = <T::V<S> as Vector>::LANES;
+        let scalars = self.scalars.map(T::V::<S>::constant);
+        let mut at = self.elements.start;
+        while at + lanes <= self.elements.end {
+            // SAFETY: `update` asks for it: all elements of the range are valid.
+            unsafe {
+                let g = T::V::<S>::load(self.arrays.gradient.add(at));
+                let w = T::V::<S>::load(self.arrays.parameter.add(at));
+                let mut slots = self.arrays.slots.map(|slot| T::V::<S>::load(slot.add(at)));
+                let w = self.rule.update(&scalars, w, g, &mut slots);
+                w.store(self.arrays.parameter.add(at));
+                for (slot, value) in self.arrays.slots.iter().zip(slots) {
+                    value.store(slot.add(at));
+                }
+            }
+            at += lanes;
+        }
+        let left = self.elements.end - at;
+        if left > 0 {
+            // SAFETY: as above, for the last `left` elements.
+            unsafe {
+                let g = T::V::<S>::load_first(self.arrays.gradient.add(at), left);
+                let w = T::V::<S>::load_first(self.arrays.parameter.add(at), left);
+                let mut slots =
+                    self.arrays.slots.map(|slot| T::V::<S>::load_first(slot.add(at), left));
+                let w = self.rule.update(&scalars, w, g, &mut slots);
+                w.store_first(self.arrays.parameter.add(at), left);
+                for (slot, value) in self.arrays.slots.iter().zip(slots) {
+                    value.store_first(slot.add(at), left);
+                }
+            }
+        }
+    }
+}
+
+/// Applies a rule to the elements of the range.
+///
+/// # Safety
+/// Each array is valid at all elements of the range, the arrays do not overlap, and nobody else touches them
+/// meanwhile.
+pub unsafe fn update<R: Rule<SLOTS>, T: Scalar + Real, const SLOTS: usize>(
+    rule: R,
+    scalars: &[f64; SCALARS],
+    arrays: Arrays<T, SLOTS>,
+    elements: Range<usize>,
+) {
+    dispatch(Update { rule, scalars, arrays, elements });
+}
+
+/// Zero in place of a number too small to be normal: arithmetic with subnormals is slow by a hundredfold on many
+/// processors, and moments decay through them for ever.
+#[inline(always)]
+pub fn flush<V: VectorMath>(x: V) -> V
+where
+    V::Elem: Real,
+{
+    let smallest = V::constant(<V::Elem as super::math::Layout>::MIN_NORMAL);
+    V::select(x.abs().lt(smallest), V::constant(0.0), x)
+}

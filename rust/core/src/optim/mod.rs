@@ -1,0 +1,278 @@
+//! Optimisers: settings, step count and slots here; the arithmetic of each rule in a file of its own.
+//!
+//! A step computes the rule's scalars once in `f64` (powers of β included), writes them into fixed memory, and runs
+//! one fused in-place launch for each parameter.
+
+mod adam;
+mod sgd;
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::capture::{self, Host};
+use crate::dtype::with_float;
+use crate::error::{Result, bail};
+use crate::kernels::update::{Arrays, Rule, SCALARS, update};
+use crate::launch::{Arguments, Cost, Operand, Operands, launch};
+use crate::layout::show;
+use crate::tensor::Tensor;
+use crate::{DType, host};
+
+pub use adam::{Adam, AmsGrad};
+pub use sgd::{Momentum, Sgd};
+
+/// Which library's form a rule follows where they differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Convention {
+    /// Keras 3.
+    Keras,
+    /// PyTorch.
+    Torch,
+    /// TensorFlow 1.
+    Tf1,
+}
+
+/// The settings of an optimiser that may change from step to step, by name.
+pub type Settings = Vec<(&'static str, f64)>;
+
+/// A rule as an optimiser sees it.
+pub trait UpdateRule: Send + Sync + 'static {
+    /// The rule's name.
+    fn name(&self) -> &'static str;
+    /// Names of the state kept for each parameter.
+    fn slot_names(&self) -> &'static [&'static str];
+    /// The settings with their starting values.
+    fn settings(&self) -> Settings;
+    /// What the arithmetic needs in step `step` (from 1), given the settings of that step in order.
+    fn scalars(&self, step: u64, settings: &[f64]) -> [f64; SCALARS];
+    /// Launches the update of one parameter.
+    fn launch(
+        &self,
+        scalars: &Tensor,
+        parameter: &Tensor,
+        gradient: &Tensor,
+        slots: &[Tensor],
+    ) -> Result<()>;
+}
+
+/// The launch behind [`UpdateRule::launch`]: operands in the order scalars, gradient, parameter, slots.
+fn launch_rule<R: Rule<SLOTS>, const SLOTS: usize>(
+    name: &'static str,
+    rule: R,
+    scalars: &Tensor,
+    parameter: &Tensor,
+    gradient: &Tensor,
+    slots: &[Tensor],
+) -> Result<()> {
+    let dtype = parameter.dtype();
+    let n = parameter.count();
+    let mut operands: Operands =
+        [Operand::read(scalars), Operand::read_own(gradient, 1), Operand::write_own(parameter, 1)]
+            .into_iter()
+            .collect();
+    operands.extend(slots.iter().map(|slot| Operand::write_own(slot, 1)));
+    let cost = Cost::elementwise(n, 12.0, 3 + 2 * SLOTS, dtype);
+    with_float!(dtype, name, T => launch(name, n, cost, operands,
+    move |elements: Range<usize>, arguments: &Arguments<'_>| {
+        let mut scalars = [0.0; SCALARS];
+        scalars.copy_from_slice(arguments.all::<f64>(0));
+        let arrays = Arrays::<T, SLOTS> {
+            gradient: arguments.pointer(1),
+            parameter: arguments.pointer(2),
+            slots: std::array::from_fn(|i| arguments.pointer(3 + i)),
+        };
+        // SAFETY: the operands are distinct tensors of `n` elements, cut by elements.
+        #[allow(unsafe_code, reason = "the one call of the update kernel")]
+        unsafe { update(rule, &scalars, arrays, elements) };
+    }))
+}
+
+struct Slots {
+    /// Keeps the parameter alive, so that its address stays its own.
+    parameter: Tensor,
+    values: Vec<Tensor>,
+}
+
+struct State {
+    iterations: u64,
+    settings: Settings,
+    queues: HashMap<&'static str, VecDeque<f64>>,
+    slots: HashMap<usize, Slots>,
+}
+
+struct Inner {
+    rule: Box<dyn UpdateRule>,
+    /// What the launches of a step read; rewritten before each step.
+    scalars: Tensor,
+    state: Mutex<State>,
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Host for Inner {
+    fn advance(&self) -> Result<()> {
+        let mut state = self.lock();
+        state.iterations += 1;
+        let State { iterations, settings, queues, .. } = &mut *state;
+        for (name, value) in settings.iter_mut() {
+            if let Some(next) = queues.get_mut(name).and_then(VecDeque::pop_front) {
+                *value = next;
+            }
+        }
+        let values: Vec<f64> = settings.iter().map(|(_, value)| *value).collect();
+        let scalars = self.rule.scalars(*iterations, &values);
+        host::with_mut(&self.scalars, |to: &mut [f64]| to.copy_from_slice(&scalars));
+        Ok(())
+    }
+}
+
+/// An update rule with its step count, settings and slots. Cloning shares it.
+#[derive(Clone)]
+pub struct Optimizer(Arc<Inner>);
+
+impl Optimizer {
+    /// An optimiser that has made no step yet.
+    pub fn new(rule: impl UpdateRule) -> Result<Self> {
+        let settings = rule.settings();
+        Ok(Self(Arc::new(Inner {
+            rule: Box::new(rule),
+            scalars: Tensor::zeros(&[SCALARS], DType::F64)?,
+            state: Mutex::new(State {
+                iterations: 0,
+                settings,
+                queues: HashMap::new(),
+                slots: HashMap::new(),
+            }),
+        })))
+    }
+
+    /// The rule's name.
+    pub fn name(&self) -> &'static str {
+        self.0.rule.name()
+    }
+
+    /// Steps made so far.
+    pub fn iterations(&self) -> u64 {
+        self.0.lock().iterations
+    }
+
+    /// Sets the number of steps made so far, as when a saved state is restored.
+    pub fn set_iterations(&self, iterations: u64) {
+        self.0.lock().iterations = iterations;
+    }
+
+    /// The settings and their present values.
+    pub fn settings(&self) -> Settings {
+        self.0.lock().settings.clone()
+    }
+
+    fn setting_name(&self, name: &str) -> Result<&'static str> {
+        let settings = self.settings();
+        match settings.iter().find(|(known, _)| *known == name) {
+            Some((known, _)) => Ok(known),
+            None => bail!(
+                Value,
+                "{}: no setting `{name}`; there are {}",
+                self.name(),
+                settings.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ")
+            ),
+        }
+    }
+
+    /// Sets a setting for the steps to come.
+    pub fn set(&self, name: &str, value: f64) -> Result<()> {
+        let name = self.setting_name(name)?;
+        for (known, slot) in &mut self.0.lock().settings {
+            if *known == name {
+                *slot = value;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a setting one value for each of the coming steps; after the last one it keeps that value. An earlier queue
+    /// is replaced.
+    pub fn queue(&self, name: &str, values: &[f64]) -> Result<()> {
+        let name = self.setting_name(name)?;
+        self.0.lock().queues.insert(name, values.iter().copied().collect());
+        Ok(())
+    }
+
+    /// Names of the state kept for each parameter.
+    pub fn slot_names(&self) -> &'static [&'static str] {
+        self.0.rule.slot_names()
+    }
+
+    /// The state of a parameter, made (zero) where there is none yet.
+    pub fn slots(&self, parameter: &Tensor) -> Result<Vec<Tensor>> {
+        parameter.dtype().require_float(self.name())?;
+        let mut state = self.0.lock();
+        if let Some(slots) = state.slots.get(&parameter.id()) {
+            return Ok(slots.values.clone());
+        }
+        // Made outside any capture: a replay must go on with them, not clear them again.
+        let values = capture::paused(|| {
+            self.slot_names()
+                .iter()
+                .map(|_| Tensor::zeros(parameter.shape(), parameter.dtype()))
+                .collect::<Result<Vec<_>>>()
+        })?;
+        let slots = Slots { parameter: parameter.clone(), values: values.clone() };
+        state.slots.insert(parameter.id(), slots);
+        Ok(values)
+    }
+
+    /// One step: `iterations` rises by one and each parameter is updated from its gradient, in place.
+    ///
+    /// Shapes are checked and slots are made before anything changes.
+    pub fn apply(&self, parameters: &[&Tensor], gradients: &[&Tensor]) -> Result<()> {
+        if parameters.len() != gradients.len() {
+            bail!(
+                Value,
+                "{}: {} parameters came with {} gradients",
+                self.name(),
+                parameters.len(),
+                gradients.len()
+            );
+        }
+        let mut work = Vec::with_capacity(parameters.len());
+        for (i, (parameter, gradient)) in parameters.iter().zip(gradients).enumerate() {
+            if parameter.shape() != gradient.shape() || parameter.dtype() != gradient.dtype() {
+                bail!(
+                    Shape,
+                    "{}: parameter {i} is {} of shape {}, its gradient {} of shape {}",
+                    self.name(),
+                    parameter.dtype().name(),
+                    show(parameter.shape()),
+                    gradient.dtype().name(),
+                    show(gradient.shape())
+                );
+            }
+            if !parameter.is_leaf() || !parameter.layout().is_contiguous() {
+                bail!(
+                    Value,
+                    "{}: parameter {i} is not a leaf tensor; only leaves can be updated",
+                    self.name()
+                );
+            }
+            work.push((self.slots(parameter)?, gradient.packed()?));
+        }
+        let host: Arc<dyn Host> = self.0.clone();
+        host.advance()?;
+        capture::record_host(&host);
+        for (parameter, (slots, gradient)) in parameters.iter().zip(&work) {
+            self.0.rule.launch(&self.0.scalars, parameter, gradient, slots)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the state of parameters that nobody else holds any more.
+    pub fn release_unused(&self) {
+        self.0.lock().slots.retain(|_, slots| slots.parameter.is_shared());
+    }
+}
