@@ -13,6 +13,7 @@ import inspect
 import io
 import pkgutil
 import re
+from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
 
 import numpy as np
@@ -53,12 +54,15 @@ def documented(name, thing, module, seen):
         yield name, text
     if not (inspect.ismodule(thing) or inspect.isclass(thing)):
         return
+    # A compiled module imports nothing, and its classes may say any module as theirs.
+    compiled = isinstance(module.__spec__.loader, ExtensionFileLoader)
+    imports_others = inspect.ismodule(thing) and not compiled
     for attribute, value in vars(thing).items():
         member = inspect.unwrap(getattr(value, "__func__", value))
         if not (callable(member) or inspect.isdatadescriptor(member)):
             continue
         # What a module merely imports is documented where it is defined.
-        if inspect.ismodule(thing) and getattr(member, "__module__", None) != module.__name__:
+        if imports_others and getattr(member, "__module__", None) != module.__name__:
             continue
         yield from documented(f"{name}.{attribute}", member, module, seen)
 
