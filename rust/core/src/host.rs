@@ -14,7 +14,7 @@ use crate::tensor::Tensor;
 /// Where `T` is not the tensor's element type.
 pub fn with<T: Element, R>(tensor: &Tensor, look: impl FnOnce(ArrayViewD<'_, T>) -> R) -> R {
     assert_eq!(T::DTYPE, tensor.dtype());
-    let _engine = team::engine();
+    let _engine = team::quiet();
     // SAFETY: the layout lies inside the buffer, whose memory is initialised, and the lock keeps writers away.
     look(unsafe { view(tensor.buffer().pointer().cast::<T>(), tensor.layout()) })
 }
@@ -25,7 +25,7 @@ pub fn with<T: Element, R>(tensor: &Tensor, look: impl FnOnce(ArrayViewD<'_, T>)
 /// Where `T` is not the tensor's element type or the tensor has gaps.
 pub fn with_mut<T: Element, R>(tensor: &Tensor, change: impl FnOnce(&mut [T]) -> R) -> R {
     assert!(T::DTYPE == tensor.dtype() && tensor.layout().is_contiguous());
-    let _engine = team::engine();
+    let _engine = team::quiet();
     tensor.buffer().touch();
     // SAFETY: as above, and the lock keeps readers away too.
     change(unsafe {

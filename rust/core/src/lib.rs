@@ -18,6 +18,8 @@ pub mod launch;
 pub mod layout;
 pub mod ops;
 pub mod optim;
+#[allow(unsafe_code, reason = "shares the addresses of a plan's buffers among its workers")]
+pub mod plan;
 pub mod tape;
 #[allow(unsafe_code, reason = "fork handler and the engine that outlives it")]
 pub mod team;

@@ -3,6 +3,7 @@
 //! A forked child inherits neither threads nor the lock's owner, so both are kept per generation of the
 //! process: the child's first use makes its own, and the parent's are left alone.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -68,6 +69,31 @@ pub fn engine() -> MutexGuard<'static, Team> {
             }
         }
     }
+}
+
+thread_local! {
+    static HELD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Tells [`quiet`] that this thread holds the engine, until it is dropped.
+pub(crate) struct Held(());
+
+/// Marks this thread as the holder of the engine's lock.
+pub(crate) fn mark_held() -> Held {
+    HELD.set(true);
+    Held(())
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.set(false);
+    }
+}
+
+/// Keeps kernels away from memory while the host looks at it: takes the engine, unless this thread runs a replay and
+/// so holds it already (its hosts write scalars between steps).
+pub(crate) fn quiet() -> Option<MutexGuard<'static, Team>> {
+    if HELD.get() { None } else { Some(engine()) }
 }
 
 /// A thread count from a variable such as `4` or `4,2`; `None` for anything that is not a positive number.

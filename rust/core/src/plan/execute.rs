@@ -1,0 +1,339 @@
+//! Running a schedule: every worker walks the same phases with its own share of the blocks.
+//!
+//! The number of workers is chosen by measuring. Results do not depend on it, so it may change between chunks of
+//! steps: a second thread that shares a core, or a core that another process holds, is noticed by its cost.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+
+use super::schedule::{Chain, Schedule};
+use crate::capture::Host;
+use crate::error::Error;
+use crate::launch::{Arguments, Launch, pointers};
+use crate::team::{self, Barrier, Team};
+
+/// Consecutive units of one chain.
+#[derive(Debug, Clone, Copy)]
+struct Item {
+    chain: usize,
+    start: usize,
+    stop: usize,
+}
+
+/// What each worker does in each phase: `shares[phase][worker]`.
+type Shares = Vec<Vec<Vec<Item>>>;
+
+pub(super) struct Executor {
+    addresses: Vec<SmallVec<[*mut u8; 8]>>,
+    /// One set of shares for each width tried so far.
+    shares: Vec<(usize, Arc<Shares>)>,
+    tuner: Tuner,
+}
+
+// SAFETY: the addresses point into buffers that the plan's launches keep alive, and are used under the engine's lock.
+unsafe impl Send for Executor {}
+// SAFETY: as above.
+unsafe impl Sync for Executor {}
+
+/// What a chunk of steps came to.
+pub(super) struct Chunk {
+    pub(super) steps: usize,
+    pub(super) error: Option<Error>,
+}
+
+/// Cuts a phase's work into equal shares by cost; each share is a run of items.
+fn cut(chains: &[Chain], width: usize) -> Vec<Vec<Item>> {
+    let total: f64 = chains.iter().map(|chain| chain.cost).sum();
+    let mut shares = vec![Vec::new(); width];
+    let mut before = 0.0;
+    for (index, chain) in chains.iter().enumerate() {
+        let unit = chain.cost / chain.units as f64;
+        // The unit at which worker w's share of the whole phase begins, within this chain.
+        let border = |worker: usize| {
+            let cost = total * worker as f64 / width as f64 - before;
+            (cost / unit).round().clamp(0.0, chain.units as f64) as usize
+        };
+        for (worker, share) in shares.iter_mut().enumerate() {
+            let start = if worker == 0 { 0 } else { border(worker) };
+            let stop = if worker + 1 == width { chain.units } else { border(worker + 1) };
+            if start < stop {
+                share.push(Item { chain: index, start, stop });
+            }
+        }
+        before += chain.cost;
+    }
+    shares
+}
+
+/// One chunk of steps as its workers see it.
+struct Run<'a> {
+    launches: &'a [Launch],
+    addresses: &'a [SmallVec<[*mut u8; 8]>],
+    schedule: &'a Schedule,
+    shares: &'a Shares,
+    hosts: &'a [Arc<dyn Host>],
+    barrier: Barrier,
+    steps: usize,
+    until: Instant,
+    done: AtomicUsize,
+    stop: AtomicBool,
+    error: Mutex<Option<Error>>,
+}
+
+// SAFETY: workers use the addresses while the engine's lock is held; the shares give each of them its own units.
+unsafe impl Sync for Run<'_> {}
+
+impl Run<'_> {
+    fn item(&self, phase: usize, item: Item) {
+        let chain = &self.schedule.phases[phase].chains[item.chain];
+        let mut start = item.start;
+        while start < item.stop {
+            // The last two blocks share what is left evenly, so that none is a sliver.
+            let left = item.stop - start;
+            let size = if left <= chain.block {
+                left
+            } else if left < 2 * chain.block {
+                left.div_ceil(2)
+            } else {
+                chain.block
+            };
+            for link in &chain.links {
+                let launch = &self.launches[link.launch];
+                let arguments = Arguments::new(&self.addresses[link.launch], &launch.operands);
+                launch.kernel.run(start * link.scale..(start + size) * link.scale, &arguments);
+            }
+            start += size;
+        }
+    }
+
+    /// Prepares the next step; true where there is one.
+    fn next_step(&self, done: usize) -> bool {
+        if done == self.steps || (done > 0 && Instant::now() >= self.until) {
+            return false;
+        }
+        for host in self.hosts {
+            if let Err(error) = host.advance() {
+                *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn work(&self, worker: usize) {
+        let mut done = 0;
+        loop {
+            if worker == 0 && !self.next_step(done) {
+                self.stop.store(true, Ordering::Relaxed);
+            }
+            if !self.barrier.wait() || self.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            for (phase, shares) in self.shares.iter().enumerate() {
+                for &item in &shares[worker] {
+                    self.item(phase, item);
+                }
+                if !self.barrier.wait() {
+                    return;
+                }
+            }
+            done += 1;
+            if worker == 0 {
+                self.done.store(done, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl Executor {
+    pub(super) fn new(launches: &[Launch], schedule: &Schedule) -> Self {
+        Self {
+            addresses: launches.iter().map(|launch| pointers(&launch.operands)).collect(),
+            shares: Vec::new(),
+            tuner: Tuner::new(schedule.cost),
+        }
+    }
+
+    fn shares(&mut self, schedule: &Schedule, width: usize) -> Arc<Shares> {
+        if let Some((_, shares)) = self.shares.iter().find(|(known, _)| *known == width) {
+            return Arc::clone(shares);
+        }
+        let shares: Shares =
+            schedule.phases.iter().map(|phase| cut(&phase.chains, width)).collect();
+        let shares = Arc::new(shares);
+        self.shares.push((width, Arc::clone(&shares)));
+        shares
+    }
+
+    /// Runs a chunk of at most `steps` steps, as long as the tuner wants to stay with one width.
+    pub(super) fn run(
+        &mut self,
+        team: &mut Team,
+        launches: &[Launch],
+        schedule: &Schedule,
+        hosts: &[Arc<dyn Host>],
+        steps: usize,
+        limit: Duration,
+    ) -> Chunk {
+        let (width, stretch) = self.tuner.next(team::threads());
+        let shares = self.shares(schedule, width);
+        let start = Instant::now();
+        let run = Run {
+            launches,
+            addresses: &self.addresses,
+            schedule,
+            shares: &shares,
+            hosts,
+            barrier: Barrier::new(width),
+            steps,
+            until: start + limit.min(stretch),
+            done: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            error: Mutex::new(None),
+        };
+        let outcome = team.together(width, &|worker| {
+            // A worker that panics must not leave the others waiting for it.
+            let result = catch_unwind(AssertUnwindSafe(|| run.work(worker)));
+            if let Err(panic) = result {
+                run.barrier.break_up();
+                resume_unwind(panic);
+            }
+        });
+        let done = run.done.load(Ordering::Relaxed);
+        let error = run.error.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.tuner.learn(width, done, start.elapsed());
+        Chunk { steps: done, error: error.or(outcome.err()) }
+    }
+}
+
+/// Below this a step is not worth a second thread: barriers cost some hundred nanoseconds each.
+const ALONE_NANOSECONDS: f64 = 5_000.0;
+/// How long a width is tried before it is judged, and how long the best one then runs.
+const TRIAL: Duration = Duration::from_millis(2);
+const STAY: Duration = Duration::from_millis(200);
+
+/// Chooses the number of workers by the time that a step takes with each candidate.
+struct Tuner {
+    /// Estimated nanoseconds of a step on one thread.
+    estimate: f64,
+    most: usize,
+    candidates: Vec<Candidate>,
+    trying: Option<usize>,
+    settled_at: Option<Instant>,
+}
+
+struct Candidate {
+    width: usize,
+    nanoseconds: f64,
+}
+
+impl Tuner {
+    fn new(estimate: f64) -> Self {
+        Self { estimate, most: 0, candidates: Vec::new(), trying: None, settled_at: None }
+    }
+
+    fn reset(&mut self, most: usize) {
+        self.most = most;
+        let mut widths = vec![1];
+        if self.estimate >= ALONE_NANOSECONDS {
+            let mut width = 2;
+            while width < most {
+                widths.push(width);
+                width *= 2;
+            }
+            if most > 1 {
+                widths.push(most);
+            }
+        }
+        // The widest first: on a quiet machine it is the likely winner of a large step.
+        widths.reverse();
+        self.candidates = widths
+            .into_iter()
+            .map(|width| Candidate { width, nanoseconds: f64::INFINITY })
+            .collect();
+        self.trying = Some(0);
+        self.settled_at = None;
+    }
+
+    fn best(&self) -> usize {
+        let best = self.candidates.iter().min_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds));
+        best.map_or(1, |candidate| candidate.width)
+    }
+
+    /// The width to run next and for how long.
+    fn next(&mut self, most: usize) -> (usize, Duration) {
+        if self.most != most || self.candidates.is_empty() {
+            self.reset(most);
+        }
+        if self.candidates.len() == 1 {
+            return (1, Duration::MAX / 4);
+        }
+        if self.settled_at.is_some_and(|at| at.elapsed() >= STAY) {
+            self.trying = Some(0);
+            self.settled_at = None;
+        }
+        match self.trying {
+            Some(index) => (self.candidates[index].width, TRIAL),
+            None => (self.best(), STAY),
+        }
+    }
+
+    fn learn(&mut self, width: usize, steps: usize, elapsed: Duration) {
+        if steps == 0 {
+            return;
+        }
+        let nanoseconds = elapsed.as_nanos() as f64 / steps as f64;
+        if let Some(candidate) = self.candidates.iter_mut().find(|known| known.width == width) {
+            candidate.nanoseconds = nanoseconds;
+        }
+        if let Some(index) = self.trying {
+            let next = index + 1;
+            self.trying = (next < self.candidates.len()).then_some(next);
+            if self.trying.is_none() {
+                self.settled_at = Some(Instant::now());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::schedule::Link;
+
+    fn chain(units: usize, cost: f64) -> Chain {
+        Chain { units, links: vec![Link { launch: 0, scale: 1 }], cost, block: units }
+    }
+
+    #[test]
+    fn shares_cover_each_chain_once_and_evenly() {
+        let chains = [chain(50, 100.0), chain(3, 1.0), chain(1, 500.0), chain(1000, 399.0)];
+        for width in 1..7 {
+            let shares = cut(&chains, width);
+            for (index, chain) in chains.iter().enumerate() {
+                let mut next = 0;
+                for item in shares.iter().flatten().filter(|item| item.chain == index) {
+                    assert_eq!(item.start, next);
+                    next = item.stop;
+                }
+                assert_eq!(next, chain.units, "width {width}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_tuner_settles_on_the_faster_width() {
+        let mut tuner = Tuner::new(1e6);
+        for _ in 0..2 {
+            let (width, _) = tuner.next(2);
+            tuner.learn(width, 10, Duration::from_micros(if width == 2 { 900 } else { 500 }));
+        }
+        assert_eq!(tuner.next(2).0, 1);
+        let mut small = Tuner::new(1e3);
+        assert_eq!(small.next(8).0, 1);
+    }
+}

@@ -1,0 +1,143 @@
+//! Plans: a captured step that runs again and again without tape, allocation or Python.
+
+mod execute;
+mod schedule;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::buffer::Buffer;
+use crate::capture::{Host, Recording};
+use crate::error::{Result, bail};
+use crate::launch::Launch;
+use crate::team;
+
+use execute::Executor;
+use schedule::Schedule;
+
+/// A limit above this is none: it keeps sums of times from overflowing.
+const LONGEST: Duration = Duration::from_secs(1 << 20);
+
+/// A captured step, ready to run again.
+pub struct Plan {
+    launches: Vec<Launch>,
+    hosts: Vec<Arc<dyn Host>>,
+    schedule: Schedule,
+    executor: Executor,
+    written: Vec<Arc<Buffer>>,
+    steps_done: u64,
+}
+
+/// What a plan consists of, for people.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Description {
+    /// Kernel launches in a step.
+    pub launches: usize,
+    /// Runs of launches that a block of data passes in one go.
+    pub chains: usize,
+    /// Stretches between barriers.
+    pub phases: usize,
+    /// Floating-point operations in a step.
+    pub flops: f64,
+    /// Bytes that the launches of a step read and write.
+    pub traffic: f64,
+    /// Bytes of memory that the plan holds.
+    pub memory: usize,
+}
+
+impl Plan {
+    /// Plans what a capture recorded.
+    pub fn new(recording: Recording) -> Result<Self> {
+        let Recording { launches, hosts } = recording;
+        if launches.is_empty() {
+            bail!(State, "capture: the step launched no work, so there is nothing to replay");
+        }
+        let schedule = Schedule::new(&launches);
+        let mut written: Vec<Arc<Buffer>> = launches
+            .iter()
+            .flat_map(|launch| &launch.operands)
+            .filter(|operand| operand.writes)
+            .map(|operand| Arc::clone(&operand.buffer))
+            .collect();
+        written.sort_by_key(|buffer| Arc::as_ptr(buffer) as usize);
+        written.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        let executor = Executor::new(&launches, &schedule);
+        Ok(Self { launches, hosts, schedule, executor, written, steps_done: 0 })
+    }
+
+    /// Runs up to `steps` whole steps, fewer if `limit` has passed; gives how many.
+    ///
+    /// Before each step the hosts write the values of that step. The results do not depend on the number of threads.
+    pub fn replay(&mut self, steps: usize, limit: Duration) -> Result<usize> {
+        let limit = limit.min(LONGEST);
+        if steps == 0 {
+            return Ok(0);
+        }
+        let mut engine = team::engine();
+        let _held = team::mark_held();
+        let start = Instant::now();
+        let mut done = 0;
+        let outcome = loop {
+            let run = self.executor.run(
+                &mut engine,
+                &self.launches,
+                &self.schedule,
+                &self.hosts,
+                steps - done,
+                limit.saturating_sub(start.elapsed()),
+            );
+            done += run.steps;
+            if run.error.is_some() || done == steps || start.elapsed() >= limit {
+                break run.error;
+            }
+        };
+        self.steps_done += done as u64;
+        for buffer in &self.written {
+            buffer.touch();
+        }
+        match outcome {
+            Some(error) => Err(error),
+            None => Ok(done),
+        }
+    }
+
+    /// Steps that replays have made so far.
+    pub fn steps_done(&self) -> u64 {
+        self.steps_done
+    }
+
+    /// What the plan consists of.
+    pub fn describe(&self) -> Description {
+        let mut buffers: Vec<_> = self
+            .launches
+            .iter()
+            .flat_map(|launch| &launch.operands)
+            .map(|operand| (Arc::as_ptr(&operand.buffer) as usize, operand.buffer.capacity()))
+            .collect();
+        buffers.sort_unstable();
+        buffers.dedup();
+        Description {
+            launches: self.launches.len(),
+            chains: self.schedule.phases.iter().map(|phase| phase.chains.len()).sum(),
+            phases: self.schedule.phases.len(),
+            flops: self.launches.iter().map(|launch| launch.cost.flops).sum(),
+            traffic: self.launches.iter().map(|launch| launch.cost.bytes).sum(),
+            memory: buffers.iter().map(|(_, bytes)| bytes).sum(),
+        }
+    }
+
+    /// The phases as text: for each chain its units and the launches in it.
+    pub fn explain(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = String::new();
+        for (i, phase) in self.schedule.phases.iter().enumerate() {
+            let _ = writeln!(text, "phase {}", i + 1);
+            for chain in &phase.chains {
+                let names: Vec<_> =
+                    chain.links.iter().map(|link| self.launches[link.launch].name).collect();
+                let _ = writeln!(text, "  {} units: {}", chain.units, names.join(" > "));
+            }
+        }
+        text
+    }
+}

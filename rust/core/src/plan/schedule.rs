@@ -1,0 +1,229 @@
+//! From a list of launches to phases of chains.
+//!
+//! A *chain* is a run of launches over one axis in which each reads only its own blocks of what the others wrote, so
+//! that a block can pass through all of it while it is in cache. A *phase* is a set of chains that do not need each
+//! other; between phases stands a barrier. One pass in program order decides: a launch joins the chain that all its
+//! latest dependencies stand in, if its blocks line up with theirs, and otherwise opens a chain one phase later.
+//!
+//! For a dense net this gives the two-phase step: rows of the batch run through the whole net and back, then the rows of
+//! every weight take their gradient and their update together.
+
+use std::collections::HashMap;
+
+use crate::launch::{Access, Launch, Operand};
+
+/// A launch in a chain: `scale` of its units make one unit of the chain.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Link {
+    pub(super) launch: usize,
+    pub(super) scale: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Chain {
+    /// Units of the axis that all links share.
+    pub(super) units: usize,
+    pub(super) links: Vec<Link>,
+    /// Estimated nanoseconds on one thread.
+    pub(super) cost: f64,
+    /// Units that are taken at a time.
+    pub(super) block: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Phase {
+    pub(super) chains: Vec<Chain>,
+}
+
+#[derive(Debug)]
+pub(super) struct Schedule {
+    pub(super) phases: Vec<Phase>,
+    /// Estimated nanoseconds of a step on one thread.
+    pub(super) cost: f64,
+}
+
+/// Bytes of a block's own data that should stay in a core's cache while the block passes its chain.
+const BLOCK_BYTES: usize = 256 << 10;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    phase: usize,
+    chain: usize,
+}
+
+/// An earlier access to a buffer.
+#[derive(Clone, Copy)]
+struct Touch {
+    launch: usize,
+    operand: usize,
+}
+
+fn overlap(a: &Operand, b: &Operand) -> bool {
+    a.extent.start < b.extent.end && b.extent.start < a.extent.end
+}
+
+struct Planner<'a> {
+    launches: &'a [Launch],
+    phases: Vec<Phase>,
+    places: Vec<Place>,
+    /// Scale of each placed launch in its chain.
+    scales: Vec<usize>,
+    touches: HashMap<usize, Vec<Touch>>,
+}
+
+impl Planner<'_> {
+    /// Earlier operands that operand `o` must come after: one of the two writes and they overlap.
+    fn conflicts<'b>(&'b self, operand: &'b Operand) -> impl Iterator<Item = Touch> + 'b {
+        let key = std::sync::Arc::as_ptr(&operand.buffer) as usize;
+        self.touches.get(&key).into_iter().flatten().copied().filter(move |touch| {
+            let earlier = &self.launches[touch.launch].operands[touch.operand];
+            (earlier.writes || operand.writes) && overlap(earlier, operand)
+        })
+    }
+
+    /// The scale that lines the launch up with a chain of `units` units, and what the chain's own units must be
+    /// divided by first.
+    fn line_up(units: usize, launch_units: usize) -> Option<(usize, usize)> {
+        if launch_units.is_multiple_of(units) {
+            Some((launch_units / units, 1))
+        } else if units.is_multiple_of(launch_units) && launch_units > 1 {
+            Some((1, units / launch_units))
+        } else {
+            None
+        }
+    }
+
+    /// True where both operands give each unit of the chain the same bytes of the buffer.
+    fn same_blocks(a: &Operand, a_scale: usize, b: &Operand, b_scale: usize) -> bool {
+        match (a.access, b.access) {
+            (Access::Own { bytes: x }, Access::Own { bytes: y }) => {
+                a.origin == b.origin && x * a_scale == y * b_scale
+            }
+            _ => false,
+        }
+    }
+
+    fn place(&mut self, index: usize) {
+        let launch = &self.launches[index];
+        let dependencies: Vec<(usize, Touch)> = launch
+            .operands
+            .iter()
+            .enumerate()
+            .flat_map(|(o, operand)| self.conflicts(operand).map(move |touch| (o, touch)))
+            .collect();
+        let latest = dependencies.iter().map(|(_, touch)| self.places[touch.launch].phase).max();
+        let Some(phase) = latest else {
+            self.open(index, 0);
+            return;
+        };
+        let newest: Vec<_> = dependencies
+            .into_iter()
+            .filter(|(_, touch)| self.places[touch.launch].phase == phase)
+            .collect();
+        let home = self.places[newest[0].1.launch];
+        let joined = newest.iter().all(|(_, touch)| self.places[touch.launch] == home)
+            && self.try_join(index, home, &newest);
+        if !joined {
+            self.open(index, phase + 1);
+        }
+    }
+
+    fn try_join(&mut self, index: usize, home: Place, newest: &[(usize, Touch)]) -> bool {
+        let launch = &self.launches[index];
+        let units = self.phases[home.phase].chains[home.chain].units;
+        let Some((scale, divide)) = Self::line_up(units, launch.units) else { return false };
+        let fits = newest.iter().all(|(o, touch)| {
+            let earlier = &self.launches[touch.launch].operands[touch.operand];
+            let earlier_scale = self.scales[touch.launch] * divide;
+            Self::same_blocks(earlier, earlier_scale, &launch.operands[*o], scale)
+        });
+        if !fits {
+            return false;
+        }
+        let chain = &mut self.phases[home.phase].chains[home.chain];
+        chain.units /= divide;
+        for link in &mut chain.links {
+            link.scale *= divide;
+            self.scales[link.launch] *= divide;
+        }
+        chain.links.push(Link { launch: index, scale });
+        self.settle(index, home, scale);
+        true
+    }
+
+    fn open(&mut self, index: usize, phase: usize) {
+        while self.phases.len() <= phase {
+            self.phases.push(Phase::default());
+        }
+        let chains = &mut self.phases[phase].chains;
+        let place = Place { phase, chain: chains.len() };
+        chains.push(Chain {
+            units: self.launches[index].units,
+            links: vec![Link { launch: index, scale: 1 }],
+            cost: 0.0,
+            block: 1,
+        });
+        self.settle(index, place, 1);
+    }
+
+    fn settle(&mut self, index: usize, place: Place, scale: usize) {
+        self.places.push(place);
+        self.scales.push(scale);
+        let launch = &self.launches[index];
+        for (o, operand) in launch.operands.iter().enumerate() {
+            let key = std::sync::Arc::as_ptr(&operand.buffer) as usize;
+            self.touches.entry(key).or_default().push(Touch { launch: index, operand: o });
+        }
+    }
+}
+
+/// Units that are taken at a time: their own data should fit a core's cache, but be no less than what the block
+/// reads of shared data (weights), or those would be fetched again and again for little.
+fn block_units(chain: &Chain, launches: &[Launch]) -> usize {
+    let mut own: HashMap<usize, usize> = HashMap::new();
+    let mut shared: HashMap<usize, usize> = HashMap::new();
+    for link in &chain.links {
+        for operand in &launches[link.launch].operands {
+            let key = std::sync::Arc::as_ptr(&operand.buffer) as usize;
+            match operand.access {
+                Access::Own { bytes } => {
+                    let slot = own.entry(key).or_default();
+                    *slot = (*slot).max(bytes * link.scale);
+                }
+                Access::All | Access::Scattered => {
+                    shared.insert(key, operand.extent.len());
+                }
+            }
+        }
+    }
+    let per_unit: usize = own.values().sum::<usize>().max(1);
+    let budget = BLOCK_BYTES.max(shared.values().sum());
+    (budget / per_unit).clamp(1, chain.units)
+}
+
+impl Schedule {
+    pub(super) fn new(launches: &[Launch]) -> Self {
+        let mut planner = Planner {
+            launches,
+            phases: Vec::new(),
+            places: Vec::with_capacity(launches.len()),
+            scales: Vec::with_capacity(launches.len()),
+            touches: HashMap::new(),
+        };
+        for index in 0..launches.len() {
+            planner.place(index);
+        }
+        let mut phases = planner.phases;
+        for chain in phases.iter_mut().flat_map(|phase| &mut phase.chains) {
+            // A launch is never free: calling it costs some tens of nanoseconds.
+            chain.cost = chain
+                .links
+                .iter()
+                .map(|link| 50.0 + launches[link.launch].cost.nanoseconds())
+                .sum();
+            chain.block = block_units(chain, launches);
+        }
+        let cost = phases.iter().flat_map(|phase| &phase.chains).map(|chain| chain.cost).sum();
+        Self { phases, cost }
+    }
+}
