@@ -6,7 +6,7 @@ use smallvec::smallvec;
 use crate::error::Result;
 use crate::kernels::map::Lanewise;
 use crate::kernels::math::VectorMath;
-use crate::ops::lanewise::map;
+use crate::ops::lanewise::{map, map_into};
 use crate::tape::{Backward, Gradients, Saved};
 use crate::tensor::Tensor;
 
@@ -29,6 +29,38 @@ pub trait Unary: Copy + Send + Sync + 'static {
     fn value<V: VectorMath>(self, x: V) -> V;
     /// The derivative, from x or y as `KEEPS` says.
     fn derivative<V: VectorMath>(self, kept: V) -> V;
+}
+
+/// A [`Unary`] chosen at run time.
+pub trait AnyUnary: Send + Sync {
+    /// The operation's name.
+    fn name(&self) -> &'static str;
+    /// What the derivative is computed from.
+    fn keeps(&self) -> Keeps;
+    /// The recorded value.
+    fn value(&self, x: &Tensor) -> Result<Tensor>;
+    /// Writes the value into `out`, which may be `x`; not recorded.
+    fn value_into(&self, x: &Tensor, out: &Tensor) -> Result<()>;
+    /// grad · f'(kept).
+    fn slope(&self, grad: &Tensor, kept: &Tensor) -> Result<Tensor>;
+}
+
+impl<F: Unary> AnyUnary for F {
+    fn name(&self) -> &'static str {
+        F::NAME
+    }
+    fn keeps(&self) -> Keeps {
+        F::KEEPS
+    }
+    fn value(&self, x: &Tensor) -> Result<Tensor> {
+        unary(*self, x)
+    }
+    fn value_into(&self, x: &Tensor, out: &Tensor) -> Result<()> {
+        map_into(F::NAME, Value(*self), [x], out)
+    }
+    fn slope(&self, grad: &Tensor, kept: &Tensor) -> Result<Tensor> {
+        slope(*self, grad, kept)
+    }
 }
 
 /// Expands each row to a type in [`functions`], a method of [`Tensor`] and an entry of [`UNARY_NAMES`].
@@ -66,6 +98,19 @@ macro_rules! elementwise {
                     unary(functions::$name { $($($p),+)? }, self)
                 }
             )+
+        }
+        /// The function of that name with its parameters in the order of its row; `None` where there is no such row or
+        /// the number of parameters is another.
+        pub fn by_name(name: &str, parameters: &[f64]) -> Option<Box<dyn AnyUnary>> {
+            $(
+                if name == stringify!($name) {
+                    $( let &[$($p),+] = parameters else { return None }; )?
+                    let function = functions::$name { $($($p),+)? };
+                    let expected: &[&str] = &[$($(stringify!($p)),+)?];
+                    return (parameters.len() == expected.len()).then(|| Box::new(function) as Box<dyn AnyUnary>);
+                }
+            )+
+            None
         }
         /// The name of every row.
         pub const UNARY_NAMES: &[&str] = &[$(stringify!($name)),+];

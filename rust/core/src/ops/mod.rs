@@ -8,12 +8,15 @@
 //! | `matmul` | matrix products |
 //! | `dense` | x·W + b with an activation |
 //! | `reduce` | sums, means, variances, extrema, log-sum-exp |
-//! | `shape` | reshape, transpose, slice, concatenate, stack, gather rows |
+//! | `shape` | reshape, transpose, slice, concatenate, stack |
 //! | `softmax` | softmax and log-softmax |
 //! | `loss` | cross-entropies from logits, mean squared error |
 //! | `dropout` | random masks |
 
 pub mod arithmetic;
+pub mod dense;
 pub mod elementwise;
 pub mod lanewise;
+pub mod matmul;
 pub mod reduce;
+pub mod shape;

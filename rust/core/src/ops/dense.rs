@@ -1,0 +1,149 @@
+//! The dense layer: y = f(x·W + b), one node of the tape.
+//!
+//! ```text
+//! z = x·W + b      Δ = ∂y ⊙ f'(z)      ∂W = xᵀ·Δ      ∂b = Σ_rows Δ      ∂x = Δ·Wᵀ
+//! ```
+//! Rows of the batch are the units forward and for ∂x, rows of W for ∂W, so that a plan can run rows through the whole
+//! net and give each block of W its gradient and its update together.
+
+use std::ops::Range;
+
+use smallvec::smallvec;
+
+use super::elementwise::{AnyUnary, Keeps};
+use super::matmul::{Product, flipped, product, product_cost, rows_operand};
+use crate::dtype::with_float;
+use crate::error::{Result, bail};
+use crate::launch::{Arguments, Operand, Operands, launch};
+use crate::layout::show;
+use crate::tape::{self, Backward, Gradients, Saved};
+use crate::tensor::Tensor;
+
+/// out = x·W (+ b): rows are the units.
+fn affine(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (m, k, n) = (x.shape()[0], x.shape()[1], kernel.shape()[1]);
+    let out = Tensor::empty(&[m, n], x.dtype())?;
+    if k == 0 {
+        out.fill(0.0)?;
+        return match bias {
+            Some(bias) => out.add(&bias.detach()),
+            None => Ok(out),
+        };
+    }
+    let mut operands: Operands =
+        [rows_operand(x), Operand::read(kernel), Operand::write_own(&out, n)].into_iter().collect();
+    operands.extend(bias.map(Operand::read));
+    let bias_operand = bias.map(|_| 3);
+    let product = Product::new(x, kernel);
+    let cost = product_cost(m, k, n, x.dtype());
+    with_float!(x.dtype(), "dense", T => launch("dense", m, cost, operands,
+    move |rows: Range<usize>, arguments: &Arguments<'_>| {
+        product.block::<T>(arguments, &rows, &(0..n), bias_operand);
+    }))?;
+    Ok(out)
+}
+
+fn check(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Result<()> {
+    x.dtype().require_float("dense")?;
+    if x.ndim() != 2 || kernel.ndim() != 2 || x.shape()[1] != kernel.shape()[0] {
+        bail!(
+            Shape,
+            "dense: expected x of shape (rows, inputs) and a kernel of shape (inputs, units), got {} and {}",
+            show(x.shape()),
+            show(kernel.shape())
+        );
+    }
+    if let Some(bias) = bias
+        && bias.shape() != [kernel.shape()[1]]
+    {
+        bail!(
+            Shape,
+            "dense: expected a bias of shape ({},) for the kernel's {} units, got {}",
+            kernel.shape()[1],
+            kernel.shape()[1],
+            show(bias.shape())
+        );
+    }
+    for (what, tensor) in [("kernel", Some(kernel)), ("bias", bias)] {
+        if let Some(tensor) = tensor
+            && tensor.dtype() != x.dtype()
+        {
+            bail!(
+                Type,
+                "dense: x is {} but the {what} is {}; convert x with .astype(\"{}\")",
+                x.dtype().name(),
+                tensor.dtype().name(),
+                tensor.dtype().name()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// f(x·W + b) for a batch of rows; `activation` none means the identity.
+///
+/// x is (rows, inputs), `kernel` (inputs, units), `bias` (units,).
+pub fn dense(
+    x: &Tensor,
+    kernel: &Tensor,
+    bias: Option<&Tensor>,
+    activation: Option<Box<dyn AnyUnary>>,
+) -> Result<Tensor> {
+    check(x, kernel, bias)?;
+    let z = affine(x, kernel, bias)?;
+    let (y, kept) = match &activation {
+        None => (z, None),
+        // The value is all the derivative needs, so it takes the place of z.
+        Some(f) if f.keeps() == Keeps::Output => {
+            f.value_into(&z, &z)?;
+            let kept = Saved::new(&z);
+            (z, Some(kept))
+        }
+        Some(f) => {
+            let y = Tensor::empty(z.shape(), z.dtype())?;
+            f.value_into(&z, &y)?;
+            (y, Some(Saved::new(&z)))
+        }
+    };
+    let inputs: [&Tensor; 3] = [x, kernel, bias.unwrap_or(kernel)];
+    let inputs = &inputs[..if bias.is_some() { 3 } else { 2 }];
+    if !tape::is_recording(inputs) {
+        return Ok(y);
+    }
+    Ok(y.recorded(inputs, |_| DenseBackward {
+        x: Saved::new(x),
+        kernel: Saved::new(kernel),
+        activation: activation.zip(kept),
+    }))
+}
+
+struct DenseBackward {
+    x: Saved,
+    kernel: Saved,
+    activation: Option<(Box<dyn AnyUnary>, Saved)>,
+}
+
+impl Backward for DenseBackward {
+    fn name(&self) -> &'static str {
+        "dense"
+    }
+
+    fn backward(&self, grad: &Tensor, needs: &[bool]) -> Result<Gradients> {
+        // Δ = ∂y ⊙ f'(z)
+        let delta = match &self.activation {
+            Some((f, kept)) => f.slope(grad, kept.get()?)?,
+            None => grad.packed()?,
+        };
+        let mut out: Gradients = smallvec![None; needs.len()];
+        if needs[0] {
+            out[0] = Some(product("dense", &delta, &flipped(self.kernel.get()?))?);
+        }
+        if needs[1] {
+            out[1] = Some(product("dense", &flipped(self.x.get()?), &delta)?);
+        }
+        if needs.get(2) == Some(&true) {
+            out[2] = Some(delta.sum(&[0], false)?);
+        }
+        Ok(out)
+    }
+}

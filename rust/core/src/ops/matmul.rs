@@ -1,0 +1,275 @@
+//! Matrix products.
+//!
+//! ```text
+//! C = A·B        ∂A = ∂C·Bᵀ        ∂B = Aᵀ·∂C
+//! ```
+//! Operands may lie in any strides: a transposed view is multiplied as it is, without a copy. Each element of C is
+//! summed over k in one order that k alone decides, so a row has the same bits alone and inside any batch.
+
+use std::ops::Range;
+
+use smallvec::smallvec;
+
+use crate::dtype::{DType, Float, with_float};
+use crate::error::{Result, bail};
+use crate::kernels::gemm::{AddBias, MatMut, MatRef, NoEpilogue, gemm};
+use crate::launch::{Arguments, Cost, Operand, launch};
+use crate::layout::{Layout, Shape, broadcast, show};
+use crate::tape::{Backward, Gradients, Saved};
+use crate::tensor::Tensor;
+
+/// Fewer rows than this over a matrix larger than `COLUMN_BYTES` are cut by columns: one row must not leave all but one
+/// thread idle.
+const FEW_ROWS: usize = 16;
+const COLUMN_BYTES: usize = 1 << 20;
+
+/// What a product costs.
+pub(crate) fn product_cost(m: usize, k: usize, n: usize, dtype: DType) -> Cost {
+    Cost {
+        flops: 2.0 * m as f64 * k as f64 * n as f64,
+        bytes: ((m * k + k * n + m * n) * dtype.size()) as f64,
+    }
+}
+
+/// Row and column steps of a two-dimensional tensor.
+fn steps(x: &Tensor) -> (isize, isize) {
+    (x.strides()[0], x.strides()[1])
+}
+
+/// Operand for a matrix whose rows are the units: their own where rows follow each other without gaps.
+pub(crate) fn rows_operand(x: &Tensor) -> Operand {
+    if x.layout().is_contiguous() { Operand::read_own(x, x.shape()[1]) } else { Operand::read(x) }
+}
+
+/// A product of strided matrices, as kernels run it: operands 0 and 1 are the factors, 2 the result, which is
+/// row-major without gaps.
+#[derive(Clone, Copy)]
+pub(crate) struct Product {
+    m: usize,
+    k: usize,
+    n: usize,
+    a: (isize, isize),
+    b: (isize, isize),
+}
+
+impl Product {
+    pub(crate) fn new(a: &Tensor, b: &Tensor) -> Self {
+        let (m, k, n) = (a.shape()[0], a.shape()[1], b.shape()[1]);
+        Self { m, k, n, a: steps(a), b: steps(b) }
+    }
+
+    /// Computes the block of the result; operand `bias` holds one number for each column to add.
+    pub(crate) fn block<T: Float>(
+        self,
+        arguments: &Arguments<'_>,
+        rows: &Range<usize>,
+        columns: &Range<usize>,
+        bias: Option<usize>,
+    ) {
+        let matrix = |i: usize, (row_stride, col_stride): (isize, isize)| MatRef {
+            ptr: arguments.pointer::<T>(i).cast_const(),
+            row_stride,
+            col_stride,
+        };
+        let a = matrix(0, self.a).at(rows.start, 0);
+        let b = matrix(1, self.b).at(0, columns.start);
+        let c = MatMut { ptr: arguments.pointer::<T>(2), row_stride: self.n as isize };
+        let c = c.at(rows.start, columns.start);
+        let size = (rows.len(), columns.len(), self.k);
+        let bias = bias.map(|i| arguments.pointer::<T>(i).wrapping_add(columns.start).cast_const());
+        // SAFETY: the operands are whole matrices of the sizes that `new` read off the tensors, the result is new
+        // memory that overlaps neither factor, and the bias has an element for each column.
+        #[allow(unsafe_code, reason = "the one call of the matrix kernel")]
+        unsafe {
+            match bias {
+                Some(bias) => gemm(size, a, b, c, false, AddBias { bias }),
+                None => gemm(size, a, b, c, false, NoEpilogue),
+            }
+        }
+    }
+}
+
+/// `out = a·b` for matrices; `out` has no gaps.
+pub(crate) fn product_into(name: &'static str, a: &Tensor, b: &Tensor, out: &Tensor) -> Result<()> {
+    let product = Product::new(a, b);
+    let Product { m, k, n, .. } = product;
+    if k == 0 {
+        return out.fill(0.0);
+    }
+    let cost = product_cost(m, k, n, out.dtype());
+    let by_columns = m < FEW_ROWS && k * n * out.dtype().size() > COLUMN_BYTES;
+    with_float!(out.dtype(), name, T => {
+        if by_columns {
+            let target =
+                if m == 1 { Operand::write_own(out, 1) } else { Operand::write_scattered(out) };
+            let operands = [Operand::read(a), Operand::read(b), target].into_iter().collect();
+            launch(name, n, cost, operands, move |columns: Range<usize>, arguments: &Arguments<'_>| {
+                product.block::<T>(arguments, &(0..m), &columns, None);
+            })
+        } else {
+            let operands =
+                [rows_operand(a), Operand::read(b), Operand::write_own(out, n)].into_iter().collect();
+            launch(name, m, cost, operands, move |rows: Range<usize>, arguments: &Arguments<'_>| {
+                product.block::<T>(arguments, &rows, &(0..n), None);
+            })
+        }
+    })
+}
+
+/// a·b for matrices, off the tape.
+pub(crate) fn product(name: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let out = Tensor::empty(&[a.shape()[0], b.shape()[1]], a.dtype())?;
+    product_into(name, a, b, &out)?;
+    Ok(out)
+}
+
+/// The transposed view of a matrix, or of each matrix of a batch, off the tape.
+pub(crate) fn flipped(x: &Tensor) -> Tensor {
+    let mut layout: Layout = x.layout().clone();
+    let n = layout.shape.len();
+    layout.shape.swap(n - 2, n - 1);
+    layout.strides.swap(n - 2, n - 1);
+    x.view(layout)
+}
+
+/// a·b for each pair of a batch of matrices without gaps: one unit for each pair.
+fn batched(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let (a, b) = (a.packed()?, b.packed()?);
+    let (count, m, k, n) = (a.shape()[0], a.shape()[1], a.shape()[2], b.shape()[2]);
+    let out = Tensor::empty(&[count, m, n], a.dtype())?;
+    if k == 0 {
+        out.fill(0.0)?;
+        return Ok(out);
+    }
+    let one = product_cost(m, k, n, a.dtype());
+    let cost = Cost { flops: one.flops * count as f64, bytes: one.bytes * count as f64 };
+    let operands = [
+        Operand::read_own(&a, m * k),
+        Operand::read_own(&b, k * n),
+        Operand::write_own(&out, m * n),
+    ]
+    .into_iter()
+    .collect();
+    with_float!(a.dtype(), "matmul", T => launch("matmul", count, cost, operands,
+    move |pairs: Range<usize>, arguments: &Arguments<'_>| {
+        for pair in pairs {
+            pair_product::<T>((m, n, k), pair, arguments);
+        }
+    }))?;
+    Ok(out)
+}
+
+fn pair_product<T: Float>(
+    (m, n, k): (usize, usize, usize),
+    pair: usize,
+    arguments: &Arguments<'_>,
+) {
+    let a = arguments.pointer::<T>(0).wrapping_add(pair * m * k).cast_const();
+    let b = arguments.pointer::<T>(1).wrapping_add(pair * k * n).cast_const();
+    let c = arguments.pointer::<T>(2).wrapping_add(pair * m * n);
+    let a = MatRef { ptr: a, row_stride: k as isize, col_stride: 1 };
+    let b = MatRef { ptr: b, row_stride: n as isize, col_stride: 1 };
+    // SAFETY: the operands hold `pair + 1` matrices of these sizes or more, and `out` is new memory.
+    #[allow(unsafe_code, reason = "one matrix of a batch")]
+    unsafe {
+        gemm((m, n, k), a, b, MatMut { ptr: c, row_stride: n as isize }, false, NoEpilogue)
+    };
+}
+
+struct ProductBackward {
+    a: Saved,
+    b: Saved,
+}
+
+impl Backward for ProductBackward {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+    fn backward(&self, grad: &Tensor, needs: &[bool]) -> Result<Gradients> {
+        let (a, b) = (self.a.get()?, self.b.get()?);
+        let grad = grad.packed()?;
+        let multiply = |x: &Tensor, y: &Tensor| {
+            if x.ndim() == 3 { batched(x, y) } else { product("matmul", x, y) }
+        };
+        let mut out: Gradients = smallvec![None, None];
+        if needs[0] {
+            out[0] = Some(multiply(&grad, &flipped(b))?);
+        }
+        if needs[1] {
+            out[1] = Some(multiply(&flipped(a), &grad)?);
+        }
+        Ok(out)
+    }
+}
+
+/// The recorded product of two matrices, or of two equally long batches of matrices.
+fn recorded_product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let out = if a.ndim() == 3 { batched(a, b)? } else { product("matmul", a, b)? };
+    Ok(out.recorded(&[a, b], |_| ProductBackward { a: Saved::new(a), b: Saved::new(b) }))
+}
+
+impl Tensor {
+    /// The matrix product by NumPy's rules: (m, k)·(k, n), with leading dimensions broadcast; a one-dimensional operand
+    /// counts as a row on the left and as a column on the right.
+    pub fn matmul(&self, other: &Self) -> Result<Self> {
+        let dtype = self.dtype().max(other.dtype());
+        dtype.require_float("matmul")?;
+        if self.ndim() == 0 || other.ndim() == 0 {
+            bail!(Shape, "matmul: expected matrices or vectors, got a scalar; use * to scale");
+        }
+        let (a, b) = (self.cast(dtype)?, other.cast(dtype)?);
+        let row = a.ndim() == 1;
+        let column = b.ndim() == 1;
+        let a = if row { a.unsqueeze(0)? } else { a };
+        let b = if column { b.unsqueeze(1)? } else { b };
+        let (k, rows) = (a.shape()[a.ndim() - 1], b.shape()[b.ndim() - 2]);
+        if k != rows {
+            bail!(
+                Shape,
+                "matmul: inner dimensions differ: {} @ {} ({k} columns against {rows} rows)",
+                show(self.shape()),
+                show(other.shape())
+            );
+        }
+        let out =
+            if b.ndim() == 2 { rows_times_matrix(&a, &b)? } else { batch_times_batch(&a, &b)? };
+        let out = if row { out.squeeze(Some(-2))? } else { out };
+        if column { out.squeeze(Some(-1)) } else { Ok(out) }
+    }
+}
+
+/// (..., m, k)·(k, n): the leading dimensions are rows like any others.
+fn rows_times_matrix(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if a.ndim() == 2 {
+        return recorded_product(a, b);
+    }
+    let mut shape: Shape = a.shape().into();
+    let k = shape[shape.len() - 1];
+    let rows: usize = shape[..shape.len() - 1].iter().product();
+    let out = recorded_product(&a.reshape(&[rows as isize, k as isize])?, b)?;
+    let last = shape.len() - 1;
+    shape[last] = b.shape()[1];
+    out.reshape(&signed(&shape))
+}
+
+/// (..., m, k)·(..., k, n) with broadcast leading dimensions.
+fn batch_times_batch(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let leading = |x: &Tensor| Shape::from_slice(&x.shape()[..x.ndim() - 2]);
+    let shared = broadcast("matmul", &leading(a), &leading(b))?;
+    let count: usize = shared.iter().product();
+    let spread = |x: &Tensor| -> Result<Tensor> {
+        let matrix = &x.shape()[x.ndim() - 2..];
+        let mut full = shared.clone();
+        full.extend_from_slice(matrix);
+        x.expand(&full)?.reshape(&[count as isize, matrix[0] as isize, matrix[1] as isize])
+    };
+    let (a, b) = (spread(a)?, spread(b)?);
+    let out = recorded_product(&a, &b)?;
+    let mut full = shared;
+    full.extend_from_slice(&[a.shape()[1], b.shape()[2]]);
+    out.reshape(&signed(&full))
+}
+
+fn signed(shape: &[usize]) -> Vec<isize> {
+    shape.iter().map(|&size| size as isize).collect()
+}
