@@ -6,6 +6,7 @@ pub mod buffer;
 pub mod capture;
 pub mod dtype;
 pub mod error;
+pub mod feed;
 #[allow(unsafe_code, reason = "the host's way into tensor memory, under the engine's lock")]
 pub mod host;
 #[allow(
@@ -20,6 +21,8 @@ pub mod ops;
 pub mod optim;
 #[allow(unsafe_code, reason = "shares the addresses of a plan's buffers among its workers")]
 pub mod plan;
+#[allow(unsafe_code, reason = "loads and stores of vectors in arrays of fixed length")]
+pub mod rng;
 pub mod tape;
 #[allow(unsafe_code, reason = "fork handler and the engine that outlives it")]
 pub mod team;

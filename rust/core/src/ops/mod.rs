@@ -9,6 +9,8 @@
 //! | `dense` | x·W + b with an activation |
 //! | `reduce` | sums, means, variances, extrema, log-sum-exp |
 //! | `shape` | reshape, transpose, slice, concatenate, stack |
+//! | `gather` | rows by number |
+//! | `state` | running sums and other state changed in place |
 //! | `softmax` | softmax and log-softmax |
 //! | `loss` | cross-entropies from logits, mean squared error |
 //! | `dropout` | random masks |
@@ -16,7 +18,9 @@
 pub mod arithmetic;
 pub mod dense;
 pub mod elementwise;
+pub mod gather;
 pub mod lanewise;
 pub mod matmul;
 pub mod reduce;
 pub mod shape;
+pub mod state;

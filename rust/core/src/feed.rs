@@ -1,0 +1,100 @@
+//! Feeding a step: the rows of the next batch, written into fixed memory before each step.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::capture::{self, Host};
+use crate::error::{Result, bail};
+use crate::{DType, Tensor, host};
+
+#[derive(Default)]
+struct Order {
+    rows: Vec<i64>,
+    next: usize,
+}
+
+struct Inner {
+    indices: Tensor,
+    order: Mutex<Order>,
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Order> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Host for Inner {
+    fn advance(&self) -> Result<()> {
+        let mut order = self.lock();
+        let batch = self.indices.count();
+        let (start, stop) = (order.next, order.next + batch);
+        if stop > order.rows.len() {
+            bail!(State, "feed: all {} rows were used; load the order of the next epoch first", order.rows.len());
+        }
+        host::with_mut(&self.indices, |to: &mut [i64]| to.copy_from_slice(&order.rows[start..stop]));
+        order.next = stop;
+        Ok(())
+    }
+}
+
+/// The order in which rows are visited, one batch at a time. Cloning shares it.
+#[derive(Clone)]
+pub struct Feed(Arc<Inner>);
+
+impl Feed {
+    /// For batches of `batch_size` rows.
+    pub fn new(batch_size: usize) -> Result<Self> {
+        if batch_size == 0 {
+            bail!(Value, "feed: expected a batch size of at least 1, got 0");
+        }
+        let indices = Tensor::zeros(&[batch_size], DType::I64)?;
+        Ok(Self(Arc::new(Inner { indices, order: Mutex::default() })))
+    }
+
+    /// The rows of the present batch: fixed memory that [`next_batch`](Self::next_batch) rewrites.
+    pub fn indices(&self) -> &Tensor {
+        &self.0.indices
+    }
+
+    /// Sets the rows to visit from now on; their number is a multiple of the batch size.
+    pub fn load(&self, rows: Vec<i64>) -> Result<()> {
+        let batch = self.0.indices.count();
+        if !rows.len().is_multiple_of(batch) {
+            bail!(Value, "feed: expected a multiple of the batch size {batch}, got {} rows", rows.len());
+        }
+        *self.0.lock() = Order { rows, next: 0 };
+        Ok(())
+    }
+
+    /// Goes on to the next batch; while a step is being captured, every replay does so too.
+    pub fn next_batch(&self) -> Result<()> {
+        let host: Arc<dyn Host> = self.0.clone();
+        host.advance()?;
+        capture::record_host(&host);
+        Ok(())
+    }
+
+    /// Batches that are left.
+    pub fn remaining(&self) -> usize {
+        let order = self.0.lock();
+        (order.rows.len() - order.next) / self.0.indices.count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_come_in_order_and_end() {
+        let feed = Feed::new(2).expect("size");
+        assert!(feed.load(vec![1, 2, 3]).is_err());
+        feed.load(vec![3, 1, 0, 2]).expect("two batches");
+        assert_eq!(feed.remaining(), 2);
+        feed.next_batch().expect("first");
+        assert_eq!(feed.indices().to_vec::<i64>().expect("i64"), [3, 1]);
+        feed.next_batch().expect("second");
+        assert_eq!(feed.indices().to_vec::<i64>().expect("i64"), [0, 2]);
+        assert!(matches!(feed.next_batch(), Err(crate::Error::State(_))));
+    }
+}
