@@ -5,13 +5,24 @@ use core::arch::x86_64::*;
 use core::ops::Neg;
 
 use super::intrinsics::{in_isa, in_isa_raw, operators};
-use super::{Simd, Vector};
+use super::{Isa, Kernel, Simd, Vector, row};
 
 /// AVX2 with FMA.
 #[derive(Clone, Copy)]
 pub(super) struct Avx2;
 
 impl Simd for Avx2 {
+    const ISA: Isa = Isa::Avx2;
+    #[inline(always)]
+    fn outlined<K: Kernel>(kernel: K) -> K::Output {
+        #[target_feature(enable = "avx2,fma")]
+        #[inline(never)]
+        fn call<K: Kernel>(kernel: K) -> K::Output {
+            kernel.run::<Avx2>()
+        }
+        // SAFETY: only code that `dispatch` runs on AVX2 has this type.
+        unsafe { call(kernel) }
+    }
     type F32 = F32x8;
     type F64 = F64x4;
 }
@@ -96,6 +107,32 @@ impl Vector for F32x8 {
         unsafe fn load_first(p: *const f32, n: usize) -> Self { Self(_mm256_maskload_ps(p, first_32(n))) }
         unsafe fn store(self, p: *mut f32) -> () { _mm256_storeu_ps(p, self.0) }
         unsafe fn store_first(self, p: *mut f32, n: usize) -> () { _mm256_maskstore_ps(p, first_32(n), self.0) }
+        unsafe fn transpose(from: *const f32, stride: isize, rows: usize, to: *mut f32, to_stride: usize, cols: usize) -> () {
+            for quad in 0..2 {
+                // Row r goes to lane group r / 4: the loads place what shuffles would have to.
+                let mut x = [_mm256_setzero_ps(); 4];
+                for r in 0..4 {
+                    let p = from.add(4 * quad);
+                    x[r] = _mm256_castps128_ps256(_mm_loadu_ps(row(p, stride, rows, r)));
+                    x[r] = _mm256_insertf128_ps::<1>(x[r], _mm_loadu_ps(row(p, stride, rows, r + 4)));
+                }
+                let low_0 = _mm256_castps_pd(_mm256_unpacklo_ps(x[0], x[1]));
+                let low_1 = _mm256_castps_pd(_mm256_unpacklo_ps(x[2], x[3]));
+                let high_0 = _mm256_castps_pd(_mm256_unpackhi_ps(x[0], x[1]));
+                let high_1 = _mm256_castps_pd(_mm256_unpackhi_ps(x[2], x[3]));
+                let y = [
+                    _mm256_unpacklo_pd(low_0, low_1),
+                    _mm256_unpackhi_pd(low_0, low_1),
+                    _mm256_unpacklo_pd(high_0, high_1),
+                    _mm256_unpackhi_pd(high_0, high_1),
+                ];
+                for c in 0..4 {
+                    if 4 * quad + c < cols {
+                        _mm256_storeu_ps(to.add((4 * quad + c) * to_stride), _mm256_castpd_ps(y[c]));
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -169,6 +206,23 @@ impl Vector for F64x4 {
         unsafe fn load_first(p: *const f64, n: usize) -> Self { Self(_mm256_maskload_pd(p, first_64(n))) }
         unsafe fn store(self, p: *mut f64) -> () { _mm256_storeu_pd(p, self.0) }
         unsafe fn store_first(self, p: *mut f64, n: usize) -> () { _mm256_maskstore_pd(p, first_64(n), self.0) }
+        unsafe fn transpose(from: *const f64, stride: isize, rows: usize, to: *mut f64, to_stride: usize, cols: usize) -> () {
+            for pair in 0..2 {
+                // Row r goes to lane group r / 2, as above.
+                let mut x = [_mm256_setzero_pd(); 2];
+                for r in 0..2 {
+                    let p = from.add(2 * pair);
+                    x[r] = _mm256_castpd128_pd256(_mm_loadu_pd(row(p, stride, rows, r)));
+                    x[r] = _mm256_insertf128_pd::<1>(x[r], _mm_loadu_pd(row(p, stride, rows, r + 2)));
+                }
+                if 2 * pair < cols {
+                    _mm256_storeu_pd(to.add(2 * pair * to_stride), _mm256_unpacklo_pd(x[0], x[1]));
+                }
+                if 2 * pair + 1 < cols {
+                    _mm256_storeu_pd(to.add((2 * pair + 1) * to_stride), _mm256_unpackhi_pd(x[0], x[1]));
+                }
+            }
+        }
     }
 }
 

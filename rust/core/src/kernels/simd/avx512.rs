@@ -6,13 +6,24 @@ use core::ops::Neg;
 
 use super::avx2::{F32x8, F64x4};
 use super::intrinsics::{in_isa, in_isa_raw, operators};
-use super::{Simd, Vector};
+use super::{Isa, Kernel, Simd, Vector, row};
 
 /// AVX-512 with FMA.
 #[derive(Clone, Copy)]
 pub(super) struct Avx512;
 
 impl Simd for Avx512 {
+    const ISA: Isa = Isa::Avx512;
+    #[inline(always)]
+    fn outlined<K: Kernel>(kernel: K) -> K::Output {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+        #[inline(never)]
+        fn call<K: Kernel>(kernel: K) -> K::Output {
+            kernel.run::<Avx512>()
+        }
+        // SAFETY: only code that `dispatch` runs on AVX-512 has this type.
+        unsafe { call(kernel) }
+    }
     type F32 = F32x16;
     type F64 = F64x8;
 }
@@ -78,6 +89,34 @@ impl Vector for F32x16 {
         unsafe fn load_first(p: *const f32, n: usize) -> Self { Self(_mm512_maskz_loadu_ps(first(n) as __mmask16, p)) }
         unsafe fn store(self, p: *mut f32) -> () { _mm512_storeu_ps(p, self.0) }
         unsafe fn store_first(self, p: *mut f32, n: usize) -> () { _mm512_mask_storeu_ps(p, first(n) as __mmask16, self.0) }
+        unsafe fn transpose(from: *const f32, stride: isize, rows: usize, to: *mut f32, to_stride: usize, cols: usize) -> () {
+            for quad in 0..4 {
+                // Row r goes to lane group r / 4: the loads place what shuffles would have to.
+                let mut x = [_mm512_setzero_ps(); 4];
+                for r in 0..4 {
+                    let p = from.add(4 * quad);
+                    x[r] = _mm512_castps128_ps512(_mm_loadu_ps(row(p, stride, rows, r)));
+                    x[r] = _mm512_insertf32x4::<1>(x[r], _mm_loadu_ps(row(p, stride, rows, r + 4)));
+                    x[r] = _mm512_insertf32x4::<2>(x[r], _mm_loadu_ps(row(p, stride, rows, r + 8)));
+                    x[r] = _mm512_insertf32x4::<3>(x[r], _mm_loadu_ps(row(p, stride, rows, r + 12)));
+                }
+                let low_0 = _mm512_castps_pd(_mm512_unpacklo_ps(x[0], x[1]));
+                let low_1 = _mm512_castps_pd(_mm512_unpacklo_ps(x[2], x[3]));
+                let high_0 = _mm512_castps_pd(_mm512_unpackhi_ps(x[0], x[1]));
+                let high_1 = _mm512_castps_pd(_mm512_unpackhi_ps(x[2], x[3]));
+                let y = [
+                    _mm512_unpacklo_pd(low_0, low_1),
+                    _mm512_unpackhi_pd(low_0, low_1),
+                    _mm512_unpacklo_pd(high_0, high_1),
+                    _mm512_unpackhi_pd(high_0, high_1),
+                ];
+                for c in 0..4 {
+                    if 4 * quad + c < cols {
+                        _mm512_storeu_ps(to.add((4 * quad + c) * to_stride), _mm512_castpd_ps(y[c]));
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -143,6 +182,25 @@ impl Vector for F64x8 {
         unsafe fn load_first(p: *const f64, n: usize) -> Self { Self(_mm512_maskz_loadu_pd(first(n) as __mmask8, p)) }
         unsafe fn store(self, p: *mut f64) -> () { _mm512_storeu_pd(p, self.0) }
         unsafe fn store_first(self, p: *mut f64, n: usize) -> () { _mm512_mask_storeu_pd(p, first(n) as __mmask8, self.0) }
+        unsafe fn transpose(from: *const f64, stride: isize, rows: usize, to: *mut f64, to_stride: usize, cols: usize) -> () {
+            for pair in 0..4 {
+                // Row r goes to lane group r / 2, as above.
+                let mut x = [_mm512_setzero_pd(); 2];
+                for r in 0..2 {
+                    let p = from.add(2 * pair);
+                    x[r] = _mm512_castpd128_pd512(_mm_loadu_pd(row(p, stride, rows, r)));
+                    x[r] = _mm512_insertf64x2::<1>(x[r], _mm_loadu_pd(row(p, stride, rows, r + 2)));
+                    x[r] = _mm512_insertf64x2::<2>(x[r], _mm_loadu_pd(row(p, stride, rows, r + 4)));
+                    x[r] = _mm512_insertf64x2::<3>(x[r], _mm_loadu_pd(row(p, stride, rows, r + 6)));
+                }
+                if 2 * pair < cols {
+                    _mm512_storeu_pd(to.add(2 * pair * to_stride), _mm512_unpacklo_pd(x[0], x[1]));
+                }
+                if 2 * pair + 1 < cols {
+                    _mm512_storeu_pd(to.add((2 * pair + 1) * to_stride), _mm512_unpackhi_pd(x[0], x[1]));
+                }
+            }
+        }
     }
 }
 

@@ -4,6 +4,12 @@ use core::fmt;
 use std::sync::OnceLock;
 
 use super::Simd;
+#[cfg(target_arch = "x86_64")]
+use super::avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+use super::avx512::Avx512;
+#[cfg(target_arch = "aarch64")]
+use super::neon::Neon;
 use super::portable::Portable;
 
 /// A computation that runs on any instruction set.
@@ -129,7 +135,7 @@ unsafe fn run_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
         // SAFETY: the caller's promise.
         Isa::Avx2 => unsafe { on_avx2(kernel) },
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon => kernel.run::<super::neon::Neon>(),
+        Isa::Neon => kernel.run::<Neon>(),
         _ => kernel.run::<Portable>(),
     }
 }
@@ -137,13 +143,13 @@ unsafe fn run_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 fn on_avx512<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run::<super::avx512::Avx512>()
+    kernel.run::<Avx512>()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn on_avx2<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run::<super::avx2::Avx2>()
+    kernel.run::<Avx2>()
 }
 
 #[cfg(test)]

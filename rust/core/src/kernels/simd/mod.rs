@@ -135,10 +135,30 @@ pub trait Vector:
 
     /// The lanes summed in a fixed tree order: lane i with lane i + LANES/2, and so on.
     fn reduce_add(self) -> Self::Elem;
+
+    /// Transposes a block: `to[c * to_stride + r] = from[r * stride + c]` for r, c < `LANES`, except that rows
+    /// from `rows` on repeat the last one, and that only the first `cols` columns are written, in order.
+    ///
+    /// # Safety
+    /// `1 <= rows`, and each of the rows is valid for reading `LANES` elements; `to` is valid for writing
+    /// `LANES` elements at each of the first `cols <= LANES` multiples of `to_stride`.
+    unsafe fn transpose(
+        from: *const Self::Elem,
+        stride: isize,
+        rows: usize,
+        to: *mut Self::Elem,
+        to_stride: usize,
+        cols: usize,
+    );
 }
 
 /// The vectors of one instruction set.
 pub trait Simd: Copy + Send + Sync + 'static {
+    /// Which it is: constant, so that a kernel's choices by it cost nothing.
+    const ISA: Isa;
+    /// Runs a kernel in a function of its own, compiled for the same instruction set: a call instead of one
+    /// more copy of the code.
+    fn outlined<K: Kernel>(kernel: K) -> K::Output;
     /// `f32` lanes.
     type F32: Vector<Elem = f32>;
     /// `f64` lanes.
@@ -162,4 +182,14 @@ impl Scalar for f32 {
 }
 impl Scalar for f64 {
     type V<S: Simd> = S::F64;
+}
+
+/// The start of row `r`, or of the last one where there are only `rows`.
+///
+/// # Safety
+/// The rows lie in one allocation.
+#[inline(always)]
+unsafe fn row<T>(from: *const T, stride: isize, rows: usize, r: usize) -> *const T {
+    // SAFETY: the caller's promise.
+    unsafe { from.offset(stride * r.min(rows - 1) as isize) }
 }

@@ -3,16 +3,20 @@
 #[allow(clippy::wildcard_imports, reason = "one module of intrinsics")]
 use core::arch::aarch64::*;
 use core::ops::Neg;
-use core::ptr::copy_nonoverlapping;
 
 use super::intrinsics::{in_isa, in_isa_raw, operators};
-use super::{Simd, Vector};
+use super::{Isa, Kernel, Simd, Vector, row};
 
 /// NEON.
 #[derive(Clone, Copy)]
 pub(super) struct Neon;
 
 impl Simd for Neon {
+    const ISA: Isa = Isa::Neon;
+    #[inline(never)]
+    fn outlined<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run::<Self>()
+    }
     type F32 = F32x4;
     type F64 = F64x2;
 }
@@ -68,15 +72,37 @@ impl Vector for F32x4 {
     in_isa_raw! {
         unsafe fn load(p: *const f32) -> Self { Self(vld1q_f32(p)) }
         unsafe fn load_first(p: *const f32, n: usize) -> Self {
-            let mut lanes = [0.0; 4];
-            copy_nonoverlapping(p, lanes.as_mut_ptr(), n);
-            Self(vld1q_f32(lanes.as_ptr()))
+            // Lane by lane: a copy of unknown length would be a call.
+            let mut x = vdupq_n_f32(0.0);
+            if n > 0 { x = vld1q_lane_f32::<0>(p, x); }
+            if n > 1 { x = vld1q_lane_f32::<1>(p.add(1), x); }
+            if n > 2 { x = vld1q_lane_f32::<2>(p.add(2), x); }
+            if n > 3 { x = vld1q_lane_f32::<3>(p.add(3), x); }
+            Self(x)
         }
         unsafe fn store(self, p: *mut f32) -> () { vst1q_f32(p, self.0) }
         unsafe fn store_first(self, p: *mut f32, n: usize) -> () {
-            let mut lanes = [0.0; 4];
-            vst1q_f32(lanes.as_mut_ptr(), self.0);
-            copy_nonoverlapping(lanes.as_ptr(), p, n);
+            if n > 0 { vst1q_lane_f32::<0>(p, self.0); }
+            if n > 1 { vst1q_lane_f32::<1>(p.add(1), self.0); }
+            if n > 2 { vst1q_lane_f32::<2>(p.add(2), self.0); }
+            if n > 3 { vst1q_lane_f32::<3>(p.add(3), self.0); }
+        }
+        unsafe fn transpose(from: *const f32, stride: isize, rows: usize, to: *mut f32, to_stride: usize, cols: usize) -> () {
+            let even = [0, 2].map(|r| vld1q_f32(row(from, stride, rows, r)));
+            let odd = [1, 3].map(|r| vld1q_f32(row(from, stride, rows, r)));
+            let low = [0, 1].map(|i| vreinterpretq_f64_f32(vtrn1q_f32(even[i], odd[i])));
+            let high = [0, 1].map(|i| vreinterpretq_f64_f32(vtrn2q_f32(even[i], odd[i])));
+            let y = [
+                vzip1q_f64(low[0], low[1]),
+                vzip1q_f64(high[0], high[1]),
+                vzip2q_f64(low[0], low[1]),
+                vzip2q_f64(high[0], high[1]),
+            ];
+            for c in 0..4 {
+                if c < cols {
+                    vst1q_f32(to.add(c * to_stride), vreinterpretq_f32_f64(y[c]));
+                }
+            }
         }
     }
 }
@@ -138,15 +164,24 @@ impl Vector for F64x2 {
     in_isa_raw! {
         unsafe fn load(p: *const f64) -> Self { Self(vld1q_f64(p)) }
         unsafe fn load_first(p: *const f64, n: usize) -> Self {
-            let mut lanes = [0.0; 2];
-            copy_nonoverlapping(p, lanes.as_mut_ptr(), n);
-            Self(vld1q_f64(lanes.as_ptr()))
+            let mut x = vdupq_n_f64(0.0);
+            if n > 0 { x = vld1q_lane_f64::<0>(p, x); }
+            if n > 1 { x = vld1q_lane_f64::<1>(p.add(1), x); }
+            Self(x)
         }
         unsafe fn store(self, p: *mut f64) -> () { vst1q_f64(p, self.0) }
         unsafe fn store_first(self, p: *mut f64, n: usize) -> () {
-            let mut lanes = [0.0; 2];
-            vst1q_f64(lanes.as_mut_ptr(), self.0);
-            copy_nonoverlapping(lanes.as_ptr(), p, n);
+            if n > 0 { vst1q_lane_f64::<0>(p, self.0); }
+            if n > 1 { vst1q_lane_f64::<1>(p.add(1), self.0); }
+        }
+        unsafe fn transpose(from: *const f64, stride: isize, rows: usize, to: *mut f64, to_stride: usize, cols: usize) -> () {
+            let x = [0, 1].map(|r| vld1q_f64(row(from, stride, rows, r)));
+            if cols > 0 {
+                vst1q_f64(to, vzip1q_f64(x[0], x[1]));
+            }
+            if cols > 1 {
+                vst1q_f64(to.add(to_stride), vzip2q_f64(x[0], x[1]));
+            }
         }
     }
 }

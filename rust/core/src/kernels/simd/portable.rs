@@ -1,15 +1,19 @@
 //! Plain arrays: the meaning of every operation, and the path of a processor without a faster one.
 
 use core::ops::{Add, Div, Mul, Neg, Sub};
-use core::ptr::copy_nonoverlapping;
 
-use super::{Lane, Simd, Vector};
+use super::{Isa, Kernel, Lane, Simd, Vector, row};
 
 /// Arrays of scalars.
 #[derive(Clone, Copy)]
 pub(super) struct Portable;
 
 impl Simd for Portable {
+    const ISA: Isa = Isa::Portable;
+    #[inline(never)]
+    fn outlined<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run::<Self>()
+    }
     type F32 = Array<f32, 4>;
     type F64 = Array<f64, 2>;
 }
@@ -93,8 +97,13 @@ macro_rules! array_vector {
             unsafe fn load_first(p: *const $elem, n: usize) -> Self {
                 debug_assert!(n <= $lanes);
                 let mut lanes = [0.0; $lanes];
-                // SAFETY: the caller's promise on p, and n <= LANES.
-                unsafe { copy_nonoverlapping(p, lanes.as_mut_ptr(), n) };
+                // Lane by lane: a copy of unknown length would be a call.
+                for (i, lane) in lanes.iter_mut().enumerate() {
+                    if i < n {
+                        // SAFETY: the caller's promise: i < n.
+                        *lane = unsafe { p.add(i).read() };
+                    }
+                }
                 Self(lanes)
             }
             #[inline(always)]
@@ -105,8 +114,12 @@ macro_rules! array_vector {
             #[inline(always)]
             unsafe fn store_first(self, p: *mut $elem, n: usize) {
                 debug_assert!(n <= $lanes);
-                // SAFETY: as in load_first.
-                unsafe { copy_nonoverlapping(self.0.as_ptr(), p, n) }
+                for (i, lane) in self.0.into_iter().enumerate() {
+                    if i < n {
+                        // SAFETY: the caller's promise: i < n.
+                        unsafe { p.add(i).write(lane) }
+                    }
+                }
             }
             #[inline(always)]
             fn mul_add(self, a: Self, b: Self) -> Self {
@@ -241,6 +254,22 @@ macro_rules! array_vector {
                     half /= 2;
                 }
                 lanes[0]
+            }
+            #[inline(always)]
+            unsafe fn transpose(
+                from: *const $elem,
+                stride: isize,
+                rows: usize,
+                to: *mut $elem,
+                to_stride: usize,
+                cols: usize,
+            ) {
+                for c in 0..cols {
+                    for r in 0..$lanes {
+                        // SAFETY: the caller's promise: a row that exists, c < cols <= LANES, r < LANES.
+                        unsafe { *to.add(c * to_stride + r) = *row(from, stride, rows, r).add(c) }
+                    }
+                }
             }
         }
     };

@@ -1,0 +1,255 @@
+//! A product cut into blocks that stay in the caches, and the packing of the blocks.
+
+use super::epilogue::Epilogue;
+use super::pack::{pack_a, pack_panel, packed_len, panel_width};
+use super::scratch::with_scratch;
+use super::tile::{Column, RunColumn, part, tile_rows, tile_vectors};
+use super::{Gemm, MatRef, Right};
+use crate::kernels::simd::{Isa, Scalar, Simd, Vector};
+
+/// The product.
+///
+/// # Safety
+/// The promise of `gemm`; there are rows and columns.
+#[inline(always)]
+pub(super) unsafe fn run<T: Scalar, E: Epilogue<T>, S: Simd>(g: &Gemm<T, E>) {
+    let plan = Plan::new::<T, E, S>(g);
+    // One vector more: packing writes whole vectors.
+    let room_a = if plan.pack_a { plan.rows * plan.depth + T::V::<S>::LANES } else { 0 };
+    let room_b = if plan.pack_b { packed_len::<T>(plan.depth, plan.cols) } else { 0 };
+    with_scratch(room_a, room_b, |room_a, room_b| {
+        // SAFETY: the caller's promise, and room for the blocks of the plan.
+        unsafe { blocks::<T, E, S>(g, &plan, room_a, room_b) }
+    });
+}
+
+/// How a product is cut into blocks, and what is packed. It changes the speed only, never a bit.
+struct Plan {
+    /// Rows of a block of A, which stays in the second-level cache.
+    rows: usize,
+    /// Columns of a block of B, which stays in the third-level cache.
+    cols: usize,
+    /// The inner length of a block: a panel of B stays in the first-level cache.
+    depth: usize,
+    pack_a: bool,
+    pack_b: bool,
+}
+
+impl Plan {
+    #[inline(always)]
+    fn new<T: Scalar, E, S: Simd>(g: &Gemm<T, E>) -> Self {
+        let most = tile_rows(S::ISA, tile_vectors(S::ISA));
+        let pack_b = match g.b {
+            Right::Packed(_) => false,
+            Right::Matrix(b) => {
+                b.col_stride != 1 || g.m >= 128 || (g.m > 2 * most && aliasing::<T>(b.row_stride))
+            }
+        };
+        // A panel that is read for one tile only need not stay anywhere.
+        let once = g.m <= most && !pack_b;
+        let depth = if once { g.k } else { DEPTH.min(g.k) }.max(1);
+        let bytes = depth * size_of::<T>();
+        Self {
+            rows: (ROWS_BYTES / bytes).max(most).min(g.m),
+            cols: if pack_b { (COLS_BYTES / bytes).min(g.n) } else { g.n },
+            depth,
+            pack_a: pack_left(g),
+            pack_b,
+        }
+    }
+}
+
+/// Inner length of a block.
+const DEPTH: usize = 256;
+/// Bytes of a block of A.
+const ROWS_BYTES: usize = 384 << 10;
+/// Bytes of a block of B.
+const COLS_BYTES: usize = 4 << 20;
+
+/// Whether rows so far apart compete for the same lines of the first-level cache.
+#[inline(always)]
+fn aliasing<T>(stride: isize) -> bool {
+    let bytes = stride.unsigned_abs() * size_of::<T>();
+    bytes >= 2048 && bytes.is_multiple_of(1024)
+}
+
+/// Whether packing A pays: it is read once for every panel of B.
+#[inline(always)]
+fn pack_left<T, E>(g: &Gemm<T, E>) -> bool {
+    let panels = g.n / panel_width::<T>();
+    g.m > 3
+        && if g.a.row_stride == 1 {
+            aliasing::<T>(g.a.col_stride) && panels >= 8
+        } else {
+            panels >= 16 || (panels >= 3 && aliasing::<T>(g.a.row_stride))
+        }
+}
+
+/// All blocks of a product: columns outside, then the inner index (whose chains rest in C), then rows.
+///
+/// # Safety
+/// The promise of `gemm`; the rooms hold the blocks of A and B that the plan packs.
+#[inline(always)]
+unsafe fn blocks<T: Scalar, E: Epilogue<T>, S: Simd>(
+    g: &Gemm<T, E>,
+    plan: &Plan,
+    room_a: *mut T,
+    room_b: *mut T,
+) {
+    let most = tile_rows(S::ISA, tile_vectors(S::ISA));
+    // Without inner length there is one block of depth zero, which still stores and applies the epilogue.
+    let depths = g.k.div_ceil(plan.depth).max(1);
+    let row_blocks = g.m.div_ceil(plan.rows);
+    let mut col = 0;
+    while col < g.n {
+        let cols = plan.cols.min(g.n - col);
+        for d in 0..depths {
+            let (p, depth) = if g.k == 0 { (0, 0) } else { part(g.k, plan.depth, d) };
+            for r in 0..row_blocks {
+                let (row, rows) = part(g.m, plan.rows, r);
+                let mut a = g.a.at(row, p);
+                if plan.pack_a {
+                    // SAFETY: the caller's promise.
+                    unsafe { pack_a::<T, S>(rows, depth, most, a, room_a) }
+                    a.ptr = room_a;
+                }
+                let c = g.c.at(row, col);
+                let column = Column {
+                    rows,
+                    depth,
+                    a: a.ptr,
+                    a_row: a.row_stride,
+                    a_col: a.col_stride,
+                    packed_a: plan.pack_a,
+                    b: core::ptr::null(),
+                    b_row: 0,
+                    c: c.ptr,
+                    c_row: c.row_stride,
+                    lanes: 0,
+                    from_c: g.accumulate || d > 0,
+                    last: d + 1 == depths,
+                    row,
+                    col,
+                    epilogue: &g.epilogue,
+                };
+                let right = match g.b {
+                    Right::Packed(b) => Panels {
+                        b: MatRef {
+                            ptr: b.ptr.wrapping_add(col * b.k + p * panel_width::<T>()),
+                            row_stride: panel_width::<T>() as isize,
+                            col_stride: b.k as isize,
+                        },
+                        room: None,
+                        packed: true,
+                    },
+                    Right::Matrix(b) if plan.pack_b => Panels {
+                        b: MatRef {
+                            ptr: room_b,
+                            row_stride: panel_width::<T>() as isize,
+                            col_stride: depth as isize,
+                        },
+                        room: (r == 0).then_some((b.at(p, col), room_b)),
+                        packed: true,
+                    },
+                    Right::Matrix(b) => Panels { b: b.at(p, col), room: None, packed: false },
+                };
+                // SAFETY: the caller's promise.
+                unsafe { right.each::<E, S>(cols, column) }
+            }
+        }
+        col += cols;
+    }
+}
+
+/// The panels of a block of B.
+struct Panels<T> {
+    /// Where they are: packed, or in a matrix whose columns are one element apart. If packed, `col_stride` is
+    /// the distance of panels divided by their width.
+    b: MatRef<T>,
+    /// What to pack each panel from and where, just before its first use.
+    room: Option<(MatRef<T>, *mut T)>,
+    packed: bool,
+}
+
+impl<T: Scalar> Panels<T> {
+    /// Runs a column of tiles for each panel.
+    ///
+    /// # Safety
+    /// B, A and C are valid for the shape of the column and `cols` columns.
+    #[inline(always)]
+    unsafe fn each<E: Epilogue<T>, S: Simd>(&self, cols: usize, mut column: Column<'_, T, E>) {
+        let lanes = T::V::<S>::LANES;
+        let width = panel_width::<T>();
+        let (c, first) = (column.c, column.col);
+        let mut j = 0;
+        while j < cols {
+            let left = (cols - j).div_ceil(lanes);
+            let vectors = if self.packed {
+                left.min(tile_vectors(S::ISA))
+            } else {
+                widest(S::ISA, column.rows, left)
+            };
+            let here = (cols - j).min(vectors * lanes);
+            // SAFETY: the caller's promise, for columns j..j + here.
+            unsafe {
+                if let Some((from, to)) = self.room
+                    && j.is_multiple_of(width)
+                {
+                    let to = to.add(j * column.depth);
+                    pack_panel::<T, S>(column.depth, width.min(cols - j), from.at(0, j), to);
+                }
+                column.b = if self.packed {
+                    let within = j % width;
+                    self.b.at(0, j - within).ptr.add(within)
+                } else {
+                    self.b.at(0, j).ptr
+                };
+                column.b_row = self.b.row_stride;
+                column.c = c.add(j);
+                column.col = first + j;
+                column.lanes = here - (vectors - 1) * lanes;
+                let edge = !self.packed && column.lanes < lanes;
+                run_column::<T, E, S>(&column, vectors, edge);
+            }
+            j += here;
+        }
+    }
+}
+
+/// How many vectors wide the tiles of a panel are: wide ones for few rows, so that enough chains run at once and
+/// long pieces of B are read.
+#[inline(always)]
+fn widest(isa: Isa, rows: usize, left: usize) -> usize {
+    if left >= 8 && rows <= tile_rows(isa, 8) {
+        8
+    } else if left >= 4 && rows <= tile_rows(isa, 4) {
+        4
+    } else {
+        left.min(tile_vectors(isa))
+    }
+}
+
+/// # Safety
+/// The column is valid, and `vectors` wide.
+#[inline(always)]
+unsafe fn run_column<T: Scalar, E: Epilogue<T>, S: Simd>(
+    column: &Column<'_, T, E>,
+    vectors: usize,
+    edge: bool,
+) {
+    // A masked load costs nothing more on AVX-512: one copy of the code for both.
+    let edge = edge || matches!(S::ISA, Isa::Avx512);
+    match (vectors, edge) {
+        (1, false) => S::outlined(RunColumn::<_, _, 1, false>(column)),
+        (1, true) => S::outlined(RunColumn::<_, _, 1, true>(column)),
+        (2, false) => S::outlined(RunColumn::<_, _, 2, false>(column)),
+        (2, true) => S::outlined(RunColumn::<_, _, 2, true>(column)),
+        (3, false) => S::outlined(RunColumn::<_, _, 3, false>(column)),
+        (3, true) => S::outlined(RunColumn::<_, _, 3, true>(column)),
+        (4, false) => S::outlined(RunColumn::<_, _, 4, false>(column)),
+        (4, true) => S::outlined(RunColumn::<_, _, 4, true>(column)),
+        (8, false) => S::outlined(RunColumn::<_, _, 8, false>(column)),
+        (8, true) => S::outlined(RunColumn::<_, _, 8, true>(column)),
+        _ => unreachable!("no tile is {vectors} vectors wide"),
+    }
+}

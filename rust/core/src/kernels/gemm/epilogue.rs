@@ -1,0 +1,64 @@
+//! What happens to a finished tile of the product while it is still in registers.
+
+use crate::kernels::simd::{Scalar, Simd, Vector};
+
+/// A function of the finished product and the place in it, applied before the result is stored.
+///
+/// It may also read or write memory of its own at that place (a mask, the value before the activation).
+pub trait Epilogue<T: Scalar> {
+    /// The result for lanes `0..lanes` of `v`, which are the elements `(row, col..col + lanes)` of C.
+    ///
+    /// Implementations are `#[inline(always)]`. The lanes from `lanes` on are arbitrary and not stored.
+    ///
+    /// # Safety
+    /// Row and columns lie in the matrix that this epilogue was made for.
+    unsafe fn apply<S: Simd>(&self, v: T::V<S>, row: usize, col: usize, lanes: usize) -> T::V<S>;
+}
+
+/// The product as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct NoEpilogue;
+
+impl<T: Scalar> Epilogue<T> for NoEpilogue {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(&self, v: T::V<S>, _: usize, _: usize, _: usize) -> T::V<S> {
+        v
+    }
+}
+
+/// `c_ij = (A B)_ij + b_j`.
+#[derive(Clone, Copy, Debug)]
+pub struct AddBias<T> {
+    /// One bias for each column of C.
+    pub bias: *const T,
+}
+
+impl<T: Scalar> Epilogue<T> for AddBias<T> {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(&self, v: T::V<S>, _: usize, col: usize, lanes: usize) -> T::V<S> {
+        // SAFETY: the bias has an element for each column, and these columns exist.
+        v + unsafe { load_lanes::<T, S>(self.bias.add(col), lanes) }
+    }
+}
+
+/// A whole load where all lanes exist, which is cheaper on most instruction sets.
+///
+/// # Safety
+/// `p` is valid for reading `lanes` elements.
+#[inline(always)]
+pub unsafe fn load_lanes<T: Scalar, S: Simd>(p: *const T, lanes: usize) -> T::V<S> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if lanes >= T::V::<S>::LANES { T::V::<S>::load(p) } else { T::V::<S>::load_first(p, lanes) }
+    }
+}
+
+/// A whole store where all lanes exist.
+///
+/// # Safety
+/// `p` is valid for writing `lanes` elements.
+#[inline(always)]
+pub unsafe fn store_lanes<T: Scalar, S: Simd>(v: T::V<S>, p: *mut T, lanes: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { if lanes >= T::V::<S>::LANES { v.store(p) } else { v.store_first(p, lanes) } }
+}

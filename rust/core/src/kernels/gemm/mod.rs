@@ -1,0 +1,402 @@
+//! The product of two matrices, `C = A B` or `C += A B`, with an epilogue on the finished tiles.
+//!
+//! `c_ij = f(fma(a_i,k-1, b_k-1,j, ... fma(a_i1, b_1j, fma(a_i0, b_0j, c0))))`, with `c0` zero or what C held: every
+//! element is one chain in ascending order of the inner index. Its bits depend on its row of A and its column
+//! of B alone: not on the shape around it, the strides, the packing, the instruction set, or a split of rows
+//! or columns among threads.
+//!
+//! Single-threaded: callers split rows or columns of C.
+
+mod blocks;
+mod epilogue;
+mod pack;
+mod scratch;
+mod tile;
+
+pub use epilogue::{AddBias, Epilogue, NoEpilogue, load_lanes, store_lanes};
+pub use pack::{PackedB, pack_b, packed_len, panel_width};
+
+use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, dispatch, dispatch_on};
+
+/// A matrix to read: element (i, j) at `ptr + i * row_stride + j * col_stride`.
+#[derive(Clone, Copy, Debug)]
+pub struct MatRef<T> {
+    /// Element (0, 0).
+    pub ptr: *const T,
+    /// Elements from a row to the next.
+    pub row_stride: isize,
+    /// Elements from a column to the next.
+    pub col_stride: isize,
+}
+
+impl<T> MatRef<T> {
+    /// The same memory with rows and columns exchanged.
+    #[must_use]
+    pub fn transposed(self) -> Self {
+        Self { ptr: self.ptr, row_stride: self.col_stride, col_stride: self.row_stride }
+    }
+
+    /// The matrix from row i and column j on.
+    #[must_use]
+    pub fn at(self, i: usize, j: usize) -> Self {
+        let offset = i as isize * self.row_stride + j as isize * self.col_stride;
+        Self { ptr: self.ptr.wrapping_offset(offset), ..self }
+    }
+}
+
+/// A matrix to write: element (i, j) at `ptr + i * row_stride + j`.
+#[derive(Clone, Copy, Debug)]
+pub struct MatMut<T> {
+    /// Element (0, 0).
+    pub ptr: *mut T,
+    /// Elements from a row to the next.
+    pub row_stride: isize,
+}
+
+impl<T> MatMut<T> {
+    /// The matrix from row i and column j on.
+    #[must_use]
+    pub fn at(self, i: usize, j: usize) -> Self {
+        let offset = i as isize * self.row_stride + j as isize;
+        Self { ptr: self.ptr.wrapping_offset(offset), ..self }
+    }
+}
+
+/// The right factor.
+#[derive(Clone, Copy, Debug)]
+pub enum Right<T> {
+    /// Any matrix.
+    Matrix(MatRef<T>),
+    /// A matrix packed by [`pack_b`].
+    Packed(PackedB<T>),
+}
+
+impl<T> From<MatRef<T>> for Right<T> {
+    fn from(matrix: MatRef<T>) -> Self {
+        Self::Matrix(matrix)
+    }
+}
+
+impl<T> From<PackedB<T>> for Right<T> {
+    fn from(packed: PackedB<T>) -> Self {
+        Self::Packed(packed)
+    }
+}
+
+/// A product as a [`Kernel`], for callers that are inside one already.
+#[derive(Clone, Copy, Debug)]
+pub struct Gemm<T, E> {
+    /// Rows of A and C.
+    pub m: usize,
+    /// Columns of B and C.
+    pub n: usize,
+    /// Columns of A and rows of B.
+    pub k: usize,
+    /// The left factor.
+    pub a: MatRef<T>,
+    /// The right factor.
+    pub b: Right<T>,
+    /// The result.
+    pub c: MatMut<T>,
+    /// Add to C instead of replacing it.
+    pub accumulate: bool,
+    /// What happens to the result before it is stored.
+    pub epilogue: E,
+}
+
+/// `C = epilogue(A B)`, or `epilogue(C + A B)` with `accumulate`; A is m x k, B k x n, C m x n.
+///
+/// # Safety
+/// A and B are valid for reading in their shapes, C for writing (and reading) in its own, C overlaps neither, and
+/// the epilogue may be applied to every element.
+pub unsafe fn gemm<T: Scalar, E: Epilogue<T>>(
+    (m, n, k): (usize, usize, usize),
+    a: MatRef<T>,
+    b: impl Into<Right<T>>,
+    c: MatMut<T>,
+    accumulate: bool,
+    epilogue: E,
+) {
+    dispatch(Gemm { m, n, k, a, b: b.into(), c, accumulate, epilogue });
+}
+
+/// [`gemm`] on a given instruction set.
+///
+/// # Safety
+/// As for [`gemm`].
+///
+/// # Panics
+/// Where this processor lacks it.
+pub unsafe fn gemm_on<T: Scalar, E: Epilogue<T>>(isa: Isa, product: Gemm<T, E>) {
+    dispatch_on(isa, product);
+}
+
+impl<T: Scalar, E: Epilogue<T>> Kernel for Gemm<T, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        if self.m > 0 && self.n > 0 {
+            // SAFETY: the promise of `gemm`.
+            unsafe { blocks::run::<T, E, S>(&self) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::kernels::simd::Vector;
+
+    /// A matrix in memory of its own, with strides wider than it needs.
+    struct Matrix<T> {
+        data: Vec<T>,
+        row_stride: usize,
+        col_stride: usize,
+    }
+
+    /// How a matrix lies in memory: rows contiguous, columns contiguous, or neither.
+    #[derive(Clone, Copy, Debug)]
+    enum Order {
+        Rows,
+        Columns,
+        Neither,
+    }
+    const ORDERS: [Order; 3] = [Order::Rows, Order::Columns, Order::Neither];
+
+    impl<T: Scalar> Matrix<T> {
+        /// Values that look random, and depend on the place and the seed alone.
+        fn new(rows: usize, cols: usize, order: Order, spare: usize, seed: usize) -> Self {
+            let (row_stride, col_stride) = match order {
+                Order::Rows => (cols + spare, 1),
+                Order::Columns => (1, rows + spare),
+                Order::Neither => (2 * cols + spare, 2),
+            };
+            let size = rows * row_stride + cols * col_stride;
+            // Outside of the matrix lies what would spoil any sum.
+            let mut data = vec![T::nan(); size];
+            for i in 0..rows {
+                for j in 0..cols {
+                    let hash =
+                        (i * 7919 + j * 104_729 + seed * 1_299_709).wrapping_mul(2_654_435_761);
+                    let x = ((hash >> 8) % 2001) as f64 / 1000.0 - 1.0;
+                    data[i * row_stride + j * col_stride] = T::from(x).unwrap_or_default();
+                }
+            }
+            Self { data, row_stride, col_stride }
+        }
+
+        fn at(&self, i: usize, j: usize) -> f64 {
+            self.data[i * self.row_stride + j * self.col_stride].to_f64().unwrap_or(f64::NAN)
+        }
+
+        fn as_ref(&self) -> MatRef<T> {
+            MatRef {
+                ptr: self.data.as_ptr(),
+                row_stride: self.row_stride as isize,
+                col_stride: self.col_stride as isize,
+            }
+        }
+    }
+
+    /// A product on one instruction set, into a C that held `c`; what lies between its rows must not change.
+    fn product<T: Scalar, E: Epilogue<T>>(
+        isa: Isa,
+        (m, n, k): (usize, usize, usize),
+        a: MatRef<T>,
+        b: Right<T>,
+        start: Option<&Matrix<T>>,
+        epilogue: E,
+    ) -> Vec<T> {
+        let pitch = n + 3;
+        let guard = T::from(77.0).unwrap_or_default();
+        let mut c = vec![guard; m * pitch];
+        if let Some(start) = start {
+            for i in 0..m {
+                c[i * pitch..i * pitch + n]
+                    .copy_from_slice(&start.data[i * start.row_stride..][..n]);
+            }
+        }
+        let target = MatMut { ptr: c.as_mut_ptr(), row_stride: pitch as isize };
+        let accumulate = start.is_some();
+        // SAFETY: every matrix is allocated in its shape.
+        unsafe { gemm_on(isa, Gemm { m, n, k, a, b, c: target, accumulate, epilogue }) }
+        let mut out = Vec::with_capacity(m * n);
+        for row in c.chunks_exact(pitch) {
+            out.extend_from_slice(&row[..n]);
+            assert!(row[n..].iter().all(|&x| x == guard), "wrote beyond a row, {m}x{n}x{k} {isa}");
+        }
+        out
+    }
+
+    fn packed<T: Scalar>(k: usize, n: usize, b: MatRef<T>) -> Vec<T> {
+        let mut to = vec![T::nan(); packed_len::<T>(k, n)];
+        // SAFETY: allocated for it.
+        unsafe { pack_b(k, n, b, to.as_mut_ptr()) }
+        to
+    }
+
+    /// All orders, both starts and the packed form against the definition; all instruction sets to the bit.
+    fn check<T: Scalar>((m, n, k): (usize, usize, usize), spare: usize) {
+        let mut first: Option<[Vec<T>; 2]> = None;
+        for (order_a, order_b) in ORDERS.into_iter().flat_map(|a| ORDERS.map(|b| (a, b))) {
+            let a = Matrix::<T>::new(m, k, order_a, spare, 1);
+            let b = Matrix::<T>::new(k, n, order_b, spare, 2);
+            let start = Matrix::<T>::new(m, n, Order::Rows, spare, 3);
+            let panels = packed(k, n, b.as_ref());
+            let panels = Right::Packed(PackedB { ptr: panels.as_ptr(), k });
+            for isa in Isa::available() {
+                for right in [Right::Matrix(b.as_ref()), panels] {
+                    let plain = product(isa, (m, n, k), a.as_ref(), right, None, NoEpilogue);
+                    let more = product(isa, (m, n, k), a.as_ref(), right, Some(&start), NoEpilogue);
+                    let first = first.get_or_insert_with(|| [plain.clone(), more.clone()]);
+                    assert!(first[0] == plain, "{m}x{n}x{k} {order_a:?} {order_b:?} {isa}");
+                    assert!(first[1] == more, "{m}x{n}x{k} {order_a:?} {order_b:?} {isa} +=");
+                }
+            }
+            let Some([plain, more]) = &first else { panic!("no instruction set") };
+            let tolerance = (k as f64 + 1.0) * T::epsilon().to_f64().unwrap_or(0.0);
+            for i in 0..m {
+                for j in 0..n {
+                    let exact: f64 = (0..k).map(|p| a.at(i, p) * b.at(p, j)).sum();
+                    let off = |x: T, y: f64| (x.to_f64().unwrap_or(f64::NAN) - y).abs();
+                    assert!(off(plain[i * n + j], exact) <= tolerance, "{m}x{n}x{k} at {i}, {j}");
+                    let sum = exact + start.at(i, j);
+                    assert!(
+                        off(more[i * n + j], sum) <= 2.0 * tolerance,
+                        "{m}x{n}x{k} at {i}, {j}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn small_and_awkward_shapes() {
+        for m in [0, 1, 2, 3, 5, 14, 15, 29] {
+            for n in [0, 1, 4, 17, 33] {
+                for k in [0, 1, 5, 18] {
+                    check::<f32>((m, n, k), 1);
+                    check::<f64>((m, n, k), 0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn shapes_with_many_blocks() {
+        check::<f32>((3, 300, 301), 0);
+        check::<f32>((130, 45, 523), 2);
+        check::<f64>((131, 70, 270), 0);
+        // Row strides of whole pages, and enough columns to pack A.
+        check::<f32>((31, 600, 512), 512);
+        check::<f64>((33, 280, 256), 256);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn random_shapes(m in 0_usize..70, n in 0_usize..140, k in 0_usize..90, spare in 0_usize..4) {
+            check::<f32>((m, n, k), spare);
+            check::<f64>((m, n, k), spare);
+        }
+
+        #[test]
+        fn a_part_has_the_bits_of_the_whole(
+            (m, n, k) in (1_usize..200, 1_usize..150, 0_usize..600),
+            (row, col) in (0_usize..200, 0_usize..150),
+            (rows, cols) in (1_usize..200, 1_usize..150),
+            order in 0_usize..9,
+        ) {
+            let (row, col) = (row % m, col % n);
+            let (rows, cols) = (rows.min(m - row), cols.min(n - col));
+            let a = Matrix::<f32>::new(m, k, ORDERS[order % 3], 0, 1);
+            let b = Matrix::<f32>::new(k, n, ORDERS[order / 3], 0, 2);
+            let right = Right::Matrix(b.as_ref());
+            for isa in Isa::available() {
+                let whole = product(isa, (m, n, k), a.as_ref(), right, None, NoEpilogue);
+                let (from_a, from_b) = (a.as_ref().at(row, 0), b.as_ref().at(0, col));
+                let of = (rows, cols, k);
+                let part = product(isa, of, from_a, Right::Matrix(from_b), None, NoEpilogue);
+                for i in 0..rows {
+                    let expected = &whole[(row + i) * n + col..][..cols];
+                    prop_assert_eq!(&part[i * cols..][..cols], expected, "row {} {}", i, isa);
+                }
+            }
+        }
+    }
+
+    /// `row + col / 1000 + c_ij`, and a check that the lanes named are those of the matrix.
+    struct Places(usize, usize);
+
+    impl Epilogue<f64> for Places {
+        #[inline(always)]
+        unsafe fn apply<S: Simd>(&self, v: S::F64, row: usize, col: usize, lanes: usize) -> S::F64 {
+            assert!(row < self.0 && col + lanes <= self.1);
+            let mut place = [0.0; 8];
+            for (i, x) in place.iter_mut().enumerate() {
+                *x = row as f64 + (col + i) as f64 / 1000.0;
+            }
+            // SAFETY: eight lanes are the most there are.
+            v + unsafe { S::F64::load(place.as_ptr()) }
+        }
+    }
+
+    #[test]
+    fn the_epilogue_runs_once_at_every_place() {
+        for isa in Isa::available() {
+            for (m, n, k) in [(1, 70, 3), (29, 41, 0), (40, 37, 600), (150, 30, 300)] {
+                let a = Matrix::<f64>::new(m, k, Order::Rows, 0, 1);
+                let b = Matrix::<f64>::new(k, n, Order::Rows, 0, 2);
+                let right = Right::Matrix(b.as_ref());
+                let plain = product(isa, (m, n, k), a.as_ref(), right, None, NoEpilogue);
+                let out = product(isa, (m, n, k), a.as_ref(), right, None, Places(m, n));
+                for i in 0..m {
+                    for j in 0..n {
+                        let expected = plain[i * n + j] + (i as f64 + j as f64 / 1000.0);
+                        assert_eq!(out[i * n + j], expected, "{i}, {j} {isa}");
+                    }
+                }
+                let bias: Vec<f64> = (0..n).map(|j| j as f64).collect();
+                let add = AddBias { bias: bias.as_ptr() };
+                let out = product(isa, (m, n, k), a.as_ref(), right, None, add);
+                for (i, x) in out.iter().enumerate() {
+                    assert_eq!(*x, plain[i] + bias[i % n], "{i} {isa}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn panels_are_where_the_layout_says() {
+        let (k, n) = (7, 75);
+        for order in ORDERS {
+            let b = Matrix::<f32>::new(k, n, order, 1, 2);
+            let panels = packed(k, n, b.as_ref());
+            for p in 0..k {
+                for j in 0..96 {
+                    let expected = if j < n { b.at(p, j) } else { 0.0 };
+                    let found = panels[j / 32 * k * 32 + p * 32 + j % 32];
+                    assert_eq!(f64::from(found), expected, "{p}, {j}");
+                }
+            }
+            // A thread's share of the columns starts at a panel.
+            let a = Matrix::<f32>::new(5, k, Order::Rows, 0, 1);
+            let all = PackedB { ptr: panels.as_ptr(), k };
+            let whole = product(Isa::Portable, (5, n, k), a.as_ref(), all.into(), None, NoEpilogue);
+            let from = Right::Packed(all.columns_from(64));
+            let share = product(Isa::Portable, (5, 11, k), a.as_ref(), from, None, NoEpilogue);
+            for i in 0..5 {
+                assert_eq!(share[i * 11..][..11], whole[i * n + 64..][..11]);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "column 8 starts no panel")]
+    fn a_column_inside_a_panel_is_refused() {
+        let _ = PackedB { ptr: core::ptr::null::<f32>(), k: 3 }.columns_from(8);
+    }
+}

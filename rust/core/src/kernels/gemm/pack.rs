@@ -1,0 +1,224 @@
+//! Packed copies: elements in the order in which the kernels read them.
+//!
+//! B is packed in panels of [`panel_width`] columns, the same on every instruction set: element (p, j) of a matrix
+//! with k rows lies at `(j / W) * k * W + p * W + j % W`, and columns that fill the last panel up are zero.
+
+use core::mem::MaybeUninit;
+
+use super::MatRef;
+use super::epilogue::load_lanes;
+use super::tile::part;
+use crate::kernels::simd::{Kernel, Scalar, Simd, Vector, dispatch};
+
+/// Columns of a panel: 128 bytes, two cache lines.
+pub const fn panel_width<T>() -> usize {
+    128 / size_of::<T>()
+}
+
+/// Elements that a packed matrix of k rows and n columns takes.
+pub const fn packed_len<T>(k: usize, n: usize) -> usize {
+    k * n.next_multiple_of(panel_width::<T>())
+}
+
+/// A matrix in panels (see the module).
+#[derive(Clone, Copy, Debug)]
+pub struct PackedB<T> {
+    /// The first panel.
+    pub ptr: *const T,
+    /// Rows of the whole matrix.
+    pub k: usize,
+}
+
+impl<T> PackedB<T> {
+    /// The matrix from column `col` on, which starts a panel.
+    #[must_use]
+    pub fn columns_from(self, col: usize) -> Self {
+        assert!(col.is_multiple_of(panel_width::<T>()), "column {col} starts no panel");
+        Self { ptr: self.ptr.wrapping_add(col * self.k), k: self.k }
+    }
+}
+
+/// Packs a matrix of k rows and n columns into `to`.
+///
+/// # Safety
+/// `b` is valid for reading k rows of n columns, `to` for writing [`packed_len`] elements, and they are apart.
+pub unsafe fn pack_b<T: Scalar>(k: usize, n: usize, b: MatRef<T>, to: *mut T) {
+    struct PackAll<T>(usize, usize, MatRef<T>, *mut T);
+    impl<T: Scalar> Kernel for PackAll<T> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self) {
+            let Self(k, n, b, to) = self;
+            for col in (0..n).step_by(panel_width::<T>()) {
+                let cols = panel_width::<T>().min(n - col);
+                // SAFETY: the promise of pack_b.
+                unsafe {
+                    let to = to.add(col * k);
+                    pack_panel::<T, S>(k, cols, b.at(0, col), to);
+                    for p in 0..k {
+                        for j in cols..panel_width::<T>() {
+                            *to.add(p * panel_width::<T>() + j) = T::zero();
+                        }
+                    }
+                }
+            }
+        }
+    }
+    dispatch(PackAll(k, n, b, to));
+}
+
+/// Packs one panel: k rows of `cols` columns. What fills up its last vector is finite where the matrix is.
+///
+/// # Safety
+/// `b` is valid for reading k rows of `cols` columns, `to` for writing k rows of [`panel_width`].
+#[inline(always)]
+pub(super) unsafe fn pack_panel<T: Scalar, S: Simd>(
+    k: usize,
+    cols: usize,
+    b: MatRef<T>,
+    to: *mut T,
+) {
+    let pitch = panel_width::<T>();
+    // SAFETY: the caller's promise. The width is a multiple of the lanes, so whole stores stay in their row.
+    unsafe { interleave::<T, S>(k, cols, b.transposed(), to, pitch) }
+}
+
+/// Packs rows of A for tiles of at most `most` rows: for each tile of h rows and each p, h elements.
+///
+/// # Safety
+/// `a` is valid for reading `rows` rows of k columns, `to` for writing `rows * k` elements and one vector more.
+#[inline(always)]
+pub(super) unsafe fn pack_a<T: Scalar, S: Simd>(
+    rows: usize,
+    k: usize,
+    most: usize,
+    a: MatRef<T>,
+    to: *mut T,
+) {
+    for i in 0..rows.div_ceil(most) {
+        let (start, height) = part(rows, most, i);
+        // SAFETY: the caller's promise. What a whole store writes too much lies at the next p or in the next
+        // tile, which are written later, or in the spare vector.
+        unsafe { interleave::<T, S>(k, height, a.at(start, 0), to.add(start * k), height) }
+    }
+}
+
+/// `to[p * pitch + r] = from(r, p)` for r < count and p < len, by whole vectors of r.
+///
+/// # Safety
+/// `from` is valid for reading `count` rows of `len` columns; `to` is valid for writing `count` elements, rounded
+/// up to whole vectors, at each p, and those may be lost that belong to a later p.
+#[inline(always)]
+unsafe fn interleave<T: Scalar, S: Simd>(
+    len: usize,
+    count: usize,
+    from: MatRef<T>,
+    to: *mut T,
+    pitch: usize,
+) {
+    // A function of its own: there are many cases, and many callers.
+    S::outlined(Interleave { len, count, from, to, pitch });
+}
+
+struct Interleave<T> {
+    len: usize,
+    count: usize,
+    from: MatRef<T>,
+    to: *mut T,
+    pitch: usize,
+}
+
+impl<T: Scalar> Kernel for Interleave<T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        // SAFETY: the promise of `interleave`.
+        unsafe {
+            if self.from.row_stride == 1 {
+                self.copy::<S>();
+            } else if self.from.col_stride == 1 {
+                self.transpose::<S>();
+            } else {
+                self.gather::<S>();
+            }
+        }
+    }
+}
+
+impl<T: Scalar> Interleave<T> {
+    /// # Safety
+    /// As for [`interleave`], with rows one element apart.
+    #[inline(always)]
+    unsafe fn copy<S: Simd>(&self) {
+        let lanes = T::V::<S>::LANES;
+        for p in 0..self.len {
+            // From the end: what a whole store writes too much at the next p is repaired there.
+            let mut r = self.count.next_multiple_of(lanes);
+            while r > 0 {
+                r -= lanes;
+                // SAFETY: rows r.. of column p exist up to `count`.
+                unsafe {
+                    load_lanes::<T, S>(self.from.at(r, p).ptr, self.count - r)
+                        .store(self.to.add(p * self.pitch + r));
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`interleave`], with columns one element apart.
+    #[inline(always)]
+    unsafe fn transpose<S: Simd>(&self) {
+        let lanes = T::V::<S>::LANES;
+        let mut stage = [const { MaybeUninit::<T>::uninit() }; MOST_LANES * MOST_LANES];
+        for p in (0..self.len).step_by(lanes) {
+            let cols = lanes.min(self.len - p);
+            let mut r = self.count.next_multiple_of(lanes);
+            while r > 0 {
+                r -= lanes;
+                let rows = lanes.min(self.count - r);
+                // SAFETY: the block's rows and columns exist; where it has fewer columns than a vector has
+                // lanes, its rows are staged where whole vectors can be read.
+                unsafe {
+                    let to = self.to.add(p * self.pitch + r);
+                    let block = self.from.at(r, p);
+                    if cols == lanes {
+                        T::V::<S>::transpose(
+                            block.ptr,
+                            block.row_stride,
+                            rows,
+                            to,
+                            self.pitch,
+                            cols,
+                        );
+                    } else {
+                        let staged = stage.as_mut_ptr().cast::<T>();
+                        for i in 0..rows {
+                            T::V::<S>::load_first(block.at(i, 0).ptr, cols)
+                                .store(staged.add(i * lanes));
+                        }
+                        T::V::<S>::transpose(staged, lanes as isize, rows, to, self.pitch, cols);
+                    }
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`interleave`].
+    #[inline(always)]
+    unsafe fn gather<S: Simd>(&self) {
+        for p in 0..self.len {
+            for r in 0..self.count.next_multiple_of(T::V::<S>::LANES) {
+                // SAFETY: the row exists: the last one fills the vector up.
+                unsafe {
+                    *self.to.add(p * self.pitch + r) = *self.from.at(r.min(self.count - 1), p).ptr;
+                }
+            }
+        }
+    }
+}
+
+/// The most lanes of any vector.
+const MOST_LANES: usize = 16;

@@ -1,0 +1,262 @@
+//! The innermost kernels: a tile of C in registers, and a column of tiles.
+//!
+//! `c_ij <- fma(a_ip, b_pj, c_ij)` for ascending p: each element is one chain, and its order depends on nothing
+//! else. A chain may rest in C between two blocks of p without a change of its value.
+
+use core::marker::PhantomData;
+
+use super::epilogue::{Epilogue, load_lanes, store_lanes};
+use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, Vector};
+
+/// The tallest tile of any instruction set.
+const TALLEST: usize = 14;
+
+/// The body for each row `i < MR` of a tile. Loops of this length are not always unrolled, and the accumulators
+/// are registers only when each has a constant index.
+macro_rules! each_row {
+    ($i:ident => $body:block) => {
+        each_row!(@ $i $body 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
+    };
+    (@ $i:ident $body:block $($n:literal)*) => {$(
+        if $n < MR {
+            let $i = $n;
+            $body
+        }
+    )*};
+}
+
+/// Vectors in a row of an ordinary tile.
+pub(super) const fn tile_vectors(isa: Isa) -> usize {
+    match isa {
+        Isa::Neon => 4,
+        Isa::Avx512 | Isa::Avx2 | Isa::Portable => 2,
+    }
+}
+
+/// Rows of a tile `vectors` wide: its accumulators, a row of B and an element of A fill the registers.
+pub(super) const fn tile_rows(isa: Isa, vectors: usize) -> usize {
+    match (isa, vectors) {
+        (Isa::Avx512, 1 | 2) => TALLEST,
+        (Isa::Avx512 | Isa::Avx2, 3 | 4) => {
+            if matches!(isa, Isa::Avx512) {
+                6
+            } else {
+                3
+            }
+        }
+        (Isa::Neon, 1..=4) | (Isa::Avx2, 1 | 2) => 6,
+        (Isa::Portable, 1 | 2) => 4,
+        (Isa::Avx512 | Isa::Neon, 8) => 3,
+        (Isa::Avx2, 8) => 1,
+        _ => 0,
+    }
+}
+
+/// The block `i` of `len` cut into equal parts of at most `most`: where it starts, and its length.
+///
+/// Equal parts have no short last one, which would leave the multipliers idle.
+#[inline(always)]
+pub(super) fn part(len: usize, most: usize, i: usize) -> (usize, usize) {
+    let parts = len.div_ceil(most);
+    let (base, longer) = (len / parts, len % parts);
+    (i * base + i.min(longer), base + usize::from(i < longer))
+}
+
+/// A column of tiles: the product of `rows` rows of A with a panel of B.
+pub(super) struct Column<'a, T, E> {
+    pub(super) rows: usize,
+    pub(super) depth: usize,
+    /// The first element of A; `packed_a` says how the others follow.
+    pub(super) a: *const T,
+    pub(super) a_row: isize,
+    pub(super) a_col: isize,
+    /// A is packed: a tile's h rows are interleaved, h elements for each p.
+    pub(super) packed_a: bool,
+    pub(super) b: *const T,
+    pub(super) b_row: isize,
+    pub(super) c: *mut T,
+    pub(super) c_row: isize,
+    /// Columns that exist in the last vector of the panel.
+    pub(super) lanes: usize,
+    /// Go on from what C holds.
+    pub(super) from_c: bool,
+    /// The chains end here: apply the epilogue.
+    pub(super) last: bool,
+    /// Where this lies in C, for the epilogue.
+    pub(super) row: usize,
+    pub(super) col: usize,
+    pub(super) epilogue: &'a E,
+}
+
+/// Runs a column whose panel is `NV` vectors wide; with `EDGE`, B has no more than `lanes` columns in the last.
+pub(super) struct RunColumn<'a, T, E, const NV: usize, const EDGE: bool>(
+    pub(super) &'a Column<'a, T, E>,
+);
+
+impl<T: Scalar, E: Epilogue<T>, const NV: usize, const EDGE: bool> Kernel
+    for RunColumn<'_, T, E, NV, EDGE>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let column = self.0;
+        let most = tile_rows(S::ISA, NV);
+        let parts = column.rows.div_ceil(most);
+        for i in 0..parts {
+            let (start, height) = part(column.rows, most, i);
+            let tile = Tile::<T, E, S, NV, EDGE> { column, start, simd: PhantomData };
+            // SAFETY: the caller vouches for the column, and the tile is a part of it. The guards are
+            // constants: tiles that the instruction set has no registers for are not compiled.
+            unsafe {
+                match height {
+                    1 => tile.run::<1>(),
+                    2 if most >= 2 => tile.run::<2>(),
+                    3 if most >= 3 => tile.run::<3>(),
+                    4 if most >= 4 => tile.run::<4>(),
+                    5 if most >= 5 => tile.run::<5>(),
+                    6 if most >= 6 => tile.run::<6>(),
+                    7 if most >= 7 => tile.run::<7>(),
+                    8 if most >= 8 => tile.run::<8>(),
+                    9 if most >= 9 => tile.run::<9>(),
+                    10 if most >= 10 => tile.run::<10>(),
+                    11 if most >= 11 => tile.run::<11>(),
+                    12 if most >= 12 => tile.run::<12>(),
+                    13 if most >= 13 => tile.run::<13>(),
+                    14 if most >= 14 => tile.run::<14>(),
+                    _ => unreachable!("a part is at most as long as asked"),
+                }
+            }
+        }
+    }
+}
+
+/// One tile of a column, from row `start`.
+struct Tile<'a, T, E, S, const NV: usize, const EDGE: bool> {
+    column: &'a Column<'a, T, E>,
+    start: usize,
+    simd: PhantomData<S>,
+}
+
+impl<T: Scalar, E: Epilogue<T>, S: Simd, const NV: usize, const EDGE: bool>
+    Tile<'_, T, E, S, NV, EDGE>
+{
+    /// # Safety
+    /// `MR` rows from `start` on exist in the column, and its pointers and strides are valid for them.
+    #[inline(always)]
+    unsafe fn run<const MR: usize>(&self) {
+        let t = self.column;
+        let lanes = T::V::<S>::LANES;
+        let mut acc = [[T::V::<S>::constant(0.0); NV]; MR];
+        // SAFETY: the caller's promise; vector v of row i starts at column v * lanes of the panel, and only
+        // the columns that exist are touched.
+        unsafe {
+            let c = t.c.offset(self.start as isize * t.c_row);
+            if t.from_c {
+                each_row!(i => {
+                    for v in 0..NV {
+                        let p = c.offset(i as isize * t.c_row).add(v * lanes);
+                        acc[i][v] = load_lanes::<T, S>(p, self.lanes_of(v));
+                    }
+                });
+            }
+            each_row!(i => {
+                for v in 0..NV {
+                    prefetch(c.wrapping_offset((MR + i) as isize * t.c_row).wrapping_add(v * lanes));
+                }
+            });
+            acc = self.multiply(acc);
+            each_row!(i => {
+                for v in 0..NV {
+                    let p = c.offset(i as isize * t.c_row).add(v * lanes);
+                    let mut x = acc[i][v];
+                    if t.last {
+                        let (row, col) = (t.row + self.start + i, t.col + v * lanes);
+                        x = t.epilogue.apply::<S>(x, row, col, self.lanes_of(v));
+                    }
+                    store_lanes::<T, S>(x, p, self.lanes_of(v));
+                }
+            });
+        }
+    }
+
+    /// Columns that exist in vector `v`.
+    #[inline(always)]
+    fn lanes_of(&self, v: usize) -> usize {
+        if v + 1 == NV { self.column.lanes } else { T::V::<S>::LANES }
+    }
+
+    /// The chains of a tile over the depth of the block.
+    ///
+    /// # Safety
+    /// As for [`Self::run`].
+    #[inline(always)]
+    unsafe fn multiply<const MR: usize>(
+        &self,
+        mut acc: [[T::V<S>; NV]; MR],
+    ) -> [[T::V<S>; NV]; MR] {
+        let t = self.column;
+        let lanes = T::V::<S>::LANES;
+        // SAFETY: the caller's promise: rows start..start + MR of A and the panel of B exist for each p below
+        // `depth`. Pointers are moved by wrapping arithmetic, since after the last p they point nowhere.
+        unsafe {
+            let (a, a_row, a_col) = if t.packed_a {
+                (t.a.add(self.start * t.depth), 1, MR as isize)
+            } else {
+                (t.a.offset(self.start as isize * t.a_row), t.a_row, t.a_col)
+            };
+            // A pointer for every three rows: the others are reached by scaled addressing, so that the
+            // pointers of a tile fit the registers.
+            let mut a_rows = [a; TALLEST.div_ceil(3)];
+            for (g, p) in a_rows.iter_mut().enumerate() {
+                *p = opaque(a.wrapping_offset(3 * g as isize * a_row));
+            }
+            let mut b = t.b;
+            for _ in 0..t.depth {
+                let mut row = [T::V::<S>::constant(0.0); NV];
+                for v in 0..NV {
+                    row[v] = if EDGE && v + 1 == NV {
+                        T::V::<S>::load_first(b.add(v * lanes), t.lanes)
+                    } else {
+                        T::V::<S>::load(b.add(v * lanes))
+                    };
+                }
+                each_row!(i => {
+                    let x = T::V::<S>::splat(*a_rows[i / 3].offset((i % 3) as isize * a_row));
+                    for v in 0..NV {
+                        acc[i][v] = x.mul_add(row[v], acc[i][v]);
+                    }
+                });
+                for p in &mut a_rows[..MR.div_ceil(3)] {
+                    *p = p.wrapping_offset(a_col);
+                }
+                b = b.wrapping_offset(t.b_row);
+            }
+        }
+        acc
+    }
+}
+
+/// The same pointer, of whose origin the compiler knows nothing: it would rather walk one pointer from row to row,
+/// and that chain of additions takes as long as the multiplications.
+#[inline(always)]
+fn opaque<T>(mut p: *const T) -> *const T {
+    // SAFETY: no instructions.
+    unsafe {
+        core::arch::asm!("/* {0} */", inout(reg) p, options(pure, nomem, nostack, preserves_flags));
+    }
+    p
+}
+
+/// Asks for the cache line of `p`, which need not exist.
+#[inline(always)]
+fn prefetch<T>(p: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch faults at no address, and SSE is part of the target.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
