@@ -1,5 +1,6 @@
 //! Plans: a captured step that runs again and again without tape, allocation or Python.
 
+mod constants;
 mod execute;
 mod schedule;
 
@@ -49,6 +50,7 @@ impl Plan {
     /// Plans what a capture recorded.
     pub fn new(recording: Recording) -> Result<Self> {
         let Recording { launches, hosts } = recording;
+        let launches = constants::without_constants(launches);
         if launches.is_empty() {
             bail!(State, "capture: the step launched no work, so there is nothing to replay");
         }
