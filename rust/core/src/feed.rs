@@ -29,9 +29,15 @@ impl Host for Inner {
         let batch = self.indices.count();
         let (start, stop) = (order.next, order.next + batch);
         if stop > order.rows.len() {
-            bail!(State, "feed: all {} rows were used; load the order of the next epoch first", order.rows.len());
+            bail!(
+                State,
+                "feed: all {} rows were used; load the order of the next epoch first",
+                order.rows.len()
+            );
         }
-        host::with_mut(&self.indices, |to: &mut [i64]| to.copy_from_slice(&order.rows[start..stop]));
+        host::with_mut(&self.indices, |to: &mut [i64]| {
+            to.copy_from_slice(&order.rows[start..stop])
+        });
         order.next = stop;
         Ok(())
     }
@@ -60,7 +66,11 @@ impl Feed {
     pub fn load(&self, rows: Vec<i64>) -> Result<()> {
         let batch = self.0.indices.count();
         if !rows.len().is_multiple_of(batch) {
-            bail!(Value, "feed: expected a multiple of the batch size {batch}, got {} rows", rows.len());
+            bail!(
+                Value,
+                "feed: expected a multiple of the batch size {batch}, got {} rows",
+                rows.len()
+            );
         }
         *self.0.lock() = Order { rows, next: 0 };
         Ok(())

@@ -62,6 +62,8 @@ mod tests {
         sum.assign(&value).expect("same shape");
         assert_eq!(sum.to_vec::<f64>().expect("f64"), [0.5, -2.0]);
         let other = Tensor::zeros(&[3], DType::F64).expect("small");
-        assert!(sum.accumulate(&other, 1.0).expect_err("shapes differ").to_string().contains("(2,)"));
+        assert!(
+            sum.accumulate(&other, 1.0).expect_err("shapes differ").to_string().contains("(2,)")
+        );
     }
 }
