@@ -1,6 +1,6 @@
 //! A product cut into blocks that stay in the caches, and the packing of the blocks.
 
-use super::epilogue::Epilogue;
+use super::epilogue::{Epilogue, load_lanes, store_lanes};
 use super::pack::{pack_a, pack_panel, packed_len, panel_width};
 use super::scratch::with_scratch;
 use super::tile::{Column, RunColumn, part, tile_rows, tile_vectors};
@@ -127,10 +127,6 @@ unsafe fn blocks<T: Scalar, E: Epilogue<T>, S: Simd>(
                     c_row: c.row_stride,
                     lanes: 0,
                     from_c: g.accumulate || d > 0,
-                    last: d + 1 == depths,
-                    row,
-                    col,
-                    epilogue: &g.epilogue,
                 };
                 let right = match g.b {
                     Right::Packed(b) => Panels {
@@ -153,8 +149,9 @@ unsafe fn blocks<T: Scalar, E: Epilogue<T>, S: Simd>(
                     },
                     Right::Matrix(b) => Panels { b: b.at(p, col), room: None, packed: false },
                 };
+                let finish = (d + 1 == depths).then_some((&g.epilogue, row, col));
                 // SAFETY: the caller's promise.
-                unsafe { right.each::<E, S>(cols, column) }
+                unsafe { right.each::<E, S>(cols, column, finish) }
             }
         }
         col += cols;
@@ -172,15 +169,20 @@ struct Panels<T> {
 }
 
 impl<T: Scalar> Panels<T> {
-    /// Runs a column of tiles for each panel.
+    /// Runs a column of tiles for each panel, and the epilogue where the chains end.
     ///
     /// # Safety
     /// B, A and C are valid for the shape of the column and `cols` columns.
     #[inline(always)]
-    unsafe fn each<E: Epilogue<T>, S: Simd>(&self, cols: usize, mut column: Column<'_, T, E>) {
+    unsafe fn each<E: Epilogue<T>, S: Simd>(
+        &self,
+        cols: usize,
+        mut column: Column<T>,
+        finish: Option<(&E, usize, usize)>,
+    ) {
         let lanes = T::V::<S>::LANES;
         let width = panel_width::<T>();
-        let (c, first) = (column.c, column.col);
+        let c = column.c;
         let mut j = 0;
         while j < cols {
             let left = (cols - j).div_ceil(lanes);
@@ -206,10 +208,12 @@ impl<T: Scalar> Panels<T> {
                 };
                 column.b_row = self.b.row_stride;
                 column.c = c.add(j);
-                column.col = first + j;
                 column.lanes = here - (vectors - 1) * lanes;
                 let edge = !self.packed && column.lanes < lanes;
-                run_column::<T, E, S>(&column, vectors, edge);
+                run_column::<T, S>(&column, vectors, edge);
+                if let Some((epilogue, row, col)) = finish {
+                    apply::<T, E, S>(epilogue, &column, here, row, col + j);
+                }
             }
             j += here;
         }
@@ -232,24 +236,55 @@ fn widest(isa: Isa, rows: usize, left: usize) -> usize {
 /// # Safety
 /// The column is valid, and `vectors` wide.
 #[inline(always)]
-unsafe fn run_column<T: Scalar, E: Epilogue<T>, S: Simd>(
-    column: &Column<'_, T, E>,
-    vectors: usize,
-    edge: bool,
-) {
-    // A masked load costs nothing more on AVX-512: one copy of the code for both.
-    let edge = edge || matches!(S::ISA, Isa::Avx512);
-    match (vectors, edge) {
-        (1, false) => S::outlined(RunColumn::<_, _, 1, false>(column)),
-        (1, true) => S::outlined(RunColumn::<_, _, 1, true>(column)),
-        (2, false) => S::outlined(RunColumn::<_, _, 2, false>(column)),
-        (2, true) => S::outlined(RunColumn::<_, _, 2, true>(column)),
-        (3, false) => S::outlined(RunColumn::<_, _, 3, false>(column)),
-        (3, true) => S::outlined(RunColumn::<_, _, 3, true>(column)),
-        (4, false) => S::outlined(RunColumn::<_, _, 4, false>(column)),
-        (4, true) => S::outlined(RunColumn::<_, _, 4, true>(column)),
-        (8, false) => S::outlined(RunColumn::<_, _, 8, false>(column)),
-        (8, true) => S::outlined(RunColumn::<_, _, 8, true>(column)),
+unsafe fn run_column<T: Scalar, S: Simd>(column: &Column<T>, vectors: usize, edge: bool) {
+    // Guards are constants: what an instruction set does not use is not compiled for it. On AVX-512 a masked load
+    // costs nothing more, and edges need no code of their own.
+    match vectors {
+        1 => either::<T, S, 1>(column, edge),
+        2 => either::<T, S, 2>(column, edge),
+        3 if const { tile_vectors(S::ISA) > 2 } => either::<T, S, 3>(column, edge),
+        4 if const { tile_rows(S::ISA, 4) > 0 } => either::<T, S, 4>(column, edge),
+        8 if const { tile_rows(S::ISA, 8) > 0 } => either::<T, S, 8>(column, edge),
         _ => unreachable!("no tile is {vectors} vectors wide"),
+    }
+}
+
+/// A column with or without an edge.
+#[inline(always)]
+fn either<T: Scalar, S: Simd, const NV: usize>(column: &Column<T>, edge: bool) {
+    if const { matches!(S::ISA, Isa::Avx512) } || edge {
+        S::outlined(RunColumn::<T, NV, true>(column));
+    } else {
+        S::outlined(RunColumn::<T, NV, false>(column));
+    }
+}
+
+/// The epilogue on a finished column, which is still in the cache.
+///
+/// A pass of its own, so that the tiles are compiled once for all epilogues: it costs one load and one store
+/// for each vector of the result, against `depth` multiplications.
+///
+/// # Safety
+/// C is valid for the column's rows and `cols` columns; its place in the matrix is (row, col).
+#[inline(always)]
+unsafe fn apply<T: Scalar, E: Epilogue<T>, S: Simd>(
+    epilogue: &E,
+    column: &Column<T>,
+    cols: usize,
+    row: usize,
+    col: usize,
+) {
+    let lanes = T::V::<S>::LANES;
+    for i in 0..column.rows {
+        for j in (0..cols).step_by(lanes) {
+            let here = lanes.min(cols - j);
+            // SAFETY: the caller's promise.
+            unsafe {
+                let p = column.c.offset(i as isize * column.c_row).add(j);
+                let v = load_lanes::<T, S>(p, here);
+                let v = epilogue.apply::<S>(v, row + i, col + j, here);
+                store_lanes::<T, S>(v, p, here);
+            }
+        }
     }
 }

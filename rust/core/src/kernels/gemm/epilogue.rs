@@ -1,4 +1,4 @@
-//! What happens to a finished tile of the product while it is still in registers.
+//! What happens to a finished part of the product while it is still in the cache.
 
 use crate::kernels::simd::{Scalar, Simd, Vector};
 

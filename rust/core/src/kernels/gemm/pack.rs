@@ -31,6 +31,9 @@ pub struct PackedB<T> {
 
 impl<T> PackedB<T> {
     /// The matrix from column `col` on, which starts a panel.
+    ///
+    /// # Panics
+    /// Where `col` starts none.
     #[must_use]
     pub fn columns_from(self, col: usize) -> Self {
         assert!(col.is_multiple_of(panel_width::<T>()), "column {col} starts no panel");

@@ -5,7 +5,7 @@
 
 use core::marker::PhantomData;
 
-use super::epilogue::{Epilogue, load_lanes, store_lanes};
+use super::epilogue::{load_lanes, store_lanes};
 use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, Vector};
 
 /// The tallest tile of any instruction set.
@@ -18,7 +18,7 @@ macro_rules! each_row {
         each_row!(@ $i $body 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
     };
     (@ $i:ident $body:block $($n:literal)*) => {$(
-        if $n < MR {
+        if const { $n < MR } {
             let $i = $n;
             $body
         }
@@ -63,7 +63,7 @@ pub(super) fn part(len: usize, most: usize, i: usize) -> (usize, usize) {
 }
 
 /// A column of tiles: the product of `rows` rows of A with a panel of B.
-pub(super) struct Column<'a, T, E> {
+pub(super) struct Column<T> {
     pub(super) rows: usize,
     pub(super) depth: usize,
     /// The first element of A; `packed_a` says how the others follow.
@@ -80,50 +80,40 @@ pub(super) struct Column<'a, T, E> {
     pub(super) lanes: usize,
     /// Go on from what C holds.
     pub(super) from_c: bool,
-    /// The chains end here: apply the epilogue.
-    pub(super) last: bool,
-    /// Where this lies in C, for the epilogue.
-    pub(super) row: usize,
-    pub(super) col: usize,
-    pub(super) epilogue: &'a E,
 }
 
 /// Runs a column whose panel is `NV` vectors wide; with `EDGE`, B has no more than `lanes` columns in the last.
-pub(super) struct RunColumn<'a, T, E, const NV: usize, const EDGE: bool>(
-    pub(super) &'a Column<'a, T, E>,
-);
+pub(super) struct RunColumn<'a, T, const NV: usize, const EDGE: bool>(pub(super) &'a Column<T>);
 
-impl<T: Scalar, E: Epilogue<T>, const NV: usize, const EDGE: bool> Kernel
-    for RunColumn<'_, T, E, NV, EDGE>
-{
+impl<T: Scalar, const NV: usize, const EDGE: bool> Kernel for RunColumn<'_, T, NV, EDGE> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self) {
         let column = self.0;
-        let most = tile_rows(S::ISA, NV);
+        let most = const { tile_rows(S::ISA, NV) };
         let parts = column.rows.div_ceil(most);
         for i in 0..parts {
             let (start, height) = part(column.rows, most, i);
-            let tile = Tile::<T, E, S, NV, EDGE> { column, start, simd: PhantomData };
+            let tile = Tile::<T, S, NV, EDGE> { column, start, simd: PhantomData };
             // SAFETY: the caller vouches for the column, and the tile is a part of it. The guards are
             // constants: tiles that the instruction set has no registers for are not compiled.
             unsafe {
                 match height {
                     1 => tile.run::<1>(),
-                    2 if most >= 2 => tile.run::<2>(),
-                    3 if most >= 3 => tile.run::<3>(),
-                    4 if most >= 4 => tile.run::<4>(),
-                    5 if most >= 5 => tile.run::<5>(),
-                    6 if most >= 6 => tile.run::<6>(),
-                    7 if most >= 7 => tile.run::<7>(),
-                    8 if most >= 8 => tile.run::<8>(),
-                    9 if most >= 9 => tile.run::<9>(),
-                    10 if most >= 10 => tile.run::<10>(),
-                    11 if most >= 11 => tile.run::<11>(),
-                    12 if most >= 12 => tile.run::<12>(),
-                    13 if most >= 13 => tile.run::<13>(),
-                    14 if most >= 14 => tile.run::<14>(),
+                    2 if const { tile_rows(S::ISA, NV) >= 2 } => tile.run::<2>(),
+                    3 if const { tile_rows(S::ISA, NV) >= 3 } => tile.run::<3>(),
+                    4 if const { tile_rows(S::ISA, NV) >= 4 } => tile.run::<4>(),
+                    5 if const { tile_rows(S::ISA, NV) >= 5 } => tile.run::<5>(),
+                    6 if const { tile_rows(S::ISA, NV) >= 6 } => tile.run::<6>(),
+                    7 if const { tile_rows(S::ISA, NV) >= 7 } => tile.run::<7>(),
+                    8 if const { tile_rows(S::ISA, NV) >= 8 } => tile.run::<8>(),
+                    9 if const { tile_rows(S::ISA, NV) >= 9 } => tile.run::<9>(),
+                    10 if const { tile_rows(S::ISA, NV) >= 10 } => tile.run::<10>(),
+                    11 if const { tile_rows(S::ISA, NV) >= 11 } => tile.run::<11>(),
+                    12 if const { tile_rows(S::ISA, NV) >= 12 } => tile.run::<12>(),
+                    13 if const { tile_rows(S::ISA, NV) >= 13 } => tile.run::<13>(),
+                    14 if const { tile_rows(S::ISA, NV) >= 14 } => tile.run::<14>(),
                     _ => unreachable!("a part is at most as long as asked"),
                 }
             }
@@ -132,15 +122,14 @@ impl<T: Scalar, E: Epilogue<T>, const NV: usize, const EDGE: bool> Kernel
 }
 
 /// One tile of a column, from row `start`.
-struct Tile<'a, T, E, S, const NV: usize, const EDGE: bool> {
-    column: &'a Column<'a, T, E>,
+struct Tile<'a, T, S, const NV: usize, const EDGE: bool> {
+    column: &'a Column<T>,
     start: usize,
     simd: PhantomData<S>,
 }
 
-impl<T: Scalar, E: Epilogue<T>, S: Simd, const NV: usize, const EDGE: bool>
-    Tile<'_, T, E, S, NV, EDGE>
-{
+#[allow(clippy::needless_range_loop, reason = "tiles read as index equations")]
+impl<T: Scalar, S: Simd, const NV: usize, const EDGE: bool> Tile<'_, T, S, NV, EDGE> {
     /// # Safety
     /// `MR` rows from `start` on exist in the column, and its pointers and strides are valid for them.
     #[inline(always)]
@@ -169,12 +158,7 @@ impl<T: Scalar, E: Epilogue<T>, S: Simd, const NV: usize, const EDGE: bool>
             each_row!(i => {
                 for v in 0..NV {
                     let p = c.offset(i as isize * t.c_row).add(v * lanes);
-                    let mut x = acc[i][v];
-                    if t.last {
-                        let (row, col) = (t.row + self.start + i, t.col + v * lanes);
-                        x = t.epilogue.apply::<S>(x, row, col, self.lanes_of(v));
-                    }
-                    store_lanes::<T, S>(x, p, self.lanes_of(v));
+                    store_lanes::<T, S>(acc[i][v], p, self.lanes_of(v));
                 }
             });
         }
@@ -243,7 +227,7 @@ impl<T: Scalar, E: Epilogue<T>, S: Simd, const NV: usize, const EDGE: bool>
 fn opaque<T>(mut p: *const T) -> *const T {
     // SAFETY: no instructions.
     unsafe {
-        core::arch::asm!("/* {0} */", inout(reg) p, options(pure, nomem, nostack, preserves_flags));
+        core::arch::asm!("/* {0} */", inout(reg) p, options(pure, readonly, nostack, preserves_flags));
     }
     p
 }
