@@ -65,68 +65,68 @@ impl<F: Lanewise<N>, T: Scalar + Real, const N: usize> Kernel for MapRows<'_, F,
 
     #[inline(always)]
     fn run<S: Simd>(self) {
-        if self.pattern.outer.is_empty() {
-            let start = self.units.start;
+        // Elements are one row as long as their range.
+        let flat = self.pattern.outer.is_empty();
+        let start = self.units.start;
+        let (rows, length) =
+            if flat { (0..1, self.units.len()) } else { (self.units.clone(), self.pattern.inner) };
+        for row in rows {
             let inputs = core::array::from_fn(|i| {
-                let from = self.inputs[i];
-                if self.pattern.inputs[i].repeats { from } else { from.wrapping_add(start) }
+                let input = &self.pattern.inputs[i];
+                self.inputs[i].wrapping_offset(match (flat, input.repeats) {
+                    (true, true) => 0,
+                    (true, false) => start as isize,
+                    (false, _) => self.pattern.offset(i, row),
+                })
             });
-            // SAFETY: `map_rows` asks for it: the units are elements of every operand.
-            unsafe { self.row::<S>(inputs, self.out.add(start), self.units.len()) };
-            return;
-        }
-        for row in self.units.clone() {
-            let inputs = core::array::from_fn(|i| {
-                self.inputs[i].wrapping_offset(self.pattern.offset(i, row))
-            });
-            // SAFETY: as above, for the rows of every operand.
-            unsafe {
-                self.row::<S>(inputs, self.out.add(row * self.pattern.inner), self.pattern.inner);
-            }
+            let out = self.out.wrapping_add(if flat { start } else { row * length });
+            // SAFETY: `map_rows` asks for it: every operand is valid for these units.
+            unsafe { self.row::<S>(inputs, out, length) };
         }
     }
 }
 
 impl<F: Lanewise<N>, T: Scalar + Real, const N: usize> MapRows<'_, F, T, N> {
+    /// One loop for whole vectors and the rest of a row: the function's code is there once, which keeps the table of
+    /// functions quick to compile and small.
+    ///
     /// # Safety
-    /// `out` is valid for writing `len` elements and each input for reading `len` (one where it repeats).
+    /// `out` is valid for writing `length` elements and each input for reading `length` (one where it repeats).
     #[inline(always)]
-    unsafe fn row<S: Simd>(&self, inputs: [*const T; N], out: *mut T, len: usize) {
+    unsafe fn row<S: Simd>(&self, inputs: [*const T; N], out: *mut T, length: usize) {
         let lanes = <T::V<S> as Vector>::LANES;
-        // SAFETY (all blocks below): positions stay below `len`.
-        let fixed: [T::V<S>; N] = core::array::from_fn(|i| {
-            if self.pattern.inputs[i].repeats && len > 0 {
-                T::V::<S>::splat(unsafe { *inputs[i] })
-            } else {
-                T::V::<S>::splat(T::zero())
-            }
-        });
-        let mut at = 0;
-        while at + lanes <= len {
-            let x = core::array::from_fn(|i| {
-                if self.pattern.inputs[i].repeats {
-                    fixed[i]
-                } else {
-                    // SAFETY: see above.
-                    unsafe { T::V::<S>::load(inputs[i].add(at)) }
-                }
-            });
-            // SAFETY: see above.
-            unsafe { self.function.apply(x).store(out.add(at)) };
-            at += lanes;
+        if length == 0 {
+            return;
         }
-        if at < len {
-            let left = len - at;
-            let x = core::array::from_fn(|i| {
-                if self.pattern.inputs[i].repeats {
-                    fixed[i]
-                } else {
-                    // SAFETY: see above.
-                    unsafe { T::V::<S>::load_first(inputs[i].add(at), left) }
+        let mut repeated = [T::V::<S>::splat(T::zero()); N];
+        for i in 0..N {
+            // SAFETY: a row has at least one element.
+            repeated[i] = T::V::<S>::splat(unsafe { *inputs[i] });
+        }
+        let mut at = 0;
+        while at < length {
+            let left = length - at;
+            let mut x = repeated;
+            for i in 0..N {
+                if !self.pattern.inputs[i].repeats {
+                    // SAFETY: `left` elements follow from `at` on.
+                    x[i] = unsafe {
+                        let from = inputs[i].add(at);
+                        if left >= lanes {
+                            T::V::<S>::load(from)
+                        } else {
+                            T::V::<S>::load_first(from, left)
+                        }
+                    };
                 }
-            });
-            // SAFETY: see above.
-            unsafe { self.function.apply(x).store_first(out.add(at), left) };
+            }
+            let y = self.function.apply(x);
+            // SAFETY: as above.
+            unsafe {
+                let to = out.add(at);
+                if left >= lanes { y.store(to) } else { y.store_first(to, left) }
+            }
+            at += lanes;
         }
     }
 }

@@ -45,34 +45,32 @@ impl<R: Rule<SLOTS>, T: Scalar + Real, const SLOTS: usize> Kernel for Update<'_,
         let lanes = <T::V<S> as Vector>::LANES;
         let scalars = self.scalars.map(T::V::<S>::constant);
         let mut at = self.elements.start;
-        while at + lanes <= self.elements.end {
+        while at < self.elements.end {
+            let left = self.elements.end - at;
             // SAFETY: `update` asks for it: all elements of the range are valid.
             unsafe {
-                let g = T::V::<S>::load(self.arrays.gradient.add(at));
-                let w = T::V::<S>::load(self.arrays.parameter.add(at));
-                let mut slots = self.arrays.slots.map(|slot| T::V::<S>::load(slot.add(at)));
-                let w = self.rule.update(&scalars, w, g, &mut slots);
-                w.store(self.arrays.parameter.add(at));
-                for (slot, value) in self.arrays.slots.iter().zip(slots) {
-                    value.store(slot.add(at));
+                let load = |from: *const T| {
+                    if left >= lanes {
+                        T::V::<S>::load(from)
+                    } else {
+                        T::V::<S>::load_first(from, left)
+                    }
+                };
+                let store = |value: T::V<S>, to: *mut T| {
+                    if left >= lanes { value.store(to) } else { value.store_first(to, left) }
+                };
+                let g = load(self.arrays.gradient.add(at));
+                let w = load(self.arrays.parameter.add(at));
+                let mut slots = [g; SLOTS];
+                for i in 0..SLOTS {
+                    slots[i] = load(self.arrays.slots[i].add(at));
+                }
+                store(self.rule.update(&scalars, w, g, &mut slots), self.arrays.parameter.add(at));
+                for i in 0..SLOTS {
+                    store(slots[i], self.arrays.slots[i].add(at));
                 }
             }
             at += lanes;
-        }
-        let left = self.elements.end - at;
-        if left > 0 {
-            // SAFETY: as above, for the last `left` elements.
-            unsafe {
-                let g = T::V::<S>::load_first(self.arrays.gradient.add(at), left);
-                let w = T::V::<S>::load_first(self.arrays.parameter.add(at), left);
-                let mut slots =
-                    self.arrays.slots.map(|slot| T::V::<S>::load_first(slot.add(at), left));
-                let w = self.rule.update(&scalars, w, g, &mut slots);
-                w.store_first(self.arrays.parameter.add(at), left);
-                for (slot, value) in self.arrays.slots.iter().zip(slots) {
-                    value.store_first(slot.add(at), left);
-                }
-            }
         }
     }
 }
