@@ -1,9 +1,13 @@
 //! Vector and matrix kernels: plain loops over raw memory, for every instruction set.
 
+pub mod extrema;
 pub mod gather;
 pub mod gemm;
+pub mod loss;
 pub mod map;
 pub mod math;
 pub mod reduce;
+mod rows;
 pub mod simd;
+pub mod softmax;
 pub mod update;

@@ -7,20 +7,26 @@
 //! | `arithmetic` | operators of two tensors, powers, comparisons, selection, conversion |
 //! | `matmul` | matrix products |
 //! | `dense` | x·W + b with an activation |
-//! | `reduce` | sums, means, variances, extrema, log-sum-exp |
+//! | `reduce` | sums, means, variances |
+//! | `extrema` | largest and smallest elements and their positions |
 //! | `shape` | reshape, transpose, slice, concatenate, stack |
 //! | `gather` | rows by number |
 //! | `state` | running sums and other state changed in place |
-//! | `softmax` | softmax and log-softmax |
-//! | `loss` | cross-entropies from logits, mean squared error |
+//! | `softmax` | softmax, log-softmax, log-sum-exp |
+//! | `loss` | cross-entropy from logits |
+//! | `pair_loss` | binary cross-entropy from logits, mean squared error |
 //! | `dropout` | random masks |
 
 pub mod arithmetic;
 pub mod dense;
 pub mod elementwise;
+pub mod extrema;
 pub mod gather;
 pub mod lanewise;
+pub mod loss;
 pub mod matmul;
+pub mod pair_loss;
 pub mod reduce;
 pub mod shape;
+pub mod softmax;
 pub mod state;

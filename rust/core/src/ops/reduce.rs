@@ -1,4 +1,4 @@
-//! Reductions over dimensions: sum, mean, variance, extrema and their positions, log-sum-exp.
+//! Sums over dimensions, and what follows from them: mean and variance.
 //!
 //! A tensor is seen as (before, reduced, after), where the reduced dimensions stand together; sums run in an
 //! order that the shape alone decides.
@@ -28,9 +28,8 @@ struct Split {
     squeezed: Shape,
 }
 
-/// Which dimensions to reduce: none given means all.
-fn split(name: &str, x: &Tensor, dims: &[isize]) -> Result<Split> {
-    let ndim = x.ndim();
+/// Marks the dimensions to reduce: none given means all.
+fn chosen(name: &str, ndim: usize, dims: &[isize]) -> Result<SmallVec<[bool; 4]>> {
     let mut reduce: SmallVec<[bool; 4]> = SmallVec::from_elem(dims.is_empty(), ndim);
     for &dim in dims {
         let dim = dimension(name, dim, ndim)?;
@@ -38,6 +37,56 @@ fn split(name: &str, x: &Tensor, dims: &[isize]) -> Result<Split> {
             bail!(Value, "{name}: dimension {dim} is given twice");
         }
     }
+    Ok(reduce)
+}
+
+/// A tensor without gaps seen as (rows, width), where the reduced dimensions are the width.
+pub(crate) struct Rows {
+    /// The elements, in the order of `order`.
+    pub(crate) x: Tensor,
+    /// Number of rows.
+    pub(crate) rows: usize,
+    /// Elements of a row.
+    pub(crate) width: usize,
+    /// Shape of a result that keeps the reduced dimensions at size 1.
+    pub(crate) kept: Shape,
+    /// Shape of a result without them.
+    pub(crate) squeezed: Shape,
+    /// Which dimension stands at each place of `x`.
+    pub(crate) order: SmallVec<[usize; 4]>,
+}
+
+/// Brings the dimensions to reduce (none given means all) to the end.
+pub(crate) fn rows(name: &str, x: &Tensor, dims: &[isize]) -> Result<Rows> {
+    let ndim = x.ndim();
+    let reduce = chosen(name, ndim, dims)?;
+    let mut order: SmallVec<[usize; 4]> = (0..ndim).filter(|&i| !reduce[i]).collect();
+    let squeezed: Shape = order.iter().map(|&i| x.shape()[i]).collect();
+    order.extend((0..ndim).filter(|&i| reduce[i]));
+    let width = order[squeezed.len()..].iter().map(|&i| x.shape()[i]).product();
+    Ok(Rows {
+        x: x.view(x.layout().permute(&order)).packed()?,
+        rows: squeezed.iter().product(),
+        width,
+        kept: (0..ndim).map(|i| if reduce[i] { 1 } else { x.shape()[i] }).collect(),
+        squeezed,
+        order,
+    })
+}
+
+/// A tensor whose dimensions were reordered so, in their own order again: a view.
+pub(crate) fn in_own_order(moved: &Tensor, order: &[usize]) -> Tensor {
+    let mut back: SmallVec<[usize; 4]> = SmallVec::from_elem(0, order.len());
+    for (place, &from) in order.iter().enumerate() {
+        back[from] = place;
+    }
+    moved.view(moved.layout().permute(&back))
+}
+
+/// Which dimensions to reduce: none given means all.
+fn split(name: &str, x: &Tensor, dims: &[isize]) -> Result<Split> {
+    let ndim = x.ndim();
+    let reduce = chosen(name, ndim, dims)?;
     let kept: Shape = (0..ndim).map(|i| if reduce[i] { 1 } else { x.shape()[i] }).collect();
     let squeezed: Shape = (0..ndim).filter(|&i| !reduce[i]).map(|i| x.shape()[i]).collect();
     let first = reduce.iter().position(|&r| r).unwrap_or(ndim);

@@ -18,6 +18,7 @@ use crate::dtype::{Element, with_element};
 use crate::error::{Result, bail};
 use crate::launch::{Arguments, Cost, Operand, launch};
 use crate::layout::{Layout, Shape, Strides, count, dimension, row_major, show};
+use crate::ops::reduce::in_own_order;
 use crate::tape::{Backward, Gradients};
 use crate::tensor::Tensor;
 
@@ -143,11 +144,7 @@ impl Backward for PermuteBackward {
     }
     // Dimension order[i] came to place i: it goes back.
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
-        let mut back: SmallVec<[usize; 4]> = SmallVec::from_elem(0, self.0.len());
-        for (place, &from) in self.0.iter().enumerate() {
-            back[from] = place;
-        }
-        Ok(smallvec![Some(grad.view(grad.layout().permute(&back)))])
+        Ok(smallvec![Some(in_own_order(grad, &self.0))])
     }
 }
 

@@ -1,0 +1,308 @@
+//! Losses of rows: cross-entropy of logits with labels or shares, and sums of a function of two numbers.
+
+use super::map::Lanewise;
+use super::math::{Real, VectorMath};
+use super::rows::{Sum, Tail, first, ln, narrow, row_extreme, widen};
+use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
+use super::softmax::{each_vector, exp_sum};
+
+/// Numbers that the forward pass of cross-entropy keeps of each row: the largest logit, the logarithm of the sum of
+/// exponentials above it, and the sum of the (smoothed) target.
+pub const ROW_STATISTICS: usize = 3;
+
+/// What rows of logits are compared with.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a, T> {
+    /// The number of the right class of each row. One that is no class gives NaN.
+    Labels(&'a [i64]),
+    /// A share for each class, `width` in a row.
+    Shares(&'a [T]),
+}
+
+impl<'a, T> Target<'a, T> {
+    /// The target of one row.
+    #[inline(always)]
+    fn row(&self, row: usize, width: usize) -> RowTarget<'a, T> {
+        match self {
+            Self::Labels(labels) => {
+                RowTarget::Label(usize::try_from(labels[row]).ok().filter(|&label| label < width))
+            }
+            Self::Shares(shares) => RowTarget::Shares(&shares[row * width..][..width]),
+        }
+    }
+
+    fn covers(&self, rows: usize, width: usize) -> bool {
+        match self {
+            Self::Labels(labels) => labels.len() == rows,
+            Self::Shares(shares) => shares.len() == rows * width,
+        }
+    }
+}
+
+enum RowTarget<'a, T> {
+    Label(Option<usize>),
+    Shares(&'a [T]),
+}
+
+struct CrossEntropy<'a, T> {
+    logits: &'a [T],
+    width: usize,
+    target: Target<'a, T>,
+    smoothing: f64,
+    weight: Option<&'a [T]>,
+    losses: &'a mut [T],
+    statistics: &'a mut [T],
+}
+
+impl<T: Scalar + Real> Kernel for CrossEntropy<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let tail = Tail::<T::V<S>>::new(self.width);
+        let (keep, spread) = (1.0 - self.smoothing, self.smoothing / self.width as f64);
+        let rows = self.logits.chunks_exact(self.width).zip(self.losses);
+        for (row, ((z, loss), kept)) in
+            rows.zip(self.statistics.chunks_exact_mut(ROW_STATISTICS)).enumerate()
+        {
+            // SAFETY: the row has `width` elements.
+            let largest = unsafe { row_extreme::<T::V<S>, true>(z.as_ptr(), &tail) };
+            let shift = T::V::<S>::splat(largest);
+            // SAFETY: as above.
+            let sum = unsafe { exp_sum(z.as_ptr(), shift, &tail, None) };
+            let log = ln::<T::V<S>>(narrow(sum));
+            let (mass, chosen) = match self.target.row(row, self.width) {
+                RowTarget::Label(None) => (1.0, f64::NAN),
+                RowTarget::Label(Some(label)) => (1.0, widen(z[label] - largest)),
+                // SAFETY: both rows have `width` elements.
+                RowTarget::Shares(t) => unsafe { dot(t.as_ptr(), z.as_ptr(), shift, &tail) },
+            };
+            let mut agreement = keep * chosen;
+            if self.smoothing > 0.0 {
+                // SAFETY: the row has `width` elements.
+                agreement += spread * unsafe { sum_above(z.as_ptr(), shift, &tail) };
+            }
+            let mass = keep * mass + self.smoothing;
+            let weight = self.weight.map_or(1.0, |weight| widen(weight[row]));
+            *loss = narrow(weight * (mass * widen(log) - agreement));
+            kept.copy_from_slice(&[largest, log, narrow(mass)]);
+        }
+    }
+}
+
+/// Σ t and Σ t (z - shift), where t = 0 counts as nothing whatever z is.
+///
+/// # Safety
+/// Both rows are valid for the width that `tail` was made for.
+#[inline(always)]
+unsafe fn dot<V: VectorMath<Elem: Scalar + Real>>(
+    t: *const V::Elem,
+    z: *const V::Elem,
+    shift: V,
+    tail: &Tail<V>,
+) -> (f64, f64) {
+    let zero = V::constant(0.0);
+    let (mut mass, mut sum) = (Sum::new(), Sum::new());
+    let mut at = 0;
+    while at < tail.whole {
+        // SAFETY: a whole vector stands at `at` of both rows.
+        let (t, z) = unsafe { (V::load(t.add(at)), V::load(z.add(at))) };
+        mass.add(t);
+        sum.add(V::select(t.eq(zero), zero, t * (z - shift)));
+        at += V::LANES;
+    }
+    if tail.left > 0 {
+        // SAFETY: the caller's promise.
+        let (t, z) = unsafe { (tail.load(t, zero), tail.load(z, shift)) };
+        mass.add(t);
+        sum.add(V::select(t.eq(zero), zero, t * (z - shift)));
+    }
+    (mass.total(), sum.total())
+}
+
+/// Σ (z - shift).
+///
+/// # Safety
+/// The row is valid for the width that `tail` was made for.
+#[inline(always)]
+unsafe fn sum_above<V: VectorMath<Elem: Scalar + Real>>(
+    z: *const V::Elem,
+    shift: V,
+    tail: &Tail<V>,
+) -> f64 {
+    let mut sum = Sum::new();
+    let mut at = 0;
+    while at < tail.whole {
+        // SAFETY: a whole vector stands at `at`.
+        sum.add(unsafe { V::load(z.add(at)) } - shift);
+        at += V::LANES;
+    }
+    if tail.left > 0 {
+        // SAFETY: the caller's promise.
+        sum.add(unsafe { tail.load(z, shift) } - shift);
+    }
+    sum.total()
+}
+
+/// The loss of each row, and what its gradient needs.
+///
+/// # Panics
+/// Where the slices do not have `width` elements (or one, or [`ROW_STATISTICS`]) for each row, or `width` is zero.
+pub fn cross_entropy_rows<T: Scalar + Real>(
+    logits: &[T],
+    width: usize,
+    target: Target<'_, T>,
+    smoothing: f64,
+    weight: Option<&[T]>,
+    losses: &mut [T],
+    statistics: &mut [T],
+) {
+    let rows = losses.len();
+    assert!(width > 0 && logits.len() == rows * width && target.covers(rows, width));
+    assert!(statistics.len() == rows * ROW_STATISTICS);
+    assert!(weight.is_none_or(|weight| weight.len() == rows));
+    dispatch(CrossEntropy { logits, width, target, smoothing, weight, losses, statistics });
+}
+
+struct CrossEntropyBackward<'a, T> {
+    logits: &'a [T],
+    width: usize,
+    target: Target<'a, T>,
+    smoothing: f64,
+    weight: Option<&'a [T]>,
+    statistics: &'a [T],
+    grad: &'a [T],
+    scale: f64,
+    out: &'a mut [T],
+}
+
+impl<T: Scalar + Real> Kernel for CrossEntropyBackward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let tail = Tail::<T::V<S>>::new(self.width);
+        let keep: T = narrow(1.0 - self.smoothing);
+        let spread: T = narrow(self.smoothing / self.width as f64);
+        let rows = self.logits.chunks_exact(self.width);
+        let rows = rows.zip(self.statistics.chunks_exact(ROW_STATISTICS));
+        for (row, ((z, kept), out)) in rows.zip(self.out.chunks_exact_mut(self.width)).enumerate() {
+            let grad = self.grad[if self.grad.len() == 1 { 0 } else { row }];
+            let weight = self.weight.map_or(1.0, |weight| widen(weight[row]));
+            let scale: T = narrow(widen(grad) * weight * self.scale);
+            let [largest, log, mass] = [kept[0], kept[1], kept[2]].map(T::V::<S>::splat);
+            let factor = T::V::<S>::splat(scale);
+            let (from, to) = (z.as_ptr(), out.as_mut_ptr());
+            match self.target.row(row, self.width) {
+                RowTarget::Label(None) => out.fill(T::nan()),
+                RowTarget::Label(Some(label)) => {
+                    let off = T::V::<S>::splat(spread);
+                    each_vector!(tail, to, [z = from] => {
+                        (((z - largest) - log).exp() - off) * factor
+                    });
+                    let p = first(((T::V::<S>::splat(z[label]) - largest) - log).exp());
+                    out[label] = ((p - keep) - spread) * scale;
+                }
+                RowTarget::Shares(t) => {
+                    let (keep, spread) = (T::V::<S>::splat(keep), T::V::<S>::splat(spread));
+                    let t = t.as_ptr();
+                    each_vector!(tail, to, [z = from, t = t] => {
+                        let p = ((z - largest) - log).exp();
+                        p.mul_add(mass, -t.mul_add(keep, spread)) * factor
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// The gradient of the logits: (mass · softmax - smoothed target) · grad · weight · scale, where `grad` has one element,
+/// or one for each row.
+///
+/// # Panics
+/// Where the slices do not have the sizes of the forward pass, or `width` is zero.
+#[allow(clippy::too_many_arguments, reason = "what the forward pass took and kept, and the result")]
+pub fn cross_entropy_rows_backward<T: Scalar + Real>(
+    logits: &[T],
+    width: usize,
+    target: Target<'_, T>,
+    smoothing: f64,
+    weight: Option<&[T]>,
+    statistics: &[T],
+    grad: &[T],
+    scale: f64,
+    out: &mut [T],
+) {
+    assert!(width > 0 && logits.len() == out.len());
+    let rows = out.len() / width;
+    assert!(target.covers(rows, width) && statistics.len() == rows * ROW_STATISTICS);
+    assert!(grad.len() == 1 || grad.len() == rows);
+    assert!(weight.is_none_or(|weight| weight.len() == rows));
+    dispatch(CrossEntropyBackward {
+        logits,
+        width,
+        target,
+        smoothing,
+        weight,
+        statistics,
+        grad,
+        scale,
+        out,
+    });
+}
+
+struct SumPairs<'a, F, T> {
+    function: F,
+    x: &'a [T],
+    y: &'a [T],
+    width: usize,
+    weight: Option<&'a [T]>,
+    out: &'a mut [T],
+}
+
+impl<F: Lanewise<2>, T: Scalar + Real> Kernel for SumPairs<'_, F, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let tail = Tail::<T::V<S>>::new(self.width);
+        let pairs = self.x.chunks_exact(self.width).zip(self.y.chunks_exact(self.width));
+        for (row, ((x, y), out)) in pairs.zip(self.out).enumerate() {
+            let mut sum = Sum::<T::V<S>>::new();
+            let mut at = 0;
+            while at < tail.whole {
+                // SAFETY: a whole vector stands at `at` of both rows.
+                let pair = unsafe {
+                    [T::V::<S>::load(x.as_ptr().add(at)), T::V::<S>::load(y.as_ptr().add(at))]
+                };
+                sum.add(self.function.apply(pair));
+                at += <T::V<S> as Vector>::LANES;
+            }
+            if tail.left > 0 {
+                let zero = T::V::<S>::constant(0.0);
+                // SAFETY: both rows have `width` elements.
+                let pair = unsafe { [tail.load(x.as_ptr(), zero), tail.load(y.as_ptr(), zero)] };
+                sum.add(tail.or_zero(self.function.apply(pair)));
+            }
+            let weight = self.weight.map_or(1.0, |weight| widen(weight[row]));
+            *out = narrow(weight * sum.total());
+        }
+    }
+}
+
+/// `weight · Σ function(x, y)` over each row of `width` pairs.
+///
+/// # Panics
+/// Where the slices do not have `width` elements, or one, for each row, or `width` is zero.
+pub fn sum_pairs_rows<F: Lanewise<2>, T: Scalar + Real>(
+    function: F,
+    x: &[T],
+    y: &[T],
+    width: usize,
+    weight: Option<&[T]>,
+    out: &mut [T],
+) {
+    assert!(width > 0 && x.len() == y.len() && x.len() == out.len() * width);
+    assert!(weight.is_none_or(|weight| weight.len() == out.len()));
+    dispatch(SumPairs { function, x, y, width, weight, out });
+}

@@ -1,0 +1,259 @@
+//! Rows of logits, normalised: one pass for the largest, one for the exponentials, one for the result.
+//!
+//! With m = max z and s = Σ e^(z - m):
+//!
+//! ```text
+//! softmax      p = e^(z - m) / s          backward  p (g - Σ g p)
+//! log-softmax  l = (z - m) - ln s         backward  g - e^l Σ g
+//! logsumexp    L = m + ln s               backward  g e^(z - L)
+//! ```
+
+use super::math::{Real, VectorMath};
+use super::rows::{Sum, Tail, ln, narrow, row_extreme};
+use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
+
+/// Which function of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Normalised {
+    /// Shares of one.
+    Softmax,
+    /// Their logarithms.
+    LogSoftmax,
+}
+
+/// Σ e^(z - shift); the exponentials are left in `out` where one is given.
+///
+/// # Safety
+/// `row`, and `out` if any, are valid for the width that `tail` was made for.
+#[inline(always)]
+pub(super) unsafe fn exp_sum<V: VectorMath<Elem: Scalar + Real>>(
+    row: *const V::Elem,
+    shift: V,
+    tail: &Tail<V>,
+    out: Option<*mut V::Elem>,
+) -> f64 {
+    let mut sum = Sum::new();
+    let mut at = 0;
+    while at < tail.whole {
+        // SAFETY: a whole vector stands at `at`.
+        let e = unsafe { V::load(row.add(at)) };
+        let e = (e - shift).exp();
+        sum.add(e);
+        if let Some(out) = out {
+            // SAFETY: as above.
+            unsafe { e.store(out.add(at)) };
+        }
+        at += V::LANES;
+    }
+    if tail.left > 0 {
+        // SAFETY: the caller's promise.
+        let e = unsafe { tail.load(row, V::constant(f64::NEG_INFINITY)) };
+        let e = (e - shift).exp();
+        sum.add(e);
+        if let Some(out) = out {
+            // SAFETY: as above.
+            unsafe { e.store_first(out.add(tail.whole), tail.left) };
+        }
+    }
+    sum.total()
+}
+
+/// Applies a function of one vector from each input to rows of equal length, position by position. `$x` are the
+/// vectors; the lanes beyond a row's end hold zeros.
+macro_rules! each_vector {
+    ($tail:expr, $out:expr, [$($x:ident = $from:expr),+] => $value:expr) => {
+        let mut at = 0;
+        while at < $tail.whole {
+            // SAFETY: a whole vector stands at `at` of every row.
+            unsafe {
+                $( let $x = <T::V<S> as Vector>::load($from.add(at)); )+
+                $value.store($out.add(at));
+            }
+            at += <T::V<S> as Vector>::LANES;
+        }
+        if $tail.left > 0 {
+            // SAFETY: `left` elements stand at `at` of every row.
+            unsafe {
+                $( let $x = <T::V<S> as Vector>::load_first($from.add(at), $tail.left); )+
+                $value.store_first($out.add(at), $tail.left);
+            }
+        }
+    };
+}
+pub(super) use each_vector;
+
+struct Forward<'a, T> {
+    kind: Normalised,
+    x: &'a [T],
+    width: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Scalar + Real> Kernel for Forward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let tail = Tail::<T::V<S>>::new(self.width);
+        for (x, out) in self.x.chunks_exact(self.width).zip(self.out.chunks_exact_mut(self.width)) {
+            let (x, out) = (x.as_ptr(), out.as_mut_ptr());
+            // SAFETY: the row has `width` elements.
+            let shift = T::V::<S>::splat(unsafe { row_extreme::<T::V<S>, true>(x, &tail) });
+            let keep = (self.kind == Normalised::Softmax).then_some(out);
+            // SAFETY: both rows have `width` elements.
+            let sum: T = narrow(unsafe { exp_sum(x, shift, &tail, keep) });
+            let sum = T::V::<S>::splat(sum);
+            if keep.is_some() {
+                each_vector!(tail, out, [e = out] => e / sum);
+            } else {
+                let log = sum.ln();
+                each_vector!(tail, out, [z = x] => (z - shift) - log);
+            }
+        }
+    }
+}
+
+/// Normalises rows of `width` elements.
+///
+/// # Panics
+/// Where the slices differ in length or `width` is zero.
+pub fn normalise_rows<T: Scalar + Real>(kind: Normalised, x: &[T], width: usize, out: &mut [T]) {
+    assert!(x.len() == out.len() && width > 0);
+    dispatch(Forward { kind, x, width, out });
+}
+
+struct Backward<'a, T> {
+    kind: Normalised,
+    y: &'a [T],
+    grad: &'a [T],
+    width: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Scalar + Real> Kernel for Backward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let tail = Tail::<T::V<S>>::new(self.width);
+        let log = self.kind == Normalised::LogSoftmax;
+        let rows = self.y.chunks_exact(self.width).zip(self.grad.chunks_exact(self.width));
+        for ((y, grad), out) in rows.zip(self.out.chunks_exact_mut(self.width)) {
+            let (y, grad, out) = (y.as_ptr(), grad.as_ptr(), out.as_mut_ptr());
+            let mut sum = Sum::<T::V<S>>::new();
+            let mut at = 0;
+            while at < tail.whole {
+                // SAFETY: a whole vector stands at `at` of both rows.
+                let (g, y) = unsafe { (T::V::<S>::load(grad.add(at)), T::V::<S>::load(y.add(at))) };
+                sum.add(if log { g } else { g * y });
+                at += <T::V<S> as Vector>::LANES;
+            }
+            if tail.left > 0 {
+                // SAFETY: `left` elements stand at `at` of both rows.
+                let (g, y) = unsafe {
+                    (
+                        T::V::<S>::load_first(grad.add(at), tail.left),
+                        T::V::<S>::load_first(y.add(at), tail.left),
+                    )
+                };
+                sum.add(if log { g } else { g * y });
+            }
+            let sum = T::V::<S>::splat(narrow(sum.total()));
+            if log {
+                each_vector!(tail, out, [g = grad, y = y] => y.exp().neg_mul_add(sum, g));
+            } else {
+                each_vector!(tail, out, [g = grad, y = y] => y * (g - sum));
+            }
+        }
+    }
+}
+
+/// The gradient of the logits, from the normalised rows and their gradient.
+///
+/// # Panics
+/// Where the slices differ in length or `width` is zero.
+pub fn normalise_rows_backward<T: Scalar + Real>(
+    kind: Normalised,
+    y: &[T],
+    grad: &[T],
+    width: usize,
+    out: &mut [T],
+) {
+    assert!(y.len() == out.len() && grad.len() == out.len() && width > 0);
+    dispatch(Backward { kind, y, grad, width, out });
+}
+
+struct LogSumExp<'a, T> {
+    x: &'a [T],
+    width: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Scalar + Real> Kernel for LogSumExp<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let tail = Tail::<T::V<S>>::new(self.width);
+        for (x, out) in self.x.chunks_exact(self.width).zip(self.out) {
+            // SAFETY: the row has `width` elements.
+            let largest = unsafe { row_extreme::<T::V<S>, true>(x.as_ptr(), &tail) };
+            // An infinity is the answer itself, and must not be subtracted from itself.
+            let shift = if largest.is_infinite() { T::zero() } else { largest };
+            // SAFETY: as above.
+            let sum = unsafe { exp_sum(x.as_ptr(), T::V::<S>::splat(shift), &tail, None) };
+            *out = shift + ln::<T::V<S>>(narrow(sum));
+        }
+    }
+}
+
+/// ln Σ e^x of each row of `width` elements.
+///
+/// # Panics
+/// Where `out` does not have one element for each row, or `width` is zero.
+pub fn logsumexp_rows<T: Scalar + Real>(x: &[T], width: usize, out: &mut [T]) {
+    assert!(width > 0 && x.len() == out.len() * width);
+    dispatch(LogSumExp { x, width, out });
+}
+
+struct LogSumExpBackward<'a, T> {
+    x: &'a [T],
+    y: &'a [T],
+    grad: &'a [T],
+    width: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Scalar + Real> Kernel for LogSumExpBackward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let tail = Tail::<T::V<S>>::new(self.width);
+        let rows = self.x.chunks_exact(self.width).zip(self.y.iter().zip(self.grad));
+        for ((x, (&y, &grad)), out) in rows.zip(self.out.chunks_exact_mut(self.width)) {
+            let (x, out) = (x.as_ptr(), out.as_mut_ptr());
+            // Nothing changes a sum of nothing but zeros: its elements have no gradient.
+            let y = if y == T::neg_infinity() { T::zero() } else { y };
+            let (y, grad) = (T::V::<S>::splat(y), T::V::<S>::splat(grad));
+            each_vector!(tail, out, [z = x] => grad * (z - y).exp());
+        }
+    }
+}
+
+/// The gradient of the elements of each row, from the rows, their values and the values' gradient.
+///
+/// # Panics
+/// Where the slices do not have the sizes of `out`, or `width` is zero.
+pub fn logsumexp_rows_backward<T: Scalar + Real>(
+    x: &[T],
+    y: &[T],
+    grad: &[T],
+    width: usize,
+    out: &mut [T],
+) {
+    assert!(
+        width > 0 && x.len() == out.len() && y.len() == grad.len() && x.len() == y.len() * width
+    );
+    dispatch(LogSumExpBackward { x, y, grad, width, out });
+}
