@@ -1,11 +1,60 @@
-//! The Python extension module `evengrad._core`.
+//! The Python extension module `evengrad._core`: conversion, errors and signals around the core. No
+//! arithmetic here, and all native work passes one [`door`].
+#![allow(
+    clippy::doc_markdown,
+    clippy::doc_link_with_quotes,
+    reason = "docstrings follow numpydoc: names stand without backticks, and examples show lists of text"
+)]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 hands values over: the receiver of a method that returns itself, extracted lists"
+)]
 
 use pyo3::prelude::*;
+
+mod capture;
+mod creation;
+mod dlpack;
+mod door;
+mod elementwise;
+mod error;
+mod functions;
+mod losses;
+mod names;
+mod numpy;
+mod operand;
+mod operators;
+mod optim;
+mod reductions;
+mod shapes;
+mod tensor;
 
 /// The native half of evengrad: tensors, the tape and captured plans.
 #[pymodule]
 mod _core {
     use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::capture::{Feed, Plan, abort_capture, begin_capture, end_capture, is_capturing};
+    #[pymodule_export]
+    use crate::creation::{
+        arange, build_info, full, get_default_dtype, get_num_threads, ones, set_default_dtype,
+        set_num_threads, set_recording, tensor, zeros,
+    };
+    #[pymodule_export]
+    use crate::error::InternalError;
+    #[pymodule_export]
+    use crate::functions::{
+        accumulate, cat, choose, dense, gradients, matmul, maximum, minimum, stack, take,
+    };
+    #[pymodule_export]
+    use crate::losses::{
+        binary_cross_entropy_with_logits, cross_entropy, log_softmax, mse_loss, softmax,
+    };
+    #[pymodule_export]
+    use crate::optim::Optimizer;
+    #[pymodule_export]
+    use crate::tensor::Tensor;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,0 +1,217 @@
+//! Capture and replay of steps, and the feed of their batches.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use evengrad_core::plan::Plan as CorePlan;
+use evengrad_core::{DType, capture, feed};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::door::{run, run_in_turns};
+use crate::error::exception;
+use crate::operand::other_tensor;
+use crate::tensor::Tensor;
+
+/// How long a replay runs before Python's signal handlers get their turn.
+const TURN: Duration = Duration::from_millis(50);
+
+/// Begin to capture: until :func:`end_capture` every operation of this thread is done and recorded.
+///
+/// Raises
+/// ------
+/// RuntimeError
+///     If a capture is open on this thread already.
+#[pyfunction]
+pub(crate) fn begin_capture() -> PyResult<()> {
+    capture::begin().map_err(exception)
+}
+
+/// End the capture of this thread and plan what it recorded.
+///
+/// Returns
+/// -------
+/// Plan
+///     The step, ready to be replayed.
+///
+/// Raises
+/// ------
+/// RuntimeError
+///     If no capture is open on this thread, or it recorded nothing.
+///
+/// Examples
+/// --------
+/// >>> total, one = eg.zeros(()), eg.ones(())
+/// >>> eg._core.begin_capture()
+/// >>> eg._core.accumulate(total, one)
+/// >>> plan = eg._core.end_capture()
+/// >>> plan.replay(4)
+/// >>> total.item()
+/// 5.0
+#[pyfunction]
+pub(crate) fn end_capture(py: Python<'_>) -> PyResult<Plan> {
+    let Some(recording) = capture::end() else {
+        return Err(PyRuntimeError::new_err("end_capture: no capture is open on this thread"));
+    };
+    run(py, || CorePlan::new(recording)).map(|plan| Plan(Mutex::new(plan)))
+}
+
+/// Drop the capture of this thread, if one is open.
+#[pyfunction]
+pub(crate) fn abort_capture() {
+    drop(capture::end());
+}
+
+/// True while a capture is open on this thread.
+///
+/// Examples
+/// --------
+/// >>> eg._core.is_capturing()
+/// False
+#[pyfunction]
+pub(crate) fn is_capturing() -> bool {
+    capture::is_open()
+}
+
+/// A captured step: runs again without Python, without allocation and without a tape.
+///
+/// Made by :func:`end_capture`.
+#[pyclass(frozen, weakref, module = "evengrad._core")]
+pub(crate) struct Plan(Mutex<CorePlan>);
+
+impl Plan {
+    /// Looks at or runs the plan; only inside the door, where waiting for another thread's replay holds up
+    /// nobody.
+    fn with<T>(&self, work: impl FnOnce(&mut CorePlan) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[pymethods]
+impl Plan {
+    /// Run whole steps. Python's signal handlers run between steps, every 50 ms or so.
+    ///
+    /// Parameters
+    /// ----------
+    /// steps : int
+    ///     How many.
+    ///
+    /// Raises
+    /// ------
+    /// KeyboardInterrupt
+    ///     On Ctrl-C, after whole steps; ``steps_done`` tells how many.
+    ///
+    /// Examples
+    /// --------
+    /// See :func:`end_capture`.
+    #[pyo3(signature = (steps=1))]
+    fn replay(&self, py: Python<'_>, steps: usize) -> PyResult<()> {
+        let mut left = steps;
+        run_in_turns(py, || {
+            left -= self.with(|plan| plan.replay(left, TURN))?;
+            Ok(left > 0)
+        })
+    }
+
+    /// Steps that replays have made so far.
+    #[getter]
+    fn steps_done(&self, py: Python<'_>) -> PyResult<u64> {
+        run(py, || Ok(self.with(|plan| plan.steps_done())))
+    }
+
+    /// What a step consists of: ``launches``, ``chains``, ``phases``, ``flops``, ``bytes`` read and written, and
+    /// ``memory`` held, in bytes.
+    fn describe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let description = run(py, || Ok(self.with(|plan| plan.describe())))?;
+        let facts = PyDict::new(py);
+        facts.set_item("launches", description.launches)?;
+        facts.set_item("chains", description.chains)?;
+        facts.set_item("phases", description.phases)?;
+        facts.set_item("flops", description.flops)?;
+        facts.set_item("bytes", description.traffic)?;
+        facts.set_item("memory", description.memory)?;
+        Ok(facts)
+    }
+
+    /// The phases of a step as text: for each chain its units and its launches.
+    fn explain(&self, py: Python<'_>) -> PyResult<String> {
+        run(py, || Ok(self.with(|plan| plan.explain())))
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let facts = run(py, || Ok(self.with(|plan| plan.describe())))?;
+        Ok(format!(
+            "Plan(launches={}, chains={}, phases={}, memory={})",
+            facts.launches, facts.chains, facts.phases, facts.memory
+        ))
+    }
+}
+
+/// The numbers of the rows that the steps of an epoch take, a batch a step.
+///
+/// Parameters
+/// ----------
+/// batch_size : int
+///     Rows in a batch.
+///
+/// Raises
+/// ------
+/// ValueError
+///     If the batch size is zero.
+///
+/// Examples
+/// --------
+/// >>> feed = eg._core.Feed(2)
+/// >>> feed.load([3, 1, 0, 2])
+/// >>> feed.next()
+/// >>> feed.indices.tolist(), feed.remaining
+/// ([3, 1], 1)
+#[pyclass(frozen, weakref, module = "evengrad._core")]
+pub(crate) struct Feed(feed::Feed);
+
+#[pymethods]
+impl Feed {
+    #[new]
+    fn new(py: Python<'_>, batch_size: usize) -> PyResult<Self> {
+        run(py, || feed::Feed::new(batch_size)).map(Self)
+    }
+
+    /// The rows of the present batch: ``int64``, in memory that :meth:`next` rewrites.
+    #[getter]
+    fn indices(&self) -> Tensor {
+        Tensor(self.0.indices().clone())
+    }
+
+    /// Set the rows to visit from now on.
+    ///
+    /// Parameters
+    /// ----------
+    /// order : array of int
+    ///     As many as a multiple of the batch size.
+    ///
+    /// Raises
+    /// ------
+    /// ValueError
+    ///     If their number is not a multiple.
+    fn load(&self, py: Python<'_>, order: &Bound<'_, PyAny>) -> PyResult<()> {
+        let order = other_tensor("order", order, Some(DType::I64))?;
+        run(py, || self.0.load(order.to_vec::<i64>()?))
+    }
+
+    /// Go on to the next batch. Done inside a capture, every replay does so too.
+    ///
+    /// Raises
+    /// ------
+    /// RuntimeError
+    ///     If all rows were visited.
+    fn next(&self, py: Python<'_>) -> PyResult<()> {
+        run(py, || self.0.next_batch())
+    }
+
+    /// Batches that are left.
+    #[getter]
+    fn remaining(&self, py: Python<'_>) -> PyResult<usize> {
+        run(py, || Ok(self.0.remaining()))
+    }
+}
