@@ -2,7 +2,7 @@
 
 use super::epilogue::{Epilogue, load_lanes, store_lanes};
 use super::pack::{pack_a, pack_panel, packed_len, panel_width};
-use super::scratch::with_scratch;
+use super::scratch::Room;
 use super::tile::{Column, RunColumn, part, tile_rows, tile_vectors};
 use super::{Gemm, MatRef, Right};
 use crate::kernels::simd::{Isa, Scalar, Simd, Vector};
@@ -17,10 +17,9 @@ pub(super) unsafe fn run<T: Scalar, E: Epilogue<T>, S: Simd>(g: &Gemm<T, E>) {
     // One vector more: packing writes whole vectors.
     let room_a = if plan.pack_a { plan.rows * plan.depth + T::V::<S>::LANES } else { 0 };
     let room_b = if plan.pack_b { packed_len::<T>(plan.depth, plan.cols) } else { 0 };
-    with_scratch(room_a, room_b, |room_a, room_b| {
-        // SAFETY: the caller's promise, and room for the blocks of the plan.
-        unsafe { blocks::<T, E, S>(g, &plan, room_a, room_b) }
-    });
+    let room = Room::new::<T>(room_a, room_b);
+    // SAFETY: the caller's promise, and room for the blocks of the plan.
+    unsafe { blocks::<T, E, S>(g, &plan, room.first(), room.second()) }
 }
 
 /// How a product is cut into blocks, and what is packed. It changes the speed only, never a bit.
@@ -116,6 +115,7 @@ unsafe fn blocks<T: Scalar, E: Epilogue<T>, S: Simd>(
                 let c = g.c.at(row, col);
                 let column = Column {
                     rows,
+                    tiles: 0..0,
                     depth,
                     a: a.ptr,
                     a_row: a.row_stride,
@@ -157,6 +157,9 @@ unsafe fn blocks<T: Scalar, E: Epilogue<T>, S: Simd>(
         col += cols;
     }
 }
+
+/// How many tiles are finished before the epilogue passes over them.
+const FINISHED: usize = 4;
 
 /// The panels of a block of B.
 struct Panels<T> {
@@ -210,9 +213,20 @@ impl<T: Scalar> Panels<T> {
                 column.c = c.add(j);
                 column.lanes = here - (vectors - 1) * lanes;
                 let edge = !self.packed && column.lanes < lanes;
-                run_column::<T, S>(&column, vectors, edge);
-                if let Some((epilogue, row, col)) = finish {
-                    apply::<T, E, S>(epilogue, &column, here, row, col + j);
+                let most = tile_rows(S::ISA, vectors);
+                let tiles = column.rows.div_ceil(most);
+                match finish {
+                    Some((epilogue, row, col)) if !E::IDENTITY => {
+                        for first in (0..tiles).step_by(FINISHED) {
+                            column.tiles = first..tiles.min(first + FINISHED);
+                            run_column::<T, S>(&column, vectors, edge);
+                            apply::<T, E, S>(epilogue, &column, most, here, (row, col + j));
+                        }
+                    }
+                    _ => {
+                        column.tiles = 0..tiles;
+                        run_column::<T, S>(&column, vectors, edge);
+                    }
                 }
             }
             j += here;
@@ -259,25 +273,28 @@ fn either<T: Scalar, S: Simd, const NV: usize>(column: &Column<T>, edge: bool) {
     }
 }
 
-/// The epilogue on a finished column, which is still in the cache.
+/// The epilogue on finished tiles, which are still in the cache.
 ///
 /// A pass of its own, so that the tiles are compiled once for all epilogues: it costs one load and one store
 /// for each vector of the result, against `depth` multiplications.
 ///
 /// # Safety
-/// C is valid for the column's rows and `cols` columns; its place in the matrix is (row, col).
+/// C is valid for the tiles and `cols` columns; the column's place in the matrix is (row, col).
 #[inline(always)]
 unsafe fn apply<T: Scalar, E: Epilogue<T>, S: Simd>(
     epilogue: &E,
     column: &Column<T>,
+    most: usize,
     cols: usize,
-    row: usize,
-    col: usize,
+    (row, col): (usize, usize),
 ) {
     let lanes = T::V::<S>::LANES;
-    for i in 0..column.rows {
-        for j in (0..cols).step_by(lanes) {
-            let here = lanes.min(cols - j);
+    let (start, _) = part(column.rows, most, column.tiles.start);
+    let (last, height) = part(column.rows, most, column.tiles.end - 1);
+    let mut j = 0;
+    while j < cols {
+        let here = lanes.min(cols - j);
+        for i in start..last + height {
             // SAFETY: the caller's promise.
             unsafe {
                 let p = column.c.offset(i as isize * column.c_row).add(j);
@@ -286,5 +303,6 @@ unsafe fn apply<T: Scalar, E: Epilogue<T>, S: Simd>(
                 store_lanes::<T, S>(v, p, here);
             }
         }
+        j += lanes;
     }
 }

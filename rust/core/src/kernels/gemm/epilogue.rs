@@ -6,6 +6,9 @@ use crate::kernels::simd::{Scalar, Simd, Vector};
 ///
 /// It may also read or write memory of its own at that place (a mask, the value before the activation).
 pub trait Epilogue<T: Scalar> {
+    /// Whether it changes nothing, and need not run.
+    const IDENTITY: bool = false;
+
     /// The result for lanes `0..lanes` of `v`, which are the elements `(row, col..col + lanes)` of C.
     ///
     /// Implementations are `#[inline(always)]`. The lanes from `lanes` on are arbitrary and not stored.
@@ -20,6 +23,8 @@ pub trait Epilogue<T: Scalar> {
 pub struct NoEpilogue;
 
 impl<T: Scalar> Epilogue<T> for NoEpilogue {
+    const IDENTITY: bool = true;
+
     #[inline(always)]
     unsafe fn apply<S: Simd>(&self, v: T::V<S>, _: usize, _: usize, _: usize) -> T::V<S> {
         v

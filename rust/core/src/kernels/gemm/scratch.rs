@@ -37,6 +37,12 @@ impl Scratch {
     }
 }
 
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         if self.len > 0 {
@@ -46,25 +52,49 @@ impl Drop for Scratch {
     }
 }
 
-/// Calls `f` with room for `first` and for `second` elements, both at the start of a cache line, contents arbitrary.
-#[inline(always)]
-pub(super) fn with_scratch<T, R>(
-    first: usize,
-    second: usize,
-    f: impl FnOnce(*mut T, *mut T) -> R,
-) -> R {
-    thread_local!(static SCRATCH: Cell<Scratch> = const { Cell::new(Scratch::EMPTY) });
-    if first + second == 0 {
-        return f(core::ptr::null_mut(), core::ptr::null_mut());
+thread_local!(static KEPT: Cell<Scratch> = const { Cell::new(Scratch::EMPTY) });
+
+/// Room for two blocks, borrowed from the thread.
+///
+/// A value and not a function that takes a closure: closures are not inlined reliably, and what is not inlined
+/// into a kernel is not compiled for its instruction set.
+pub(super) struct Room {
+    scratch: Scratch,
+    offset: usize,
+}
+
+impl Room {
+    /// Room for `first` and for `second` elements, both from the start of a cache line, contents arbitrary.
+    #[inline]
+    pub(super) fn new<T>(first: usize, second: usize) -> Self {
+        let offset = (first * size_of::<T>()).next_multiple_of(ALIGN);
+        let len = offset + second * size_of::<T>();
+        // Taken out while in use: a product inside an epilogue gets memory of its own.
+        let mut scratch = if len > 0 { KEPT.take() } else { Scratch::EMPTY };
+        scratch.grow(len);
+        Self { scratch, offset }
     }
-    // Taken out while in use: a product inside an epilogue gets memory of its own.
-    let mut scratch = SCRATCH.replace(Scratch::EMPTY);
-    let offset = (first * size_of::<T>()).next_multiple_of(ALIGN);
-    scratch.grow(offset + second * size_of::<T>());
-    let start = scratch.start;
-    let result = f(start.cast(), start.wrapping_add(offset).cast());
-    SCRATCH.set(scratch);
-    result
+
+    /// Where the first block starts.
+    #[inline(always)]
+    pub(super) fn first<T>(&self) -> *mut T {
+        self.scratch.start.cast()
+    }
+
+    /// Where the second block starts.
+    #[inline(always)]
+    pub(super) fn second<T>(&self) -> *mut T {
+        self.scratch.start.wrapping_add(self.offset).cast()
+    }
+}
+
+impl Drop for Room {
+    #[inline]
+    fn drop(&mut self) {
+        if self.scratch.len > 0 {
+            KEPT.set(core::mem::take(&mut self.scratch));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -73,20 +103,18 @@ mod tests {
 
     #[test]
     fn both_parts_are_aligned_and_apart() {
-        with_scratch::<f32, _>(17, 100, |a, b| {
-            assert_eq!(a.addr() % ALIGN, 0);
-            assert_eq!(b.addr() % ALIGN, 0);
-            assert!(b.addr() >= a.addr() + 17 * 4);
-        });
+        let room = Room::new::<f32>(17, 100);
+        let (a, b) = (room.first::<f32>().addr(), room.second::<f32>().addr());
+        assert_eq!((a % ALIGN, b % ALIGN), (0, 0));
+        assert!(b >= a + 17 * 4);
     }
 
     #[test]
     fn memory_is_kept_and_nested_use_gets_its_own() {
-        let outer = with_scratch::<f64, _>(1000, 0, |a, _| {
-            let inner = with_scratch::<f64, _>(10, 0, |a, _| a.addr());
-            assert_ne!(a.addr(), inner);
-            a.addr()
-        });
-        assert_eq!(with_scratch::<f64, _>(1000, 0, |a, _| a.addr()), outer);
+        let room = Room::new::<f64>(1000, 0);
+        let outer = room.first::<f64>().addr();
+        assert_ne!(Room::new::<f64>(10, 0).first::<f64>().addr(), outer);
+        drop(room);
+        assert_eq!(Room::new::<f64>(1000, 0).first::<f64>().addr(), outer);
     }
 }

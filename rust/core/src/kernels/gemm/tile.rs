@@ -4,6 +4,7 @@
 //! else. A chain may rest in C between two blocks of p without a change of its value.
 
 use core::marker::PhantomData;
+use core::ops::Range;
 
 use super::epilogue::{load_lanes, store_lanes};
 use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, Vector};
@@ -65,6 +66,8 @@ pub(super) fn part(len: usize, most: usize, i: usize) -> (usize, usize) {
 /// A column of tiles: the product of `rows` rows of A with a panel of B.
 pub(super) struct Column<T> {
     pub(super) rows: usize,
+    /// Which of the tiles to run.
+    pub(super) tiles: Range<usize>,
     pub(super) depth: usize,
     /// The first element of A; `packed_a` says how the others follow.
     pub(super) a: *const T,
@@ -92,8 +95,7 @@ impl<T: Scalar, const NV: usize, const EDGE: bool> Kernel for RunColumn<'_, T, N
     fn run<S: Simd>(self) {
         let column = self.0;
         let most = const { tile_rows(S::ISA, NV) };
-        let parts = column.rows.div_ceil(most);
-        for i in 0..parts {
+        for i in column.tiles.clone() {
             let (start, height) = part(column.rows, most, i);
             let tile = Tile::<T, S, NV, EDGE> { column, start, simd: PhantomData };
             // SAFETY: the caller vouches for the column, and the tile is a part of it. The guards are
@@ -151,6 +153,7 @@ impl<T: Scalar, S: Simd, const NV: usize, const EDGE: bool> Tile<'_, T, S, NV, E
             }
             each_row!(i => {
                 for v in 0..NV {
+                    // The next tile's place in C, which this one's multiplications give time to come.
                     prefetch(c.wrapping_offset((MR + i) as isize * t.c_row).wrapping_add(v * lanes));
                 }
             });
