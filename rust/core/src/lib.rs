@@ -7,6 +7,7 @@ pub mod capture;
 pub mod dtype;
 pub mod error;
 pub mod feed;
+pub mod generator;
 #[allow(unsafe_code, reason = "the host's way into tensor memory, under the engine's lock")]
 pub mod host;
 #[allow(

@@ -16,9 +16,11 @@
 //! | `loss` | cross-entropy from logits |
 //! | `pair_loss` | binary cross-entropy from logits, mean squared error |
 //! | `dropout` | random masks |
+//! | `random` | tensors of random numbers |
 
 pub mod arithmetic;
 pub mod dense;
+pub mod dropout;
 pub mod elementwise;
 pub mod extrema;
 pub mod gather;
@@ -26,6 +28,7 @@ pub mod lanewise;
 pub mod loss;
 pub mod matmul;
 pub mod pair_loss;
+pub mod random;
 pub mod reduce;
 pub mod shape;
 pub mod softmax;

@@ -1,0 +1,79 @@
+//! Random masks, computed where they are used.
+//!
+//! Element `i` of a draw looks at word `i / B % 4` of block `i / 4B · B + i % B`: so `B` neighbours take the same
+//! word of `B` neighbouring blocks, as vectors compute them, and nothing is rearranged.
+
+use super::simd::{Kernel, Scalar, Simd, dispatch};
+use crate::rng::{Key, philox_blocks};
+
+/// Blocks that are computed side by side.
+const B: usize = 16;
+/// Elements that they decide about.
+const SPAN: usize = 4 * B;
+
+/// Which elements survive.
+#[derive(Debug, Clone, Copy)]
+pub struct Mask {
+    /// Seed and stream.
+    pub key: Key,
+    /// The number of the draw.
+    pub draw: u64,
+    /// The share of the elements that is dropped, from 0 to 1.
+    pub rate: f64,
+}
+
+struct Apply<'a, T> {
+    mask: Mask,
+    first: u64,
+    x: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<T: Scalar> Kernel for Apply<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self { mask, mut first, mut x, mut out } = self;
+        let key = mask.key.words();
+        // Dropped are as many of the 2^32 words as come nearest to the rate.
+        let dropped = (mask.rate * 4_294_967_296.0).round() as u64;
+        let scale = T::from(1.0 / (1.0 - mask.rate)).unwrap_or_else(T::zero);
+        // No word at all survives a rate of 1, and all survive 0.
+        let (lowest, any) = (dropped.min(u64::from(u32::MAX)) as u32, dropped >> 32 == 0);
+        let scale = if any { scale } else { T::zero() };
+        while !x.is_empty() {
+            let skip = (first % SPAN as u64) as usize;
+            let block = first / SPAN as u64 * B as u64;
+            let words = philox_blocks::<B>(key, mask.draw, block);
+            let len = (SPAN - skip).min(x.len());
+            if len == SPAN {
+                for ((words, x), out) in
+                    words.iter().zip(x.chunks_exact(B)).zip(out.chunks_exact_mut(B))
+                {
+                    for j in 0..B {
+                        let kept = any & (words[j] >= lowest);
+                        out[j] = if kept { x[j] * scale } else { T::zero() };
+                    }
+                }
+            } else {
+                for (i, (x, out)) in x[..len].iter().zip(&mut out[..len]).enumerate() {
+                    let kept = any & (words[(skip + i) / B][(skip + i) % B] >= lowest);
+                    *out = if kept { *x * scale } else { T::zero() };
+                }
+            }
+            x = &x[len..];
+            out = &mut out[len..];
+            first += len as u64;
+        }
+    }
+}
+
+/// The elements from `first` on, each either dropped to zero or divided by what survives on average.
+///
+/// # Panics
+/// Where the slices differ in length.
+pub fn apply<T: Scalar>(mask: Mask, first: u64, x: &[T], out: &mut [T]) {
+    assert_eq!(x.len(), out.len());
+    dispatch(Apply { mask, first, x, out });
+}
