@@ -1,0 +1,150 @@
+"""What layers, initialisers, losses, metrics, optimisers and callbacks have in common: arguments.
+
+An object keeps each argument of its constructor under an attribute of the same name. From that
+alone follow its `repr`, which can be pasted, and its description in a saved file; no class repeats
+its list of arguments. A class that keeps an argument elsewhere falls back on what it was made with.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from evengrad._names import check_keywords
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+
+@functools.cache
+def signature(cls: type) -> inspect.Signature:
+    """Return the signature of a class's constructor, without `self`."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
+    return inspect.Signature(parameters)
+
+
+def keyword_names(of: inspect.Signature) -> list[str] | None:
+    """Return the names that may be given as keywords; None where any may."""
+    kinds = [parameter.kind for parameter in of.parameters.values()]
+    if inspect.Parameter.VAR_KEYWORD in kinds:
+        return None
+    return [
+        name
+        for name, parameter in of.parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    ]
+
+
+def suggests_keywords(function: Function) -> Function:
+    """Decorate a method so that a misspelt keyword is answered with the nearest valid one."""
+    names = keyword_names(inspect.signature(function))
+
+    @functools.wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if kwargs and names is not None:
+            check_keywords(kwargs, names[1:], function.__qualname__)
+        return function(*args, **kwargs)
+
+    return checked  # type: ignore[return-value]
+
+
+class Configured:
+    """Base of everything whose constructor's arguments describe it."""
+
+    _arguments: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Make the object, answering a misspelt keyword with the nearest valid one."""
+        self = object.__new__(cls)
+        known = signature(cls)
+        names = keyword_names(known)
+        if names is not None:
+            check_keywords(kwargs, names, cls.__name__)
+        try:
+            bound = known.bind_partial(*args, **kwargs)
+        except TypeError:
+            # Too many positions: the constructor itself says so, in Python's words.
+            return self
+        object.__setattr__(self, "_arguments", dict(bound.arguments))
+        return self
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as they stand now.
+
+        Returns
+        -------
+        dict
+            Argument names and values; ``type(self)(**self.get_config())`` makes an equal object.
+
+        Examples
+        --------
+        >>> eg.layers.Dropout(0.3).get_config()["rate"]
+        0.3
+        """
+        config = {}
+        for name, parameter in signature(type(self)).parameters.items():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                config.update(self._arguments.get(name, {}))
+            elif parameter.kind is not parameter.VAR_POSITIONAL:
+                made_with = self._arguments.get(name, parameter.default)
+                config[name] = getattr(self, name, made_with)
+        return config
+
+    def _shown(self) -> dict[str, Any]:
+        """Return the arguments that differ from their defaults."""
+        parameters = signature(type(self)).parameters
+        return {
+            name: value
+            for name, value in self.get_config().items()
+            if name not in parameters or not same(value, parameters[name].default)
+        }
+
+    def __repr__(self) -> str:
+        parts = []
+        positional = True
+        for name, parameter in signature(type(self)).parameters.items():
+            shown = self._shown()
+            if name not in shown:
+                positional = False
+            elif parameter.default is parameter.empty and positional:
+                parts.append(show(shown[name]))
+            else:
+                parts.append(f"{name}={show(shown[name])}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def public_name(value: Any) -> str | None:
+    """Return the name under which a string argument finds `value`, if there is one."""
+    named = getattr(value, "_public_name", None)
+    return named if isinstance(named, str) else None
+
+
+def same(value: Any, default: Any) -> bool:
+    """Tell whether an argument has its default value, whose short form may be a string."""
+    if value is default:
+        return True
+    if default is None:
+        # `activation=None` is kept as the function that it stands for.
+        return getattr(value, "__name__", None) == "linear"
+    if isinstance(default, str) and not isinstance(value, str):
+        if callable(value) and not isinstance(value, Configured):
+            return getattr(value, "__name__", None) == default
+        if isinstance(value, Configured):
+            plain = type(value).__name__.lower() == default.replace("_", "")
+            return plain and not value._shown()  # noqa: SLF001 - of the same family
+        return False
+    return (
+        type(value) is type(default)
+        and isinstance(value, (bool, int, float, str))
+        and bool(value == default)
+    )
+
+
+def show(value: Any) -> str:
+    """Return an argument's value as one would write it."""
+    if callable(value) and not isinstance(value, (type, Configured)):
+        return repr(getattr(value, "__name__", value))
+    return repr(value)

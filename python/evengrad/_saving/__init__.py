@@ -1,0 +1,1 @@
+"""Files: weights and descriptions of models."""

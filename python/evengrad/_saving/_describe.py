@@ -1,0 +1,172 @@
+"""Descriptions of layers and their like as JSON, and back, from a closed set of known names.
+
+A description holds names and numbers. Names are looked up among the public classes of this package
+and in `custom_objects`; nothing is imported or evaluated because a file says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad import activations, initializers, layers, losses, metrics, models, optimizers
+from evengrad._config import Configured
+from evengrad._names import did_you_mean
+from evengrad._saving._errors import FileFormatError
+from evengrad.initializers import Initializer
+from evengrad.layers import Layer
+from evengrad.losses import Loss
+from evengrad.losses._loss import FunctionLoss
+from evengrad.metrics import Metric
+from evengrad.metrics._metric import FunctionMetric
+from evengrad.models import Model
+from evengrad.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import ModuleType
+
+FAMILIES: dict[str, tuple[ModuleType, type]] = {
+    "layers": (layers, Layer),
+    "models": (models, Model),
+    "initializers": (initializers, Initializer),
+    "losses": (losses, Loss),
+    "metrics": (metrics, Metric),
+    "optimizers": (optimizers, Optimizer),
+}
+
+# Deeper nesting is no description that this package wrote.
+DEPTH_LIMIT = 64
+
+
+def known(family: str) -> dict[str, type]:
+    """Return the public classes of a family by name."""
+    module, base = FAMILIES[family]
+    return {
+        name: thing
+        for name, thing in vars(module).items()
+        if isinstance(thing, type) and issubclass(thing, base) and thing.__name__ == name
+    }
+
+
+def encode(value: Any, what: str) -> Any:
+    """Return a value of a constructor as JSON."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [encode(item, what) for item in value]
+    if isinstance(value, dict):
+        pairs = [[encode(name, what), encode(item, what)] for name, item in value.items()]
+        return {"dict": pairs}
+    if isinstance(value, (FunctionLoss, FunctionMetric)):
+        return {"function": value.function.__name__}
+    if isinstance(value, Configured):
+        return encode_object(value, what)
+    if callable(value):
+        name = activations._name_of(value) or getattr(value, "__name__", None)  # noqa: SLF001
+        if name is not None and name != "<lambda>":
+            return {"function": name}
+    item = getattr(value, "item", None)
+    if callable(item) and getattr(value, "ndim", None) == 0:
+        return encode(item(), what)
+    raise ValueError(
+        f"{what}: cannot describe {value!r} in a file; use numbers, strings, lists, or an object "
+        "of this package or of a class with a name"
+    )
+
+
+def encode_object(value: Configured, what: str) -> dict[str, Any]:
+    """Return the class and the arguments of a layer, a loss, …."""
+    for family, (_, base) in reversed(FAMILIES.items()):
+        if isinstance(value, base):
+            inside = f"{what}: {type(value).__name__}"
+            config = {
+                name: encode(item, f"{inside}.{name}") for name, item in value.get_config().items()
+            }
+            return {"family": family, "class": type(value).__name__, "config": config}
+    raise ValueError(f"{what}: cannot describe {value!r} in a file")
+
+
+class Decoder:
+    """Makes objects of descriptions."""
+
+    def __init__(self, shown: str, custom_objects: Mapping[str, Any]) -> None:
+        self.shown = shown
+        self.custom = custom_objects
+
+    def damaged(self, what: str) -> FileFormatError:
+        """Return an error about the description."""
+        return FileFormatError(f"{self.shown}: the description is damaged: {what}")
+
+    def member(self, table: Any, key: str, kind: type) -> Any:
+        """Return a member of a table, which must be there and of a kind."""
+        if not isinstance(table, dict) or not isinstance(table.get(key), kind):
+            raise self.damaged(f"{key!r} is missing or no {kind.__name__}")
+        return table[key]
+
+    def find(self, family: str, name: str) -> type:
+        """Return a class by its name: the caller's, or one of this package."""
+        if name in self.custom:
+            found = self.custom[name]
+            if family in FAMILIES and isinstance(found, type):
+                return found
+            raise TypeError(f"custom_objects[{name!r}]: expected a class, got {found!r}")
+        if family not in FAMILIES:
+            raise self.damaged(f"unknown family {family!r}")
+        offered = known(family)
+        if name not in offered:
+            raise ValueError(
+                f"{self.shown}: unknown class {name!r} in {family}; if it is your own, pass "
+                f"custom_objects={{{name!r}: {name}}}; {did_you_mean(name, offered)}"
+            )
+        return offered[name]
+
+    def value(self, described: Any, depth: int = 0) -> Any:
+        """Return the value that `encode` described."""
+        if depth > DEPTH_LIMIT:
+            raise self.damaged("it is nested too deeply")
+        if isinstance(described, list):
+            return [self.value(item, depth + 1) for item in described]
+        if not isinstance(described, dict):
+            return described
+        if set(described) == {"dict"}:
+            return self._dict(described["dict"], depth)
+        if set(described) == {"function"}:
+            return self.function(self.member(described, "function", str))
+        return self.object(described, depth)
+
+    def _dict(self, pairs: Any, depth: int) -> dict[Any, Any]:
+        whole = isinstance(pairs, list) and all(
+            isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], (str, int, float))  # noqa: PLR2004
+            for pair in pairs
+        )
+        if not whole:
+            raise self.damaged("a dict is damaged")
+        return {name: self.value(item, depth + 1) for name, item in pairs}
+
+    def function(self, name: str) -> Any:
+        """Return a function by its name: the caller's, or an activation."""
+        if name in self.custom:
+            return self.custom[name]
+        offered = activations._offered()  # noqa: SLF001 - of this package
+        if name not in offered:
+            raise ValueError(
+                f"{self.shown}: unknown function {name!r}; if it is your own, pass "
+                f"custom_objects={{{name!r}: {name}}}; {did_you_mean(name, offered)}"
+            )
+        return offered[name]
+
+    def object(self, described: Any, depth: int = 0) -> Any:
+        """Return the object that `encode_object` described."""
+        kind = self.find(
+            self.member(described, "family", str), self.member(described, "class", str)
+        )
+        config = {
+            name: self.value(item, depth + 1)
+            for name, item in self.member(described, "config", dict).items()
+        }
+        try:
+            return kind(**config)
+        except (TypeError, ValueError) as error:
+            raise FileFormatError(
+                f"{self.shown}: {kind.__name__} cannot be made as described: {error}"
+            ) from error

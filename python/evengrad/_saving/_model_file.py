@@ -1,0 +1,291 @@
+"""Files of whole models, and of weights alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad._core import Generator
+from evengrad._names import did_you_mean
+from evengrad._saving import _safetensors
+from evengrad._saving._architecture import describe_model, rebuild_model, restore_trainable
+from evengrad._saving._describe import Decoder, encode
+from evengrad._saving._errors import FileFormatError
+from evengrad.layers._layer import restoring
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from evengrad._training._compiled import Compilation
+    from evengrad.models import Model
+
+Array = np.ndarray[Any, Any]
+
+# The name under which the header holds the description, and its version. Files of every version
+# that was released stay readable.
+KEY = "evengrad"
+VERSION = 1
+# Slots of the optimizer stand under this, then the variable's path and the slot's name.
+SLOT = "optimizer:"
+
+
+def _weights(model: Model) -> dict[str, Array]:
+    if not model.built:
+        raise ValueError(
+            f"{model.path}: saving before the model is built; pass data, or begin the model with "
+            "evengrad.Input(shape)"
+        )
+    return {path: np.asarray(tensor.detach().numpy()) for path, tensor in model.named_weights()}
+
+
+def save_weights(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write all variables; see `Model.save_weights`."""
+    _safetensors.write(path, _weights(model), {})
+
+
+def load_weights(model: Model, path: str | os.PathLike[str]) -> None:
+    """Read all variables; see `Model.load_weights`."""
+    tensors, _ = _safetensors.read(path)
+    found = {name: array for name, array in tensors.items() if not name.startswith(SLOT)}
+    named = model.named_weights()
+    if not model.built:
+        raise ValueError(
+            f"{model.path}: load_weights before the model is built; pass data, or begin the model "
+            "with evengrad.Input(shape)"
+        )
+    wanted = dict(named)
+    for name in found:
+        if name not in wanted:
+            raise ValueError(
+                f"{os.fspath(path)}: {name!r} is no variable of the model; "
+                f"{did_you_mean(name, wanted)}"
+            )
+    for name, tensor in named:
+        if name not in found:
+            raise ValueError(
+                f"{os.fspath(path)}: no values for {name!r}; {did_you_mean(name, found)}"
+            )
+        if found[name].shape != tuple(tensor.shape):
+            raise ValueError(
+                f"{name}: expected shape {tuple(tensor.shape)}, the file has {found[name].shape}"
+            )
+    model.set_weights([found[name] for name, _ in named])
+
+
+def save_model(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write a whole model; see `Model.save`."""
+    tensors = _weights(model)
+    streams = {
+        f"{prefix}{name}": [stream.seed, stream.stream, stream.draws]
+        for prefix, layer in model._named_layers()  # noqa: SLF001 - of this package
+        for name, stream in layer._state.generators.items()  # noqa: SLF001 - of this package
+    }
+    description: dict[str, Any] = {
+        "version": VERSION,
+        "model": describe_model(model),
+        "input_shape": encode(_without_rows(model._state.input_shape), "input_shape"),  # noqa: SLF001
+        "streams": streams,
+        "shuffles": model._shuffler().draws,  # noqa: SLF001 - of this package
+    }
+    compilation = model._compilation  # noqa: SLF001 - of this package
+    if compilation is not None:
+        description["compile"] = _describe_compilation(compilation)
+        tensors.update(_slots(model, compilation))
+    text = json.dumps(description, separators=(",", ":"), allow_nan=False)
+    _safetensors.write(path, tensors, {KEY: text})
+
+
+def _without_rows(shape: Any) -> Any:
+    if isinstance(shape, list):
+        return [list(one[1:]) for one in shape]
+    return list(shape[1:])
+
+
+def _describe_compilation(compilation: Compilation) -> dict[str, Any]:
+    described = {
+        name: encode(getattr(compilation, name), name)
+        for name in ("optimizer", "loss", "metrics", "weighted_metrics", "loss_weights")
+    }
+    return {
+        **described,
+        "run_eagerly": compilation.run_eagerly,
+        "iterations": compilation.optimizer.iterations,
+    }
+
+
+def _slots(model: Model, compilation: Compilation) -> dict[str, Array]:
+    if compilation.optimizer.iterations == 0:
+        return {}
+    trainable = {id(tensor) for tensor in model.trainable_weights}
+    return {
+        f"{SLOT}{path}/{name}": np.asarray(slot.numpy())
+        for path, tensor in model.named_weights()
+        if id(tensor) in trainable
+        for name, slot in compilation.optimizer.slots(tensor).items()
+    }
+
+
+def load_model(
+    path: str | os.PathLike[str],
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+) -> Model:
+    """Read a model from a file of `Model.save`.
+
+    A file holds names and numbers, never code: classes are found among this package's and in
+    `custom_objects`. It takes no more memory than its size.
+
+    Parameters
+    ----------
+    path
+        The file.
+    custom_objects
+        Your own layers, losses, metrics and functions by name.
+    compile
+        Whether loss, metrics and optimizer are restored too, with the optimizer's state, so that
+        training goes on as if it had not been interrupted.
+
+    Returns
+    -------
+    Model
+        The model as it was saved.
+
+    Raises
+    ------
+    FileFormatError
+        The file is damaged, of a newer version, or no model.
+    ValueError
+        The file names a class or function that neither this package nor `custom_objects` has.
+    OSError
+        The file cannot be read.
+
+    Examples
+    --------
+    >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(2)])
+    >>> model.save("net.safetensors")
+    >>> eg.load_model("net.safetensors").output_shape
+    (None, 2)
+    """
+    shown = os.fspath(path)
+    tensors, metadata = _safetensors.read(path)
+    if KEY not in metadata:
+        raise FileFormatError(
+            f"{shown}: holds tensors but no model; make the model and use load_weights"
+        )
+    decoder = Decoder(shown, custom_objects or {})
+    description = _parse(shown, metadata[KEY], decoder)
+    model = _rebuild(description, tensors, decoder)
+    if compile and "compile" in description:
+        _recompile(model, description["compile"], tensors, decoder)
+    return model
+
+
+def _parse(shown: str, text: str, decoder: Decoder) -> dict[str, Any]:
+    try:
+        description = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise decoder.damaged(str(error)) from error
+    version = decoder.member(description, "version", int)
+    if version > VERSION:
+        raise FileFormatError(
+            f"{shown}: version {version} of the format is newer than {VERSION}, which this release "
+            "of evengrad reads; update evengrad"
+        )
+    found: dict[str, Any] = description
+    return found
+
+
+def _rebuild(description: dict[str, Any], tensors: dict[str, Array], decoder: Decoder) -> Model:
+    weights = {name: array for name, array in tensors.items() if not name.startswith(SLOT)}
+    try:
+        with restoring(weights):
+            model = rebuild_model(decoder.member(description, "model", dict), decoder)
+            if not model.built:
+                model._build_for(_shape_of(description.get("input_shape"), decoder))  # noqa: SLF001
+    except LookupError as error:
+        if len(error.args) != 3:  # noqa: PLR2004 - what a variable raises
+            raise decoder.damaged(repr(error)) from error
+        name, expected, found = error.args
+        raise FileFormatError(
+            f"{decoder.shown}: {name}: the description asks for shape {expected}, the file has "
+            f"{'nothing' if found is None else found}"
+        ) from error
+    except RecursionError as error:
+        raise decoder.damaged("it is nested too deeply") from error
+    left = set(weights) - {path for path, _ in model.named_weights()}
+    if left:
+        raise FileFormatError(f"{decoder.shown}: {min(left)!r} belongs to no layer")
+    restore_trainable(description["model"], model)
+    _restore_streams(model, description, decoder)
+    return model
+
+
+def _shape_of(described: Any, decoder: Decoder) -> Any:
+    def one(sizes: Any) -> tuple[int | None, ...]:
+        if not all(type(size) is int and 0 < size < 2**40 for size in sizes):
+            raise decoder.damaged("input_shape")
+        return (None, *sizes)
+
+    if not isinstance(described, list):
+        raise decoder.damaged("input_shape")
+    if described and isinstance(described[0], list):
+        return [one(sizes) for sizes in described]
+    return one(described)
+
+
+def _restore_streams(model: Model, description: dict[str, Any], decoder: Decoder) -> None:
+    streams = decoder.member(description, "streams", dict)
+    for prefix, layer in model._named_layers():  # noqa: SLF001 - of this package
+        for name in layer._state.generators:  # noqa: SLF001 - of this package
+            position = streams.get(f"{prefix}{name}")
+            whole = isinstance(position, list) and all(
+                type(number) is int and 0 <= number < 2**64 for number in position
+            )
+            if not whole or len(position) != 3:  # noqa: PLR2004 - seed, stream, draws
+                raise decoder.damaged(f"the random stream of {prefix}{name}")
+            stream = Generator(position[0], position[1])
+            stream.draws = position[2]
+            layer._state.generators[name] = stream  # noqa: SLF001 - of this package
+    shuffles = decoder.member(description, "shuffles", int)
+    if shuffles < 0:
+        raise decoder.damaged("shuffles")
+    model._shuffler().draws = shuffles  # noqa: SLF001 - of this package
+
+
+def _recompile(model: Model, described: Any, tensors: dict[str, Array], decoder: Decoder) -> None:
+    settings = {
+        name: decoder.value(described.get(name))
+        for name in ("loss", "metrics", "weighted_metrics", "loss_weights")
+    }
+    optimizer = decoder.object(decoder.member(described, "optimizer", dict))
+    try:
+        model.compile(optimizer, run_eagerly=bool(described.get("run_eagerly")), **settings)
+    except (TypeError, ValueError) as error:
+        raise FileFormatError(
+            f"{decoder.shown}: the model cannot be compiled as described: {error}"
+        ) from error
+    iterations = decoder.member(described, "iterations", int)
+    if iterations < 0:
+        raise decoder.damaged("iterations")
+    if iterations:
+        trainable = {id(tensor) for tensor in model.trainable_weights}
+        for path, tensor in model.named_weights():
+            if id(tensor) in trainable:
+                _restore_slots(model, path, tensor, tensors, decoder)
+    optimizer.iterations = iterations
+
+
+def _restore_slots(
+    model: Model, path: str, tensor: Any, tensors: dict[str, Array], decoder: Decoder
+) -> None:
+    for name, slot in model.optimizer.slots(tensor).items():
+        saved = tensors.get(f"{SLOT}{path}/{name}")
+        if saved is None or saved.shape != tuple(slot.shape):
+            raise FileFormatError(
+                f"{decoder.shown}: {path}: expected optimizer state {name!r} of shape "
+                f"{tuple(slot.shape)}, the file has {'nothing' if saved is None else saved.shape}"
+            )
+        slot.copy_(np.ascontiguousarray(saved, dtype=slot.dtype))

@@ -1,0 +1,1 @@
+"""Training, evaluation and prediction: what the methods of `Model` do."""

@@ -1,0 +1,221 @@
+"""Users' data as arrays: any container that converts, checked before anything runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad._checks import plural
+from evengrad._names import did_you_mean
+
+if TYPE_CHECKING:
+    from evengrad.models._model import Model
+
+Array = np.ndarray[Any, Any]
+
+
+def as_array(value: Any, what: str) -> Array:
+    """Return data as a NumPy array of numbers; nothing is copied that need not be.
+
+    Raises
+    ------
+    TypeError
+        The values are no numbers; a data frame's column is named.
+    """
+    if hasattr(value, "columns") and hasattr(value, "dtypes"):
+        check_columns(value, what)
+    if hasattr(value, "toarray") and not hasattr(value, "__array__"):
+        raise TypeError(
+            f"{what}: expected a dense array, got {type(value).__name__}; convert it with "
+            ".toarray()"
+        )
+    if hasattr(value, "detach") and hasattr(value, "numpy"):
+        value = value.detach().numpy()
+    try:
+        array = np.asanyarray(value)
+    except ValueError as error:
+        raise ValueError(f"{what}: rows of different lengths; {error}") from error
+    if isinstance(array, np.ma.MaskedArray):
+        if np.ma.is_masked(array):
+            raise ValueError(f"{what}: expected no masked values; fill them with .filled(value)")
+        array = np.asarray(array)
+    if array.dtype.kind not in "fiub":
+        hint = {
+            "O": "convert it with .astype(float)",
+            "U": "number the classes with np.unique(values, return_inverse=True)[1]",
+            "S": "number the classes with np.unique(values, return_inverse=True)[1]",
+            "c": "pass real and imaginary parts as features",
+            "M": "convert dates to numbers",
+        }.get(array.dtype.kind, "convert it with .astype(float)")
+        raise TypeError(f"{what}: expected numbers, got dtype {array.dtype}; {hint}")
+    if array.ndim == 0:
+        raise ValueError(f"{what}: expected an array with rows, got a single number")
+    return array
+
+
+def check_columns(frame: Any, what: str) -> None:
+    """Raise a TypeError that names the first column of a data frame that holds no numbers."""
+    for column, dtype in zip(frame.columns, frame.dtypes, strict=True):
+        kind = getattr(dtype, "kind", "O")
+        if kind not in "fiub":
+            raise TypeError(
+                f"{what}: expected numbers, got dtype {dtype} in column {column!r}; convert the "
+                "column, or number its categories with pandas.factorize"
+            )
+
+
+def is_batches(value: Any) -> bool:
+    """Tell whether data comes as an iterable of batches."""
+    if isinstance(value, (list, tuple, dict, str, bytes)) or hasattr(value, "__array__"):
+        return False
+    return hasattr(value, "__iter__") or hasattr(value, "__next__")
+
+
+def split_by_name(value: Any, names: list[str], what: str) -> list[Any]:
+    """Return one item for each input or output, from a list, a dict by name, or a single value."""
+    if isinstance(value, dict):
+        unknown = [name for name in value if name not in names]
+        if unknown:
+            raise ValueError(f"{what}: no {unknown[0]!r}; {did_you_mean(str(unknown[0]), names)}")
+        missing = [name for name in names if name not in value]
+        if missing:
+            raise ValueError(f"{what}: {', '.join(map(repr, missing))} missing")
+        return [value[name] for name in names]
+    if len(names) == 1:
+        if isinstance(value, (list, tuple)) and len(value) == 1 and hasattr(value[0], "__array__"):
+            return [value[0]]
+        return [value]
+    if not isinstance(value, (list, tuple)) or len(value) != len(names):
+        got = f"{len(value)}" if isinstance(value, (list, tuple)) else type(value).__name__
+        raise ValueError(f"{what}: expected a list of {len(names)} arrays, got {got}")
+    return list(value)
+
+
+def inputs_of(model: Model, x: Any) -> list[Array]:
+    """Return a model's inputs as arrays of as many rows."""
+    if x is None:
+        raise ValueError("x: expected data, got None")
+    graph = model._graph  # noqa: SLF001 - of this package
+    if graph is not None:
+        names = [
+            symbol.name or f"input_{i + 1}" if len(graph.inputs) > 1 else symbol.name or "input"
+            for i, symbol in enumerate(graph.inputs)
+        ]
+    else:
+        # A subclass takes what it is given: a list of arrays for several inputs.
+        several = isinstance(x, (list, tuple)) and all(hasattr(item, "__array__") for item in x)
+        names = [f"input_{i + 1}" for i in range(len(x))] if several and len(x) > 1 else ["input"]
+    items = split_by_name(x, names, "x")
+    labels = ["x"] if len(items) == 1 else [f"x[{i}]" for i in range(len(items))]
+    arrays = [as_array(item, label) for item, label in zip(items, labels, strict=True)]
+    if arrays[0].shape[0] == 0:
+        raise ValueError("x: expected at least one row, got none")
+    for label, array in zip(labels, arrays, strict=True):
+        if array.ndim == 1:
+            raise ValueError(
+                f"{label}: expected shape (rows, features), got {array.shape}; for one feature "
+                "pass x[:, None], for one row x[None, :]"
+            )
+        if array.shape[0] != arrays[0].shape[0]:
+            raise ValueError(
+                f"{label}: expected {plural(arrays[0].shape[0], 'row')} as in {labels[0]}, got "
+                f"{array.shape[0]}"
+            )
+    return arrays
+
+
+def shapes_of(arrays: list[Array]) -> Any:
+    """Return the input shape, rows as None; a list where there are several inputs."""
+    shapes = [(None, *array.shape[1:]) for array in arrays]
+    return shapes if len(shapes) > 1 else shapes[0]
+
+
+def build_for(model: Model, arrays: list[Array]) -> None:
+    """Build the model for this data, or check that the data fits: symbolically, without a step."""
+    shape = shapes_of(arrays)
+    model._check_input(shape)  # noqa: SLF001 - of this package
+    model._build_for(shape)  # noqa: SLF001 - of this package
+
+
+def targets_of(model: Model, y: Any, rows: int) -> tuple[list[Array], list[str]]:
+    """Return a model's targets as arrays of as many rows, and what messages call them."""
+    if y is None:
+        raise ValueError("y: expected targets, got None")
+    items = split_by_name(y, model.output_names, "y")
+    labels = ["y"] if len(items) == 1 else [f"y[{name!r}]" for name in model.output_names]
+    arrays = [as_array(item, label) for item, label in zip(items, labels, strict=True)]
+    for label, array in zip(labels, arrays, strict=True):
+        if array.shape[0] != rows:
+            raise ValueError(
+                f"{label}: expected {plural(rows, 'row')} as in x, got {array.shape[0]}; each row "
+                "of x has one target"
+            )
+    return arrays, labels
+
+
+def weights_of(
+    model: Model, sample_weight: Any, class_weight: Any, targets: list[Array]
+) -> Array | None:
+    """Return a weight for each row, from the rows' and the classes' weights; None without any."""
+    rows = targets[0].shape[0]
+    weights: Array | None = None
+    if sample_weight is not None:
+        weights = as_array(sample_weight, "sample_weight")
+        if weights.shape == (rows, 1):
+            weights = weights.reshape(rows)
+        if weights.shape != (rows,):
+            raise ValueError(
+                f"sample_weight: expected one weight per row, shape ({rows},), got {weights.shape}"
+            )
+        check_weights(weights, "sample_weight")
+    if class_weight is not None:
+        by_class = class_weights(class_weight, targets)
+        weights = by_class if weights is None else weights * by_class
+    return None if weights is None else weights.astype(model.dtype)
+
+
+def class_weights(class_weight: Any, targets: list[Array]) -> Array:
+    """Return the weight of each row's class."""
+    if not isinstance(class_weight, dict):
+        raise TypeError(
+            f"class_weight: expected a dict from class number to weight, got {class_weight!r}"
+        )
+    if len(targets) != 1:
+        raise ValueError("class_weight: expected a model with one output; use sample_weight")
+    labels = labels_of(targets[0])
+    if labels is None:
+        raise ValueError(
+            f"class_weight: expected targets that are classes, got shape {targets[0].shape} of "
+            f"{targets[0].dtype}; use sample_weight"
+        )
+    present = np.unique(labels)
+    weights = np.ones(labels.shape)
+    for name, weight in class_weight.items():
+        if name not in present:
+            raise ValueError(
+                f"class_weight: no rows of class {name!r}; the targets have "
+                f"{', '.join(str(label) for label in present[:20])}"
+            )
+        weights[labels == name] = weight
+    check_weights(weights, "class_weight")
+    return weights
+
+
+def check_weights(weights: Array, what: str) -> None:
+    """Raise a ValueError for weights that are negative or not finite."""
+    if not np.isfinite(weights).all() or bool((weights < 0).any()):
+        raise ValueError(f"{what}: expected finite weights of 0 or more")
+
+
+def labels_of(targets: Array) -> Array | None:
+    """Return class numbers if targets are classes: integers, zeros and ones, or one-hot rows."""
+    if targets.ndim == 2 and targets.shape[1] == 1:  # noqa: PLR2004 - one column
+        targets = targets[:, 0]
+    if targets.ndim == 1:
+        whole = targets.dtype.kind in "iub" or bool(np.isin(targets, (0, 1)).all())
+        return targets.astype(np.int64) if whole else None
+    if targets.ndim == 2:  # noqa: PLR2004 - one column for each class
+        one_hot = np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all()
+        return targets.argmax(axis=1) if one_hot else None
+    return None

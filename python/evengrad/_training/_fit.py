@@ -1,0 +1,241 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad._checks import check_float, check_int
+from evengrad._training._arrays import (
+    build_for,
+    inputs_of,
+    is_batches,
+    targets_of,
+    weights_of,
+)
+from evengrad._training._batches import BatchSource
+from evengrad._training._evaluate import Evaluation
+from evengrad._training._progress import Progress
+from evengrad._training._runner import ArrayRunner, Stretches
+from evengrad._training._split import rows_of, split_rows
+from evengrad.callbacks import History
+from evengrad.callbacks._callback import Callback, CallbackList, check_callbacks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from evengrad._training._compiled import Bound
+    from evengrad.models._model import Model
+
+logger = logging.getLogger("evengrad")
+
+DEFAULT_BATCH = 32
+
+
+@dataclass
+class Options:
+    """The arguments of `fit` after x and y; documented there."""
+
+    batch_size: Any
+    epochs: Any
+    verbose: Any
+    callbacks: Any
+    validation_split: Any
+    validation_data: Any
+    shuffle: Any
+    class_weight: Any
+    sample_weight: Any
+    initial_epoch: Any
+    steps_per_epoch: Any
+    validation_batch_size: Any
+    validation_shuffle: Any
+    validation_stratify: Any
+
+    def check(self) -> None:
+        """Raise an error for a value out of range."""
+        if self.batch_size is not None:
+            self.batch_size = check_int(self.batch_size, "batch_size", at_least=1)
+        if self.validation_batch_size is not None:
+            self.validation_batch_size = check_int(
+                self.validation_batch_size, "validation_batch_size", at_least=1
+            )
+        if self.steps_per_epoch is not None:
+            self.steps_per_epoch = check_int(self.steps_per_epoch, "steps_per_epoch", at_least=1)
+        self.epochs = check_int(self.epochs, "epochs", at_least=0)
+        self.initial_epoch = check_int(self.initial_epoch, "initial_epoch", at_least=0)
+        self.validation_split = check_float(
+            self.validation_split, "validation_split", low=0.0, high=1.0, open_high=True
+        )
+        if self.validation_split and self.validation_data is not None:
+            raise ValueError("validation_split, validation_data: expected one of the two, got both")
+
+
+class ArraySource:
+    """Epochs over arrays, in an order that is drawn anew each time."""
+
+    def __init__(self, model: Model, x: Any, y: Any, options: Options) -> None:
+        xs = inputs_of(model, x)
+        build_for(model, xs)
+        ys, names = targets_of(model, y, xs[0].shape[0])
+        self.bound: Bound = model._compiled().bind(ys)  # noqa: SLF001 - of this package
+        ys = self.bound.check_targets(ys, names)
+        weight = weights_of(model, options.sample_weight, options.class_weight, ys)
+        self.validation: tuple[Any, ...] | None = None
+        if options.validation_split:
+            train, held = split_rows(
+                ys,
+                options.validation_split,
+                model._seed(),  # noqa: SLF001 - of this package
+                bool(options.validation_shuffle),
+                options.validation_stratify,
+            )
+            kept = None if weight is None else weight[held]
+            self.validation = (rows_of(xs, held), rows_of(ys, held), kept)
+            xs, ys = rows_of(xs, train), rows_of(ys, train)
+            weight = None if weight is None else weight[train]
+        self.model = model
+        self.shuffle = bool(options.shuffle)
+        size = options.batch_size or DEFAULT_BATCH
+        self.runner = ArrayRunner(self.bound, xs, ys, weight, size, True)
+        self.limit = options.steps_per_epoch
+        self.steps = min(self.runner.steps_per_epoch, self.limit or self.runner.steps_per_epoch)
+
+    def epoch(self, stretches: Stretches) -> Iterator[int]:
+        """Run an epoch; yield the number of steps after each stretch."""
+        rows = self.runner.rows
+        if self.shuffle:
+            order = np.asarray(self.model._shuffler().permutation(rows))  # noqa: SLF001
+        else:
+            order = np.arange(rows, dtype=np.int64)
+        yield from self.runner.epoch(order, stretches)
+
+
+def fit(model: Model, x: Any, y: Any, options: Options) -> History:
+    """Train a model; see `Model.fit`."""
+    options.check()
+    model._compiled()  # noqa: SLF001 - of this package
+    users = check_callbacks(options.callbacks)
+    progress = Progress(options.verbose, options.epochs)
+    source: ArraySource | BatchSource
+    if is_batches(x):
+        if y is not None or options.sample_weight is not None:
+            raise ValueError(
+                "y, sample_weight: expected None with an iterable of batches, which yields them"
+            )
+        if options.validation_split:
+            raise ValueError(
+                "validation_split: an iterable of batches cannot be split; pass validation_data"
+            )
+        source = BatchSource(model, x, options.class_weight, options.steps_per_epoch, training=True)
+    else:
+        if options.steps_per_epoch is not None:
+            raise ValueError("steps_per_epoch: expected with an iterable of batches alone")
+        source = ArraySource(model, x, y, options)
+    validation = _validation(model, source, options)
+    history = History()
+    params = {"epochs": options.epochs, "steps": source.steps, "verbose": progress.style}
+    callbacks = CallbackList([history, *users], model, params)
+    model.history = history
+    model.stop_training = False
+    training = _Training(model, source, validation, callbacks, progress)
+    try:
+        training.run(options.initial_epoch, options.epochs)
+    except BaseException:
+        training.leave(users)
+        raise
+    return history
+
+
+def _validation(
+    model: Model, source: ArraySource | BatchSource, options: Options
+) -> Evaluation | None:
+    size = options.validation_batch_size or options.batch_size or DEFAULT_BATCH
+    if isinstance(source, ArraySource) and source.validation is not None:
+        return Evaluation.of_checked(source.bound, *source.validation, size)
+    data = options.validation_data
+    if data is None:
+        return None
+    if is_batches(data):
+        return Evaluation(model, data, None, None, size)
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        raise ValueError(
+            "validation_data: expected (x, y), (x, y, sample_weight) or an iterable of batches"
+        )
+    weight = data[2] if len(data) == 3 else None  # noqa: PLR2004 - x, y and weights
+    try:
+        return Evaluation(model, data[0], data[1], weight, size)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"validation_data: {error}") from error
+
+
+class _Training:
+    """One call of `fit`, with everything checked."""
+
+    def __init__(
+        self,
+        model: Model,
+        source: ArraySource | BatchSource,
+        validation: Evaluation | None,
+        callbacks: CallbackList,
+        progress: Progress,
+    ) -> None:
+        self.model = model
+        self.source = source
+        self.validation = validation
+        self.callbacks = callbacks
+        self.progress = progress
+        self.logs: dict[str, float] = {}
+
+    def run(self, first: int, last: int) -> None:
+        """Run the epochs."""
+        tell = self.callbacks.tell
+        tell("on_train_begin", {})
+        for epoch in range(first, last):
+            tell("on_epoch_begin", epoch, {})
+            self.progress.begin(epoch, self.source.steps)
+            self._epoch()
+            self.progress.end(self.logs)
+            tell("on_epoch_end", epoch, self.logs)
+            if self.model.stop_training:
+                break
+        tell("on_train_end", self.logs)
+
+    def _epoch(self) -> None:
+        singly = self.callbacks.wants_batches("train")
+        stretches = Stretches(singly, self.progress.timed)
+        bound = self.source.bound
+        if bound is not None:
+            bound.reset()
+        told = -1
+        for done in self.source.epoch(stretches):
+            bound = self.source.bound
+            if singly and told >= 0 and bound is not None:
+                self.callbacks.tell("on_train_batch_end", told, bound.logs())
+                if self.model.stop_training:
+                    break
+            if self.progress.timed and bound is not None:
+                self.progress.update(done, bound.logs())
+            if singly and done != self.source.steps:
+                self.callbacks.tell("on_train_batch_begin", done, {})
+            told = done
+        if bound is None:
+            raise ValueError("x: expected at least one batch, the iterable has none")
+        self.logs = bound.logs()
+        if self.validation is not None:
+            figures = self.validation.run(self.callbacks)
+            self.logs.update({f"val_{name}": value for name, value in figures.items()})
+
+    def leave(self, users: list[Callback]) -> None:
+        """After an exception: put the terminal in order and let callbacks give back what they hold.
+
+        The exception is passed on; one that a callback raises here is logged.
+        """
+        self.progress.close()
+        for callback in users:
+            try:
+                callback.on_train_end(self.logs)
+            except Exception:
+                logger.exception("on_train_end of %r failed after another exception", callback)

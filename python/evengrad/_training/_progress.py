@@ -1,0 +1,73 @@
+"""Showing progress: a bar on a terminal or in a notebook, lines in a log, or nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from typing import Any
+
+SILENT, BAR, LINES = 0, 1, 2
+
+
+def style(verbose: Any) -> int:
+    """Return how progress is shown, from the argument `verbose` and what is looking."""
+    if isinstance(verbose, bool):
+        verbose = int(verbose)
+    if verbose not in ("auto", 0, 1, 2):
+        raise ValueError(f"verbose: expected 0, 1, 2 or 'auto', got {verbose!r}")
+    if verbose in (0, 2):
+        return int(verbose)
+    seen = "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
+    return BAR if seen and importlib.util.find_spec("tqdm") else LINES
+
+
+class Progress:
+    """The progress of a training, epoch by epoch."""
+
+    def __init__(self, verbose: Any, epochs: int) -> None:
+        self.style = style(verbose)
+        self.epochs = epochs
+        self._bar: Any = None
+        self._name = ""
+        self._started = 0.0
+
+    @property
+    def timed(self) -> bool:
+        """Whether it wants to be told a few times a second."""
+        return self.style == BAR
+
+    def begin(self, epoch: int, steps: int | None) -> None:
+        """Begin an epoch."""
+        self._started = time.perf_counter()
+        self._name = f"epoch {epoch + 1}/{self.epochs}"
+        if self.style == BAR:
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=steps, desc=self._name, unit="step", leave=True)
+
+    def update(self, done: int, logs: dict[str, float]) -> None:
+        """Show how far the epoch is."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(show_logs(logs), refresh=False)
+            self._bar.update(done - self._bar.n)
+
+    def end(self, logs: dict[str, float]) -> None:
+        """End an epoch with its figures."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(show_logs(logs))
+            self.close()
+        elif self.style == LINES:
+            seconds = time.perf_counter() - self._started
+            print(f"{self._name}  {seconds:.1f} s  {show_logs(logs)}", flush=True)  # noqa: T201
+
+    def close(self) -> None:
+        """Leave the terminal in order."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def show_logs(logs: dict[str, float]) -> str:
+    """Return figures in one line."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in logs.items())

@@ -1,0 +1,132 @@
+"""One step of training or evaluation: captured where that is possible, else run in Python."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad import _core
+from evengrad._capture import Recording, reads_values, recording
+from evengrad.autograd import no_grad
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+    from evengrad._training._compiled import Bound
+
+logger = logging.getLogger("evengrad")
+
+
+class Batch:
+    """Where a step finds its batch: in fixed memory, whole or by the rows that a feed names."""
+
+    def __init__(self, tensors: list[Tensor], inputs: int, outputs: int, batch_size: int | None):
+        self.tensors = tensors
+        self.inputs, self.outputs = inputs, outputs
+        self.feed = None if batch_size is None else _core.Feed(batch_size)
+
+    def next(self) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
+        """Return inputs, targets and sample weights."""
+        taken = self.tensors
+        if self.feed is not None:
+            self.feed.next()
+            rows = self.feed.indices
+            taken = [_core.take(tensor, rows) for tensor in self.tensors]
+        last = self.inputs + self.outputs
+        weight = taken[last] if len(taken) > last else None
+        return taken[: self.inputs], taken[self.inputs : last], weight
+
+
+class Kept:
+    """State that a failed capture must not leave changed."""
+
+    def __init__(self, bound: Bound) -> None:
+        model = bound.model
+        self.values = [
+            *bound.kept(),
+            *[(t, np.array(t.detach().numpy())) for t in model._weights(False)],  # noqa: SLF001
+        ]
+        self.draws = [
+            (stream, stream.draws)
+            for _, layer in model._named_layers()  # noqa: SLF001 - of this package
+            for stream in layer._state.generators.values()  # noqa: SLF001 - of this package
+        ]
+
+    def put_back(self) -> None:
+        """Restore it."""
+        for tensor, values in self.values:
+            tensor.copy_(values)
+        for stream, draws in self.draws:
+            stream.draws = draws
+
+
+class Step:
+    """A step over one kind of batch.
+
+    The first run captures it. Where the capture fails because a layer, a loss or a metric reads
+    values, everything is put back and the step runs in Python from then on.
+    """
+
+    def __init__(self, bound: Bound, batch: Batch, training: bool) -> None:
+        self.bound = bound
+        self.batch = batch
+        self.training = training
+        self.eager = bound.compilation.run_eagerly
+        self.recording: Recording | None = None
+        self.weights = [id(tensor) for tensor in bound.model.trainable_weights]
+
+    def is_current(self) -> bool:
+        """Tell whether the captured step still trains what is trainable."""
+        return self.weights == [id(tensor) for tensor in self.bound.model.trainable_weights]
+
+    def body(self) -> None:
+        """Do one step."""
+        xs, ys, weight = self.batch.next()
+        if not self.training:
+            with no_grad():
+                self.bound.loss_and_metrics(xs, ys, weight, False)
+            return
+        loss = self.bound.loss_and_metrics(xs, ys, weight, True)
+        parameters = self.bound.model.trainable_weights
+        if parameters:
+            self.bound.compilation.optimizer.minimize(loss, parameters)
+
+    def run(self, rows: np.ndarray[Any, Any] | None = None, steps: int = 1) -> None:
+        """Do that many steps, over the batches of these rows."""
+        self._load(rows)
+        if not self.eager and self.recording is None:
+            if self._capture():
+                steps -= 1
+            else:
+                self._load(rows)
+        if self.eager:
+            for _ in range(steps):
+                self.body()
+        elif steps and self.recording is not None:
+            self.recording.replay(steps)
+
+    def _load(self, rows: np.ndarray[Any, Any] | None) -> None:
+        if self.batch.feed is not None and rows is not None:
+            self.batch.feed.load(rows)
+
+    def _capture(self) -> bool:
+        """Run and record the first step; False where it must run in Python."""
+        kept = Kept(self.bound)
+        try:
+            with recording() as self.recording:
+                self.body()
+        except BaseException as error:
+            self.recording = None
+            kept.put_back()
+            if not reads_values(error):
+                raise
+            self.eager = True
+            logger.warning(
+                "%s: each step runs in Python, not as a captured plan, because a layer, loss or "
+                "metric reads values of a tensor (%s). Results are the same; training is slower",
+                self.bound.model.path,
+                error,
+            )
+            return False
+        return True

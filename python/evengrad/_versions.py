@@ -1,0 +1,35 @@
+"""What is running: for reports of faults, and beside every figure of speed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import sys
+
+from evengrad import _core
+
+PARTNERS = ("numpy", "scipy", "scikit-learn", "pandas", "matplotlib", "tqdm")
+
+
+def show_versions() -> None:
+    """Print the versions of evengrad, Python and what they run on; for reports of faults.
+
+    Examples
+    --------
+    >>> eg.show_versions()
+    evengrad ...
+    """
+    lines = {
+        "evengrad": _core.__version__,
+        **{name: str(value) for name, value in _core.build_info().items() if name != "version"},
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+    }
+    for name in PARTNERS:
+        try:
+            lines[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            lines[name] = "not installed"
+    width = max(map(len, lines))
+    for name, value in lines.items():
+        print(f"{name:{width}}  {value}")  # noqa: T201 - that is what it is for

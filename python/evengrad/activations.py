@@ -1,0 +1,142 @@
+"""Activation functions, under the names that `activation=` takes as strings.
+
+Any function of a tensor serves as an activation too: ``layers.Dense(8, activation=my_function)``.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING, Any
+
+from evengrad import _core
+from evengrad._elementwise import as_tensor as _as_tensor
+from evengrad._elementwise import (
+    celu,
+    elu,
+    gelu,
+    hard_sigmoid,
+    hard_silu,
+    hard_tanh,
+    leaky_relu,
+    mish,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softplus,
+    softsign,
+    tanh,
+)
+from evengrad._elementwise import exp as exponential
+from evengrad._names import look_up as _look_up
+from evengrad._names import public_names as _public_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evengrad._core import Tensor
+
+__all__ = [
+    "celu",
+    "elu",
+    "exponential",
+    "gelu",
+    "get",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "softsign",
+    "swish",
+    "tanh",
+]
+
+swish = silu
+hard_swish = hard_silu
+
+
+def linear(x: Any) -> Tensor:
+    """Return the input as it is.
+
+    Examples
+    --------
+    >>> eg.activations.linear([1.0, -2.0]).tolist()
+    [1.0, -2.0]
+    """
+    return _as_tensor(x)
+
+
+def softmax(x: Any) -> Tensor:
+    """Turn the scores of the last dimension into shares that sum to one: e^x / Σ e^x.
+
+    Examples
+    --------
+    >>> eg.activations.softmax([[0.0, 0.0]]).tolist()
+    [[0.5, 0.5]]
+    """
+    return _core.softmax(_as_tensor(x), -1)
+
+
+def log_softmax(x: Any) -> Tensor:
+    """Return the logarithm of the softmax of the last dimension: x − ln Σ e^x.
+
+    Examples
+    --------
+    >>> eg.activations.log_softmax([[1000.0, 0.0]]).tolist()
+    [[0.0, -1000.0]]
+    """
+    return _core.log_softmax(_as_tensor(x), -1)
+
+
+def get(activation: Any) -> Callable[..., Any]:
+    """Return the activation with that name; a function is returned as it is, None is `linear`.
+
+    Raises
+    ------
+    ValueError
+        No activation has that name; the message lists them.
+    TypeError
+        Neither a string nor a function.
+
+    Examples
+    --------
+    >>> eg.activations.get("relu") is eg.relu
+    True
+    """
+    if activation is None:
+        return linear
+    if isinstance(activation, str):
+        found: Callable[..., Any] = _look_up(activation, _offered(), "activation")
+        return found
+    if callable(activation):
+        function: Callable[..., Any] = activation
+        return function
+    raise TypeError(f"activation: expected a name or a function of a tensor, got {activation!r}")
+
+
+def _offered() -> dict[str, Any]:
+    """Return the activations by name; `get` is none."""
+    functions = {
+        name: thing
+        for name, thing in _public_names(globals(), None).items()
+        if isinstance(thing, types.FunctionType)
+    }
+    return {name: thing for name, thing in functions.items() if name != "get"}
+
+
+def _name_of(activation: Callable[..., Any]) -> str | None:
+    """Return the name of one of these functions; None for a function of the user's."""
+    names = [name for name, function in _offered().items() if function is activation]
+    return names[0] if names else None

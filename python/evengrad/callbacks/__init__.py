@@ -1,0 +1,7 @@
+"""Callbacks: code that takes part in `fit`, `evaluate` and `predict`."""
+
+from evengrad.callbacks._callback import Callback as Callback
+from evengrad.callbacks._csv_logger import CSVLogger as CSVLogger
+from evengrad.callbacks._early_stopping import EarlyStopping as EarlyStopping
+from evengrad.callbacks._history import History as History
+from evengrad.callbacks._lambda import LambdaCallback as LambdaCallback

@@ -1,0 +1,142 @@
+"""The base of all callbacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from evengrad._config import Configured
+
+if TYPE_CHECKING:
+    from evengrad.models._model import Model
+
+Logs: TypeAlias = "dict[str, float] | None"
+
+
+class Callback(Configured):
+    """Is told what `fit`, `evaluate` and `predict` do, and may act on it.
+
+    A subclass writes the methods it needs. Training returns to Python for each batch only if a
+    callback has one of the methods for batches.
+
+    Attributes
+    ----------
+    model
+        The model; set ``self.model.stop_training = True`` to end the training after the epoch, or
+        after the batch from within a method for batches.
+    params
+        What `fit` was called with: ``epochs``, ``steps`` (batches in an epoch, None if unknown) and
+        ``verbose``.
+
+    Examples
+    --------
+    >>> class Tell(eg.callbacks.Callback):
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         print(epoch, sorted(logs))
+    >>> model = eg.Sequential([eg.layers.Dense(1)])
+    >>> model.compile("sgd", loss="mse")
+    >>> x, y = np.zeros((4, 2)), np.zeros(4)
+    >>> history = model.fit(x, y, verbose=0, callbacks=[Tell()])
+    0 ['loss']
+    """
+
+    model: Model
+    params: dict[str, Any]
+
+    def set_model(self, model: Model) -> None:
+        """Take the model; called before anything else."""
+        self.model = model
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Take what `fit` was called with."""
+        self.params = params
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Hear that `fit` begins."""
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Hear that `fit` ends, with the last epoch's figures."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Hear that an epoch begins; they are counted from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Hear that an epoch ends, with its figures, those of validation under ``val_``."""
+
+    def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Hear that a training batch begins; Keras' short name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Hear that a training batch ends; Keras' short name of `on_train_batch_end`."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Hear that a training batch begins; they are counted from 0 in each epoch."""
+        self.on_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Hear that a training batch ends, with the epoch's figures so far."""
+        self.on_batch_end(batch, logs)
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        """Hear that an evaluation begins, also that of an epoch's end."""
+
+    def on_test_end(self, logs: Logs = None) -> None:
+        """Hear that an evaluation ends, with its figures."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Hear that a batch of an evaluation begins."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Hear that a batch of an evaluation ends, with the figures so far."""
+
+    def on_predict_begin(self, logs: Logs = None) -> None:
+        """Hear that `predict` begins."""
+
+    def on_predict_end(self, logs: Logs = None) -> None:
+        """Hear that `predict` ends."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Hear that a block of rows of `predict` begins."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Hear that a block of rows of `predict` ends."""
+
+    def wants_batches(self, kind: str) -> bool:
+        """Tell whether the callback has a method of its own for batches: train, test or predict."""
+        names = [f"on_{kind}_batch_begin", f"on_{kind}_batch_end"]
+        if kind == "train":
+            names += ["on_batch_begin", "on_batch_end"]
+        return any(
+            name in vars(self) or getattr(type(self), name) is not getattr(Callback, name)
+            for name in names
+        )
+
+
+class CallbackList:
+    """All callbacks of one call, told in order."""
+
+    def __init__(self, callbacks: list[Callback], model: Model, params: dict[str, Any]) -> None:
+        self.callbacks = callbacks
+        for callback in callbacks:
+            callback.set_model(model)
+            callback.set_params(params)
+
+    def wants_batches(self, kind: str) -> bool:
+        """Tell whether any callback has methods for batches."""
+        return any(callback.wants_batches(kind) for callback in self.callbacks)
+
+    def tell(self, hook: str, *args: Any) -> None:
+        """Call one method of each."""
+        for callback in self.callbacks:
+            getattr(callback, hook)(*args)
+
+
+def check_callbacks(callbacks: Any) -> list[Callback]:
+    """Return callbacks as a list, or raise a TypeError that names the one that is none."""
+    if callbacks is None:
+        return []
+    items = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+    for item in items:
+        if not isinstance(item, Callback):
+            made = "; did you forget its parentheses?" if isinstance(item, type) else ""
+            raise TypeError(f"callbacks: expected evengrad.callbacks.Callback, got {item!r}{made}")
+    return items

@@ -1,0 +1,66 @@
+"""Figures to a file, epoch by epoch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from typing import Any
+
+from evengrad.callbacks._callback import Callback, Logs
+
+
+class CSVLogger(Callback):
+    """Write the figures of every epoch to a CSV file as soon as the epoch ends.
+
+    Parameters
+    ----------
+    filename
+        The file.
+    separator
+        What stands between values.
+    append
+        Whether lines are added to an existing file; else it is replaced.
+
+    Examples
+    --------
+    >>> model = eg.Sequential([eg.layers.Dense(1)])
+    >>> model.compile("sgd", loss="mse")
+    >>> log = eg.callbacks.CSVLogger("training.csv")
+    >>> history = model.fit(np.zeros((4, 2)), np.zeros(4), verbose=0, callbacks=[log])
+    >>> print(open("training.csv").read().strip())
+    epoch,loss
+    0,0.0
+    """
+
+    def __init__(
+        self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
+    ) -> None:
+        self.filename = filename
+        self.separator = separator
+        self.append = bool(append)
+        self._names: list[str] | None = None
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Begin the file."""
+        del logs
+        self._names = None
+        path = os.fspath(self.filename)
+        if self.append and os.path.exists(path) and os.path.getsize(path):  # noqa: PTH110, PTH202
+            with open(path, newline="", encoding="utf-8") as file:  # noqa: PTH123
+                self._names = next(csv.reader(file, delimiter=self.separator))[1:]
+        elif not self.append:
+            with open(path, "w", encoding="utf-8"):  # noqa: PTH123
+                pass
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Write a line."""
+        figures: dict[str, Any] = dict(logs or {})
+        lines = io.StringIO()
+        writer = csv.writer(lines, delimiter=self.separator, lineterminator="\n")
+        if self._names is None:
+            self._names = list(figures)
+            writer.writerow(["epoch", *self._names])
+        writer.writerow([epoch, *(figures.get(name, "") for name in self._names)])
+        with open(self.filename, "a", encoding="utf-8") as file:  # noqa: PTH123
+            file.write(lines.getvalue())

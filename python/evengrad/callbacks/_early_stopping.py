@@ -1,0 +1,129 @@
+"""Stopping when nothing improves any more."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+from evengrad._checks import check_float, check_int
+from evengrad._names import choose, did_you_mean
+from evengrad.callbacks._callback import Callback, Logs
+
+if TYPE_CHECKING:
+    import numpy as np
+
+logger = logging.getLogger("evengrad")
+
+# Figures that are better when they are larger; everything else is better when it is smaller.
+LARGER_IS_BETTER = ("acc", "auc", "precision", "recall", "f1", "r2")
+
+
+class EarlyStopping(Callback):
+    """Stop the training when a figure has not improved for some epochs.
+
+    An epoch improves if its figure is below the best so far by more than `min_delta` (above, for
+    ``"max"``). Every other epoch counts as waited; the training stops when `patience` have been.
+
+    Parameters
+    ----------
+    monitor
+        The figure's name.
+    min_delta
+        What counts as an improvement, 0 or more.
+    patience
+        Epochs to wait, 0 or more.
+    mode
+        ``"min"``, ``"max"``, or ``"auto"``: by the figure's name, accuracies up, losses down.
+    baseline
+        The wait starts anew only where this is beaten too.
+    restore_best_weights
+        Whether the model gets its best epoch's weights back, however the training ends; they are
+        kept in memory.
+    start_from_epoch
+        Epochs before this one are not counted.
+
+    Raises
+    ------
+    ValueError
+        A value out of range. From `fit`: no figure has the name that is monitored.
+
+    Examples
+    --------
+    >>> model = eg.Sequential([eg.layers.Dense(1)])
+    >>> model.compile("sgd", loss="mse")
+    >>> stop = eg.callbacks.EarlyStopping("loss", patience=2)
+    >>> x, y = np.zeros((4, 2)), np.zeros(4)
+    >>> len(model.fit(x, y, epochs=50, verbose=0, callbacks=[stop]).epoch)
+    3
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0.0,
+        patience: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ) -> None:
+        self.monitor = monitor
+        self.min_delta = check_float(min_delta, "min_delta", low=0.0)
+        self.patience = check_int(patience, "patience", at_least=0)
+        self.mode = choose(mode, ("auto", "min", "max"), "mode")
+        self.baseline = baseline
+        self.restore_best_weights = bool(restore_best_weights)
+        self.start_from_epoch = check_int(start_from_epoch, "start_from_epoch", at_least=0)
+        self.stopped_epoch: int | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        larger = self.mode == "max" or (
+            self.mode == "auto" and any(word in self.monitor for word in LARGER_IS_BETTER)
+        )
+        # Figures are compared with their sign turned, so that smaller is always better.
+        self._sign = -1.0 if larger else 1.0
+        self.wait = 0
+        self.best = self._sign * math.inf
+        self.best_epoch: int | None = None
+        self._best_weights: list[np.ndarray[Any, Any]] | None = None
+
+    def _better(self, value: float, than: float) -> bool:
+        return self._sign * value < self._sign * than - self.min_delta
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Forget the training before."""
+        del logs
+        self.stopped_epoch = None
+        self._begin()
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Compare the epoch with the best so far."""
+        figures = logs or {}
+        if self.monitor not in figures:
+            raise ValueError(
+                f"EarlyStopping: no figure {self.monitor!r} in this training; "
+                f"{did_you_mean(self.monitor, figures)}"
+                + ("; pass validation_data" if self.monitor.startswith("val_") else "")
+            )
+        if epoch < self.start_from_epoch:
+            return
+        value = figures[self.monitor]
+        self.wait += 1
+        if self._better(value, self.best):
+            self.best, self.best_epoch = value, epoch
+            if self.restore_best_weights:
+                self._best_weights = self.model.get_weights()
+            if self.baseline is None or self._better(value, self.baseline):
+                self.wait = 0
+        if self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Give the best weights back."""
+        del logs
+        if self._best_weights is not None:
+            self.model.set_weights(self._best_weights)
+            self._best_weights = None

@@ -1,0 +1,279 @@
+"""Operations as functions, with PyTorch's names and order of arguments.
+
+Functions of single numbers stand here too, so that ``from evengrad import functional as F`` is all
+that a model written by hand needs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad import _core
+from evengrad._checks import check_float
+from evengrad._elementwise import (
+    as_tensor,
+    celu,
+    elu,
+    gelu,
+    hard_sigmoid,
+    hard_tanh,
+    leaky_relu,
+    mish,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softplus,
+    softsign,
+    tanh,
+)
+from evengrad._names import choose
+from evengrad._random import generator, next_seed
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+
+__all__ = [
+    "binary_cross_entropy_with_logits",
+    "celu",
+    "cross_entropy",
+    "dropout",
+    "elu",
+    "gelu",
+    "hard_sigmoid",
+    "hard_tanh",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "mish",
+    "mse_loss",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "softsign",
+    "tanh",
+]
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def linear(input: Any, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Multiply by a kernel and add a bias: input · weight + bias.
+
+    Parameters
+    ----------
+    input
+        Shape (..., in).
+    weight
+        The kernel, shape (in, out): Keras' layout, the transpose of PyTorch's.
+    bias
+        Shape (out,), or None.
+
+    Returns
+    -------
+    Tensor
+        Shape (..., out).
+
+    Raises
+    ------
+    ValueError
+        The shapes do not fit together.
+
+    Examples
+    --------
+    >>> w = eg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> eg.functional.linear([[1.0, 1.0]], w, eg.tensor([0.5, 0.5])).tolist()
+    [[4.5, 6.5]]
+    """
+    return _core.dense(as_tensor(input), weight, bias)
+
+
+def softmax(input: Any, dim: int = -1) -> Tensor:
+    """Turn scores into shares that sum to one: e^x / Σ e^x, with the largest x subtracted first.
+
+    Parameters
+    ----------
+    input
+        Any shape.
+    dim
+        The dimension along which the shares sum to one.
+
+    Returns
+    -------
+    Tensor
+        As `input` in shape and dtype.
+
+    Examples
+    --------
+    >>> eg.functional.softmax([[0.0, 0.0]]).tolist()
+    [[0.5, 0.5]]
+    """
+    return _core.softmax(as_tensor(input), dim)
+
+
+def log_softmax(input: Any, dim: int = -1) -> Tensor:
+    """Return the logarithm of the softmax, accurate where shares are tiny: x − ln Σ e^x.
+
+    Parameters
+    ----------
+    input
+        Any shape.
+    dim
+        The dimension of the sum.
+
+    Returns
+    -------
+    Tensor
+        As `input` in shape and dtype.
+
+    Examples
+    --------
+    >>> eg.functional.log_softmax([[1000.0, 0.0]]).tolist()
+    [[0.0, -1000.0]]
+    """
+    return _core.log_softmax(as_tensor(input), dim)
+
+
+def cross_entropy(
+    input: Any,
+    target: Any,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Return the softmax cross-entropy of logits: ln Σ e^z − z_target.
+
+    Parameters
+    ----------
+    input
+        Logits, shape (rows, classes).
+    target
+        Class numbers, shape (rows,), or probabilities in the shape of `input`.
+    reduction
+        ``"mean"`` over the rows, ``"sum"``, or ``"none"`` for a value per row.
+    label_smoothing
+        Share of the target's mass that is spread evenly over all classes, in [0, 1].
+
+    Returns
+    -------
+    Tensor
+        One element, or shape (rows,) with ``reduction="none"``.
+
+    Raises
+    ------
+    ValueError
+        Shapes do not fit, a label is out of range, an unknown reduction.
+
+    Examples
+    --------
+    >>> eg.functional.cross_entropy([[0.0, 0.0], [0.0, 0.0]], [0, 1]).item()
+    0.6931471824645996
+    """
+    choose(reduction, REDUCTIONS, "reduction")
+    smoothing = check_float(label_smoothing, "label_smoothing", low=0.0, high=1.0)
+    return _core.cross_entropy(
+        as_tensor(input), as_tensor(target), label_smoothing=smoothing, reduction=reduction
+    )
+
+
+def binary_cross_entropy_with_logits(input: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """Return the logistic cross-entropy of logits: max(z, 0) − z·y + ln(1 + e^(−|z|)).
+
+    Parameters
+    ----------
+    input
+        Logits z, any shape.
+    target
+        Probabilities y in the same shape.
+    reduction
+        ``"mean"`` over all elements, ``"sum"``, or ``"none"`` for a value per element.
+
+    Returns
+    -------
+    Tensor
+        One element, or the shape of `input` with ``reduction="none"``.
+
+    Raises
+    ------
+    ValueError
+        The shapes differ, an unknown reduction.
+
+    Examples
+    --------
+    >>> eg.functional.binary_cross_entropy_with_logits([0.0, 100.0], [1.0, 0.0]).item()
+    50.34657287597656
+    """
+    choose(reduction, REDUCTIONS, "reduction")
+    return _core.binary_cross_entropy_with_logits(
+        as_tensor(input), as_tensor(target), reduction=reduction
+    )
+
+
+def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """Return the squared error: (input − target)².
+
+    Parameters
+    ----------
+    input, target
+        Of one shape; nothing is broadcast.
+    reduction
+        ``"mean"`` over all elements, ``"sum"``, or ``"none"`` for a value per element.
+
+    Returns
+    -------
+    Tensor
+        One element, or the shape of `input` with ``reduction="none"``.
+
+    Raises
+    ------
+    ValueError
+        The shapes differ, an unknown reduction.
+
+    Examples
+    --------
+    >>> eg.functional.mse_loss([1.0, 2.0], [0.0, 4.0]).item()
+    2.5
+    """
+    choose(reduction, REDUCTIONS, "reduction")
+    return _core.mse_loss(as_tensor(input), as_tensor(target), reduction=reduction)
+
+
+def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
+    """Zero a random share of the elements and scale the others: input · mask / (1 − p).
+
+    Each call draws anew, from the stream that `utils.set_random_seed` starts. Inside
+    `evengrad.compile` every replay draws anew too.
+
+    Parameters
+    ----------
+    input
+        Any shape.
+    p
+        The share that is zeroed, in [0, 1).
+    training
+        Where False, the input is returned as it is.
+
+    Returns
+    -------
+    Tensor
+        As `input` in shape and dtype.
+
+    References
+    ----------
+    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
+
+    Examples
+    --------
+    >>> eg.utils.set_random_seed(1)
+    >>> sorted(set(eg.functional.dropout(eg.ones((100,)), 0.5).tolist()))
+    [0.0, 2.0]
+    """
+    x = as_tensor(input)
+    rate = check_float(p, "p", low=0.0, high=1.0, open_high=True)
+    if not training or rate == 0.0:
+        return x
+    return _core.dropout(x, rate, generator(next_seed(), "dropout"))

@@ -1,0 +1,61 @@
+"""First values of variables, under the names that `kernel_initializer=` takes as strings.
+
+``"he_normal"`` is ``HeNormal()``, and so on. A function of shape and dtype serves as well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad._names import look_up as _look_up
+from evengrad._names import public_names as _public_names
+from evengrad.initializers._constant import Constant as Constant
+from evengrad.initializers._constant import Ones as Ones
+from evengrad.initializers._constant import Zeros as Zeros
+from evengrad.initializers._initializer import Initializer as Initializer
+from evengrad.initializers._random import RandomNormal as RandomNormal
+from evengrad.initializers._random import RandomUniform as RandomUniform
+from evengrad.initializers._random import TruncatedNormal as TruncatedNormal
+from evengrad.initializers._variance_scaling import GlorotNormal as GlorotNormal
+from evengrad.initializers._variance_scaling import GlorotUniform as GlorotUniform
+from evengrad.initializers._variance_scaling import HeNormal as HeNormal
+from evengrad.initializers._variance_scaling import HeUniform as HeUniform
+from evengrad.initializers._variance_scaling import LecunNormal as LecunNormal
+from evengrad.initializers._variance_scaling import LecunUniform as LecunUniform
+from evengrad.initializers._variance_scaling import VarianceScaling as VarianceScaling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def get(initializer: Any, argument: str = "initializer") -> Callable[..., Any]:
+    """Return the initialiser with that name; objects and functions are returned as they are.
+
+    Parameters
+    ----------
+    initializer
+        A name, an `Initializer`, or a function of shape and dtype that returns an array or tensor.
+    argument
+        The argument that an error names.
+
+    Raises
+    ------
+    ValueError
+        No initialiser has that name; the message lists them.
+    TypeError
+        Neither a string nor callable.
+
+    Examples
+    --------
+    >>> eg.initializers.get("he_normal")
+    HeNormal()
+    """
+    if isinstance(initializer, str):
+        made: Callable[..., Any] = _look_up(
+            initializer, _public_names(globals(), Initializer), argument
+        )()
+        return made
+    if callable(initializer) and not isinstance(initializer, type):
+        given: Callable[..., Any] = initializer
+        return given
+    raise TypeError(f"{argument}: expected a name or an initialiser, got {initializer!r}")

@@ -1,0 +1,75 @@
+"""The base of all initialisers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad import _core
+from evengrad._checks import check_dtype
+from evengrad._config import Configured
+from evengrad._random import check_seed, generator, next_seed
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+
+
+class Initializer(Configured):
+    """Makes the first values of a variable.
+
+    A subclass writes `sample`. Called by a layer, an initialiser gets the seed of the model and the
+    path of the variable, and draws from a stream of their own: two layers of equal shape never
+    start with equal values, and an initialiser's own `seed` takes the place of the model's.
+
+    Examples
+    --------
+    >>> class Alternating(eg.initializers.Initializer):
+    ...     def sample(self, shape, dtype, generator):
+    ...         return eg.tensor(np.resize([1.0, -1.0], shape), dtype=dtype)
+    >>> eg.layers.Dense(2, kernel_initializer=Alternating())(eg.ones((1, 2))).tolist()
+    [[2.0, -2.0]]
+    """
+
+    seed: int | None = None
+
+    def sample(self, shape: tuple[int, ...], dtype: str, generator: _core.Generator) -> Tensor:
+        """Return the values, drawn from `generator`."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must define sample(shape, dtype, generator)"
+        )
+
+    def __call__(
+        self,
+        shape: Any,
+        dtype: Any = None,
+        *,
+        seed: int | None = None,
+        path: str = "",
+    ) -> Tensor:
+        """Return a tensor of first values.
+
+        Parameters
+        ----------
+        shape
+            The shape; a kernel is (in, out).
+        dtype
+            ``"float32"`` or ``"float64"``; the default dtype if None.
+        seed
+            Seed of the model; the initialiser's own wins.
+        path
+            Path of the variable, which chooses the stream.
+
+        Returns
+        -------
+        Tensor
+            Fresh, without gradient.
+        """
+        kind = check_dtype(_core.get_default_dtype() if dtype is None else dtype)
+        sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+        chosen = self.seed if self.seed is not None else seed
+        stream = generator(next_seed() if chosen is None else chosen, path)
+        return self.sample(sizes, kind, stream)
+
+
+def checked_seed(seed: int | None) -> int | None:
+    """Return a seed or None, or raise an error."""
+    return None if seed is None else check_seed(seed, "seed")

@@ -1,0 +1,132 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad import _core, activations, initializers
+from evengrad._checks import check_int
+from evengrad.layers._layer import Layer
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+
+# Activations that look at more than one number; the core computes all others within the layer's own
+# pass over memory.
+APART = frozenset({"linear", "softmax", "log_softmax"})
+
+
+class Dense(Layer):
+    """Every output is a weighted sum of all inputs: activation(x · kernel + bias).
+
+    Parameters
+    ----------
+    units
+        The number of outputs.
+    activation
+        A name from `evengrad.activations`, or a function of a tensor; None is none.
+    use_bias
+        Whether there is a bias.
+    kernel_initializer, bias_initializer
+        A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype.
+    name, dtype, trainable
+        As for every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        `units` below 1; an unknown name. From a call: the last dimension differs from the one that
+        the layer was built for.
+
+    Notes
+    -----
+    Input (..., in), kernel (in, units), bias (units,), output (..., units).
+
+    Examples
+    --------
+    >>> layer = eg.layers.Dense(2, "relu", kernel_initializer="ones")
+    >>> layer([[1.0, -3.0], [2.0, 4.0]]).tolist()
+    [[0.0, 0.0], [6.0, 6.0]]
+    >>> layer
+    Dense(2, activation='relu', kernel_initializer=Ones())
+    """
+
+    kernel: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        *,
+        name: str | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        self.units = check_int(units, "units", at_least=1)
+        self.activation = activations.get(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
+        self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
+
+    def build(self, input_shape: Any) -> None:
+        """Make kernel and bias."""
+        self.kernel = self.add_weight(
+            "kernel", (input_shape[-1], self.units), self.kernel_initializer
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight("bias", (self.units,), self.bias_initializer)
+
+    def call(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """Return activation(x · kernel + bias)."""
+        name = self.final_activation
+        if name is not None and name not in APART:
+            return self._weighted(x, self.activation.__name__)
+        output: Tensor = self.activation(self._weighted(x, None))
+        return output
+
+    def call_without_activation(self, x: Tensor) -> Tensor:
+        """Return x · kernel + bias."""
+        return self._weighted(x, None)
+
+    def _weighted(self, x: Tensor, activation: str | None) -> Tensor:
+        if x.ndim == 2:  # noqa: PLR2004 - rows and features
+            return _core.dense(x, self.kernel, self.bias, activation=activation)
+        vectors = x.reshape(-1, x.shape[-1])
+        output = _core.dense(vectors, self.kernel, self.bias, activation=activation)
+        return output.reshape(*x.shape[:-1], self.units)
+
+    @property
+    def final_activation(self) -> str | None:
+        """The name of the layer's activation."""
+        return activations._name_of(self.activation)  # noqa: SLF001 - of this package
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the input's shape with `units` in the last place."""
+        return (*input_shape[:-1], self.units)
+
+    def multiply_adds(self, input_shape: Any) -> int:
+        """Return in × units, for every vector of a row."""
+        vectors = 1
+        for size in input_shape[1:-1]:
+            vectors *= size
+        return vectors * int(input_shape[-1]) * self.units
+
+    def _check_input(self, shape: Any) -> None:
+        if isinstance(shape, list):
+            raise self._story("one input", f"{len(shape)}", "join them with layers.Concatenate()")
+        if len(shape) < 2:  # noqa: PLR2004 - rows and features
+            raise self._story(
+                "an input of shape (rows, features)", shape, "add the missing dimension, x[None, :]"
+            )
+        if self.built and shape[-1] != self.kernel.shape[0]:
+            raise self._story(
+                f"an input of shape (rows, {self.kernel.shape[0]})",
+                shape,
+                "the layer was built for that many features: pass as many, or make a new layer",
+            )

@@ -1,0 +1,71 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad import _core
+from evengrad._checks import check_float
+from evengrad.layers._layer import Layer
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+
+
+class Dropout(Layer):
+    """Zero a random share of the inputs while training: x · mask / (1 − rate).
+
+    In inference the input passes unchanged. Masks follow from the model's seed, the layer's path
+    and the number of the step: not from the number of threads, nor from eager or replayed running.
+
+    Parameters
+    ----------
+    rate
+        The share that is zeroed, in [0, 1).
+    name, dtype, trainable
+        As for every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        `rate` is outside [0, 1).
+
+    References
+    ----------
+    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
+
+    Examples
+    --------
+    >>> layer = eg.layers.Dropout(0.5)
+    >>> x = eg.ones((10, 10))
+    >>> sorted(set(layer(x, training=True).numpy().ravel().tolist()))
+    [0.0, 2.0]
+    >>> bool((layer(x).numpy() == 1).all())
+    True
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        *,
+        name: str | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        self.rate = check_float(rate, "rate", low=0.0, high=1.0, open_high=True)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the stream of masks."""
+        del input_shape
+        self.add_generator("mask")
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        """Return x · mask / (1 − rate) in training, else x."""
+        if not training or self.rate == 0.0:
+            return x
+        return _core.dropout(x, self.rate, self.generator("mask"))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the input's shape."""
+        return input_shape

@@ -1,0 +1,594 @@
+"""The base of all layers: variables, names, building, calling."""
+
+# ruff: noqa: SLF001 - layers look into the state of the layers inside them
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import math
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad import _core, initializers
+from evengrad._checks import check_dtype, plural
+from evengrad._config import Configured
+from evengrad._core import Tensor
+from evengrad._elementwise import as_tensor
+from evengrad._names import snake_case
+from evengrad._random import generator, next_seed
+from evengrad.autograd import no_grad
+from evengrad.layers._symbolic import Node, Shape, Symbolic, show_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+# No machine addresses more elements than this, whatever their size.
+ELEMENT_LIMIT = 2**62
+
+
+class _Context(threading.local):
+    """What layers inside a running layer inherit from it."""
+
+    training: bool = False
+    # Values of variables, by path, while a saved model is being built; None at other times.
+    restoring: dict[str, np.ndarray[Any, Any]] | None = None
+    # Outputs of layers that end in a softmax or sigmoid, while a loss looks for them.
+    probabilities: list[Any] | None = None
+
+
+context = _Context()
+
+
+class Weight:
+    """A variable of a layer."""
+
+    def __init__(self, name: str, tensor: Tensor, trainable: bool, initializer: Any) -> None:
+        self.name = name
+        self.tensor = tensor
+        self.trainable = trainable
+        self.initializer = initializer
+
+
+class State:
+    """What a layer keeps about itself, apart from what its own code keeps."""
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        # Name and dtype as the constructor got them; the others may come from the model.
+        self.given_name: str | None = None
+        self.given_dtype: str | None = None
+        # The place in the model: names of the layers above and its own, without the model's.
+        self.path: str | None = None
+        self.seed: int | None = None
+        self.dtype: str | None = None
+        self.trainable = True
+        self.built = False
+        self.adopted = False
+        # Values that were drawn before the layer came into a model are drawn again there, from
+        # the model's seed, unless somebody has set them.
+        self.provisional = False
+        self.input_shape: Any = None
+        self.weights: list[Weight] = []
+        self.generators: dict[str, _core.Generator] = {}
+
+
+@functools.cache
+def takes_training(cls: type) -> bool:
+    """Tell whether a layer's `call` has the argument `training`."""
+    parameters = inspect.signature(cls.call).parameters  # type: ignore[attr-defined]
+    kinds = [parameter.kind for parameter in parameters.values()]
+    return "training" in parameters or inspect.Parameter.VAR_KEYWORD in kinds
+
+
+class Layer(Configured):
+    """A function with variables; models are made of layers.
+
+    A subclass writes `call`, and `build` if it has variables of its own. Layers that it keeps as
+    attributes, also in lists and dicts, belong to it with all their variables.
+
+    Parameters
+    ----------
+    name
+        A name, unique in its model; by default from the class, or from the attribute that holds
+        the layer.
+    dtype
+        ``"float32"`` or ``"float64"``; by default the model's.
+    trainable
+        Whether training changes the layer's variables.
+
+    Attributes
+    ----------
+    built
+        Whether the variables exist; the first call makes them.
+
+    Examples
+    --------
+    >>> class Scale(eg.layers.Layer):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight("factor", (input_shape[-1],), "ones")
+    ...
+    ...     def call(self, x, training):
+    ...         return x * self.factor
+    >>> layer = Scale()
+    >>> layer([[1.0, 2.0]]).tolist(), layer.count_params()
+    ([[1.0, 2.0]], 2)
+    """
+
+    _state: State
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Make the object with its state; a subclass may leave ``super().__init__()`` out."""
+        self = super().__new__(cls, *args, **kwargs)
+        object.__setattr__(self, "_state", State())
+        return self
+
+    def __init__(
+        self, *, name: str | None = None, dtype: Any = None, trainable: bool = True
+    ) -> None:
+        if name is not None and (not isinstance(name, str) or not name or "/" in name):
+            raise ValueError(f"name: expected a string without '/', got {name!r}")
+        self._state.name = self._state.given_name = name
+        self._state.dtype = self._state.given_dtype = None if dtype is None else check_dtype(dtype)
+        self._state.trainable = bool(trainable)
+
+    # ---- what subclasses write
+
+    def build(self, input_shape: Any) -> None:
+        """Make the variables for inputs of this shape, rows given as None.
+
+        Parameters
+        ----------
+        input_shape
+            A tuple; a list of tuples where the layer is called with a list.
+        """
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Return the layer's output."""
+        raise NotImplementedError(f"{type(self).__name__} must define call(self, x, training)")
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the output, rows given as None.
+
+        A layer that does not override this is run on one row of zeros.
+
+        Parameters
+        ----------
+        input_shape
+            A tuple, or a list of tuples.
+        """
+        shapes = input_shape if isinstance(input_shape, list) else [input_shape]
+        rows = [_core.zeros((1, *shape[1:]), dtype=self.dtype) for shape in shapes]
+        with no_grad():
+            outputs = self(rows if isinstance(input_shape, list) else rows[0], training=False)
+        if isinstance(outputs, (list, tuple)):
+            return [(None, *output.shape[1:]) for output in outputs]
+        return (None, *outputs.shape[1:])
+
+    def multiply_adds(self, input_shape: Any) -> int:
+        """Return the multiplications with addition that one row costs; 0 where none stand out."""
+        del input_shape
+        layers = [child for _, child in self._children()]
+        return sum(
+            child.multiply_adds(child._state.input_shape)  # noqa: SLF001 - of the same class
+            for child in layers
+            if child.built
+        )
+
+    @property
+    def final_activation(self) -> str | None:
+        """The name of the activation that the layer ends in, for losses that fuse with it."""
+        return None
+
+    def call_without_activation(self, x: Any) -> Tensor:
+        """Return the output before the final activation: logits, if that is a softmax."""
+        raise NotImplementedError(f"{type(self).__name__} ends in no activation")
+
+    # ---- names and settings
+
+    @property
+    def name(self) -> str:
+        """The layer's name; in a model it is unique among its neighbours."""
+        return self._state.name or snake_case(type(self).__name__)
+
+    @property
+    def path(self) -> str:
+        """The place in the model: the names of the layers above and its own, joined by ``/``."""
+        return self._state.path or self.name
+
+    @property
+    def dtype(self) -> str:
+        """``"float32"`` or ``"float64"``: what the layer computes with."""
+        return self._state.dtype or _core.get_default_dtype()
+
+    @property
+    def built(self) -> bool:
+        """Whether the variables exist."""
+        return self._state.built
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the variables; set it to freeze the layer and all inside it."""
+        return self._state.trainable
+
+    @trainable.setter
+    def trainable(self, flag: bool) -> None:
+        self._state.trainable = bool(flag)
+        for weight in self._state.weights:
+            weight.tensor.requires_grad = bool(flag) and weight.trainable
+        for _, child in self._children():
+            child.trainable = flag
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as they stand now; see `Configured.get_config`."""
+        config = super().get_config()
+        if "name" in config:
+            config["name"] = self._state.given_name
+        if "dtype" in config:
+            config["dtype"] = self._state.given_dtype
+        return config
+
+    # ---- layers inside
+
+    def _children(self) -> Iterator[tuple[str, Layer]]:
+        """Yield the layers that this one keeps as attributes, each once, with suggested names."""
+        seen: set[int] = set()
+        for attribute, value in vars(self).items():
+            if attribute == "_arguments":
+                continue
+            key = attribute.strip("_") or "layer"
+            if isinstance(value, dict):
+                found = [(f"{key}_{name}", item) for name, item in value.items()]
+            elif isinstance(value, (list, tuple)):
+                found = [(f"{key}_{i}", item) for i, item in enumerate(value)]
+            else:
+                found = [(key, value)]
+            for suggested, item in found:
+                if isinstance(item, Layer) and id(item) not in seen:
+                    seen.add(id(item))
+                    yield suggested.replace("/", "_"), item
+
+    def _own_path(self) -> str:
+        """Return the path that the layers inside continue; a model at the top adds nothing."""
+        return f"{self.path}/"
+
+    def _adopt_children(self) -> None:
+        """Give the layers inside a name, a path, a seed and a dtype, unless they have them."""
+        taken: set[str] = set()
+        for suggested, child in self._children():
+            state = child._state
+            if not state.adopted:
+                base = state.name or suggested
+                name, number = base, 0
+                while name in taken:
+                    number += 1
+                    name = f"{base}_{number}"
+                state.name = name
+                state.path = self._own_path() + name
+                state.adopted = True
+                state.dtype = state.dtype or self._state.dtype
+                if state.seed is None or state.provisional:
+                    state.seed = self._seed()
+                child._redraw()
+            taken.add(child.name)
+
+    def _redraw(self) -> None:
+        """Draw provisional values again, from the seed and path that are now known."""
+        state = self._state
+        for child_name, child in self._children():
+            del child_name
+            if child._state.provisional:
+                child._state.adopted = False
+        if state.provisional:
+            state.provisional = False
+            for weight in state.weights:
+                weight.tensor.copy_(self._first_values(weight, tuple(weight.tensor.shape)))
+            for name, old in list(state.generators.items()):
+                del old
+                state.generators[name] = generator(self._seed(), f"{self.path}/{name}")
+        self._adopt_children()
+
+    def _seed(self) -> int:
+        if self._state.seed is None:
+            self._state.seed = next_seed()
+        return self._state.seed
+
+    # ---- variables
+
+    def add_weight(
+        self,
+        name: str,
+        shape: Sequence[int] | int,
+        initializer: Any = "glorot_uniform",
+        trainable: bool = True,
+        dtype: Any = None,
+    ) -> Tensor:
+        """Make a variable; call it from `build`.
+
+        Parameters
+        ----------
+        name
+            Its name, unique in the layer.
+        shape
+            Its shape.
+        initializer
+            A name, an initialiser, or a function of shape and dtype.
+        trainable
+            False for state that training reads and code updates with ``copy_`` or
+            `evengrad.accumulate`.
+        dtype
+            The layer's dtype if None.
+
+        Returns
+        -------
+        Tensor
+            The variable; it requires a gradient where it is trainable.
+
+        Raises
+        ------
+        MemoryError
+            The shape needs more memory than there is.
+        ValueError
+            The layer has a variable of that name; the initialiser returned another shape.
+        """
+        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+        if any(weight.name == name for weight in self._state.weights):
+            raise ValueError(f"{self.path}: a variable named {name!r} exists already")
+        if math.prod(sizes) > ELEMENT_LIMIT:
+            raise MemoryError(
+                f"{self.path}/{name}: shape {sizes} has more elements than memory can hold"
+            )
+        chosen = initializers.get(initializer, f"{self.path}: initializer of {name!r}")
+        kind = self.dtype if dtype is None else dtype
+        weight = Weight(name, _core.zeros((), dtype=kind), trainable, chosen)
+        try:
+            tensor = self._first_values(weight, sizes, kind)
+        except MemoryError as error:
+            raise MemoryError(f"{self.path}/{name}: {error}") from error
+        weight.tensor = tensor
+        if trainable and self._state.trainable:
+            tensor.requires_grad = True
+        self._state.weights.append(weight)
+        return tensor
+
+    def _first_values(
+        self, weight: Weight, shape: tuple[int, ...], dtype: str | None = None
+    ) -> Tensor:
+        """Return the values a variable starts with: the saved ones while a model is restored."""
+        path = f"{self.path}/{weight.name}"
+        kind = dtype or weight.tensor.dtype
+        if context.restoring is not None:
+            saved = context.restoring.get(path)
+            if saved is None or saved.shape != shape:
+                raise LookupError(path, shape, None if saved is None else saved.shape)
+            return _core.tensor(saved, dtype=kind)
+        if isinstance(weight.initializer, initializers.Initializer):
+            values = weight.initializer(shape, kind, seed=self._seed(), path=path)
+        else:
+            values = as_tensor(weight.initializer(shape, kind)).astype(kind).clone()
+        if tuple(values.shape) != shape:
+            raise ValueError(
+                f"{path}: expected first values of shape {shape}, the initialiser returned "
+                f"{tuple(values.shape)}"
+            )
+        return values
+
+    def add_generator(self, name: str = "noise") -> _core.Generator:
+        """Make a stream of random numbers for this layer; call it from `build`.
+
+        Its values follow from the model's seed and the layer's path, and its position is saved with
+        the model. Read it as ``self.generator(name)`` in `call`.
+        """
+        stream = generator(self._seed(), f"{self.path}/{name}")
+        self._state.generators[name] = stream
+        return stream
+
+    def generator(self, name: str = "noise") -> _core.Generator:
+        """Return a stream made by `add_generator`."""
+        return self._state.generators[name]
+
+    def _named_layers(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+        """Yield this layer and all inside it with paths from here, each once."""
+        seen: set[int] = set()
+        stack: list[tuple[str, Layer]] = [(prefix, self)]
+        while stack:
+            path, layer = stack.pop()
+            if id(layer) in seen:
+                continue
+            seen.add(id(layer))
+            yield path, layer
+            inside = [(f"{path}{child.name}/", child) for _, child in layer._children()]
+            stack.extend(reversed(inside))
+
+    def named_weights(self) -> list[tuple[str, Tensor]]:
+        """Return all variables with their paths, in the order of the layers.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((3,)), eg.layers.Dense(2)])
+        >>> [(path, w.shape) for path, w in model.named_weights()]
+        [('dense/kernel', (3, 2)), ('dense/bias', (2,))]
+        """
+        return [
+            (path + weight.name, weight.tensor)
+            for path, layer in self._named_layers()
+            for weight in layer._state.weights
+        ]
+
+    def _weights(self, trainable: bool) -> list[Tensor]:
+        return [
+            weight.tensor
+            for _, layer in self._named_layers()
+            for weight in layer._state.weights
+            if (weight.trainable and layer.trainable) is trainable
+        ]
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """All variables: of this layer, then of the layers inside it."""
+        return [tensor for _, tensor in self.named_weights()]
+
+    @property
+    def trainable_weights(self) -> list[Tensor]:
+        """The variables that training changes; none where the layer is frozen."""
+        return self._weights(True)
+
+    @property
+    def non_trainable_weights(self) -> list[Tensor]:
+        """State, and the variables of frozen layers."""
+        return self._weights(False)
+
+    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+        """Return copies of all variables as NumPy arrays, in the order of `weights`."""
+        return [np.array(tensor.detach().numpy()) for tensor in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Replace the values of all variables.
+
+        Parameters
+        ----------
+        weights
+            Arrays in the order and shapes of `weights`.
+
+        Raises
+        ------
+        ValueError
+            The number of arrays or a shape differs; nothing is changed then.
+        """
+        named = self.named_weights()
+        if not named and not self.built:
+            raise ValueError(
+                f"{self.path}: set_weights before the layer is built; call it on data, or begin a "
+                "model with evengrad.Input(shape)"
+            )
+        if len(weights) != len(named):
+            raise ValueError(
+                f"{self.path}: expected {plural(len(named), 'array')}, got {len(weights)}"
+            )
+        arrays = [np.asarray(value) for value in weights]
+        for (path, tensor), array in zip(named, arrays, strict=True):
+            if tuple(array.shape) != tuple(tensor.shape):
+                raise ValueError(
+                    f"{path}: expected shape {tuple(tensor.shape)}, got {tuple(array.shape)}"
+                )
+        converted = [
+            np.ascontiguousarray(array, dtype=tensor.dtype)
+            for (_, tensor), array in zip(named, arrays, strict=True)
+        ]
+        for (_, tensor), array in zip(named, converted, strict=True):
+            tensor.copy_(array)
+        for _, layer in self._named_layers():
+            layer._state.provisional = False
+
+    def count_params(self) -> int:
+        """Return the number of values in all variables."""
+        return sum(tensor.size for tensor in self.weights)
+
+    # ---- calling
+
+    def _build_for(self, input_shape: Any) -> None:
+        """Make the variables unless they exist; a failure leaves the layer unbuilt."""
+        state = self._state
+        if state.built:
+            return
+        self._adopt_children()
+        unbuilt = [layer for _, layer in self._named_layers() if not layer.built]
+        try:
+            self.build(input_shape)
+            self._adopt_children()
+        except BaseException:
+            for layer in unbuilt:
+                layer._state.weights.clear()
+                layer._state.generators.clear()
+                layer._state.built = False
+            raise
+        state.input_shape = input_shape
+        state.built = True
+
+    def _check_input(self, shape: Any) -> None:
+        """Raise a ValueError that names this layer where an input does not fit it."""
+
+    def _convert(self, x: Any) -> Tensor:
+        """Return an input as a tensor of the layer's dtype."""
+        tensor = x if isinstance(x, Tensor) else _core.tensor(np.asarray(x))
+        return tensor if tensor.dtype == self.dtype else tensor.astype(self.dtype)
+
+    def __call__(self, x: Any, training: bool | None = None) -> Any:
+        """Return the output for an input; the first call builds the layer.
+
+        Parameters
+        ----------
+        x
+            A tensor, an array, or a list of them; or symbolic tensors, to draw a graph.
+        training
+            Whether noise and batch statistics are on; by default as in the layer around this one,
+            at the top False.
+        """
+        several = isinstance(x, (list, tuple)) and any(
+            isinstance(item, (Symbolic, Tensor, np.ndarray)) for item in x
+        )
+        items = list(x) if several else [x]
+        if any(isinstance(item, Symbolic) for item in items):
+            return self._draw(items, several)
+        tensors = [self._convert(item) for item in items]
+        shapes: list[Shape] = [(None, *tensor.shape[1:]) for tensor in tensors]
+        shape = shapes if several else shapes[0]
+        self._check_input(shape)
+        self._build_for(shape)
+        inputs = tensors if several else tensors[0]
+        before = context.training
+        context.training = before if training is None else bool(training)
+        try:
+            if takes_training(type(self)):
+                output = self.call(inputs, training=context.training)
+            else:
+                output = self.call(inputs)
+        finally:
+            context.training = before
+        if context.probabilities is not None and self.final_activation in ("softmax", "sigmoid"):
+            context.probabilities.append(output)
+        return output
+
+    def _draw(self, items: list[Any], several: bool) -> Any:
+        """Add a use of this layer to the graph that is being drawn."""
+        for item in items:
+            if not isinstance(item, Symbolic):
+                raise TypeError(
+                    f"{self.path}: expected symbolic tensors from evengrad.Input and layers, got "
+                    f"{type(item).__name__} among them"
+                )
+        if self._state.dtype is None:
+            self._state.dtype = items[0].dtype
+        shapes = [item.shape for item in items]
+        shape = shapes if several else shapes[0]
+        self._check_input(shape)
+        if not self._state.built:
+            self._build_for(shape)
+            self._mark_provisional()
+        output = self.compute_output_shape(shape)
+        node = Node(self, items, several)
+        if isinstance(output, list):
+            return [Symbolic(one, self.dtype, node) for one in output]
+        return Symbolic(output, self.dtype, node)
+
+    def _mark_provisional(self) -> None:
+        for _, layer in self._named_layers():
+            layer._state.provisional = not layer._state.adopted or layer is not self
+
+    def _story(self, expected: str, got: Any, fix: str) -> ValueError:
+        """Return an error that names this layer: what was expected, what came, the likely fix."""
+        shown = got if isinstance(got, str) else f"an input of shape {show_shape(got)}"
+        return ValueError(f"{self.path}: expected {expected}, got {shown}; {fix}")
+
+
+@contextlib.contextmanager
+def restoring(values: dict[str, np.ndarray[Any, Any]]) -> Iterator[None]:
+    """Have variables made inside take their first values from `values`, by path."""
+    context.restoring = values
+    try:
+        yield
+    finally:
+        context.restoring = None

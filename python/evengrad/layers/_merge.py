@@ -1,0 +1,109 @@
+"""Layers that make one tensor of several."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad import _core
+from evengrad._checks import check_int
+from evengrad.layers._layer import Layer
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+
+
+class Add(Layer):
+    """Add inputs of one shape: the end of a shortcut, x + F(x).
+
+    References
+    ----------
+    He et al., "Deep residual learning for image recognition", 2015.
+
+    Examples
+    --------
+    >>> eg.layers.Add()([eg.ones((1, 2)), eg.ones((1, 2))]).tolist()
+    [[2.0, 2.0]]
+    """
+
+    def call(self, x: list[Tensor]) -> Tensor:  # type: ignore[override]
+        """Return the sum."""
+        total = x[0]
+        for term in x[1:]:
+            total = total + term
+        return total
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of each input."""
+        return input_shape[0]
+
+    def _check_input(self, shape: Any) -> None:
+        if not isinstance(shape, list):
+            raise self._story("a list of inputs", shape, "call it as layer([a, b])")
+        if any(one != shape[0] for one in shape):
+            raise self._story(
+                "inputs of one shape",
+                f"shapes {', '.join(map(str, shape))}",
+                "bring them to one width with a Dense layer",
+            )
+
+
+class Concatenate(Layer):
+    """Put inputs side by side.
+
+    Parameters
+    ----------
+    axis
+        The dimension along which they are joined; all others must agree. Not 0, the rows.
+    name, dtype, trainable
+        As for every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        `axis` is 0, or the inputs differ in another dimension.
+
+    Examples
+    --------
+    >>> eg.layers.Concatenate()([eg.zeros((1, 1)), eg.ones((1, 2))]).tolist()
+    [[0.0, 1.0, 1.0]]
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        *,
+        name: str | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        self.axis = check_int(axis, "axis", at_least=-8)
+        if self.axis == 0:
+            raise ValueError("axis: expected any dimension but 0, the rows, got 0")
+
+    def call(self, x: list[Tensor]) -> Tensor:  # type: ignore[override]
+        """Return the inputs joined."""
+        return _core.cat(x, dim=self.axis)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape with the joined dimension summed."""
+        axis = self.axis % len(input_shape[0])
+        joined = sum(shape[axis] for shape in input_shape)
+        return (*input_shape[0][:axis], joined, *input_shape[0][axis + 1 :])
+
+    def _check_input(self, shape: Any) -> None:
+        if not isinstance(shape, list):
+            raise self._story("a list of inputs", shape, "call it as layer([a, b])")
+        ndim = len(shape[0])
+        if not -ndim < self.axis < ndim:
+            raise self._story(
+                f"inputs with a dimension {self.axis}", shape, "choose another `axis`"
+            )
+        axis = self.axis % ndim
+        rest = [one[:axis] + one[axis + 1 :] for one in shape]
+        if any(one != rest[0] for one in rest):
+            raise self._story(
+                f"inputs that differ in dimension {axis} alone",
+                f"shapes {', '.join(map(str, shape))}",
+                "flatten or reshape them first",
+            )

@@ -1,0 +1,114 @@
+"""Symbolic tensors: what layers pass to each other while a model's graph is drawn."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from evengrad._checks import check_dtype, check_shape
+from evengrad._core import get_default_dtype
+
+if TYPE_CHECKING:
+    from evengrad.layers._layer import Layer
+
+# A shape with None for the number of rows.
+Shape: TypeAlias = "tuple[int | None, ...]"
+
+
+class Node:
+    """One use of a layer in a graph; a node without layer is an input of the model."""
+
+    def __init__(self, layer: Layer | None, inputs: list[Symbolic], several: bool) -> None:
+        self.layer = layer
+        self.inputs = inputs
+        # Whether the layer was called with a list, even if of one tensor.
+        self.several = several
+        self.outputs: list[Symbolic] = []
+
+
+class Symbolic:
+    """A tensor of a graph that is being drawn: a shape, a dtype, no values.
+
+    Made by `evengrad.Input` and by calling layers on others of its kind.
+
+    Examples
+    --------
+    >>> x = eg.Input((4,))
+    >>> eg.layers.Dense(3)(x).shape
+    (None, 3)
+    """
+
+    def __init__(self, shape: Shape, dtype: str, node: Node, name: str | None = None) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.node = node
+        self.name = name
+        node.outputs.append(self)
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions, rows included."""
+        return len(self.shape)
+
+    def __add__(self, other: Any) -> Any:
+        from evengrad.layers._merge import Add
+
+        return Add()([self, other])
+
+    def _refuse(self, *_: Any) -> Any:
+        raise TypeError(
+            f"a symbolic tensor of shape {show_shape(self.shape)} has no values and takes part in "
+            "no arithmetic but +; use a layer, or write a Layer whose `call` does what is wanted"
+        )
+
+    __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
+    __matmul__ = __rmatmul__ = __pow__ = __neg__ = __getitem__ = __bool__ = __float__ = _refuse
+    __array__ = _refuse
+
+    def __repr__(self) -> str:
+        return f"<symbolic tensor, shape {show_shape(self.shape)}, dtype {self.dtype}>"
+
+
+def Input(  # noqa: N802 - Keras' name; it stands where a layer stands
+    shape: Any, dtype: Any = None, name: str | None = None
+) -> Symbolic:
+    """Begin a graph, or say the input shape of a `Sequential` model.
+
+    Parameters
+    ----------
+    shape
+        The shape of one row, without the number of rows.
+    dtype
+        ``"float32"`` or ``"float64"``; the default dtype if None.
+    name
+        A name for the input, used where a model has several.
+
+    Returns
+    -------
+    Symbolic
+        Shape (None, *shape).
+
+    Raises
+    ------
+    ValueError
+        A size below 1, an unknown dtype.
+
+    Examples
+    --------
+    >>> eg.Input((64,))
+    <symbolic tensor, shape (None, 64), dtype float32>
+    """
+    kind = check_dtype(get_default_dtype() if dtype is None else dtype)
+    return Symbolic((None, *check_shape(shape, "shape")), kind, Node(None, [], False), name)
+
+
+def show_shape(shape: Any) -> str:
+    """Return a shape for messages, or several of them."""
+    if isinstance(shape, list):
+        return "[" + ", ".join(show_shape(one) for one in shape) + "]"
+    return str(tuple(shape))
+
+
+def row_size(shape: Shape) -> int:
+    """Return the number of elements of one row."""
+    return math.prod(size for size in shape if size is not None)

@@ -1,0 +1,54 @@
+"""Losses, under the names that `loss=` takes as strings.
+
+A function of targets and predictions that returns a tensor serves as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evengrad._names import look_up as _look_up
+from evengrad._names import public_names as _public_names
+from evengrad.losses._crossentropy import BinaryCrossentropy as BinaryCrossentropy
+from evengrad.losses._crossentropy import CategoricalCrossentropy as CategoricalCrossentropy
+from evengrad.losses._crossentropy import (
+    SparseCategoricalCrossentropy as SparseCategoricalCrossentropy,
+)
+from evengrad.losses._loss import FunctionLoss as _FunctionLoss
+from evengrad.losses._loss import Loss as Loss
+from evengrad.losses._regression import MAE as MAE
+from evengrad.losses._regression import MSE as MSE
+from evengrad.losses._regression import MeanAbsoluteError as MeanAbsoluteError
+from evengrad.losses._regression import MeanSquaredError as MeanSquaredError
+
+
+def get(loss: Any, argument: str = "loss") -> Loss:
+    """Return the loss with that name; a loss is returned as it is, a function is wrapped.
+
+    Parameters
+    ----------
+    loss
+        A name, a `Loss`, or a function of targets and predictions.
+    argument
+        The argument that an error names.
+
+    Raises
+    ------
+    ValueError
+        No loss has that name; the message lists them.
+    TypeError
+        None of the three.
+
+    Examples
+    --------
+    >>> eg.losses.get("mse")
+    MeanSquaredError()
+    """
+    if isinstance(loss, str):
+        made: Loss = _look_up(loss, _public_names(globals(), Loss), argument)()
+        return made
+    if isinstance(loss, Loss):
+        return loss
+    if callable(loss) and not isinstance(loss, type):
+        return _FunctionLoss(loss)
+    raise TypeError(f"{argument}: expected a name, a Loss or a function, got {loss!r}")

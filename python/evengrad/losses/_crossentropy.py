@@ -1,0 +1,292 @@
+"""Cross-entropies: losses of classifiers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad import _core
+from evengrad._checks import check_float
+from evengrad.losses._loss import Loss, refuse_nan, weights_for
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+
+# Probabilities are held this far from 0 and 1 before their logarithm, as Keras does. Losses that
+# work on logits need no such thing.
+EPSILON = 1e-7
+
+
+class _CrossEntropy(Loss):
+    """What the cross-entropies share: where logits come from, and how values are reduced."""
+
+    def __init__(
+        self,
+        from_logits: bool | None = None,
+        label_smoothing: float = 0.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(reduction, name)
+        if from_logits is not None and not isinstance(from_logits, bool):
+            raise TypeError(f"from_logits: expected True, False or None, got {from_logits!r}")
+        self.from_logits = from_logits
+        self.label_smoothing = check_float(label_smoothing, "label_smoothing", low=0.0, high=1.0)
+
+    def from_logits_loss(self, y_true: Tensor, logits: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the reduced loss of logits, as one fused operation where there are no weights."""
+        if weight is None:
+            reduction = "mean" if self.reduction == "sum_over_batch_size" else self.reduction
+            return self._fused(y_true, logits, reduction)
+        values = self._fused(y_true, logits, "none")
+        if values.ndim > 1:
+            values = values.mean(dim=tuple(range(1, values.ndim)))
+        values = values * weights_for(weight, values)
+        if self.reduction == "none":
+            return values
+        return values.sum() if self.reduction == "sum" else values.mean()
+
+    def _fused(self, y_true: Tensor, logits: Tensor, reduction: str) -> Tensor:
+        raise NotImplementedError
+
+    def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return a value per row: of logits with ``from_logits=True``, else of probabilities."""
+        if self.from_logits:
+            return self._fused(y_true, y_pred, "none")
+        return self._from_probabilities(y_true, y_pred)
+
+
+class SparseCategoricalCrossentropy(_CrossEntropy):
+    """Cross-entropy of class numbers: −ln p[label], mean over the rows.
+
+    In a model the loss looks at the last layer: after a softmax it works on the softmax's inputs,
+    ln Σ e^z − z[label], which is exact where probabilities round to 0 or 1; after a linear layer it
+    takes the outputs for logits.
+
+    Parameters
+    ----------
+    from_logits
+        None: look at the model; called directly, predictions are probabilities. True or False: as
+        said, and an error where the model contradicts it.
+    reduction, name
+        As for every `Loss`.
+
+    Notes
+    -----
+    Targets: integers in [0, classes), shape (rows,) or (rows, 1). Predictions: (rows, classes).
+
+    Examples
+    --------
+    >>> loss = eg.losses.SparseCategoricalCrossentropy()
+    >>> round(loss([0, 1], [[0.9, 0.1], [0.2, 0.8]]).item(), 4)
+    0.1643
+    """
+
+    fused_activation = "softmax"
+
+    def __init__(
+        self,
+        from_logits: bool | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(from_logits, 0.0, reduction, name)
+
+    def _fused(self, y_true: Tensor, logits: Tensor, reduction: str) -> Tensor:
+        return _core.cross_entropy(logits, y_true, reduction=reduction)
+
+    def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
+        return -(one_hot(y_true, probabilities) * safe_log(probabilities)).sum(dim=-1)
+
+    def _check_shapes(self, targets: Tensor, predictions: Tensor) -> None:
+        if predictions.ndim != 2 or tuple(targets.shape) != tuple(predictions.shape[:1]):  # noqa: PLR2004
+            raise ValueError(
+                f"{self.name}: expected predictions of shape (rows, classes) and a class number "
+                f"for each row, got {tuple(predictions.shape)} and {tuple(targets.shape)}"
+            )
+
+    def check_target(
+        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
+    ) -> np.ndarray[Any, Any]:
+        """Return labels as int64 of shape (rows,), all in range."""
+        del dtype
+        classes = output_shape[-1]
+        if len(output_shape) != 2 or classes is None:  # noqa: PLR2004 - rows and classes
+            raise ValueError(
+                f"{self.name}: expected a model with outputs of shape (rows, classes), got "
+                f"{output_shape}; flatten them"
+            )
+        if y.ndim == 2 and y.shape[1] == classes and classes > 1:  # noqa: PLR2004
+            raise ValueError(
+                f"{what}: expected class numbers of shape (rows,), got rows of {classes} as for "
+                'one-hot targets; use loss="categorical_crossentropy" or y.argmax(axis=1)'
+            )
+        if y.ndim != 1 and y.shape != (y.shape[0], 1):
+            raise ValueError(
+                f"{what}: expected class numbers of shape (rows,), got shape {y.shape}"
+            )
+        if y.dtype.kind not in "fiub":
+            raise TypeError(
+                f"{what}: expected class numbers, got dtype {y.dtype}; number the classes with "
+                "np.unique(y, return_inverse=True)[1]"
+            )
+        labels = y.reshape(-1)
+        refuse_nan(labels, what)
+        if labels.dtype.kind == "f" and bool((labels != np.floor(labels)).any()):
+            row = int(np.argmax(labels != np.floor(labels)))
+            raise ValueError(
+                f"{what}: expected whole class numbers, got {labels[row].item()!r} in row {row}; "
+                "for a regression choose a loss such as mean_squared_error"
+            )
+        low, high = labels.min(), labels.max()
+        if low < 0 or high >= classes:
+            row = int(np.argmax((labels < 0) | (labels >= classes)))
+            raise ValueError(
+                f"{what}: expected class numbers in [0, {classes}), as the model has {classes} "
+                f"outputs, got {labels[row].item()!r} in row {row}; give the last layer "
+                f"{int(high) + 1} units or number the classes from 0 with "
+                "np.unique(y, return_inverse=True)[1]"
+            )
+        return labels.astype(np.int64)
+
+
+class CategoricalCrossentropy(_CrossEntropy):
+    """Cross-entropy of class probabilities: −Σ y · ln p, mean over the rows.
+
+    In a model the loss looks at the last layer, as `SparseCategoricalCrossentropy` does.
+
+    Parameters
+    ----------
+    from_logits
+        None: look at the model; called directly, predictions are probabilities. True or False: as
+        said, and an error where the model contradicts it.
+    label_smoothing
+        Share of the targets' mass that is spread evenly over the classes, in [0, 1].
+    reduction, name
+        As for every `Loss`.
+
+    Notes
+    -----
+    Targets and predictions: (rows, classes).
+
+    Examples
+    --------
+    >>> loss = eg.losses.CategoricalCrossentropy()
+    >>> round(loss([[1.0, 0.0]], [[0.9, 0.1]]).item(), 4)
+    0.1054
+    """
+
+    fused_activation = "softmax"
+
+    def _fused(self, y_true: Tensor, logits: Tensor, reduction: str) -> Tensor:
+        return _core.cross_entropy(
+            logits, y_true, label_smoothing=self.label_smoothing, reduction=reduction
+        )
+
+    def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
+        targets = y_true.astype(probabilities.dtype)
+        if self.label_smoothing:
+            classes = probabilities.shape[-1]
+            targets = targets * (1 - self.label_smoothing) + self.label_smoothing / classes
+        return -(targets * safe_log(probabilities)).sum(dim=-1)
+
+    def check_target(
+        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
+    ) -> np.ndarray[Any, Any]:
+        """Return targets in the model's dtype: one row of probabilities for each row."""
+        if y.ndim == 1 and output_shape[-1] != 1:
+            raise ValueError(
+                f"{what}: expected one-hot rows of shape (rows, {output_shape[-1]}), got shape "
+                f'{y.shape}; use loss="sparse_categorical_crossentropy", or '
+                "evengrad.utils.to_categorical(y)"
+            )
+        return within_unit(super().check_target(y, output_shape, what, dtype), what)
+
+
+class BinaryCrossentropy(_CrossEntropy):
+    """Cross-entropy of yes and no: −y · ln p − (1 − y) · ln(1 − p), mean over all outputs.
+
+    In a model the loss looks at the last layer: after a sigmoid it works on the sigmoid's inputs,
+    max(z, 0) − z · y + ln(1 + e^(−|z|)); after a linear layer it takes the outputs for logits.
+
+    Parameters
+    ----------
+    from_logits
+        None: look at the model; called directly, predictions are probabilities. True or False: as
+        said, and an error where the model contradicts it.
+    label_smoothing
+        Draws the targets towards ½: y · (1 − s) + s / 2, in [0, 1].
+    reduction, name
+        As for every `Loss`.
+
+    Notes
+    -----
+    Targets and predictions of one shape, (rows, 1) or (rows, outputs); targets (rows,) are taken
+    for (rows, 1).
+
+    Examples
+    --------
+    >>> loss = eg.losses.BinaryCrossentropy()
+    >>> round(loss([[1.0], [0.0]], [[0.9], [0.2]]).item(), 4)
+    0.1643
+    """
+
+    fused_activation = "sigmoid"
+
+    def _smoothed(self, y_true: Tensor, dtype: str) -> Tensor:
+        targets = y_true.astype(dtype)
+        if not self.label_smoothing:
+            return targets
+        return targets * (1 - self.label_smoothing) + self.label_smoothing / 2
+
+    def _fused(self, y_true: Tensor, logits: Tensor, reduction: str) -> Tensor:
+        targets = self._smoothed(y_true, logits.dtype)
+        if reduction == "sum":
+            # The sum over rows of the mean over outputs.
+            values = _core.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+            return values.sum() / (logits.size // max(1, logits.shape[0]))
+        return _core.binary_cross_entropy_with_logits(logits, targets, reduction=reduction)
+
+    def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
+        targets = self._smoothed(y_true, probabilities.dtype)
+        yes = targets * safe_log(probabilities)
+        no = (1.0 - targets) * safe_log(1.0 - probabilities)
+        return -(yes + no)
+
+    def check_target(
+        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
+    ) -> np.ndarray[Any, Any]:
+        """Return targets in [0, 1], in the model's dtype and the shape of its output."""
+        if y.ndim == 1 and output_shape[-1] not in (1, None) and len(output_shape) == 2:  # noqa: PLR2004
+            raise ValueError(
+                f"{what}: expected shape (rows, {output_shape[-1]}), got {y.shape}; give the last "
+                'layer one unit, or use loss="sparse_categorical_crossentropy"'
+            )
+        return within_unit(super().check_target(y, output_shape, what, dtype), what)
+
+
+def one_hot(labels: Tensor, like: Tensor) -> Tensor:
+    """Return rows of zeros with a one at each label, in the shape and dtype of `like`."""
+    classes = _core.arange(like.shape[-1])
+    return (labels.unsqueeze(-1) == classes).astype(like.dtype)
+
+
+def safe_log(probabilities: Tensor) -> Tensor:
+    """Return the logarithm of probabilities that may be 0."""
+    return probabilities.clamp(EPSILON, 1.0).log()
+
+
+def within_unit(y: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]:
+    """Return targets if they are probabilities, else raise a ValueError that names the row."""
+    bad = (y < 0) | (y > 1)
+    if bad.any():
+        row = int(np.argwhere(bad)[0][0])
+        raise ValueError(
+            f"{what}: expected targets in [0, 1], got {y[row].tolist()!r} in row {row}; map the "
+            "classes to 0 and 1"
+        )
+    return y

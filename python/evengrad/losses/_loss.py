@@ -1,0 +1,211 @@
+"""The base of all losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evengrad import _core
+from evengrad._config import Configured
+from evengrad._core import Tensor
+from evengrad._names import choose, snake_case
+
+REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "none")
+
+
+class Loss(Configured):
+    """A number that says how far predictions are from targets.
+
+    A subclass writes `call`, which returns a value per row.
+
+    Parameters
+    ----------
+    reduction
+        ``"sum_over_batch_size"`` or ``"mean"``: the sum over the rows, divided by their number;
+        sample weights multiply, and do not change the divisor. ``"sum"``. ``"none"`` or None for a
+        value per row.
+    name
+        The name in reports; by default from the class.
+
+    Examples
+    --------
+    >>> class Quartic(eg.losses.Loss):
+    ...     def call(self, y_true, y_pred):
+    ...         return ((y_true - y_pred) ** 4).mean(dim=-1)
+    >>> Quartic()([[0.0], [0.0]], [[1.0], [2.0]]).item()
+    8.5
+    """
+
+    # The activation whose logits the loss takes directly, when a model ends in it.
+    fused_activation: str | None = None
+    from_logits: bool | None = None
+
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = None
+    ) -> None:
+        self.reduction = choose("none" if reduction is None else reduction, REDUCTIONS, "reduction")
+        self.name = name or snake_case(type(self).__name__)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return a value per row."""
+        raise NotImplementedError(f"{type(self).__name__} must define call(y_true, y_pred)")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments; see `Configured.get_config`."""
+        config = super().get_config()
+        if config.get("name") == snake_case(type(self).__name__):
+            config["name"] = None
+        return config
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        """Return the reduced loss.
+
+        Parameters
+        ----------
+        y_true
+            Targets.
+        y_pred
+            Predictions.
+        sample_weight
+            A factor per row, or None.
+
+        Returns
+        -------
+        Tensor
+            One element, or one per row with ``reduction="none"``.
+
+        Raises
+        ------
+        ValueError
+            Shapes that do not fit together; nothing is broadcast.
+        """
+        predictions = as_floats(y_pred)
+        targets = y_true if isinstance(y_true, Tensor) else _core.tensor(np.asarray(y_true))
+        self._check_shapes(targets, predictions)
+        values = self.call(targets, predictions)
+        if values.ndim > 1:
+            values = values.mean(dim=tuple(range(1, values.ndim)))
+        if sample_weight is not None:
+            values = values * weights_for(sample_weight, values)
+        if self.reduction == "none":
+            return values
+        return values.sum() if self.reduction == "sum" else values.mean()
+
+    def _check_shapes(self, targets: Tensor, predictions: Tensor) -> None:
+        """Refuse targets that would only fit by broadcasting."""
+        if tuple(targets.shape) != tuple(predictions.shape):
+            raise ValueError(
+                f"{self.name}: expected targets in the shape of the predictions, "
+                f"{tuple(predictions.shape)}, got {tuple(targets.shape)}; reshape one of them"
+            )
+
+    def check_target(
+        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
+    ) -> np.ndarray[Any, Any]:
+        """Return targets as the loss wants them, or raise an error that names argument and fix.
+
+        Parameters
+        ----------
+        y
+            The targets, one row for each row of the data.
+        output_shape
+            What the model puts out, rows given as None.
+        what
+            What messages call the targets: ``"y"``.
+        dtype
+            The model's dtype.
+        """
+        fitted = fit_columns(y, output_shape, what)
+        if fitted.dtype.kind not in "fiub":
+            raise TypeError(f"{what}: expected numbers, got dtype {fitted.dtype}")
+        refuse_nan(fitted, what)
+        return fitted.astype(dtype, copy=False)
+
+
+class FunctionLoss(Loss):
+    """A function of the user's, of targets and predictions, as a loss."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(name=getattr(function, "__name__", "loss"))
+        self.function = function
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return what the function returns."""
+        values = self.function(y_true, y_pred)
+        if not isinstance(values, Tensor):
+            raise TypeError(
+                f"{self.name}: expected a tensor, the function returned {type(values).__name__}; "
+                "compute with evengrad operations"
+            )
+        return values
+
+    def _check_shapes(self, targets: Tensor, predictions: Tensor) -> None:
+        """Leave the shapes to the function."""
+
+    def check_target(
+        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
+    ) -> np.ndarray[Any, Any]:
+        """Return floating-point targets in the model's dtype, integers as they are."""
+        del output_shape
+        if y.dtype.kind not in "fiub":
+            raise TypeError(f"{what}: expected numbers, got dtype {y.dtype}")
+        refuse_nan(y, what)
+        return y.astype(np.int64 if y.dtype.kind in "iub" else dtype, copy=False)
+
+
+def as_floats(values: Any) -> Tensor:
+    """Return predictions as a floating-point tensor."""
+    tensor = values if isinstance(values, Tensor) else _core.tensor(np.asarray(values))
+    floats = tensor.dtype in ("float32", "float64")
+    return tensor if floats else tensor.astype(_core.get_default_dtype())
+
+
+def weights_for(sample_weight: Any, values: Tensor) -> Tensor:
+    """Return sample weights that fit one value per row."""
+    weights = (
+        sample_weight
+        if isinstance(sample_weight, Tensor)
+        else _core.tensor(np.asarray(sample_weight))
+    )
+    if tuple(weights.shape) != tuple(values.shape):
+        raise ValueError(
+            f"sample_weight: expected one weight per row, shape {tuple(values.shape)}, got "
+            f"{tuple(weights.shape)}"
+        )
+    return weights.astype(values.dtype)
+
+
+def refuse_nan(y: np.ndarray[Any, Any], what: str) -> None:
+    """Raise a ValueError that names the first row with a value that is not finite."""
+    if y.dtype.kind != "f":
+        return
+    bad = ~np.isfinite(y)
+    if bad.any():
+        row = int(np.argwhere(bad)[0][0])
+        raise ValueError(
+            f"{what}: expected finite numbers, got {y[row].tolist()!r} in row {row} and "
+            f"{int(bad.sum())} such values in all; drop or fill those rows"
+        )
+
+
+def fit_columns(
+    y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str
+) -> np.ndarray[Any, Any]:
+    """Return targets in the shape of the output; a single column may be left out or written."""
+    rows = y.shape[0]
+    wanted = (rows, *[size for size in output_shape[1:] if size is not None])
+    if y.shape == wanted:
+        return y
+    single = int(np.prod(wanted[1:], dtype=np.int64)) == 1
+    if single and y.shape in ((rows,), (rows, 1)):
+        return y.reshape(wanted)
+    raise ValueError(
+        f"{what}: expected shape {wanted}, as the model puts out, got {y.shape}; "
+        + (
+            "pass labels as numbers to a sparse loss, or one-hot rows from "
+            "evengrad.utils.to_categorical"
+            if y.ndim == 1
+            else "give the last layer as many units as there are columns in the targets"
+        )
+    )

@@ -1,0 +1,75 @@
+"""Metrics, under the names that `metrics=` takes as strings.
+
+``"accuracy"`` chooses the accuracy that fits the loss. A function of targets and predictions that
+returns a tensor serves as well; its values are averaged.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evengrad._names import look_up as _look_up
+from evengrad._names import public_names as _public_names
+from evengrad.metrics._accuracy import BinaryAccuracy as BinaryAccuracy
+from evengrad.metrics._accuracy import CategoricalAccuracy as CategoricalAccuracy
+from evengrad.metrics._accuracy import SparseCategoricalAccuracy as SparseCategoricalAccuracy
+from evengrad.metrics._accuracy import (
+    SparseTopKCategoricalAccuracy as SparseTopKCategoricalAccuracy,
+)
+from evengrad.metrics._accuracy import TopKCategoricalAccuracy as TopKCategoricalAccuracy
+from evengrad.metrics._metric import FunctionMetric as _FunctionMetric
+from evengrad.metrics._metric import MeanMetric as MeanMetric
+from evengrad.metrics._metric import Metric as Metric
+from evengrad.metrics._regression import MAE as MAE
+from evengrad.metrics._regression import MSE as MSE
+from evengrad.metrics._regression import RMSE as RMSE
+from evengrad.metrics._regression import MeanAbsoluteError as MeanAbsoluteError
+from evengrad.metrics._regression import MeanSquaredError as MeanSquaredError
+from evengrad.metrics._regression import RootMeanSquaredError as RootMeanSquaredError
+
+# Stand for the accuracy that fits the loss and the targets.
+ACCURACIES = ("accuracy", "acc")
+
+
+def get(metric: Any, argument: str = "metrics") -> Metric:
+    """Return the metric with that name; a metric is returned as it is, a function is wrapped.
+
+    Parameters
+    ----------
+    metric
+        A name, a `Metric`, or a function of targets and predictions.
+    argument
+        The argument that an error names.
+
+    Raises
+    ------
+    ValueError
+        No metric has that name; the message lists them.
+    TypeError
+        None of the three.
+
+    Examples
+    --------
+    >>> eg.metrics.get("mae").name
+    'mae'
+    """
+    if isinstance(metric, str):
+        offered = {
+            name: thing
+            for name, thing in _public_names(globals(), Metric).items()
+            if thing is not MeanMetric
+        }
+        known = {**offered, **dict.fromkeys(ACCURACIES)}
+        kind = _look_up(metric, known, argument)
+        if kind is None:
+            raise ValueError(
+                f"{argument}: 'accuracy' is chosen by the loss of a model; outside of one name the "
+                "class, such as 'sparse_categorical_accuracy'"
+            )
+        made: Metric = kind(name=metric)
+        return made
+    if isinstance(metric, Metric):
+        return metric
+    if callable(metric) and not isinstance(metric, type):
+        return _FunctionMetric(metric)
+    raise TypeError(f"{argument}: expected a name, a Metric or a function, got {metric!r}")

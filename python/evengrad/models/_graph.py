@@ -1,0 +1,105 @@
+"""The graph between symbolic inputs and outputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad.layers._symbolic import Node, Symbolic
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+    from evengrad.layers._layer import Layer
+
+
+class Graph:
+    """The uses of layers that lead from inputs to outputs, in an order in which they can run."""
+
+    def __init__(self, inputs: list[Symbolic], outputs: list[Symbolic]) -> None:
+        for what, tensors in (("inputs", inputs), ("outputs", outputs)):
+            for tensor in tensors:
+                if not isinstance(tensor, Symbolic):
+                    raise TypeError(
+                        f"{what}: expected symbolic tensors from evengrad.Input and layers, got "
+                        f"{type(tensor).__name__}"
+                    )
+        if not inputs or not outputs:
+            raise ValueError("inputs, outputs: expected at least one of each")
+        self.inputs = inputs
+        self.outputs = outputs
+        self.nodes = self._sorted()
+
+    def _sorted(self) -> list[Node]:
+        """Return the nodes behind the outputs, each after those it needs; without recursion."""
+        known = {id(tensor) for tensor in self.inputs}
+        done: set[int] = set()
+        order: list[Node] = []
+        stack: list[tuple[Node, bool]] = [
+            (tensor.node, False) for tensor in reversed(self.outputs) if id(tensor) not in known
+        ]
+        while stack:
+            node, ready = stack.pop()
+            if id(node) in done:
+                continue
+            if node.layer is None:
+                raise ValueError(
+                    f"inputs: an output depends on an Input of shape {node.outputs[0].shape} that "
+                    "is not among the model's inputs; add it"
+                )
+            if ready:
+                done.add(id(node))
+                order.append(node)
+                continue
+            stack.append((node, True))
+            stack.extend(
+                (tensor.node, False) for tensor in reversed(node.inputs) if id(tensor) not in known
+            )
+        return order
+
+    def layers(self) -> list[Layer]:
+        """Return the layers, each once, in the order of their first use."""
+        found: dict[int, Layer] = {}
+        for node in self.nodes:
+            if node.layer is not None:
+                found.setdefault(id(node.layer), node.layer)
+        return list(found.values())
+
+    def heads(self) -> list[Layer | None]:
+        """Return, for each output, the layer that makes it and is used for nothing else, if any."""
+        uses: dict[int, int] = {}
+        for node in self.nodes:
+            for tensor in node.inputs:
+                uses[id(tensor)] = uses.get(id(tensor), 0) + 1
+        for tensor in self.outputs:
+            uses[id(tensor)] = uses.get(id(tensor), 0) + 1
+        heads: list[Layer | None] = []
+        for tensor in self.outputs:
+            layer = tensor.node.layer
+            sole = layer is not None and uses[id(tensor)] == 1 and len(tensor.node.outputs) == 1
+            heads.append(layer if sole else None)
+        return heads
+
+    def run(self, tensors: list[Tensor], without_activation: list[bool]) -> list[Any]:
+        """Return the outputs for inputs; where asked, before the final activation."""
+        values: dict[int, Any] = {
+            id(symbol): tensor for symbol, tensor in zip(self.inputs, tensors, strict=True)
+        }
+        plain = {
+            id(symbol.node)
+            for symbol, flag in zip(self.outputs, without_activation, strict=True)
+            if flag
+        }
+        for node in self.nodes:
+            layer = node.layer
+            if layer is None:
+                continue
+            given = [values[id(symbol)] for symbol in node.inputs]
+            argument = given if node.several else given[0]
+            if id(node) in plain:
+                results: Any = layer.call_without_activation(argument)
+            else:
+                results = layer(argument)
+            if len(node.outputs) == 1 and not isinstance(results, (list, tuple)):
+                results = [results]
+            for symbol, value in zip(node.outputs, results, strict=True):
+                values[id(symbol)] = value
+        return [values[id(symbol)] for symbol in self.outputs]

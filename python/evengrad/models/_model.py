@@ -1,0 +1,748 @@
+"""Models: graphs of layers, and layers that can be trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad import _core
+from evengrad._checks import check_dtype
+from evengrad._config import suggests_keywords
+from evengrad._names import did_you_mean, snake_case
+from evengrad._random import check_seed, generator, next_seed
+from evengrad.autograd import no_grad
+from evengrad.layers._layer import Layer, context, takes_training
+from evengrad.layers._symbolic import show_shape
+from evengrad.models._graph import Graph
+from evengrad.models._summary import Summary, summarize
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    from evengrad._core import Tensor
+    from evengrad._training._compiled import Compilation
+    from evengrad.callbacks import History
+    from evengrad.optimizers import Optimizer
+
+
+class Model(Layer):
+    """A network that can be trained, evaluated, asked and saved.
+
+    Either a graph, ``Model(inputs, outputs)``, drawn with `evengrad.Input` and layers; or a
+    subclass that keeps layers as attributes and writes ``call(self, x, training)``.
+
+    Parameters
+    ----------
+    inputs
+        One symbolic tensor or a list: where data comes in.
+    outputs
+        One symbolic tensor or a list.
+    name
+        A name for reports.
+    dtype
+        ``"float32"`` or ``"float64"`` for all layers that name none.
+    seed
+        An integer that first values, dropout and shuffling follow from; by default drawn from
+        `evengrad.utils.set_random_seed`, or from the system if that was not called.
+
+    Attributes
+    ----------
+    history
+        The `History` of the last training, also of one that was interrupted.
+    optimizer
+        The optimizer given to `compile`.
+    stop_training
+        Set it to True in a callback to end the training.
+
+    Raises
+    ------
+    TypeError
+        Something else than symbolic tensors.
+    ValueError
+        An output depends on an Input that is not among the inputs.
+
+    Examples
+    --------
+    A wide and deep network, whose second input joins in late:
+
+    >>> a, b = eg.Input((8,)), eg.Input((3,))
+    >>> deep = eg.layers.Dense(16, "relu")(a)
+    >>> joined = eg.layers.Concatenate()([deep, b])
+    >>> model = eg.Model([a, b], eg.layers.Dense(1)(joined))
+    >>> model.predict([np.zeros((5, 8)), np.zeros((5, 3))]).shape
+    (5, 1)
+
+    A subclass:
+
+    >>> class Residual(eg.Model):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.inner = eg.layers.Dense(4, "relu")
+    ...         self.outer = eg.layers.Dense(1)
+    ...
+    ...     def call(self, x, training):
+    ...         return self.outer(x + self.inner(x))
+    >>> Residual().predict(np.zeros((5, 4))).shape
+    (5, 1)
+    """
+
+    history: History
+    stop_training: bool
+
+    def __init__(
+        self,
+        inputs: Any = None,
+        outputs: Any = None,
+        *,
+        name: str | None = None,
+        dtype: Any = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(name=name, dtype=None if dtype is None else check_dtype(dtype))
+        self.seed = None if seed is None else check_seed(seed, "seed")
+        self._state.seed = next_seed() if self.seed is None else self.seed
+        self.stop_training = False
+        self._compilation: Compilation | None = None
+        self._output_shapes: list[Any] = []
+        self._shuffle: _core.Generator | None = None
+        self._graph: Graph | None = None
+        if (inputs is None) is not (outputs is None):
+            raise ValueError("inputs, outputs: expected both or neither")
+        if inputs is not None:
+            given = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+            wanted = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+            self._graph = Graph(given, wanted)
+            if self._state.dtype is None:
+                self._state.dtype = given[0].dtype
+            shapes = [tensor.shape for tensor in given]
+            self._build_for(shapes if len(shapes) > 1 else shapes[0])
+
+    # ---- structure
+
+    def _children(self) -> Iterator[tuple[str, Layer]]:
+        if self._graph is None:
+            yield from super()._children()
+            return
+        for layer in self._graph.layers():
+            yield snake_case(type(layer).__name__), layer
+
+    def _own_path(self) -> str:
+        return f"{self._state.path}/" if self._state.adopted else ""
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The model's layers, without those inside other layers."""
+        return [layer for _, layer in self._children()]
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """Return a layer by its name or its position.
+
+        Raises
+        ------
+        ValueError
+            No layer has the name, or neither or both are given.
+        IndexError
+            There is no such position.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3), eg.layers.Dense(2)])
+        >>> model.get_layer("dense_1").units
+        2
+        """
+        if (name is None) is (index is None):
+            raise ValueError("get_layer: expected a name or an index")
+        layers = self.layers
+        if index is not None:
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        raise ValueError(
+            f"get_layer: no layer {name!r}; {did_you_mean(str(name), [x.name for x in layers])}"
+        )
+
+    def build(self, input_shape: Any) -> None:
+        """Make all variables: of a subclass, by running `call` on one row of zeros."""
+        if self._graph is not None:
+            self._output_shapes = [tensor.shape for tensor in self._graph.outputs]
+            return
+        several = isinstance(input_shape, list)
+        shapes = input_shape if several else [input_shape]
+        rows = [_core.zeros((1, *shape[1:]), dtype=self.dtype) for shape in shapes]
+        with no_grad():
+            outputs = self._run(rows, [])
+        self._output_shapes = [(None, *output.shape[1:]) for output in outputs]
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Return the outputs; a subclass writes this."""
+        del training
+        if self._graph is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} must define call(self, x, training), or be made as "
+                "Model(inputs, outputs)"
+            )
+        inputs = list(x) if isinstance(x, (list, tuple)) else [x]
+        outputs = self._graph.run(inputs, [False] * len(self._graph.outputs))
+        return outputs if len(outputs) > 1 else outputs[0]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the output, rows given as None; a list where there are several."""
+        self._build_for(input_shape)
+        shapes = self._output_shapes
+        return shapes if len(shapes) > 1 else shapes[0]
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output, or a list of them; None before the model is built."""
+        if not self.built:
+            return None
+        return self._output_shapes if len(self._output_shapes) > 1 else self._output_shapes[0]
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs, after the layers that make them."""
+        count = len(self._output_shapes)
+        if self._graph is not None:
+            made_by = [tensor.node.layer for tensor in self._graph.outputs]
+            names = [layer.name if layer else "output" for layer in made_by]
+            if len(set(names)) == count:
+                return names
+        return [f"output_{i + 1}" for i in range(count)]
+
+    @property
+    def final_activation(self) -> str | None:
+        """The name of the activation that the only output ends in, where that is known."""
+        heads = self._heads()
+        return heads[0].final_activation if len(heads) == 1 and heads[0] is not None else None
+
+    def call_without_activation(self, x: Any) -> Tensor:
+        """Return the only output before its final activation."""
+        inputs = list(x) if isinstance(x, (list, tuple)) else [x]
+        output: Tensor = self._run(inputs, [True])[0]
+        return output
+
+    def _heads(self) -> list[Layer | None]:
+        """Return, for each output, the layer whose activation a loss may fuse with."""
+        if self._graph is None:
+            return [None] * len(self._output_shapes)
+        return self._graph.heads()
+
+    def _run(self, inputs: list[Any], without_activation: list[bool]) -> list[Any]:
+        """Return the outputs for tensors; where asked, before the final activation."""
+        if self._graph is not None:
+            return self._graph.run(inputs, without_activation)
+        if any(without_activation):
+            raise NotImplementedError("a subclass's outputs are known after their activation only")
+        x = inputs if len(inputs) > 1 else inputs[0]
+        if takes_training(type(self)):
+            output = self.call(x, training=context.training)
+        else:
+            output = self.call(x)
+        if isinstance(output, dict):
+            raise TypeError(f"{self.path}: expected call to return tensors or a list, got a dict")
+        return list(output) if isinstance(output, (list, tuple)) else [output]
+
+    def _forward(
+        self, inputs: list[Tensor], training: bool, without_activation: list[bool]
+    ) -> list[Tensor]:
+        """Run the built model as a whole."""
+        before = context.training
+        context.training = training
+        try:
+            return self._run(inputs, without_activation)
+        finally:
+            context.training = before
+
+    def _check_input(self, shape: Any) -> None:
+        expected = self._state.input_shape
+        if not self.built or expected is None:
+            return
+        if isinstance(expected, list) is not isinstance(shape, list) or (
+            isinstance(shape, list) and len(shape) != len(expected)
+        ):
+            count = len(expected) if isinstance(expected, list) else 1
+            raise self._story(
+                f"{count} inputs of shape {show_shape(expected)}", shape, "pass a list of as many"
+            )
+        pairs = (
+            zip(shape, expected, strict=True) if isinstance(shape, list) else [(shape, expected)]
+        )
+        for got, wanted in pairs:
+            if tuple(got[1:]) != tuple(wanted[1:]):
+                raise self._story(
+                    f"an input of shape {show_shape(wanted)}",
+                    got,
+                    "pass data of the shape that the model was built for",
+                )
+
+    def _forget_build(self) -> None:
+        """Have the model built again; variables that exist are kept."""
+        self._state.built = False
+        self._compilation = None if self._compilation is None else self._compilation.fresh()
+
+    def _shuffler(self) -> _core.Generator:
+        if self._shuffle is None:
+            self._shuffle = generator(self._seed(), "shuffle")
+        return self._shuffle
+
+    # ---- training
+
+    @suggests_keywords
+    def compile(
+        self,
+        optimizer: Any,
+        loss: Any = None,
+        metrics: Any = None,
+        *,
+        loss_weights: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+    ) -> None:
+        """Say how the model is trained.
+
+        Parameters
+        ----------
+        optimizer
+            A name from `evengrad.optimizers`, or an optimizer.
+        loss
+            A name from `evengrad.losses`, a loss, or a function of targets and predictions that
+            returns a tensor; a list, or a dict by output name, where the model has several outputs.
+        metrics
+            A list of names from `evengrad.metrics`, metrics, or functions; ``"accuracy"`` chooses
+            the accuracy that fits the loss. For several outputs a list of lists, or a dict.
+        loss_weights
+            A factor for each output's loss, as a list or a dict; 1 by default.
+        weighted_metrics
+            As `metrics`; these take sample and class weights into account.
+        run_eagerly
+            Whether each step runs in Python, as it does by itself for layers that read values.
+            Slower, with the same results; for finding faults with a debugger.
+
+        Raises
+        ------
+        ValueError
+            An unknown name; a count that does not fit the outputs.
+        TypeError
+            An argument of another kind.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.layers.Dense(3, "softmax")])
+        >>> model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+        """
+        from evengrad._training._compiled import Compilation
+
+        self._compilation = Compilation(
+            self, optimizer, loss, metrics, weighted_metrics, loss_weights, run_eagerly
+        )
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer given to `compile`."""
+        return self._compiled().optimizer
+
+    def _compiled(self) -> Compilation:
+        if self._compilation is None:
+            raise RuntimeError(
+                f"{self.path}: call compile(optimizer, loss) before training or evaluating"
+            )
+        return self._compilation
+
+    @suggests_keywords
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_shuffle: bool = True,
+        validation_stratify: bool | None = None,
+    ) -> History:
+        """Train the model.
+
+        One step is captured and replayed for whole epochs without Python, which gets its turn for
+        callbacks, for the progress bar and for Ctrl-C. A layer whose Python reads values makes every
+        step run in Python. The results are the same bits, for any number of threads.
+
+        Parameters
+        ----------
+        x
+            Rows: an array or anything that converts to one; a list or a dict of them for several
+            inputs; or an iterable of batches ``(x, y)`` or ``(x, y, sample_weight)``. Arrays above
+            256 MB, and memory-mapped ones of any size, are read piece by piece.
+        y
+            Targets, one for each row; None with an iterable of batches.
+        batch_size
+            Rows in a step; 32 by default. The last step of an epoch takes what is left.
+        epochs
+            Number of the last epoch, not of the epochs to run: see `initial_epoch`.
+        verbose
+            0: silent. 1: a progress bar on a terminal or in a notebook, else a line an epoch.
+            2: a line an epoch. ``"auto"``: as 1.
+        callbacks
+            A `Callback` or a list of them.
+        validation_split
+            Share of the rows, in [0, 1), that are kept for validation instead of training. They are
+            drawn at random from the model's seed, and for labels of classes with the classes'
+            shares; see `validation_shuffle` and `validation_stratify`.
+        validation_data
+            ``(x, y)`` or ``(x, y, sample_weight)``, or an iterable of batches, evaluated after each
+            epoch.
+        shuffle
+            Whether each epoch visits the rows in a new random order.
+        class_weight
+            A dict from class number to the weight of its rows.
+        sample_weight
+            A weight for each row.
+        initial_epoch
+            Number of the first epoch, counted from 0.
+        steps_per_epoch
+            Batches that make an epoch, for iterables without end.
+        validation_batch_size
+            Rows in a step of validation; `batch_size` by default.
+        validation_shuffle
+            False: `validation_split` takes the last rows, as Keras does.
+        validation_stratify
+            Whether the split keeps the classes' shares; by default, where targets are classes.
+
+        Returns
+        -------
+        History
+            The figures of every epoch.
+
+        Raises
+        ------
+        ValueError, TypeError, MemoryError
+            Data that does not fit: before the first step, and nothing is changed.
+        RuntimeError
+            The model has not been compiled.
+        KeyboardInterrupt
+            Ctrl-C: after a whole step; ``model.history`` has the epochs so far.
+
+        Examples
+        --------
+        >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
+        >>> y = np.array([0, 1, 1, 0])
+        >>> model = eg.Sequential([eg.layers.Dense(8, "tanh"), eg.layers.Dense(2)], seed=1)
+        >>> model.compile(eg.optimizers.Adam(0.1), "sparse_categorical_crossentropy", ["accuracy"])
+        >>> history = model.fit(x, y, epochs=100, verbose=0)
+        >>> history.history["accuracy"][-1]
+        1.0
+        """
+        from evengrad._training._fit import Options, fit
+
+        return fit(
+            self,
+            x,
+            y,
+            Options(
+                batch_size=batch_size,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=callbacks,
+                validation_split=validation_split,
+                validation_data=validation_data,
+                shuffle=shuffle,
+                class_weight=class_weight,
+                sample_weight=sample_weight,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
+                validation_batch_size=validation_batch_size,
+                validation_shuffle=validation_shuffle,
+                validation_stratify=validation_stratify,
+            ),
+        )
+
+    @suggests_keywords
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Return loss and metrics on data, without training.
+
+        Parameters
+        ----------
+        x, y, sample_weight
+            As for `fit`.
+        batch_size
+            Rows in a step; 32 by default.
+        verbose
+            0 or ``"auto"``: silent. 1 or 2: one line.
+        steps
+            Batches to take of an iterable; all by default.
+        callbacks
+            A `Callback` or a list of them.
+        return_dict
+            Whether figures come in a dict by name.
+
+        Returns
+        -------
+        float, list or dict
+            The loss; with metrics a list of the loss and the metrics, in the order of `compile`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that does not fit.
+        RuntimeError
+            The model has not been compiled.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.layers.Dense(1, kernel_initializer="ones")])
+        >>> model.compile("sgd", "mse", ["mae"])
+        >>> model.evaluate(np.ones((4, 2)), np.zeros(4))
+        [4.0, 2.0]
+        """
+        from evengrad._training._evaluate import evaluate
+
+        logs = evaluate(
+            self,
+            x,
+            y,
+            batch_size=batch_size,
+            verbose=verbose,
+            sample_weight=sample_weight,
+            steps=steps,
+            callbacks=callbacks,
+        )
+        return logs if return_dict else as_list(logs)
+
+    @suggests_keywords
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Return the outputs for data, as NumPy arrays.
+
+        Parameters
+        ----------
+        x
+            As for `fit`; an iterable of batches may hold inputs alone.
+        batch_size
+            Rows computed at a time; by default as many as suit the caches. It changes memory and
+            speed, not results.
+        verbose
+            Kept for Keras' sake; 1 shows a progress bar on a terminal.
+        steps
+            Batches to take of an iterable; all by default.
+        callbacks
+            A `Callback` or a list of them.
+
+        Returns
+        -------
+        numpy.ndarray or list
+            One array for each output.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that does not fit.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.layers.Dense(1, kernel_initializer="ones")])
+        >>> model.predict(np.ones((2, 3))).tolist()
+        [[3.0], [3.0]]
+        """
+        from evengrad._training._predict import predict
+
+        return predict(
+            self, x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks
+        )
+
+    @suggests_keywords
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Make one step on one batch.
+
+        Parameters
+        ----------
+        x, y, sample_weight, class_weight
+            As for `fit`, arrays alone.
+        return_dict
+            Whether figures come in a dict by name.
+
+        Returns
+        -------
+        float, list or dict
+            This batch's loss before the step, then this batch's metrics; not running means.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that does not fit; nothing is changed.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.layers.Dense(1, kernel_initializer="ones")])
+        >>> model.compile(eg.optimizers.SGD(0.1), "mse")
+        >>> [round(model.train_on_batch(np.ones((4, 2)), np.zeros(4)), 4) for _ in range(2)]
+        [4.0, 0.64]
+        """
+        from evengrad._training._evaluate import on_batch
+
+        logs = on_batch(self, x, y, sample_weight, class_weight, training=True)
+        return logs if return_dict else as_list(logs)
+
+    @suggests_keywords
+    def test_on_batch(
+        self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Return loss and metrics of one batch, without training; see `train_on_batch`.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.layers.Dense(1, kernel_initializer="ones")])
+        >>> model.compile("sgd", "mse")
+        >>> model.test_on_batch(np.ones((4, 2)), np.zeros(4))
+        4.0
+        """
+        from evengrad._training._evaluate import on_batch
+
+        logs = on_batch(self, x, y, sample_weight, None, training=False)
+        return logs if return_dict else as_list(logs)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Return the outputs for one batch, computed at once.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.layers.Dense(1, kernel_initializer="ones")])
+        >>> model.predict_on_batch(np.ones((2, 3))).tolist()
+        [[3.0], [3.0]]
+        """
+        first = x[0] if isinstance(x, (list, tuple)) and len(x) else x
+        return self.predict(x, batch_size=max(1, len(np.asarray(first))), verbose=0)
+
+    # ---- reports and files
+
+    def summary(self) -> Summary:
+        """Return a table of the layers: output shape, parameters, multiply-adds, memory.
+
+        Returns
+        -------
+        Summary
+            Prints as a table, also in notebooks; its attributes hold the figures.
+
+        Raises
+        ------
+        ValueError
+            The model has not been built: it has seen neither data nor an Input.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((64,)), eg.layers.Dense(30), eg.layers.Dense(10)])
+        >>> model.summary().parameters
+        2260
+        """
+        return summarize(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the whole model to one file: architecture, variables, and how training stands.
+
+        The file is a safetensors file with a description in its header. It is written beside its
+        place and moved there when it is complete: a crash leaves the old file or the new one.
+
+        Parameters
+        ----------
+        path
+            The file; by custom it ends in ``.safetensors``.
+
+        Raises
+        ------
+        ValueError
+            The model has not been built, or a part of it cannot be described.
+        OSError
+            The file cannot be written; an older one is untouched.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(2)])
+        >>> model.save("net.safetensors")
+        >>> same = eg.load_model("net.safetensors")
+        >>> bool((same.predict(np.ones((1, 4))) == model.predict(np.ones((1, 4)))).all())
+        True
+        """
+        from evengrad._saving._model_file import save_model
+
+        save_model(self, path)
+
+    def save_weights(self, path: str | os.PathLike[str]) -> None:
+        """Write all variables to a safetensors file, by their paths.
+
+        Raises
+        ------
+        ValueError
+            The model has not been built.
+        OSError
+            The file cannot be written; an older one is untouched.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(2)])
+        >>> model.save_weights("weights.safetensors")
+        >>> model.load_weights("weights.safetensors")
+        """
+        from evengrad._saving._model_file import save_weights
+
+        save_weights(self, path)
+
+    def load_weights(self, path: str | os.PathLike[str]) -> None:
+        """Take all variables from a file of `save_weights` or `save`.
+
+        Raises
+        ------
+        FileFormatError
+            The file is damaged.
+        ValueError
+            A variable is missing, unknown, or of another shape; nothing is changed.
+        """
+        from evengrad._saving._model_file import load_weights
+
+        load_weights(self, path)
+
+    def __repr__(self) -> str:
+        if self._graph is None:
+            return super().__repr__()
+        ends = [
+            ", ".join(show_shape(symbol.shape) for symbol in side)
+            for side in (self._graph.inputs, self._graph.outputs)
+        ]
+        return f"<Model {self.name!r}: {ends[0]} to {ends[1]}, {len(self.layers)} layers>"
+
+
+def as_list(logs: dict[str, float]) -> Any:
+    """Return figures as Keras does: the loss alone, or a list that begins with it."""
+    values = list(logs.values())
+    return values[0] if len(values) == 1 else values

@@ -1,0 +1,175 @@
+"""Models that are one chain of layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad._config import show
+from evengrad._names import snake_case
+from evengrad.layers._layer import Layer
+from evengrad.layers._symbolic import Symbolic, show_shape
+from evengrad.models._model import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Sequential(Model):
+    """A chain of layers: each takes the output of the one before.
+
+    Parameters
+    ----------
+    layers
+        The layers in order. An `evengrad.Input` in front says the input shape, so that the
+        variables are made at once; without it the first data makes them.
+    name
+        A name for reports.
+    dtype
+        ``"float32"`` or ``"float64"`` for all layers that name none.
+    seed
+        An integer that first values, dropout and shuffling follow from; by default drawn from
+        `evengrad.utils.set_random_seed`, or from the system if that was not called.
+
+    Raises
+    ------
+    TypeError
+        An item that is no layer.
+    ValueError
+        Two layers of one name; from the first data: shapes that do not fit, with the layer's name.
+
+    Examples
+    --------
+    >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
+    >>> model.predict(np.zeros((5, 4))).shape
+    (5, 2)
+    >>> model
+    Sequential([Input((4,)), Dense(3, activation='relu'), Dense(2)])
+    """
+
+    def __init__(
+        self,
+        layers: Any = None,
+        *,
+        name: str | None = None,
+        dtype: Any = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, seed=seed)
+        self._chain: list[Layer] = []
+        self._input: Symbolic | None = None
+        for layer in [] if layers is None else layers:
+            self._append(layer)
+        self._build_at_once()
+
+    def add(self, layer: Layer) -> None:
+        """Append a layer.
+
+        Examples
+        --------
+        >>> model = eg.Sequential()
+        >>> model.add(eg.layers.Dense(2))
+        >>> len(model.layers)
+        1
+        """
+        self._append(layer)
+        self._forget_build()
+        self._build_at_once()
+
+    def pop(self) -> Layer:
+        """Remove the last layer and return it.
+
+        Raises
+        ------
+        IndexError
+            There is none.
+        """
+        if not self._chain:
+            raise IndexError("pop: the model has no layers")
+        layer = self._chain.pop()
+        self._forget_build()
+        self._build_at_once()
+        return layer
+
+    def _append(self, layer: Any) -> None:
+        if isinstance(layer, Symbolic):
+            if self._chain or self._input is not None:
+                raise ValueError("layers: expected Input in the first place, and once")
+            self._input = layer
+            return
+        if not isinstance(layer, Layer):
+            made = "; did you forget its parentheses?" if isinstance(layer, type) else ""
+            raise TypeError(f"layers: expected layers, got {layer!r}{made}")
+        if any(layer is other for other in self._chain):
+            raise ValueError(
+                f"layers: {layer.name!r} is in the chain twice; to use one layer twice draw a "
+                "graph with evengrad.Model(inputs, outputs)"
+            )
+        given = layer._state.given_name  # noqa: SLF001 - of the same family
+        if given is not None and any(other._state.given_name == given for other in self._chain):  # noqa: SLF001
+            raise ValueError(f"layers: two layers are named {given!r}; names are unique in a model")
+        self._chain.append(layer)
+
+    def _build_at_once(self) -> None:
+        if self._input is not None and self._chain and not self.built:
+            if self._state.dtype is None:
+                self._state.dtype = self._input.dtype
+            self._build_for(self._input.shape)
+
+    def _children(self) -> Iterator[tuple[str, Layer]]:
+        for layer in self._chain:
+            yield snake_case(type(layer).__name__), layer
+
+    def build(self, input_shape: Any) -> None:
+        """Build the layers one after the other."""
+        if not self._chain:
+            raise ValueError(f"{self.path}: expected at least one layer; add one")
+        if self._input is not None and tuple(input_shape) != self._input.shape:
+            raise self._story(
+                f"an input of shape {show_shape(self._input.shape)}, as its Input says",
+                input_shape,
+                "pass data of that shape or change the Input",
+            )
+        shape = input_shape
+        for layer in self._chain:
+            layer._check_input(shape)  # noqa: SLF001 - of the same family
+            layer._build_for(shape)  # noqa: SLF001 - of the same family
+            shape = layer.compute_output_shape(shape)
+        self._output_shapes = shape if isinstance(shape, list) else [shape]
+
+    def call(self, x: Any) -> Any:  # type: ignore[override]
+        """Return the output of the last layer."""
+        for layer in self._chain:
+            x = layer(x)
+        return x
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the last layer's output shape."""
+        shape = input_shape
+        for layer in self._chain:
+            shape = layer.compute_output_shape(shape)
+        return shape
+
+    @property
+    def final_activation(self) -> str | None:
+        """The name of the activation that the last layer ends in."""
+        return self._chain[-1].final_activation if self._chain else None
+
+    def call_without_activation(self, x: Any) -> Any:
+        """Return the output before the last layer's activation."""
+        for layer in self._chain[:-1]:
+            x = layer(x)
+        return self._chain[-1].call_without_activation(x)
+
+    def _heads(self) -> list[Layer | None]:
+        return [self]
+
+    def _run(self, inputs: list[Any], without_activation: list[bool]) -> list[Any]:
+        x = inputs if len(inputs) > 1 else inputs[0]
+        output = self.call_without_activation(x) if without_activation[0] else self.call(x)
+        return list(output) if isinstance(output, (list, tuple)) else [output]
+
+    def __repr__(self) -> str:
+        items = [] if self._input is None else [f"Input({self._input.shape[1:]})"]
+        items += [repr(layer) for layer in self._chain]
+        shown = [f"{name}={show(v)}" for name, v in self._shown().items() if name != "layers"]
+        return f"Sequential([{', '.join(items)}]{''.join(', ' + item for item in shown)})"

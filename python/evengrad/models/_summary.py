@@ -1,0 +1,161 @@
+"""Tables of a model's layers."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evengrad.layers._symbolic import row_size, show_shape
+
+if TYPE_CHECKING:
+    from evengrad.layers._layer import Layer
+    from evengrad.models._model import Model
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One layer of a summary.
+
+    Attributes
+    ----------
+    layer
+        Path and class.
+    output_shape
+        Rows given as None.
+    parameters
+        Values in the layer's variables.
+    multiply_adds
+        Multiplications with addition that one row costs in a forward pass.
+    memory
+        Bytes of the variables and of one row's output.
+    """
+
+    layer: str
+    output_shape: Any
+    parameters: int
+    multiply_adds: int
+    memory: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What `Model.summary` returns; prints as a table.
+
+    Attributes
+    ----------
+    name
+        The model's name.
+    rows
+        One `SummaryRow` for each layer.
+    parameters
+        Values in all variables, each counted once.
+    trainable
+        Those that training changes.
+    multiply_adds
+        Multiplications with addition of one row's forward pass; training costs about three times
+        as many.
+    memory
+        Bytes of all variables.
+    """
+
+    name: str
+    rows: tuple[SummaryRow, ...]
+    parameters: int
+    trainable: int
+    multiply_adds: int
+    memory: int
+
+    HEADINGS = ("layer", "output shape", "parameters", "multiply-adds", "memory")
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                row.layer,
+                show_shape(row.output_shape),
+                f"{row.parameters:,}",
+                f"{row.multiply_adds:,}",
+                show_bytes(row.memory),
+            )
+            for row in self.rows
+        ]
+
+    def _totals(self) -> tuple[str, ...]:
+        frozen = self.parameters - self.trainable
+        return (
+            f"{self.parameters:,} parameters ({self.trainable:,} trainable, {frozen:,} not), "
+            f"{show_bytes(self.memory)}",
+            f"{self.multiply_adds:,} multiply-adds per row",
+        )
+
+    def __str__(self) -> str:
+        lines = [self.HEADINGS, *self._cells()]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(self.HEADINGS))]
+
+        def show(line: tuple[str, ...]) -> str:
+            left = [cell.ljust(width) for cell, width in zip(line[:2], widths[:2], strict=True)]
+            right = [cell.rjust(width) for cell, width in zip(line[2:], widths[2:], strict=True)]
+            return "  ".join(left + right).rstrip()
+
+        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+        table = [show(line) for line in lines]
+        return "\n".join([self.name, table[0], rule, *table[1:], rule, *self._totals()])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.HEADINGS)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
+            for cells in self._cells()
+        )
+        totals = "<br>".join(html.escape(line) for line in self._totals())
+        return (
+            f"<table><caption>{html.escape(self.name)}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{totals}</p>"
+        )
+
+
+def show_bytes(count: int) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    size = float(count)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:  # noqa: PLR2004 - SI prefixes
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def _row(layer: Layer) -> SummaryRow:
+    shape = layer._state.input_shape  # noqa: SLF001 - of the same family
+    output = layer.compute_output_shape(shape) if shape is not None else ()
+    outputs = output if isinstance(output, list) else [output]
+    weights = sum(tensor.size * tensor.itemsize for tensor in layer.weights)
+    width = 8 if layer.dtype == "float64" else 4
+    return SummaryRow(
+        layer=f"{layer.path} ({type(layer).__name__})",
+        output_shape=output,
+        parameters=layer.count_params(),
+        multiply_adds=layer.multiply_adds(shape) if shape is not None else 0,
+        memory=weights + width * sum(row_size(one) for one in outputs),
+    )
+
+
+def summarize(model: Model) -> Summary:
+    """Return the summary of a built model."""
+    if not model.built:
+        raise ValueError(
+            f"{model.path}: summary before the model is built; pass data, or begin the model with "
+            "evengrad.Input(shape)"
+        )
+    rows = tuple(_row(layer) for layer in model.layers)
+    distinct = {id(tensor): tensor for tensor in model.weights}.values()
+    trainable = {id(tensor): tensor for tensor in model.trainable_weights}.values()
+    return Summary(
+        name=f"{model.name} ({type(model).__name__})",
+        rows=rows,
+        parameters=sum(tensor.size for tensor in distinct),
+        trainable=sum(tensor.size for tensor in trainable),
+        multiply_adds=sum(row.multiply_adds for row in rows),
+        memory=sum(tensor.size * tensor.itemsize for tensor in distinct),
+    )

@@ -1,0 +1,34 @@
+"""Optimizers, under the names that `optimizer=` takes as strings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evengrad._names import look_up as _look_up
+from evengrad._names import public_names as _public_names
+from evengrad.optimizers._adam import Adam as Adam
+from evengrad.optimizers._optimizer import Optimizer as Optimizer
+from evengrad.optimizers._sgd import SGD as SGD
+
+
+def get(optimizer: Any) -> Optimizer:
+    """Return a new optimizer with that name and its defaults; an optimizer is returned as it is.
+
+    Raises
+    ------
+    ValueError
+        No optimizer has that name; the message lists them.
+    TypeError
+        Neither a string nor an optimizer.
+
+    Examples
+    --------
+    >>> eg.optimizers.get("sgd").learning_rate
+    0.01
+    """
+    if isinstance(optimizer, str):
+        made: Optimizer = _look_up(optimizer, _public_names(globals(), Optimizer), "optimizer")()
+        return made
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    raise TypeError(f"optimizer: expected a name or an Optimizer, got {optimizer!r}")

@@ -1,0 +1,89 @@
+"""Gradient descent, with momentum."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evengrad._checks import check_float
+from evengrad.optimizers._optimizer import Optimizer, Setting, check_convention
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class SGD(Optimizer):
+    """Gradient descent: θ ← θ − η · g, on whatever batch is fed.
+
+    With momentum β: m ← β · m − η · g, θ ← θ + m. With Nesterov's: θ ← θ + β · m − η · g after the
+    same m. The conventions ``"torch"`` and ``"tf1"`` keep η out of the buffer, a ← β · a + g,
+    θ ← θ − η · a (Nesterov: θ − η · (g + β · a)): the same while η is constant.
+
+    Parameters
+    ----------
+    learning_rate
+        η, or a function of the number of steps made so far. Default 0.01; 0.001 under ``"torch"``;
+        required under ``"tf1"``.
+    momentum
+        β in [0, 1).
+    nesterov
+        Whether the gradient is taken where the momentum leads.
+    clipnorm, clipvalue, global_clipnorm
+        At most one: bounds the norm of each gradient, each of its elements, the norm of all
+        gradients together.
+    convention
+        ``"keras"``, ``"torch"`` or ``"tf1"``.
+
+    Raises
+    ------
+    ValueError
+        A value out of range; two ways of clipping; ``nesterov`` without momentum under ``"torch"``.
+
+    References
+    ----------
+    Polyak, "Some methods of speeding up the convergence of iteration methods", 1964; Nesterov, "A
+    method for solving the convex programming problem with convergence rate O(1/k²)", 1983.
+
+    Examples
+    --------
+    >>> w = eg.tensor([1.0], requires_grad=True)
+    >>> optimizer = eg.optimizers.SGD(0.1, momentum=0.9)
+    >>> for g in (0.5, -0.25, 1.0):
+    ...     optimizer.apply_gradients([(eg.tensor([g]), w)])
+    ...     print(round(w.item(), 4))
+    0.95
+    0.93
+    0.812
+    >>> optimizer
+    SGD(learning_rate=0.1, momentum=0.9)
+    """
+
+    rule = "sgd"
+    momentum = Setting()
+
+    def __init__(
+        self,
+        learning_rate: float | Callable[[int], float] | None = None,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        *,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        convention: str = "keras",
+    ) -> None:
+        chosen = check_convention(convention)
+        if learning_rate is None and chosen == "tf1":
+            raise ValueError('learning_rate: the convention "tf1" has no default; pass a number')
+        beta = check_float(momentum, "momentum", low=0.0, high=1.0, open_high=True)
+        self.nesterov = bool(nesterov)
+        if nesterov and chosen == "torch" and beta == 0.0:
+            raise ValueError('nesterov: the convention "torch" expects a momentum above 0, got 0')
+        default = {"keras": 0.01, "torch": 0.001}.get(chosen, 0.0)
+        super().__init__(
+            default if learning_rate is None else learning_rate,
+            {"momentum": beta, "nesterov": self.nesterov},
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            convention=chosen,
+        )

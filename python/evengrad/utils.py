@@ -1,0 +1,55 @@
+"""Small helpers around training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evengrad._checks import check_int
+from evengrad._random import set_random_seed as set_random_seed
+
+
+def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, Any]:
+    """Turn class numbers into one-hot rows.
+
+    Parameters
+    ----------
+    x
+        Integers, 0 or more, of any shape; a last dimension of 1 is dropped.
+    num_classes
+        Length of the rows; one more than the largest number by default.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, the shape of `x` and a last dimension of `num_classes`.
+
+    Raises
+    ------
+    TypeError
+        Numbers that are not whole.
+    ValueError
+        A number is negative or not below `num_classes`.
+
+    Examples
+    --------
+    >>> eg.utils.to_categorical([0, 2]).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    labels = np.asarray(x)
+    if labels.dtype.kind not in "iub" and not (
+        labels.dtype.kind == "f" and bool((labels == np.floor(labels)).all())
+    ):
+        raise TypeError(f"x: expected class numbers, got dtype {labels.dtype}")
+    labels = labels.astype(np.int64)
+    if labels.ndim > 1 and labels.shape[-1] == 1:
+        labels = labels[..., 0]
+    needed = int(labels.max(initial=-1)) + 1
+    count = needed if num_classes is None else check_int(num_classes, "num_classes", at_least=1)
+    if labels.size and (labels.min() < 0 or needed > count):
+        worst = labels.min() if labels.min() < 0 else labels.max()
+        raise ValueError(f"x: expected class numbers in [0, {count}), got {worst}")
+    rows = np.zeros((*labels.shape, count), np.float32)
+    np.put_along_axis(rows, labels[..., None], 1.0, axis=-1)
+    return rows
