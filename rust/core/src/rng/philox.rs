@@ -5,8 +5,6 @@
 //! (high(N c) ^ b ^ k, low(N c), high(M a) ^ d ^ l, low(M a))        (k, l) += (golden, silver)
 //! ```
 
-use core::array::from_fn;
-
 const ROUNDS: usize = 10;
 const M: u32 = 0xD251_1F53;
 const N: u32 = 0xCD9E_8D57;
@@ -33,7 +31,7 @@ fn next(key: [u32; 2]) -> [u32; 2] {
 }
 
 /// The four random words of a counter.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let (mut x, mut key) = (counter, key);
@@ -46,28 +44,20 @@ pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 
 /// The words of `B` counters `(block, draw)` with consecutive blocks: word `w` of block `j` is `[w][j]`.
 ///
-/// Inlined into a kernel, the loops over the blocks are compiled for its instruction set.
+/// Inlined into a kernel, the loop over the blocks is compiled for its instruction set; with the rounds inside it,
+/// a vector of blocks stays in registers.
 #[inline(always)]
 #[must_use]
 pub fn philox_blocks<const B: usize>(key: [u32; 2], draw: u64, first_block: u64) -> [[u32; B]; 4] {
-    let block = |j: usize| first_block.wrapping_add(j as u64);
-    let mut x = [
-        from_fn(|j| block(j) as u32),
-        from_fn(|j| (block(j) >> 32) as u32),
-        [draw as u32; B],
-        [(draw >> 32) as u32; B],
-    ];
-    let mut key = key;
-    for _ in 0..ROUNDS {
-        for j in 0..B {
-            let y = round([x[0][j], x[1][j], x[2][j], x[3][j]], key);
-            for (x, y) in x.iter_mut().zip(y) {
-                x[j] = y;
-            }
+    let mut words = [[0; B]; 4];
+    for j in 0..B {
+        let block = first_block.wrapping_add(j as u64);
+        let counter = [block as u32, (block >> 32) as u32, draw as u32, (draw >> 32) as u32];
+        for (words, word) in words.iter_mut().zip(philox4x32(counter, key)) {
+            words[j] = word;
         }
-        key = next(key);
     }
-    x
+    words
 }
 
 #[cfg(test)]

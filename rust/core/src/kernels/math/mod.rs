@@ -8,12 +8,18 @@
 //!
 //! | function | f32, max ULP | f64, max ULP |
 //! |---|---|---|
-//! | `exp`, `ln` | 1 | 1 |
-//! | `expm1`, `log1p`, `softplus` | 2 | 2 |
-//! | `tanh`, `sigmoid` | 3 | 3 |
-//! | `erf`, `normal_cdf` | 3 | 4 |
-//! | `powf` | 1 | 1 |
-//! | `sin`, `cos` (moderate arguments) | 1 | 1 |
+//! | `exp` | 1.1 | 1 |
+//! | `ln` | 0.9 | 0.8 |
+//! | `expm1`, `log1p` | 1.5 | 1.5 |
+//! | `softplus` | 1.8 | 1.5 |
+//! | `tanh`, `sigmoid` | 2.6 | 2.5 |
+//! | `erf` | 1.2 | 1.2 |
+//! | `normal_cdf` | 4.1 | 4 |
+//! | `normal_quantile_central` | 2.5 | 2 |
+//! | `powf` | 1.3 | 1.3 |
+//! | `sin`, `cos` (moderate arguments) | 2 | 1.5 |
+//!
+//! Measured: for f32 on dense sweeps of all bit patterns, for f64 on thousands of points against 45 digits.
 //!
 //! NaN gives NaN, odd functions keep the sign of zero, results underflow gradually through the subnormals, and
 //! overflow gives an infinity only where the exact value overflows.
