@@ -47,13 +47,14 @@ def laid_out(draw, array):
     kind = draw(
         st.sampled_from(["plain", "transposed", "flipped", "stepped", "unaligned", "repeated"])
     )
+    if array.ndim == 0 and kind in {"flipped", "stepped"}:
+        return array
     if kind == "transposed":
         return array.T
     if kind == "flipped":
         return array[tuple(slice(None, None, -1) for _ in range(array.ndim))]
     if kind == "stepped":
-        wide = np.repeat(array, 2, axis=-1) if array.ndim else array
-        return wide[..., ::2] if array.ndim else wide
+        return np.repeat(array, 2, axis=-1)[..., ::2]
     if kind == "unaligned":
         raw = np.empty(array.nbytes + 1, dtype=np.uint8)[1:]
         view = raw.view(array.dtype).reshape(array.shape) if array.nbytes else array

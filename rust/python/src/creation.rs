@@ -223,7 +223,7 @@ pub(crate) fn arange(
     step: Option<&Bound<'_, PyAny>>,
     dtype: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Tensor> {
-    let arange = numpy::get_array_module(py)?.getattr(intern!(py, "arange"))?;
+    let arange = arrays::module(py)?.getattr(intern!(py, "arange"))?;
     let keywords = PyDict::new(py);
     if let Some(step) = step {
         keywords.set_item("step", step)?;

@@ -25,6 +25,7 @@ mod numpy;
 mod operand;
 mod operators;
 mod optim;
+mod random;
 mod reductions;
 mod shapes;
 mod tensor;
@@ -53,6 +54,8 @@ mod _core {
     };
     #[pymodule_export]
     use crate::optim::Optimizer;
+    #[pymodule_export]
+    use crate::random::{Generator, derive_stream, dropout};
     #[pymodule_export]
     use crate::tensor::Tensor;
 

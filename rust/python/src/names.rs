@@ -27,9 +27,13 @@ fn closest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let lower = name.to_lowercase();
     let found = known.iter().min_by_key(|other| distance(&lower, other))?;
     let near = distance(&lower, found) <= 1 + name.chars().count().min(found.chars().count()) / 3;
-    // A short form (`adam` of `adamw`, `xent` aside) is meant as its long form.
-    let prefix = || known.iter().find(|other| lower.len() > 1 && other.starts_with(&lower));
-    if near { Some(found) } else { prefix().copied() }
+    // A short or a long form, such as `cat` or `boolean`, is meant as the form that is known.
+    let same_start = |other: &&&str| other.starts_with(&lower) || lower.starts_with(**other);
+    if near {
+        Some(found)
+    } else {
+        known.iter().filter(|_| lower.len() > 1).find(same_start).copied()
+    }
 }
 
 /// The error for an unknown name: what came, what there is, and the one that was probably meant.

@@ -8,8 +8,8 @@ use std::ptr;
 use std::sync::Arc;
 
 use evengrad_core::dtype::Element as CoreElement;
-use evengrad_core::{DType, Tensor as CoreTensor};
-use numpy::ndarray::ArrayD;
+use evengrad_core::{DType, Error, Tensor as CoreTensor, host};
+use numpy::ndarray::{ArrayD, ArrayViewD};
 use numpy::npyffi::{self, NPY_ARRAY_WRITEABLE, NpyTypes, PY_ARRAY_API};
 use numpy::{
     Element, PyArray, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray,
@@ -26,6 +26,12 @@ use crate::tensor::Tensor;
 
 /// Below this a copy costs less than an owner for shared memory, and is independent of the tensor.
 const SHARE_BYTES: usize = 16 << 10;
+
+/// NumPy itself.
+pub(crate) fn module(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
+    static NUMPY: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    Ok(NUMPY.get_or_try_init(py, || py.import("numpy").map(Bound::unbind))?.bind(py))
+}
 
 /// NumPy's dtype for ours.
 pub(crate) fn descriptor(py: Python<'_>, dtype: DType) -> Bound<'_, PyArrayDescr> {
@@ -145,7 +151,7 @@ fn as_array<'py>(argument: &str, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py
         }
         return Ok(array.clone());
     }
-    let made = numpy::get_array_module(py)?.call_method1(intern!(py, "asarray"), (data,));
+    let made = module(py)?.call_method1(intern!(py, "asarray"), (data,));
     match made {
         Ok(array) => Ok(array.cast_into::<PyUntypedArray>()?),
         // NumPy's word for lists of unequal length.
@@ -215,7 +221,14 @@ pub(crate) fn copy_out<'py>(
         PyArray::from_owned_array(py, values).as_untyped().clone()
     }
     fn copied<T: CoreElement>(py: Python<'_>, tensor: &CoreTensor) -> PyResult<ArrayD<T>> {
-        run(py, || tensor.to_array::<T>())
+        run(py, || {
+            let values = host::with(tensor, |view: ArrayViewD<'_, T>| match view.as_slice() {
+                Some(row_major) => row_major.to_vec(),
+                None => view.iter().copied().collect(),
+            });
+            ArrayD::from_shape_vec(tensor.shape(), values)
+                .map_err(|error| Error::Internal(format!("numpy: {error}")))
+        })
     }
     Ok(match tensor.dtype() {
         // The core's truth values are bytes.
@@ -248,9 +261,8 @@ pub(crate) fn share_out<'py>(tensor: &Bound<'py, Tensor>) -> PyResult<Bound<'py,
 /// The base class of NumPy's scalars.
 pub(crate) fn scalar_type(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static GENERIC: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let class = GENERIC.get_or_try_init(py, || {
-        Ok::<_, PyErr>(::numpy::get_array_module(py)?.getattr("generic")?.unbind())
-    })?;
+    let class =
+        GENERIC.get_or_try_init(py, || module(py)?.getattr("generic").map(Bound::unbind))?;
     Ok(class.bind(py))
 }
 

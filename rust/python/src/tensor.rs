@@ -436,7 +436,7 @@ impl Tensor {
         options.set_item("separator", ", ")?;
         options.set_item("prefix", "tensor(")?;
         options.set_item("suffix", ",")?;
-        let values = ::numpy::get_array_module(py)?.call_method(
+        let values = arrays::module(py)?.call_method(
             intern!(py, "array2string"),
             (arrays::view_out(slf)?,),
             Some(&options),

@@ -1,0 +1,286 @@
+//! Random numbers: generators, what they draw, and dropout.
+
+use evengrad_core::generator::Generator as CoreGenerator;
+use evengrad_core::{Tensor as CoreTensor, rng};
+use numpy::PyArray1;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::door::{run, run_tensor};
+use crate::names;
+use crate::operand::other_tensor;
+use crate::shapes::sizes;
+use crate::tensor::Tensor;
+
+/// A whole number of 64 bits without a sign.
+fn unsigned(argument: &str, given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    given.extract::<u64>().map_err(|error| {
+        let text = format!("{argument}: expected an integer from 0 to 2**64 - 1, got {given}");
+        if error.is_instance_of::<PyTypeError>(given.py()) {
+            PyTypeError::new_err(text)
+        } else {
+            PyValueError::new_err(text)
+        }
+    })
+}
+
+/// A source of random numbers.
+///
+/// They depend on the seed, the stream, the number of the draw and the place of the element alone: not on
+/// threads, nor on how work is cut. A draw fills one tensor; inside a captured step every replay draws anew.
+///
+/// Parameters
+/// ----------
+/// seed : int
+///     What the user chose, from 0 to 2⁶⁴ - 1.
+/// stream : int
+///     Who draws, as :func:`derive_stream` tells.
+///
+/// Raises
+/// ------
+/// ValueError
+///     If a number is out of range.
+///
+/// Examples
+/// --------
+/// >>> first, second = eg._core.Generator(7), eg._core.Generator(7)
+/// >>> first.normal(3).tolist() == second.normal(3).tolist()
+/// True
+/// >>> first.draws
+/// 1
+#[pyclass(frozen, weakref, module = "evengrad._core")]
+pub(crate) struct Generator(pub(crate) CoreGenerator);
+
+type Law = fn(
+    &[usize],
+    &CoreGenerator,
+    f64,
+    f64,
+    evengrad_core::DType,
+) -> evengrad_core::Result<CoreTensor>;
+
+impl Generator {
+    fn draw(
+        &self,
+        py: Python<'_>,
+        operation: &str,
+        law: Law,
+        shape: &Bound<'_, PyAny>,
+        parameters: [f64; 2],
+        dtype: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Tensor> {
+        let (shape, dtype) = (sizes(operation, shape)?, names::dtype_or_default(dtype)?);
+        run_tensor(py, || law(&shape, &self.0, parameters[0], parameters[1], dtype))
+    }
+}
+
+#[pymethods]
+impl Generator {
+    #[new]
+    #[pyo3(signature = (seed, stream=None))]
+    fn new(seed: &Bound<'_, PyAny>, stream: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let stream = stream.map_or(Ok(0), |stream| unsigned("stream", stream))?;
+        Ok(Self(CoreGenerator::new(unsigned("seed", seed)?, stream)))
+    }
+
+    /// The seed.
+    #[getter]
+    fn seed(&self) -> u64 {
+        self.0.key().seed
+    }
+
+    /// The stream.
+    #[getter]
+    fn stream(&self) -> u64 {
+        self.0.key().stream
+    }
+
+    /// The number of draws so far, which is the generator's whole state. Assign to it to go elsewhere.
+    #[getter]
+    fn draws(&self) -> u64 {
+        self.0.draws()
+    }
+
+    #[setter]
+    fn set_draws(&self, draws: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.0.set_draws(unsigned("draws", draws)?);
+        Ok(())
+    }
+
+    /// Draw a tensor of numbers that are uniform from `low` up to `high`.
+    ///
+    /// Parameters
+    /// ----------
+    /// shape : int or tuple of ints
+    ///     Sizes of the dimensions.
+    /// low, high : float
+    ///     The bounds.
+    /// dtype : str or NumPy dtype, optional
+    ///     A floating-point type; the default type if None.
+    ///
+    /// Raises
+    /// ------
+    /// TypeError
+    ///     If the dtype is no floating-point type.
+    ///
+    /// Examples
+    /// --------
+    /// >>> x = eg._core.Generator(7).uniform((100,), -1.0, 1.0)
+    /// >>> -1.0 <= x.amin().item() <= x.amax().item() <= 1.0
+    /// True
+    #[pyo3(signature = (shape, low=0.0, high=1.0, dtype=None))]
+    fn uniform(
+        &self,
+        py: Python<'_>,
+        shape: &Bound<'_, PyAny>,
+        low: f64,
+        high: f64,
+        dtype: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Tensor> {
+        self.draw(py, "uniform", CoreTensor::uniform, shape, [low, high], dtype)
+    }
+
+    /// Draw a tensor of normally distributed numbers.
+    ///
+    /// Parameters
+    /// ----------
+    /// shape : int or tuple of ints
+    ///     Sizes of the dimensions.
+    /// mean, std : float
+    ///     Mean and standard deviation.
+    /// dtype : str or NumPy dtype, optional
+    ///     A floating-point type; the default type if None.
+    ///
+    /// Raises
+    /// ------
+    /// TypeError
+    ///     If the dtype is no floating-point type.
+    ///
+    /// Examples
+    /// --------
+    /// >>> eg._core.Generator(7).normal((2, 3)).shape
+    /// (2, 3)
+    #[pyo3(signature = (shape, mean=0.0, std=1.0, dtype=None))]
+    fn normal(
+        &self,
+        py: Python<'_>,
+        shape: &Bound<'_, PyAny>,
+        mean: f64,
+        std: f64,
+        dtype: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Tensor> {
+        self.draw(py, "normal", CoreTensor::normal, shape, [mean, std], dtype)
+    }
+
+    /// Draw a tensor of normally distributed numbers, cut at two standard deviations from the mean.
+    ///
+    /// `std` is the deviation before the cut; what is left deviates by 0.88 of it.
+    ///
+    /// Parameters
+    /// ----------
+    /// shape : int or tuple of ints
+    ///     Sizes of the dimensions.
+    /// mean, std : float
+    ///     Mean, and standard deviation before the cut.
+    /// dtype : str or NumPy dtype, optional
+    ///     A floating-point type; the default type if None.
+    ///
+    /// Raises
+    /// ------
+    /// TypeError
+    ///     If the dtype is no floating-point type.
+    ///
+    /// Examples
+    /// --------
+    /// >>> x = eg._core.Generator(7).truncated_normal((1000,))
+    /// >>> abs(x).amax().item() <= 2.0
+    /// True
+    #[pyo3(signature = (shape, mean=0.0, std=1.0, dtype=None))]
+    fn truncated_normal(
+        &self,
+        py: Python<'_>,
+        shape: &Bound<'_, PyAny>,
+        mean: f64,
+        std: f64,
+        dtype: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Tensor> {
+        self.draw(py, "truncated_normal", CoreTensor::truncated_normal, shape, [mean, std], dtype)
+    }
+
+    /// Draw an order of the numbers from 0 to `n` - 1, as an array of ``int64``.
+    ///
+    /// Raises
+    /// ------
+    /// RuntimeError
+    ///     While a step is captured.
+    ///
+    /// Examples
+    /// --------
+    /// >>> sorted(eg._core.Generator(7).permutation(4).tolist())
+    /// [0, 1, 2, 3]
+    fn permutation<'py>(&self, py: Python<'py>, n: usize) -> PyResult<Bound<'py, PyArray1<i64>>> {
+        let order = run(py, || self.0.permutation(n))?;
+        Ok(PyArray1::from_vec(py, order))
+    }
+
+    fn __repr__(&self) -> String {
+        let key = self.0.key();
+        format!("Generator(seed={}, stream={}, draws={})", key.seed, key.stream, self.0.draws())
+    }
+}
+
+/// The stream that a named user of random numbers draws from: a hash of seed and name, the same for ever.
+///
+/// Parameters
+/// ----------
+/// seed : int
+///     From 0 to 2⁶⁴ - 1.
+/// path : str
+///     Who draws, such as the path of a variable.
+///
+/// Raises
+/// ------
+/// ValueError
+///     If the seed is out of range.
+///
+/// Examples
+/// --------
+/// >>> eg._core.derive_stream(7, "dense/kernel") != eg._core.derive_stream(7, "dense/bias")
+/// True
+#[pyfunction]
+pub(crate) fn derive_stream(seed: &Bound<'_, PyAny>, path: &str) -> PyResult<u64> {
+    Ok(rng::derive_stream(unsigned("seed", seed)?, path))
+}
+
+/// Drop each element with probability `rate` and divide the others by 1 - rate.
+///
+/// Parameters
+/// ----------
+/// x : Tensor or array
+///     Of a floating-point type.
+/// rate : float
+///     From 0 to 1.
+/// generator : Generator
+///     Draws the mask: once a call, and once a replay.
+///
+/// Raises
+/// ------
+/// ValueError
+///     If the rate is out of range.
+///
+/// Examples
+/// --------
+/// >>> x = eg._core.dropout(eg.ones(1000), 0.5, eg._core.Generator(7))
+/// >>> sorted(set(x.tolist()))
+/// [0.0, 2.0]
+#[pyfunction]
+pub(crate) fn dropout(
+    py: Python<'_>,
+    x: &Bound<'_, PyAny>,
+    rate: f64,
+    generator: &Bound<'_, Generator>,
+) -> PyResult<Tensor> {
+    let x = other_tensor("x", x, None)?;
+    let generator = &generator.get().0;
+    run_tensor(py, || x.dropout(rate, generator))
+}
