@@ -2,8 +2,8 @@
 
 In a page, the ``python`` blocks run in order as one program, in an empty directory. What a block
 prints is compared with the ``text`` block that follows it directly, if one does; an ellipsis there
-stands for anything, as in doctest. A block in the form of a session (``>>>``) is a doctest. A block
-opened as ``python no-run`` is left out.
+stands for anything, as in doctest. A block in the form of a transcript (``>>>``) is a doctest.
+A block opened as ``python no-run`` is left out.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ def documented(name, thing, module, seen):
 
 
 def docstring_examples():
-    """Return (name, docstring) of each docstring that shows a session."""
+    """Return (name, docstring) of each docstring that shows a transcript."""
     seen = set()
     return [
         (name, text)
@@ -78,15 +78,15 @@ def docstring_examples():
     ]
 
 
-def check_session(text, names, label, line=0):
+def check_transcript(text, names, label, line=0):
     """Run a doctest and fail with its report."""
-    session = doctest.DocTestParser().get_doctest(text, names, label, label, line)
+    transcript = doctest.DocTestParser().get_doctest(text, names, label, label, line)
     report = io.StringIO()
     outcome = doctest.DocTestRunner(optionflags=FLAGS).run(
-        session, out=report.write, clear_globs=False
+        transcript, out=report.write, clear_globs=False
     )
-    # doctest works on a copy of the names; what the session defined is for the blocks after it.
-    names.update(session.globs)
+    # doctest works on a copy of the names; what the transcript defined is for the blocks after it.
+    names.update(transcript.globs)
     assert outcome.failed == 0, report.getvalue()
 
 
@@ -94,7 +94,7 @@ def check_session(text, names, label, line=0):
     ("name", "text"), [pytest.param(*example, id=example[0]) for example in docstring_examples()]
 )
 def test_docstring(name, text):
-    check_session(inspect.cleandoc(text), {"eg": evengrad, "np": np}, name)
+    check_transcript(inspect.cleandoc(text), {"eg": evengrad, "np": np}, name)
 
 
 BLOCK = re.compile(
@@ -113,7 +113,7 @@ def test_page(page):
         line = source.count("\n", 0, block.start("code"))
         label = f"{page.relative_to(ROOT)}:{line + 1}"
         if ">>>" in block["code"]:
-            check_session(block["code"], names, label, line)
+            check_transcript(block["code"], names, label, line)
             continue
         printed = io.StringIO()
         # Blank lines put the block where it stands in the page, for tracebacks.
