@@ -120,35 +120,60 @@ impl Planner<'_> {
             .into_iter()
             .filter(|(_, touch)| self.places[touch.launch].phase == phase)
             .collect();
-        let home = self.places[newest[0].1.launch];
-        let joined = newest.iter().all(|(_, touch)| self.places[touch.launch] == home)
-            && self.try_join(index, home, &newest);
-        if !joined {
+        if !self.try_join(index, phase, &newest) {
             self.open(index, phase + 1);
         }
     }
 
-    fn try_join(&mut self, index: usize, home: Place, newest: &[(usize, Touch)]) -> bool {
+    /// Appends the launch to the chain that its newest dependencies stand in, after joining their chains to one where
+    /// they are several; false where its blocks do not line up with theirs.
+    fn try_join(&mut self, index: usize, phase: usize, newest: &[(usize, Touch)]) -> bool {
         let launch = &self.launches[index];
-        let units = self.phases[home.phase].chains[home.chain].units;
+        let mut homes: Vec<usize> =
+            newest.iter().map(|(_, touch)| self.places[touch.launch].chain).collect();
+        homes.sort_unstable();
+        homes.dedup();
+        // Every chain is divided down to the fewest units among them.
+        let chains = &self.phases[phase].chains;
+        let units = homes.iter().map(|&home| chains[home].units).min().unwrap_or(1);
         let Some((scale, divide)) = Self::line_up(units, launch.units) else { return false };
+        let units = units / divide;
+        if homes.iter().any(|&home| !Self::divides(units, chains[home].units)) {
+            return false;
+        }
         let fits = newest.iter().all(|(o, touch)| {
             let earlier = &self.launches[touch.launch].operands[touch.operand];
-            let earlier_scale = self.scales[touch.launch] * divide;
+            let home = &chains[self.places[touch.launch].chain];
+            let earlier_scale = self.scales[touch.launch] * (home.units / units);
             Self::same_blocks(earlier, earlier_scale, &launch.operands[*o], scale)
         });
         if !fits {
             return false;
         }
-        let chain = &mut self.phases[home.phase].chains[home.chain];
-        chain.units /= divide;
-        for link in &mut chain.links {
-            link.scale *= divide;
-            self.scales[link.launch] *= divide;
+        let first = homes[0];
+        for &home in &homes {
+            let chain = &mut self.phases[phase].chains[home];
+            let divide = chain.units / units;
+            chain.units = units;
+            for link in &mut chain.links {
+                link.scale *= divide;
+                self.scales[link.launch] = link.scale;
+                self.places[link.launch] = Place { phase, chain: first };
+            }
+            if home != first {
+                let links = std::mem::take(&mut chain.links);
+                self.phases[phase].chains[first].links.extend(links);
+            }
         }
-        chain.links.push(Link { launch: index, scale });
-        self.settle(index, home, scale);
+        self.phases[phase].chains[first].links.push(Link { launch: index, scale });
+        self.settle(index, Place { phase, chain: first }, scale);
         true
+    }
+
+    /// True where chains of `many` units can go by `few`: one unit of those is several of these, but many rows are not
+    /// given up for one.
+    fn divides(few: usize, many: usize) -> bool {
+        many == few || (few > 1 && many.is_multiple_of(few))
     }
 
     fn open(&mut self, index: usize, phase: usize) {
@@ -214,6 +239,10 @@ impl Schedule {
             planner.place(index);
         }
         let mut phases = planner.phases;
+        for phase in &mut phases {
+            // What was joined to another chain left nothing behind.
+            phase.chains.retain(|chain| !chain.links.is_empty());
+        }
         for chain in phases.iter_mut().flat_map(|phase| &mut phase.chains) {
             // A launch is never free: calling it costs some tens of nanoseconds.
             chain.cost = chain
