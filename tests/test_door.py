@@ -77,9 +77,8 @@ def strays(source):
     methods, functions = "|".join(core_methods()), "|".join(core_functions())
     # A generator is two numbers and a count: making one is no work.
     aliases = r"(?:Core(?!Generator)\w+|tape|loss|pair_loss|feed::Feed|team|capture)"
-    calls = re.compile(
-        rf"\b(?:self|this|inner|tensor|source|x|to)(?:\.0)*\.(?:{methods})\(|{aliases}::(?:{functions}|{methods})\("
-    )
+    receiver = r"\b(?:self|this|inner|tensor|source|x|to)(?:\.0)*"
+    calls = re.compile(rf"{receiver}\.(?:{methods})\(|{aliases}::(?:{functions}|{methods})\(")
     return [
         found[0]
         for found in calls.finditer(source)

@@ -24,6 +24,10 @@ fn unsigned(argument: &str, given: &Bound<'_, PyAny>) -> PyResult<u64> {
     })
 }
 
+fn stream_number(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    unsigned("stream", given)
+}
+
 /// A source of random numbers.
 ///
 /// They depend on the seed, the stream, the number of the draw and the place of the element alone: not on
@@ -77,9 +81,11 @@ impl Generator {
 #[pymethods]
 impl Generator {
     #[new]
-    #[pyo3(signature = (seed, stream=None))]
-    fn new(seed: &Bound<'_, PyAny>, stream: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
-        let stream = stream.map_or(Ok(0), |stream| unsigned("stream", stream))?;
+    #[pyo3(signature = (seed, stream=0))]
+    fn new(
+        seed: &Bound<'_, PyAny>,
+        #[pyo3(from_py_with = stream_number)] stream: u64,
+    ) -> PyResult<Self> {
         Ok(Self(CoreGenerator::new(unsigned("seed", seed)?, stream)))
     }
 
