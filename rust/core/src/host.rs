@@ -42,7 +42,10 @@ pub fn with_mut<T: Element, R>(tensor: &Tensor, change: impl FnOnce(&mut [T]) ->
 pub(crate) unsafe fn view<'a, T: Element>(origin: *const T, layout: &Layout) -> ArrayViewD<'a, T> {
     let mut pointer = origin.wrapping_add(layout.offset);
     let mut steps: SmallVec<[usize; 4]> = SmallVec::with_capacity(layout.strides.len());
+    // Steps between no elements mean nothing, and an owned copy must not reach beyond its empty memory.
+    let empty = layout.shape.contains(&0);
     for (&size, &stride) in layout.shape.iter().zip(&layout.strides) {
+        let stride = if empty { 0 } else { stride };
         if stride < 0 && size > 0 {
             pointer = pointer.wrapping_offset((size as isize - 1) * stride);
         }

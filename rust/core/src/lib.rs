@@ -28,6 +28,7 @@ pub mod tape;
 #[allow(unsafe_code, reason = "fork handler and the engine that outlives it")]
 pub mod team;
 pub mod tensor;
+pub mod testing;
 
 pub use dtype::DType;
 pub use error::{Error, Result};
