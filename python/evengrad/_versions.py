@@ -11,6 +11,14 @@ from evengrad import _core
 PARTNERS = ("numpy", "scipy", "scikit-learn", "pandas", "matplotlib", "tqdm")
 
 
+def installed(name: str) -> str:
+    """Return the version of a distribution, or that there is none."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
 def show_versions() -> None:
     """Print the versions of evengrad, Python and what they run on; for reports of faults.
 
@@ -25,11 +33,7 @@ def show_versions() -> None:
         "python": sys.version.split()[0],
         "platform": platform.platform(),
     }
-    for name in PARTNERS:
-        try:
-            lines[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            lines[name] = "not installed"
+    lines.update({name: installed(name) for name in PARTNERS})
     width = max(map(len, lines))
     for name, value in lines.items():
         print(f"{name:{width}}  {value}")  # noqa: T201 - that is what it is for

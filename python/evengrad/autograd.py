@@ -53,6 +53,8 @@ class no_grad:  # noqa: N801 - PyTorch's name; it is written as a function is
         _core.set_recording(self._before.pop())
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Return the function, run off the tape."""
+
         @functools.wraps(function)
         def quiet(*args: P.args, **kwargs: P.kwargs) -> R:
             with no_grad():

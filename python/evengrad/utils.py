@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from evengrad._checks import check_int
-from evengrad._random import set_random_seed as set_random_seed
+from evengrad._random import set_random_seed
+
+__all__ = ["set_random_seed", "to_categorical"]
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, Any]:

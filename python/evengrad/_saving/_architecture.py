@@ -78,7 +78,7 @@ def rebuild_layer(described: Any, decoder: Decoder) -> Layer:
         layer: Any = rebuild_model(described, decoder)
     else:
         layer = decoder.object(described)
-    layer._state.name = decoder.member(described, "name", str)
+    layer._state.name = decoder.member(described, "name", str)  # noqa: SLF001 - of this package
     return layer  # type: ignore[no-any-return]
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from evengrad import activations, initializers, layers, losses, metrics, models, optimizers
 from evengrad._config import Configured
 from evengrad._names import did_you_mean
@@ -58,16 +60,14 @@ def encode(value: Any, what: str) -> Any:
         pairs = [[encode(name, what), encode(item, what)] for name, item in value.items()]
         return {"dict": pairs}
     if isinstance(value, (FunctionLoss, FunctionMetric)):
-        return {"function": value.function.__name__}
+        value = value.function
     if isinstance(value, Configured):
         return encode_object(value, what)
-    if callable(value):
-        name = activations._name_of(value) or getattr(value, "__name__", None)  # noqa: SLF001
-        if name is not None and name != "<lambda>":
-            return {"function": name}
-    item = getattr(value, "item", None)
-    if callable(item) and getattr(value, "ndim", None) == 0:
-        return encode(item(), what)
+    name = activations._name_of(value) or getattr(value, "__name__", "<lambda>")  # noqa: SLF001
+    if callable(value) and name != "<lambda>":
+        return {"function": name}
+    if isinstance(value, np.generic):
+        return encode(value.item(), what)
     raise ValueError(
         f"{what}: cannot describe {value!r} in a file; use numbers, strings, lists, or an object "
         "of this package or of a class with a name"

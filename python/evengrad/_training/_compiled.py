@@ -35,6 +35,7 @@ class Compilation:
         self,
         model: Model,
         optimizer: Any,
+        *,
         loss: Any,
         metrics: Any,
         weighted_metrics: Any,
@@ -60,11 +61,11 @@ class Compilation:
         return Compilation(
             self.model,
             self.optimizer,
-            self.loss,
-            self.metrics,
-            self.weighted_metrics,
-            self.loss_weights,
-            self.run_eagerly,
+            loss=self.loss,
+            metrics=self.metrics,
+            weighted_metrics=self.weighted_metrics,
+            loss_weights=self.loss_weights,
+            run_eagerly=self.run_eagerly,
         )
 
     def bind(self, targets: list[np.ndarray[Any, Any]]) -> Bound:

@@ -32,6 +32,7 @@ class Evaluation:
         x: Any,
         y: Any,
         sample_weight: Any,
+        *,
         batch_size: int,
         steps: int | None = None,
     ) -> None:
@@ -48,7 +49,7 @@ class Evaluation:
         self.bound = model._compiled().bind(ys)  # noqa: SLF001 - of this package
         ys = self.bound.check_targets(ys, names)
         weight = weights_of(model, sample_weight, None, ys)
-        self.runner = ArrayRunner(self.bound, xs, ys, weight, batch_size, False)
+        self.runner = ArrayRunner(self.bound, xs, ys, weight, batch_size=batch_size, training=False)
 
     @classmethod
     def of_checked(
@@ -57,7 +58,7 @@ class Evaluation:
         """Return an evaluation of data that has been checked."""
         self = cls.__new__(cls)
         self.batches, self.bound = None, bound
-        self.runner = ArrayRunner(bound, xs, ys, weight, size, False)
+        self.runner = ArrayRunner(bound, xs, ys, weight, batch_size=size, training=False)
         return self
 
     def _epoch(self, stretches: Stretches) -> Iterator[int]:
@@ -109,7 +110,7 @@ def evaluate(
     limit = None if steps is None else check_int(steps, "steps", at_least=1)
     shown = SILENT if verbose == "auto" else style(verbose)
     users = check_callbacks(callbacks)
-    evaluation = Evaluation(model, x, y, sample_weight, size, limit)
+    evaluation = Evaluation(model, x, y, sample_weight, batch_size=size, steps=limit)
     count = evaluation.runner.steps_per_epoch if evaluation.runner else limit
     figures = evaluation.run(CallbackList(users, model, {"steps": count, "verbose": shown}))
     if shown != SILENT:

@@ -99,7 +99,7 @@ class ArraySource:
         self.model = model
         self.shuffle = bool(options.shuffle)
         size = options.batch_size or DEFAULT_BATCH
-        self.runner = ArrayRunner(self.bound, xs, ys, weight, size, True)
+        self.runner = ArrayRunner(self.bound, xs, ys, weight, batch_size=size, training=True)
         self.limit = options.steps_per_epoch
         self.steps = min(self.runner.steps_per_epoch, self.limit or self.runner.steps_per_epoch)
 
@@ -159,14 +159,14 @@ def _validation(
     if data is None:
         return None
     if is_batches(data):
-        return Evaluation(model, data, None, None, size)
+        return Evaluation(model, data, None, None, batch_size=size)
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
         raise ValueError(
             "validation_data: expected (x, y), (x, y, sample_weight) or an iterable of batches"
         )
     weight = data[2] if len(data) == 3 else None  # noqa: PLR2004 - x, y and weights
     try:
-        return Evaluation(model, data[0], data[1], weight, size)
+        return Evaluation(model, data[0], data[1], weight, batch_size=size)
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation_data: {error}") from error
 
@@ -237,5 +237,5 @@ class _Training:
         for callback in users:
             try:
                 callback.on_train_end(self.logs)
-            except Exception:
+            except Exception:  # noqa: PERF203 - each callback is told, whatever the others do
                 logger.exception("on_train_end of %r failed after another exception", callback)

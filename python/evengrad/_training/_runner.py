@@ -52,6 +52,7 @@ class ArrayRunner:
         xs: list[Array],
         ys: list[Array],
         weight: Array | None,
+        *,
         batch_size: int,
         training: bool,
     ) -> None:

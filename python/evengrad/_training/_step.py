@@ -21,7 +21,9 @@ logger = logging.getLogger("evengrad")
 class Batch:
     """Where a step finds its batch: in fixed memory, whole or by the rows that a feed names."""
 
-    def __init__(self, tensors: list[Tensor], inputs: int, outputs: int, batch_size: int | None):
+    def __init__(
+        self, tensors: list[Tensor], inputs: int, outputs: int, batch_size: int | None
+    ) -> None:
         self.tensors = tensors
         self.inputs, self.outputs = inputs, outputs
         self.feed = None if batch_size is None else _core.Feed(batch_size)

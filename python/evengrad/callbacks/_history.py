@@ -76,7 +76,7 @@ class History(Callback):
         'loss'
         """
         try:
-            from matplotlib import pyplot
+            from matplotlib import pyplot as plt
         except ImportError as error:
             raise ImportError(
                 'History.plot needs matplotlib: pip install "evengrad[plot]"'
@@ -87,7 +87,7 @@ class History(Callback):
             if name not in self.history:
                 raise ValueError(f"names: no {name!r} in the history, only {', '.join(known)}")
         if ax is None:
-            _, made = pyplot.subplots(
+            _, made = plt.subplots(
                 1, max(1, len(chosen)), figsize=(5 * max(1, len(chosen)), 3.5), squeeze=False
             )
             axes = list(made[0])
@@ -121,10 +121,10 @@ class History(Callback):
         [1.0]
         """
         try:
-            import pandas
+            import pandas as pd
         except ImportError as error:
             raise ImportError("History.to_pandas needs pandas: pip install pandas") from error
-        return pandas.DataFrame(self.history, index=pandas.Index(self.epoch, name="epoch"))
+        return pd.DataFrame(self.history, index=pd.Index(self.epoch, name="epoch"))
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the figures to a CSV file, one row per epoch.

@@ -67,6 +67,7 @@ class State:
         self.dtype: str | None = None
         self.trainable = True
         self.built = False
+        self.building = False
         self.adopted = False
         # Values that were drawn before the layer came into a model are drawn again there, from
         # the model's seed, unless somebody has set them.
@@ -172,11 +173,7 @@ class Layer(Configured):
         """Return the multiplications with addition that one row costs; 0 where none stand out."""
         del input_shape
         layers = [child for _, child in self._children()]
-        return sum(
-            child.multiply_adds(child._state.input_shape)  # noqa: SLF001 - of the same class
-            for child in layers
-            if child.built
-        )
+        return sum(child.multiply_adds(child._state.input_shape) for child in layers if child.built)
 
     @property
     def final_activation(self) -> str | None:
@@ -496,6 +493,7 @@ class Layer(Configured):
             return
         self._adopt_children()
         unbuilt = [layer for _, layer in self._named_layers() if not layer.built]
+        state.building = True
         try:
             self.build(input_shape)
             self._adopt_children()
@@ -505,6 +503,8 @@ class Layer(Configured):
                 layer._state.generators.clear()
                 layer._state.built = False
             raise
+        finally:
+            state.building = False
         state.input_shape = input_shape
         state.built = True
 

@@ -11,6 +11,9 @@ from evengrad.metrics._metric import MeanMetric
 if TYPE_CHECKING:
     from evengrad._core import Tensor
 
+# Targets above it count as 1.
+HALF = 0.5
+
 
 class SparseCategoricalAccuracy(MeanMetric):
     """The share of rows whose largest prediction is that of the labelled class.
@@ -71,7 +74,7 @@ class BinaryAccuracy(MeanMetric):
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return 1 for each output that is right."""
         said = y_pred > self.threshold
-        return (said == (y_true.astype(y_pred.dtype) > 0.5)).astype(y_pred.dtype)
+        return (said == (y_true.astype(y_pred.dtype) > HALF)).astype(y_pred.dtype)
 
 
 class SparseTopKCategoricalAccuracy(MeanMetric):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
-from evengrad._checks import check_dtype
+from evengrad._checks import check_dtype, check_shape
 from evengrad._config import suggests_keywords
 from evengrad._names import did_you_mean, snake_case
 from evengrad._random import check_seed, generator, next_seed
@@ -165,7 +165,18 @@ class Model(Layer):
         )
 
     def build(self, input_shape: Any) -> None:
-        """Make all variables: of a subclass, by running `call` on one row of zeros."""
+        """Make all variables: of a subclass, by running `call` on one row of zeros.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.layers.Dense(2)])
+        >>> model.build((None, 4))
+        >>> model.count_params()
+        10
+        """
+        if not self._state.building:
+            self._build_for(self._shapes(input_shape))
+            return
         if self._graph is not None:
             self._output_shapes = [tensor.shape for tensor in self._graph.outputs]
             return
@@ -175,6 +186,15 @@ class Model(Layer):
         with no_grad():
             outputs = self._run(rows, [])
         self._output_shapes = [(None, *output.shape[1:]) for output in outputs]
+
+    @staticmethod
+    def _shapes(input_shape: Any) -> Any:
+        """Return a user's shape, or list of shapes, as tuples with None for the rows."""
+        if isinstance(input_shape, list) and any(
+            isinstance(one, (tuple, list)) for one in input_shape
+        ):
+            return [(None, *check_shape(one[1:], "input_shape")) for one in input_shape]
+        return (None, *check_shape(tuple(input_shape)[1:], "input_shape"))
 
     def call(self, x: Any, training: bool = False) -> Any:
         """Return the outputs; a subclass writes this."""
@@ -336,7 +356,13 @@ class Model(Layer):
         from evengrad._training._compiled import Compilation
 
         self._compilation = Compilation(
-            self, optimizer, loss, metrics, weighted_metrics, loss_weights, run_eagerly
+            self,
+            optimizer,
+            loss=loss,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+            loss_weights=loss_weights,
+            run_eagerly=run_eagerly,
         )
 
     @property
@@ -374,8 +400,8 @@ class Model(Layer):
         """Train the model.
 
         One step is captured and replayed for whole epochs without Python, which gets its turn for
-        callbacks, for the progress bar and for Ctrl-C. A layer whose Python reads values makes every
-        step run in Python. The results are the same bits, for any number of threads.
+        callbacks, for the progress bar and for Ctrl-C. A layer whose Python reads values makes
+        every step run in Python. The results are the same bits, for any number of threads.
 
         Parameters
         ----------

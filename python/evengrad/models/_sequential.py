@@ -120,7 +120,10 @@ class Sequential(Model):
             yield snake_case(type(layer).__name__), layer
 
     def build(self, input_shape: Any) -> None:
-        """Build the layers one after the other."""
+        """Build the layers one after the other; see `Model.build`."""
+        if not self._state.building:
+            self._build_for(self._shapes(input_shape))
+            return
         if not self._chain:
             raise ValueError(f"{self.path}: expected at least one layer; add one")
         if self._input is not None and tuple(input_shape) != self._input.shape:

@@ -82,9 +82,9 @@ class Summary:
 
     def _totals(self) -> tuple[str, ...]:
         frozen = self.parameters - self.trainable
+        counts = f"{self.parameters:,} parameters ({self.trainable:,} trainable, {frozen:,} not)"
         return (
-            f"{self.parameters:,} parameters ({self.trainable:,} trainable, {frozen:,} not), "
-            f"{show_bytes(self.memory)}",
+            f"{counts}, {show_bytes(self.memory)}",
             f"{self.multiply_adds:,} multiply-adds per row",
         )
 

@@ -137,7 +137,7 @@ class Optimizer(Configured):
     def compute_gradients(
         self, loss: Tensor, parameters: Sequence[Tensor]
     ) -> list[tuple[Tensor | None, Tensor]]:
-        """Return (gradient, parameter) pairs, the gradient None where the loss does not depend on it.
+        """Return (gradient, parameter) pairs, None for a gradient where the loss does not depend.
 
         Nothing is left in `.grad`.
 

@@ -1,0 +1,218 @@
+"""Losses against closed forms and SciPy; fusion with the model's end."""
+
+import logging
+
+import numpy as np
+import pytest
+from scipy import special
+
+import evengrad as eg
+
+CLOSE = {"rtol": 1e-12, "atol": 1e-14}
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(1)
+
+
+def softmax_entropy(logits, targets):
+    return -(targets * special.log_softmax(logits, axis=-1)).sum(axis=-1)
+
+
+def test_sparse(rng):
+    logits = rng.normal(size=(50, 7)) * 3
+    labels = rng.integers(0, 7, 50)
+    expected = softmax_entropy(logits, np.eye(7)[labels])
+    raw = eg.losses.SparseCategoricalCrossentropy(from_logits=True)
+    np.testing.assert_allclose(raw(labels, logits).item(), expected.mean(), **CLOSE)
+    probabilities = special.softmax(logits, axis=-1)
+    plain = eg.losses.SparseCategoricalCrossentropy(reduction="none")
+    np.testing.assert_allclose(plain(labels, probabilities).numpy(), expected, rtol=1e-5)
+
+
+def test_categorical_with_smoothing(rng):
+    logits = rng.normal(size=(50, 7))
+    targets = rng.dirichlet(np.ones(7), 50)
+    smooth = targets * 0.9 + 0.1 / 7
+    loss = eg.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
+    expected = softmax_entropy(logits, smooth).mean()
+    np.testing.assert_allclose(loss(targets, logits).item(), expected, **CLOSE)
+    plain = eg.losses.CategoricalCrossentropy(label_smoothing=0.1)
+    got = plain(targets, special.softmax(logits, axis=-1)).item()
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_binary(rng, smoothing):
+    logits = rng.normal(size=(50, 3)) * 4
+    targets = rng.integers(0, 2, (50, 3)).astype(float)
+    smooth = targets * (1 - smoothing) + smoothing / 2
+    expected = -(smooth * special.log_expit(logits) + (1 - smooth) * special.log_expit(-logits))
+    for reduction, value in (
+        ("sum_over_batch_size", expected.mean()),
+        ("sum", expected.mean(axis=1).sum()),
+        ("none", expected.mean(axis=1)),
+    ):
+        loss = eg.losses.BinaryCrossentropy(True, smoothing, reduction)
+        np.testing.assert_allclose(loss(targets, logits).numpy(), value, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("logit", "target", "expected"),
+    [(100.0, 0.0, 100.0), (-100.0, 0.0, 3.720075976020836e-44), (1e9, 0.0, 1e9)],
+)
+def test_binary_at_extremes(logit, target, expected):
+    loss = eg.losses.BinaryCrossentropy(from_logits=True)
+    got = loss(np.array([[target]]), np.array([[logit]])).item()
+    np.testing.assert_allclose(got, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("label", "expected"), [(0, 0.0), (1, 1000.0), (2, 2000.0)])
+def test_sparse_at_extremes(label, expected):
+    loss = eg.losses.SparseCategoricalCrossentropy(from_logits=True)
+    assert loss([label], np.array([[1000.0, 0.0, -1000.0]])).item() == expected
+
+
+def test_regression(rng):
+    y, p = rng.normal(size=(20, 3)), rng.normal(size=(20, 3))
+    got = eg.losses.MeanSquaredError()(y, p).item()
+    np.testing.assert_allclose(got, ((y - p) ** 2).mean(), **CLOSE)
+    got = eg.losses.MeanAbsoluteError()(y, p).item()
+    np.testing.assert_allclose(got, np.abs(y - p).mean(), **CLOSE)
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", "none"])
+def test_sample_weights_multiply_and_do_not_change_the_divisor(rng, reduction):
+    y, p, w = rng.normal(size=(20, 3)), rng.normal(size=(20, 3)), rng.uniform(size=20)
+    each = ((y - p) ** 2).mean(axis=1) * w
+    expected = {"sum_over_batch_size": each.mean(), "sum": each.sum(), "none": each}[reduction]
+    got = eg.losses.MeanSquaredError(reduction)(y, p, w).numpy()
+    np.testing.assert_allclose(got, expected, **CLOSE)
+
+
+def test_nothing_is_broadcast():
+    with pytest.raises(ValueError, match=r"shape of the predictions, \(4, 1\), got \(4,\)"):
+        eg.losses.MeanSquaredError()(np.zeros(4), np.zeros((4, 1)))
+    with pytest.raises(ValueError, match="one weight per row"):
+        eg.losses.MeanSquaredError()(np.zeros((4, 1)), np.zeros((4, 1)), np.ones((4, 1)))
+
+
+def model_with(*end):
+    model = eg.Sequential([eg.layers.Dense(5, "tanh"), *end], dtype="float64", seed=2)
+    model.compile(eg.optimizers.SGD(0.1), "sparse_categorical_crossentropy", ["accuracy"])
+    return model
+
+
+@pytest.fixture
+def data(rng):
+    return rng.normal(size=(40, 4)), rng.integers(0, 3, 40)
+
+
+def test_softmax_at_the_end_is_fused(data):
+    x, y = data
+    ends = [
+        (eg.layers.Dense(3, name="out"),),
+        (eg.layers.Dense(3, "softmax", name="out"),),
+        (eg.layers.Dense(3, name="out"), eg.layers.Activation("softmax")),
+    ]
+    runs = [model_with(*end).fit(x, y, epochs=3, verbose=0).history for end in ends]
+    assert runs[0] == runs[1] == runs[2]
+
+
+def test_fused_loss_is_exact_where_probabilities_round(data):
+    x, y = data
+    model = eg.Sequential([eg.layers.Dense(3, "softmax")], dtype="float64", seed=1)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.build((None, 4))
+    model.set_weights([np.zeros((4, 3)), np.array([2000.0, 0.0, 0.0])])
+    expected = 2000.0 * np.mean(y != 0)
+    assert model.evaluate(x, y) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "message"),
+    [
+        ("softmax", eg.losses.SparseCategoricalCrossentropy(from_logits=True), "ends in softmax"),
+        ("sigmoid", eg.losses.BinaryCrossentropy(from_logits=True), "ends in sigmoid"),
+        (None, eg.losses.SparseCategoricalCrossentropy(from_logits=False), "has no activation"),
+        ("sigmoid", "sparse_categorical_crossentropy", "no shares of one"),
+    ],
+)
+def test_a_contradiction_is_an_error(data, activation, loss, message):
+    x, y = data
+    target = y if isinstance(loss, str) or "Sparse" in repr(loss) else np.eye(3)[y]
+    model = eg.Sequential([eg.layers.Dense(3, activation)])
+    model.compile("sgd", loss)
+    with pytest.raises(ValueError, match=message):
+        model.fit(x, target, verbose=0)
+
+
+def test_an_odd_end_is_told_in_the_log(data, caplog):
+    x, y = data
+    model = eg.Sequential([eg.layers.Dense(3, "relu")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with caplog.at_level(logging.WARNING, "evengrad"):
+        model.fit(x, y, verbose=0)
+    assert "ends in relu" in caplog.text
+
+
+class Custom(eg.Model):
+    def __init__(self, activation, units):
+        super().__init__(dtype="float64", seed=2)
+        self.out = eg.layers.Dense(units, activation)
+
+    def call(self, x):
+        return self.out(x)
+
+
+@pytest.mark.parametrize(
+    ("activation", "units", "loss"),
+    [
+        ("softmax", 3, "sparse_categorical_crossentropy"),
+        (None, 3, "sparse_categorical_crossentropy"),
+        ("sigmoid", 1, "binary_crossentropy"),
+        (None, 1, "binary_crossentropy"),
+    ],
+)
+def test_a_subclass_shows_what_made_its_output(data, activation, units, loss):
+    x, y = data
+    target = y if units == 3 else (y > 0).astype(float)
+    model = Custom(activation, units)
+    model.compile("sgd", loss, ["accuracy"])
+    loss_value, accuracy = model.evaluate(x, target)
+    output = model.predict(x)
+    if units == 3:
+        probable = output if activation else special.softmax(output, axis=1)
+        expected = -np.log(probable[np.arange(40), y]).mean()
+        right = (output.argmax(axis=1) == y).mean()
+    else:
+        probable = (output if activation else special.expit(output))[:, 0]
+        expected = -np.log(np.where(target, probable, 1 - probable)).mean()
+        right = ((probable > 0.5) == target).mean()
+    assert loss_value == pytest.approx(expected, rel=1e-6)
+    assert accuracy == pytest.approx(right)
+
+
+def test_function_as_loss(data):
+    x, _ = data
+
+    def quartic(y_true, y_pred):
+        return ((y_true - y_pred) ** 4).mean(dim=-1)
+
+    model = eg.Sequential([eg.layers.Dense(2)], dtype="float64")
+    model.compile(eg.optimizers.SGD(0.01), quartic)
+    target = np.ones((40, 2))
+    model.fit(x, target, verbose=0)
+    expected = ((model.predict(x) - target) ** 4).mean()
+    assert model.evaluate(x, target) == pytest.approx(expected, rel=1e-12)
+
+
+def test_names():
+    assert isinstance(eg.losses.get("mse"), eg.losses.MeanSquaredError)
+    with pytest.raises(ValueError, match="did you mean 'mean_squared_error'"):
+        eg.losses.get("mean_square_error")
+    with pytest.raises(ValueError, match="reduction"):
+        eg.losses.MeanSquaredError("avg")
+    with pytest.raises(TypeError, match="did you mean 'from_logits'"):
+        eg.losses.BinaryCrossentropy(from_logit=True)
