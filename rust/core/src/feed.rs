@@ -36,7 +36,7 @@ impl Host for Inner {
             );
         }
         host::with_mut(&self.indices, |to: &mut [i64]| {
-            to.copy_from_slice(&order.rows[start..stop])
+            to.copy_from_slice(&order.rows[start..stop]);
         });
         order.next = stop;
         Ok(())

@@ -218,6 +218,9 @@ pub(crate) fn pointers(operands: &[Operand]) -> SmallVec<[*mut u8; 8]> {
 }
 
 /// Runs a kernel over all its units now and, while a step is being captured, records it.
+///
+/// # Panics
+/// Where an operand is smaller than its units say: a defect of the operation that launches.
 pub fn launch<K: Kernel>(
     name: &'static str,
     units: usize,

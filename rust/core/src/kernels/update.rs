@@ -62,12 +62,12 @@ impl<R: Rule<SLOTS>, T: Scalar + Real, const SLOTS: usize> Kernel for Update<'_,
                 let g = load(self.arrays.gradient.add(at));
                 let w = load(self.arrays.parameter.add(at));
                 let mut slots = [g; SLOTS];
-                for i in 0..SLOTS {
-                    slots[i] = load(self.arrays.slots[i].add(at));
+                for (slot, from) in slots.iter_mut().zip(self.arrays.slots) {
+                    *slot = load(from.add(at));
                 }
                 store(self.rule.update(&scalars, w, g, &mut slots), self.arrays.parameter.add(at));
-                for i in 0..SLOTS {
-                    store(slots[i], self.arrays.slots[i].add(at));
+                for (slot, to) in slots.into_iter().zip(self.arrays.slots) {
+                    store(slot, to.add(at));
                 }
             }
             at += lanes;

@@ -167,7 +167,7 @@ elementwise! {
         let y = V::select(x.le(V::constant(0.0)), V::constant(0.0), x);
         V::select(V::constant(6.0).le(y), V::constant(6.0), y)
     }, from Output(y) => V::select(y.lt(V::constant(6.0)), positive(y), V::constant(0.0));
-    /// x where positive, else negative_slope·x; the derivative at zero is the slope.
+    /// x where positive, else `negative_slope`·x; the derivative at zero is the slope.
     leaky_relu(x; negative_slope) = V::select(x.le(V::constant(0.0)), negative_slope * x, x),
         from Input(x) => V::select(x.le(V::constant(0.0)), negative_slope, V::constant(1.0));
     /// x where positive, else alpha·(e^x - 1) (Clevert et al. 2015); the left derivative alpha stands at zero.
@@ -224,7 +224,7 @@ elementwise! {
         let y = V::select(x.lt(V::constant(-1.0)), V::constant(-1.0), x);
         V::select(V::constant(1.0).lt(y), V::constant(1.0), y)
     }, from Input(x) => V::select(x.abs().lt(V::constant(1.0)), V::constant(1.0), V::constant(0.0));
-    /// x·hard_sigmoid(x), also called hard swish.
+    /// x·`hard_sigmoid`(x), also called hard swish.
     hard_silu(x) = {
         let three = V::constant(3.0);
         let inside = x * (x + three) * V::constant(1.0 / 6.0);

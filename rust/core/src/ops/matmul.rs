@@ -12,7 +12,7 @@ use smallvec::smallvec;
 
 use crate::dtype::{DType, Float, with_float};
 use crate::error::{Result, bail};
-use crate::kernels::gemm::{MatMut, MatRef, OptionalBias, gemm};
+use crate::kernels::gemm::{AddBias, MatMut, MatRef, NoEpilogue, gemm};
 use crate::launch::{Arguments, Cost, Operand, launch};
 use crate::layout::{Layout, Shape, broadcast, show};
 use crate::tape::{Backward, Gradients, Saved};
@@ -76,15 +76,16 @@ impl Product {
         let c = MatMut { ptr: arguments.pointer::<T>(2), row_stride: self.n as isize };
         let c = c.at(rows.start, columns.start);
         let size = (rows.len(), columns.len(), self.k);
-        let bias = bias.map_or(std::ptr::null(), |i| {
-            arguments.pointer::<T>(i).wrapping_add(columns.start).cast_const()
-        });
+        let bias = bias.map(|i| arguments.pointer::<T>(i).wrapping_add(columns.start).cast_const());
         // SAFETY: the operands are whole matrices of the sizes that `new` read off the tensors, the result is new
         // memory that overlaps neither factor, and the bias has an element for each column.
         #[allow(unsafe_code, reason = "the one call of the matrix kernel")]
         unsafe {
-            gemm(size, a, b, c, false, OptionalBias { bias })
-        };
+            match bias {
+                Some(bias) => gemm(size, a, b, c, false, AddBias { bias }),
+                None => gemm(size, a, b, c, false, NoEpilogue),
+            }
+        }
     }
 }
 
@@ -172,7 +173,7 @@ fn pair_product<T: Float>(
     #[allow(unsafe_code, reason = "one matrix of a batch")]
     unsafe {
         let c = MatMut { ptr: c, row_stride: n as isize };
-        gemm((m, n, k), a, b, c, false, OptionalBias { bias: std::ptr::null() });
+        gemm((m, n, k), a, b, c, false, NoEpilogue);
     };
 }
 

@@ -46,24 +46,6 @@ impl<T: Scalar> Epilogue<T> for AddBias<T> {
     }
 }
 
-/// [`AddBias`] where there is a bias, else nothing: one compiled form of every tile for both.
-#[derive(Clone, Copy, Debug)]
-pub struct OptionalBias<T> {
-    /// One bias for each column of C, or null.
-    pub bias: *const T,
-}
-
-impl<T: Scalar> Epilogue<T> for OptionalBias<T> {
-    #[inline(always)]
-    unsafe fn apply<S: Simd>(&self, v: T::V<S>, _: usize, col: usize, lanes: usize) -> T::V<S> {
-        if self.bias.is_null() {
-            return v;
-        }
-        // SAFETY: the bias has an element for each column, and these columns exist.
-        v + unsafe { load_lanes::<T, S>(self.bias.add(col), lanes) }
-    }
-}
-
 /// A whole load where all lanes exist, which is cheaper on most instruction sets.
 ///
 /// # Safety

@@ -13,7 +13,7 @@ mod pack;
 mod scratch;
 mod tile;
 
-pub use epilogue::{AddBias, Epilogue, NoEpilogue, OptionalBias, load_lanes, store_lanes};
+pub use epilogue::{AddBias, Epilogue, NoEpilogue, load_lanes, store_lanes};
 pub use pack::{PackedB, pack_b, packed_len, panel_width};
 
 use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, dispatch, dispatch_on};
