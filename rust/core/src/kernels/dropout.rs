@@ -37,12 +37,13 @@ impl<T: Scalar> Kernel for Apply<'_, T> {
     fn run<S: Simd>(self) {
         let Self { mask, mut first, mut x, mut out } = self;
         let key = mask.key.words();
-        // Dropped are as many of the 2^32 words as come nearest to the rate.
+        // Dropped are as many of the 2^32 words as come nearest to the rate: those below `lowest`, or all of them.
         let dropped = (mask.rate * 4_294_967_296.0).round() as u64;
+        let Ok(lowest) = u32::try_from(dropped) else {
+            out.fill(T::zero());
+            return;
+        };
         let scale = T::from(1.0 / (1.0 - mask.rate)).unwrap_or_else(T::zero);
-        // No word at all survives a rate of 1, and all survive 0.
-        let (lowest, any) = (dropped.min(u64::from(u32::MAX)) as u32, dropped >> 32 == 0);
-        let scale = if any { scale } else { T::zero() };
         while !x.is_empty() {
             let skip = (first % SPAN as u64) as usize;
             let block = first / SPAN as u64 * B as u64;
@@ -53,13 +54,13 @@ impl<T: Scalar> Kernel for Apply<'_, T> {
                     words.iter().zip(x.chunks_exact(B)).zip(out.chunks_exact_mut(B))
                 {
                     for j in 0..B {
-                        let kept = any & (words[j] >= lowest);
+                        let kept = words[j] >= lowest;
                         out[j] = if kept { x[j] * scale } else { T::zero() };
                     }
                 }
             } else {
                 for (i, (x, out)) in x[..len].iter().zip(&mut out[..len]).enumerate() {
-                    let kept = any & (words[(skip + i) / B][(skip + i) % B] >= lowest);
+                    let kept = words[(skip + i) / B][(skip + i) % B] >= lowest;
                     *out = if kept { *x * scale } else { T::zero() };
                 }
             }

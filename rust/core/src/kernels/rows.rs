@@ -1,6 +1,6 @@
 //! What kernels over rows share: vectors beyond a row's end, its largest element, sums of vectors.
 
-use num_traits::{One, Zero};
+use num_traits::{Float, One, Zero};
 
 use super::math::{Real, VectorMath};
 use super::simd::{Scalar, Vector};
@@ -99,7 +99,7 @@ pub(super) unsafe fn row_extreme<V: Vector<Elem: Scalar>, const LARGEST: bool>(
         for i in 0..half {
             let (a, b) = (lanes[i], lanes[i + half]);
             let better = if LARGEST { a < b } else { b < a };
-            lanes[i] = if better || b != b { b } else { a };
+            lanes[i] = if better || b.is_nan() { b } else { a };
         }
         half /= 2;
     }

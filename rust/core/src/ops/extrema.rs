@@ -37,7 +37,7 @@ fn filled_rows(name: &str, x: &Tensor, dims: &[isize]) -> Result<Rows> {
 
 /// The extreme value of each row of (rows, width).
 fn extremes(name: &'static str, largest: bool, r: &Rows) -> Result<Tensor> {
-    let (rows, width) = (r.rows, r.width);
+    let (rows, width) = (r.count, r.width);
     if rows <= FEW_ROWS && width >= 2 * CHUNK {
         let parts = width.div_ceil(CHUNK);
         let partial = Tensor::empty(&[rows, parts], r.x.dtype())?;
@@ -54,14 +54,15 @@ fn extremes(name: &'static str, largest: bool, r: &Rows) -> Result<Tensor> {
         }))?;
         let kept = SmallVec::from_slice(&[rows, 1]);
         let squeezed = SmallVec::from_slice(&[rows]);
-        let whole = Rows { x: partial, rows, width: parts, kept, squeezed, order: SmallVec::new() };
+        let whole =
+            Rows { x: partial, count: rows, width: parts, kept, squeezed, order: SmallVec::new() };
         return extreme_of_each(name, largest, &whole);
     }
     extreme_of_each(name, largest, r)
 }
 
 fn extreme_of_each(name: &'static str, largest: bool, r: &Rows) -> Result<Tensor> {
-    let (rows, width) = (r.rows, r.width);
+    let (rows, width) = (r.count, r.width);
     let out = Tensor::empty(&[rows], r.x.dtype())?;
     let cost = Cost::elementwise(r.x.count(), 2.0, 1, r.x.dtype());
     let operands = [Operand::read_own(&r.x, width), Operand::write_own(&out, 1)];
@@ -140,7 +141,7 @@ impl Tensor {
     pub fn argmax(&self, dims: &[isize], keepdim: bool) -> Result<Self> {
         let r = filled_rows("argmax", self, dims)?;
         let largest = extremes("argmax", true, &r)?;
-        let (rows, width) = (r.rows, r.width);
+        let (rows, width) = (r.count, r.width);
         let out = Self::empty(&[rows], DType::I64)?;
         let operands = [
             Operand::read_own(&r.x, width),

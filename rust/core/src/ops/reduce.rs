@@ -45,7 +45,7 @@ pub(crate) struct Rows {
     /// The elements, in the order of `order`.
     pub(crate) x: Tensor,
     /// Number of rows.
-    pub(crate) rows: usize,
+    pub(crate) count: usize,
     /// Elements of a row.
     pub(crate) width: usize,
     /// Shape of a result that keeps the reduced dimensions at size 1.
@@ -66,7 +66,7 @@ pub(crate) fn rows(name: &str, x: &Tensor, dims: &[isize]) -> Result<Rows> {
     let width = order[squeezed.len()..].iter().map(|&i| x.shape()[i]).product();
     Ok(Rows {
         x: x.view(x.layout().permute(&order)).packed()?,
-        rows: squeezed.iter().product(),
+        count: squeezed.iter().product(),
         width,
         kept: (0..ndim).map(|i| if reduce[i] { 1 } else { x.shape()[i] }).collect(),
         squeezed,

@@ -22,7 +22,7 @@ use crate::ops::reduce::in_own_order;
 use crate::tape::{Backward, Gradients};
 use crate::tensor::Tensor;
 
-/// A part of one dimension, as NumPy's `start:stop:step` has it: negative positions count from the end, and
+/// A part of one dimension, as Python's `start:stop:step` has it: negative positions count from the end, and
 /// positions beyond an end mean that end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {

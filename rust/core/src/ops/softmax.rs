@@ -142,13 +142,13 @@ impl Tensor {
         self.dtype().require_float("logsumexp")?;
         let r = rows("logsumexp", self, dims)?;
         let width = r.width;
-        let y = Self::empty(&[r.rows], self.dtype())?;
+        let y = Self::empty(&[r.count], self.dtype())?;
         if width == 0 {
             y.fill(f64::NEG_INFINITY)?;
         } else {
             let operands = [Operand::read_own(&r.x, width), Operand::write_own(&y, 1)];
             let cost = Cost::elementwise(r.x.count(), FLOPS, 1, self.dtype());
-            with_float!(self.dtype(), "logsumexp", T => launch("logsumexp", r.rows, cost, operands.into_iter().collect(),
+            with_float!(self.dtype(), "logsumexp", T => launch("logsumexp", r.count, cost, operands.into_iter().collect(),
             move |units: Range<usize>, arguments: &Arguments<'_>| {
                 logsumexp_rows(arguments.own::<T>(0, &units), width, arguments.own_mut(1, &units));
             }))?;
