@@ -357,6 +357,13 @@ pub(crate) fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 /// -------
 /// bool
 ///     Whether they were so far.
+///
+/// Examples
+/// --------
+/// >>> x = eg.tensor(3.0, requires_grad=True)
+/// >>> before = eg._core.set_recording(False)
+/// >>> (x * x).requires_grad, eg._core.set_recording(before)
+/// (False, False)
 #[pyfunction]
 pub(crate) fn set_recording(flag: bool) -> bool {
     tape::set_recording(flag)

@@ -165,6 +165,14 @@ impl Optimizer {
     /// ------
     /// ValueError
     ///     If they do not fit each other.
+    ///
+    /// Examples
+    /// --------
+    /// >>> w = eg.tensor([1.0], requires_grad=True)
+    /// >>> sgd = eg._core.Optimizer("sgd", {"learning_rate": 0.25})
+    /// >>> sgd.apply([w], [eg.tensor([2.0])])
+    /// >>> w.tolist()
+    /// [0.5]
     fn apply(
         &self,
         py: Python<'_>,
@@ -196,6 +204,11 @@ impl Optimizer {
     /// ------
     /// ValueError
     ///     If the rule has no such setting.
+    ///
+    /// Examples
+    /// --------
+    /// >>> eg._core.Optimizer("adam").get("beta_1")
+    /// 0.9
     fn get(&self, py: Python<'_>, name: &str) -> PyResult<f64> {
         let settings = run(py, || Ok(self.0.settings()))?;
         choose(self.0.name(), name, &settings)
@@ -207,6 +220,13 @@ impl Optimizer {
     /// ------
     /// ValueError
     ///     If the rule has no such setting.
+    ///
+    /// Examples
+    /// --------
+    /// >>> adam = eg._core.Optimizer("adam")
+    /// >>> adam.set("learning_rate", 0.5)
+    /// >>> adam.get("learning_rate")
+    /// 0.5
     fn set(&self, py: Python<'_>, name: &str, value: f64) -> PyResult<()> {
         self.get(py, name)?;
         run(py, || self.0.set(name, value))
@@ -219,6 +239,16 @@ impl Optimizer {
     /// ------
     /// ValueError
     ///     If the rule has no such setting.
+    ///
+    /// Examples
+    /// --------
+    /// >>> w, slope = eg.tensor([1.0], requires_grad=True), eg.tensor([1.0])
+    /// >>> sgd = eg._core.Optimizer("sgd")
+    /// >>> sgd.queue("learning_rate", [0.5, 0.25])
+    /// >>> sgd.apply([w], [slope])
+    /// >>> sgd.apply([w], [slope])
+    /// >>> w.tolist(), sgd.get("learning_rate")
+    /// ([0.25], 0.25)
     fn queue(&self, py: Python<'_>, name: &str, values: Vec<f64>) -> PyResult<()> {
         self.get(py, name)?;
         run(py, || self.0.queue(name, &values))
@@ -237,6 +267,12 @@ impl Optimizer {
     /// What is kept for a parameter, in the order of :meth:`slot_names`; zeros before its first step.
     ///
     /// They are the tensors themselves: writing to them with ``copy_`` restores a saved state.
+    ///
+    /// Examples
+    /// --------
+    /// >>> w = eg.tensor([1.0], requires_grad=True)
+    /// >>> [slot.tolist() for slot in eg._core.Optimizer("adam").slots(w)]
+    /// [[0.0], [0.0]]
     fn slots(&self, py: Python<'_>, parameter: &Bound<'_, Tensor>) -> PyResult<Vec<Tensor>> {
         let parameter = &parameter.get().0;
         let slots = run(py, || self.0.slots(parameter))?;

@@ -243,6 +243,14 @@ impl Tensor {
     }
 
     /// Forget the gradient: ``grad`` becomes None.
+    ///
+    /// Examples
+    /// --------
+    /// >>> x = eg.tensor(3.0, requires_grad=True)
+    /// >>> (x * x).backward()
+    /// >>> x.zero_grad()
+    /// >>> x.grad is None
+    /// True
     fn zero_grad(&self) -> PyResult<()> {
         self.0.set_grad(None).map_err(exception)
     }
