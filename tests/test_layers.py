@@ -1,5 +1,7 @@
 """Layers: values against NumPy, variables, names, building, freezing."""
 
+# ruff: noqa: ARG002 - functions have the signatures that they are called with
+
 import copy
 
 import numpy as np
@@ -107,7 +109,7 @@ class TestDropout:
 
 
 class Block(layers.Layer):
-    """Layers as attributes, in a list and in a dict; `super().__init__()` is left out on purpose."""
+    """Layers as attributes, in a list and in a dict; without `super().__init__()`, on purpose."""
 
     def __init__(self, width, depth):
         self.width = width

@@ -1,5 +1,7 @@
 """Models: graphs, summaries, prediction, the worked example."""
 
+# ruff: noqa: ARG002 - functions have the signatures that they are called with
+
 import numpy as np
 import pytest
 
@@ -169,7 +171,7 @@ def test_predict_is_the_same_for_any_batch_size(rng):
     np.testing.assert_array_equal(model.predict(batches), whole)
 
 
-def test_sequential_add_and_pop(rng):
+def test_sequential_add_and_pop():
     model = eg.Sequential([eg.Input((4,)), layers.Dense(3)], seed=1)
     kernel = model.get_weights()[0]
     model.add(layers.Dense(2))

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # The core's words for a step that looks at values; the replay could not look again.
 READS_VALUES = "while a step is being captured"
+# The core's words for a step without operations, such as one that returns its argument.
+NO_WORK = "launched no work"
 
 
 class Scheduled(Protocol):
@@ -26,16 +28,16 @@ class Recording:
     """A captured step."""
 
     def __init__(self) -> None:
+        # None where the step has no operations.
         self.plan: _core.Plan | None = None
         self.scheduled: list[Scheduled] = []
 
     def replay(self, steps: int = 1) -> None:
         """Run the step that often, without Python."""
-        if self.plan is None:
-            raise RuntimeError("replay: the step has not been captured")
         for participant in self.scheduled:
             participant.prepare(steps)
-        self.plan.replay(steps)
+        if self.plan is not None:
+            self.plan.replay(steps)
 
 
 class _Open(threading.local):
@@ -55,13 +57,16 @@ def recording() -> Iterator[Recording]:
     _open.recording = current
     try:
         yield current
-        _open.recording = None
-        current.plan = _core.end_capture()
     except BaseException:
-        _open.recording = None
-        if _core.is_capturing():
-            _core.abort_capture()
+        _core.abort_capture()
         raise
+    finally:
+        _open.recording = None
+    try:
+        current.plan = _core.end_capture()
+    except RuntimeError as error:
+        if NO_WORK not in str(error):
+            raise
 
 
 def take_part(participant: Scheduled) -> bool:

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
 
+def _signature(of: object) -> inspect.Signature:
+    """Return the signature of an object's constructor, without `self`."""
+    return _signatures(type(of).__init__)
+
+
 @functools.cache
-def signature(cls: type) -> inspect.Signature:
-    """Return the signature of a class's constructor, without `self`."""
-    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
+def _signatures(constructor: Callable[..., None]) -> inspect.Signature:
+    parameters = list(inspect.signature(constructor).parameters.values())[1:]
     return inspect.Signature(parameters)
 
 
@@ -59,7 +63,7 @@ class Configured:
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Make the object, answering a misspelt keyword with the nearest valid one."""
         self = object.__new__(cls)
-        known = signature(cls)
+        known = _signature(self)
         names = keyword_names(known)
         if names is not None:
             check_keywords(kwargs, names, cls.__name__)
@@ -85,7 +89,7 @@ class Configured:
         0.3
         """
         config = {}
-        for name, parameter in signature(type(self)).parameters.items():
+        for name, parameter in _signature(self).parameters.items():
             if parameter.kind is parameter.VAR_KEYWORD:
                 config.update(self._arguments.get(name, {}))
             elif parameter.kind is not parameter.VAR_POSITIONAL:
@@ -95,7 +99,7 @@ class Configured:
 
     def _shown(self) -> dict[str, Any]:
         """Return the arguments that differ from their defaults."""
-        parameters = signature(type(self)).parameters
+        parameters = _signature(self).parameters
         return {
             name: value
             for name, value in self.get_config().items()
@@ -105,7 +109,7 @@ class Configured:
     def __repr__(self) -> str:
         parts = []
         positional = True
-        for name, parameter in signature(type(self)).parameters.items():
+        for name, parameter in _signature(self).parameters.items():
             shown = self._shown()
             if name not in shown:
                 positional = False

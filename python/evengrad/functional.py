@@ -6,7 +6,7 @@ that a model written by hand needs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from evengrad import _core
 from evengrad._checks import check_float
@@ -59,7 +59,14 @@ __all__ = [
     "tanh",
 ]
 
-REDUCTIONS = ("mean", "sum", "none")
+Reduction: TypeAlias = Literal["mean", "sum", "none"]
+REDUCTIONS: tuple[Reduction, ...] = ("mean", "sum", "none")
+
+
+def _reduction(name: str) -> Reduction:
+    """Return a reduction, or raise an error that names the nearest one."""
+    choose(name, REDUCTIONS, "reduction")
+    return cast("Reduction", name)
 
 
 def linear(input: Any, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -173,10 +180,12 @@ def cross_entropy(
     >>> eg.functional.cross_entropy([[0.0, 0.0], [0.0, 0.0]], [0, 1]).item()
     0.6931471824645996
     """
-    choose(reduction, REDUCTIONS, "reduction")
     smoothing = check_float(label_smoothing, "label_smoothing", low=0.0, high=1.0)
     return _core.cross_entropy(
-        as_tensor(input), as_tensor(target), label_smoothing=smoothing, reduction=reduction
+        as_tensor(input),
+        as_tensor(target),
+        label_smoothing=smoothing,
+        reduction=_reduction(reduction),
     )
 
 
@@ -207,9 +216,8 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, reduction: str = "
     >>> eg.functional.binary_cross_entropy_with_logits([0.0, 100.0], [1.0, 0.0]).item()
     50.34657287597656
     """
-    choose(reduction, REDUCTIONS, "reduction")
     return _core.binary_cross_entropy_with_logits(
-        as_tensor(input), as_tensor(target), reduction=reduction
+        as_tensor(input), as_tensor(target), reduction=_reduction(reduction)
     )
 
 
@@ -238,8 +246,7 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
     >>> eg.functional.mse_loss([1.0, 2.0], [0.0, 4.0]).item()
     2.5
     """
-    choose(reduction, REDUCTIONS, "reduction")
-    return _core.mse_loss(as_tensor(input), as_tensor(target), reduction=reduction)
+    return _core.mse_loss(as_tensor(input), as_tensor(target), reduction=_reduction(reduction))
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from evengrad._checks import check_dtype
+from evengrad._random import SEED_LIMIT
 from evengrad._saving._describe import Decoder, encode, encode_object
 from evengrad.layers._symbolic import Input, Symbolic
 from evengrad.models import Model, Sequential
@@ -23,7 +25,12 @@ def describe_layer(layer: Layer) -> dict[str, Any]:
 
 def describe_model(model: Model) -> dict[str, Any]:
     """Return the description of a model."""
-    settings = {"name": model.name, "dtype": model._state.dtype, "seed": model._seed()}  # noqa: SLF001
+    settings = {
+        "name": model.name,
+        "dtype": model._state.dtype,  # noqa: SLF001 - of this package
+        "seed": model.seed,
+        "drawn_seed": model._seed(),  # noqa: SLF001 - of this package
+    }
     if isinstance(model, Sequential) and type(model) is Sequential:
         return {
             "family": "models",
@@ -86,23 +93,28 @@ def rebuild_model(described: Any, decoder: Decoder) -> Model:
     """Return the model of a description; a graph is drawn, other models are still to be built."""
     kind = decoder.member(described, "class", str)
     name = decoder.member(described, "name", str)
-    seed = decoder.member(described, "seed", int)
-    dtype = described.get("dtype")
-    if "layers" not in described:
-        model: Model = decoder.object(described)
-        if not isinstance(model, Model):
-            raise decoder.damaged(f"{kind!r} is no model")
-        model._state.seed, model._state.dtype = seed, dtype  # noqa: SLF001 - of this package
-        return model
-    layers = [rebuild_layer(item, decoder) for item in decoder.member(described, "layers", list)]
+    drawn = decoder.member(described, "drawn_seed", int)
+    if not 0 <= drawn < SEED_LIMIT:
+        raise decoder.damaged("drawn_seed")
+    seed, dtype = described.get("seed"), described.get("dtype")
+    model: Model
     try:
-        if kind == "Sequential":
-            return Sequential(layers, name=name, dtype=dtype, seed=seed)
-        return _redraw_graph(
-            described, layers, decoder, {"name": name, "dtype": dtype, "seed": seed}
-        )
-    except (TypeError, ValueError, IndexError, KeyError) as error:
-        raise decoder.damaged(str(error)) from error
+        if "layers" not in described:
+            model = decoder.object(described)
+            model._state.dtype = None if dtype is None else check_dtype(dtype)  # noqa: SLF001
+        else:
+            parts = decoder.member(described, "layers", list)
+            layers = [rebuild_layer(item, decoder) for item in parts]
+            settings = {"name": name, "dtype": dtype, "seed": seed}
+            model = (
+                Sequential(layers, **settings)
+                if kind == "Sequential"
+                else _redraw_graph(described, layers, decoder, settings)
+            )
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise decoder.damaged(repr(error)) from error
+    model._state.seed = drawn  # noqa: SLF001 - of this package
+    return model
 
 
 def _redraw_graph(
@@ -118,7 +130,8 @@ def _redraw_graph(
         node, place = number
         if node < -1 or place < 0:
             raise IndexError(number)
-        return inputs[place] if node == -1 else made[node][place]
+        found: Symbolic = inputs[place] if node == -1 else made[node][place]
+        return found
 
     for node in decoder.member(described, "nodes", list):
         given = [symbol(number) for number in node["inputs"]]

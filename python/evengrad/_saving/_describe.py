@@ -113,6 +113,8 @@ class Decoder:
         if family not in FAMILIES:
             raise self.damaged(f"unknown family {family!r}")
         offered = known(family)
+        if name not in offered and any(name in known(other) for other in FAMILIES):
+            raise self.damaged(f"{name!r} is none of the {family}")
         if name not in offered:
             raise ValueError(
                 f"{self.shown}: unknown class {name!r} in {family}; if it is your own, pass "

@@ -215,6 +215,11 @@ def _rebuild(description: dict[str, Any], tensors: dict[str, Array], decoder: De
         ) from error
     except RecursionError as error:
         raise decoder.damaged("it is nested too deeply") from error
+    except ValueError as error:
+        # What is missing from `custom_objects` is the caller's to give; all else is damage.
+        if isinstance(error, FileFormatError) or "custom_objects" in str(error):
+            raise
+        raise decoder.damaged(str(error)) from error
     left = set(weights) - {path for path, _ in model.named_weights()}
     if left:
         raise FileFormatError(f"{decoder.shown}: {min(left)!r} belongs to no layer")

@@ -65,7 +65,7 @@ def write(
         for name in order:
             array = np.ascontiguousarray(tensors[name])
             little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-            yield memoryview(little.reshape(-1).view(np.uint8))
+            yield little.reshape(-1).view(np.uint8).data
 
     write_atomically(path, pieces())
 

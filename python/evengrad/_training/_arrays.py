@@ -32,6 +32,7 @@ def as_array(value: Any, what: str) -> Array:
         )
     if hasattr(value, "detach") and hasattr(value, "numpy"):
         value = value.detach().numpy()
+    array: Array
     try:
         array = np.asanyarray(value)
     except ValueError as error:

@@ -27,6 +27,7 @@ from evengrad.callbacks._callback import Callback, CallbackList, check_callbacks
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from evengrad._training._arrays import Array
     from evengrad._training._compiled import Bound
     from evengrad.models._model import Model
 
@@ -83,7 +84,7 @@ class ArraySource:
         self.bound: Bound = model._compiled().bind(ys)  # noqa: SLF001 - of this package
         ys = self.bound.check_targets(ys, names)
         weight = weights_of(model, options.sample_weight, options.class_weight, ys)
-        self.validation: tuple[Any, ...] | None = None
+        self.validation: tuple[list[Array], list[Array], Array | None] | None = None
         if options.validation_split:
             train, held = split_rows(
                 ys,

@@ -36,6 +36,7 @@ class Source:
         self.arrays = arrays
         self.rows = int(arrays[0].shape[0])
         self.buffers: list[Array] = []
+        self.tensors: list[Tensor]
         sizes = [np.dtype(dtype).itemsize for dtype in dtypes]
         row_bytes = sum(
             int(np.prod(array.shape[1:], dtype=np.int64)) * size
@@ -53,7 +54,7 @@ class Source:
         self.window = min(self.rows, batches * batch_size)
         shapes = [(self.window, *array.shape[1:]) for array in arrays]
         self.buffers = [np.zeros(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
-        self.tensors: list[Tensor] = [
+        self.tensors = [
             _core.zeros(shape, dtype=dtype) for shape, dtype in zip(shapes, dtypes, strict=True)
         ]
 

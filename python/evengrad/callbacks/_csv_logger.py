@@ -24,11 +24,12 @@ class CSVLogger(Callback):
 
     Examples
     --------
+    >>> import pathlib
     >>> model = eg.Sequential([eg.layers.Dense(1)])
     >>> model.compile("sgd", loss="mse")
     >>> log = eg.callbacks.CSVLogger("training.csv")
     >>> history = model.fit(np.zeros((4, 2)), np.zeros(4), verbose=0, callbacks=[log])
-    >>> print(open("training.csv").read().strip())
+    >>> print(pathlib.Path("training.csv").read_text().strip())
     epoch,loss
     0,0.0
     """

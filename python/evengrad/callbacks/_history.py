@@ -131,10 +131,11 @@ class History(Callback):
 
         Examples
         --------
+        >>> import pathlib
         >>> history = eg.callbacks.History()
         >>> history.on_epoch_end(0, {"loss": 1.0})
         >>> history.to_csv("history.csv")
-        >>> print(open("history.csv").read().strip())
+        >>> print(pathlib.Path("history.csv").read_text().strip())
         epoch,loss
         0,1.0
         """

@@ -24,7 +24,7 @@ from evengrad.autograd import no_grad
 from evengrad.layers._symbolic import Node, Shape, Symbolic, show_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 # No machine addresses more elements than this, whatever their size.
 ELEMENT_LIMIT = 2**62
@@ -64,6 +64,7 @@ class State:
         # The place in the model: names of the layers above and its own, without the model's.
         self.path: str | None = None
         self.seed: int | None = None
+        self.given_seed: int | None = None
         self.dtype: str | None = None
         self.trainable = True
         self.built = False
@@ -77,10 +78,14 @@ class State:
         self.generators: dict[str, _core.Generator] = {}
 
 
-@functools.cache
-def takes_training(cls: type) -> bool:
+def takes_training(layer: Layer) -> bool:
     """Tell whether a layer's `call` has the argument `training`."""
-    parameters = inspect.signature(cls.call).parameters  # type: ignore[attr-defined]
+    return _takes_training(type(layer).call)
+
+
+@functools.cache
+def _takes_training(call: Callable[..., Any]) -> bool:
+    parameters = inspect.signature(call).parameters
     kinds = [parameter.kind for parameter in parameters.values()]
     return "training" in parameters or inspect.Parameter.VAR_KEYWORD in kinds
 
@@ -130,7 +135,7 @@ class Layer(Configured):
     def __init__(
         self, *, name: str | None = None, dtype: Any = None, trainable: bool = True
     ) -> None:
-        if name is not None and (not isinstance(name, str) or not name or "/" in name):
+        if name is not None and (name == "" or "/" in name):
             raise ValueError(f"name: expected a string without '/', got {name!r}")
         self._state.name = self._state.given_name = name
         self._state.dtype = self._state.given_dtype = None if dtype is None else check_dtype(dtype)
@@ -267,7 +272,7 @@ class Layer(Configured):
                 state.path = self._own_path() + name
                 state.adopted = True
                 state.dtype = state.dtype or self._state.dtype
-                if state.seed is None or state.provisional:
+                if state.given_seed is None and (state.provisional or not state.built):
                     state.seed = self._seed()
                 child._redraw()
             taken.add(child.name)
@@ -542,7 +547,7 @@ class Layer(Configured):
         before = context.training
         context.training = before if training is None else bool(training)
         try:
-            if takes_training(type(self)):
+            if takes_training(self):
                 output = self.call(inputs, training=context.training)
             else:
                 output = self.call(inputs)

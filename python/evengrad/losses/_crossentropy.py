@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 # Probabilities are held this far from 0 and 1 before their logarithm, as Keras does. Losses that
 # work on logits need no such thing.
 EPSILON = 1e-7
+
+Reduction: TypeAlias = Literal["mean", "sum", "none"]
+MEAN: Reduction = "mean"
+SUM: Reduction = "sum"
+NONE: Reduction = "none"
 
 
 class _CrossEntropy(Loss):
@@ -37,9 +42,9 @@ class _CrossEntropy(Loss):
     def from_logits_loss(self, y_true: Tensor, logits: Tensor, weight: Tensor | None) -> Tensor:
         """Return the reduced loss of logits, as one fused operation where there are no weights."""
         if weight is None:
-            reduction = "mean" if self.reduction == "sum_over_batch_size" else self.reduction
-            return self._fused(y_true, logits, reduction)
-        values = self._fused(y_true, logits, "none")
+            known = {"sum": SUM, "none": NONE}
+            return self._fused(y_true, logits, known.get(self.reduction, MEAN))
+        values = self._fused(y_true, logits, NONE)
         if values.ndim > 1:
             values = values.mean(dim=tuple(range(1, values.ndim)))
         values = values * weights_for(weight, values)
@@ -47,7 +52,7 @@ class _CrossEntropy(Loss):
             return values
         return values.sum() if self.reduction == "sum" else values.mean()
 
-    def _fused(self, y_true: Tensor, logits: Tensor, reduction: str) -> Tensor:
+    def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
         raise NotImplementedError
 
     def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
@@ -56,7 +61,7 @@ class _CrossEntropy(Loss):
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return a value per row: of logits with ``from_logits=True``, else of probabilities."""
         if self.from_logits:
-            return self._fused(y_true, y_pred, "none")
+            return self._fused(y_true, y_pred, NONE)
         return self._from_probabilities(y_true, y_pred)
 
 
@@ -96,7 +101,7 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
     ) -> None:
         super().__init__(from_logits, 0.0, reduction, name)
 
-    def _fused(self, y_true: Tensor, logits: Tensor, reduction: str) -> Tensor:
+    def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
         return _core.cross_entropy(logits, y_true, reduction=reduction)
 
     def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
@@ -182,7 +187,7 @@ class CategoricalCrossentropy(_CrossEntropy):
 
     fused_activation = "softmax"
 
-    def _fused(self, y_true: Tensor, logits: Tensor, reduction: str) -> Tensor:
+    def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
         return _core.cross_entropy(
             logits, y_true, label_smoothing=self.label_smoothing, reduction=reduction
         )
@@ -243,7 +248,7 @@ class BinaryCrossentropy(_CrossEntropy):
             return targets
         return targets * (1 - self.label_smoothing) + self.label_smoothing / 2
 
-    def _fused(self, y_true: Tensor, logits: Tensor, reduction: str) -> Tensor:
+    def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
         targets = self._smoothed(y_true, logits.dtype)
         if reduction == "sum":
             # The sum over rows of the mean over outputs.
@@ -272,7 +277,8 @@ class BinaryCrossentropy(_CrossEntropy):
 def one_hot(labels: Tensor, like: Tensor) -> Tensor:
     """Return rows of zeros with a one at each label, in the shape and dtype of `like`."""
     classes = _core.arange(like.shape[-1])
-    return (labels.unsqueeze(-1) == classes).astype(like.dtype)
+    hits: Tensor = labels.unsqueeze(-1) == classes
+    return hits.astype(like.dtype)
 
 
 def safe_log(probabilities: Tensor) -> Tensor:

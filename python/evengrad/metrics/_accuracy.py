@@ -30,7 +30,8 @@ class SparseCategoricalAccuracy(MeanMetric):
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return 1 for each row that is right."""
-        return (y_pred.argmax(dim=-1) == y_true).astype(y_pred.dtype)
+        right: Tensor = y_pred.argmax(dim=-1) == y_true
+        return right.astype(y_pred.dtype)
 
 
 class CategoricalAccuracy(MeanMetric):
@@ -48,7 +49,8 @@ class CategoricalAccuracy(MeanMetric):
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return 1 for each row that is right."""
-        return (y_pred.argmax(dim=-1) == y_true.argmax(dim=-1)).astype(y_pred.dtype)
+        right: Tensor = y_pred.argmax(dim=-1) == y_true.argmax(dim=-1)
+        return right.astype(y_pred.dtype)
 
 
 class BinaryAccuracy(MeanMetric):
@@ -74,7 +76,8 @@ class BinaryAccuracy(MeanMetric):
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return 1 for each output that is right."""
         said = y_pred > self.threshold
-        return (said == (y_true.astype(y_pred.dtype) > HALF)).astype(y_pred.dtype)
+        right: Tensor = said == (y_true.astype(y_pred.dtype) > HALF)
+        return right.astype(y_pred.dtype)
 
 
 class SparseTopKCategoricalAccuracy(MeanMetric):

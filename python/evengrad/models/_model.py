@@ -102,6 +102,7 @@ class Model(Layer):
     ) -> None:
         super().__init__(name=name, dtype=None if dtype is None else check_dtype(dtype))
         self.seed = None if seed is None else check_seed(seed, "seed")
+        self._state.given_seed = self.seed
         self._state.seed = next_seed() if self.seed is None else self.seed
         self.stop_training = False
         self._compilation: Compilation | None = None
@@ -257,10 +258,8 @@ class Model(Layer):
         if any(without_activation):
             raise NotImplementedError("a subclass's outputs are known after their activation only")
         x = inputs if len(inputs) > 1 else inputs[0]
-        if takes_training(type(self)):
-            output = self.call(x, training=context.training)
-        else:
-            output = self.call(x)
+        settings = {"training": context.training} if takes_training(self) else {}
+        output = self.call(x, **settings)
         if isinstance(output, dict):
             raise TypeError(f"{self.path}: expected call to return tensors or a list, got a dict")
         return list(output) if isinstance(output, (list, tuple)) else [output]

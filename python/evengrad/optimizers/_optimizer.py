@@ -198,7 +198,7 @@ class Optimizer(Configured):
         --------
         >>> w = eg.tensor([2.0], requires_grad=True)
         >>> list(eg.optimizers.Adam().slots(w))
-        ['m', 'v']
+        ['mean', 'mean_square']
         """
         return dict(zip(self._core.slot_names(), self._core.slots(parameter), strict=True))
 

@@ -1,0 +1,256 @@
+"""Bad input: raised before the first step, named, with a likely fix, and nothing changed."""
+
+import numpy as np
+import pytest
+
+import evengrad as eg
+from evengrad import layers
+
+X = np.random.default_rng(9).normal(size=(20, 4)).astype("float32")
+Y = np.arange(20) % 3
+
+
+def classifier():
+    model = eg.Sequential(
+        [eg.Input((4,)), layers.Dense(5, "relu"), layers.Dense(3, "softmax")], seed=1
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+    return model
+
+
+def regression():
+    model = eg.Sequential([eg.Input((4,)), layers.Dense(1)], seed=1)
+    model.compile("adam", "mse")
+    return model
+
+
+def with_value(values, row, value):
+    changed = values.astype(float).copy()
+    changed[row] = value
+    return changed
+
+
+BAD_CALLS = [
+    # data
+    (classifier, {"x": X[:, :3], "y": Y}, ValueError, r"expected .*\(None, 4\).*\(None, 3\)"),
+    (classifier, {"x": X[0], "y": Y}, ValueError, r"x: expected shape \(rows, features\)"),
+    (classifier, {"x": X[:0], "y": Y[:0]}, ValueError, "x: expected at least one row"),
+    (classifier, {"x": None, "y": Y}, ValueError, "x: expected data, got None"),
+    (classifier, {"x": X, "y": None}, ValueError, "y: expected targets, got None"),
+    (classifier, {"x": X, "y": Y[:19]}, ValueError, r"y: expected 20 rows as in x, got 19"),
+    (classifier, {"x": X.astype(object), "y": Y}, TypeError, r"x: .*dtype object.*astype"),
+    (classifier, {"x": X.astype(complex), "y": Y}, TypeError, "x: .*complex128"),
+    (classifier, {"x": X.astype(str), "y": Y}, TypeError, "x: expected numbers"),
+    (classifier, {"x": [[1, 2, 3, 4], [1, 2]], "y": [0, 1]}, ValueError, "different lengths"),
+    (classifier, {"x": 3.0, "y": Y}, ValueError, "x: expected an array with rows"),
+    (classifier, {"x": np.ma.masked_less(X, 0), "y": Y}, ValueError, "masked"),
+    # labels
+    (classifier, {"x": X, "y": Y + 1}, ValueError, r"y: .*\[0, 3\).*got 3 in row 2.*4 units"),
+    (classifier, {"x": X, "y": Y - 1}, ValueError, r"y: .*got -1 in row 0"),
+    (classifier, {"x": X, "y": with_value(Y, 7, np.nan)}, ValueError, "finite.*row 7"),
+    (classifier, {"x": X, "y": with_value(Y, 7, 0.5)}, ValueError, r"whole.*0\.5 in row 7"),
+    (classifier, {"x": X, "y": np.eye(3)[Y]}, ValueError, "categorical_crossentropy"),
+    (classifier, {"x": X, "y": np.array(list("abcd") * 5)}, TypeError, "np.unique"),
+    # regression targets
+    (regression, {"x": X, "y": np.zeros((20, 2))}, ValueError, r"\(20, 1\).*got \(20, 2\)"),
+    (regression, {"x": X, "y": np.zeros((1, 20))}, ValueError, "expected 20 rows"),
+    (regression, {"x": X, "y": with_value(Y, 3, np.inf)}, ValueError, "finite.*row 3"),
+    # arguments
+    (classifier, {"x": X, "y": Y, "batch_size": 0}, ValueError, "batch_size: expected 1 or more"),
+    (classifier, {"x": X, "y": Y, "batch_size": -3}, ValueError, "batch_size"),
+    (classifier, {"x": X, "y": Y, "batch_size": 2.5}, TypeError, "batch_size"),
+    (classifier, {"x": X, "y": Y, "epochs": -1}, ValueError, "epochs: expected 0 or more"),
+    (classifier, {"x": X, "y": Y, "epochs": True}, TypeError, "epochs"),
+    (classifier, {"x": X, "y": Y, "verbose": 3}, ValueError, "verbose: expected 0, 1, 2"),
+    (classifier, {"x": X, "y": Y, "validation_split": 1.0}, ValueError, "validation_split"),
+    (classifier, {"x": X, "y": Y, "validation_split": 0.01}, ValueError, "both need at least one"),
+    (
+        classifier,
+        {"x": X, "y": Y, "validation_split": 0.1, "validation_data": (X, Y)},
+        ValueError,
+        "got both",
+    ),
+    (classifier, {"x": X, "y": Y, "validation_data": X}, ValueError, "validation_data"),
+    (
+        classifier,
+        {"x": X, "y": Y, "validation_data": (X[:, :2], Y)},
+        ValueError,
+        "validation_data: .*expected",
+    ),
+    (
+        classifier,
+        {"x": X, "y": Y, "validation_data": (X, Y + 1)},
+        ValueError,
+        "validation_data: y: ",
+    ),
+    (classifier, {"x": X, "y": Y, "callbacks": [3]}, TypeError, "callbacks: .*Callback"),
+    (
+        classifier,
+        {"x": X, "y": Y, "callbacks": eg.callbacks.EarlyStopping},
+        TypeError,
+        "parentheses",
+    ),
+    (classifier, {"x": X, "y": Y, "epoch": 3}, TypeError, "unknown argument 'epoch'.*'epochs'"),
+    (classifier, {"x": X, "y": Y, "batchsize": 3}, TypeError, "did you mean 'batch_size'"),
+    # weights
+    (classifier, {"x": X, "y": Y, "sample_weight": np.ones(3)}, ValueError, "sample_weight"),
+    (classifier, {"x": X, "y": Y, "sample_weight": -np.ones(20)}, ValueError, "0 or more"),
+    (classifier, {"x": X, "y": Y, "class_weight": {5: 2.0}}, ValueError, "no rows of class 5"),
+    (classifier, {"x": X, "y": Y, "class_weight": [1, 2]}, TypeError, "class_weight: .*dict"),
+    (regression, {"x": X, "y": X[:, 0], "class_weight": {0: 1}}, ValueError, "that are classes"),
+    (classifier, {"x": X, "y": Y, "steps_per_epoch": 3}, ValueError, "steps_per_epoch"),
+    # iterables
+    (classifier, {"x": iter([(X, Y)]), "y": Y}, ValueError, "expected None with an iterable"),
+    (classifier, {"x": iter([X])}, ValueError, r"expected an iterable of \(x, y\)"),
+    (classifier, {"x": iter([(X, Y + 1)])}, ValueError, r"y: .*\[0, 3\)"),
+]
+
+
+@pytest.mark.parametrize(("make", "arguments", "error", "message"), BAD_CALLS)
+def test_fit_refuses_and_changes_nothing(make, arguments, error, message):
+    model = make()
+    before = model.get_weights()
+    with pytest.raises(error, match=f"(?s){message}"):
+        model.fit(**{"verbose": 0, **arguments})
+    for left, right in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert model.optimizer.iterations == 0
+    assert not hasattr(model, "history") or model.history.epoch == []
+    good = Y if make is classifier else Y.astype(float)
+    model.fit(X, good, verbose=0)
+
+
+def test_the_layer_is_named_by_its_path():
+    class Block(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.join = layers.Add()
+            self.wide = layers.Dense(7)
+
+        def call(self, x):
+            return self.join([x, self.wide(x)])
+
+    model = eg.Sequential([layers.Dense(5), Block(), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"^block/join: expected inputs of one shape, got.*Dense"):
+        model.fit(X, np.zeros((20, 2)), verbose=0)
+    assert not model.built
+    assert not model.layers[0].built
+    assert model.weights == []
+
+
+def test_shapes_that_differ_from_the_input():
+    with pytest.raises(ValueError, match=r"expected an input of shape \(None, 4\)"):
+        classifier().predict(X[:, :2])
+    with pytest.raises(ValueError, match=r"dense: expected an input of shape \(rows, 4\)"):
+        classifier().layers[0](X[:, :2])
+    with pytest.raises(ValueError, match=r"add the missing dimension"):
+        layers.Dense(2)(X[0])
+
+
+def test_columns_of_a_frame_are_named():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("abcd"))
+    frame["c"] = "text"
+    with pytest.raises(TypeError, match=r"x: .*column 'c'.*factorize"):
+        classifier().fit(frame, Y, verbose=0)
+
+
+@pytest.mark.parametrize("units", [10**12, 10**18, 10**30])
+def test_sizes_that_no_memory_holds(units):
+    model = eg.Sequential([layers.Dense(5), layers.Dense(units)])
+    model.compile("sgd", "mse")
+    with pytest.raises(MemoryError, match="dense_1"):
+        model.fit(X, Y, verbose=0)
+    assert model.weights == []
+
+
+def test_a_batch_larger_than_the_data_is_the_data():
+    model = classifier()
+    model.fit(X, Y, batch_size=10**18, verbose=0)
+    assert model.optimizer.iterations == 1
+
+
+def test_a_column_may_be_left_out_or_written():
+    histories = []
+    for target in (Y.astype(float), Y.astype(float)[:, None]):
+        model = regression()
+        histories.append(model.fit(X, target, verbose=0).history)
+    assert histories[0] == histories[1]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: layers.Dense(0), ValueError, "units: expected 1 or more"),
+        (lambda: layers.Dense("5"), TypeError, "units: expected an integer"),
+        (lambda: layers.Dense(5, "rleu"), ValueError, "activation: .*did you mean 'relu'"),
+        (lambda: layers.Dense(5, activaton="relu"), TypeError, "did you mean 'activation'"),
+        (lambda: layers.Dense(5, 3), TypeError, "activation: expected a name or a function"),
+        (
+            lambda: layers.Dense(5, kernel_initializer="he"),
+            ValueError,
+            "kernel_initializer: unknown name 'he'.*he_normal",
+        ),
+        (lambda: layers.Dense(5, dtype="float16"), ValueError, "dtype: expected 'float32'"),
+        (lambda: layers.Dense(5, name="a/b"), ValueError, "name"),
+        (lambda: layers.Concatenate(axis=0), ValueError, "axis"),
+        (lambda: eg.Sequential([layers.Dense]), TypeError, "parentheses"),
+        (lambda: eg.Sequential([3]), TypeError, "expected layers, got 3"),
+        (lambda: eg.Sequential([], sed=3), TypeError, "did you mean 'seed'"),
+        (lambda: eg.Sequential([], seed=-3), ValueError, "seed: expected 0 or more"),
+        (
+            lambda: eg.Sequential([layers.Dense(1, name="a"), layers.Dense(1, name="a")]),
+            ValueError,
+            "two layers are named 'a'",
+        ),
+        (lambda: eg.Input((0,)), ValueError, "shape: expected 1 or more"),
+        (lambda: eg.Model(X, X), TypeError, "inputs: expected symbolic tensors"),
+        (lambda: eg.Model(eg.Input((2,))), ValueError, "expected both or neither"),
+        (
+            lambda: eg.Model(eg.Input((2,)), layers.Dense(1)(eg.Input((2,)))),
+            ValueError,
+            "not among the model's inputs",
+        ),
+        (lambda: eg.Input((2,)) * 2, TypeError, "symbolic tensor"),
+        (lambda: layers.Add()([eg.Input((2,)), X]), TypeError, "symbolic"),
+        (lambda: eg.callbacks.EarlyStopping(mode="mni"), ValueError, "did you mean 'min'"),
+        (lambda: eg.callbacks.LambdaCallback(on_epoch_ned=3), TypeError, "on_epoch_end"),
+        (lambda: classifier().compile("adm", "mse"), ValueError, "did you mean 'adam'"),
+        (lambda: classifier().compile("adam", "msee"), ValueError, "did you mean 'mse'"),
+        (
+            lambda: classifier().compile("adam", "mse", ["acuracy"]),
+            ValueError,
+            "did you mean 'accuracy'",
+        ),
+        (lambda: classifier().compile("adam", los="mse"), TypeError, "did you mean 'loss'"),
+        (lambda: classifier().get_layer("dens"), ValueError, "did you mean 'dense'"),
+        (lambda: eg.Sequential([layers.Dense(1)]).summary(), ValueError, "before the model"),
+        (lambda: eg.Sequential([layers.Dense(1)]).fit(X, Y), RuntimeError, r"call compile\("),
+        (lambda: eg.Sequential([]).predict(X), ValueError, "at least one layer"),
+        (lambda: eg.utils.to_categorical([0, -1]), ValueError, "got -1"),
+        (lambda: eg.utils.to_categorical([0, 5], 3), ValueError, r"\[0, 3\), got 5"),
+        (lambda: eg.utils.set_random_seed(-1), ValueError, "seed"),
+        (lambda: eg.functional.mse_loss([1.0], [1.0], "avg"), ValueError, "reduction: unknown"),
+        (lambda: eg.functional.dropout([1.0], 1.0), ValueError, r"p: expected .*\[0, 1\)"),
+    ],
+)
+def test_bad_arguments(make, error, message):
+    with pytest.raises(error, match=f"(?s){message}"):
+        make()
+
+
+def test_a_loss_that_does_not_fit_several_outputs():
+    a = eg.Input((4,))
+    model = eg.Model(a, [layers.Dense(1, name="u")(a), layers.Dense(1, name="v")(a)])
+    model.compile("sgd", ["mse"])
+    with pytest.raises(ValueError, match="each of the 2 outputs, got 1"):
+        model.fit(X, [Y, Y], verbose=0)
+    model.compile("sgd", {"w": "mse"})
+    with pytest.raises(ValueError, match="no output 'w'"):
+        model.fit(X, [Y, Y], verbose=0)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="y: expected a list of 2 arrays, got ndarray"):
+        model.fit(X, Y, verbose=0)
+    with pytest.raises(ValueError, match=r"y\['v'\]: expected 20 rows"):
+        model.fit(X, {"u": Y, "v": Y[:3]}, verbose=0)
