@@ -1,5 +1,5 @@
 //! The Python extension module `evengrad._core`: conversion, errors and signals around the core. No
-//! arithmetic here, and all native work passes one [`door`].
+//! arithmetic here, and all native work passes one door.
 #![allow(
     clippy::doc_markdown,
     clippy::doc_link_with_quotes,
