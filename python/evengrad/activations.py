@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
 from evengrad._elementwise import as_tensor as _as_tensor
-from evengrad._elementwise import (
+from evengrad._elementwise import exp as exponential
+from evengrad._names import look_up as _look_up
+from evengrad._names import public_names as _public_names
+from evengrad._nonlinear import (
     celu,
     elu,
     gelu,
@@ -28,9 +31,6 @@ from evengrad._elementwise import (
     softsign,
     tanh,
 )
-from evengrad._elementwise import exp as exponential
-from evengrad._names import look_up as _look_up
-from evengrad._names import public_names as _public_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable

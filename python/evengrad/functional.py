@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from evengrad import _core
 from evengrad._checks import check_float
-from evengrad._elementwise import (
-    as_tensor,
+from evengrad._elementwise import as_tensor
+from evengrad._names import choose
+from evengrad._nonlinear import (
     celu,
     elu,
     gelu,
@@ -28,7 +29,6 @@ from evengrad._elementwise import (
     softsign,
     tanh,
 )
-from evengrad._names import choose
 from evengrad._random import generator, next_seed
 
 if TYPE_CHECKING:

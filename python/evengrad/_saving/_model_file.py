@@ -14,7 +14,7 @@ from evengrad._saving import _safetensors
 from evengrad._saving._architecture import describe_model, rebuild_model, restore_trainable
 from evengrad._saving._describe import Decoder, encode
 from evengrad._saving._errors import FileFormatError
-from evengrad.layers._layer import restoring
+from evengrad.layers._variables import restoring
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

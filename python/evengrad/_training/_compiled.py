@@ -11,6 +11,7 @@ from evengrad import _core, activations, losses, metrics, optimizers
 from evengrad._checks import check_float
 from evengrad._names import did_you_mean
 from evengrad.autograd import no_grad
+from evengrad.layers._variables import context
 from evengrad.losses._crossentropy import _CrossEntropy
 from evengrad.metrics._metric import Metric
 
@@ -229,8 +230,6 @@ class Bound:
 
     def _made_by_probabilities(self, name: str) -> bool:
         """Run the model on a row of zeros and tell whether an output comes out of a softmax."""
-        from evengrad.layers._layer import context
-
         model = self.model
         shape = model._state.input_shape  # noqa: SLF001 - of this package
         shapes = shape if isinstance(shape, list) else [shape]

@@ -1,4 +1,4 @@
-"""Models: graphs of layers, and layers that can be trained."""
+"""Models: networks that can be trained, evaluated, asked and saved."""
 
 from __future__ import annotations
 
@@ -6,28 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad import _core
-from evengrad._checks import check_dtype, check_shape
 from evengrad._config import suggests_keywords
-from evengrad._names import did_you_mean, snake_case
-from evengrad._random import check_seed, generator, next_seed
-from evengrad.autograd import no_grad
-from evengrad.layers._layer import Layer, context, takes_training
-from evengrad.layers._symbolic import show_shape
-from evengrad.models._graph import Graph
+from evengrad._random import generator
+from evengrad.models._network import Network
 from evengrad.models._summary import Summary, summarize
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
 
-    from evengrad._core import Tensor
+    from evengrad import _core
     from evengrad._training._compiled import Compilation
     from evengrad.callbacks import History
     from evengrad.optimizers import Optimizer
 
 
-class Model(Layer):
+class Model(Network):
     """A network that can be trained, evaluated, asked and saved.
 
     Either a graph, ``Model(inputs, outputs)``, drawn with `evengrad.Input` and layers; or a
@@ -100,202 +93,10 @@ class Model(Layer):
         dtype: Any = None,
         seed: int | None = None,
     ) -> None:
-        super().__init__(name=name, dtype=None if dtype is None else check_dtype(dtype))
-        self.seed = None if seed is None else check_seed(seed, "seed")
-        self._state.given_seed = self.seed
-        self._state.seed = next_seed() if self.seed is None else self.seed
         self.stop_training = False
         self._compilation: Compilation | None = None
-        self._output_shapes: list[Any] = []
         self._shuffle: _core.Generator | None = None
-        self._graph: Graph | None = None
-        if (inputs is None) is not (outputs is None):
-            raise ValueError("inputs, outputs: expected both or neither")
-        if inputs is not None:
-            given = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
-            wanted = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-            self._graph = Graph(given, wanted)
-            if self._state.dtype is None:
-                self._state.dtype = given[0].dtype
-            shapes = [tensor.shape for tensor in given]
-            self._build_for(shapes if len(shapes) > 1 else shapes[0])
-
-    # ---- structure
-
-    def _children(self) -> Iterator[tuple[str, Layer]]:
-        if self._graph is None:
-            yield from super()._children()
-            return
-        for layer in self._graph.layers():
-            yield snake_case(type(layer).__name__), layer
-
-    def _own_path(self) -> str:
-        return f"{self._state.path}/" if self._state.adopted else ""
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The model's layers, without those inside other layers."""
-        return [layer for _, layer in self._children()]
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """Return a layer by its name or its position.
-
-        Raises
-        ------
-        ValueError
-            No layer has the name, or neither or both are given.
-        IndexError
-            There is no such position.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3), eg.layers.Dense(2)])
-        >>> model.get_layer("dense_1").units
-        2
-        """
-        if (name is None) is (index is None):
-            raise ValueError("get_layer: expected a name or an index")
-        layers = self.layers
-        if index is not None:
-            return layers[index]
-        for layer in layers:
-            if layer.name == name:
-                return layer
-        raise ValueError(
-            f"get_layer: no layer {name!r}; {did_you_mean(str(name), [x.name for x in layers])}"
-        )
-
-    def build(self, input_shape: Any) -> None:
-        """Make all variables: of a subclass, by running `call` on one row of zeros.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.layers.Dense(2)])
-        >>> model.build((None, 4))
-        >>> model.count_params()
-        10
-        """
-        if not self._state.building:
-            self._build_for(self._shapes(input_shape))
-            return
-        if self._graph is not None:
-            self._output_shapes = [tensor.shape for tensor in self._graph.outputs]
-            return
-        several = isinstance(input_shape, list)
-        shapes = input_shape if several else [input_shape]
-        rows = [_core.zeros((1, *shape[1:]), dtype=self.dtype) for shape in shapes]
-        with no_grad():
-            outputs = self._run(rows, [])
-        self._output_shapes = [(None, *output.shape[1:]) for output in outputs]
-
-    @staticmethod
-    def _shapes(input_shape: Any) -> Any:
-        """Return a user's shape, or list of shapes, as tuples with None for the rows."""
-        if isinstance(input_shape, list) and any(
-            isinstance(one, (tuple, list)) for one in input_shape
-        ):
-            return [(None, *check_shape(one[1:], "input_shape")) for one in input_shape]
-        return (None, *check_shape(tuple(input_shape)[1:], "input_shape"))
-
-    def call(self, x: Any, training: bool = False) -> Any:
-        """Return the outputs; a subclass writes this."""
-        del training
-        if self._graph is None:
-            raise NotImplementedError(
-                f"{type(self).__name__} must define call(self, x, training), or be made as "
-                "Model(inputs, outputs)"
-            )
-        inputs = list(x) if isinstance(x, (list, tuple)) else [x]
-        outputs = self._graph.run(inputs, [False] * len(self._graph.outputs))
-        return outputs if len(outputs) > 1 else outputs[0]
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the shape of the output, rows given as None; a list where there are several."""
-        self._build_for(input_shape)
-        shapes = self._output_shapes
-        return shapes if len(shapes) > 1 else shapes[0]
-
-    @property
-    def output_shape(self) -> Any:
-        """The shape of the output, or a list of them; None before the model is built."""
-        if not self.built:
-            return None
-        return self._output_shapes if len(self._output_shapes) > 1 else self._output_shapes[0]
-
-    @property
-    def output_names(self) -> list[str]:
-        """Names of the outputs, after the layers that make them."""
-        count = len(self._output_shapes)
-        if self._graph is not None:
-            made_by = [tensor.node.layer for tensor in self._graph.outputs]
-            names = [layer.name if layer else "output" for layer in made_by]
-            if len(set(names)) == count:
-                return names
-        return [f"output_{i + 1}" for i in range(count)]
-
-    @property
-    def final_activation(self) -> str | None:
-        """The name of the activation that the only output ends in, where that is known."""
-        heads = self._heads()
-        return heads[0].final_activation if len(heads) == 1 and heads[0] is not None else None
-
-    def call_without_activation(self, x: Any) -> Tensor:
-        """Return the only output before its final activation."""
-        inputs = list(x) if isinstance(x, (list, tuple)) else [x]
-        output: Tensor = self._run(inputs, [True])[0]
-        return output
-
-    def _heads(self) -> list[Layer | None]:
-        """Return, for each output, the layer whose activation a loss may fuse with."""
-        if self._graph is None:
-            return [None] * len(self._output_shapes)
-        return self._graph.heads()
-
-    def _run(self, inputs: list[Any], without_activation: list[bool]) -> list[Any]:
-        """Return the outputs for tensors; where asked, before the final activation."""
-        if self._graph is not None:
-            return self._graph.run(inputs, without_activation)
-        if any(without_activation):
-            raise NotImplementedError("a subclass's outputs are known after their activation only")
-        x = inputs if len(inputs) > 1 else inputs[0]
-        settings = {"training": context.training} if takes_training(self) else {}
-        output = self.call(x, **settings)
-        if isinstance(output, dict):
-            raise TypeError(f"{self.path}: expected call to return tensors or a list, got a dict")
-        return list(output) if isinstance(output, (list, tuple)) else [output]
-
-    def _forward(
-        self, inputs: list[Tensor], training: bool, without_activation: list[bool]
-    ) -> list[Tensor]:
-        """Run the built model as a whole."""
-        before = context.training
-        context.training = training
-        try:
-            return self._run(inputs, without_activation)
-        finally:
-            context.training = before
-
-    def _check_input(self, shape: Any) -> None:
-        expected = self._state.input_shape
-        if not self.built or expected is None:
-            return
-        if isinstance(expected, list) is not isinstance(shape, list) or (
-            isinstance(shape, list) and len(shape) != len(expected)
-        ):
-            count = len(expected) if isinstance(expected, list) else 1
-            raise self._story(
-                f"{count} inputs of shape {show_shape(expected)}", shape, "pass a list of as many"
-            )
-        pairs = (
-            zip(shape, expected, strict=True) if isinstance(shape, list) else [(shape, expected)]
-        )
-        for got, wanted in pairs:
-            if tuple(got[1:]) != tuple(wanted[1:]):
-                raise self._story(
-                    f"an input of shape {show_shape(wanted)}",
-                    got,
-                    "pass data of the shape that the model was built for",
-                )
+        super().__init__(inputs, outputs, name=name, dtype=dtype, seed=seed)
 
     def _forget_build(self) -> None:
         """Have the model built again; variables that exist are kept."""
@@ -306,8 +107,6 @@ class Model(Layer):
         if self._shuffle is None:
             self._shuffle = generator(self._seed(), "shuffle")
         return self._shuffle
-
-    # ---- training
 
     @suggests_keywords
     def compile(
@@ -756,15 +555,6 @@ class Model(Layer):
         from evengrad._saving._model_file import load_weights
 
         load_weights(self, path)
-
-    def __repr__(self) -> str:
-        if self._graph is None:
-            return super().__repr__()
-        ends = [
-            ", ".join(show_shape(symbol.shape) for symbol in side)
-            for side in (self._graph.inputs, self._graph.outputs)
-        ]
-        return f"<Model {self.name!r}: {ends[0]} to {ends[1]}, {len(self.layers)} layers>"
 
 
 def as_list(logs: dict[str, float]) -> Any:

@@ -1,0 +1,396 @@
+"""What layers keep: names, the layers inside, variables, streams of random numbers."""
+
+# ruff: noqa: SLF001 - layers look into the state of the layers inside them
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad import _core, initializers
+from evengrad._checks import plural
+from evengrad._config import Configured
+from evengrad._elementwise import as_tensor
+from evengrad._names import snake_case
+from evengrad._random import generator, next_seed
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+    from collections.abc import Iterator, Sequence
+
+# No machine addresses more elements than this, whatever their size.
+ELEMENT_LIMIT = 2**62
+
+
+class _Context(threading.local):
+    """What layers inside a running layer inherit from it."""
+
+    training: bool = False
+    # Values of variables, by path, while a saved model is being built; None at other times.
+    restoring: dict[str, np.ndarray[Any, Any]] | None = None
+    # Outputs of layers that end in a softmax or sigmoid, while a loss looks for them.
+    probabilities: list[Any] | None = None
+
+
+context = _Context()
+
+
+class Weight:
+    """A variable of a layer."""
+
+    def __init__(self, name: str, tensor: Tensor, trainable: bool, initializer: Any) -> None:
+        self.name = name
+        self.tensor = tensor
+        self.trainable = trainable
+        self.initializer = initializer
+
+
+class State:
+    """What a layer keeps about itself, apart from what its own code keeps."""
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        # Name and dtype as the constructor got them; the others may come from the model.
+        self.given_name: str | None = None
+        self.given_dtype: str | None = None
+        # The place in the model: names of the layers above and its own, without the model's.
+        self.path: str | None = None
+        self.seed: int | None = None
+        self.given_seed: int | None = None
+        self.dtype: str | None = None
+        self.trainable = True
+        self.built = False
+        self.building = False
+        self.adopted = False
+        # Values that were drawn before the layer came into a model are drawn again there, from
+        # the model's seed, unless somebody has set them.
+        self.provisional = False
+        self.input_shape: Any = None
+        self.weights: list[Weight] = []
+        self.generators: dict[str, _core.Generator] = {}
+
+
+class Variables(Configured):
+    """A named thing with variables, and with others of its kind inside."""
+
+    _state: State
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Make the object with its state; a subclass may leave ``super().__init__()`` out."""
+        self = super().__new__(cls, *args, **kwargs)
+        object.__setattr__(self, "_state", State())
+        return self
+
+    # ---- names and settings
+
+    @property
+    def name(self) -> str:
+        """The layer's name; in a model it is unique among its neighbours."""
+        return self._state.name or snake_case(type(self).__name__)
+
+    @property
+    def path(self) -> str:
+        """The place in the model: the names of the layers above and its own, joined by ``/``."""
+        return self._state.path or self.name
+
+    @property
+    def dtype(self) -> str:
+        """``"float32"`` or ``"float64"``: what the layer computes with."""
+        return self._state.dtype or _core.get_default_dtype()
+
+    @property
+    def built(self) -> bool:
+        """Whether the variables exist."""
+        return self._state.built
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the variables; set it to freeze the layer and all inside it."""
+        return self._state.trainable
+
+    @trainable.setter
+    def trainable(self, flag: bool) -> None:
+        self._state.trainable = bool(flag)
+        for weight in self._state.weights:
+            weight.tensor.requires_grad = bool(flag) and weight.trainable
+        for _, child in self._children():
+            child.trainable = flag
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as they stand now; see `Configured.get_config`."""
+        config = super().get_config()
+        if "name" in config:
+            config["name"] = self._state.given_name
+        if "dtype" in config:
+            config["dtype"] = self._state.given_dtype
+        return config
+
+    # ---- layers inside
+
+    def _children(self) -> Iterator[tuple[str, Any]]:
+        """Yield the layers that this one keeps as attributes, each once, with suggested names."""
+        seen: set[int] = set()
+        for attribute, value in vars(self).items():
+            if attribute == "_arguments":
+                continue
+            key = attribute.strip("_") or "layer"
+            if isinstance(value, dict):
+                found = [(f"{key}_{name}", item) for name, item in value.items()]
+            elif isinstance(value, (list, tuple)):
+                found = [(f"{key}_{i}", item) for i, item in enumerate(value)]
+            else:
+                found = [(key, value)]
+            for suggested, item in found:
+                if isinstance(item, Variables) and id(item) not in seen:
+                    seen.add(id(item))
+                    yield suggested.replace("/", "_"), item
+
+    def _own_path(self) -> str:
+        """Return the path that the layers inside continue; a model at the top adds nothing."""
+        return f"{self.path}/"
+
+    def _adopt_children(self) -> None:
+        """Give the layers inside a name, a path, a seed and a dtype, unless they have them."""
+        taken: set[str] = set()
+        for suggested, child in self._children():
+            state = child._state
+            if not state.adopted:
+                base = state.name or suggested
+                name, number = base, 0
+                while name in taken:
+                    number += 1
+                    name = f"{base}_{number}"
+                state.name = name
+                state.path = self._own_path() + name
+                state.adopted = True
+                state.dtype = state.dtype or self._state.dtype
+                if state.given_seed is None and (state.provisional or not state.built):
+                    state.seed = self._seed()
+                child._redraw()
+            taken.add(child.name)
+
+    def _redraw(self) -> None:
+        """Draw provisional values again, from the seed and path that are now known."""
+        state = self._state
+        for child_name, child in self._children():
+            del child_name
+            if child._state.provisional:
+                child._state.adopted = False
+        if state.provisional:
+            state.provisional = False
+            for weight in state.weights:
+                weight.tensor.copy_(self._first_values(weight, tuple(weight.tensor.shape)))
+            for name, old in list(state.generators.items()):
+                del old
+                state.generators[name] = generator(self._seed(), f"{self.path}/{name}")
+        self._adopt_children()
+
+    def _seed(self) -> int:
+        if self._state.seed is None:
+            self._state.seed = next_seed()
+        return self._state.seed
+
+    # ---- variables
+
+    def add_weight(
+        self,
+        name: str,
+        shape: Sequence[int] | int,
+        initializer: Any = "glorot_uniform",
+        trainable: bool = True,
+        dtype: Any = None,
+    ) -> Tensor:
+        """Make a variable; call it from `build`.
+
+        Parameters
+        ----------
+        name
+            Its name, unique in the layer.
+        shape
+            Its shape.
+        initializer
+            A name, an initialiser, or a function of shape and dtype.
+        trainable
+            False for state that training reads and code updates with ``copy_`` or
+            `evengrad.accumulate`.
+        dtype
+            The layer's dtype if None.
+
+        Returns
+        -------
+        Tensor
+            The variable; it requires a gradient where it is trainable.
+
+        Raises
+        ------
+        MemoryError
+            The shape needs more memory than there is.
+        ValueError
+            The layer has a variable of that name; the initialiser returned another shape.
+        """
+        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+        if any(weight.name == name for weight in self._state.weights):
+            raise ValueError(f"{self.path}: a variable named {name!r} exists already")
+        if math.prod(sizes) > ELEMENT_LIMIT:
+            raise MemoryError(
+                f"{self.path}/{name}: shape {sizes} has more elements than memory can hold"
+            )
+        chosen = initializers.get(initializer, f"{self.path}: initializer of {name!r}")
+        kind = self.dtype if dtype is None else dtype
+        weight = Weight(name, _core.zeros((), dtype=kind), trainable, chosen)
+        try:
+            tensor = self._first_values(weight, sizes, kind)
+        except MemoryError as error:
+            raise MemoryError(f"{self.path}/{name}: {error}") from error
+        weight.tensor = tensor
+        if trainable and self._state.trainable:
+            tensor.requires_grad = True
+        self._state.weights.append(weight)
+        return tensor
+
+    def _first_values(
+        self, weight: Weight, shape: tuple[int, ...], dtype: str | None = None
+    ) -> Tensor:
+        """Return the values a variable starts with: the saved ones while a model is restored."""
+        path = f"{self.path}/{weight.name}"
+        kind = dtype or weight.tensor.dtype
+        if context.restoring is not None:
+            saved = context.restoring.get(path)
+            if saved is None or saved.shape != shape:
+                raise LookupError(path, shape, None if saved is None else saved.shape)
+            return _core.tensor(saved, dtype=kind)
+        if isinstance(weight.initializer, initializers.Initializer):
+            values = weight.initializer(shape, kind, seed=self._seed(), path=path)
+        else:
+            values = as_tensor(weight.initializer(shape, kind)).astype(kind).clone()
+        if tuple(values.shape) != shape:
+            raise ValueError(
+                f"{path}: expected first values of shape {shape}, the initialiser returned "
+                f"{tuple(values.shape)}"
+            )
+        return values
+
+    def add_generator(self, name: str = "noise") -> _core.Generator:
+        """Make a stream of random numbers for this layer; call it from `build`.
+
+        Its values follow from the model's seed and the layer's path, and its position is saved with
+        the model. Read it as ``self.generator(name)`` in `call`.
+        """
+        stream = generator(self._seed(), f"{self.path}/{name}")
+        self._state.generators[name] = stream
+        return stream
+
+    def generator(self, name: str = "noise") -> _core.Generator:
+        """Return a stream made by `add_generator`."""
+        return self._state.generators[name]
+
+    def _named_layers(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        """Yield this layer and all inside it with paths from here, each once."""
+        seen: set[int] = set()
+        stack: list[tuple[str, Any]] = [(prefix, self)]
+        while stack:
+            path, layer = stack.pop()
+            if id(layer) in seen:
+                continue
+            seen.add(id(layer))
+            yield path, layer
+            inside = [(f"{path}{child.name}/", child) for _, child in layer._children()]
+            stack.extend(reversed(inside))
+
+    def named_weights(self) -> list[tuple[str, Tensor]]:
+        """Return all variables with their paths, in the order of the layers.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((3,)), eg.layers.Dense(2)])
+        >>> [(path, w.shape) for path, w in model.named_weights()]
+        [('dense/kernel', (3, 2)), ('dense/bias', (2,))]
+        """
+        return [
+            (path + weight.name, weight.tensor)
+            for path, layer in self._named_layers()
+            for weight in layer._state.weights
+        ]
+
+    def _weights(self, trainable: bool) -> list[Tensor]:
+        return [
+            weight.tensor
+            for _, layer in self._named_layers()
+            for weight in layer._state.weights
+            if (weight.trainable and layer.trainable) is trainable
+        ]
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """All variables: of this layer, then of the layers inside it."""
+        return [tensor for _, tensor in self.named_weights()]
+
+    @property
+    def trainable_weights(self) -> list[Tensor]:
+        """The variables that training changes; none where the layer is frozen."""
+        return self._weights(True)
+
+    @property
+    def non_trainable_weights(self) -> list[Tensor]:
+        """State, and the variables of frozen layers."""
+        return self._weights(False)
+
+    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+        """Return copies of all variables as NumPy arrays, in the order of `weights`."""
+        return [np.array(tensor.detach().numpy()) for tensor in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Replace the values of all variables.
+
+        Parameters
+        ----------
+        weights
+            Arrays in the order and shapes of `weights`.
+
+        Raises
+        ------
+        ValueError
+            The number of arrays or a shape differs; nothing is changed then.
+        """
+        named = self.named_weights()
+        if not named and not self.built:
+            raise ValueError(
+                f"{self.path}: set_weights before the layer is built; call it on data, or begin a "
+                "model with evengrad.Input(shape)"
+            )
+        if len(weights) != len(named):
+            raise ValueError(
+                f"{self.path}: expected {plural(len(named), 'array')}, got {len(weights)}"
+            )
+        arrays = [np.asarray(value) for value in weights]
+        for (path, tensor), array in zip(named, arrays, strict=True):
+            if tuple(array.shape) != tuple(tensor.shape):
+                raise ValueError(
+                    f"{path}: expected shape {tuple(tensor.shape)}, got {tuple(array.shape)}"
+                )
+        converted = [
+            np.ascontiguousarray(array, dtype=tensor.dtype)
+            for (_, tensor), array in zip(named, arrays, strict=True)
+        ]
+        for (_, tensor), array in zip(named, converted, strict=True):
+            tensor.copy_(array)
+        for _, layer in self._named_layers():
+            layer._state.provisional = False
+
+    def count_params(self) -> int:
+        """Return the number of values in all variables."""
+        return sum(tensor.size for tensor in self.weights)
+
+
+@contextlib.contextmanager
+def restoring(values: dict[str, np.ndarray[Any, Any]]) -> Iterator[None]:
+    """Have variables made inside take their first values from `values`, by path."""
+    context.restoring = values
+    try:
+        yield
+    finally:
+        context.restoring = None
