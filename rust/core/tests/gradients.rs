@@ -4,7 +4,7 @@ use evengrad_core::generator::Generator;
 use evengrad_core::ops::elementwise::UNARY_NAMES;
 use evengrad_core::ops::loss::{Reduction, cross_entropy};
 use evengrad_core::ops::pair_loss::{binary_cross_entropy_with_logits, mse_loss};
-use evengrad_core::ops::shape::Span;
+use evengrad_core::ops::slice::Span;
 use evengrad_core::testing::gradcheck;
 use evengrad_core::{DType, Result, Tensor};
 

@@ -2,7 +2,7 @@
 
 use evengrad_core::generator::Generator;
 use evengrad_core::ops::loss::{Reduction, cross_entropy};
-use evengrad_core::ops::shape::Span;
+use evengrad_core::ops::slice::Span;
 use evengrad_core::tape::{backward, gradients, no_grad};
 use evengrad_core::{DType, Error, Result, Tensor, team};
 

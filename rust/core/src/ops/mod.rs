@@ -9,7 +9,9 @@
 //! | `dense` | x·W + b with an activation |
 //! | `reduce` | sums, means, variances |
 //! | `extrema` | largest and smallest elements and their positions |
-//! | `shape` | reshape, transpose, slice, concatenate, stack |
+//! | `shape` | reshape, transpose, permute, expand |
+//! | `slice` | parts, positions, reversed dimensions |
+//! | `join` | concatenate, stack |
 //! | `gather` | rows by number |
 //! | `state` | running sums and other state changed in place |
 //! | `softmax` | softmax, log-softmax, log-sum-exp |
@@ -24,6 +26,7 @@ pub mod dropout;
 pub mod elementwise;
 pub mod extrema;
 pub mod gather;
+pub mod join;
 pub mod lanewise;
 pub mod loss;
 pub mod matmul;
@@ -31,5 +34,6 @@ pub mod pair_loss;
 pub mod random;
 pub mod reduce;
 pub mod shape;
+pub mod slice;
 pub mod softmax;
 pub mod state;

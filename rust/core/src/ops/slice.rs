@@ -1,0 +1,256 @@
+//! Parts of tensors: slices, single positions, reversed dimensions. All are views.
+//!
+//! ```text
+//! y[i] = x[start + i·step]          ∂C/∂x[start + i·step] = ∂C/∂y[i], zero elsewhere
+//! ```
+//!
+//! in each dimension. One launch by rows of x writes the gradient.
+
+use std::ops::Range;
+
+use ndarray::{ArrayViewMutD, Axis, Slice};
+use smallvec::{SmallVec, smallvec};
+
+use crate::dtype::{Element, with_element};
+use crate::error::{Result, bail};
+use crate::launch::{Arguments, Cost, Operand, launch};
+use crate::layout::{Layout, Shape, dimension, show};
+use crate::tape::{Backward, Gradients};
+use crate::tensor::Tensor;
+
+/// A part of one dimension, as Python's `start:stop:step` has it: negative positions count from the end, and
+/// positions beyond an end mean that end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The first position; none for the end where the step comes from.
+    pub start: Option<isize>,
+    /// The position before which it stops; none to go all the way.
+    pub stop: Option<isize>,
+    /// How far from one element to the next; negative to go backward, never zero.
+    pub step: isize,
+}
+
+impl Span {
+    /// The whole dimension.
+    pub const ALL: Self = Self { start: None, stop: None, step: 1 };
+
+    /// The positions of a range.
+    pub const fn range(range: Range<usize>) -> Self {
+        Self { start: Some(range.start as isize), stop: Some(range.end as isize), step: 1 }
+    }
+
+    /// The first position and the number of elements in a dimension of `size`.
+    fn resolve(self, size: usize) -> (usize, usize) {
+        let n = size as isize;
+        // A backward span stops one place before the first element at the earliest.
+        let (low, high) = if self.step > 0 { (0, n) } else { (-1, n - 1) };
+        let hold = |p: isize| (if p < 0 { p.saturating_add(n) } else { p }).clamp(low, high);
+        let (first, last) = if self.step > 0 { (low, high) } else { (high, low) };
+        let start = self.start.map_or(first, hold);
+        let stop = self.stop.map_or(last, hold);
+        let reach = if self.step > 0 { stop - start } else { start - stop };
+        let length = reach.max(0).unsigned_abs().div_ceil(self.step.unsigned_abs());
+        (if length == 0 { 0 } else { start as usize }, length)
+    }
+}
+
+/// Where a slice lies in its tensor.
+struct SliceBackward {
+    shape: Shape,
+    /// First position, step and length in each dimension.
+    region: SmallVec<[(usize, isize, usize); 4]>,
+}
+
+impl Backward for SliceBackward {
+    fn name(&self) -> &'static str {
+        "slice"
+    }
+    fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
+        let lengths: Shape = self.region.iter().map(|&(_, _, length)| length).collect();
+        let grad = grad.with_shape(&lengths)?;
+        Ok(smallvec![Some(scatter(&grad, &self.shape, &self.region)?)])
+    }
+}
+
+/// Zeros of `shape` with `grad` in the region.
+fn scatter(grad: &Tensor, shape: &[usize], region: &[(usize, isize, usize)]) -> Result<Tensor> {
+    let out = Tensor::empty(shape, grad.dtype())?;
+    let (Some(&rows), Some(&(first, step, length))) = (shape.first(), region.first()) else {
+        grad.copy_into(&out)?;
+        return Ok(out);
+    };
+    let row = out.count().checked_div(rows).unwrap_or(0);
+    // Row by row the launch can join a chain, unless rows themselves were chosen.
+    let whole = (first, step, length) == (0, 1, rows) && grad.layout().is_contiguous();
+    let source = if whole {
+        Operand::read_own(grad, grad.count() / rows.max(1))
+    } else {
+        Operand::read(grad)
+    };
+    let operands = [source, Operand::write_own(&out, row)].into_iter().collect();
+    let from = Layout { offset: 0, ..grad.layout().clone() };
+    let row_shape: Vec<usize> = shape[1..].to_vec();
+    let region: Vec<(usize, isize, usize)> = region.to_vec();
+    let cost = Cost::elementwise(out.count(), 0.0, 2, grad.dtype());
+    with_element!(grad.dtype(), T => launch("slice backward", rows, cost, operands,
+    move |units: Range<usize>, arguments: &Arguments<'_>| {
+        let out = arguments.own_mut::<T>(1, &units);
+        out.fill(T::from_f64(0.0));
+        let grad = arguments.view::<T>(0, &from);
+        if row == 0 || grad.is_empty() {
+            return;
+        }
+        for (unit, to) in units.zip(out.chunks_exact_mut(row)) {
+            let distance = unit as isize - first as isize;
+            let place = distance / step;
+            if distance % step != 0 || !(0..length as isize).contains(&place) {
+                continue;
+            }
+            let grad = grad.index_axis(Axis(0), place as usize);
+            let Ok(mut to) = ArrayViewMutD::from_shape(row_shape.as_slice(), to) else {
+                unreachable!("a row has the shape of a row");
+            };
+            for (axis, &(first, step, length)) in region[1..].iter().enumerate() {
+                to.slice_axis_inplace(Axis(axis), ascending(first, step, length));
+                if step < 0 {
+                    to.invert_axis(Axis(axis));
+                }
+            }
+            to.assign(&grad);
+        }
+    }))?;
+    Ok(out)
+}
+
+/// The positions `first, first + step, ...` from the lowest up.
+fn ascending(first: usize, step: isize, length: usize) -> Slice {
+    let last = first as isize + (length as isize - 1) * step;
+    let (low, high) = (last.min(first as isize), last.max(first as isize));
+    Slice::new(low, Some(high + 1), step.abs())
+}
+
+impl Tensor {
+    /// A view of a part of each dimension; dimensions beyond the given spans are taken whole.
+    pub fn slice(&self, spans: &[Span]) -> Result<Self> {
+        if spans.len() > self.ndim() {
+            bail!(
+                Index,
+                "slice: {} spans for a tensor with {} dimensions",
+                spans.len(),
+                self.ndim()
+            );
+        }
+        let mut layout = self.layout().clone();
+        let mut region: SmallVec<[(usize, isize, usize); 4]> =
+            self.shape().iter().map(|&size| (0, 1, size)).collect();
+        for (dim, span) in spans.iter().enumerate() {
+            if span.step == 0 {
+                bail!(Value, "slice: the step of dimension {dim} is 0");
+            }
+            let (start, length) = span.resolve(self.shape()[dim]);
+            // One element has no next one: the step does not matter, and a huge one must not overflow.
+            let step = if length > 1 { span.step } else { 1 };
+            region[dim] = (start, step, length);
+            let stride = layout.strides[dim];
+            layout.offset = layout.offset.wrapping_add_signed(start as isize * stride);
+            layout.shape[dim] = length;
+            layout.strides[dim] = stride * step;
+        }
+        if layout.shape.contains(&0) {
+            layout.offset = self.layout().offset;
+        }
+        let y = self.view(layout);
+        Ok(y.recorded(&[self], |_| SliceBackward { shape: self.shape().into(), region }))
+    }
+
+    /// A view at one position of a dimension, without that dimension. A negative index counts from the end.
+    pub fn index(&self, dim: isize, index: isize) -> Result<Self> {
+        let dim = dimension("index", dim, self.ndim())?;
+        let size = self.shape()[dim];
+        let place = if index < 0 { index.saturating_add(size as isize) } else { index };
+        if !(0..size as isize).contains(&place) {
+            bail!(
+                Index,
+                "index: {index} is out of range for dimension {dim} of size {size} (shape {})",
+                show(self.shape())
+            );
+        }
+        let mut layout = self.layout().clone();
+        let stride = layout.strides.remove(dim);
+        layout.shape.remove(dim);
+        if layout.count() > 0 {
+            layout.offset = layout.offset.wrapping_add_signed(place * stride);
+        }
+        let mut region: SmallVec<[(usize, isize, usize); 4]> =
+            self.shape().iter().map(|&size| (0, 1, size)).collect();
+        region[dim] = (place as usize, 1, 1);
+        let y = self.view(layout);
+        Ok(y.recorded(&[self], |_| SliceBackward { shape: self.shape().into(), region }))
+    }
+
+    /// A view with the order of the elements reversed in the given dimensions.
+    pub fn flip(&self, dims: &[isize]) -> Result<Self> {
+        let mut spans: SmallVec<[Span; 4]> = SmallVec::from_elem(Span::ALL, self.ndim());
+        for &dim in dims {
+            spans[dimension("flip", dim, self.ndim())?].step = -1;
+        }
+        self.slice(&spans)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::count;
+
+    fn counted(shape: &[usize]) -> Tensor {
+        let values: Vec<f64> = (0..count(shape).expect("small")).map(|i| i as f64).collect();
+        Tensor::from_slice(&values, shape).expect("fits")
+    }
+
+    fn values(t: &Tensor) -> Vec<f64> {
+        t.to_vec::<f64>().expect("float64")
+    }
+
+    #[test]
+    fn spans_follow_numpy() {
+        let x = counted(&[5]);
+        let take = |start, stop, step| {
+            values(&x.slice(&[Span { start, stop, step }]).expect("a valid span"))
+        };
+        assert_eq!(take(None, None, -1), [4., 3., 2., 1., 0.]);
+        assert_eq!(take(Some(1), Some(-1), 2), [1., 3.]);
+        assert_eq!(take(Some(-2), None, 1), [3., 4.]);
+        assert_eq!(take(Some(3), Some(0), -2), [3., 1.]);
+        assert_eq!(take(Some(100), Some(-100), -1), [4., 3., 2., 1., 0.]);
+        assert_eq!(take(Some(-100), Some(100), isize::MAX), [0.]);
+        assert_eq!(take(Some(4), Some(2), 1), [0.; 0]);
+        assert_eq!(take(Some(isize::MIN), Some(isize::MAX), 4), [0., 4.]);
+        assert!(x.slice(&[Span { start: None, stop: None, step: 0 }]).is_err());
+        assert!(x.slice(&[Span::ALL; 2]).is_err());
+        let x = counted(&[3, 4]);
+        assert_eq!(values(&x.index(1, -1).expect("inside")), [3., 7., 11.]);
+        let text = x.index(0, 3).expect_err("outside").to_string();
+        assert!(text.contains("3 is out of range for dimension 0 of size 3"), "{text}");
+        assert_eq!(x.slice(&[Span::ALL, Span::range(4..4)]).expect("empty").shape(), [3, 0]);
+    }
+
+    #[test]
+    fn the_gradient_of_a_slice_lies_where_the_slice_was() {
+        let x = counted(&[3, 4]);
+        x.set_requires_grad(true).expect("a float leaf");
+        let spans = [Span { start: None, stop: None, step: -2 }, Span::range(1..3)];
+        let y = x.slice(&spans).expect("inside");
+        let g = Tensor::from_slice(&[1., 2., 3., 4.], &[2, 2]).expect("fits");
+        crate::tape::backward(&y, Some(&g), false).expect("a graph");
+        let grad = x.grad().expect("reached");
+        assert_eq!(values(&grad), [0., 3., 4., 0., 0., 0., 0., 0., 0., 1., 2., 0.]);
+        let y = x.index(1, 2).expect("inside");
+        let g = Tensor::from_slice(&[10., 20., 30.], &[3]).expect("fits");
+        crate::tape::backward(&y, Some(&g), false).expect("a graph");
+        assert_eq!(
+            values(&x.grad().expect("reached")),
+            [0., 3., 14., 0., 0., 0., 20., 0., 0., 1., 32., 0.]
+        );
+    }
+}
