@@ -1,7 +1,7 @@
 //! A product cut into blocks that stay in the caches, and the packing of the blocks.
 
 use super::epilogue::{Epilogue, load_lanes, store_lanes};
-use super::pack::{pack_a, pack_panel, packed_len, panel_width};
+use super::pack::{pack_a, pack_panels, packed_len, panel_width};
 use super::scratch::Room;
 use super::tile::{Column, RunColumn, part, tile_rows, tile_vectors};
 use super::{Gemm, MatRef, Right};
@@ -28,7 +28,7 @@ struct Plan {
     rows: usize,
     /// Columns of a block of B, which stays in the third-level cache.
     cols: usize,
-    /// The inner length of a block: a panel of B stays in the first-level cache.
+    /// The inner length of a block: a panel of B stays near the first-level cache.
     depth: usize,
     pack_a: bool,
     pack_b: bool,
@@ -47,10 +47,9 @@ impl Plan {
         // A panel that is read for one tile only need not stay anywhere.
         let once = g.m <= most && !pack_b;
         let depth = if once { g.k } else { DEPTH.min(g.k) }.max(1);
-        let bytes = depth * size_of::<T>();
         Self {
-            rows: (ROWS_BYTES / bytes).max(most).min(g.m),
-            cols: if pack_b { (COLS_BYTES / bytes).min(g.n) } else { g.n },
+            rows: (BLOCK_A / depth).max(most).min(g.m),
+            cols: if pack_b { (BLOCK_B / depth).min(g.n) } else { g.n },
             depth,
             pack_a: pack_left(g),
             pack_b,
@@ -58,12 +57,13 @@ impl Plan {
     }
 }
 
-/// Inner length of a block.
-const DEPTH: usize = 256;
-/// Bytes of a block of A.
-const ROWS_BYTES: usize = 384 << 10;
-/// Bytes of a block of B.
-const COLS_BYTES: usize = 4 << 20;
+/// Inner length of a block: a longer one makes fewer passes over C.
+const DEPTH: usize = 512;
+/// Elements of a block of A: a part of the second-level cache that scattered pages still leave whole, and tiles
+/// enough to make up for fetching each panel of B.
+const BLOCK_A: usize = 64 << 10;
+/// Elements of a block of B: a part of the third-level cache.
+const BLOCK_B: usize = 2 << 20;
 
 /// Whether rows so far apart compete for the same lines of the first-level cache.
 #[inline(always)]
@@ -161,12 +161,15 @@ unsafe fn blocks<T: Scalar, E: Epilogue<T>, S: Simd>(
 /// How many tiles are finished before the epilogue passes over them.
 const FINISHED: usize = 4;
 
+/// How many panels are packed together: they stay in the second-level cache until they are used.
+const TOGETHER: usize = 4;
+
 /// The panels of a block of B.
 struct Panels<T> {
     /// Where they are: packed, or in a matrix whose columns are one element apart. If packed, `col_stride` is
     /// the distance of panels divided by their width.
     b: MatRef<T>,
-    /// What to pack each panel from and where, just before its first use.
+    /// What to pack the panels from and where, just before their first use.
     room: Option<(MatRef<T>, *mut T)>,
     packed: bool,
 }
@@ -186,6 +189,11 @@ impl<T: Scalar> Panels<T> {
         let lanes = T::V::<S>::LANES;
         let width = panel_width::<T>();
         let c = column.c;
+        // Transposed panels are packed one by one: nothing is gained by more, and one stays nearer.
+        let together = match self.room {
+            Some((from, _)) if from.col_stride == 1 => TOGETHER * width,
+            _ => width,
+        };
         let mut j = 0;
         while j < cols {
             let left = (cols - j).div_ceil(lanes);
@@ -198,10 +206,11 @@ impl<T: Scalar> Panels<T> {
             // SAFETY: the caller's promise, for columns j..j + here.
             unsafe {
                 if let Some((from, to)) = self.room
-                    && j.is_multiple_of(width)
+                    && j.is_multiple_of(together)
                 {
                     let to = to.add(j * column.depth);
-                    pack_panel::<T, S>(column.depth, width.min(cols - j), from.at(0, j), to);
+                    let together = together.min(cols - j);
+                    pack_panels::<T, S>(column.depth, together, from.at(0, j), to);
                 }
                 column.b = if self.packed {
                     let within = j % width;

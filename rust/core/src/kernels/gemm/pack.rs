@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 
 use super::MatRef;
 use super::epilogue::load_lanes;
-use super::tile::part;
+use super::tile::{part, prefetch};
 use crate::kernels::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 
 /// Columns of a panel: 128 bytes, two cache lines.
@@ -52,15 +52,15 @@ pub unsafe fn pack_b<T: Scalar>(k: usize, n: usize, b: MatRef<T>, to: *mut T) {
         #[inline(always)]
         fn run<S: Simd>(self) {
             let Self(k, n, b, to) = self;
-            for col in (0..n).step_by(panel_width::<T>()) {
-                let cols = panel_width::<T>().min(n - col);
-                // SAFETY: the promise of pack_b.
-                unsafe {
-                    let to = to.add(col * k);
-                    pack_panel::<T, S>(k, cols, b.at(0, col), to);
+            let width = panel_width::<T>();
+            let whole = n / width * width;
+            // SAFETY: the promise of pack_b.
+            unsafe {
+                pack_panels::<T, S>(k, n, b, to);
+                if whole < n {
                     for p in 0..k {
-                        for j in cols..panel_width::<T>() {
-                            *to.add(p * panel_width::<T>() + j) = T::zero();
+                        for j in n - whole..width {
+                            *to.add(whole * k + p * width + j) = T::zero();
                         }
                     }
                 }
@@ -70,20 +70,21 @@ pub unsafe fn pack_b<T: Scalar>(k: usize, n: usize, b: MatRef<T>, to: *mut T) {
     dispatch(PackAll(k, n, b, to));
 }
 
-/// Packs one panel: k rows of `cols` columns. What fills up its last vector is finite where the matrix is.
+/// Packs k rows of `cols` columns. What fills up the last vector is finite where the matrix is.
 ///
 /// # Safety
-/// `b` is valid for reading k rows of `cols` columns, `to` for writing k rows of [`panel_width`].
+/// `b` is valid for reading k rows of `cols` columns, `to` for writing [`packed_len`] elements.
 #[inline(always)]
-pub(super) unsafe fn pack_panel<T: Scalar, S: Simd>(
+pub(super) unsafe fn pack_panels<T: Scalar, S: Simd>(
     k: usize,
     cols: usize,
     b: MatRef<T>,
     to: *mut T,
 ) {
-    let pitch = panel_width::<T>();
-    // SAFETY: the caller's promise. The width is a multiple of the lanes, so whole stores stay in their row.
-    unsafe { interleave::<T, S>(k, cols, b.transposed(), to, pitch) }
+    let width = panel_width::<T>();
+    // The columns of B are the rows that are interleaved. The width is a multiple of the lanes, so whole stores
+    // stay in their row of the panel.
+    S::outlined(Interleave { len: k, count: cols, width, from: b.transposed(), to, pitch: width });
 }
 
 /// Packs rows of A for tiles of at most `most` rows: for each tile of h rows and each p, h elements.
@@ -102,30 +103,29 @@ pub(super) unsafe fn pack_a<T: Scalar, S: Simd>(
         let (start, height) = part(rows, most, i);
         // SAFETY: the caller's promise. What a whole store writes too much lies at the next p or in the next
         // tile, which are written later, or in the spare vector.
-        unsafe { interleave::<T, S>(k, height, a.at(start, 0), to.add(start * k), height) }
+        unsafe {
+            let (from, to) = (a.at(start, 0), to.add(start * k));
+            S::outlined(Interleave {
+                len: k,
+                count: height,
+                width: height,
+                from,
+                to,
+                pitch: height,
+            });
+        }
     }
 }
 
-/// `to[p * pitch + r] = from(r, p)` for r < count and p < len, by whole vectors of r.
+/// `to[r / width * width * len + p * pitch + r % width] = from(r, p)` for r < count and p < len, by whole vectors of r.
 ///
-/// # Safety
-/// `from` is valid for reading `count` rows of `len` columns; `to` is valid for writing `count` elements, rounded
-/// up to whole vectors, at each p, and those may be lost that belong to a later p.
-#[inline(always)]
-unsafe fn interleave<T: Scalar, S: Simd>(
-    len: usize,
-    count: usize,
-    from: MatRef<T>,
-    to: *mut T,
-    pitch: usize,
-) {
-    // A function of its own: there are many cases, and many callers.
-    S::outlined(Interleave { len, count, from, to, pitch });
-}
-
+/// It runs in a function of its own (there are many cases, and many callers), under this promise: `from` is valid for
+/// reading `count` rows of `len` columns; `to` is valid for writing `width` elements, rounded up to whole vectors, at
+/// each p, and those may be lost that belong to a later p.
 struct Interleave<T> {
     len: usize,
     count: usize,
+    width: usize,
     from: MatRef<T>,
     to: *mut T,
     pitch: usize,
@@ -136,47 +136,70 @@ impl<T: Scalar> Kernel for Interleave<T> {
 
     #[inline(always)]
     fn run<S: Simd>(self) {
-        // SAFETY: the promise of `interleave`.
+        // SAFETY: the promise of the struct; each panel is a part of it.
         unsafe {
             if self.from.row_stride == 1 {
                 self.copy::<S>();
-            } else if self.from.col_stride == 1 {
-                self.transpose::<S>();
-            } else {
-                self.gather::<S>();
+                return;
+            }
+            for start in (0..self.count).step_by(self.width) {
+                let panel = Self {
+                    count: self.width.min(self.count - start),
+                    from: self.from.at(start, 0),
+                    to: self.to.add(start * self.len),
+                    ..self
+                };
+                if self.from.col_stride == 1 {
+                    panel.transpose::<S>();
+                } else {
+                    panel.gather::<S>();
+                }
             }
         }
     }
 }
 
+/// How many p ahead the source is asked for: rows of a large matrix lie in different pages, where no hardware
+/// prefetcher looks.
+const AHEAD: usize = 8;
+
 impl<T: Scalar> Interleave<T> {
+    /// All panels side by side, since their elements for one p are neighbours.
+    ///
     /// # Safety
-    /// As for [`interleave`], with rows one element apart.
+    /// The promise of the struct, with rows one element apart.
     #[inline(always)]
     unsafe fn copy<S: Simd>(&self) {
         let lanes = T::V::<S>::LANES;
         for p in 0..self.len {
-            // From the end: what a whole store writes too much at the next p is repaired there.
-            let mut r = self.count.next_multiple_of(lanes);
-            while r > 0 {
-                r -= lanes;
-                // SAFETY: rows r.. of column p exist up to `count`.
-                unsafe {
-                    load_lanes::<T, S>(self.from.at(r, p).ptr, self.count - r)
-                        .store(self.to.add(p * self.pitch + r));
+            for start in (0..self.count).step_by(self.width) {
+                let count = self.width.min(self.count - start);
+                let from = self.from.at(start, p).ptr;
+                // From the end: what a whole store writes too much at the next p is repaired there.
+                let mut r = count.next_multiple_of(lanes);
+                while r > 0 {
+                    r -= lanes;
+                    prefetch(self.from.at(start + r, p + AHEAD).ptr);
+                    // SAFETY: rows from start + r on exist up to `count`.
+                    unsafe {
+                        load_lanes::<T, S>(from.add(r), count - r)
+                            .store(self.to.add(start * self.len + p * self.pitch + r));
+                    }
                 }
             }
         }
     }
 
     /// # Safety
-    /// As for [`interleave`], with columns one element apart.
+    /// The promise of the struct for one panel, with columns one element apart.
     #[inline(always)]
     unsafe fn transpose<S: Simd>(&self) {
         let lanes = T::V::<S>::LANES;
         let mut stage = [const { MaybeUninit::<T>::uninit() }; MOST_LANES * MOST_LANES];
         for p in (0..self.len).step_by(lanes) {
-            let cols = lanes.min(self.len - p);
+            // The last block overlaps the one before it: what it writes twice is the same.
+            let p = if self.len < lanes { 0 } else { p.min(self.len - lanes) };
+            let cols = lanes.min(self.len);
             let mut r = self.count.next_multiple_of(lanes);
             while r > 0 {
                 r -= lanes;
@@ -209,7 +232,7 @@ impl<T: Scalar> Interleave<T> {
     }
 
     /// # Safety
-    /// As for [`interleave`].
+    /// The promise of the struct for one panel.
     #[inline(always)]
     unsafe fn gather<S: Simd>(&self) {
         for p in 0..self.len {

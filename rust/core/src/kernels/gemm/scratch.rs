@@ -5,6 +5,8 @@ use std::cell::Cell;
 
 /// A cache line, and the widest vector.
 const ALIGN: usize = 64;
+/// A huge page: blocks of this size are asked for in such pages, which spares the address translation.
+const HUGE: usize = 2 << 20;
 
 /// Aligned bytes.
 struct Scratch {
@@ -16,7 +18,8 @@ impl Scratch {
     const EMPTY: Self = Self { start: core::ptr::null_mut(), len: 0 };
 
     fn layout(len: usize) -> Layout {
-        Layout::from_size_align(len, ALIGN).expect("a packed block is far smaller than memory")
+        let align = if len < HUGE { ALIGN } else { HUGE };
+        Layout::from_size_align(len, align).expect("a packed block is far smaller than memory")
     }
 
     /// At least `len` bytes; what they hold is lost when they grow.
@@ -25,13 +28,22 @@ impl Scratch {
             return;
         }
         *self = Self::EMPTY;
-        // A power of two: sizes that creep up would allocate each time.
-        let len = len.next_power_of_two();
+        // A power of two: sizes that creep up would allocate each time. What nears a huge page becomes one.
+        let len = if len < HUGE / 8 {
+            len.next_power_of_two()
+        } else {
+            len.next_power_of_two().max(HUGE)
+        };
         let layout = Self::layout(len);
         // SAFETY: the size is not zero, since it is more than what there was.
         let start = unsafe { alloc(layout) };
         if start.is_null() {
             handle_alloc_error(layout);
+        }
+        #[cfg(target_os = "linux")]
+        if len >= HUGE {
+            // SAFETY: the memory is ours, and the advice changes nothing but the speed; so may its refusal.
+            unsafe { libc::madvise(start.cast(), len, libc::MADV_HUGEPAGE) };
         }
         *self = Self { start, len };
     }

@@ -237,7 +237,7 @@ fn opaque<T>(mut p: *const T) -> *const T {
 
 /// Asks for the cache line of `p`, which need not exist.
 #[inline(always)]
-fn prefetch<T>(p: *const T) {
+pub(super) fn prefetch<T>(p: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch faults at no address, and SSE is part of the target.
     unsafe {
