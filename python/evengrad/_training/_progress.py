@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import time
 from typing import Any
 
 SILENT, BAR, LINES = 0, 1, 2
+
+FORMAT = "{desc} {percentage:3.0f}%|{bar:16}| {n_fmt}/{total_fmt} {elapsed}{postfix}"
 
 
 def style(verbose: Any) -> int:
@@ -18,8 +21,17 @@ def style(verbose: Any) -> int:
         raise ValueError(f"verbose: expected 0, 1, 2 or 'auto', got {verbose!r}")
     if verbose in (0, 2):
         return int(verbose)
-    seen = "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
+    seen = "ipykernel" in sys.modules or on_terminal()
     return BAR if seen and importlib.util.find_spec("tqdm") else LINES
+
+
+def on_terminal() -> bool:
+    """Tell whether the error stream is a terminal with room for a bar."""
+    try:
+        return sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (AttributeError, OSError, ValueError):
+        # No error stream at all, or one without a descriptor.
+        return False
 
 
 class Progress:
@@ -44,7 +56,9 @@ class Progress:
         if self.style == BAR:
             from tqdm.auto import tqdm
 
-            self._bar = tqdm(total=steps, desc=self._name, unit="step", leave=True)
+            # A short bar leaves room for the figures; without a known end there is no bar to draw.
+            shape = None if steps is None else FORMAT
+            self._bar = tqdm(total=steps, desc=self._name, unit="step", bar_format=shape)
 
     def update(self, done: int, logs: dict[str, float]) -> None:
         """Show how far the epoch is."""

@@ -45,10 +45,14 @@ class Kept:
 
     def __init__(self, bound: Bound) -> None:
         model = bound.model
-        self.values = [
-            *bound.kept(),
-            *[(t, np.array(t.detach().numpy())) for t in model._weights(False)],  # noqa: SLF001
+        # Variables that training changes are safe: they are updated last.
+        state = [
+            weight.tensor
+            for _, layer in model._named_layers()  # noqa: SLF001 - of this package
+            for weight in layer._state.weights  # noqa: SLF001 - of this package
+            if not weight.trainable
         ]
+        self.values = [*bound.kept(), *[(t, np.array(t.numpy())) for t in state]]
         self.draws = [
             (stream, stream.draws)
             for _, layer in model._named_layers()  # noqa: SLF001 - of this package

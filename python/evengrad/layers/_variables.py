@@ -19,8 +19,9 @@ from evengrad._names import snake_case
 from evengrad._random import generator, next_seed
 
 if TYPE_CHECKING:
-    from evengrad._core import Tensor
     from collections.abc import Iterator, Sequence
+
+    from evengrad._core import Tensor
 
 # No machine addresses more elements than this, whatever their size.
 ELEMENT_LIMIT = 2**62

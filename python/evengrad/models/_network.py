@@ -1,7 +1,5 @@
 """The structure of models: graphs of layers, and subclasses that call layers."""
 
-
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
