@@ -171,6 +171,9 @@ def test_gradients_left_behind_are_refused(problem):
         step(x, y)
     assert w.grad is None
 
+    (w * 1.0).sum().backward()
+    kept = w.grad.numpy().copy()
+
     @eg.compile
     def fine(a, b):
         loss = eg.functional.mse_loss(a @ w, b)
@@ -181,6 +184,7 @@ def test_gradients_left_behind_are_refused(problem):
     expected = 2 * x.T @ (x @ w.detach().numpy() - y) / len(x)
     np.testing.assert_allclose(gradient.numpy(), expected, rtol=1e-4)
     np.testing.assert_array_equal(gradient.numpy(), again.numpy())
+    np.testing.assert_array_equal(w.grad.numpy(), kept)
 
 
 def test_exceptions_pass_through(problem):
@@ -243,3 +247,37 @@ def test_autograd_helpers():
     wrong = eg.autograd.gradcheck
     with pytest.raises(ValueError, match="input 0, element"):
         wrong(lambda a: (a.detach() * a).sum(), [0.5, 1.5])
+
+
+def test_gradients_left_in_a_model_are_refused(problem):
+    x, y, _ = problem
+    model = eg.Sequential([eg.layers.Dense(1)], seed=1)
+    model.build((None, 10))
+
+    @eg.compile
+    def step(a, b):
+        eg.functional.mse_loss(model(a, training=True), b).backward()
+
+    with pytest.raises(RuntimeError, match=r"leaves a gradient in model\.grad"):
+        step(x, y)
+    assert all(weight.grad is None for weight in model.weights)
+
+
+def test_a_model_in_a_compiled_step(problem):
+    x, y, _ = problem
+    optimizer = eg.optimizers.Adam(0.01)
+    model = eg.Sequential([eg.layers.Dense(8, "tanh"), eg.layers.Dense(1)], seed=1)
+    model.build((None, 10))
+
+    @eg.compile
+    def step(a, b, training):
+        loss = eg.functional.mse_loss(model(a, training=training), b)
+        if training:
+            optimizer.minimize(loss, model.trainable_weights)
+        return loss
+
+    before = step(x, y, training=False).item()
+    for _ in range(50):
+        step(x, y, training=True)
+    assert step(x, y, training=False).item() < before
+    assert step.signatures == 2

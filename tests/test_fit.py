@@ -368,6 +368,21 @@ def test_watching_batches_changes_no_bits(data):
     assert seen[-1]["loss"] == history["loss"][-1]
 
 
+def test_a_callback_may_use_the_model(data):
+    x, y = data
+    plain, used = network(), network()
+
+    def use(batch, logs):
+        used.evaluate(x[:10], y[:10])
+        used.predict(x[:10])
+        used.test_on_batch(x[:10], y[:10])
+
+    tell = callbacks.LambdaCallback(on_train_batch_end=use)
+    expected = plain.fit(x, y, epochs=2, verbose=0).history
+    assert used.fit(x, y, epochs=2, verbose=0, callbacks=[tell]).history == expected
+    assert same(plain, used)
+
+
 def test_stop_training(data):
     x, y = data
     model = network()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import logging
@@ -106,9 +107,31 @@ def leaves_in_reach(function: Callable[..., Any]) -> Iterator[tuple[str, Tensor]
         return
     for name, value in {**seen.globals, **seen.nonlocals}.items():
         items = value if isinstance(value, (tuple, list)) else [value]
+        # Layers and models bring their variables.
+        items = [leaf for item in items for leaf in getattr(item, "trainable_weights", [item])]
         for item in items:
             if isinstance(item, Tensor) and item.requires_grad and item.is_leaf:
                 yield name, item
+
+
+@contextlib.contextmanager
+def no_gradients_left(function: Callable[..., Any]) -> Iterator[None]:
+    """Raise an error if a step leaves gradients on leaves; those that were there stay."""
+    before = [(name, leaf, leaf.grad) for name, leaf in leaves_in_reach(function)]
+    for _, leaf, _ in before:
+        leaf.grad = None
+    try:
+        yield
+        left = [name for name, leaf, _ in before if leaf.grad is not None]
+    finally:
+        for _, leaf, grad in before:
+            leaf.grad = grad
+    if left:
+        raise RuntimeError(
+            f"compile: the step leaves a gradient in {left[0]}.grad, where a replay could not add "
+            "to it as backward() does; use optimizer.minimize(loss, parameters), or "
+            "evengrad.autograd.grad(loss, parameters) and return the gradients"
+        )
 
 
 class _Captured:
@@ -117,12 +140,10 @@ class _Captured:
     def __init__(self, function: Callable[..., Any], arguments: _Arguments) -> None:
         self.fixed = [_core.tensor(np.array(value)) for value in arguments.arrays]
         args, kwargs = arguments.rebuild(self.fixed)
-        before = [(name, leaf, leaf.grad) for name, leaf in leaves_in_reach(function)]
         self.recording: Recording
         try:
-            with recording() as self.recording:
+            with no_gradients_left(function), recording() as self.recording:
                 self.result = function(*args, **kwargs)
-                self._refuse_left_gradients(before)
         except RuntimeError as error:
             if READS_VALUES in str(error) and hasattr(error, "add_note"):
                 error.add_note(
@@ -131,17 +152,6 @@ class _Captured:
                     "outside, use evengrad.where for choices, or leave compile away."
                 )
             raise
-
-    @staticmethod
-    def _refuse_left_gradients(before: list[tuple[str, Tensor, Tensor | None]]) -> None:
-        for name, leaf, grad in before:
-            if leaf.grad is not grad and leaf.grad is not None:
-                leaf.grad = grad
-                raise RuntimeError(
-                    f"compile: the step leaves a gradient in {name}.grad, where a replay could "
-                    "not add to it as backward() does; use optimizer.minimize(loss, parameters), "
-                    "or evengrad.autograd.grad(loss, parameters) and return the gradients"
-                )
 
     def __call__(self, arguments: _Arguments) -> Any:
         for tensor, value in zip(self.fixed, arguments.arrays, strict=True):
