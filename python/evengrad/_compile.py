@@ -138,6 +138,8 @@ class _Captured:
     """One signature: its fixed arguments, its plan, its result."""
 
     def __init__(self, function: Callable[..., Any], arguments: _Arguments) -> None:
+        # Parameters are known by their identity, which must not pass to another tensor.
+        self.kept = arguments.tree
         self.fixed = [_core.tensor(np.array(value)) for value in arguments.arrays]
         args, kwargs = arguments.rebuild(self.fixed)
         self.recording: Recording
