@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::capture::{self, Host};
 use crate::error::{Result, bail};
-use crate::{DType, Tensor, host};
+use crate::{DType, Tensor, host, team};
 
 #[derive(Default)]
 struct Order {
@@ -25,6 +25,7 @@ impl Inner {
 
 impl Host for Inner {
     fn advance(&self) -> Result<()> {
+        let _quiet = team::quiet();
         let mut order = self.lock();
         let batch = self.indices.count();
         let (start, stop) = (order.next, order.next + batch);

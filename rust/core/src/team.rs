@@ -90,10 +90,16 @@ impl Drop for Held {
     }
 }
 
-/// Keeps kernels away from memory while the host looks at it: takes the engine, unless this thread runs a replay and
-/// so holds it already (its hosts write scalars between steps).
-pub(crate) fn quiet() -> Option<MutexGuard<'static, Team>> {
-    if HELD.get() { None } else { Some(engine()) }
+/// Keeps kernels away from memory while the host looks at it: takes the engine, unless this thread holds it already,
+/// in a replay or from an outer call.
+///
+/// Whoever needs a lock of its own as well takes it after this one: replays call hosts with the engine in hand.
+pub(crate) fn quiet() -> Option<(Held, MutexGuard<'static, Team>)> {
+    if HELD.get() {
+        return None;
+    }
+    let engine = engine();
+    Some((mark_held(), engine))
 }
 
 /// A thread count from a variable such as `4` or `4,2`; `None` for anything that is not a positive number.

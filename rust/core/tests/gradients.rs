@@ -103,7 +103,7 @@ fn functions_of_one_number() {
         ("cos", wide, Tensor::cos),
         ("erf", wide, Tensor::erf),
         ("clamp", domain(-3.0, 3.0, &[-1.0, 2.0]), |x| x.clamp(-1.0, 2.0)),
-        ("pow_scalar", positive, |x| x.pow_scalar(2.5)),
+        ("power", positive, |x| x.pow_scalar(2.5)),
         ("relu", kink, Tensor::relu),
         ("relu6", domain(-2.0, 8.0, &[0.0, 6.0]), Tensor::relu6),
         ("leaky_relu", kink, |x| x.leaky_relu(0.1)),

@@ -191,6 +191,17 @@ impl Tensor {
     pub fn pow(&self, other: &Self) -> Result<Self> {
         binary(Operator::Power, self, other)
     }
+    /// x to a fixed power. Powers 2, 1, ½ and -1 are the square, x itself, the root and the reciprocal: the same bits as
+    /// those, and several times faster.
+    pub fn pow_scalar(&self, exponent: f64) -> Result<Self> {
+        match exponent {
+            2.0 => self.square(),
+            1.0 => Ok(self.clone()),
+            0.5 => self.sqrt(),
+            -1.0 => self.reciprocal(),
+            _ => self.power(exponent),
+        }
+    }
     /// The larger of each pair; at a tie both get half the gradient.
     pub fn maximum(&self, other: &Self) -> Result<Self> {
         binary(Operator::Maximum, self, other)

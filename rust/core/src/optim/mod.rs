@@ -17,7 +17,7 @@ use crate::kernels::update::{Arrays, Rule, SCALARS, update};
 use crate::launch::{Arguments, Cost, Operand, Operands, launch};
 use crate::layout::show;
 use crate::tensor::Tensor;
-use crate::{DType, host};
+use crate::{DType, host, team};
 
 pub use adam::{Adam, AmsGrad};
 pub use sgd::{Momentum, Sgd};
@@ -116,6 +116,7 @@ impl Inner {
 
 impl Host for Inner {
     fn advance(&self) -> Result<()> {
+        let _quiet = team::quiet();
         let mut state = self.lock();
         state.iterations += 1;
         let State { iterations, settings, queues, .. } = &mut *state;
@@ -211,10 +212,10 @@ impl Optimizer {
     /// The state of a parameter, made (zero) where there is none yet.
     pub fn slots(&self, parameter: &Tensor) -> Result<Vec<Tensor>> {
         parameter.dtype().require_float(self.name())?;
-        let mut state = self.0.lock();
-        if let Some(slots) = state.slots.get(&parameter.id()) {
+        if let Some(slots) = self.0.lock().slots.get(&parameter.id()) {
             return Ok(slots.values.clone());
         }
+        // The state's lock is not held here: filling the slots takes the engine, which comes first.
         // Made outside any capture: a replay must go on with them, not clear them again.
         let values = capture::paused(|| {
             self.slot_names()
@@ -222,9 +223,9 @@ impl Optimizer {
                 .map(|_| Tensor::zeros(parameter.shape(), parameter.dtype()))
                 .collect::<Result<Vec<_>>>()
         })?;
-        let slots = Slots { parameter: parameter.clone(), values: values.clone() };
-        state.slots.insert(parameter.id(), slots);
-        Ok(values)
+        let made = Slots { parameter: parameter.clone(), values };
+        let mut state = self.0.lock();
+        Ok(state.slots.entry(parameter.id()).or_insert(made).values.clone())
     }
 
     /// One step: `iterations` rises by one and each parameter is updated from its gradient, in place.

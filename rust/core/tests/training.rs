@@ -1,0 +1,305 @@
+//! Whole networks from the pure Rust crate: known examples, and the promises about bits, threads and replay.
+
+use std::time::Duration;
+
+use evengrad_core::feed::Feed;
+use evengrad_core::generator::Generator;
+use evengrad_core::ops::dense::dense;
+use evengrad_core::ops::elementwise::by_name;
+use evengrad_core::ops::loss::{Reduction, cross_entropy};
+use evengrad_core::optim::{Adam, Convention, Momentum, Optimizer, Sgd};
+use evengrad_core::plan::Plan;
+use evengrad_core::{DType, Result, Tensor, capture, tape, team};
+
+fn leaf<T: evengrad_core::dtype::Element>(values: &[T], shape: &[usize]) -> Result<Tensor> {
+    let tensor = Tensor::from_slice(values, shape)?;
+    tensor.set_requires_grad(true)?;
+    Ok(tensor)
+}
+
+fn close(got: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(got.len(), expected.len());
+    for (got, expected) in got.iter().zip(expected) {
+        assert!((got - expected).abs() <= tolerance, "{got} against {expected}");
+    }
+}
+
+/// Mazur's worked example: a 2-2-2 logistic net, squared error, one step of descent at η = 0.5; biases stay.
+#[test]
+fn the_worked_two_by_two_example() -> Result<()> {
+    let x = Tensor::from_slice(&[0.05, 0.10], &[1, 2])?;
+    let target = Tensor::from_slice(&[0.01, 0.99], &[1, 2])?;
+    // Kernels are (in, out): w1, w2 lead into the first hidden unit.
+    let hidden = leaf(&[0.15, 0.25, 0.20, 0.30], &[2, 2])?;
+    let output = leaf(&[0.40, 0.50, 0.45, 0.55], &[2, 2])?;
+    let (b1, b2) = (Tensor::full(&[2], 0.35, DType::F64)?, Tensor::full(&[2], 0.60, DType::F64)?);
+    let forward = || -> Result<(Tensor, Tensor, Tensor)> {
+        let h = dense(&x, &hidden, Some(&b1), by_name("sigmoid", &[]))?;
+        let o = dense(&h, &output, Some(&b2), by_name("sigmoid", &[]))?;
+        let half = Tensor::full(&[], 0.5, DType::F64)?;
+        let error = target.sub(&o)?.square()?.sum(&[], false)?.mul(&half)?;
+        Ok((h, o, error))
+    };
+    let (h, o, error) = forward()?;
+    close(&h.to_vec()?, &[0.593_269_992_1, 0.596_884_378_3], 5e-11);
+    close(&o.to_vec()?, &[0.751_365_069_6, 0.772_928_465_3], 5e-11);
+    close(&[error.item()?], &[0.298_371_108_76], 5e-12);
+    tape::backward(&error, None, false)?;
+    let gradient = |w: &Tensor| w.grad().expect("reached").to_vec::<f64>();
+    close(
+        &gradient(&output)?,
+        &[0.082_167_040_6, -0.022_602_540_5, 0.082_667_627_8, -0.022_740_242_2],
+        5e-11,
+    );
+    close(
+        &gradient(&hidden)?,
+        &[0.000_438_567_7, 0.000_497_712_7, 0.000_877_135_5, 0.000_995_425_5],
+        5e-11,
+    );
+    let descent = Optimizer::new(Sgd { learning_rate: 0.5 })?;
+    let step = |w: &[&Tensor], g: &[Tensor]| descent.apply(w, &g.iter().collect::<Vec<_>>());
+    step(&[&hidden, &output], &[hidden.grad().expect("set"), output.grad().expect("set")])?;
+    close(
+        &output.to_vec()?,
+        &[0.358_916_479_7, 0.511_301_270_2, 0.408_666_186_1, 0.561_370_121_1],
+        5e-11,
+    );
+    close(
+        &hidden.to_vec()?,
+        &[0.149_780_716_1, 0.249_751_143_6, 0.199_561_432_3, 0.299_502_287_3],
+        5e-11,
+    );
+    close(&[forward()?.2.item()?], &[0.291_027_773_7], 5e-11);
+    for _ in 1..10_000 {
+        let (_, _, error) = forward()?;
+        let gradients = tape::gradients(&error, &[&hidden, &output], None, false)?;
+        let gradients: Vec<Tensor> = gradients.into_iter().flatten().collect();
+        step(&[&hidden, &output], &gradients)?;
+    }
+    let (_, o, error) = forward()?;
+    close(&o.to_vec()?, &[0.015_913_620_4, 0.984_064_273_5], 5e-11);
+    close(&[error.item()?], &[3.510_187_8e-5], 5e-13);
+    Ok(())
+}
+
+/// Exclusive-or is the smallest thing that one layer cannot learn.
+#[test]
+fn exclusive_or_is_learned() -> Result<()> {
+    let x = Tensor::from_slice(&[0.0_f32, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], &[4, 2])?;
+    let y = Tensor::from_slice(&[0_i64, 1, 1, 0], &[4])?;
+    let generator = Generator::new(1, 0);
+    let parameters = [
+        Tensor::normal(&[2, 8], &generator, 0.0, 1.0, DType::F32)?,
+        Tensor::zeros(&[8], DType::F32)?,
+        Tensor::normal(&[8, 2], &generator, 0.0, 0.5, DType::F32)?,
+        Tensor::zeros(&[2], DType::F32)?,
+    ];
+    for parameter in &parameters {
+        parameter.set_requires_grad(true)?;
+    }
+    let [w1, b1, w2, b2] = &parameters;
+    let logits = || dense(&dense(&x, w1, Some(b1), by_name("tanh", &[]))?, w2, Some(b2), None);
+    let adam = Optimizer::new(adam(0.02))?;
+    for _ in 0..300 {
+        let loss = cross_entropy(&logits()?, &y, 0.0, None, Reduction::Mean)?;
+        descend(&adam, &loss, &parameters)?;
+    }
+    assert_eq!(logits()?.argmax(&[1], false)?.to_vec::<i64>()?, [0, 1, 1, 0]);
+    Ok(())
+}
+
+fn adam(learning_rate: f64) -> Adam {
+    let convention = Convention::Keras;
+    Adam { learning_rate, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7, convention }
+}
+
+fn descend(optimizer: &Optimizer, loss: &Tensor, parameters: &[Tensor]) -> Result<()> {
+    let parameters: Vec<&Tensor> = parameters.iter().collect();
+    let gradients: Vec<Tensor> =
+        tape::gradients(loss, &parameters, None, false)?.into_iter().flatten().collect();
+    optimizer.apply(&parameters, &gradients.iter().collect::<Vec<_>>())
+}
+
+/// A net with dropout over shuffled batches: what `fit` does, by hand.
+struct Net {
+    sizes: Vec<usize>,
+    parameters: Vec<Tensor>,
+    optimizer: Optimizer,
+    masks: Generator,
+    feed: Feed,
+    x: Tensor,
+    y: Tensor,
+    losses: Tensor,
+}
+
+const ROWS: usize = 240;
+
+impl Net {
+    fn new(sizes: &[usize], batch: usize) -> Result<Self> {
+        let generator = Generator::new(7, 1);
+        let mut parameters = Vec::new();
+        for pair in sizes.windows(2) {
+            let spread = (2.0 / pair[0] as f64).sqrt();
+            parameters.push(Tensor::normal(pair, &generator, 0.0, spread, DType::F32)?);
+            parameters.push(Tensor::zeros(&pair[1..], DType::F32)?);
+        }
+        for parameter in &parameters {
+            parameter.set_requires_grad(true)?;
+        }
+        let classes = sizes[sizes.len() - 1];
+        let labels: Vec<i64> = (0..ROWS).map(|i| (i % classes) as i64).collect();
+        let order: Vec<i64> = (0..ROWS * 4).map(|i| ((i * 77) % ROWS) as i64).collect();
+        let feed = Feed::new(batch)?;
+        feed.load(order)?;
+        Ok(Self {
+            sizes: sizes.to_vec(),
+            parameters,
+            optimizer: Optimizer::new(adam(1e-3))?,
+            masks: Generator::new(7, 2),
+            feed,
+            x: Tensor::normal(&[ROWS, sizes[0]], &generator, 0.0, 1.0, DType::F32)?,
+            y: Tensor::from_slice(&labels, &[ROWS])?,
+            losses: Tensor::zeros(&[], DType::F64)?,
+        })
+    }
+
+    fn step(&self) -> Result<()> {
+        self.feed.next_batch()?;
+        let mut h = self.x.take_rows(self.feed.indices())?;
+        let y = self.y.take_rows(self.feed.indices())?;
+        for (i, pair) in self.parameters.chunks(2).enumerate() {
+            let hidden = i + 2 < self.sizes.len();
+            let activation = if hidden { by_name("elu", &[1.0]) } else { None };
+            h = dense(&h, &pair[0], Some(&pair[1]), activation)?;
+            if hidden {
+                h = h.dropout(0.3, &self.masks)?;
+            }
+        }
+        let loss = cross_entropy(&h, &y, 0.0, None, Reduction::Mean)?;
+        self.losses.accumulate(&loss, 1.0)?;
+        descend(&self.optimizer, &loss, &self.parameters)
+    }
+
+    /// All weights and the sum of losses, as bit patterns.
+    fn bits(&self) -> Result<Vec<u64>> {
+        let mut bits = vec![self.losses.item()?.to_bits()];
+        for parameter in &self.parameters {
+            bits.extend(parameter.to_vec::<f32>()?.iter().map(|x| u64::from(x.to_bits())));
+        }
+        Ok(bits)
+    }
+
+    fn captured(&self) -> Result<Plan> {
+        capture::begin()?;
+        let outcome = self.step();
+        let recording = capture::end().expect("opened above");
+        outcome?;
+        Plan::new(recording)
+    }
+}
+
+/// Wide enough that eager launches are split among threads.
+const SIZES: [usize; 4] = [300, 700, 300, 10];
+const STEPS: usize = 8;
+
+#[test]
+fn threads_and_replay_do_not_change_a_bit() -> Result<()> {
+    let mut all = Vec::new();
+    for threads in [1, 2, 3, 8] {
+        team::set_threads(threads)?;
+        let eager = Net::new(&SIZES, 120)?;
+        for _ in 0..STEPS {
+            eager.step()?;
+        }
+        all.push((threads, "eager", eager.bits()?));
+        let replayed = Net::new(&SIZES, 120)?;
+        let mut plan = replayed.captured()?;
+        assert_eq!(plan.replay(STEPS - 1, Duration::MAX)?, STEPS - 1);
+        assert_eq!(plan.steps_done(), STEPS as u64 - 1);
+        assert_eq!(replayed.optimizer.iterations(), STEPS as u64);
+        all.push((threads, "replay", replayed.bits()?));
+    }
+    for (threads, how, bits) in &all {
+        assert!(*bits == all[0].2, "{how} on {threads} threads differs");
+    }
+    Ok(())
+}
+
+/// However deep the net, a step is two phases: rows through the net and back, then the weights.
+#[test]
+fn a_dense_net_is_two_phases() -> Result<()> {
+    for depth in [1, 5, 12] {
+        let mut sizes = vec![20];
+        sizes.extend(std::iter::repeat_n(16, depth));
+        sizes.push(4);
+        let plan = Net::new(&sizes, 24)?.captured()?;
+        assert_eq!(plan.describe().phases, 2, "depth {depth}:\n{}", plan.explain());
+        let rows = plan.explain().lines().filter(|line| line.contains("take_rows")).count();
+        assert_eq!(rows, 1, "one chain of rows:\n{}", plan.explain());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_replay_stops_where_its_batches_end_and_can_go_on() -> Result<()> {
+    let net = Net::new(&[10, 8, 3], 60)?;
+    let mut plan = net.captured()?;
+    let error = plan.replay(1000, Duration::MAX).expect_err("the feed ends");
+    assert!(error.to_string().contains("feed"), "{error}");
+    assert_eq!(plan.steps_done(), 15);
+    assert_eq!(net.optimizer.iterations(), 16);
+    net.feed.load((0..ROWS as i64).collect())?;
+    assert_eq!(plan.replay(4, Duration::MAX)?, 4);
+    // A limit that has passed still makes one whole step.
+    net.feed.load((0..ROWS as i64).collect())?;
+    assert_eq!(plan.replay(4, Duration::ZERO)?, 1);
+    Ok(())
+}
+
+#[test]
+fn one_thread_may_replay_while_others_use_the_same_optimizer() -> Result<()> {
+    let net = Net::new(&[10, 8, 3], 60)?;
+    let mut plan = net.captured()?;
+    let other = leaf(&[0.0_f32; 4], &[4])?;
+    let gradient = Tensor::ones(&[4], DType::F32)?;
+    std::thread::scope(|scope| -> Result<()> {
+        let worker = scope.spawn(|| -> Result<()> {
+            for _ in 0..200 {
+                net.feed.load((0..ROWS as i64).collect())?;
+                plan.replay(4, Duration::MAX)?;
+            }
+            Ok(())
+        });
+        for _ in 0..2000 {
+            net.optimizer.apply(&[&other], &[&gradient])?;
+        }
+        worker.join().expect("no panic")
+    })?;
+    assert_eq!(net.optimizer.iterations(), 1 + 800 + 2000);
+    Ok(())
+}
+
+#[test]
+fn twenty_thousand_steps_take_no_more_memory_than_one_hundred() -> Result<()> {
+    let weight = leaf(&[0.5_f32; 64], &[8, 8])?;
+    let x = Tensor::ones(&[4, 8], DType::F32)?;
+    let momentum = Momentum {
+        learning_rate: 1e-3,
+        momentum: 0.9,
+        nesterov: true,
+        convention: Convention::Torch,
+    };
+    let optimizer = Optimizer::new(momentum)?;
+    let run = |steps: usize| -> Result<usize> {
+        for _ in 0..steps {
+            let loss =
+                dense(&x, &weight, None, by_name("tanh", &[]))?.square()?.mean(&[], false)?;
+            descend(&optimizer, &loss, std::slice::from_ref(&weight))?;
+        }
+        Ok(evengrad_core::buffer::pooled_bytes())
+    };
+    let (early, late) = (run(100)?, run(19_900)?);
+    // Other tests share the pool, so the bound is on growth by steps: one leaked buffer each would be 1.2 MiB.
+    assert!(late <= early + (64 << 10) || late < 1 << 20, "{early} bytes became {late}");
+    Ok(())
+}
