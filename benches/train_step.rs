@@ -140,7 +140,7 @@ fn train_steps(c: &mut Criterion) {
         group.throughput(Throughput::Elements(1));
         let net = Net::new(workload);
         group.bench_function(BenchmarkId::new("eager", workload.name), |bench| {
-            bench.iter(|| net.step())
+            bench.iter(|| net.step());
         });
         capture::begin().expect("none is open");
         net.step();
