@@ -42,28 +42,32 @@ def kept_dtype(dtype):
     return KEPT[dtype.kind]
 
 
+def unaligned(array):
+    """Copy an array to an address that is no multiple of its element size."""
+    if not array.nbytes:
+        return array
+    raw = np.empty(array.nbytes + 1, dtype=np.uint8)[1:]
+    view = raw.view(array.dtype).reshape(array.shape)
+    view[...] = array
+    return view
+
+
+LAYOUTS = {
+    "plain": lambda array: array,
+    "transposed": lambda array: array.T,
+    "flipped": lambda array: array[tuple(slice(None, None, -1) for _ in range(array.ndim))],
+    "stepped": lambda array: np.repeat(array, 2, axis=-1)[..., ::2],
+    "unaligned": unaligned,
+    "repeated": lambda array: np.broadcast_to(array, (2, *array.shape)),
+}
+
+
 def laid_out(draw, array):
     """Show the values of an array through some other layout, and say which values those are."""
-    kind = draw(
-        st.sampled_from(["plain", "transposed", "flipped", "stepped", "unaligned", "repeated"])
-    )
+    kind = draw(st.sampled_from(sorted(LAYOUTS)))
     if array.ndim == 0 and kind in {"flipped", "stepped"}:
         return array
-    if kind == "transposed":
-        return array.T
-    if kind == "flipped":
-        return array[tuple(slice(None, None, -1) for _ in range(array.ndim))]
-    if kind == "stepped":
-        return np.repeat(array, 2, axis=-1)[..., ::2]
-    if kind == "unaligned":
-        raw = np.empty(array.nbytes + 1, dtype=np.uint8)[1:]
-        view = raw.view(array.dtype).reshape(array.shape) if array.nbytes else array
-        if array.nbytes:
-            view[...] = array
-        return view
-    if kind == "repeated":
-        return np.broadcast_to(array, (2, *array.shape))
-    return array
+    return LAYOUTS[kind](array)
 
 
 @st.composite
