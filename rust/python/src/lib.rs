@@ -1,6 +1,10 @@
 //! The Python extension module `evengrad._core`: conversion, errors and signals around the core. No
 //! arithmetic here, and all native work passes one door.
 #![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "comments on bound items are Python docstrings, where brackets are lists and shapes"
+)]
+#![allow(
     clippy::doc_markdown,
     clippy::doc_link_with_quotes,
     reason = "docstrings follow numpydoc: names stand without backticks, and examples show lists of text"

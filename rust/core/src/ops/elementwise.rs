@@ -152,7 +152,7 @@ elementwise! {
         let inside = V::mask_and(low.le(x), x.le(high));
         V::select(inside, V::constant(1.0), V::constant(0.0))
     };
-    /// x to a fixed power, by the general formula: [`Tensor::pow_scalar`] knows the short ways.
+    /// x to a fixed power, by the general formula: `Tensor::pow_scalar` knows the short ways.
     power(x; exponent) = x.powf(exponent), from Input(x) => {
         // At exponent 0 the derivative is 0 everywhere; the formula would give 0 * inf at x = 0.
         let zero = V::constant(0.0);

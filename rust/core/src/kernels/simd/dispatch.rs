@@ -15,7 +15,7 @@ use super::portable::Portable;
 /// A computation that runs on any instruction set.
 ///
 /// `run` must be `#[inline(always)]`, and so must all it calls that touches vectors: only code inlined into
-/// [`dispatch`] is compiled for the instruction set.
+/// [`dispatch()`] is compiled for the instruction set.
 pub trait Kernel {
     /// What it returns.
     type Output;

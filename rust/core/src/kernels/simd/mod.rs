@@ -1,6 +1,6 @@
 //! One vector type for each instruction set, behind one trait, so that every kernel is written once.
 //!
-//! A kernel is a struct that implements [`Kernel`]; [`dispatch`] picks the instruction set once and runs the
+//! A kernel is a struct that implements [`Kernel`]; [`dispatch()`] picks the instruction set once and runs the
 //! kernel inside a function compiled for it. Everything a kernel calls must be `#[inline(always)]`, or the
 //! instruction set does not reach it.
 
