@@ -21,7 +21,8 @@ from evengrad.losses._loss import FunctionLoss
 from evengrad.metrics import Metric
 from evengrad.metrics._metric import FunctionMetric
 from evengrad.models import Model
-from evengrad.optimizers import Optimizer
+from evengrad.optimizers import Optimizer, schedules
+from evengrad.optimizers.schedules import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,7 @@ FAMILIES: dict[str, tuple[ModuleType, type]] = {
     "losses": (losses, Loss),
     "metrics": (metrics, Metric),
     "optimizers": (optimizers, Optimizer),
+    "schedules": (schedules, Schedule),
 }
 
 # Deeper nesting is no description that this package wrote.

@@ -5,3 +5,5 @@ from evengrad.callbacks._csv_logger import CSVLogger as CSVLogger
 from evengrad.callbacks._early_stopping import EarlyStopping as EarlyStopping
 from evengrad.callbacks._history import History as History
 from evengrad.callbacks._lambda import LambdaCallback as LambdaCallback
+from evengrad.callbacks._learning_rate import LearningRateScheduler as LearningRateScheduler
+from evengrad.callbacks._learning_rate import ReduceLROnPlateau as ReduceLROnPlateau

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING, Any
 
 from evengrad._checks import check_float, check_int
-from evengrad._names import choose, did_you_mean
+from evengrad._names import choose
 from evengrad.callbacks._callback import Callback, Logs
+from evengrad.callbacks._monitor import figure, is_larger_better
 
 if TYPE_CHECKING:
     import numpy as np
-
-logger = logging.getLogger("evengrad")
-
-# Figures that are better when they are larger; everything else is better when it is smaller.
-LARGER_IS_BETTER = ("acc", "auc", "precision", "recall", "f1", "r2")
 
 
 class EarlyStopping(Callback):
@@ -79,11 +74,8 @@ class EarlyStopping(Callback):
         self._begin()
 
     def _begin(self) -> None:
-        larger = self.mode == "max" or (
-            self.mode == "auto" and any(word in self.monitor for word in LARGER_IS_BETTER)
-        )
         # Figures are compared with their sign turned, so that smaller is always better.
-        self._sign = -1.0 if larger else 1.0
+        self._sign = -1.0 if is_larger_better(self.mode, self.monitor) else 1.0
         self.wait = 0
         self.best = self._sign * math.inf
         self.best_epoch: int | None = None
@@ -100,16 +92,9 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Compare the epoch with the best so far."""
-        figures = logs or {}
-        if self.monitor not in figures:
-            raise ValueError(
-                f"EarlyStopping: no figure {self.monitor!r} in this training; "
-                f"{did_you_mean(self.monitor, figures)}"
-                + ("; pass validation_data" if self.monitor.startswith("val_") else "")
-            )
+        value = figure(logs, self.monitor, "EarlyStopping")
         if epoch < self.start_from_epoch:
             return
-        value = figures[self.monitor]
         self.wait += 1
         if self._better(value, self.best):
             self.best, self.best_epoch = value, epoch

@@ -6,6 +6,7 @@ from typing import Any
 
 from evengrad._names import look_up as _look_up
 from evengrad._names import public_names as _public_names
+from evengrad.optimizers import schedules as schedules
 from evengrad.optimizers._adam import Adam as Adam
 from evengrad.optimizers._optimizer import Optimizer as Optimizer
 from evengrad.optimizers._sgd import SGD as SGD

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evengrad._checks import check_float
-from evengrad.optimizers._optimizer import Optimizer, Setting, check_convention
+from evengrad.optimizers._optimizer import (
+    Optimizer,
+    Setting,
+    check_convention,
+    check_decay,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +28,7 @@ class Adam(Optimizer):
     learning_rate
         η, or a function of the number of steps made so far. Default 0.001.
     beta_1, beta_2
-        β₁ and β₂ in [0, 1).
+        β₁ and β₂ in [0, 1), or functions of the number of steps made so far.
     epsilon
         ε above 0. Default 1e-7; 1e-8 under ``"torch"`` and ``"tf1"``.
     amsgrad
@@ -64,8 +69,8 @@ class Adam(Optimizer):
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
+        beta_1: float | Callable[[int], float] = 0.9,
+        beta_2: float | Callable[[int], float] = 0.999,
         epsilon: float | None = None,
         amsgrad: bool = False,
         *,
@@ -75,8 +80,8 @@ class Adam(Optimizer):
         convention: str = "keras",
     ) -> None:
         chosen = check_convention(convention)
-        first = check_float(beta_1, "beta_1", low=0.0, high=1.0, open_high=True)
-        second = check_float(beta_2, "beta_2", low=0.0, high=1.0, open_high=True)
+        first = check_decay(beta_1, "beta_1")
+        second = check_decay(beta_2, "beta_2")
         default = 1e-7 if chosen == "keras" else 1e-8
         given = default if epsilon is None else epsilon
         small = check_float(given, "epsilon", low=0.0, open_low=True)

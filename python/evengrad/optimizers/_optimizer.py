@@ -20,7 +20,7 @@ CONVENTIONS = ("keras", "torch", "tf1")
 
 
 class Setting:
-    """A number of the rule, which may be changed between steps; it lives in the core."""
+    """A number of the rule, or a schedule; may be changed between steps. It lives in the core."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -28,12 +28,10 @@ class Setting:
     def __get__(self, optimizer: Optimizer | None, owner: type) -> Any:
         if optimizer is None:
             return self
-        return optimizer._settings[self.name]  # noqa: SLF001 - a part of the class
+        return optimizer._get(self.name)  # noqa: SLF001 - a part of the class
 
-    def __set__(self, optimizer: Optimizer, value: float) -> None:
-        number = check_float(value, self.name, low=0.0)
-        optimizer._core.set(self.name, number)  # noqa: SLF001 - a part of the class
-        optimizer._settings[self.name] = number  # noqa: SLF001 - a part of the class
+    def __set__(self, optimizer: Optimizer, value: float | Callable[[int], float]) -> None:
+        optimizer._set(self.name, value)  # noqa: SLF001 - a part of the class
 
 
 class Optimizer(Configured):
@@ -49,7 +47,7 @@ class Optimizer(Configured):
     def __init__(
         self,
         learning_rate: float | Callable[[int], float],
-        settings: Mapping[str, float | bool | str],
+        settings: Mapping[str, float | bool | str | Callable[[int], float]],
         *,
         clipnorm: float | None,
         clipvalue: float | None,
@@ -60,17 +58,13 @@ class Optimizer(Configured):
         self._clipping = Clipping(clipvalue, clipnorm, global_clipnorm, convention)
         self.clipvalue, self.clipnorm = clipvalue, clipnorm
         self.global_clipnorm = global_clipnorm
+        given = {**settings, "learning_rate": learning_rate}
         self._settings = dict(settings)
-        self._schedule = learning_rate if callable(learning_rate) else None
-        first = self._scheduled(0) if self._schedule else learning_rate
-        self._core = _core.Optimizer(
-            self.rule,
-            {
-                **settings,
-                "learning_rate": check_float(first, "learning_rate", low=0.0),
-                "convention": convention,
-            },
-        )
+        self._schedules = {name: value for name, value in given.items() if callable(value)}
+        first = {name: self._scheduled(name, 0) for name in self._schedules}
+        numbers = {**given, **first}
+        numbers["learning_rate"] = check_float(numbers["learning_rate"], "learning_rate", low=0.0)
+        self._core = _core.Optimizer(self.rule, {**numbers, "convention": convention})
 
     # ---- settings
 
@@ -86,27 +80,39 @@ class Optimizer(Configured):
     @property
     def learning_rate(self) -> float | Callable[[int], float]:
         """The learning rate, or the schedule: a function of the number of steps made so far."""
-        return self._schedule or float(self._core.get("learning_rate"))
+        return self._schedules.get("learning_rate") or float(self._core.get("learning_rate"))
 
     @learning_rate.setter
     def learning_rate(self, value: float | Callable[[int], float]) -> None:
-        self._schedule = value if callable(value) else None
-        now = self._scheduled(self.iterations) if callable(value) else value
-        self._core.queue("learning_rate", [])
-        self._core.set("learning_rate", check_float(now, "learning_rate", low=0.0))
+        self._set("learning_rate", value)
 
-    def _scheduled(self, step: int) -> float:
-        """Return the schedule's value for the step after `step` others."""
-        if self._schedule is None:
-            raise RuntimeError("the learning rate is a number, not a schedule")
-        return check_float(self._schedule(step), f"learning_rate({step})", low=0.0)
+    def _get(self, name: str) -> Any:
+        """Return a setting: its number, or its schedule."""
+        return self._settings[name]
+
+    def _set(self, name: str, value: float | Callable[[int], float]) -> None:
+        """Change a setting for the steps to come."""
+        if callable(value):
+            number = check_float(value(self.iterations), f"{name}({self.iterations})", low=0.0)
+            self._schedules[name] = value
+        else:
+            number = check_float(value, name, low=0.0)
+            self._schedules.pop(name, None)
+        self._core.queue(name, [])
+        self._core.set(name, number)
+        if name in self._settings:
+            self._settings[name] = value if callable(value) else number
+
+    def _scheduled(self, name: str, step: int) -> float:
+        """Return a schedule's value for the step after `step` others."""
+        return check_float(self._schedules[name](step), f"{name}({step})", low=0.0)
 
     def prepare(self, steps: int) -> None:
-        """Compute the schedule's values for the next steps, which may run without Python."""
-        if self._schedule is not None:
-            start = self.iterations
-            values = [self._scheduled(start + step) for step in range(steps)]
-            self._core.queue("learning_rate", values)
+        """Compute the schedules' values for the next steps, which may run without Python."""
+        start = self.iterations
+        for name in self._schedules:
+            values = [self._scheduled(name, start + step) for step in range(steps)]
+            self._core.queue(name, values)
 
     # ---- steps
 
@@ -201,6 +207,13 @@ class Optimizer(Configured):
         ['mean', 'mean_square']
         """
         return dict(zip(self._core.slot_names(), self._core.slots(parameter), strict=True))
+
+
+def check_decay(value: Any, argument: str) -> Any:
+    """Return a factor in [0, 1) by which averages decay, or a schedule of it."""
+    if callable(value):
+        return value
+    return check_float(value, argument, low=0.0, high=1.0, open_high=True)
 
 
 def check_convention(convention: Any) -> str:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evengrad._checks import check_float
-from evengrad.optimizers._optimizer import Optimizer, Setting, check_convention
+from evengrad.optimizers._optimizer import (
+    Optimizer,
+    Setting,
+    check_convention,
+    check_decay,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +29,7 @@ class SGD(Optimizer):
         η, or a function of the number of steps made so far. Default 0.01; 0.001 under ``"torch"``;
         required under ``"tf1"``.
     momentum
-        β in [0, 1).
+        β in [0, 1), or a function of the number of steps made so far that begins above 0.
     nesterov
         Whether the gradient is taken where the momentum leads.
     clipnorm, clipvalue, global_clipnorm
@@ -63,7 +68,7 @@ class SGD(Optimizer):
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] | None = None,
-        momentum: float = 0.0,
+        momentum: float | Callable[[int], float] = 0.0,
         nesterov: bool = False,
         *,
         clipnorm: float | None = None,
@@ -74,7 +79,9 @@ class SGD(Optimizer):
         chosen = check_convention(convention)
         if learning_rate is None and chosen == "tf1":
             raise ValueError('learning_rate: the convention "tf1" has no default; pass a number')
-        beta = check_float(momentum, "momentum", low=0.0, high=1.0, open_high=True)
+        beta = check_decay(momentum, "momentum")
+        if callable(beta):
+            check_float(beta(0), "momentum(0)", low=0.0, high=1.0, open_low=True, open_high=True)
         self.nesterov = bool(nesterov)
         if nesterov and chosen == "torch" and beta == 0.0:
             raise ValueError('nesterov: the convention "torch" expects a momentum above 0, got 0')

@@ -1,0 +1,32 @@
+"""The base of all schedules."""
+
+from __future__ import annotations
+
+from evengrad._config import Configured
+
+
+class Schedule(Configured):
+    """A number as a function of the steps made so far.
+
+    A subclass writes `__call__`, and keeps its arguments under attributes of the same names; then
+    it is saved with the model. A plain function serves an optimizer as well.
+
+    Examples
+    --------
+    >>> class Halving(eg.optimizers.schedules.Schedule):
+    ...     def __init__(self, start):
+    ...         self.start = start
+    ...
+    ...     def __call__(self, step):
+    ...         return self.start / 2**step
+    >>> optimizer = eg.optimizers.SGD(Halving(1.0))
+    >>> w = eg.tensor([2.0], requires_grad=True)
+    >>> for _ in range(3):
+    ...     optimizer.apply_gradients([(eg.tensor([1.0]), w)])
+    >>> w.tolist()
+    [0.25]
+    """
+
+    def __call__(self, step: int) -> float:
+        """Return the value for the step that follows `step` others."""
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(self, step)")
