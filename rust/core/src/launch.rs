@@ -123,7 +123,7 @@ impl<'a> Arguments<'a> {
         debug_assert!((start + len) * size_of::<T>() <= self.operands[i].extent.len());
         // SAFETY: the operand covers all its units (checked where the launch was built), its memory is
         // initialised and aligned for T, and nobody writes it while this launch runs.
-        unsafe { std::slice::from_raw_parts(self.pointer::<T>(i).add(start), len) }
+        unsafe { std::slice::from_raw_parts(self.pointer::<T>(i).wrapping_add(start), len) }
     }
 
     /// The share of `units` of an operand that is written in equal shares.
@@ -137,7 +137,7 @@ impl<'a> Arguments<'a> {
         debug_assert!((start + len) * size_of::<T>() <= self.operands[i].extent.len());
         // SAFETY: as in `own`; and the executor never runs a unit twice at a time, so that this share is
         // reached by this call alone. A kernel asks for each operand's share once.
-        unsafe { std::slice::from_raw_parts_mut(self.pointer::<T>(i).add(start), len) }
+        unsafe { std::slice::from_raw_parts_mut(self.pointer::<T>(i).wrapping_add(start), len) }
     }
 
     /// A view of an operand that is only read; `layout` counts from the operand's origin and stays inside its extent.

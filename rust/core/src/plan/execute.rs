@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use super::schedule::{Chain, Schedule};
+use crate::buffer::Buffer;
 use crate::capture::Host;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::launch::{Arguments, Launch, pointers};
 use crate::team::{self, Barrier, Team};
 
@@ -31,6 +32,7 @@ pub(super) struct Executor {
     addresses: Vec<SmallVec<[*mut u8; 8]>>,
     /// One set of shares for each width tried so far.
     shares: Vec<(usize, Arc<Shares>)>,
+    scratch: Vec<Arc<Buffer>>,
     tuner: Tuner,
 }
 
@@ -75,6 +77,8 @@ struct Run<'a> {
     addresses: &'a [SmallVec<[*mut u8; 8]>],
     schedule: &'a Schedule,
     shares: &'a Shares,
+    /// One area for each worker.
+    scratch: &'a [Arc<Buffer>],
     hosts: &'a [Arc<dyn Host>],
     barrier: Barrier,
     steps: usize,
@@ -88,7 +92,7 @@ struct Run<'a> {
 unsafe impl Sync for Run<'_> {}
 
 impl Run<'_> {
-    fn item(&self, phase: usize, item: Item) {
+    fn item(&self, phase: usize, item: Item, scratch: *mut u8) {
         let chain = &self.schedule.phases[phase].chains[item.chain];
         let mut start = item.start;
         while start < item.stop {
@@ -103,8 +107,19 @@ impl Run<'_> {
             };
             for link in &chain.links {
                 let launch = &self.launches[link.launch];
-                let arguments = Arguments::new(&self.addresses[link.launch], &launch.operands);
-                launch.kernel.run(start * link.scale..(start + size) * link.scale, &arguments);
+                let units = start * link.scale..(start + size) * link.scale;
+                let addresses = &self.addresses[link.launch];
+                if link.moved.is_empty() {
+                    launch.kernel.run(units, &Arguments::new(addresses, &launch.operands));
+                    continue;
+                }
+                let mut addresses = addresses.clone();
+                for moved in &link.moved {
+                    // Kernels count from unit 0, of which scratch holds only this block.
+                    addresses[moved.operand] =
+                        scratch.wrapping_add(moved.offset).wrapping_sub(start * moved.unit);
+                }
+                launch.kernel.run(units, &Arguments::new(&addresses, &launch.operands));
             }
             start += size;
         }
@@ -135,7 +150,7 @@ impl Run<'_> {
             }
             for (phase, shares) in self.shares.iter().enumerate() {
                 for &item in &shares[worker] {
-                    self.item(phase, item);
+                    self.item(phase, item, self.scratch[worker].pointer());
                 }
                 if !self.barrier.wait() {
                     return;
@@ -154,6 +169,7 @@ impl Executor {
         Self {
             addresses: launches.iter().map(|launch| pointers(&launch.operands)).collect(),
             shares: Vec::new(),
+            scratch: Vec::new(),
             tuner: Tuner::new(schedule.cost),
         }
     }
@@ -169,6 +185,21 @@ impl Executor {
         shares
     }
 
+    /// Bytes of scratch in use.
+    pub(super) fn scratch_bytes(&self) -> usize {
+        self.scratch.iter().map(|area| area.capacity()).sum()
+    }
+
+    /// Scratch for the largest block of any chain, for each worker; kept from run to run.
+    fn reserve_scratch(&mut self, schedule: &Schedule, width: usize) -> Result<()> {
+        let chains = schedule.phases.iter().flat_map(|phase| &phase.chains);
+        let bytes = chains.map(|chain| chain.scratch).max().unwrap_or(0);
+        while self.scratch.len() < width {
+            self.scratch.push(Buffer::new(bytes)?);
+        }
+        Ok(())
+    }
+
     /// Runs a chunk of at most `steps` steps, as long as the tuner wants to stay with one width.
     pub(super) fn run(
         &mut self,
@@ -181,12 +212,16 @@ impl Executor {
     ) -> Chunk {
         let (width, stretch) = self.tuner.next(team::threads());
         let shares = self.shares(schedule, width);
+        if let Err(error) = self.reserve_scratch(schedule, width) {
+            return Chunk { steps: 0, error: Some(error) };
+        }
         let start = Instant::now();
         let run = Run {
             launches,
             addresses: &self.addresses,
             schedule,
             shares: &shares,
+            scratch: &self.scratch,
             hosts,
             barrier: Barrier::new(width),
             steps,
@@ -306,7 +341,7 @@ mod tests {
     use crate::plan::schedule::Link;
 
     fn chain(units: usize, cost: f64) -> Chain {
-        Chain { units, links: vec![Link { launch: 0, scale: 1 }], cost, block: units }
+        Chain { units, links: vec![Link::new(0, 1)], cost, block: units, scratch: 0 }
     }
 
     #[test]

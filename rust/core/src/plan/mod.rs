@@ -3,6 +3,7 @@
 mod constants;
 mod execute;
 mod schedule;
+mod temporaries;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,11 +51,14 @@ impl Plan {
     /// Plans what a capture recorded.
     pub fn new(recording: Recording) -> Result<Self> {
         let Recording { launches, hosts } = recording;
-        let launches = constants::without_constants(launches);
+        let mut launches = constants::without_constants(launches);
         if launches.is_empty() {
             bail!(State, "capture: the step launched no work, so there is nothing to replay");
         }
-        let schedule = Schedule::new(&launches);
+        let mut schedule = Schedule::new(&launches);
+        // Addresses first: moved operands have none of their own.
+        let executor = Executor::new(&launches, &schedule);
+        temporaries::move_to_scratch(&mut launches, &mut schedule)?;
         let mut written: Vec<Arc<Buffer>> = launches
             .iter()
             .flat_map(|launch| &launch.operands)
@@ -63,7 +67,6 @@ impl Plan {
             .collect();
         written.sort_by_key(|buffer| Arc::as_ptr(buffer) as usize);
         written.dedup_by(|a, b| Arc::ptr_eq(a, b));
-        let executor = Executor::new(&launches, &schedule);
         Ok(Self { launches, hosts, schedule, executor, written, steps_done: 0 })
     }
 
@@ -124,7 +127,8 @@ impl Plan {
             phases: self.schedule.phases.len(),
             flops: self.launches.iter().map(|launch| launch.cost.flops).sum(),
             traffic: self.launches.iter().map(|launch| launch.cost.bytes).sum(),
-            memory: buffers.iter().map(|(_, bytes)| bytes).sum(),
+            memory: buffers.iter().map(|(_, bytes)| bytes).sum::<usize>()
+                + self.executor.scratch_bytes(),
         }
     }
 

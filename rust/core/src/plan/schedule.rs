@@ -10,13 +10,24 @@
 
 use std::collections::HashMap;
 
+use smallvec::SmallVec;
+
+use super::temporaries::Moved;
 use crate::launch::{Access, Launch, Operand};
 
 /// A launch in a chain: `scale` of its units make one unit of the chain.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Link {
     pub(super) launch: usize,
     pub(super) scale: usize,
+    /// Its operands that lie in the worker's scratch.
+    pub(super) moved: SmallVec<[Moved; 2]>,
+}
+
+impl Link {
+    pub(super) fn new(launch: usize, scale: usize) -> Self {
+        Self { launch, scale, moved: SmallVec::new() }
+    }
 }
 
 #[derive(Debug)]
@@ -28,6 +39,8 @@ pub(super) struct Chain {
     pub(super) cost: f64,
     /// Units that are taken at a time.
     pub(super) block: usize,
+    /// Bytes of scratch that a block needs.
+    pub(super) scratch: usize,
 }
 
 #[derive(Debug, Default)]
@@ -165,7 +178,7 @@ impl Planner<'_> {
                 self.phases[phase].chains[first].links.extend(links);
             }
         }
-        self.phases[phase].chains[first].links.push(Link { launch: index, scale });
+        self.phases[phase].chains[first].links.push(Link::new(index, scale));
         self.settle(index, Place { phase, chain: first }, scale);
         true
     }
@@ -184,9 +197,10 @@ impl Planner<'_> {
         let place = Place { phase, chain: chains.len() };
         chains.push(Chain {
             units: self.launches[index].units,
-            links: vec![Link { launch: index, scale: 1 }],
+            links: vec![Link::new(index, 1)],
             cost: 0.0,
             block: 1,
+            scratch: 0,
         });
         self.settle(index, place, 1);
     }
