@@ -1,6 +1,7 @@
 //! Every operation's gradient against central differences, in float64, over the layouts that tensors come in.
 
 use evengrad_core::generator::Generator;
+use evengrad_core::ops::batch_norm::{Affine, batch_norm, batch_norm_inference};
 use evengrad_core::ops::elementwise::UNARY_NAMES;
 use evengrad_core::ops::loss::{Reduction, cross_entropy};
 use evengrad_core::ops::pair_loss::{binary_cross_entropy_with_logits, mse_loss};
@@ -320,4 +321,42 @@ fn matrix_products() {
         }
         check("dense", layout, |t| dense(&t[0], &t[1], None, None), &[x, right.clone()]);
     }
+}
+
+#[test]
+fn batch_normalisation() {
+    for (layout, x) in layouts(SMOOTH, true).expect("valid views") {
+        if x.ndim() != 2 || x.shape()[0] == 0 {
+            continue;
+        }
+        let n = x.shape()[1];
+        let of = |seed| SMOOTH.tensor(&[n], seed);
+        let (gamma, beta) = (of(90), of(91).flip(&[0]).expect("one dim"));
+        let (mean, variance) =
+            (of(92), Domain { low: 0.5, high: 2.0, kinks: &[] }.tensor(&[n], 93));
+        for (scale, center) in [(true, true), (true, false), (false, true), (false, false)] {
+            let mut inputs = vec![x.clone()];
+            inputs.extend(scale.then(|| gamma.clone()));
+            inputs.extend(center.then(|| beta.clone()));
+            let affine = |t: &[Tensor]| {
+                (scale.then(|| t[1].clone()), center.then(|| t[t.len() - 1].clone()))
+            };
+            let training = |t: &[Tensor]| {
+                let (gamma, beta) = affine(t);
+                let affine = Affine { gamma: gamma.as_ref(), beta: beta.as_ref(), epsilon: 0.1 };
+                batch_norm(&t[0], affine, None)?.exp()
+            };
+            check("batch_norm", layout, training, &inputs);
+            let inference = |t: &[Tensor]| {
+                let (gamma, beta) = affine(t);
+                let affine = Affine { gamma: gamma.as_ref(), beta: beta.as_ref(), epsilon: 0.1 };
+                batch_norm_inference(&t[0], &mean, &variance, affine)?.exp()
+            };
+            check("batch_norm, moving statistics", layout, inference, &inputs);
+        }
+    }
+    // Several chunks of rows, several vectors of columns.
+    let x = SMOOTH.tensor(&[37, 70], 94);
+    let affine = Affine { gamma: None, beta: None, epsilon: 1e-3 };
+    check("batch_norm", "large", |t| batch_norm(&t[0], affine, None), &[x]);
 }

@@ -1,5 +1,6 @@
 //! Vector and matrix kernels: plain loops over raw memory, for every instruction set.
 
+pub mod batch_norm;
 pub mod dropout;
 pub mod extrema;
 pub mod gather;

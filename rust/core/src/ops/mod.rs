@@ -7,6 +7,7 @@
 //! | `arithmetic` | operators of two tensors, powers, comparisons, selection, conversion |
 //! | `matmul` | matrix products |
 //! | `dense` | x·W + b with an activation |
+//! | `batch_norm` | batch normalisation, its moving statistics included |
 //! | `reduce` | sums, means, variances |
 //! | `extrema` | largest and smallest elements and their positions |
 //! | `shape` | reshape, transpose, permute, expand |
@@ -21,6 +22,7 @@
 //! | `random` | tensors of random numbers |
 
 pub mod arithmetic;
+pub mod batch_norm;
 pub mod dense;
 pub mod dropout;
 pub mod elementwise;
