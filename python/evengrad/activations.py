@@ -5,6 +5,7 @@ Any function of a tensor serves as an activation too: ``layers.Dense(8, activati
 
 from __future__ import annotations
 
+import functools
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -126,8 +127,9 @@ def get(activation: Any) -> Callable[..., Any]:
     raise TypeError(f"activation: expected a name or a function of a tensor, got {activation!r}")
 
 
+@functools.cache
 def _offered() -> dict[str, Any]:
-    """Return the activations by name; `get` is none."""
+    """Return the activations by name; `get` is none. Kept: layers ask at every call."""
     functions = {
         name: thing
         for name, thing in _public_names(globals(), None).items()
@@ -136,7 +138,12 @@ def _offered() -> dict[str, Any]:
     return {name: thing for name, thing in functions.items() if name != "get"}
 
 
+@functools.cache
+def _names() -> dict[int, str]:
+    """Return the first name of each activation, by identity: a user's may not be hashable."""
+    return {id(function): name for name, function in reversed(_offered().items())}
+
+
 def _name_of(activation: Callable[..., Any]) -> str | None:
     """Return the name of one of these functions; None for a function of the user's."""
-    names = [name for name, function in _offered().items() if function is activation]
-    return names[0] if names else None
+    return _names().get(id(activation))
