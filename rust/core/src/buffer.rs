@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use crate::error::{Result, bail};
+use crate::pages;
 
 /// One cache line, and the width of the widest vector register.
 pub const ALIGNMENT: usize = 64;
@@ -49,6 +50,17 @@ fn size_class(bytes: usize) -> usize {
     bytes.div_ceil(step) * step
 }
 
+/// True for buffers that come as pages from the system.
+fn is_mapped(capacity: usize) -> bool {
+    cfg!(unix) && capacity >= pages::HUGE
+}
+
+#[cfg(not(unix))]
+fn physical_memory() -> usize {
+    usize::MAX
+}
+
+#[cfg(unix)]
 fn physical_memory() -> usize {
     static TOTAL: LazyLock<usize> = LazyLock::new(|| {
         // SAFETY: sysconf has no memory-safety preconditions.
@@ -92,6 +104,12 @@ impl Buffer {
     }
 
     fn allocate(capacity: usize) -> Result<NonNull<u8>> {
+        if is_mapped(capacity) {
+            return match pages::map(capacity) {
+                Some(pointer) => Ok(pointer),
+                None => bail!(Memory, "the system refused {capacity} bytes of memory for a tensor"),
+            };
+        }
         // SAFETY: the layout's size is not zero (the smallest class is one cache line).
         let pointer = unsafe { alloc_zeroed(Self::memory_layout(capacity)) };
         match NonNull::new(pointer) {
@@ -128,6 +146,12 @@ impl Drop for Buffer {
         {
             pool.held += self.capacity;
             pool.free.entry(self.capacity).or_default().push(self.pointer.as_ptr() as usize);
+            return;
+        }
+        #[cfg(unix)]
+        if is_mapped(self.capacity) {
+            // SAFETY: `allocate` mapped it with this size, and nothing refers to it any more.
+            unsafe { pages::unmap(self.pointer, self.capacity) };
             return;
         }
         // SAFETY: the memory came from `allocate` with this very layout and nothing refers to it any more.

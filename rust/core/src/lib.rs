@@ -20,6 +20,8 @@ pub mod launch;
 pub mod layout;
 pub mod ops;
 pub mod optim;
+#[allow(unsafe_code, reason = "maps and unmaps memory")]
+mod pages;
 #[allow(unsafe_code, reason = "shares the addresses of a plan's buffers among its workers")]
 pub mod plan;
 #[allow(unsafe_code, reason = "loads and stores of vectors in arrays of fixed length")]

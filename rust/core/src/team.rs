@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result, bail};
 use crate::launch::Cost;
@@ -19,17 +19,21 @@ const MOST_THREADS: usize = 1024;
 /// Rises in every forked child.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
+#[cfg(unix)]
 extern "C" fn forked() {
     // Only an atomic: nothing else is safe between fork and the child's first own instruction.
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
 fn generation() -> u64 {
-    static WATCH: Once = Once::new();
-    WATCH.call_once(|| {
-        // SAFETY: the handler only touches an atomic.
-        unsafe { libc::pthread_atfork(None, None, Some(forked)) };
-    });
+    #[cfg(unix)]
+    {
+        static WATCH: std::sync::Once = std::sync::Once::new();
+        WATCH.call_once(|| {
+            // SAFETY: the handler only touches an atomic.
+            unsafe { libc::pthread_atfork(None, None, Some(forked)) };
+        });
+    }
     GENERATION.load(Ordering::Relaxed)
 }
 
