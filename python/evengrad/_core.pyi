@@ -190,6 +190,17 @@ def mse_loss(
     reduction: _Reduction = "mean",
     weight: _TensorLike | None = None,
 ) -> Tensor: ...
+def batch_norm(
+    x: _TensorLike,
+    gamma: _TensorLike | None = None,
+    beta: _TensorLike | None = None,
+    moving_mean: Tensor | None = None,
+    moving_variance: Tensor | None = None,
+    training: bool = False,
+    rate: float = 0.01,
+    unbiased: bool = False,
+    epsilon: float = 0.001,
+) -> Tensor: ...
 def dropout(x: _TensorLike, rate: float, generator: Generator) -> Tensor: ...
 def accumulate(state: Tensor, value: _TensorLike, scale: float = 1.0) -> None: ...
 def gradients(

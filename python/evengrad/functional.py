@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from evengrad._core import Tensor
 
 __all__ = [
+    "batch_norm",
     "binary_cross_entropy_with_logits",
     "celu",
     "cross_entropy",
@@ -284,3 +285,87 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
     if not training or rate == 0.0:
         return x
     return _core.dropout(x, rate, generator(next_seed(), "dropout"))
+
+
+def batch_norm(
+    input: Any,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise every feature: weight · (input − mean) / √(variance + eps) + bias.
+
+    In training mean and (biased) variance are those of the batch, and the running statistics move
+    in place: running ← running · (1 − momentum) + batch · momentum, with the unbiased variance.
+    Otherwise they are the running statistics.
+
+    Parameters
+    ----------
+    input
+        Shape (rows, features), or (rows, features, ...) where all dimensions but the second are
+        the batch.
+    running_mean, running_var
+        Shape (features,); both may be None in training.
+    weight, bias
+        Shape (features,); 1 and 0 where None.
+    training
+        Whether to normalise by the batch.
+    momentum
+        The weight of the new statistics: PyTorch's, 1 − that of `layers.BatchNormalization`.
+    eps
+        Added to the variance.
+
+    Returns
+    -------
+    Tensor
+        As `input` in shape and dtype.
+
+    Raises
+    ------
+    ValueError
+        The shapes do not fit; in training, fewer than two values per feature; otherwise, running
+        statistics are missing.
+
+    References
+    ----------
+    Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal
+    covariate shift", 2015.
+
+    Examples
+    --------
+    >>> mean, variance = eg.zeros((1,), dtype="float64"), eg.ones((1,), dtype="float64")
+    >>> x = np.array([[0.0], [1.0], [2.0], [3.0]])
+    >>> eg.functional.batch_norm(x, mean, variance, training=True).numpy().round(3).ravel().tolist()
+    [-1.342, -0.447, 0.447, 1.342]
+    >>> round(mean.item(), 4), round(variance.item(), 4)
+    (0.15, 1.0667)
+    """
+    x = as_tensor(input)
+    if x.ndim < 2:  # noqa: PLR2004 - rows and features
+        raise ValueError(
+            f"input: expected shape (rows, features) or (rows, features, ...), got {x.shape}"
+        )
+    rate = check_float(momentum, "momentum", low=0.0, high=1.0)
+    last = x.transpose(1, -1)
+    rows = last.reshape(-1, x.shape[1])
+    if training and rows.shape[0] < 2:  # noqa: PLR2004 - a variance without its bias needs two
+        raise ValueError(
+            "input: expected more than one value per feature to train with, got shape "
+            f"{x.shape}; pass more rows, or training=False"
+        )
+    output = _core.batch_norm(
+        rows,
+        weight,
+        bias,
+        running_mean,
+        running_var,
+        training=training,
+        rate=rate,
+        unbiased=True,
+        epsilon=eps,
+    )
+    return output.reshape(*last.shape).transpose(1, -1)

@@ -80,11 +80,19 @@ class Step:
         self.training = training
         self.eager = bound.compilation.run_eagerly
         self.recording: Recording | None = None
-        self.weights = [id(tensor) for tensor in bound.model.trainable_weights]
+        self.trains = self._trains()
+
+    def _trains(self) -> list[Any]:
+        """Return what a captured step depends on: variables that train, and layers that do."""
+        model = self.bound.model
+        weights = [id(tensor) for tensor in model.trainable_weights]
+        # A layer may do something else where it is frozen, without a variable that trains.
+        layers = [layer.trainable for _, layer in model._named_layers()]  # noqa: SLF001 - of this package
+        return [weights, layers]
 
     def is_current(self) -> bool:
         """Tell whether the captured step still trains what is trainable."""
-        return self.weights == [id(tensor) for tensor in self.bound.model.trainable_weights]
+        return self.trains == self._trains()
 
     def body(self) -> None:
         """Do one step."""

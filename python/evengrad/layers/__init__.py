@@ -1,6 +1,7 @@
 """Layers: what models are made of."""
 
 from evengrad.layers._activation import Activation as Activation
+from evengrad.layers._batch_normalization import BatchNormalization as BatchNormalization
 from evengrad.layers._dense import Dense as Dense
 from evengrad.layers._dropout import Dropout as Dropout
 from evengrad.layers._flatten import Flatten as Flatten

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core, activations, initializers
 from evengrad._checks import check_int
+from evengrad._names import choose
 from evengrad.layers._layer import Layer
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ APART = frozenset({"linear", "softmax", "log_softmax"})
 class Dense(Layer):
     """Every output is a weighted sum of all inputs: activation(x · kernel + bias).
 
+    With `norm` it is activation(norm(x · kernel)), or norm(activation(x · kernel + bias)).
+
     Parameters
     ----------
     units
@@ -26,9 +29,14 @@ class Dense(Layer):
     activation
         A name from `evengrad.activations`, or a function of a tensor; None is none.
     use_bias
-        Whether there is a bias.
+        Whether there is a bias; by default yes, except directly before a `norm`, which would take
+        it out again.
     kernel_initializer, bias_initializer
         A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype.
+    norm
+        A layer that normalises, such as `BatchNormalization`, or None.
+    norm_position
+        ``"before"`` the activation or ``"after"`` it.
     name, dtype, trainable
         As for every `Layer`.
 
@@ -49,6 +57,8 @@ class Dense(Layer):
     [[0.0, 0.0], [6.0, 6.0]]
     >>> layer
     Dense(2, activation='relu', kernel_initializer=Ones())
+    >>> eg.layers.Dense(2, "relu", norm=eg.layers.BatchNormalization(momentum=0.9))
+    Dense(2, activation='relu', norm=BatchNormalization(momentum=0.9))
     """
 
     kernel: Tensor
@@ -58,10 +68,12 @@ class Dense(Layer):
         self,
         units: int,
         activation: Any = None,
-        use_bias: bool = True,
+        use_bias: bool | None = None,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
         *,
+        norm: Layer | None = None,
+        norm_position: str = "before",
         name: str | None = None,
         dtype: Any = None,
         trainable: bool = True,
@@ -69,30 +81,59 @@ class Dense(Layer):
         super().__init__(name=name, dtype=dtype, trainable=trainable)
         self.units = check_int(units, "units", at_least=1)
         self.activation = activations.get(activation)
-        self.use_bias = bool(use_bias)
+        if norm is not None and not isinstance(norm, Layer):
+            raise TypeError(
+                f"norm: expected a layer such as layers.BatchNormalization(), or None, got {norm!r}"
+            )
+        self.norm = norm
+        self.norm_position = choose(norm_position, ("before", "after"), "norm_position")
+        if norm is not None and not trainable:
+            norm.trainable = False
+        self.use_bias = self._has_bias_by_default() if use_bias is None else bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
 
+    def _has_bias_by_default(self) -> bool:
+        return self.norm is None or self.norm_position == "after"
+
+    def _shown(self) -> dict[str, Any]:
+        shown = super()._shown()
+        if self.use_bias is self._has_bias_by_default():
+            shown.pop("use_bias", None)
+        return shown
+
     def build(self, input_shape: Any) -> None:
-        """Make kernel and bias."""
+        """Make kernel and bias, and build the layer that normalises."""
         self.kernel = self.add_weight(
             "kernel", (input_shape[-1], self.units), self.kernel_initializer
         )
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight("bias", (self.units,), self.bias_initializer)
+        if self.norm is not None:
+            self.norm._build_for((*input_shape[:-1], self.units))  # noqa: SLF001 - of the same family
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]
-        """Return activation(x · kernel + bias)."""
-        name = self.final_activation
+        """Return activation(x · kernel + bias), normalised where there is a `norm`."""
+        output: Tensor
+        if self.norm is not None and self.norm_position == "before":
+            output = self.activation(self.norm(self._weighted(x, None)))
+            return output
+        name = activations._name_of(self.activation)  # noqa: SLF001 - of this package
         if name is not None and name not in APART:
-            return self._weighted(x, self.activation.__name__)
-        output: Tensor = self.activation(self._weighted(x, None))
-        return output
+            output = self._weighted(x, self.activation.__name__)
+        else:
+            output = self.activation(self._weighted(x, None))
+        return output if self.norm is None else self.norm(output)
 
     def call_without_activation(self, x: Tensor) -> Tensor:
-        """Return x · kernel + bias."""
-        return self._weighted(x, None)
+        """Return x · kernel + bias, normalised where a `norm` stands before the activation."""
+        if self.norm is None:
+            return self._weighted(x, None)
+        if self.norm_position == "after":
+            return super().call_without_activation(x)
+        output: Tensor = self.norm(self._weighted(x, None))
+        return output
 
     def _weighted(self, x: Tensor, activation: str | None) -> Tensor:
         if x.ndim == 2:  # noqa: PLR2004 - rows and features
@@ -103,7 +144,9 @@ class Dense(Layer):
 
     @property
     def final_activation(self) -> str | None:
-        """The name of the layer's activation."""
+        """The name of the activation that the layer ends in."""
+        if self.norm is not None and self.norm_position == "after":
+            return None
         return activations._name_of(self.activation)  # noqa: SLF001 - of this package
 
     def compute_output_shape(self, input_shape: Any) -> Any:

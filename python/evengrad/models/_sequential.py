@@ -171,6 +171,35 @@ class Sequential(Model):
         output = self.call_without_activation(x) if without_activation[0] else self.call(x)
         return list(output) if isinstance(output, (list, tuple)) else [output]
 
+    def fold_batch_norm(self) -> Sequential:
+        """Return a new model that gives the same outputs in inference without normalisation.
+
+        With s = γ / √(v + ε), a normalisation of x · W + b is folded into W · diag(s) and
+        (b − μ) ⊙ s + β; one that stands behind an activation is folded into the dense layer that
+        follows, diag(s) · W and b + (β − μ ⊙ s) · W. One without a dense layer next to it stays,
+        frozen. Chains inside the chain are laid open.
+
+        Returns
+        -------
+        Sequential
+            With copies of all variables; it is not compiled.
+
+        Raises
+        ------
+        ValueError
+            The model is not built, or holds a model that is no chain.
+
+        Examples
+        --------
+        >>> norm = eg.layers.BatchNormalization()
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu", norm=norm)])
+        >>> model.fold_batch_norm()
+        Sequential([Input((4,)), Dense(3, activation='relu')])
+        """
+        from evengrad.models._fold import fold
+
+        return fold(self)
+
     def __repr__(self) -> str:
         items = [] if self._input is None else [f"Input({self._input.shape[1:]})"]
         items += [repr(layer) for layer in self._chain]

@@ -25,6 +25,7 @@ mod error;
 mod functions;
 mod losses;
 mod names;
+mod normalization;
 mod numpy;
 mod operand;
 mod operators;
@@ -56,6 +57,8 @@ mod _core {
     use crate::losses::{
         binary_cross_entropy_with_logits, cross_entropy, log_softmax, mse_loss, softmax,
     };
+    #[pymodule_export]
+    use crate::normalization::batch_norm;
     #[pymodule_export]
     use crate::optim::Optimizer;
     #[pymodule_export]

@@ -1,0 +1,193 @@
+"""Batch normalisation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from evengrad import _core, initializers
+from evengrad._checks import check_float
+from evengrad._names import choose
+from evengrad.layers._layer import Layer
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+
+
+class Defaults(NamedTuple):
+    """What a convention sets where nothing is passed."""
+
+    momentum: float
+    epsilon: float
+    scale: bool
+
+
+CONVENTIONS = {
+    "keras": Defaults(0.99, 1e-3, True),
+    "torch": Defaults(0.1, 1e-5, True),
+    "tf1": Defaults(0.999, 1e-3, False),
+}
+
+
+class BatchNormalization(Layer):
+    """Give every feature mean 0 and variance 1 over the batch: gamma · x̂ + beta.
+
+    x̂ = (x − mean) / √(variance + epsilon). While training, mean and (biased) variance are those of
+    the batch, and the moving statistics follow them: moving ← moving · momentum + batch · (1 −
+    momentum). In inference, and where the layer is frozen with ``trainable = False``, they are the
+    moving statistics, and nothing changes.
+
+    Parameters
+    ----------
+    momentum
+        The weight of the old moving statistics, in [0, 1]; that of the new ones under
+        ``convention="torch"``. Where an epoch has fewer than 100 batches, 0.9 follows them better
+        than the default.
+    epsilon
+        Added to the variance; 0 or more.
+    center
+        Whether there is an offset, `beta`.
+    scale
+        Whether there is a factor, `gamma`. A ReLU or a linear layer that follows makes it
+        superfluous.
+    beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer
+        A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype.
+    convention
+        Whose definition and defaults hold. ``"keras"``: momentum 0.99, epsilon 0.001, the moving
+        variance is biased (divisor rows). ``"torch"``: momentum 0.1 as the weight of the new value,
+        epsilon 1e-5, the moving variance is unbiased (divisor rows − 1), and a batch of one row is
+        an error. ``"tf1"``: momentum 0.999, epsilon 0.001, no `gamma`, unbiased.
+    name, dtype, trainable
+        As for every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        `momentum` or `epsilon` out of bounds, an unknown name. From a call: the last dimension
+        differs from the one that the layer was built for; in training, no row, or one under
+        ``convention="torch"``.
+
+    Notes
+    -----
+    Input and output (..., features); all dimensions but the last are the batch. Variables, of shape
+    (features,): `gamma`, `beta`, and the statistics `moving_mean` and `moving_variance`, which are
+    not trainable but are saved. A batch of one row has x̂ = 0 in training, so that the output is
+    beta. A layer before this one needs no bias.
+
+    References
+    ----------
+    Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal
+    covariate shift", 2015.
+
+    Examples
+    --------
+    >>> layer = eg.layers.BatchNormalization(dtype="float64")
+    >>> layer([[0.0], [1.0], [2.0], [3.0]], training=True).numpy().round(3).ravel().tolist()
+    [-1.341, -0.447, 0.447, 1.341]
+    >>> layer.moving_mean.numpy().round(4).tolist(), layer.moving_variance.numpy().round(4).tolist()
+    ([0.015], [1.0025])
+    """
+
+    gamma: Tensor | None
+    beta: Tensor | None
+    moving_mean: Tensor
+    moving_variance: Tensor
+
+    def __init__(
+        self,
+        momentum: float | None = None,
+        epsilon: float | None = None,
+        center: bool = True,
+        scale: bool | None = None,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        convention: str = "keras",
+        *,
+        name: str | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        self.convention = choose(convention, tuple(CONVENTIONS), "convention")
+        default = CONVENTIONS[self.convention]
+        momentum = default.momentum if momentum is None else momentum
+        self.momentum = check_float(momentum, "momentum", low=0.0, high=1.0)
+        epsilon = default.epsilon if epsilon is None else epsilon
+        self.epsilon = check_float(epsilon, "epsilon", low=0.0, open_high=True)
+        self.center = bool(center)
+        self.scale = default.scale if scale is None else bool(scale)
+        self.beta_initializer = initializers.get(beta_initializer, "beta_initializer")
+        self.gamma_initializer = initializers.get(gamma_initializer, "gamma_initializer")
+        self.moving_mean_initializer = initializers.get(
+            moving_mean_initializer, "moving_mean_initializer"
+        )
+        self.moving_variance_initializer = initializers.get(
+            moving_variance_initializer, "moving_variance_initializer"
+        )
+
+    def _shown(self) -> dict[str, Any]:
+        default = CONVENTIONS[self.convention]._asdict()
+        return {
+            name: value
+            for name, value in super()._shown().items()
+            if name not in default or value != default[name]
+        }
+
+    def build(self, input_shape: Any) -> None:
+        """Make factor and offset and the moving statistics."""
+        shape = (input_shape[-1],)
+        self.gamma = self.beta = None
+        if self.scale:
+            self.gamma = self.add_weight("gamma", shape, self.gamma_initializer)
+        if self.center:
+            self.beta = self.add_weight("beta", shape, self.beta_initializer)
+        self.moving_mean = self.add_weight(
+            "moving_mean", shape, self.moving_mean_initializer, trainable=False
+        )
+        self.moving_variance = self.add_weight(
+            "moving_variance", shape, self.moving_variance_initializer, trainable=False
+        )
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        """Return gamma · x̂ + beta."""
+        rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])  # noqa: PLR2004 - rows and features
+        learning = training and self.trainable
+        torch = self.convention == "torch"
+        if learning and rows.shape[0] < (2 if torch else 1):
+            raise self._story(
+                f"at least {'two rows' if torch else 'one row'} to train with",
+                x.shape,
+                "choose a batch size that leaves no smaller batch at the end"
+                + (', or convention="keras", whose output is then beta' if torch else ""),
+            )
+        output = _core.batch_norm(
+            rows,
+            self.gamma,
+            self.beta,
+            self.moving_mean,
+            self.moving_variance,
+            training=learning,
+            rate=self.momentum if torch else 1.0 - self.momentum,
+            unbiased=self.convention != "keras",
+            epsilon=self.epsilon,
+        )
+        return output if rows is x else output.reshape(*x.shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the input's shape."""
+        return input_shape
+
+    def _check_input(self, shape: Any) -> None:
+        if isinstance(shape, list):
+            raise self._story("one input", f"{len(shape)}", "join them with layers.Concatenate()")
+        if len(shape) < 2:  # noqa: PLR2004 - rows and features
+            raise self._story(
+                "an input of shape (rows, features)", shape, "add the missing dimension, x[None, :]"
+            )
+        if self.built and shape[-1] != self.moving_mean.shape[0]:
+            raise self._story(
+                f"an input of shape (rows, {self.moving_mean.shape[0]})",
+                shape,
+                "the layer was built for that many features: pass as many, or make a new layer",
+            )
