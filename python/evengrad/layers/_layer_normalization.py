@@ -1,0 +1,112 @@
+"""Layer normalisation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad import initializers
+from evengrad._checks import check_float
+from evengrad.layers._layer import Layer
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+
+
+class LayerNormalization(Layer):
+    """Give every row mean 0 and variance 1 over its features: gamma · x̂ + beta.
+
+    x̂ = (x − mean) / √(variance + epsilon), with the mean and the (biased) variance of the last
+    dimension. Training and inference are the same, and rows do not depend on each other.
+
+    Parameters
+    ----------
+    epsilon
+        Added to the variance; 0 or more.
+    center
+        Whether there is an offset, `beta`.
+    scale
+        Whether there is a factor, `gamma`.
+    beta_initializer, gamma_initializer
+        A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype.
+    name, dtype, trainable
+        As for every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        `epsilon` out of bounds, an unknown name. From a call: the last dimension differs from the
+        one that the layer was built for.
+
+    Notes
+    -----
+    Input and output (..., features), `gamma` and `beta` (features,).
+
+    References
+    ----------
+    Ba, Kiros and Hinton, "Layer normalization", 2016.
+
+    Examples
+    --------
+    >>> layer = eg.layers.LayerNormalization(epsilon=0.0)
+    >>> layer([[0.0, 2.0], [10.0, -30.0]]).tolist()
+    [[-1.0, 1.0], [1.0, -1.0]]
+    """
+
+    gamma: Tensor | None
+    beta: Tensor | None
+
+    def __init__(
+        self,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        *,
+        name: str | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        self.epsilon = check_float(epsilon, "epsilon", low=0.0, open_high=True)
+        self.center = bool(center)
+        self.scale = bool(scale)
+        self.beta_initializer = initializers.get(beta_initializer, "beta_initializer")
+        self.gamma_initializer = initializers.get(gamma_initializer, "gamma_initializer")
+
+    def build(self, input_shape: Any) -> None:
+        """Make factor and offset."""
+        shape = (input_shape[-1],)
+        self.gamma = self.beta = None
+        if self.scale:
+            self.gamma = self.add_weight("gamma", shape, self.gamma_initializer)
+        if self.center:
+            self.beta = self.add_weight("beta", shape, self.beta_initializer)
+
+    def call(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """Return gamma · x̂ + beta."""
+        deviation = x - x.mean(-1, keepdim=True)
+        variance = deviation.square().mean(-1, keepdim=True)
+        output = deviation / (variance + self.epsilon).sqrt()
+        if self.gamma is not None:
+            output = output * self.gamma
+        return output if self.beta is None else output + self.beta
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the input's shape."""
+        return input_shape
+
+    def _check_input(self, shape: Any) -> None:
+        if isinstance(shape, list):
+            raise self._story("one input", f"{len(shape)}", "join them with layers.Concatenate()")
+        if len(shape) < 2:  # noqa: PLR2004 - rows and features
+            raise self._story(
+                "an input of shape (rows, features)", shape, "add the missing dimension, x[None, :]"
+            )
+        built_for = self._state.input_shape
+        if self.built and shape[-1] != built_for[-1]:
+            raise self._story(
+                f"an input of shape (rows, {built_for[-1]})",
+                shape,
+                "the layer was built for that many features: pass as many, or make a new layer",
+            )
