@@ -36,7 +36,7 @@ struct Use {
     movable: bool,
 }
 
-/// Finds the buffers that nobody outside the plan holds and one chain alone uses, block by block.
+/// Finds the buffers that nobody outside the plan holds and one chain alone writes and then uses, block by block.
 fn uses(launches: &[Launch], schedule: &Schedule) -> HashMap<usize, Use> {
     let mut uses: HashMap<usize, Use> = HashMap::new();
     for (p, phase) in schedule.phases.iter().enumerate() {
@@ -52,7 +52,8 @@ fn uses(launches: &[Launch], schedule: &Schedule) -> HashMap<usize, Use> {
                         unit,
                         origin: operand.origin,
                         operands: 0,
-                        movable: unit > 0,
+                        // What is read before it is written holds something from before the step: a constant.
+                        movable: unit > 0 && operand.writes,
                     });
                     known.operands += 1;
                     known.movable &= known.chain == (p, c)
