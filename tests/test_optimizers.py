@@ -214,7 +214,6 @@ def test_two_levels():
         (lambda: eg.optimizers.Adam(convention="kears"), ValueError, "did you mean 'keras'"),
         (lambda: eg.optimizers.Adam(epsilon=0.0), ValueError, "epsilon"),
         (lambda: eg.optimizers.get("adm"), ValueError, "did you mean 'adam'"),
-        (lambda: eg.optimizers.SGD(0.1, weight_decay=0.1), TypeError, "weight_decay"),
     ],
 )
 def test_bad_arguments(make, error, message):

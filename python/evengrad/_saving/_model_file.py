@@ -113,6 +113,7 @@ def _describe_compilation(compilation: Compilation) -> dict[str, Any]:
         **described,
         "run_eagerly": compilation.run_eagerly,
         "iterations": compilation.optimizer.iterations,
+        "memory": compilation.optimizer._core.memory,  # noqa: SLF001 - of this package
     }
 
 
@@ -281,6 +282,11 @@ def _recompile(model: Model, described: Any, tensors: dict[str, Array], decoder:
             if id(tensor) in trainable:
                 _restore_slots(model, path, tensor, tensors, decoder)
     optimizer.iterations = iterations
+    # Files of releases whose rules kept no number have none.
+    memory = described.get("memory", optimizer._core.memory)  # noqa: SLF001 - of this package
+    if type(memory) not in (int, float):
+        raise decoder.damaged("memory")
+    optimizer._core.memory = memory  # noqa: SLF001 - of this package
 
 
 def _restore_slots(

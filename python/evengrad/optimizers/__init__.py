@@ -7,8 +7,15 @@ from typing import Any
 from evengrad._names import look_up as _look_up
 from evengrad._names import public_names as _public_names
 from evengrad.optimizers import schedules as schedules
+from evengrad.optimizers._adadelta import Adadelta as Adadelta
+from evengrad.optimizers._adagrad import Adagrad as Adagrad
 from evengrad.optimizers._adam import Adam as Adam
+from evengrad.optimizers._adam import AdamW as AdamW
+from evengrad.optimizers._adamax import Adamax as Adamax
+from evengrad.optimizers._lion import Lion as Lion
+from evengrad.optimizers._nadam import Nadam as Nadam
 from evengrad.optimizers._optimizer import Optimizer as Optimizer
+from evengrad.optimizers._rmsprop import RMSprop as RMSprop
 from evengrad.optimizers._sgd import SGD as SGD
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from evengrad._checks import check_float
 from evengrad.optimizers._optimizer import (
     Optimizer,
     Setting,
+    by_convention,
     check_convention,
     check_decay,
 )
@@ -33,6 +34,9 @@ class Adam(Optimizer):
         ε above 0. Default 1e-7; 1e-8 under ``"torch"`` and ``"tf1"``.
     amsgrad
         Whether the largest v so far takes the place of v; not under ``"tf1"``.
+    weight_decay
+        λ, or a function of the number of steps made so far; None for no decay. Under ``"keras"``
+        θ ← θ − η · λ · θ before the update; under ``"torch"`` g ← g + λ · θ.
     clipnorm, clipvalue, global_clipnorm
         At most one: bounds the norm of each gradient, each of its elements, the norm of all
         gradients together.
@@ -74,6 +78,7 @@ class Adam(Optimizer):
         epsilon: float | None = None,
         amsgrad: bool = False,
         *,
+        weight_decay: float | Callable[[int], float] | None = None,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
@@ -96,6 +101,90 @@ class Adam(Optimizer):
                 "epsilon": small,
                 "amsgrad": self.amsgrad,
             },
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            convention=chosen,
+        )
+
+
+class AdamW(Adam):
+    """Adam with weights that decay apart from the gradient: θ ← θ − η · λ · θ, then as `Adam`.
+
+    Under ``"tf1"`` the decay is not scaled by the learning rate: θ ← θ − λ · θ.
+
+    Parameters
+    ----------
+    learning_rate
+        η, or a function of the number of steps made so far. Default 0.001.
+    weight_decay
+        λ, or a function of the number of steps made so far. Default 0.004; 0.01 under ``"torch"``;
+        required under ``"tf1"``.
+    beta_1, beta_2
+        β₁ and β₂ in [0, 1), or functions of the number of steps made so far.
+    epsilon
+        ε above 0. Default 1e-7; 1e-8 under ``"torch"`` and ``"tf1"``.
+    amsgrad
+        Whether the largest v so far takes the place of v; not under ``"tf1"``.
+    clipnorm, clipvalue, global_clipnorm
+        At most one: bounds the norm of each gradient, each of its elements, the norm of all
+        gradients together.
+    convention
+        ``"keras"``, ``"torch"`` or ``"tf1"``.
+
+    Raises
+    ------
+    ValueError
+        A value out of range; two ways of clipping.
+
+    References
+    ----------
+    Loshchilov & Hutter, "Decoupled weight decay regularization", 2019.
+
+    Examples
+    --------
+    >>> w = eg.tensor(np.ones(1), requires_grad=True)
+    >>> optimizer = eg.optimizers.AdamW(0.1)
+    >>> for g in (0.5, -0.25, 1.0):
+    ...     optimizer.apply_gradients([(eg.tensor(np.array([g])), w)])
+    ...     print(round(w.item(), 6))
+    0.899601
+    0.872607
+    0.806447
+    """
+
+    decays: ClassVar[dict[str, str]] = {
+        "keras": "decoupled",
+        "torch": "decoupled",
+        "tf1": "unscaled",
+    }
+
+    def __init__(
+        self,
+        learning_rate: float | Callable[[int], float] = 0.001,
+        weight_decay: float | Callable[[int], float] | None = None,
+        beta_1: float | Callable[[int], float] = 0.9,
+        beta_2: float | Callable[[int], float] = 0.999,
+        epsilon: float | None = None,
+        amsgrad: bool = False,
+        *,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        convention: str = "keras",
+    ) -> None:
+        chosen = check_convention(convention)
+        decay = by_convention(weight_decay, chosen, keras=0.004, torch=0.01, tf1=None)
+        if decay is None:
+            raise ValueError('weight_decay: the convention "tf1" has no default; pass a number')
+        super().__init__(
+            learning_rate,
+            beta_1,
+            beta_2,
+            epsilon,
+            amsgrad,
+            weight_decay=decay,
             clipnorm=clipnorm,
             clipvalue=clipvalue,
             global_clipnorm=global_clipnorm,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from evengrad import _core
 from evengrad._capture import take_part
@@ -37,12 +37,16 @@ class Setting:
 class Optimizer(Configured):
     """Moves parameters against their gradients; the rule runs in the core, in place.
 
-    Order within a step: gradients, clipping, update. State of a parameter (momentum, averages) is
-    made when the parameter is first updated.
+    Order within a step: gradients, clipping, decay of the weights, update. State of a parameter
+    (momentum, averages) is made when the parameter is first updated.
     """
 
     # The rule's name in the core.
     rule: str
+    # How weights decay under each convention; one without an entry has no `weight_decay`.
+    decays: ClassVar[dict[str, str]] = {"keras": "decoupled", "torch": "coupled"}
+
+    weight_decay = Setting()
 
     def __init__(
         self,
@@ -53,18 +57,32 @@ class Optimizer(Configured):
         clipvalue: float | None,
         global_clipnorm: float | None,
         convention: str,
+        weight_decay: float | Callable[[int], float] | None = None,
     ) -> None:
         self.convention = convention
         self._clipping = Clipping(clipvalue, clipnorm, global_clipnorm, convention)
         self.clipvalue, self.clipnorm = clipvalue, clipnorm
         self.global_clipnorm = global_clipnorm
-        given = {**settings, "learning_rate": learning_rate}
-        self._settings = dict(settings)
+        self._settings: dict[str, Any] = dict(settings)
+        if weight_decay is not None:
+            self._settings.update(self._check_decay(weight_decay))
+        given = {**self._settings, "learning_rate": learning_rate}
         self._schedules = {name: value for name, value in given.items() if callable(value)}
         first = {name: self._scheduled(name, 0) for name in self._schedules}
         numbers = {**given, **first}
         numbers["learning_rate"] = check_float(numbers["learning_rate"], "learning_rate", low=0.0)
         self._core = _core.Optimizer(self.rule, {**numbers, "convention": convention})
+
+    def _check_decay(self, weight_decay: Any) -> dict[str, Any]:
+        """Return the settings that make weights decay."""
+        if self.convention not in self.decays:
+            raise ValueError(
+                f'weight_decay: the convention "{self.convention}" has none for '
+                f"{type(self).__name__}; use AdamW, or a regularizer"
+            )
+        if not callable(weight_decay):
+            weight_decay = check_float(weight_decay, "weight_decay", low=0.0)
+        return {"weight_decay": weight_decay, "decay": self.decays[self.convention]}
 
     # ---- settings
 
@@ -87,11 +105,15 @@ class Optimizer(Configured):
         self._set("learning_rate", value)
 
     def _get(self, name: str) -> Any:
-        """Return a setting: its number, or its schedule."""
-        return self._settings[name]
+        """Return a setting: its number, or its schedule; None where there is no such thing."""
+        return self._settings.get(name)
 
     def _set(self, name: str, value: float | Callable[[int], float]) -> None:
         """Change a setting for the steps to come."""
+        if name != "learning_rate" and name not in self._settings:
+            raise ValueError(
+                f"{name}: {type(self).__name__} was made without; pass it when making the optimizer"
+            )
         if callable(value):
             number = check_float(value(self.iterations), f"{name}({self.iterations})", low=0.0)
             self._schedules[name] = value
@@ -209,11 +231,24 @@ class Optimizer(Configured):
         return dict(zip(self._core.slot_names(), self._core.slots(parameter), strict=True))
 
 
+def by_convention(given: Any, convention: str, **defaults: Any) -> Any:
+    """Return an argument, or where it was not given, the convention's default."""
+    return defaults[convention] if given is None else given
+
+
 def check_decay(value: Any, argument: str) -> Any:
     """Return a factor in [0, 1) by which averages decay, or a schedule of it."""
     if callable(value):
         return value
     return check_float(value, argument, low=0.0, high=1.0, open_high=True)
+
+
+def check_momentum(value: Any) -> Any:
+    """Return a momentum in [0, 1), or a schedule, which begins above 0 and so has a buffer."""
+    chosen = check_decay(value, "momentum")
+    if callable(chosen):
+        check_float(chosen(0), "momentum(0)", low=0.0, high=1.0, open_low=True, open_high=True)
+    return chosen
 
 
 def check_convention(convention: Any) -> str:

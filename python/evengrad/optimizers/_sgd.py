@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad._checks import check_float
 from evengrad.optimizers._optimizer import (
     Optimizer,
     Setting,
     check_convention,
-    check_decay,
+    check_momentum,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +31,9 @@ class SGD(Optimizer):
         β in [0, 1), or a function of the number of steps made so far that begins above 0.
     nesterov
         Whether the gradient is taken where the momentum leads.
+    weight_decay
+        λ, or a function of the number of steps made so far; None for no decay. Under ``"keras"``
+        θ ← θ − η · λ · θ before the update; under ``"torch"`` g ← g + λ · θ.
     clipnorm, clipvalue, global_clipnorm
         At most one: bounds the norm of each gradient, each of its elements, the norm of all
         gradients together.
@@ -71,6 +73,7 @@ class SGD(Optimizer):
         momentum: float | Callable[[int], float] = 0.0,
         nesterov: bool = False,
         *,
+        weight_decay: float | Callable[[int], float] | None = None,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
@@ -79,9 +82,7 @@ class SGD(Optimizer):
         chosen = check_convention(convention)
         if learning_rate is None and chosen == "tf1":
             raise ValueError('learning_rate: the convention "tf1" has no default; pass a number')
-        beta = check_decay(momentum, "momentum")
-        if callable(beta):
-            check_float(beta(0), "momentum(0)", low=0.0, high=1.0, open_low=True, open_high=True)
+        beta = check_momentum(momentum)
         self.nesterov = bool(nesterov)
         if nesterov and chosen == "torch" and beta == 0.0:
             raise ValueError('nesterov: the convention "torch" expects a momentum above 0, got 0')
@@ -89,6 +90,7 @@ class SGD(Optimizer):
         super().__init__(
             default if learning_rate is None else learning_rate,
             {"momentum": beta, "nesterov": self.nesterov},
+            weight_decay=weight_decay,
             clipnorm=clipnorm,
             clipvalue=clipvalue,
             global_clipnorm=global_clipnorm,

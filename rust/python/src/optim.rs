@@ -1,119 +1,29 @@
 //! Optimisers: a rule by name with its settings.
 
-use evengrad_core::optim::{Adam, AmsGrad, Convention, Momentum, Optimizer as CoreOptimizer, Sgd};
-use pyo3::exceptions::PyTypeError;
+mod rules;
+
+use evengrad_core::optim::Optimizer as CoreOptimizer;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::PyDict;
 
 use crate::door::run;
 use crate::functions::{list, references};
-use crate::names::{choose, unknown};
+use crate::names::choose;
 use crate::tensor::Tensor;
-
-const RULES: [&str; 2] = ["adam", "sgd"];
-const CONVENTIONS: [(&str, Convention); 3] =
-    [("keras", Convention::Keras), ("torch", Convention::Torch), ("tf1", Convention::Tf1)];
-
-/// The settings as they were given, of which each is taken once; what is left is unknown.
-struct Given<'py> {
-    rule: &'static str,
-    left: Bound<'py, PyDict>,
-    taken: Vec<&'static str>,
-}
-
-impl<'py> Given<'py> {
-    fn take(&mut self, name: &'static str) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.taken.push(name);
-        let value = self.left.get_item(name)?;
-        if value.is_some() {
-            self.left.del_item(name)?;
-        }
-        Ok(value)
-    }
-
-    fn number(&mut self, name: &'static str, default: f64) -> PyResult<f64> {
-        match self.take(name)? {
-            None => Ok(default),
-            Some(value) => value.extract().map_err(|_| self.wrong(name, "a number", &value)),
-        }
-    }
-
-    fn flag(&mut self, name: &'static str) -> PyResult<bool> {
-        match self.take(name)? {
-            None => Ok(false),
-            Some(value) => value.extract().map_err(|_| self.wrong(name, "True or False", &value)),
-        }
-    }
-
-    fn convention(&mut self) -> PyResult<Convention> {
-        match self.take("convention")? {
-            None => Ok(Convention::Keras),
-            Some(value) => match value.cast::<PyString>() {
-                Ok(name) => choose("convention", &name.to_string(), &CONVENTIONS),
-                Err(_) => Err(self.wrong("convention", "a name", &value)),
-            },
-        }
-    }
-
-    fn wrong(&self, name: &str, expected: &str, value: &Bound<'_, PyAny>) -> PyErr {
-        PyTypeError::new_err(format!("{}: {name}: expected {expected}, got {value}", self.rule))
-    }
-
-    /// An error if a setting came that the rule does not have.
-    fn finish(self) -> PyResult<()> {
-        match self.left.keys().iter().next() {
-            None => Ok(()),
-            Some(name) => {
-                Err(unknown(&format!("{}: setting", self.rule), &name.to_string(), &self.taken))
-            }
-        }
-    }
-}
-
-/// The rule of a name with its settings.
-fn build(py: Python<'_>, rule: &str, settings: &Bound<'_, PyDict>) -> PyResult<CoreOptimizer> {
-    let Some(rule) = RULES.into_iter().find(|known| *known == rule) else {
-        return Err(unknown("rule", rule, &RULES));
-    };
-    let mut given = Given { rule, left: settings.copy()?, taken: Vec::new() };
-    let convention = given.convention()?;
-    if rule == "sgd" {
-        let learning_rate = given.number("learning_rate", 0.01)?;
-        let momentum = given.number("momentum", 0.0)?;
-        let nesterov = given.flag("nesterov")?;
-        given.finish()?;
-        if momentum == 0.0 {
-            return run(py, || CoreOptimizer::new(Sgd { learning_rate }));
-        }
-        let rule = Momentum { learning_rate, momentum, nesterov, convention };
-        return run(py, || CoreOptimizer::new(rule));
-    }
-    let adam = Adam {
-        learning_rate: given.number("learning_rate", 0.001)?,
-        beta_1: given.number("beta_1", 0.9)?,
-        beta_2: given.number("beta_2", 0.999)?,
-        epsilon: given.number("epsilon", 1e-7)?,
-        convention,
-    };
-    let amsgrad = given.flag("amsgrad")?;
-    given.finish()?;
-    if amsgrad {
-        return run(py, || CoreOptimizer::new(AmsGrad(adam)));
-    }
-    run(py, || CoreOptimizer::new(adam))
-}
 
 /// An update rule with its settings, the number of its steps, and its slots for each parameter.
 ///
 /// Parameters
 /// ----------
 /// rule : str
-///     ``"sgd"`` or ``"adam"``.
+///     ``"sgd"``, ``"adam"``, ``"adadelta"``, ``"adagrad"``, ``"adamax"``, ``"lion"``, ``"nadam"`` or
+///     ``"rmsprop"``.
 /// settings : dict, optional
 ///     sgd: ``learning_rate`` (0.01), ``momentum`` (0), ``nesterov``. adam: ``learning_rate`` (0.001),
-///     ``beta_1`` (0.9), ``beta_2`` (0.999), ``epsilon`` (1e-7), ``amsgrad``. Both: ``convention``, the
-///     library whose form the rule takes where they differ: ``"keras"`` (if not given), ``"torch"`` or
-///     ``"tf1"``.
+///     ``beta_1`` (0.9), ``beta_2`` (0.999), ``epsilon`` (1e-7), ``amsgrad``. The others: as the class of
+///     that name in ``evengrad.optimizers``, with Keras' defaults. All: ``weight_decay``, and how it works,
+///     ``decay``: ``"decoupled"`` (if not given), ``"unscaled"`` or ``"coupled"``. Where libraries differ:
+///     ``convention``, the one whose form the rule takes: ``"keras"`` (if not given), ``"torch"`` or ``"tf1"``.
 ///
 /// Raises
 /// ------
@@ -138,8 +48,8 @@ impl Optimizer {
     #[pyo3(signature = (rule, settings=None))]
     fn new(py: Python<'_>, rule: &str, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         match settings {
-            Some(settings) => build(py, rule, settings),
-            None => build(py, rule, &PyDict::new(py)),
+            Some(settings) => rules::build(py, rule, settings),
+            None => rules::build(py, rule, &PyDict::new(py)),
         }
         .map(Self)
     }
@@ -184,7 +94,7 @@ impl Optimizer {
         run(py, || self.0.apply(&references(&parameters), &references(&gradients)))
     }
 
-    /// Steps made so far. Assign to it to go on from a saved state.
+    /// Steps made so far. Assign to it to go on from a saved state; ``memory`` follows.
     #[getter]
     fn iterations(&self, py: Python<'_>) -> PyResult<u64> {
         run(py, || Ok(self.0.iterations()))
@@ -194,6 +104,21 @@ impl Optimizer {
     fn set_iterations(&self, py: Python<'_>, iterations: u64) -> PyResult<()> {
         run(py, || {
             self.0.set_iterations(iterations);
+            Ok(())
+        })
+    }
+
+    /// The one number that the rule keeps from step to step, 1 where it keeps none. To restore a saved state
+    /// exactly, assign to it after ``iterations``.
+    #[getter]
+    fn memory(&self, py: Python<'_>) -> PyResult<f64> {
+        run(py, || Ok(self.0.memory()))
+    }
+
+    #[setter]
+    fn set_memory(&self, py: Python<'_>, memory: f64) -> PyResult<()> {
+        run(py, || {
+            self.0.set_memory(memory);
             Ok(())
         })
     }
@@ -264,7 +189,8 @@ impl Optimizer {
         self.0.slot_names().to_vec()
     }
 
-    /// What is kept for a parameter, in the order of :meth:`slot_names`; zeros before its first step.
+    /// What is kept for a parameter, in the order of :meth:`slot_names`; before its first step, what the rule
+    /// starts with.
     ///
     /// They are the tensors themselves: writing to them with ``copy_`` restores a saved state.
     ///

@@ -8,6 +8,10 @@ use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 /// How many scalars a rule may compute once a step.
 pub const SCALARS: usize = 8;
 
+/// With the two of weight decay behind them: the share of the parameter that is taken off before the update, and the
+/// factor with which it is added to the gradient.
+pub const STEP_SCALARS: usize = SCALARS + 2;
+
 /// The arithmetic of an update rule with `SLOTS` values of state for each parameter.
 pub trait Rule<const SLOTS: usize>: Copy + Send + Sync + 'static {
     /// The new parameter; the slots are updated in place. Must be `#[inline(always)]`.
@@ -32,7 +36,7 @@ pub struct Arrays<T, const SLOTS: usize> {
 
 struct Update<'a, R, T, const SLOTS: usize> {
     rule: R,
-    scalars: &'a [f64; SCALARS],
+    scalars: &'a [f64; STEP_SCALARS],
     arrays: Arrays<T, SLOTS>,
     elements: Range<usize>,
 }
@@ -43,7 +47,8 @@ impl<R: Rule<SLOTS>, T: Scalar + Real, const SLOTS: usize> Kernel for Update<'_,
     #[inline(always)]
     fn run<S: Simd>(self) {
         let lanes = <T::V<S> as Vector>::LANES;
-        let scalars = self.scalars.map(T::V::<S>::constant);
+        let scalars = std::array::from_fn(|i| T::V::<S>::constant(self.scalars[i]));
+        let [decoupled, coupled] = [self.scalars[SCALARS], self.scalars[SCALARS + 1]];
         let mut at = self.elements.start;
         while at < self.elements.end {
             let left = self.elements.end - at;
@@ -59,8 +64,14 @@ impl<R: Rule<SLOTS>, T: Scalar + Real, const SLOTS: usize> Kernel for Update<'_,
                 let store = |value: T::V<S>, to: *mut T| {
                     if left >= lanes { value.store(to) } else { value.store_first(to, left) }
                 };
-                let g = load(self.arrays.gradient.add(at));
-                let w = load(self.arrays.parameter.add(at));
+                let mut g = load(self.arrays.gradient.add(at));
+                let mut w = load(self.arrays.parameter.add(at));
+                if decoupled != 0.0 {
+                    w = w.neg_mul_add(T::V::<S>::constant(decoupled), w);
+                }
+                if coupled != 0.0 {
+                    g = w.mul_add(T::V::<S>::constant(coupled), g);
+                }
                 let mut slots = [g; SLOTS];
                 for (slot, from) in slots.iter_mut().zip(self.arrays.slots) {
                     *slot = load(from.add(at));
@@ -82,7 +93,7 @@ impl<R: Rule<SLOTS>, T: Scalar + Real, const SLOTS: usize> Kernel for Update<'_,
 /// meanwhile.
 pub unsafe fn update<R: Rule<SLOTS>, T: Scalar + Real, const SLOTS: usize>(
     rule: R,
-    scalars: &[f64; SCALARS],
+    scalars: &[f64; STEP_SCALARS],
     arrays: Arrays<T, SLOTS>,
     elements: Range<usize>,
 ) {

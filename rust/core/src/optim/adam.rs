@@ -36,9 +36,14 @@ pub struct AmsGrad(pub Adam);
 #[derive(Clone, Copy)]
 struct AdamRule;
 
+/// 1 − βᵗ without cancellation for β near 1.
+pub(super) fn one_minus_power(beta: f64, step: u64) -> f64 {
+    -(step as f64 * beta.ln()).exp_m1()
+}
+
 /// The moments' averages: x ← x + (1−β)(new − x).
 #[inline(always)]
-fn moments<V: VectorMath>(s: &[V; SCALARS], g: V, m: &mut V, v: &mut V) {
+pub(super) fn moments<V: VectorMath>(s: &[V; SCALARS], g: V, m: &mut V, v: &mut V) {
     *m = flush((g - *m).mul_add(s[0], *m));
     *v = flush(g.mul_add(g, -*v).mul_add(s[1], *v));
 }
@@ -84,11 +89,9 @@ impl UpdateRule for Adam {
             ("epsilon", self.epsilon),
         ]
     }
-    fn scalars(&self, step: u64, settings: &[f64]) -> [f64; SCALARS] {
+    fn scalars(&self, step: u64, settings: &[f64], _memory: &mut f64) -> [f64; SCALARS] {
         let &[eta, beta_1, beta_2, epsilon] = settings else { return [f64::NAN; SCALARS] };
-        let t = step as f64;
-        // 1 − βᵗ without cancellation for β near 1.
-        let (bias_1, bias_2) = (-(t * beta_1.ln()).exp_m1(), -(t * beta_2.ln()).exp_m1());
+        let (bias_1, bias_2) = (one_minus_power(beta_1, step), one_minus_power(beta_2, step));
         let (size, factor) = match self.convention {
             Convention::Keras | Convention::Tf1 => (eta * bias_2.sqrt() / bias_1, 1.0),
             Convention::Torch => (eta / bias_1, 1.0 / bias_2.sqrt()),
@@ -110,8 +113,8 @@ impl UpdateRule for AmsGrad {
     fn settings(&self) -> Settings {
         self.0.settings()
     }
-    fn scalars(&self, step: u64, settings: &[f64]) -> [f64; SCALARS] {
-        self.0.scalars(step, settings)
+    fn scalars(&self, step: u64, settings: &[f64], memory: &mut f64) -> [f64; SCALARS] {
+        self.0.scalars(step, settings, memory)
     }
     fn launch(&self, scalars: &Tensor, w: &Tensor, g: &Tensor, slots: &[Tensor]) -> Result<()> {
         launch_rule(self.name(), AmsGradRule, scalars, w, g, slots)

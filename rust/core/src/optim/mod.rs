@@ -3,23 +3,37 @@
 //! A step computes the rule's scalars once in `f64` (powers of β included), writes them into fixed memory, and runs
 //! one fused in-place launch for each parameter.
 
+mod adadelta;
+mod adagrad;
 mod adam;
+mod adamax;
+mod lion;
+mod nadam;
+mod rmsprop;
 mod sgd;
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use smallvec::SmallVec;
+
 use crate::capture::{self, Host};
 use crate::dtype::with_float;
 use crate::error::{Result, bail};
-use crate::kernels::update::{Arrays, Rule, SCALARS, update};
+use crate::kernels::update::{Arrays, Rule, SCALARS, STEP_SCALARS, update};
 use crate::launch::{Arguments, Cost, Operand, Operands, launch};
 use crate::layout::show;
 use crate::tensor::Tensor;
 use crate::{DType, host, team};
 
+pub use adadelta::Adadelta;
+pub use adagrad::Adagrad;
 pub use adam::{Adam, AmsGrad};
+pub use adamax::Adamax;
+pub use lion::Lion;
+pub use nadam::Nadam;
+pub use rmsprop::RmsProp;
 pub use sgd::{Momentum, Sgd};
 
 /// Which library's form a rule follows where they differ.
@@ -33,6 +47,17 @@ pub enum Convention {
     Tf1,
 }
 
+/// How weights decay in the launch of the update, by λ, the setting `weight_decay`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decay {
+    /// θ ← θ − ηλθ before the update.
+    Decoupled,
+    /// θ ← θ − λθ before the update, whatever η is.
+    Unscaled,
+    /// g ← g + λθ, as from a penalty ½λ‖θ‖².
+    Coupled,
+}
+
 /// The settings of an optimiser that may change from step to step, by name.
 pub type Settings = Vec<(&'static str, f64)>;
 
@@ -42,10 +67,18 @@ pub trait UpdateRule: Send + Sync + 'static {
     fn name(&self) -> &'static str;
     /// Names of the state kept for each parameter.
     fn slot_names(&self) -> &'static [&'static str];
-    /// The settings with their starting values.
+    /// The values that a slot starts with.
+    fn slot_start(&self, _slot: usize) -> f64 {
+        0.0
+    }
+    /// The settings with their starting values; the learning rate comes first.
     fn settings(&self) -> Settings;
+    /// The one number that the rule keeps from step to step, as it stands after so many steps with these settings.
+    fn memory_after(&self, _steps: u64, _settings: &[f64]) -> f64 {
+        1.0
+    }
     /// What the arithmetic needs in step `step` (from 1), given the settings of that step in order.
-    fn scalars(&self, step: u64, settings: &[f64]) -> [f64; SCALARS];
+    fn scalars(&self, step: u64, settings: &[f64], memory: &mut f64) -> [f64; SCALARS];
     /// Launches the update of one parameter.
     fn launch(
         &self,
@@ -75,7 +108,7 @@ fn launch_rule<R: Rule<SLOTS>, const SLOTS: usize>(
     let cost = Cost::elementwise(n, 12.0, 3 + 2 * SLOTS, dtype);
     with_float!(dtype, name, T => launch(name, n, cost, operands,
     move |elements: Range<usize>, arguments: &Arguments<'_>| {
-        let mut scalars = [0.0; SCALARS];
+        let mut scalars = [0.0; STEP_SCALARS];
         scalars.copy_from_slice(arguments.all::<f64>(0));
         let arrays = Arrays::<T, SLOTS> {
             gradient: arguments.pointer(1),
@@ -96,6 +129,7 @@ struct Slots {
 
 struct State {
     iterations: u64,
+    memory: f64,
     settings: Settings,
     queues: HashMap<&'static str, VecDeque<f64>>,
     slots: HashMap<usize, Slots>,
@@ -103,6 +137,8 @@ struct State {
 
 struct Inner {
     rule: Box<dyn UpdateRule>,
+    /// With it, λ is the last setting.
+    decay: Option<Decay>,
     /// What the launches of a step read; rewritten before each step.
     scalars: Tensor,
     state: Mutex<State>,
@@ -119,15 +155,29 @@ impl Host for Inner {
         let _quiet = team::quiet();
         let mut state = self.lock();
         state.iterations += 1;
-        let State { iterations, settings, queues, .. } = &mut *state;
+        let State { iterations, memory, settings, queues, .. } = &mut *state;
         for (name, value) in settings.iter_mut() {
             if let Some(next) = queues.get_mut(name).and_then(VecDeque::pop_front) {
                 *value = next;
             }
         }
-        let values: Vec<f64> = settings.iter().map(|(_, value)| *value).collect();
-        let scalars = self.rule.scalars(*iterations, &values);
-        host::with_mut(&self.scalars, |to: &mut [f64]| to.copy_from_slice(&scalars));
+        let mut values: SmallVec<[f64; 8]> = settings.iter().map(|(_, value)| *value).collect();
+        let (decoupled, coupled) = match (self.decay, values[0]) {
+            (None, _) => (0.0, 0.0),
+            (Some(decay), eta) => {
+                let lambda = values.pop().unwrap_or(0.0);
+                match decay {
+                    Decay::Decoupled => (eta * lambda, 0.0),
+                    Decay::Unscaled => (lambda, 0.0),
+                    Decay::Coupled => (0.0, lambda),
+                }
+            }
+        };
+        let scalars = self.rule.scalars(*iterations, &values, memory);
+        host::with_mut(&self.scalars, |to: &mut [f64]| {
+            to[..SCALARS].copy_from_slice(&scalars);
+            to[SCALARS..].copy_from_slice(&[decoupled, coupled]);
+        });
         Ok(())
     }
 }
@@ -139,12 +189,24 @@ pub struct Optimizer(Arc<Inner>);
 impl Optimizer {
     /// An optimiser that has made no step yet.
     pub fn new(rule: impl UpdateRule) -> Result<Self> {
-        let settings = rule.settings();
+        Self::make(Box::new(rule), None)
+    }
+
+    /// The same with weights that decay by λ, which is a setting from then on.
+    pub fn with_decay(rule: impl UpdateRule, decay: Decay, lambda: f64) -> Result<Self> {
+        Self::make(Box::new(rule), Some((decay, lambda)))
+    }
+
+    fn make(rule: Box<dyn UpdateRule>, decay: Option<(Decay, f64)>) -> Result<Self> {
+        let mut settings = rule.settings();
+        settings.extend(decay.map(|(_, lambda)| ("weight_decay", lambda)));
         Ok(Self(Arc::new(Inner {
-            rule: Box::new(rule),
-            scalars: Tensor::zeros(&[SCALARS], DType::F64)?,
+            rule,
+            decay: decay.map(|(decay, _)| decay),
+            scalars: Tensor::zeros(&[STEP_SCALARS], DType::F64)?,
             state: Mutex::new(State {
                 iterations: 0,
+                memory: 1.0,
                 settings,
                 queues: HashMap::new(),
                 slots: HashMap::new(),
@@ -162,9 +224,23 @@ impl Optimizer {
         self.0.lock().iterations
     }
 
-    /// Sets the number of steps made so far, as when a saved state is restored.
+    /// Sets the number of steps made so far, as when a saved state is restored; the rule's memory becomes what it
+    /// would be had its settings always been the present ones.
     pub fn set_iterations(&self, iterations: u64) {
-        self.0.lock().iterations = iterations;
+        let mut state = self.0.lock();
+        let values: Vec<f64> = state.settings.iter().map(|(_, value)| *value).collect();
+        state.iterations = iterations;
+        state.memory = self.0.rule.memory_after(iterations, &values);
+    }
+
+    /// The one number that the rule keeps from step to step.
+    pub fn memory(&self) -> f64 {
+        self.0.lock().memory
+    }
+
+    /// Restores the number that the rule keeps; after [`Optimizer::set_iterations`].
+    pub fn set_memory(&self, memory: f64) {
+        self.0.lock().memory = memory;
     }
 
     /// The settings and their present values.
@@ -209,7 +285,7 @@ impl Optimizer {
         self.0.rule.slot_names()
     }
 
-    /// The state of a parameter, made (zero) where there is none yet.
+    /// The state of a parameter, made where there is none yet.
     pub fn slots(&self, parameter: &Tensor) -> Result<Vec<Tensor>> {
         parameter.dtype().require_float(self.name())?;
         if let Some(slots) = self.0.lock().slots.get(&parameter.id()) {
@@ -220,7 +296,11 @@ impl Optimizer {
         let values = capture::paused(|| {
             self.slot_names()
                 .iter()
-                .map(|_| Tensor::zeros(parameter.shape(), parameter.dtype()))
+                .enumerate()
+                .map(|(i, _)| {
+                    let start = self.0.rule.slot_start(i);
+                    Tensor::full(parameter.shape(), start, parameter.dtype())
+                })
                 .collect::<Result<Vec<_>>>()
         })?;
         let made = Slots { parameter: parameter.clone(), values };

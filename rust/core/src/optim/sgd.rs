@@ -67,7 +67,7 @@ impl UpdateRule for Sgd {
     fn settings(&self) -> Settings {
         vec![("learning_rate", self.learning_rate)]
     }
-    fn scalars(&self, _step: u64, settings: &[f64]) -> [f64; SCALARS] {
+    fn scalars(&self, _step: u64, settings: &[f64], _memory: &mut f64) -> [f64; SCALARS] {
         let mut s = [0.0; SCALARS];
         s[0] = settings[0];
         s
@@ -87,7 +87,7 @@ impl UpdateRule for Momentum {
     fn settings(&self) -> Settings {
         vec![("learning_rate", self.learning_rate), ("momentum", self.momentum)]
     }
-    fn scalars(&self, _step: u64, settings: &[f64]) -> [f64; SCALARS] {
+    fn scalars(&self, _step: u64, settings: &[f64], _memory: &mut f64) -> [f64; SCALARS] {
         let (eta, beta) = (settings[0], settings[1]);
         let (inside, outside) = match self.convention {
             Convention::Keras => (-eta, 1.0),

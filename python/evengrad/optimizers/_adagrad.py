@@ -1,0 +1,107 @@
+"""AdaGrad."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evengrad._checks import check_float
+from evengrad.optimizers._optimizer import (
+    Optimizer,
+    Setting,
+    by_convention,
+    check_convention,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Adagrad(Optimizer):
+    """Adaptive gradients: steps shrink where gradients have been large.
+
+    s ← s + g². Under ``"keras"`` θ ← θ − η · g / √(s + ε); under ``"torch"`` ε stands outside the
+    root and η falls, θ ← θ − η / (1 + (t − 1) · d) · g / (√s + ε); under ``"tf1"`` there is no ε.
+
+    Parameters
+    ----------
+    learning_rate
+        η, or a function of the number of steps made so far. Default 0.001; 0.01 under ``"torch"``.
+    initial_accumulator_value
+        Where s starts, 0 or more. Default 0.1; 0 under ``"torch"``.
+    epsilon
+        ε above 0. Default 1e-7; 1e-10 under ``"torch"``.
+    lr_decay
+        d, 0 or more; under ``"torch"`` alone.
+    weight_decay
+        λ, or a function of the number of steps made so far; None for no decay. Under ``"keras"``
+        θ ← θ − η · λ · θ before the update; under ``"torch"`` g ← g + λ · θ.
+    clipnorm, clipvalue, global_clipnorm
+        At most one: bounds the norm of each gradient, each of its elements, the norm of all
+        gradients together.
+    convention
+        ``"keras"``, ``"torch"`` or ``"tf1"``.
+
+    Raises
+    ------
+    ValueError
+        A value out of range; two ways of clipping.
+
+    References
+    ----------
+    Duchi, Hazan & Singer, "Adaptive subgradient methods for online learning and stochastic
+    optimization", 2011.
+
+    Examples
+    --------
+    >>> w = eg.tensor(np.ones(1), requires_grad=True)
+    >>> optimizer = eg.optimizers.Adagrad(0.1)
+    >>> for g in (0.5, -0.25, 1.0):
+    ...     optimizer.apply_gradients([(eg.tensor(np.array([g])), w)])
+    ...     print(round(w.item(), 6))
+    0.915485
+    0.95441
+    0.870269
+    """
+
+    rule = "adagrad"
+    epsilon = Setting()
+
+    def __init__(
+        self,
+        learning_rate: float | Callable[[int], float] | None = None,
+        initial_accumulator_value: float | None = None,
+        epsilon: float | None = None,
+        lr_decay: float = 0.0,
+        *,
+        weight_decay: float | Callable[[int], float] | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        convention: str = "keras",
+    ) -> None:
+        chosen = check_convention(convention)
+        rate = by_convention(learning_rate, chosen, keras=0.001, torch=0.01, tf1=0.001)
+        start = by_convention(initial_accumulator_value, chosen, keras=0.1, torch=0.0, tf1=0.1)
+        tf1 = chosen == "tf1"
+        self.initial_accumulator_value = check_float(
+            start, "initial_accumulator_value", low=0.0, open_low=tf1
+        )
+        if tf1 and epsilon:
+            raise ValueError('epsilon: the convention "tf1" has none; choose "keras" or "torch"')
+        small = by_convention(epsilon, chosen, keras=1e-7, torch=1e-10, tf1=0.0)
+        self.lr_decay = check_float(lr_decay, "lr_decay", low=0.0)
+        if self.lr_decay and chosen != "torch":
+            raise ValueError('lr_decay: for the convention "torch"; use a schedule elsewhere')
+        super().__init__(
+            rate,
+            {
+                "initial_accumulator_value": self.initial_accumulator_value,
+                "epsilon": check_float(small, "epsilon", low=0.0, open_low=not tf1),
+                "lr_decay": self.lr_decay,
+            },
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            convention=chosen,
+        )

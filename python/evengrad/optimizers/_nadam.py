@@ -1,0 +1,109 @@
+"""Nadam."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evengrad._checks import check_float
+from evengrad.optimizers._optimizer import (
+    Optimizer,
+    Setting,
+    by_convention,
+    check_convention,
+    check_decay,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Nadam(Optimizer):
+    """Adam with Nesterov's look-ahead, and a momentum that warms up.
+
+    m and v as in `Adam`; μ_t = β₁ · (1 − ½ · 0.96^(t · ψ)), P_t = μ_1 · … · μ_t. Then
+    m̄ = μ_{t+1} · m / (1 − P_{t+1}) + (1 − μ_t) · g / (1 − P_t), θ ← θ − η · m̄ / (√v̂ + ε). Under
+    ``"tf1"`` there is no warm-up: m̄ = β₁ · m + (1 − β₁) · g takes the place of m in `Adam`.
+
+    Parameters
+    ----------
+    learning_rate
+        η, or a function of the number of steps made so far. Default 0.001; 0.002 under ``"torch"``.
+    beta_1, beta_2
+        β₁ and β₂ in [0, 1), or functions of the number of steps made so far. Default 0.9 and 0.999.
+    epsilon
+        ε above 0. Default 1e-7; 1e-8 under ``"torch"`` and ``"tf1"``.
+    momentum_decay
+        ψ, 0 or more. Default 1; 0.004 under ``"torch"``; not under ``"tf1"``.
+    weight_decay
+        λ, or a function of the number of steps made so far; None for no decay. Under ``"keras"``
+        θ ← θ − η · λ · θ before the update; under ``"torch"`` g ← g + λ · θ.
+    clipnorm, clipvalue, global_clipnorm
+        At most one: bounds the norm of each gradient, each of its elements, the norm of all
+        gradients together.
+    convention
+        ``"keras"``, ``"torch"`` or ``"tf1"``.
+
+    Raises
+    ------
+    ValueError
+        A value out of range; two ways of clipping.
+
+    References
+    ----------
+    Dozat, "Incorporating Nesterov momentum into Adam", 2016.
+
+    Examples
+    --------
+    >>> w = eg.tensor(np.ones(1), requires_grad=True)
+    >>> optimizer = eg.optimizers.Nadam(0.1)
+    >>> for g in (0.5, -0.25, 1.0):
+    ...     optimizer.apply_gradients([(eg.tensor(np.array([g])), w)])
+    ...     print(round(w.item(), 6))
+    0.893721
+    0.932981
+    0.838193
+    """
+
+    rule = "nadam"
+    beta_1 = Setting()
+    beta_2 = Setting()
+    epsilon = Setting()
+
+    def __init__(
+        self,
+        learning_rate: float | Callable[[int], float] | None = None,
+        beta_1: float | Callable[[int], float] = 0.9,
+        beta_2: float | Callable[[int], float] = 0.999,
+        epsilon: float | None = None,
+        momentum_decay: float | None = None,
+        *,
+        weight_decay: float | Callable[[int], float] | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        convention: str = "keras",
+    ) -> None:
+        chosen = check_convention(convention)
+        rate = by_convention(learning_rate, chosen, keras=0.001, torch=0.002, tf1=0.001)
+        small = by_convention(epsilon, chosen, keras=1e-7, torch=1e-8, tf1=1e-8)
+        settings = {
+            "beta_1": check_decay(beta_1, "beta_1"),
+            "beta_2": check_decay(beta_2, "beta_2"),
+            "epsilon": check_float(small, "epsilon", low=0.0, open_low=True),
+        }
+        self.momentum_decay = by_convention(
+            momentum_decay, chosen, keras=1.0, torch=0.004, tf1=None
+        )
+        if self.momentum_decay is not None:
+            if chosen == "tf1":
+                raise ValueError('momentum_decay: the convention "tf1" has none')
+            settings["momentum_decay"] = check_float(self.momentum_decay, "momentum_decay", low=0.0)
+        super().__init__(
+            rate,
+            settings,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            convention=chosen,
+        )

@@ -1,0 +1,109 @@
+"""RMSProp."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evengrad._checks import check_float
+from evengrad.optimizers._optimizer import (
+    Optimizer,
+    Setting,
+    by_convention,
+    check_convention,
+    check_decay,
+    check_momentum,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class RMSprop(Optimizer):
+    """Steps scaled by a running root mean square of the gradients.
+
+    s ← ρ · s + (1 − ρ) · g²; centred, s − a² takes its place, with a the same average of g. Under
+    ``"keras"`` and ``"tf1"`` u = g / √(s + ε), under ``"torch"`` u = g / (√s + ε); then
+    θ ← θ − η · u. With momentum μ: b ← μ · b + η · u, θ ← θ − b; under ``"torch"`` b ← μ · b + u,
+    θ ← θ − η · b.
+
+    Parameters
+    ----------
+    learning_rate
+        η, or a function of the number of steps made so far. Default 0.001; 0.01 under ``"torch"``.
+    rho
+        ρ in [0, 1). Default 0.9; 0.99 under ``"torch"``.
+    momentum
+        μ in [0, 1), or a function of the number of steps made so far that begins above 0.
+    epsilon
+        ε above 0. Default 1e-7; 1e-8 under ``"torch"``, 1e-10 under ``"tf1"``, where s starts at 1.
+    centered
+        Whether the variance is used, not the mean square.
+    weight_decay
+        λ, or a function of the number of steps made so far; None for no decay. Under ``"keras"``
+        θ ← θ − η · λ · θ before the update; under ``"torch"`` g ← g + λ · θ.
+    clipnorm, clipvalue, global_clipnorm
+        At most one: bounds the norm of each gradient, each of its elements, the norm of all
+        gradients together.
+    convention
+        ``"keras"``, ``"torch"`` or ``"tf1"``.
+
+    Raises
+    ------
+    ValueError
+        A value out of range; two ways of clipping.
+
+    References
+    ----------
+    Tieleman & Hinton, "Lecture 6.5: rmsprop", Neural networks for machine learning, 2012; Graves,
+    "Generating sequences with recurrent neural networks", 2013.
+
+    Examples
+    --------
+    >>> w = eg.tensor(np.ones(1), requires_grad=True)
+    >>> optimizer = eg.optimizers.RMSprop(0.1)
+    >>> for g in (0.5, -0.25, 1.0):
+    ...     optimizer.apply_gradients([(eg.tensor(np.array([g])), w)])
+    ...     print(round(w.item(), 6))
+    0.683773
+    0.831215
+    0.549357
+    """
+
+    rule = "rmsprop"
+    rho = Setting()
+    momentum = Setting()
+    epsilon = Setting()
+
+    def __init__(
+        self,
+        learning_rate: float | Callable[[int], float] | None = None,
+        rho: float | Callable[[int], float] | None = None,
+        momentum: float | Callable[[int], float] = 0.0,
+        epsilon: float | None = None,
+        centered: bool = False,
+        *,
+        weight_decay: float | Callable[[int], float] | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        convention: str = "keras",
+    ) -> None:
+        chosen = check_convention(convention)
+        rate = by_convention(learning_rate, chosen, keras=0.001, torch=0.01, tf1=0.001)
+        decay = by_convention(rho, chosen, keras=0.9, torch=0.99, tf1=0.9)
+        small = by_convention(epsilon, chosen, keras=1e-7, torch=1e-8, tf1=1e-10)
+        self.centered = bool(centered)
+        super().__init__(
+            rate,
+            {
+                "rho": check_decay(decay, "rho"),
+                "momentum": check_momentum(momentum),
+                "epsilon": check_float(small, "epsilon", low=0.0, open_low=True),
+                "centered": self.centered,
+            },
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            convention=chosen,
+        )

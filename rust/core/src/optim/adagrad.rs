@@ -1,0 +1,70 @@
+//! AdaGrad (Duchi, Hazan & Singer 2011).
+//!
+//! ```text
+//! s ← s + g²
+//! keras   θ ← θ − ηg / √(s + ε)
+//! torch   θ ← θ − η/(1 + (t−1)d) · g / (√s + ε)
+//! tf1     θ ← θ − ηg / √s
+//! ```
+
+use super::{Convention, Settings, UpdateRule, launch_rule};
+use crate::error::Result;
+use crate::kernels::math::VectorMath;
+use crate::kernels::update::{Rule, SCALARS};
+use crate::tensor::Tensor;
+
+/// AdaGrad.
+#[derive(Debug, Clone, Copy)]
+pub struct Adagrad {
+    /// η at the start.
+    pub learning_rate: f64,
+    /// Where s starts.
+    pub initial_accumulator_value: f64,
+    /// ε; not used under tf1.
+    pub epsilon: f64,
+    /// d, by which η falls; 0 but under torch.
+    pub lr_decay: f64,
+    /// Where ε stands.
+    pub convention: Convention,
+}
+
+/// s = (η, ε inside the root, ε outside).
+#[derive(Clone, Copy)]
+struct AdagradRule;
+
+impl Rule<1> for AdagradRule {
+    #[inline(always)]
+    fn update<V: VectorMath>(self, s: &[V; SCALARS], w: V, g: V, [sum]: &mut [V; 1]) -> V {
+        *sum = g.mul_add(g, *sum);
+        let ratio = g / ((*sum + s[1]).sqrt() + s[2]);
+        ratio.neg_mul_add(s[0], w)
+    }
+}
+
+impl UpdateRule for Adagrad {
+    fn name(&self) -> &'static str {
+        "adagrad"
+    }
+    fn slot_names(&self) -> &'static [&'static str] {
+        &["sum_of_squares"]
+    }
+    fn slot_start(&self, _slot: usize) -> f64 {
+        self.initial_accumulator_value
+    }
+    fn settings(&self) -> Settings {
+        vec![("learning_rate", self.learning_rate), ("epsilon", self.epsilon)]
+    }
+    fn scalars(&self, step: u64, settings: &[f64], _memory: &mut f64) -> [f64; SCALARS] {
+        let &[eta, epsilon] = settings else { return [f64::NAN; SCALARS] };
+        let eta = eta / (1.0 + (step - 1) as f64 * self.lr_decay);
+        let (inside, outside) = match self.convention {
+            Convention::Keras => (epsilon, 0.0),
+            Convention::Torch => (0.0, epsilon),
+            Convention::Tf1 => (0.0, 0.0),
+        };
+        [eta, inside, outside, 0.0, 0.0, 0.0, 0.0, 0.0]
+    }
+    fn launch(&self, scalars: &Tensor, w: &Tensor, g: &Tensor, slots: &[Tensor]) -> Result<()> {
+        launch_rule(self.name(), AdagradRule, scalars, w, g, slots)
+    }
+}

@@ -1,0 +1,72 @@
+//! Adamax (Kingma & Ba 2014, section 7.1).
+//!
+//! ```text
+//! m ← β₁m + (1−β₁)g
+//! keras, tf1   u ← max(β₂u, |g|)        θ ← θ − η/(1−β₁ᵗ) · m / (u + ε)
+//! torch        u ← max(β₂u, |g| + ε)    θ ← θ − η/(1−β₁ᵗ) · m / u
+//! ```
+
+use super::adam::one_minus_power;
+use super::{Convention, Settings, UpdateRule, launch_rule};
+use crate::error::Result;
+use crate::kernels::math::VectorMath;
+use crate::kernels::update::{Rule, SCALARS, flush};
+use crate::tensor::Tensor;
+
+/// Adamax.
+#[derive(Debug, Clone, Copy)]
+pub struct Adamax {
+    /// η at the start.
+    pub learning_rate: f64,
+    /// β₁, the decay of the mean.
+    pub beta_1: f64,
+    /// β₂, the decay of the maximum.
+    pub beta_2: f64,
+    /// ε.
+    pub epsilon: f64,
+    /// Where ε stands.
+    pub convention: Convention,
+}
+
+/// s = (1−β₁, β₂, step size, ε inside the maximum, ε outside).
+#[derive(Clone, Copy)]
+struct AdamaxRule;
+
+impl Rule<2> for AdamaxRule {
+    #[inline(always)]
+    fn update<V: VectorMath>(self, s: &[V; SCALARS], w: V, g: V, [m, u]: &mut [V; 2]) -> V {
+        *m = flush((g - *m).mul_add(s[0], *m));
+        *u = flush((s[1] * *u).max(g.abs() + s[3]));
+        let ratio = *m / (*u + s[4]);
+        ratio.neg_mul_add(s[2], w)
+    }
+}
+
+impl UpdateRule for Adamax {
+    fn name(&self) -> &'static str {
+        "adamax"
+    }
+    fn slot_names(&self) -> &'static [&'static str] {
+        &["mean", "largest"]
+    }
+    fn settings(&self) -> Settings {
+        vec![
+            ("learning_rate", self.learning_rate),
+            ("beta_1", self.beta_1),
+            ("beta_2", self.beta_2),
+            ("epsilon", self.epsilon),
+        ]
+    }
+    fn scalars(&self, step: u64, settings: &[f64], _memory: &mut f64) -> [f64; SCALARS] {
+        let &[eta, beta_1, beta_2, epsilon] = settings else { return [f64::NAN; SCALARS] };
+        let size = eta / one_minus_power(beta_1, step);
+        let (inside, outside) = match self.convention {
+            Convention::Keras | Convention::Tf1 => (0.0, epsilon),
+            Convention::Torch => (epsilon, 0.0),
+        };
+        [1.0 - beta_1, beta_2, size, inside, outside, 0.0, 0.0, 0.0]
+    }
+    fn launch(&self, scalars: &Tensor, w: &Tensor, g: &Tensor, slots: &[Tensor]) -> Result<()> {
+        launch_rule(self.name(), AdamaxRule, scalars, w, g, slots)
+    }
+}

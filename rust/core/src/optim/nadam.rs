@@ -1,0 +1,100 @@
+//! Nadam (Dozat 2016): Adam with Nesterov's look-ahead.
+//!
+//! ```text
+//! m ← β₁m + (1−β₁)g      v ← β₂v + (1−β₂)g²
+//! keras, torch   μ_t = β₁(1 − ½·0.96^{tψ})      P_t = μ_1 · … · μ_t
+//!                m̄ = μ_{t+1}/(1−P_{t+1}) · m + (1−μ_t)/(1−P_t) · g
+//!                θ ← θ − η m̄ / (√v / √(1−β₂ᵗ) + ε)
+//! tf1            θ ← θ − η √(1−β₂ᵗ)/(1−β₁ᵗ) · (β₁m + (1−β₁)g) / (√v + ε)
+//! ```
+//! ψ is 1 in Keras and 0.004 in PyTorch. P is the rule's memory: it depends on every β₁ that was.
+
+use super::adam::{moments, one_minus_power};
+use super::{Convention, Settings, UpdateRule, launch_rule};
+use crate::error::Result;
+use crate::kernels::math::VectorMath;
+use crate::kernels::update::{Rule, SCALARS};
+use crate::tensor::Tensor;
+
+/// Nadam.
+#[derive(Debug, Clone, Copy)]
+pub struct Nadam {
+    /// η at the start.
+    pub learning_rate: f64,
+    /// β₁, the decay of the mean.
+    pub beta_1: f64,
+    /// β₂, the decay of the mean square.
+    pub beta_2: f64,
+    /// ε.
+    pub epsilon: f64,
+    /// ψ, how fast the momentum warms up; not used under tf1.
+    pub momentum_decay: f64,
+    /// Which form.
+    pub convention: Convention,
+}
+
+impl Nadam {
+    fn momentum(&self, step: u64, beta_1: f64) -> f64 {
+        beta_1 * (1.0 - 0.5 * 0.96_f64.powf(step as f64 * self.momentum_decay))
+    }
+}
+
+/// s = (1−β₁, 1−β₂, weight of m, factor of √v, ε, weight of g).
+#[derive(Clone, Copy)]
+struct NadamRule;
+
+impl Rule<2> for NadamRule {
+    #[inline(always)]
+    fn update<V: VectorMath>(self, s: &[V; SCALARS], w: V, g: V, [m, v]: &mut [V; 2]) -> V {
+        moments(s, g, m, v);
+        let ahead = s[2].mul_add(*m, s[5] * g);
+        w - ahead / v.sqrt().mul_add(s[3], s[4])
+    }
+}
+
+impl UpdateRule for Nadam {
+    fn name(&self) -> &'static str {
+        "nadam"
+    }
+    fn slot_names(&self) -> &'static [&'static str] {
+        &["mean", "mean_square"]
+    }
+    fn settings(&self) -> Settings {
+        vec![
+            ("learning_rate", self.learning_rate),
+            ("beta_1", self.beta_1),
+            ("beta_2", self.beta_2),
+            ("epsilon", self.epsilon),
+        ]
+    }
+    fn memory_after(&self, steps: u64, settings: &[f64]) -> f64 {
+        let mut product = 1.0;
+        for step in 1..=steps {
+            product *= self.momentum(step, settings[1]);
+            if product == 0.0 {
+                break;
+            }
+        }
+        product
+    }
+    fn scalars(&self, step: u64, settings: &[f64], memory: &mut f64) -> [f64; SCALARS] {
+        let &[eta, beta_1, beta_2, epsilon] = settings else { return [f64::NAN; SCALARS] };
+        let bias_2 = one_minus_power(beta_2, step);
+        let (of_mean, factor, of_gradient) = match self.convention {
+            Convention::Keras | Convention::Torch => {
+                let (now, next) = (self.momentum(step, beta_1), self.momentum(step + 1, beta_1));
+                *memory *= now;
+                let of_mean = eta * next / (1.0 - *memory * next);
+                (of_mean, 1.0 / bias_2.sqrt(), eta * (1.0 - now) / (1.0 - *memory))
+            }
+            Convention::Tf1 => {
+                let size = eta * bias_2.sqrt() / one_minus_power(beta_1, step);
+                (size * beta_1, 1.0, size * (1.0 - beta_1))
+            }
+        };
+        [1.0 - beta_1, 1.0 - beta_2, of_mean, factor, epsilon, of_gradient, 0.0, 0.0]
+    }
+    fn launch(&self, scalars: &Tensor, w: &Tensor, g: &Tensor, slots: &[Tensor]) -> Result<()> {
+        launch_rule(self.name(), NadamRule, scalars, w, g, slots)
+    }
+}

@@ -1,0 +1,431 @@
+"""Every rule in every convention: known trajectories, and an independent statement in NumPy."""
+
+import numpy as np
+import pytest
+
+import evengrad as eg
+from evengrad import optimizers
+
+GRADIENTS = (0.5, -0.25, 1.0)
+CONVENTIONS = ("keras", "torch", "tf1")
+
+
+def walk(optimizer, gradients, start=1.0):
+    """Return the parameters after each step, in float64."""
+    w = eg.tensor(np.full_like(gradients[0], start), requires_grad=True)
+    path = []
+    for gradient in gradients:
+        optimizer.apply_gradients([(eg.tensor(gradient), w)])
+        path.append(np.array(w.detach().numpy()))
+    return np.array(path)
+
+
+def steps(*values):
+    return [np.array([value]) for value in values]
+
+
+# Three steps from 1 with gradients .5, −.25, 1 and η = .1: literals of the rules' own algebra.
+KNOWN = [
+    ("Adagrad", {}, "keras", (0.915484586601, 0.954409529091, 0.870268899687)),
+    ("Adagrad", {}, "torch", (0.900000000020, 0.944721359562, 0.857434203475)),
+    ("Adagrad", {}, "tf1", (0.915484574527, 0.954409521735, 0.870268889353)),
+    ("RMSprop", {}, "keras", (0.683772866437, 0.831214566172, 0.549356748048)),
+    ("RMSprop", {}, "torch", (0.000000200000, 0.449013374422, -0.425726216071)),
+    ("RMSprop", {}, "tf1", (0.948012475512, 0.975310030032, 0.867154509557)),
+    (
+        "RMSprop",
+        {"momentum": 0.9, "centered": True},
+        "keras",
+        (0.666667407405, 0.515146279932, 0.079904860837),
+    ),
+    (
+        "RMSprop",
+        {"momentum": 0.9, "centered": True},
+        "torch",
+        (-0.005037613239, -0.460122948565, -1.749652525352),
+    ),
+    (
+        "RMSprop",
+        {"momentum": 0.9, "centered": True},
+        "tf1",
+        (0.947942079373, 0.928394016762, 0.801753526363),
+    ),
+    ("AdamW", {}, "keras", (0.899600632452, 0.872607238955, 0.806447217728)),
+    ("AdamW", {}, "torch", (0.899000002000, 0.871467298706, 0.804784672376)),
+    ("AdamW", {"weight_decay": 0.01}, "tf1", (0.890000063246, 0.854466373719, 0.780110568126)),
+    ("Nadam", {}, "keras", (0.893721240925, 0.932980757020, 0.838192615646)),
+    ("Nadam", {}, "torch", (0.894354824277, 0.935465796161, 0.835655586074)),
+    ("Nadam", {}, "tf1", (0.810000120166, 0.819321911279, 0.704319729494)),
+    ("Adamax", {}, "keras", (0.900000020000, 0.878926318935, 0.835383887865)),
+    ("Adamax", {}, "torch", (0.900000002000, 0.878926297137, 0.835383862148)),
+    ("Adamax", {}, "tf1", (0.900000002000, 0.878926297138, 0.835383862149)),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "convention", "expected"), KNOWN)
+def test_known_trajectories(name, settings, convention, expected):
+    optimizer = getattr(optimizers, name)(0.1, convention=convention, **settings)
+    got = walk(optimizer, steps(*GRADIENTS))[:, 0]
+    np.testing.assert_allclose(got, expected, atol=6e-13, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("convention", "moved"),
+    [("keras", 3.162278e-6), ("torch", 9.090909e-2), ("tf1", 1.054093e-9)],
+)
+def test_a_tiny_gradient_shows_epsilon(convention, moved):
+    got = walk(optimizers.RMSprop(0.1, convention=convention), steps(1e-8), start=0.0)
+    assert -got[0, 0] == pytest.approx(moved, rel=1e-6)
+
+
+# ---- statements of the rules, one step a function: (state, gradient, step, parameter) -> step
+
+
+def root(x, epsilon, convention):
+    """Return the root with ε inside for keras and tf1, outside for torch."""
+    return np.sqrt(x) + epsilon if convention == "torch" else np.sqrt(x + epsilon)
+
+
+def adagrad(convention, rate=0.01, lr_decay=0.0):
+    epsilon = {"keras": 1e-7, "torch": 1e-10, "tf1": 0.0}[convention]
+    state = {"s": 0.0 if convention == "torch" else 0.1}
+
+    def step(g, t):
+        state["s"] = state["s"] + g * g
+        return rate / (1 + (t - 1) * lr_decay) * g / root(state["s"], epsilon, convention)
+
+    return step
+
+
+def rmsprop(convention, rate=0.01, momentum=0.0, centered=False):
+    rho = 0.99 if convention == "torch" else 0.9
+    epsilon = {"keras": 1e-7, "torch": 1e-8, "tf1": 1e-10}[convention]
+    state = {"s": 1.0 if convention == "tf1" else 0.0, "a": 0.0, "b": 0.0}
+
+    def step(g, _):
+        state["s"] = rho * state["s"] + (1 - rho) * g * g
+        state["a"] = rho * state["a"] + (1 - rho) * g
+        spread = state["s"] - state["a"] ** 2 if centered else state["s"]
+        u = g / root(spread, epsilon, convention)
+        if not momentum:
+            return rate * u
+        if convention == "torch":
+            state["b"] = momentum * state["b"] + u
+            return rate * state["b"]
+        state["b"] = momentum * state["b"] + rate * u
+        return state["b"]
+
+    return step
+
+
+def adadelta(convention, rate=1.0):
+    rho = 0.9 if convention == "torch" else 0.95
+    epsilon = {"keras": 1e-7, "torch": 1e-6, "tf1": 1e-8}[convention]
+    state = {"s": 0.0, "d": 0.0}
+
+    def step(g, _):
+        state["s"] = rho * state["s"] + (1 - rho) * g * g
+        delta = np.sqrt(state["d"] + epsilon) / np.sqrt(state["s"] + epsilon) * g
+        state["d"] = rho * state["d"] + (1 - rho) * delta * delta
+        return rate * delta
+
+    return step
+
+
+def nadam(convention, rate=0.01, b1=0.9, b2=0.999):
+    epsilon = 1e-7 if convention == "keras" else 1e-8
+    psi = 0.004 if convention == "torch" else 1.0
+    state = {"m": 0.0, "v": 0.0, "product": 1.0}
+
+    def mu(t):
+        return b1 * (1 - 0.5 * 0.96 ** (t * psi))
+
+    def step(g, t):
+        state["m"] = b1 * state["m"] + (1 - b1) * g
+        state["v"] = b2 * state["v"] + (1 - b2) * g * g
+        if convention == "tf1":
+            ahead = b1 * state["m"] + (1 - b1) * g
+            size = rate * np.sqrt(1 - b2**t) / (1 - b1**t)
+            return size * ahead / (np.sqrt(state["v"]) + epsilon)
+        state["product"] *= mu(t)
+        ahead = mu(t + 1) * state["m"] / (1 - state["product"] * mu(t + 1))
+        ahead = ahead + (1 - mu(t)) * g / (1 - state["product"])
+        return rate * ahead / (np.sqrt(state["v"] / (1 - b2**t)) + epsilon)
+
+    return step
+
+
+def adamax(convention, rate=0.01, b1=0.9, b2=0.999):
+    epsilon = 1e-7 if convention == "keras" else 1e-8
+    state = {"m": 0.0, "u": 0.0}
+
+    def step(g, t):
+        state["m"] = b1 * state["m"] + (1 - b1) * g
+        if convention == "torch":
+            state["u"] = np.maximum(b2 * state["u"], np.abs(g) + epsilon)
+            return rate * state["m"] / ((1 - b1**t) * state["u"])
+        state["u"] = np.maximum(b2 * state["u"], np.abs(g))
+        return rate * state["m"] / ((1 - b1**t) * (state["u"] + epsilon))
+
+    return step
+
+
+def lion(_, rate=0.01, b1=0.9, b2=0.99):
+    state = {"m": 0.0}
+
+    def step(g, _):
+        direction = np.sign(b1 * state["m"] + (1 - b1) * g)
+        state["m"] = b2 * state["m"] + (1 - b2) * g
+        return rate * direction
+
+    return step
+
+
+def adam(convention, rate=0.01, b1=0.9, b2=0.999):
+    epsilon = 1e-7 if convention == "keras" else 1e-8
+    state = {"m": 0.0, "v": 0.0}
+
+    def step(g, t):
+        state["m"] = b1 * state["m"] + (1 - b1) * g
+        state["v"] = b2 * state["v"] + (1 - b2) * g * g
+        if convention == "torch":
+            unbiased = np.sqrt(state["v"] / (1 - b2**t))
+            return rate * state["m"] / (1 - b1**t) / (unbiased + epsilon)
+        size = rate * np.sqrt(1 - b2**t) / (1 - b1**t)
+        return size * state["m"] / (np.sqrt(state["v"]) + epsilon)
+
+    return step
+
+
+def sgd(_, rate=0.01):
+    return lambda g, t: rate * g  # noqa: ARG005 - the signature of a rule
+
+
+def stated(step, gradients, start=1.0, before=None):
+    """Return the path of a rule; `before` gives the decayed parameter and the gradient."""
+    w = np.full_like(gradients[0], start)
+    path = []
+    for t, g in enumerate(gradients, 1):
+        if before is not None:
+            w, g = before(w, g)  # noqa: PLW2901 - what the rule sees
+        w = w - step(g, t)
+        path.append(w)
+    return np.array(path)
+
+
+@pytest.fixture(params=["any", "tiny"])
+def gradients(request):
+    """150 steps of 40 parameters, sizes from 1e-12 to 10, or all of 1e-12."""
+    rng = np.random.default_rng(0)
+    low, high = {"any": (-12, 1), "tiny": (-12.5, -11.5)}[request.param]
+    sizes = 10.0 ** rng.uniform(low, high, size=(150, 40))
+    return sizes * rng.choice([-1.0, 1.0], size=sizes.shape)
+
+
+RULES = [
+    ("Adagrad", adagrad, {}),
+    ("RMSprop", rmsprop, {}),
+    ("RMSprop", rmsprop, {"momentum": 0.9}),
+    ("RMSprop", rmsprop, {"centered": True}),
+    ("RMSprop", rmsprop, {"momentum": 0.5, "centered": True}),
+    ("Adadelta", adadelta, {}),
+    ("Nadam", nadam, {}),
+    ("Adamax", adamax, {}),
+]
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize(("name", "rule", "settings"), RULES)
+def test_many_steps(gradients, convention, name, rule, settings):
+    rate = 1.0 if name == "Adadelta" else 0.01
+    optimizer = getattr(optimizers, name)(rate, convention=convention, **settings)
+    got = walk(optimizer, gradients, start=0.0)
+    expected = stated(rule(convention, **settings), gradients, start=0.0)
+    # Relative to how far each parameter has come, so that the tiny steps count.
+    scale = np.maximum.accumulate(np.abs(expected), axis=0)
+    assert (np.abs(got - expected) / scale).max() < 1e-12
+
+
+def test_lion_over_many_steps(gradients):
+    got = walk(optimizers.Lion(0.01), gradients)
+    np.testing.assert_allclose(got, stated(lion(""), gradients), rtol=0, atol=1e-12)
+
+
+def test_lion_stays_where_nothing_pulls_and_shows_what_is_no_number():
+    zeros = np.array([0.0, -0.0, np.nan])
+    got = walk(optimizers.Lion(0.5), [zeros])
+    np.testing.assert_array_equal(got[0], [1.0, 1.0, np.nan])
+
+
+def test_adagrad_s_falling_rate(gradients):
+    got = walk(optimizers.Adagrad(0.01, lr_decay=0.1, convention="torch"), gradients, 0.0)
+    expected = stated(adagrad("torch", lr_decay=0.1), gradients, 0.0)
+    scale = np.maximum.accumulate(np.abs(expected), axis=0)
+    assert (np.abs(got - expected) / scale).max() < 1e-12
+
+
+# ---- decay of the weights
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [("SGD", sgd), ("Adam", adam), ("RMSprop", rmsprop), ("Adagrad", adagrad), ("Nadam", nadam)],
+)
+@pytest.mark.parametrize("convention", ["keras", "torch"])
+def test_weight_decay(gradients, name, rule, convention):
+    optimizer = getattr(optimizers, name)(0.01, weight_decay=0.1, convention=convention)
+    assert optimizer.weight_decay == 0.1
+
+    def before(w, g):
+        return (w - 0.01 * 0.1 * w, g) if convention == "keras" else (w, g + 0.1 * w)
+
+    expected = stated(rule(convention), gradients, before=before)
+    np.testing.assert_allclose(walk(optimizer, gradients), expected, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_adamw_over_many_steps(gradients, convention):
+    def before(w, g):
+        return w - (0.1 if convention == "tf1" else 0.01 * 0.1) * w, g
+
+    optimizer = optimizers.AdamW(0.01, 0.1, convention=convention)
+    expected = stated(adam(convention), gradients, before=before)
+    np.testing.assert_allclose(walk(optimizer, gradients), expected, rtol=1e-12, atol=1e-13)
+
+
+def test_decay_follows_the_schedule_of_the_rate():
+    optimizer = optimizers.SGD(lambda step: 0.5 / (step + 1), weight_decay=0.1)
+    got = walk(optimizer, steps(0.0, 0.0))
+    np.testing.assert_allclose(got[:, 0], [0.95, 0.95 * 0.975], rtol=1e-15)
+
+
+def test_clipping_comes_before_decay():
+    optimizer = optimizers.SGD(1.0, weight_decay=0.5, clipvalue=1.0, convention="torch")
+    got = walk(optimizer, steps(3.0), start=4.0)
+    assert got[0, 0] == 4.0 - (1.0 + 0.5 * 4.0)
+
+
+def test_decay_changes_between_steps():
+    optimizer = optimizers.SGD(1.0, weight_decay=0.5)
+    optimizer.weight_decay = 0.25
+    assert walk(optimizer, steps(0.0))[0, 0] == 0.75
+    with pytest.raises(ValueError, match="weight_decay: SGD was made without"):
+        optimizers.SGD(1.0).weight_decay = 0.5
+
+
+# ---- arguments
+
+
+@pytest.mark.parametrize(
+    ("name", "convention", "expected"),
+    [
+        ("Adagrad", "keras", {"learning_rate": 1e-3, "initial_accumulator_value": 0.1}),
+        ("Adagrad", "torch", {"learning_rate": 1e-2, "epsilon": 1e-10, "lr_decay": 0.0}),
+        ("RMSprop", "keras", {"learning_rate": 1e-3, "rho": 0.9, "epsilon": 1e-7}),
+        ("RMSprop", "torch", {"learning_rate": 1e-2, "rho": 0.99, "epsilon": 1e-8}),
+        ("RMSprop", "tf1", {"rho": 0.9, "epsilon": 1e-10}),
+        ("AdamW", "keras", {"weight_decay": 0.004, "epsilon": 1e-7}),
+        ("AdamW", "torch", {"weight_decay": 0.01, "epsilon": 1e-8}),
+        ("Nadam", "keras", {"learning_rate": 1e-3, "momentum_decay": 1.0, "epsilon": 1e-7}),
+        ("Nadam", "torch", {"learning_rate": 2e-3, "momentum_decay": 0.004, "epsilon": 1e-8}),
+        ("Nadam", "tf1", {"momentum_decay": None, "epsilon": 1e-8}),
+        ("Adamax", "keras", {"learning_rate": 1e-3, "epsilon": 1e-7}),
+        ("Adamax", "torch", {"learning_rate": 2e-3, "epsilon": 1e-8}),
+        ("Adamax", "tf1", {"learning_rate": 1e-3, "epsilon": 1e-8}),
+    ],
+)
+def test_defaults_of_the_conventions(name, convention, expected):
+    optimizer = getattr(optimizers, name)(convention=convention)
+    assert {key: getattr(optimizer, key) for key in expected} == expected
+    again = type(optimizer)(**optimizer.get_config())
+    assert repr(again) == repr(optimizer)
+    given = getattr(optimizers, name)(0.5, epsilon=None, convention=convention)
+    assert given.learning_rate == 0.5
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: optimizers.Adagrad(lr_decay=0.1), "lr_decay"),
+        (lambda: optimizers.Adagrad(epsilon=0.1, convention="tf1"), "has none"),
+        (
+            lambda: optimizers.Adagrad(initial_accumulator_value=0.0, convention="tf1"),
+            "initial_accumulator_value",
+        ),
+        (lambda: optimizers.RMSprop(rho=1.0), "rho"),
+        (lambda: optimizers.Nadam(momentum_decay=0.1, convention="tf1"), "has none"),
+        (lambda: optimizers.AdamW(convention="tf1"), "no default"),
+        (lambda: optimizers.Adam(weight_decay=0.1, convention="tf1"), "use AdamW"),
+        (lambda: optimizers.SGD(0.1, weight_decay=-0.1), "weight_decay"),
+        (lambda: optimizers.Adamax(beta_2=1.0), "beta_2"),
+    ],
+)
+def test_bad_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# ---- in models
+
+
+def every_rule():
+    for name in ("SGD", "Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW", "Nadam", "Adamax"):
+        for convention in CONVENTIONS:
+            settings = {"momentum": 0.9} if name in ("SGD", "RMSprop") else {}
+            settings |= {"centered": True} if name == "RMSprop" else {}
+            settings |= {"weight_decay": 0.01} if convention != "tf1" or name == "AdamW" else {}
+            yield getattr(optimizers, name)(0.01, convention=convention, **settings)
+    yield optimizers.Lion(weight_decay=0.1)
+
+
+@pytest.mark.parametrize("optimizer", list(every_rule()), ids=repr)
+def test_saved_in_the_middle_it_goes_on_with_the_same_bits(optimizer, tmp_path):
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(50, 4)), rng.normal(size=(50, 1))
+
+    def model(optimizer, eager=False):
+        made = eg.Sequential(
+            [eg.Input((4,)), eg.layers.Dense(5, "tanh"), eg.layers.Dense(1)], seed=1
+        )
+        made.compile(optimizer, "mse", run_eagerly=eager)
+        return made
+
+    copy = type(optimizer)(**optimizer.get_config())
+    whole = model(optimizer)
+    before = whole.evaluate(x, y)
+    whole.fit(x, y, epochs=2, batch_size=16, verbose=0)
+    whole.save(tmp_path / "net.safetensors")
+    again = eg.load_model(tmp_path / "net.safetensors")
+    assert repr(again.optimizer) == repr(whole.optimizer)
+    for one in (whole, again):
+        one.fit(x, y, epochs=2, batch_size=16, verbose=0)
+    eager = model(copy, eager=True)
+    eager.fit(x, y, epochs=4, batch_size=16, verbose=0)
+    for left, right, third in zip(
+        whole.get_weights(), again.get_weights(), eager.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(left, right)
+        np.testing.assert_array_equal(left, third)
+    assert whole.evaluate(x, y) < before
+
+
+def test_nadam_s_product_is_exact_after_beta_has_changed(tmp_path):
+    model = eg.Sequential([eg.Input((2,)), eg.layers.Dense(1)], seed=2)
+    model.compile(optimizers.Nadam(0.01, beta_1=lambda step: 0.9 if step < 3 else 0.5), "mse")
+    x, y = np.ones((4, 2)), np.ones(4)
+    model.fit(x, y, epochs=5, verbose=0)
+    model.optimizer.beta_1 = 0.7
+    model.save(tmp_path / "net.safetensors")
+    again = eg.load_model(tmp_path / "net.safetensors")
+    assert again.optimizer._core.memory == model.optimizer._core.memory
+    for one in (model, again):
+        one.fit(x, y, epochs=3, verbose=0)
+    for left, right in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_nadam_s_product_follows_the_step_count():
+    one, other = optimizers.Nadam(0.1), optimizers.Nadam(0.1)
+    walk(one, steps(*GRADIENTS))
+    other.iterations = 3
+    assert other._core.memory == one._core.memory
