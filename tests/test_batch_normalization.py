@@ -358,3 +358,25 @@ def test_folding_keeps_what_has_no_dense_layer_next_to_it(rng):
     assert [layer.trainable for layer in folded.layers] == [False, True, False]
     with pytest.raises(ValueError, match="before the model is built"):
         eg.Sequential([norm()]).fold_batch_norm()
+
+
+def test_two_barriers_forward_and_two_backward(rng):
+    x, y = rng.normal(size=(32, 12)).astype("float32"), rng.integers(0, 3, 32)
+
+    def phases(count):
+        norms = [layers.BatchNormalization() if i < count else None for i in range(3)]
+        model = eg.Sequential([*[layers.Dense(16, "relu", norm=n) for n in norms], layers.Dense(3)])
+        model.build((None, 12))
+        optimizer = eg.optimizers.SGD(0.1)
+
+        @eg.compile
+        def step(rows, labels):
+            loss = eg.functional.cross_entropy(model(rows, training=True), labels)
+            optimizer.minimize(loss, model.trainable_weights)
+            return loss
+
+        step(x, y)
+        return step.plans()[0]["phases"]
+
+    plain = phases(0)
+    assert [phases(count) - plain for count in (1, 2, 3)] == [4, 8, 12]
