@@ -12,6 +12,7 @@ tensors and the tape read as in NumPy and PyTorch (`tensor`, ``backward()``, `au
 from evengrad import activations as activations
 from evengrad import autograd as autograd
 from evengrad import callbacks as callbacks
+from evengrad import constraints as constraints
 from evengrad import functional as functional
 from evengrad import initializers as initializers
 from evengrad import layers as layers
@@ -19,6 +20,7 @@ from evengrad import losses as losses
 from evengrad import metrics as metrics
 from evengrad import models as models
 from evengrad import optimizers as optimizers
+from evengrad import regularizers as regularizers
 from evengrad import utils as utils
 from evengrad._compile import compile as compile
 from evengrad._core import InternalError as InternalError

@@ -10,10 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad import activations, initializers, layers, losses, metrics, models, optimizers
+from evengrad import (
+    activations,
+    constraints,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    regularizers,
+)
 from evengrad._config import Configured
 from evengrad._names import did_you_mean
 from evengrad._saving._errors import FileFormatError
+from evengrad.constraints import Constraint
 from evengrad.initializers import Initializer
 from evengrad.layers import Layer
 from evengrad.losses import Loss
@@ -23,6 +34,7 @@ from evengrad.metrics._metric import FunctionMetric
 from evengrad.models import Model
 from evengrad.optimizers import Optimizer, schedules
 from evengrad.optimizers.schedules import Schedule
+from evengrad.regularizers import Regularizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +44,8 @@ FAMILIES: dict[str, tuple[ModuleType, type]] = {
     "layers": (layers, Layer),
     "models": (models, Model),
     "initializers": (initializers, Initializer),
+    "regularizers": (regularizers, Regularizer),
+    "constraints": (constraints, Constraint),
     "losses": (losses, Loss),
     "metrics": (metrics, Metric),
     "optimizers": (optimizers, Optimizer),

@@ -295,7 +295,12 @@ class Bound:
         self, xs: list[Tensor], ys: list[Tensor], weight: Tensor | None, training: bool
     ) -> Tensor:
         """Run the model on a batch, gather loss and metrics, and return the loss."""
-        results = self.model._forward(xs, training, self.without_activation)  # noqa: SLF001
+        context.penalties = penalties = []
+        try:
+            results = self.model._forward(xs, training, self.without_activation)  # noqa: SLF001
+        finally:
+            context.penalties = None
+        penalties += self.model._weight_penalties()  # noqa: SLF001 - of this package
         total: Tensor | None = None
         rows = int(xs[0].shape[0])
         for i, (output, y, result) in enumerate(zip(self.outputs, ys, results, strict=True)):
@@ -308,6 +313,8 @@ class Bound:
             total = share if total is None else total + share
         if total is None:
             raise RuntimeError(f"{self.model.path}: no output has a loss")
+        for penalty in penalties:
+            total = total + penalty.astype(total.dtype)
         self.loss.add(total, rows)
         with no_grad():
             self._gather(ys, results, weight)

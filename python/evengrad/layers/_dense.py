@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad import _core, activations, initializers
+from evengrad import _core, activations, constraints, initializers, regularizers
 from evengrad._checks import check_int
 from evengrad._names import choose
 from evengrad.layers._layer import Layer
@@ -33,6 +33,14 @@ class Dense(Layer):
         it out again.
     kernel_initializer, bias_initializer
         A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype.
+    kernel_regularizer, bias_regularizer
+        A name from `evengrad.regularizers`, a regularizer, or a function of the variable: a penalty
+        that is added to the loss.
+    activity_regularizer
+        The same on the layer's output, summed over the rows of the batch.
+    kernel_constraint, bias_constraint
+        A name from `evengrad.constraints`, a constraint, or a function of the variable: what it
+        becomes after every update.
     norm
         A layer that normalises, such as `BatchNormalization`, or None.
     norm_position
@@ -71,6 +79,11 @@ class Dense(Layer):
         use_bias: bool | None = None,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         *,
         norm: Layer | None = None,
         norm_position: str = "before",
@@ -92,6 +105,12 @@ class Dense(Layer):
         self.use_bias = self._has_bias_by_default() if use_bias is None else bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
+        penalty = regularizers.get
+        self.kernel_regularizer = penalty(kernel_regularizer, "kernel_regularizer")
+        self.bias_regularizer = penalty(bias_regularizer, "bias_regularizer")
+        self.activity_regularizer = penalty(activity_regularizer, "activity_regularizer")
+        self.kernel_constraint = constraints.get(kernel_constraint, "kernel_constraint")
+        self.bias_constraint = constraints.get(bias_constraint, "bias_constraint")
 
     def _has_bias_by_default(self) -> bool:
         return self.norm is None or self.norm_position == "after"
@@ -105,11 +124,21 @@ class Dense(Layer):
     def build(self, input_shape: Any) -> None:
         """Make kernel and bias, and build the layer that normalises."""
         self.kernel = self.add_weight(
-            "kernel", (input_shape[-1], self.units), self.kernel_initializer
+            "kernel",
+            (input_shape[-1], self.units),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
         )
         self.bias = None
         if self.use_bias:
-            self.bias = self.add_weight("bias", (self.units,), self.bias_initializer)
+            self.bias = self.add_weight(
+                "bias",
+                (self.units,),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
         if self.norm is not None:
             self.norm._build_for((*input_shape[:-1], self.units))  # noqa: SLF001 - of the same family
 
@@ -147,7 +176,9 @@ class Dense(Layer):
         """The name of the activation that the layer ends in."""
         if self.norm is not None and self.norm_position == "after":
             return None
-        return activations._name_of(self.activation)  # noqa: SLF001 - of this package
+        name = activations._name_of(self.activation)  # noqa: SLF001 - of this package
+        # A loss that took the activation over would leave no output to penalise.
+        return name if self.activity_regularizer is None or name == "linear" else None
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the input's shape with `units` in the last place."""

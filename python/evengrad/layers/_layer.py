@@ -67,6 +67,9 @@ class Layer(Variables):
     ([[1.0, 2.0]], 2)
     """
 
+    # A penalty on the layer's output, as a function that returns one element.
+    activity_regularizer: Any = None
+
     def __init__(
         self, *, name: str | None = None, dtype: Any = None, trainable: bool = True
     ) -> None:
@@ -192,6 +195,12 @@ class Layer(Variables):
                 output = self.call(inputs)
         finally:
             context.training = before
+        if self.activity_regularizer is not None:
+            penalty = self.activity_regularizer(output)
+            if context.penalties is not None:
+                context.penalties.append(penalty)
+            elif not _core.is_capturing():
+                self._state.penalty = penalty
         if context.probabilities is not None and self.final_activation in ("softmax", "sigmoid"):
             context.probabilities.append(output)
         return output

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad import _core, initializers
+from evengrad import _core, constraints, initializers, regularizers
 from evengrad._checks import plural
 from evengrad._config import Configured
+from evengrad._constrained import constrain
 from evengrad._elementwise import as_tensor
 from evengrad._names import snake_case
 from evengrad._random import generator, next_seed
@@ -35,6 +36,8 @@ class _Context(threading.local):
     restoring: dict[str, np.ndarray[Any, Any]] | None = None
     # Outputs of layers that end in a softmax or sigmoid, while a loss looks for them.
     probabilities: list[Any] | None = None
+    # Penalties on outputs of layers, while a step gathers them.
+    penalties: list[Any] | None = None
 
 
 context = _Context()
@@ -42,6 +45,9 @@ context = _Context()
 
 class Weight:
     """A variable of a layer."""
+
+    # The penalty on it, a function of the tensor that returns one element.
+    regularizer: Any = None
 
     def __init__(self, name: str, tensor: Tensor, trainable: bool, initializer: Any) -> None:
         self.name = name
@@ -73,6 +79,8 @@ class State:
         self.input_shape: Any = None
         self.weights: list[Weight] = []
         self.generators: dict[str, _core.Generator] = {}
+        # The penalty on the output of the last call that ran in Python.
+        self.penalty: Tensor | None = None
 
 
 class Variables(Configured):
@@ -204,6 +212,9 @@ class Variables(Configured):
         initializer: Any = "glorot_uniform",
         trainable: bool = True,
         dtype: Any = None,
+        *,
+        regularizer: Any = None,
+        constraint: Any = None,
     ) -> Tensor:
         """Make a variable; call it from `build`.
 
@@ -220,6 +231,10 @@ class Variables(Configured):
             `evengrad.accumulate`.
         dtype
             The layer's dtype if None.
+        regularizer
+            A name, a regularizer, or a function of the variable: a penalty added to the loss.
+        constraint
+            A name, a constraint, or a function of the variable: what it becomes after each update.
 
         Returns
         -------
@@ -248,6 +263,10 @@ class Variables(Configured):
         except MemoryError as error:
             raise MemoryError(f"{self.path}/{name}: {error}") from error
         weight.tensor = tensor
+        weight.regularizer = regularizers.get(regularizer, f"{self.path}: regularizer of {name!r}")
+        after = constraints.get(constraint, f"{self.path}: constraint of {name!r}")
+        if after is not None:
+            constrain(tensor, after)
         if trainable and self._state.trainable:
             tensor.requires_grad = True
         self._state.weights.append(weight)
@@ -339,6 +358,33 @@ class Variables(Configured):
     def non_trainable_weights(self) -> list[Tensor]:
         """State, and the variables of frozen layers."""
         return self._weights(False)
+
+    def _weight_penalties(self) -> list[Tensor]:
+        """Return the penalties on the variables that training changes."""
+        return [
+            weight.regularizer(weight.tensor)
+            for _, layer in self._named_layers()
+            for weight in layer._state.weights
+            if weight.regularizer is not None and weight.trainable and layer.trainable
+        ]
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """The penalties: on the variables as they stand, and on the outputs of the last call.
+
+        They are part of the loss that training reports; add them in a training loop of your own.
+        `fit` gathers those on outputs apart, so that they are not here afterwards.
+
+        Examples
+        --------
+        >>> layer = eg.layers.Dense(2, kernel_initializer="ones", kernel_regularizer="l2")
+        >>> layer(np.ones((1, 3))).shape
+        (1, 2)
+        >>> [round(penalty.item(), 4) for penalty in layer.losses]
+        [0.06]
+        """
+        of_outputs = [layer._state.penalty for _, layer in self._named_layers()]
+        return [*self._weight_penalties(), *[one for one in of_outputs if one is not None]]
 
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
         """Return copies of all variables as NumPy arrays, in the order of `weights`."""

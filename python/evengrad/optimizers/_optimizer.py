@@ -8,6 +8,7 @@ from evengrad import _core
 from evengrad._capture import take_part
 from evengrad._checks import check_float
 from evengrad._config import Configured
+from evengrad._constrained import apply_constraints
 from evengrad._names import choose
 from evengrad.optimizers._clipping import Clipping
 
@@ -37,8 +38,8 @@ class Setting:
 class Optimizer(Configured):
     """Moves parameters against their gradients; the rule runs in the core, in place.
 
-    Order within a step: gradients, clipping, decay of the weights, update. State of a parameter
-    (momentum, averages) is made when the parameter is first updated.
+    Order within a step: gradients, clipping, decay of the weights, update, constraints. State of
+    a parameter (momentum, averages) is made when the parameter is first updated.
     """
 
     # The rule's name in the core.
@@ -215,7 +216,9 @@ class Optimizer(Configured):
         gradients = self._clipping([g for g, _ in with_gradient])
         take_part(self)
         self.prepare(1)
-        self._core.apply([p for _, p in with_gradient], gradients)
+        parameters = [p for _, p in with_gradient]
+        self._core.apply(parameters, gradients)
+        apply_constraints(parameters)
 
     # ---- state
 

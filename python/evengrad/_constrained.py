@@ -1,0 +1,43 @@
+"""Which variables have a constraint: layers enter them, optimizers apply them."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from evengrad import _core
+from evengrad.autograd import no_grad
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from evengrad._core import Tensor
+
+# By identity, since tensors compare by their values; an entry goes with its tensor.
+_constraints: dict[int, tuple[weakref.ref[Any], Callable[..., Any]]] = {}
+
+
+def constrain(tensor: Tensor, constraint: Callable[..., Any]) -> None:
+    """Have `constraint` applied to a variable after each update."""
+    key = id(tensor)
+    held = weakref.ref(tensor, lambda _: _constraints.pop(key, None))
+    _constraints[key] = (held, constraint)
+
+
+def apply_constraints(tensors: Iterable[Tensor]) -> None:
+    """Bring back the variables that have a constraint, in place; captured steps do so too."""
+    if not _constraints:
+        return
+    for tensor in tensors:
+        held, constraint = _constraints.get(id(tensor), (None, None))
+        if held is None or constraint is None or held() is not tensor:
+            continue
+        with no_grad():
+            values = constraint(tensor)
+        if not isinstance(values, _core.Tensor) or values.shape != tensor.shape:
+            got = getattr(values, "shape", type(values).__name__)
+            raise ValueError(
+                f"{constraint!r}: expected to return a tensor of shape {tuple(tensor.shape)}, got "
+                f"{got}"
+            )
+        tensor.copy_(values)

@@ -1,0 +1,45 @@
+"""Constraints: what a variable is brought back to after every update.
+
+They are the names that `kernel_constraint=` takes as strings; ``"max_norm"`` is ``MaxNorm()``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad._names import look_up as _look_up
+from evengrad._names import public_names as _public_names
+from evengrad.constraints._constraint import Constraint as Constraint
+from evengrad.constraints._constraint import NonNeg as NonNeg
+from evengrad.constraints._norms import MaxNorm as MaxNorm
+from evengrad.constraints._norms import MinMaxNorm as MinMaxNorm
+from evengrad.constraints._norms import UnitNorm as UnitNorm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def get(constraint: Any, argument: str = "constraint") -> Callable[..., Any] | None:
+    """Return the constraint with that name; objects, functions and None are returned as they are.
+
+    Raises
+    ------
+    ValueError
+        No constraint has that name; the message lists them.
+    TypeError
+        Neither a string nor callable.
+
+    Examples
+    --------
+    >>> eg.constraints.get("max_norm")
+    MaxNorm()
+    """
+    if isinstance(constraint, str):
+        made: Callable[..., Any] = _look_up(
+            constraint, _public_names(globals(), Constraint), argument
+        )()
+        return made
+    if constraint is None or (callable(constraint) and not isinstance(constraint, type)):
+        given: Callable[..., Any] | None = constraint
+        return given
+    raise TypeError(f"{argument}: expected a name, a constraint or None, got {constraint!r}")

@@ -1,0 +1,44 @@
+"""Regularizers: penalties that are added to the loss.
+
+They are the names that `kernel_regularizer=` takes as strings; ``"l2"`` is ``L2()``, 0.01 · Σw².
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad._names import look_up as _look_up
+from evengrad._names import public_names as _public_names
+from evengrad.regularizers._regularizer import L1 as L1
+from evengrad.regularizers._regularizer import L1L2 as L1L2
+from evengrad.regularizers._regularizer import L2 as L2
+from evengrad.regularizers._regularizer import Regularizer as Regularizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def get(regularizer: Any, argument: str = "regularizer") -> Callable[..., Any] | None:
+    """Return the regularizer with that name; objects, functions and None are returned as they are.
+
+    Raises
+    ------
+    ValueError
+        No regularizer has that name; the message lists them.
+    TypeError
+        Neither a string nor callable.
+
+    Examples
+    --------
+    >>> eg.regularizers.get("l1")
+    L1()
+    """
+    if isinstance(regularizer, str):
+        made: Callable[..., Any] = _look_up(
+            regularizer, _public_names(globals(), Regularizer), argument
+        )()
+        return made
+    if regularizer is None or (callable(regularizer) and not isinstance(regularizer, type)):
+        given: Callable[..., Any] | None = regularizer
+        return given
+    raise TypeError(f"{argument}: expected a name, a regularizer or None, got {regularizer!r}")

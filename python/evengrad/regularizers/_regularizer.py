@@ -1,0 +1,119 @@
+"""Penalties by absolute value and by square."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evengrad._checks import check_float
+from evengrad._config import Configured
+from evengrad._names import choose
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+
+# Three libraries, three penalties that are called ℓ2 with the same number.
+HALVES = {"keras": 1.0, "torch": 0.5, "tf1": 0.5}
+
+
+class Regularizer(Configured):
+    """A penalty on a variable or on a layer's output.
+
+    A subclass writes `__call__`, which returns one element.
+
+    Examples
+    --------
+    >>> class Spread(eg.regularizers.Regularizer):
+    ...     def __call__(self, w):
+    ...         return 0.1 * w.var()
+    >>> layer = eg.layers.Dense(1, kernel_regularizer=Spread())
+    """
+
+    def __call__(self, w: Tensor) -> Tensor:
+        """Return the penalty, one element."""
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(self, w)")
+
+
+class L1(Regularizer):
+    """The sum of absolute values: c · Σ abs(w), whose slope at 0 is 0.
+
+    Parameters
+    ----------
+    l1
+        c; 0.01 by default.
+
+    References
+    ----------
+    Tibshirani, "Regression shrinkage and selection via the lasso", 1996.
+
+    Examples
+    --------
+    >>> eg.regularizers.L1(0.5)(eg.tensor([3.0, -1.0])).item()
+    2.0
+    """
+
+    def __init__(self, l1: float = 0.01) -> None:
+        self.l1 = check_float(l1, "l1", low=0.0)
+
+    def __call__(self, w: Tensor) -> Tensor:
+        """Return c · Σ abs(w)."""
+        return w.abs().sum() * self.l1
+
+
+class L2(Regularizer):
+    """The sum of squares: c · Σw² under ``"keras"``, ½ · c · Σw² under ``"torch"`` and ``"tf1"``.
+
+    Parameters
+    ----------
+    l2
+        c; 0.01 by default.
+    convention
+        ``"keras"``, ``"torch"`` or ``"tf1"``.
+
+    References
+    ----------
+    Krogh & Hertz, "A simple weight decay can improve generalization", 1992.
+
+    Examples
+    --------
+    >>> w = eg.tensor([3.0, -1.0])
+    >>> eg.regularizers.L2(0.5)(w).item(), eg.regularizers.L2(0.5, convention="torch")(w).item()
+    (5.0, 2.5)
+    """
+
+    def __init__(self, l2: float = 0.01, convention: str = "keras") -> None:
+        self.l2 = check_float(l2, "l2", low=0.0)
+        self.convention = choose(convention, HALVES, "convention")
+
+    def __call__(self, w: Tensor) -> Tensor:
+        """Return c · Σw², or half of it."""
+        return w.square().sum() * (self.l2 * HALVES[self.convention])
+
+
+class L1L2(Regularizer):
+    """Both: l1 · Σ abs(w) + l2 · Σw², the squares halved under ``"torch"`` and ``"tf1"``.
+
+    Parameters
+    ----------
+    l1, l2
+        The factors; 0 by default.
+    convention
+        ``"keras"``, ``"torch"`` or ``"tf1"``.
+
+    References
+    ----------
+    Zou & Hastie, "Regularization and variable selection via the elastic net", 2005.
+
+    Examples
+    --------
+    >>> eg.regularizers.L1L2(l1=0.5, l2=0.5)(eg.tensor([3.0, -1.0])).item()
+    7.0
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, convention: str = "keras") -> None:
+        self.l1 = check_float(l1, "l1", low=0.0)
+        self.l2 = check_float(l2, "l2", low=0.0)
+        self.convention = choose(convention, HALVES, "convention")
+
+    def __call__(self, w: Tensor) -> Tensor:
+        """Return l1 · Σ abs(w) + l2 · Σw²."""
+        return w.abs().sum() * self.l1 + w.square().sum() * (self.l2 * HALVES[self.convention])
