@@ -293,3 +293,28 @@ fn gradients_of_weights_take_no_memory_in_a_plan() -> Result<()> {
     assert!(memory < needed + weights / 2, "{memory} bytes, expected about {needed}");
     Ok(())
 }
+
+/// A row that is added to every row of a square matrix is no row's own, though there are as many elements as rows.
+#[test]
+fn a_repeated_row_waits_for_all_of_it() -> Result<()> {
+    team::set_threads(3)?;
+    let n = 96;
+    let values: Vec<f32> = (0..n * n).map(|i| (i % 37) as f32).collect();
+    let (x, out) = (Tensor::from_slice(&values, &[n, n])?, Tensor::zeros(&[n, n], DType::F32)?);
+    capture::begin()?;
+    // The means of the rows come from the launch before, a row each, and are then used as a row.
+    let means = x.mean(&[1], false)?;
+    out.assign(&x.add(&means)?)?;
+    let mut plan = Plan::new(capture::end().expect("opened above"))?;
+    let expected = out.to_vec::<f32>()?;
+    for shift in 1..4_u8 {
+        let moved: Vec<f32> = values.iter().map(|v| v + f32::from(shift)).collect();
+        x.write(&moved)?;
+        plan.replay(1, Duration::MAX)?;
+        let wanted: Vec<f32> = expected.iter().map(|v| v + 2.0 * f32::from(shift)).collect();
+        let got = out.to_vec::<f32>()?;
+        let worst = got.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-4, "off by {worst}:\n{}", plan.explain());
+    }
+    Ok(())
+}

@@ -36,6 +36,33 @@ pub struct RowPattern<const N: usize> {
 }
 
 impl<const N: usize> RowPattern<N> {
+    /// `count` elements of each operand, one after the other.
+    pub fn flat(count: usize) -> Self {
+        Self {
+            outer: SmallVec::new(),
+            inner: count,
+            inputs: core::array::from_fn(|_| InputPattern::default()),
+        }
+    }
+
+    /// How many elements of input `i` belong to one unit alone, where its units lie one after the other; `None` where
+    /// units share elements, such as a row that is repeated.
+    pub fn own(&self, i: usize) -> Option<usize> {
+        let InputPattern { steps, repeats } = &self.inputs[i];
+        if self.outer.is_empty() {
+            return (!repeats).then_some(1);
+        }
+        let own = if *repeats { 1 } else { self.inner };
+        let mut expected = own as isize;
+        for (&size, &step) in self.outer.iter().zip(steps).rev() {
+            if step != expected {
+                return None;
+            }
+            expected *= size as isize;
+        }
+        Some(own)
+    }
+
     /// Position of a row's first element in input `i`.
     #[inline]
     fn offset(&self, i: usize, mut row: usize) -> isize {
@@ -144,4 +171,34 @@ pub unsafe fn map_rows<F: Lanewise<N>, T: Scalar + Real, const N: usize>(
     out: *mut T,
 ) {
     dispatch(MapRows { function, pattern, units, inputs, out });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(outer: &[usize], inner: usize, steps: &[isize], repeats: bool) -> RowPattern<1> {
+        let input = InputPattern { steps: steps.into(), repeats };
+        RowPattern { outer: outer.into(), inner, inputs: [input] }
+    }
+
+    #[test]
+    fn only_elements_of_one_unit_are_its_own() {
+        assert_eq!(pattern(&[4], 4, &[4], false).own(0), Some(4), "rows of a matrix");
+        assert_eq!(
+            pattern(&[4], 4, &[1], true).own(0),
+            Some(1),
+            "a column, an element for each row"
+        );
+        // As many elements as rows, but every row reads all of them.
+        assert_eq!(pattern(&[4], 4, &[0], false).own(0), None, "a row that is repeated");
+        assert_eq!(pattern(&[4], 4, &[0], true).own(0), None, "a number that is repeated");
+        assert_eq!(
+            pattern(&[2, 3], 5, &[15, 5], false).own(0),
+            Some(5),
+            "rows in three dimensions"
+        );
+        assert_eq!(pattern(&[2, 3], 5, &[5, 0], false).own(0), None, "repeated in the middle");
+        assert_eq!(RowPattern::<1>::flat(7).own(0), Some(1), "elements");
+    }
 }

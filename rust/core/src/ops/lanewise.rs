@@ -49,22 +49,28 @@ pub fn map_into<F: Lanewise<N>, const N: usize>(
     if !out.layout().is_contiguous() {
         bail!(Internal, "{name}: the output of shape {} is not contiguous", show(out.shape()));
     }
-    let packed: SmallVec<[Tensor; 3]> =
-        inputs.iter().map(|input| lane_ready(name, input, out.shape())).collect::<Result<_>>()?;
-    let (pattern, units) = rows(name, out.shape(), &packed)?;
+    let whole = |input: &Tensor| input.shape() == out.shape() && input.layout().is_contiguous();
+    let (pattern, units, mut operands) = if inputs.iter().all(|input| whole(input)) {
+        // The usual case, without a look at dimensions: all elements of all tensors, one after the other.
+        let operands = inputs.iter().map(|input| Operand::read_own(input, 1)).collect();
+        (RowPattern::flat(out.count()), out.count(), operands)
+    } else {
+        let packed: SmallVec<[Tensor; 3]> = inputs
+            .iter()
+            .map(|input| lane_ready(name, input, out.shape()))
+            .collect::<Result<_>>()?;
+        let (pattern, units) = rows(name, out.shape(), &packed)?;
+        let operands: Operands = packed
+            .iter()
+            .enumerate()
+            .map(|(i, input)| match pattern.own(i).filter(|_| input.layout().is_contiguous()) {
+                Some(elements) => Operand::read_own(input, elements),
+                None => Operand::read(input),
+            })
+            .collect();
+        (pattern, units, operands)
+    };
     let inner = if pattern.outer.is_empty() { 1 } else { pattern.inner };
-    let mut operands: Operands = packed
-        .iter()
-        .map(|input| {
-            let own = input.count().checked_div(units).unwrap_or(0);
-            let aligned = own * units == input.count() && (own == inner || (own == 1 && units > 1));
-            if aligned && input.layout().is_contiguous() {
-                Operand::read_own(input, own)
-            } else {
-                Operand::read(input)
-            }
-        })
-        .collect();
     operands.push(Operand::write_own(out, inner));
     let cost = Cost::elementwise(out.count(), 8.0, N + 1, dtype);
     with_float!(dtype, name, T => launch(name, units, cost, operands, move |units: Range<usize>, arguments: &Arguments<'_>| {
