@@ -3,7 +3,7 @@
 use super::epilogue::{Epilogue, load_lanes, store_lanes};
 use super::pack::{pack_a, pack_panels, packed_len, panel_width};
 use super::scratch::Room;
-use super::tile::{Column, RunColumn, part, tile_rows, tile_vectors};
+use super::tile::{Ahead, Column, RunColumn, part, tile_rows, tile_vectors};
 use super::{Gemm, MatRef, Right};
 use crate::kernels::simd::{Isa, Scalar, Simd, Vector};
 
@@ -15,11 +15,19 @@ use crate::kernels::simd::{Isa, Scalar, Simd, Vector};
 pub(super) unsafe fn run<T: Scalar, E: Epilogue<T>, S: Simd>(g: &Gemm<T, E>) {
     let plan = Plan::new::<T, E, S>(g);
     // One vector more: packing writes whole vectors.
-    let room_a = if plan.pack_a { plan.rows * plan.depth + T::V::<S>::LANES } else { 0 };
-    let room_b = if plan.pack_b { packed_len::<T>(plan.depth, plan.cols) } else { 0 };
-    let room = Room::new::<T>(room_a, room_b);
+    let room_a = if plan.pack.a { plan.rows * plan.depth + T::V::<S>::LANES } else { 0 };
+    let room_b = if plan.pack.b { packed_len::<T>(plan.depth, plan.cols) } else { 0 };
+    let room_c = if plan.rest { packed_len::<T>(plan.group, plan.cols) } else { 0 };
+    let room = Room::new::<T>([room_a, room_b, room_c]);
     // SAFETY: the caller's promise, and room for the blocks of the plan.
-    unsafe { blocks::<T, E, S>(g, &plan, room.first(), room.second()) }
+    unsafe { blocks::<T, E, S>(g, &plan, room.parts()) }
+}
+
+/// Which of the factors are packed.
+#[derive(Clone, Copy)]
+struct Pack {
+    a: bool,
+    b: bool,
 }
 
 /// How a product is cut into blocks, and what is packed. It changes the speed only, never a bit.
@@ -30,8 +38,14 @@ struct Plan {
     cols: usize,
     /// The inner length of a block: a panel of B stays near the first-level cache.
     depth: usize,
-    pack_a: bool,
-    pack_b: bool,
+    pack: Pack,
+    /// Whether C is larger than the second-level cache.
+    large: bool,
+    /// Rows of C at a time.
+    group: usize,
+    /// Whether the chains of a group rest in panels of our own between blocks of the inner length, and not in C, whose
+    /// rows may be pages apart: they then compete for the same lines of the cache.
+    rest: bool,
 }
 
 impl Plan {
@@ -46,24 +60,55 @@ impl Plan {
         };
         // A panel that is read for one tile only need not stay anywhere.
         let once = g.m <= most && !pack_b;
-        let depth = if once { g.k } else { DEPTH.min(g.k) }.max(1);
+        let packed = pack_b || matches!(g.b, Right::Packed(_));
+        let large = packed && g.m >= 64 && g.m * g.n * size_of::<T>() >= LARGE;
+        let depth =
+            if once { g.k } else { g.k.min(if large { DEPTH } else { DEPTH_SMALL }) }.max(1);
+        let rest = large && g.k > depth;
+        let group = if rest { GROUP.min(g.m) } else { g.m };
+        let width = panel_width::<T>();
         Self {
-            rows: (BLOCK_A / depth).max(most).min(g.m),
-            cols: if pack_b { (BLOCK_B / depth).min(g.n) } else { g.n },
+            rows: (if large { BLOCK_A } else { BLOCK_A_SMALL } / depth).max(most).min(group),
+            // Whole panels: a packed matrix is cut nowhere else.
+            cols: match (rest, pack_b) {
+                (true, _) => (BLOCK_C / group).min(BLOCK_B / depth).max(width) / width * width,
+                (false, true) => BLOCK_B / depth,
+                (false, false) => g.n,
+            }
+            .min(g.n),
             depth,
-            pack_a: pack_left(g),
-            pack_b,
+            pack: Pack { a: pack_left(g), b: pack_b },
+            large,
+            rest,
+            group,
         }
     }
 }
 
-/// Inner length of a block: a longer one makes fewer passes over C.
-const DEPTH: usize = 512;
-/// Elements of a block of A: a part of the second-level cache that scattered pages still leave whole, and tiles
-/// enough to make up for fetching each panel of B.
-const BLOCK_A: usize = 64 << 10;
+// The blocks of a large product, measured on Zen 5 (48 KiB + 1 MiB of cache) and flat around these numbers: see
+// docs/adr/0005-blocks-of-large-products.md.
+
+/// Bytes of C from which a product is large: it no longer stays in the second-level cache.
+const LARGE: usize = 1 << 20;
+/// Inner length of a block of a large product: a panel of B (16 KiB) and two tiles' rows of A (14 KiB) stay in the
+/// first-level cache together. At 256 they do not, and three points of the peak are lost.
+const DEPTH: usize = 128;
+/// Inner length of a block where C is small: everything is near, and fewer passes over C win a few points.
+const DEPTH_SMALL: usize = 512;
+/// Elements of a block of A of a large product, half of a second-level cache of 1 MiB: the fewer blocks, the fewer
+/// times the panels of B come from afar.
+const BLOCK_A: usize = 128 << 10;
+/// The same where C is small: it shares the cache with C.
+const BLOCK_A_SMALL: usize = 64 << 10;
 /// Elements of a block of B: a part of the third-level cache.
 const BLOCK_B: usize = 2 << 20;
+/// Rows whose chains rest at a time. B is packed once for each group: a cost of one part in hundreds.
+const GROUP: usize = 1024;
+/// Elements of the resting chains: 16 MiB of `f32`, which bounds the memory that a thread keeps.
+const BLOCK_C: usize = 4 << 20;
+/// How many panels are packed together: they stay in the second-level cache until they are used, and longer pieces
+/// of each row of B are read.
+const TOGETHER: usize = 4;
 
 /// Whether rows so far apart compete for the same lines of the first-level cache.
 #[inline(always)]
@@ -92,66 +137,87 @@ fn pack_left<T, E>(g: &Gemm<T, E>) -> bool {
 unsafe fn blocks<T: Scalar, E: Epilogue<T>, S: Simd>(
     g: &Gemm<T, E>,
     plan: &Plan,
-    room_a: *mut T,
-    room_b: *mut T,
+    [room_a, room_b, room_c]: [*mut T; 3],
 ) {
     let most = tile_rows(S::ISA, tile_vectors(S::ISA));
     // Without inner length there is one block of depth zero, which still stores and applies the epilogue.
     let depths = g.k.div_ceil(plan.depth).max(1);
-    let row_blocks = g.m.div_ceil(plan.rows);
     let mut col = 0;
     while col < g.n {
         let cols = plan.cols.min(g.n - col);
-        for d in 0..depths {
-            let (p, depth) = if g.k == 0 { (0, 0) } else { part(g.k, plan.depth, d) };
-            for r in 0..row_blocks {
-                let (row, rows) = part(g.m, plan.rows, r);
-                let mut a = g.a.at(row, p);
-                if plan.pack_a {
+        for i in 0..g.m.div_ceil(plan.group) {
+            let (top, group) = part(g.m, plan.group, i);
+            for d in 0..depths {
+                let (p, depth) = if g.k == 0 { (0, 0) } else { part(g.k, plan.depth, d) };
+                for r in 0..group.div_ceil(plan.rows) {
+                    let (below, rows) = part(group, plan.rows, r);
+                    let row = top + below;
+                    let mut a = g.a.at(row, p);
+                    if plan.pack.a {
+                        // SAFETY: the caller's promise.
+                        unsafe { pack_a::<T, S>(rows, depth, most, a, room_a) }
+                        a.ptr = room_a;
+                    }
+                    let width = panel_width::<T>();
+                    let c = g.c.at(row, col);
+                    let place = Place { ptr: c.ptr, row_stride: c.row_stride, panels: 1 };
+                    let resting = Place {
+                        ptr: room_c.wrapping_add(below * width),
+                        row_stride: width as isize,
+                        panels: group,
+                    };
+                    let to = if plan.rest && d + 1 < depths { resting } else { place };
+                    let from = if d == 0 {
+                        g.accumulate.then_some(place)
+                    } else {
+                        Some(if plan.rest { resting } else { place })
+                    };
+                    let column = Column {
+                        rows,
+                        tiles: 0..0,
+                        depth,
+                        a: a.ptr,
+                        a_row: a.row_stride,
+                        a_col: a.col_stride,
+                        packed_a: plan.pack.a,
+                        b: core::ptr::null(),
+                        b_row: 0,
+                        c: to.ptr,
+                        c_row: to.row_stride,
+                        lanes: 0,
+                        from: core::ptr::null(),
+                        from_row: from.map_or(to.row_stride, |from| from.row_stride),
+                        ahead: Ahead::NOTHING,
+                    };
+                    let right = match g.b {
+                        Right::Packed(b) => Panels {
+                            b: MatRef {
+                                ptr: b.ptr.wrapping_add(col * b.k + p * panel_width::<T>()),
+                                row_stride: panel_width::<T>() as isize,
+                                col_stride: b.k as isize,
+                            },
+                            room: None,
+                            packed: true,
+                            ahead: plan.large,
+                        },
+                        Right::Matrix(b) if plan.pack.b => Panels {
+                            b: MatRef {
+                                ptr: room_b,
+                                row_stride: panel_width::<T>() as isize,
+                                col_stride: depth as isize,
+                            },
+                            room: (r == 0).then_some((b.at(p, col), room_b)),
+                            packed: true,
+                            ahead: plan.large,
+                        },
+                        Right::Matrix(b) => {
+                            Panels { b: b.at(p, col), room: None, packed: false, ahead: false }
+                        }
+                    };
+                    let finish = (d + 1 == depths).then_some((&g.epilogue, row, col));
                     // SAFETY: the caller's promise.
-                    unsafe { pack_a::<T, S>(rows, depth, most, a, room_a) }
-                    a.ptr = room_a;
+                    unsafe { right.each::<E, S>(cols, column, (from, to), finish) }
                 }
-                let c = g.c.at(row, col);
-                let column = Column {
-                    rows,
-                    tiles: 0..0,
-                    depth,
-                    a: a.ptr,
-                    a_row: a.row_stride,
-                    a_col: a.col_stride,
-                    packed_a: plan.pack_a,
-                    b: core::ptr::null(),
-                    b_row: 0,
-                    c: c.ptr,
-                    c_row: c.row_stride,
-                    lanes: 0,
-                    from_c: g.accumulate || d > 0,
-                };
-                let right = match g.b {
-                    Right::Packed(b) => Panels {
-                        b: MatRef {
-                            ptr: b.ptr.wrapping_add(col * b.k + p * panel_width::<T>()),
-                            row_stride: panel_width::<T>() as isize,
-                            col_stride: b.k as isize,
-                        },
-                        room: None,
-                        packed: true,
-                    },
-                    Right::Matrix(b) if plan.pack_b => Panels {
-                        b: MatRef {
-                            ptr: room_b,
-                            row_stride: panel_width::<T>() as isize,
-                            col_stride: depth as isize,
-                        },
-                        room: (r == 0).then_some((b.at(p, col), room_b)),
-                        packed: true,
-                    },
-                    Right::Matrix(b) => Panels { b: b.at(p, col), room: None, packed: false },
-                };
-                let finish = (d + 1 == depths).then_some((&g.epilogue, row, col));
-                // SAFETY: the caller's promise.
-                unsafe { right.each::<E, S>(cols, column, finish) }
             }
         }
         col += cols;
@@ -161,8 +227,21 @@ unsafe fn blocks<T: Scalar, E: Epilogue<T>, S: Simd>(
 /// How many tiles are finished before the epilogue passes over them.
 const FINISHED: usize = 4;
 
-/// How many panels are packed together: they stay in the second-level cache until they are used.
-const TOGETHER: usize = 4;
+/// Where chains rest: element (i, j) at `ptr + i * row_stride + j % W + (j / W) * W * panels`.
+#[derive(Clone, Copy)]
+struct Place<T> {
+    ptr: *mut T,
+    row_stride: isize,
+    panels: usize,
+}
+
+impl<T> Place<T> {
+    #[inline(always)]
+    fn at(self, j: usize) -> *mut T {
+        let within = j % panel_width::<T>();
+        self.ptr.wrapping_add((j - within) * self.panels + within)
+    }
+}
 
 /// The panels of a block of B.
 struct Panels<T> {
@@ -172,9 +251,36 @@ struct Panels<T> {
     /// What to pack the panels from and where, just before their first use.
     room: Option<(MatRef<T>, *mut T)>,
     packed: bool,
+    /// Ask for the next panels while tiles run.
+    ahead: bool,
 }
 
 impl<T: Scalar> Panels<T> {
+    /// What the panels after the one at column `j` are read from, asked for while its tiles run: they come from the
+    /// third-level cache or from memory, and the first tile of a panel would wait for them.
+    #[inline(always)]
+    fn ahead(&self, j: usize, cols: usize, together: usize, depth: usize) -> Ahead<T> {
+        let width = panel_width::<T>();
+        let next = if self.room.is_some() { j + together } else { j + width };
+        if !self.ahead || next >= cols || !j.is_multiple_of(width) {
+            return Ahead::NOTHING;
+        }
+        match self.room {
+            None => Ahead::new(self.b.at(0, next).ptr, width as isize, depth, width),
+            Some((from, _)) => {
+                let cols = width.min(cols - next);
+                let from = from.at(0, next);
+                if from.col_stride == 1 {
+                    Ahead::new(from.ptr, from.row_stride, depth, cols)
+                } else if from.row_stride == 1 {
+                    Ahead::new(from.ptr, from.col_stride, cols, depth)
+                } else {
+                    Ahead::NOTHING
+                }
+            }
+        }
+    }
+
     /// Runs a column of tiles for each panel, and the epilogue where the chains end.
     ///
     /// # Safety
@@ -184,11 +290,11 @@ impl<T: Scalar> Panels<T> {
         &self,
         cols: usize,
         mut column: Column<T>,
+        (chains, result): (Option<Place<T>>, Place<T>),
         finish: Option<(&E, usize, usize)>,
     ) {
         let lanes = T::V::<S>::LANES;
         let width = panel_width::<T>();
-        let c = column.c;
         // Transposed panels are packed one by one: nothing is gained by more, and one stays nearer.
         let together = match self.room {
             Some((from, _)) if from.col_stride == 1 => TOGETHER * width,
@@ -219,7 +325,9 @@ impl<T: Scalar> Panels<T> {
                     self.b.at(0, j).ptr
                 };
                 column.b_row = self.b.row_stride;
-                column.c = c.add(j);
+                column.from = chains.map_or(core::ptr::null(), |place| place.at(j).cast_const());
+                column.c = result.at(j);
+                column.ahead = self.ahead(j, cols, together, column.depth);
                 column.lanes = here - (vectors - 1) * lanes;
                 let edge = !self.packed && column.lanes < lanes;
                 let most = tile_rows(S::ISA, vectors);

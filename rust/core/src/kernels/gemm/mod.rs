@@ -148,7 +148,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::kernels::simd::Vector;
+    use crate::kernels::simd::{Vector, isa};
 
     /// A matrix in memory of its own, with strides wider than it needs.
     struct Matrix<T> {
@@ -326,6 +326,44 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Parts of a product on one instruction set, which are small, against the whole, which is large.
+    fn check_large((m, n, k): (usize, usize, usize), isa: Isa, orders: (Order, Order)) {
+        let a = Matrix::<f32>::new(m, k, orders.0, 0, 1);
+        let b = Matrix::<f32>::new(k, n, orders.1, 0, 2);
+        let start = Matrix::<f32>::new(m, n, Order::Rows, 0, 3);
+        let panels = packed(k, n, b.as_ref());
+        let panels = Right::Packed(PackedB { ptr: panels.as_ptr(), k });
+        for (right, more) in [(Right::Matrix(b.as_ref()), false), (panels, true)] {
+            let begin = more.then_some(&start);
+            let whole = product(isa, (m, n, k), a.as_ref(), right, begin, NoEpilogue);
+            // Strips through the middle and along the ends, which cross every cut between blocks.
+            for (row, rows, col, cols) in
+                [(m / 2, 3, 0, n), (m - 2, 2, 0, n), (0, m, 0, 5), (0, m, n - 9, 9)]
+            {
+                let of = (rows, cols, k);
+                let (a, b) = (a.as_ref().at(row, 0), Right::Matrix(b.as_ref().at(0, col)));
+                let begin =
+                    Matrix { data: start.data[row * start.row_stride + col..].to_vec(), ..start };
+                let part = product(isa, of, a, b, more.then_some(&begin), NoEpilogue);
+                for i in 0..rows {
+                    let expected = &whole[(row + i) * n + col..][..cols];
+                    assert!(part[i * cols..][..cols] == *expected, "row {} {isa}", row + i);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_product_has_the_bits_of_its_parts() {
+        for (order_a, order_b) in ORDERS.into_iter().flat_map(|a| ORDERS.map(|b| (a, b))) {
+            for isa in Isa::available() {
+                check_large((515, 517, 261), isa, (order_a, order_b));
+            }
+        }
+        // Two groups of rows, and two blocks of columns in each.
+        check_large((1031, 4171, 131), isa(), (Order::Rows, Order::Rows));
     }
 
     /// `row + col / 1000 + c_ij`, and a check that the lanes named are those of the matrix.

@@ -72,31 +72,26 @@ thread_local!(static KEPT: Cell<Scratch> = const { Cell::new(Scratch::EMPTY) });
 /// into a kernel is not compiled for its instruction set.
 pub(super) struct Room {
     scratch: Scratch,
-    offset: usize,
+    offsets: [usize; 2],
 }
 
 impl Room {
-    /// Room for `first` and for `second` elements, both from the start of a cache line, contents arbitrary.
+    /// Room for so many elements three times, each from the start of a cache line, contents arbitrary.
     #[inline]
-    pub(super) fn new<T>(first: usize, second: usize) -> Self {
-        let offset = (first * size_of::<T>()).next_multiple_of(ALIGN);
-        let len = offset + second * size_of::<T>();
+    pub(super) fn new<T>(parts: [usize; 3]) -> Self {
+        let [first, second, third] = parts.map(|n| (n * size_of::<T>()).next_multiple_of(ALIGN));
+        let len = first + second + third;
         // Taken out while in use: a product inside an epilogue gets memory of its own.
         let mut scratch = if len > 0 { KEPT.take() } else { Scratch::EMPTY };
         scratch.grow(len);
-        Self { scratch, offset }
+        Self { scratch, offsets: [first, first + second] }
     }
 
-    /// Where the first block starts.
+    /// Where each of the parts starts.
     #[inline(always)]
-    pub(super) fn first<T>(&self) -> *mut T {
-        self.scratch.start.cast()
-    }
-
-    /// Where the second block starts.
-    #[inline(always)]
-    pub(super) fn second<T>(&self) -> *mut T {
-        self.scratch.start.wrapping_add(self.offset).cast()
+    pub(super) fn parts<T>(&self) -> [*mut T; 3] {
+        let start = self.scratch.start;
+        [0, self.offsets[0], self.offsets[1]].map(|offset| start.wrapping_add(offset).cast())
     }
 }
 
@@ -115,18 +110,18 @@ mod tests {
 
     #[test]
     fn both_parts_are_aligned_and_apart() {
-        let room = Room::new::<f32>(17, 100);
-        let (a, b) = (room.first::<f32>().addr(), room.second::<f32>().addr());
-        assert_eq!((a % ALIGN, b % ALIGN), (0, 0));
-        assert!(b >= a + 17 * 4);
+        let room = Room::new::<f32>([17, 100, 3]);
+        let [a, b, c] = room.parts::<f32>().map(<*mut f32>::addr);
+        assert_eq!((a % ALIGN, b % ALIGN, c % ALIGN), (0, 0, 0));
+        assert!(b >= a + 17 * 4 && c >= b + 100 * 4);
     }
 
     #[test]
     fn memory_is_kept_and_nested_use_gets_its_own() {
-        let room = Room::new::<f64>(1000, 0);
-        let outer = room.first::<f64>().addr();
-        assert_ne!(Room::new::<f64>(10, 0).first::<f64>().addr(), outer);
+        let room = Room::new::<f64>([1000, 0, 0]);
+        let outer = room.parts::<f64>()[0].addr();
+        assert_ne!(Room::new::<f64>([10, 0, 0]).parts::<f64>()[0].addr(), outer);
         drop(room);
-        assert_eq!(Room::new::<f64>(1000, 0).first::<f64>().addr(), outer);
+        assert_eq!(Room::new::<f64>([1000, 0, 0]).parts::<f64>()[0].addr(), outer);
     }
 }

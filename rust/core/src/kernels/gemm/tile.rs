@@ -81,9 +81,49 @@ pub(super) struct Column<T> {
     pub(super) c_row: isize,
     /// Columns that exist in the last vector of the panel.
     pub(super) lanes: usize,
-    /// Go on from what C holds.
-    pub(super) from_c: bool,
+    /// Where the chains rested, or null where they start. Not always C: see `Plan::rest`.
+    pub(super) from: *const T,
+    pub(super) from_row: isize,
+    /// What is read after this column, asked for while its tiles run.
+    pub(super) ahead: Ahead<T>,
 }
+
+/// Rows of memory that are asked for before they are needed, a share with each tile: all at once would fill the
+/// queue of outstanding reads.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead<T> {
+    from: *const T,
+    row_stride: isize,
+    rows: usize,
+    /// Bytes of each row.
+    bytes: usize,
+}
+
+impl<T> Ahead<T> {
+    pub(super) const NOTHING: Self =
+        Self { from: core::ptr::null(), row_stride: 0, rows: 0, bytes: 0 };
+
+    /// `rows` pieces of `len` elements.
+    #[inline(always)]
+    pub(super) fn new(from: *const T, row_stride: isize, rows: usize, len: usize) -> Self {
+        Self { from, row_stride, rows, bytes: len * size_of::<T>() }
+    }
+
+    /// Asks for the share of tile `i` of `tiles`.
+    #[inline(always)]
+    fn ask(&self, i: usize, tiles: usize) {
+        let each = self.rows.div_ceil(tiles);
+        for r in i * each..self.rows.min((i + 1) * each) {
+            let row = self.from.wrapping_offset(r as isize * self.row_stride);
+            for byte in (0..self.bytes).step_by(LINE) {
+                prefetch_near(row.wrapping_byte_add(byte));
+            }
+        }
+    }
+}
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// Runs a column whose panel is `NV` vectors wide; with `EDGE`, B has no more than `lanes` columns in the last.
 pub(super) struct RunColumn<'a, T, const NV: usize, const EDGE: bool>(pub(super) &'a Column<T>);
@@ -97,6 +137,9 @@ impl<T: Scalar, const NV: usize, const EDGE: bool> Kernel for RunColumn<'_, T, N
         let most = const { tile_rows(S::ISA, NV) };
         for i in column.tiles.clone() {
             let (start, height) = part(column.rows, most, i);
+            if column.ahead.rows > 0 {
+                column.ahead.ask(i, column.rows.div_ceil(most));
+            }
             let tile = Tile::<T, S, NV, EDGE> { column, start, simd: PhantomData };
             // SAFETY: the caller vouches for the column, and the tile is a part of it. The guards are
             // constants: tiles that the instruction set has no registers for are not compiled.
@@ -143,10 +186,11 @@ impl<T: Scalar, S: Simd, const NV: usize, const EDGE: bool> Tile<'_, T, S, NV, E
         // the columns that exist are touched.
         unsafe {
             let c = t.c.offset(self.start as isize * t.c_row);
-            if t.from_c {
+            if !t.from.is_null() {
+                let from = t.from.offset(self.start as isize * t.from_row);
                 each_row!(i => {
                     for v in 0..NV {
-                        let p = c.offset(i as isize * t.c_row).add(v * lanes);
+                        let p = from.offset(i as isize * t.from_row).add(v * lanes);
                         acc[i][v] = load_lanes::<T, S>(p, self.lanes_of(v));
                     }
                 });
@@ -157,6 +201,15 @@ impl<T: Scalar, S: Simd, const NV: usize, const EDGE: bool> Tile<'_, T, S, NV, E
                     prefetch(c.wrapping_offset((MR + i) as isize * t.c_row).wrapping_add(v * lanes));
                 }
             });
+            if t.from_row != t.c_row {
+                // The chains rested elsewhere: the same for them.
+                let from = t.from.wrapping_offset(self.start as isize * t.from_row);
+                each_row!(i => {
+                    for v in 0..NV {
+                        prefetch(from.wrapping_offset((MR + i) as isize * t.from_row).wrapping_add(v * lanes));
+                    }
+                });
+            }
             acc = self.multiply(acc);
             each_row!(i => {
                 for v in 0..NV {
@@ -243,6 +296,19 @@ pub(super) fn prefetch<T>(p: *const T) {
     unsafe {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
+/// Asks for the cache line of `p` in the second-level cache; it need not exist.
+#[inline(always)]
+fn prefetch_near<T>(p: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as above.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(p.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = p;
