@@ -67,11 +67,15 @@ impl Plan {
         let rest = large && g.k > depth;
         let group = if rest { GROUP.min(g.m) } else { g.m };
         let width = panel_width::<T>();
+        let block_a = if large { BLOCK_A / size_of::<T>() } else { BLOCK_A_SMALL };
         Self {
-            rows: (if large { BLOCK_A } else { BLOCK_A_SMALL } / depth).max(most).min(group),
+            rows: (block_a / depth).max(most).min(group),
             // Whole panels: a packed matrix is cut nowhere else.
             cols: match (rest, pack_b) {
-                (true, _) => (BLOCK_C / group).min(BLOCK_B / depth).max(width) / width * width,
+                (true, _) => {
+                    (BLOCK_C / size_of::<T>() / group).min(BLOCK_B / depth).max(width) / width
+                        * width
+                }
                 (false, true) => BLOCK_B / depth,
                 (false, false) => g.n,
             }
@@ -95,17 +99,17 @@ const LARGE: usize = 1 << 20;
 const DEPTH: usize = 128;
 /// Inner length of a block where C is small: everything is near, and fewer passes over C win a few points.
 const DEPTH_SMALL: usize = 512;
-/// Elements of a block of A of a large product, half of a second-level cache of 1 MiB: the fewer blocks, the fewer
+/// Bytes of a block of A of a large product, half of a second-level cache of 1 MiB: the fewer blocks, the fewer
 /// times the panels of B come from afar.
-const BLOCK_A: usize = 128 << 10;
-/// The same where C is small: it shares the cache with C.
+const BLOCK_A: usize = 512 << 10;
+/// Elements of a block of A where C is small: it shares the cache with C.
 const BLOCK_A_SMALL: usize = 64 << 10;
 /// Elements of a block of B: a part of the third-level cache.
 const BLOCK_B: usize = 2 << 20;
 /// Rows whose chains rest at a time. B is packed once for each group: a cost of one part in hundreds.
 const GROUP: usize = 1024;
-/// Elements of the resting chains: 16 MiB of `f32`, which bounds the memory that a thread keeps.
-const BLOCK_C: usize = 4 << 20;
+/// Bytes of the resting chains, which bounds the memory that a thread keeps.
+const BLOCK_C: usize = 16 << 20;
 /// How many panels are packed together: they stay in the second-level cache until they are used, and longer pieces
 /// of each row of B are read.
 const TOGETHER: usize = 4;
