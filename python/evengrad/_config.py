@@ -138,7 +138,7 @@ def same(value: Any, default: Any) -> bool:
             return getattr(value, "__name__", None) == default
         if isinstance(value, Configured):
             plain = type(value).__name__.lower() == default.replace("_", "")
-            return plain and not value._shown()  # noqa: SLF001 - of the same family
+            return plain and not value._shown()
         return False
     return (
         type(value) is type(default)

@@ -27,9 +27,9 @@ def describe_model(model: Model) -> dict[str, Any]:
     """Return the description of a model."""
     settings = {
         "name": model.name,
-        "dtype": model._state.dtype,  # noqa: SLF001 - of this package
+        "dtype": model._state.dtype,
         "seed": model.seed,
-        "drawn_seed": model._seed(),  # noqa: SLF001 - of this package
+        "drawn_seed": model._seed(),
     }
     if isinstance(model, Sequential) and type(model) is Sequential:
         return {
@@ -38,13 +38,13 @@ def describe_model(model: Model) -> dict[str, Any]:
             **settings,
             "layers": [describe_layer(layer) for layer in model.layers],
         }
-    if model._graph is not None and type(model) is Model:  # noqa: SLF001 - of this package
+    if model._graph is not None and type(model) is Model:
         return {"family": "models", "class": "Model", **settings, **_describe_graph(model)}
     return {**encode_object(model, model.path), **settings}
 
 
 def _describe_graph(model: Model) -> dict[str, Any]:
-    graph = model._graph  # noqa: SLF001 - of this package
+    graph = model._graph
     if graph is None:
         raise TypeError("no graph")
     numbers: dict[int, list[int]] = {
@@ -85,7 +85,7 @@ def rebuild_layer(described: Any, decoder: Decoder) -> Layer:
         layer: Any = rebuild_model(described, decoder)
     else:
         layer = decoder.object(described)
-    layer._state.name = decoder.member(described, "name", str)  # noqa: SLF001 - of this package
+    layer._state.name = decoder.member(described, "name", str)
     return layer  # type: ignore[no-any-return]
 
 
@@ -101,7 +101,7 @@ def rebuild_model(described: Any, decoder: Decoder) -> Model:
     try:
         if "layers" not in described:
             model = decoder.object(described)
-            model._state.dtype = None if dtype is None else check_dtype(dtype)  # noqa: SLF001
+            model._state.dtype = None if dtype is None else check_dtype(dtype)
         else:
             parts = decoder.member(described, "layers", list)
             layers = [rebuild_layer(item, decoder) for item in parts]
@@ -113,7 +113,7 @@ def rebuild_model(described: Any, decoder: Decoder) -> Model:
             )
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise decoder.damaged(repr(error)) from error
-    model._state.seed = drawn  # noqa: SLF001 - of this package
+    model._state.seed = drawn
     return model
 
 

@@ -79,7 +79,7 @@ def encode(value: Any, what: str) -> Any:
         value = value.function
     if isinstance(value, Configured):
         return encode_object(value, what)
-    name = activations._name_of(value) or getattr(value, "__name__", "<lambda>")  # noqa: SLF001
+    name = activations._name_of(value) or getattr(value, "__name__", "<lambda>")
     if callable(value) and name != "<lambda>":
         return {"function": name}
     if isinstance(value, np.generic):
@@ -165,7 +165,7 @@ class Decoder:
         """Return a function by its name: the caller's, or an activation."""
         if name in self.custom:
             return self.custom[name]
-        offered = activations._offered()  # noqa: SLF001 - of this package
+        offered = activations._offered()
         if name not in offered:
             raise ValueError(
                 f"{self.shown}: unknown function {name!r}; if it is your own, pass "

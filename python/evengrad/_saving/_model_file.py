@@ -80,17 +80,17 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     tensors = _weights(model)
     streams = {
         f"{prefix}{name}": [stream.seed, stream.stream, stream.draws]
-        for prefix, layer in model._named_layers()  # noqa: SLF001 - of this package
-        for name, stream in layer._state.generators.items()  # noqa: SLF001 - of this package
+        for prefix, layer in model._named_layers()
+        for name, stream in layer._state.generators.items()
     }
     description: dict[str, Any] = {
         "version": VERSION,
         "model": describe_model(model),
-        "input_shape": encode(_without_rows(model._state.input_shape), "input_shape"),  # noqa: SLF001
+        "input_shape": encode(_without_rows(model._state.input_shape), "input_shape"),
         "streams": streams,
-        "shuffles": model._shuffler().draws,  # noqa: SLF001 - of this package
+        "shuffles": model._shuffler().draws,
     }
-    compilation = model._compilation  # noqa: SLF001 - of this package
+    compilation = model._compilation
     if compilation is not None:
         description["compile"] = _describe_compilation(compilation)
         tensors.update(_slots(model, compilation))
@@ -113,7 +113,7 @@ def _describe_compilation(compilation: Compilation) -> dict[str, Any]:
         **described,
         "run_eagerly": compilation.run_eagerly,
         "iterations": compilation.optimizer.iterations,
-        "memory": compilation.optimizer._core.memory,  # noqa: SLF001 - of this package
+        "memory": compilation.optimizer._core.memory,
     }
 
 
@@ -205,7 +205,7 @@ def _rebuild(description: dict[str, Any], tensors: dict[str, Array], decoder: De
         with restoring(weights):
             model = rebuild_model(decoder.member(description, "model", dict), decoder)
             if not model.built:
-                model._build_for(_shape_of(description.get("input_shape"), decoder))  # noqa: SLF001
+                model._build_for(_shape_of(description.get("input_shape"), decoder))
     except LookupError as error:
         if len(error.args) != 3:  # noqa: PLR2004 - what a variable raises
             raise decoder.damaged(repr(error)) from error
@@ -244,8 +244,8 @@ def _shape_of(described: Any, decoder: Decoder) -> Any:
 
 def _restore_streams(model: Model, description: dict[str, Any], decoder: Decoder) -> None:
     streams = decoder.member(description, "streams", dict)
-    for prefix, layer in model._named_layers():  # noqa: SLF001 - of this package
-        for name in layer._state.generators:  # noqa: SLF001 - of this package
+    for prefix, layer in model._named_layers():
+        for name in layer._state.generators:
             position = streams.get(f"{prefix}{name}")
             whole = isinstance(position, list) and all(
                 type(number) is int and 0 <= number < 2**64 for number in position
@@ -254,11 +254,11 @@ def _restore_streams(model: Model, description: dict[str, Any], decoder: Decoder
                 raise decoder.damaged(f"the random stream of {prefix}{name}")
             stream = Generator(position[0], position[1])
             stream.draws = position[2]
-            layer._state.generators[name] = stream  # noqa: SLF001 - of this package
+            layer._state.generators[name] = stream
     shuffles = decoder.member(description, "shuffles", int)
     if shuffles < 0:
         raise decoder.damaged("shuffles")
-    model._shuffler().draws = shuffles  # noqa: SLF001 - of this package
+    model._shuffler().draws = shuffles
 
 
 def _recompile(model: Model, described: Any, tensors: dict[str, Array], decoder: Decoder) -> None:
@@ -283,10 +283,10 @@ def _recompile(model: Model, described: Any, tensors: dict[str, Array], decoder:
                 _restore_slots(model, path, tensor, tensors, decoder)
     optimizer.iterations = iterations
     # Files of releases whose rules kept no number have none.
-    memory = described.get("memory", optimizer._core.memory)  # noqa: SLF001 - of this package
+    memory = described.get("memory", optimizer._core.memory)
     if type(memory) not in (int, float):
         raise decoder.damaged("memory")
-    optimizer._core.memory = memory  # noqa: SLF001 - of this package
+    optimizer._core.memory = memory
 
 
 def _restore_slots(

@@ -97,7 +97,7 @@ def inputs_of(model: Model, x: Any) -> list[Array]:
     """Return a model's inputs as arrays of as many rows."""
     if x is None:
         raise ValueError("x: expected data, got None")
-    graph = model._graph  # noqa: SLF001 - of this package
+    graph = model._graph
     if graph is not None:
         names = [
             symbol.name or f"input_{i + 1}" if len(graph.inputs) > 1 else symbol.name or "input"
@@ -135,8 +135,8 @@ def shapes_of(arrays: list[Array]) -> Any:
 def build_for(model: Model, arrays: list[Array]) -> None:
     """Build the model for this data, or check that the data fits: symbolically, without a step."""
     shape = shapes_of(arrays)
-    model._check_input(shape)  # noqa: SLF001 - of this package
-    model._build_for(shape)  # noqa: SLF001 - of this package
+    model._check_input(shape)
+    model._build_for(shape)
 
 
 def targets_of(model: Model, y: Any, rows: int) -> tuple[list[Array], list[str]]:

@@ -47,7 +47,7 @@ class BatchSource:
         length = len(batches) if hasattr(batches, "__len__") else None
         self.steps: int | None = steps or length
         self.limit = steps
-        self.bound: Bound | None = model._compiled().bound  # noqa: SLF001 - of this package
+        self.bound: Bound | None = model._compiled().bound
         self.runner: BatchRunner | None = None
 
     def checked(self, item: Any) -> tuple[list[Array], list[Array], Array | None]:
@@ -57,7 +57,7 @@ class BatchSource:
         build_for(self.model, xs)
         ys, names = targets_of(self.model, y, xs[0].shape[0])
         if self.runner is None:
-            self.bound = self.model._compiled().bind(ys)  # noqa: SLF001 - of this package
+            self.bound = self.model._compiled().bind(ys)
             self.runner = BatchRunner(self.bound, self.training)
         if self.bound is None:
             raise RuntimeError("the model has no losses yet")

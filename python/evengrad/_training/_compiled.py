@@ -172,7 +172,7 @@ class Bound:
             )
             for loss, weight in zip(given, weights, strict=True)
         ]
-        heads = model._heads()  # noqa: SLF001 - of this package
+        heads = model._heads()
         for output, head, name in zip(self.outputs, heads, names, strict=True):
             if isinstance(output.loss, _CrossEntropy):
                 self._join(output, output.loss, head, name)
@@ -231,12 +231,12 @@ class Bound:
     def _made_by_probabilities(self, name: str) -> bool:
         """Run the model on a row of zeros and tell whether an output comes out of a softmax."""
         model = self.model
-        shape = model._state.input_shape  # noqa: SLF001 - of this package
+        shape = model._state.input_shape
         shapes = shape if isinstance(shape, list) else [shape]
         rows = [_core.zeros((1, *one[1:]), dtype=model.dtype) for one in shapes]
         context.probabilities = []
         try:
-            outputs = model._forward(rows, False, [False] * len(self.outputs))  # noqa: SLF001
+            outputs = model._forward(rows, False, [False] * len(self.outputs))
             seen = context.probabilities
         finally:
             context.probabilities = None
@@ -269,8 +269,8 @@ class Bound:
             return metrics.get(item)
         output = self.outputs[position]
         loss = output.loss
-        width = self.model._output_shapes[position][-1]  # noqa: SLF001 - of this package
-        sparse = targets[position].ndim < len(self.model._output_shapes[position])  # noqa: SLF001
+        width = self.model._output_shapes[position][-1]
+        sparse = targets[position].ndim < len(self.model._output_shapes[position])
         if isinstance(loss, losses.SparseCategoricalCrossentropy) or (sparse and width > 1):
             return metrics.SparseCategoricalAccuracy(name=item)
         if isinstance(loss, losses.BinaryCrossentropy) or width == 1:
@@ -283,7 +283,7 @@ class Bound:
         self, ys: list[np.ndarray[Any, Any]], names: list[str]
     ) -> list[np.ndarray[Any, Any]]:
         """Return targets as the losses want them, or raise an error before anything runs."""
-        shapes = self.model._output_shapes  # noqa: SLF001 - of this package
+        shapes = self.model._output_shapes
         return [
             y if output.loss is None else output.loss.check_target(y, shape, name, self.model.dtype)
             for y, output, shape, name in zip(ys, self.outputs, shapes, names, strict=True)
@@ -297,10 +297,10 @@ class Bound:
         """Run the model on a batch, gather loss and metrics, and return the loss."""
         context.penalties = penalties = []
         try:
-            results = self.model._forward(xs, training, self.without_activation)  # noqa: SLF001
+            results = self.model._forward(xs, training, self.without_activation)
         finally:
             context.penalties = None
-        penalties += self.model._weight_penalties()  # noqa: SLF001 - of this package
+        penalties += self.model._weight_penalties()
         total: Tensor | None = None
         rows = int(xs[0].shape[0])
         for i, (output, y, result) in enumerate(zip(self.outputs, ys, results, strict=True)):
@@ -336,7 +336,7 @@ class Bound:
         means = [self.loss, *self.output_losses]
         found = [tensor for mean in means for tensor in (mean.total, mean.count)]
         for _, metric, _, _ in self.metrics:
-            found += metric._states  # noqa: SLF001 - of this package
+            found += metric._states
         return found
 
     def reset(self) -> None:

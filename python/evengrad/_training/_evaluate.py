@@ -46,7 +46,7 @@ class Evaluation:
         xs = inputs_of(model, x)
         build_for(model, xs)
         ys, names = targets_of(model, y, xs[0].shape[0])
-        self.bound = model._compiled().bind(ys)  # noqa: SLF001 - of this package
+        self.bound = model._compiled().bind(ys)
         ys = self.bound.check_targets(ys, names)
         weight = weights_of(model, sample_weight, None, ys)
         self.runner = ArrayRunner(self.bound, xs, ys, weight, batch_size=batch_size, training=False)
@@ -122,7 +122,7 @@ def on_batch(
     model: Model, x: Any, y: Any, sample_weight: Any, class_weight: Any, *, training: bool
 ) -> dict[str, float]:
     """Do one step on one batch; see `Model.train_on_batch`."""
-    compilation = model._compiled()  # noqa: SLF001 - of this package
+    compilation = model._compiled()
     xs = inputs_of(model, x)
     build_for(model, xs)
     ys, names = targets_of(model, y, xs[0].shape[0])

@@ -81,7 +81,7 @@ class ArraySource:
         xs = inputs_of(model, x)
         build_for(model, xs)
         ys, names = targets_of(model, y, xs[0].shape[0])
-        self.bound: Bound = model._compiled().bind(ys)  # noqa: SLF001 - of this package
+        self.bound: Bound = model._compiled().bind(ys)
         ys = self.bound.check_targets(ys, names)
         weight = weights_of(model, options.sample_weight, options.class_weight, ys)
         self.validation: tuple[list[Array], list[Array], Array | None] | None = None
@@ -89,7 +89,7 @@ class ArraySource:
             train, held = split_rows(
                 ys,
                 options.validation_split,
-                model._seed(),  # noqa: SLF001 - of this package
+                model._seed(),
                 bool(options.validation_shuffle),
                 options.validation_stratify,
             )
@@ -108,7 +108,7 @@ class ArraySource:
         """Run an epoch; yield the number of steps after each stretch."""
         rows = self.runner.rows
         if self.shuffle:
-            order = np.asarray(self.model._shuffler().permutation(rows))  # noqa: SLF001
+            order = np.asarray(self.model._shuffler().permutation(rows))
         else:
             order = np.arange(rows, dtype=np.int64)
         yield from self.runner.epoch(order, stretches)
@@ -117,7 +117,7 @@ class ArraySource:
 def fit(model: Model, x: Any, y: Any, options: Options) -> History:
     """Train a model; see `Model.fit`."""
     options.check()
-    model._compiled()  # noqa: SLF001 - of this package
+    model._compiled()
     users = check_callbacks(options.callbacks)
     progress = Progress(options.verbose, options.epochs)
     source: ArraySource | BatchSource

@@ -50,7 +50,7 @@ def run(model: Model, xs: list[Array]) -> list[_core.Tensor]:
     dtype = model.dtype
     inputs = [_core.tensor(np.ascontiguousarray(x, dtype=dtype)) for x in xs]
     with no_grad():
-        return model._forward(inputs, False, [False] * len(model.output_names))  # noqa: SLF001
+        return model._forward(inputs, False, [False] * len(model.output_names))
 
 
 def _batches(model: Model, batches: Any, limit: int | None) -> Iterator[list[Array]]:

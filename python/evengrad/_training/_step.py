@@ -48,15 +48,15 @@ class Kept:
         # Variables that training changes are safe: they are updated last.
         state = [
             weight.tensor
-            for _, layer in model._named_layers()  # noqa: SLF001 - of this package
-            for weight in layer._state.weights  # noqa: SLF001 - of this package
+            for _, layer in model._named_layers()
+            for weight in layer._state.weights
             if not weight.trainable
         ]
         self.values = [*bound.kept(), *[(t, np.array(t.numpy())) for t in state]]
         self.draws = [
             (stream, stream.draws)
-            for _, layer in model._named_layers()  # noqa: SLF001 - of this package
-            for stream in layer._state.generators.values()  # noqa: SLF001 - of this package
+            for _, layer in model._named_layers()
+            for stream in layer._state.generators.values()
         ]
 
     def put_back(self) -> None:
@@ -87,7 +87,7 @@ class Step:
         model = self.bound.model
         weights = [id(tensor) for tensor in model.trainable_weights]
         # A layer may do something else where it is frozen, without a variable that trains.
-        layers = [layer.trainable for _, layer in model._named_layers()]  # noqa: SLF001 - of this package
+        layers = [layer.trainable for _, layer in model._named_layers()]
         return [weights, layers]
 
     def is_current(self) -> bool:

@@ -55,7 +55,7 @@ class Activation(Layer):
     @property
     def final_activation(self) -> str | None:
         """The name of the activation; None for a function of the user's."""
-        return activations._name_of(self.activation)  # noqa: SLF001 - of this package
+        return activations._name_of(self.activation)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the input's shape."""

@@ -140,7 +140,7 @@ class Dense(Layer):
                 constraint=self.bias_constraint,
             )
         if self.norm is not None:
-            self.norm._build_for((*input_shape[:-1], self.units))  # noqa: SLF001 - of the same family
+            self.norm._build_for((*input_shape[:-1], self.units))
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """Return activation(x · kernel + bias), normalised where there is a `norm`."""
@@ -148,7 +148,7 @@ class Dense(Layer):
         if self.norm is not None and self.norm_position == "before":
             output = self.activation(self.norm(self._weighted(x, None)))
             return output
-        name = activations._name_of(self.activation)  # noqa: SLF001 - of this package
+        name = activations._name_of(self.activation)
         if name is not None and name not in APART:
             output = self._weighted(x, self.activation.__name__)
         else:
@@ -176,7 +176,7 @@ class Dense(Layer):
         """The name of the activation that the layer ends in."""
         if self.norm is not None and self.norm_position == "after":
             return None
-        name = activations._name_of(self.activation)  # noqa: SLF001 - of this package
+        name = activations._name_of(self.activation)
         # A loss that took the activation over would leave no output to penalise.
         return name if self.activity_regularizer is None or name == "linear" else None
 

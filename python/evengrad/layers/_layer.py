@@ -1,7 +1,5 @@
 """The base of all layers: building and calling."""
 
-# ruff: noqa: SLF001 - layers look into the state of the layers inside them
-
 from __future__ import annotations
 
 import functools

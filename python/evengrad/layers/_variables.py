@@ -1,7 +1,5 @@
 """What layers keep: names, the layers inside, variables, streams of random numbers."""
 
-# ruff: noqa: SLF001 - layers look into the state of the layers inside them
-
 from __future__ import annotations
 
 import contextlib

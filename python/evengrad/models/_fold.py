@@ -1,7 +1,5 @@
 """Folding batch normalisation into the dense layers next to it."""
 
-# ruff: noqa: SLF001 - of the same family
-
 from __future__ import annotations
 
 from dataclasses import dataclass

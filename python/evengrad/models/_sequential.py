@@ -104,8 +104,8 @@ class Sequential(Model):
                 f"layers: {layer.name!r} is in the chain twice; to use one layer twice draw a "
                 "graph with evengrad.Model(inputs, outputs)"
             )
-        given = layer._state.given_name  # noqa: SLF001 - of the same family
-        if given is not None and any(other._state.given_name == given for other in self._chain):  # noqa: SLF001
+        given = layer._state.given_name
+        if given is not None and any(other._state.given_name == given for other in self._chain):
             raise ValueError(f"layers: two layers are named {given!r}; names are unique in a model")
         self._chain.append(layer)
 
@@ -134,8 +134,8 @@ class Sequential(Model):
             )
         shape = input_shape
         for layer in self._chain:
-            layer._check_input(shape)  # noqa: SLF001 - of the same family
-            layer._build_for(shape)  # noqa: SLF001 - of the same family
+            layer._check_input(shape)
+            layer._build_for(shape)
             shape = layer.compute_output_shape(shape)
         self._output_shapes = shape if isinstance(shape, list) else [shape]
 

@@ -127,7 +127,7 @@ def show_bytes(count: int) -> str:
 
 
 def _row(layer: Layer) -> SummaryRow:
-    shape = layer._state.input_shape  # noqa: SLF001 - of the same family
+    shape = layer._state.input_shape
     output = layer.compute_output_shape(shape) if shape is not None else ()
     outputs = output if isinstance(output, list) else [output]
     weights = sum(tensor.size * tensor.itemsize for tensor in layer.weights)

@@ -29,10 +29,10 @@ class Setting:
     def __get__(self, optimizer: Optimizer | None, owner: type) -> Any:
         if optimizer is None:
             return self
-        return optimizer._get(self.name)  # noqa: SLF001 - a part of the class
+        return optimizer._get(self.name)
 
     def __set__(self, optimizer: Optimizer, value: float | Callable[[int], float]) -> None:
-        optimizer._set(self.name, value)  # noqa: SLF001 - a part of the class
+        optimizer._set(self.name, value)
 
 
 class Optimizer(Configured):

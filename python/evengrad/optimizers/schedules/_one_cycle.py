@@ -181,6 +181,6 @@ class OneCycleMomentum(Schedule):
 
     def __call__(self, step: int) -> float:
         """Return the momentum."""
-        phase, share = self.cycle._place(step)  # noqa: SLF001 - of the same module
+        phase, share = self.cycle._place(step)
         first, last = phase.momenta
         return first + (last - first) * share
