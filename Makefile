@@ -19,7 +19,7 @@ export NATIVE_WHEELS := $(TARGET_DIR)/native-wheel
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help demo test test-pythons bench lint wheel native-wheel docs sanitize clean
+.PHONY: help demo test test-pythons bench race lint wheel native-wheel docs sanitize clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,13 @@ test-pythons: wheel  ## the Python tests against that wheel, on every CPython >=
 
 bench:  ## the criterion benches (BENCH=name for one of them, FILTER=text for some rows)
 	cargo bench --locked --package evengrad-benches $(if $(BENCH),--bench $(BENCH)) -- $(FILTER)
+
+# WHEEL names a wheel that is there already, instead of one made here first. QUICK=1 only shows
+# whether the race runs.
+race: $(if $(WHEEL),,native-wheel)  ## race other libraries here (WORKLOADS=, PEERS=, SECONDS_EACH=, ROUNDS=, QUICK=1)
+	PEERS="$(PEERS)" tools/race.sh $(or $(WHEEL),$(NATIVE_WHEELS)/*.whl) \
+	    $(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) \
+	    $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
 
 lint: .venv-test/stamp  ## formatting, clippy, rustdoc, ruff and mypy
 	tools/lint.sh
@@ -61,7 +68,7 @@ sanitize:  ## the core's tests under AddressSanitizer, and Miri where a nightly 
 
 clean:  ## remove everything that the other targets made
 	cargo clean
-	rm -rf .venv .venv-* dist site demo-output .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* dist site demo-output race-output .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # An environment is remade when what it was made from changes; the stamp is the last thing made in
 # it.
@@ -76,3 +83,6 @@ clean:  ## remove everything that the other targets made
 
 .venv-docs/stamp: tools/requirements-docs.txt tests/requirements.txt
 	tools/make_venv.sh .venv-docs -r $< -r tests/requirements.txt
+
+.venv-race-%/stamp: benches/race/requirements-%.txt
+	tools/make_venv.sh .venv-race-$* -r $<
