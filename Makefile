@@ -68,7 +68,8 @@ sanitize:  ## the core's tests under AddressSanitizer, and Miri where a nightly 
 
 clean:  ## remove everything that the other targets made
 	cargo clean
-	rm -rf .venv .venv-* dist site demo-output race-output .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* dist site demo-output race-output
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # An environment is remade when what it was made from changes; the stamp is the last thing made in
 # it.
