@@ -117,7 +117,7 @@ def test(interpreter: Interpreter, wheel: Path, arguments: list[str]) -> bool:
 
 def main() -> int:
     """Test the wheel that the first argument names; the rest goes to pytest."""
-    if len(sys.argv) < 2:  # noqa: PLR2004 - the program's name and the wheel
+    if len(sys.argv) < 2:
         print(__doc__)
         return 2
     wheel = Path(sys.argv[1]).resolve(strict=True)

@@ -52,7 +52,7 @@ def suggests_keywords(function: Function) -> Function:
             check_keywords(kwargs, names[1:], function.__qualname__)
         return function(*args, **kwargs)
 
-    return checked  # type: ignore[return-value]
+    return checked  # type: ignore[return-value]  # it is called as `function` is
 
 
 class Configured:

@@ -345,14 +345,14 @@ def batch_norm(
     (0.15, 1.0667)
     """
     x = as_tensor(input)
-    if x.ndim < 2:  # noqa: PLR2004 - rows and features
+    if x.ndim < 2:
         raise ValueError(
             f"input: expected shape (rows, features) or (rows, features, ...), got {x.shape}"
         )
     rate = check_float(momentum, "momentum", low=0.0, high=1.0)
     last = x.transpose(1, -1)
     rows = last.reshape(-1, x.shape[1])
-    if training and rows.shape[0] < 2:  # noqa: PLR2004 - a variance without its bias needs two
+    if training and rows.shape[0] < 2:
         raise ValueError(
             "input: expected more than one value per feature to train with, got shape "
             f"{x.shape}; pass more rows, or training=False"

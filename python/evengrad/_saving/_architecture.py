@@ -86,7 +86,7 @@ def rebuild_layer(described: Any, decoder: Decoder) -> Layer:
     else:
         layer = decoder.object(described)
     layer._state.name = decoder.member(described, "name", str)
-    return layer  # type: ignore[no-any-return]
+    return layer  # type: ignore[no-any-return]  # a known class made it
 
 
 def rebuild_model(described: Any, decoder: Decoder) -> Model:

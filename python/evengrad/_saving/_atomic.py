@@ -22,7 +22,7 @@ def write_atomically(path: str | os.PathLike[str], pieces: Iterable[bytes | memo
     the old file's, or what the umask gives.
     """
     target = os.path.realpath(os.fspath(path))
-    folder = os.path.dirname(target)  # noqa: PTH120 - str or path
+    folder = os.path.dirname(target)
     descriptor, temporary = _create_beside(target)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -31,11 +31,11 @@ def write_atomically(path: str | os.PathLike[str], pieces: Iterable[bytes | memo
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(OSError):
-            os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))  # noqa: PTH101, PTH116
-        os.replace(temporary, target)  # noqa: PTH105
+            os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+        os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)  # noqa: PTH108
+            os.unlink(temporary)
         raise
     _sync_folder(folder)
 

@@ -154,7 +154,7 @@ class Decoder:
 
     def _dict(self, pairs: Any, depth: int) -> dict[Any, Any]:
         whole = isinstance(pairs, list) and all(
-            isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], (str, int, float))  # noqa: PLR2004
+            isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], (str, int, float))
             for pair in pairs
         )
         if not whole:

@@ -207,7 +207,7 @@ def _rebuild(description: dict[str, Any], tensors: dict[str, Array], decoder: De
             if not model.built:
                 model._build_for(_shape_of(description.get("input_shape"), decoder))
     except LookupError as error:
-        if len(error.args) != 3:  # noqa: PLR2004 - what a variable raises
+        if len(error.args) != 3:
             raise decoder.damaged(repr(error)) from error
         name, expected, found = error.args
         raise FileFormatError(
@@ -250,7 +250,7 @@ def _restore_streams(model: Model, description: dict[str, Any], decoder: Decoder
             whole = isinstance(position, list) and all(
                 type(number) is int and 0 <= number < 2**64 for number in position
             )
-            if not whole or len(position) != 3:  # noqa: PLR2004 - seed, stream, draws
+            if not whole or len(position) != 3:
                 raise decoder.damaged(f"the random stream of {prefix}{name}")
             stream = Generator(position[0], position[1])
             stream.draws = position[2]

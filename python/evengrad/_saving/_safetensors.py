@@ -82,7 +82,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]
         The file cannot be read.
     """
     shown = os.fspath(path)
-    with open(path, "rb") as file:  # noqa: PTH123 - str or path
+    with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         start = file.read(LENGTH_BYTES)
         if len(start) < LENGTH_BYTES:
@@ -162,7 +162,7 @@ def _entry(
         raise FileFormatError(f"{shown}: tensor {name!r}: unknown dtype {found!r}")
     dtype = np.dtype(FROM_NAME[item["dtype"]])
     shape, offsets = sizes("shape"), sizes("data_offsets")
-    if len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:  # noqa: PLR2004
+    if len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:
         raise FileFormatError(
             f"{shown}: tensor {name!r}: its shape {shape} and its place {offsets} do not fit"
         )

@@ -211,12 +211,12 @@ def check_weights(weights: Array, what: str) -> None:
 
 def labels_of(targets: Array) -> Array | None:
     """Return class numbers if targets are classes: integers, zeros and ones, or one-hot rows."""
-    if targets.ndim == 2 and targets.shape[1] == 1:  # noqa: PLR2004 - one column
+    if targets.ndim == 2 and targets.shape[1] == 1:
         targets = targets[:, 0]
     if targets.ndim == 1:
         whole = targets.dtype.kind in "iub" or bool(np.isin(targets, (0, 1)).all())
         return targets.astype(np.int64) if whole else None
-    if targets.ndim == 2:  # noqa: PLR2004 - one column for each class
+    if targets.ndim == 2:
         one_hot = np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all()
         return targets.argmax(axis=1) if one_hot else None
     return None

@@ -165,7 +165,7 @@ def _validation(
         raise ValueError(
             "validation_data: expected (x, y), (x, y, sample_weight) or an iterable of batches"
         )
-    weight = data[2] if len(data) == 3 else None  # noqa: PLR2004 - x, y and weights
+    weight = data[2] if len(data) == 3 else None
     try:
         return Evaluation(model, data[0], data[1], weight, batch_size=size)
     except (TypeError, ValueError) as error:

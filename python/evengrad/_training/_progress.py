@@ -73,7 +73,7 @@ class Progress:
             self.close()
         elif self.style == LINES:
             seconds = time.perf_counter() - self._started
-            print(f"{self._name}  {seconds:.1f} s  {show_logs(logs)}", flush=True)  # noqa: T201
+            print(f"{self._name}  {seconds:.1f} s  {show_logs(logs)}", flush=True)  # noqa: T201 - logs
 
     def close(self) -> None:
         """Leave the terminal in order."""

@@ -47,11 +47,11 @@ class CSVLogger(Callback):
         del logs
         self._names = None
         path = os.fspath(self.filename)
-        if self.append and os.path.exists(path) and os.path.getsize(path):  # noqa: PTH110, PTH202
-            with open(path, newline="", encoding="utf-8") as file:  # noqa: PTH123
+        if self.append and os.path.exists(path) and os.path.getsize(path):
+            with open(path, newline="", encoding="utf-8") as file:
                 self._names = next(csv.reader(file, delimiter=self.separator))[1:]
         elif not self.append:
-            with open(path, "w", encoding="utf-8"):  # noqa: PTH123
+            with open(path, "w", encoding="utf-8"):
                 pass
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
@@ -63,5 +63,5 @@ class CSVLogger(Callback):
             self._names = list(figures)
             writer.writerow(["epoch", *self._names])
         writer.writerow([epoch, *(figures.get(name, "") for name in self._names)])
-        with open(self.filename, "a", encoding="utf-8") as file:  # noqa: PTH123
+        with open(self.filename, "a", encoding="utf-8") as file:
             file.write(lines.getvalue())

@@ -139,7 +139,7 @@ class History(Callback):
         epoch,loss
         0,1.0
         """
-        with open(path, "w", newline="", encoding="utf-8") as file:  # noqa: PTH123 - str or path
+        with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["epoch", *self.history])
             for row, epoch in enumerate(self.epoch):

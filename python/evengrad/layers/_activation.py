@@ -43,7 +43,7 @@ class Activation(Layer):
         super().__init__(name=name, dtype=dtype, trainable=trainable)
         self.activation = activations.get(activation)
 
-    def call(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return activation(x)."""
         output: Tensor = self.activation(x)
         return output

@@ -151,7 +151,7 @@ class BatchNormalization(Layer):
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Return gamma · x̂ + beta."""
-        rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])  # noqa: PLR2004 - rows and features
+        rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
         learning = training and self.trainable
         torch = self.convention == "torch"
         if learning and rows.shape[0] < (2 if torch else 1):
@@ -181,7 +181,7 @@ class BatchNormalization(Layer):
     def _check_input(self, shape: Any) -> None:
         if isinstance(shape, list):
             raise self._story("one input", f"{len(shape)}", "join them with layers.Concatenate()")
-        if len(shape) < 2:  # noqa: PLR2004 - rows and features
+        if len(shape) < 2:
             raise self._story(
                 "an input of shape (rows, features)", shape, "add the missing dimension, x[None, :]"
             )

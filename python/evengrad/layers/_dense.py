@@ -142,7 +142,7 @@ class Dense(Layer):
         if self.norm is not None:
             self.norm._build_for((*input_shape[:-1], self.units))
 
-    def call(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return activation(x · kernel + bias), normalised where there is a `norm`."""
         output: Tensor
         if self.norm is not None and self.norm_position == "before":
@@ -165,7 +165,7 @@ class Dense(Layer):
         return output
 
     def _weighted(self, x: Tensor, activation: str | None) -> Tensor:
-        if x.ndim == 2:  # noqa: PLR2004 - rows and features
+        if x.ndim == 2:
             return _core.dense(x, self.kernel, self.bias, activation=activation)
         vectors = x.reshape(-1, x.shape[-1])
         output = _core.dense(vectors, self.kernel, self.bias, activation=activation)
@@ -194,7 +194,7 @@ class Dense(Layer):
     def _check_input(self, shape: Any) -> None:
         if isinstance(shape, list):
             raise self._story("one input", f"{len(shape)}", "join them with layers.Concatenate()")
-        if len(shape) < 2:  # noqa: PLR2004 - rows and features
+        if len(shape) < 2:
             raise self._story(
                 "an input of shape (rows, features)", shape, "add the missing dimension, x[None, :]"
             )

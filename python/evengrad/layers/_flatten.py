@@ -20,7 +20,7 @@ class Flatten(Layer):
     (5, 784)
     """
 
-    def call(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return the rows as vectors."""
         return x.reshape(x.shape[0], row_size(tuple(x.shape[1:])))
 

@@ -83,7 +83,7 @@ class LayerNormalization(Layer):
         if self.center:
             self.beta = self.add_weight("beta", shape, self.beta_initializer)
 
-    def call(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return gamma · x̂ + beta."""
         deviation = x - x.mean(-1, keepdim=True)
         variance = deviation.square().mean(-1, keepdim=True)
@@ -99,7 +99,7 @@ class LayerNormalization(Layer):
     def _check_input(self, shape: Any) -> None:
         if isinstance(shape, list):
             raise self._story("one input", f"{len(shape)}", "join them with layers.Concatenate()")
-        if len(shape) < 2:  # noqa: PLR2004 - rows and features
+        if len(shape) < 2:
             raise self._story(
                 "an input of shape (rows, features)", shape, "add the missing dimension, x[None, :]"
             )

@@ -25,7 +25,7 @@ class Add(Layer):
     [[2.0, 2.0]]
     """
 
-    def call(self, x: list[Tensor]) -> Tensor:  # type: ignore[override]
+    def call(self, x: list[Tensor]) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return the sum."""
         total = x[0]
         for term in x[1:]:
@@ -81,7 +81,7 @@ class Concatenate(Layer):
         if self.axis == 0:
             raise ValueError("axis: expected any dimension but 0, the rows, got 0")
 
-    def call(self, x: list[Tensor]) -> Tensor:  # type: ignore[override]
+    def call(self, x: list[Tensor]) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return the inputs joined."""
         return _core.cat(x, dim=self.axis)
 

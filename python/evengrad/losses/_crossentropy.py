@@ -108,7 +108,7 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
         return -(one_hot(y_true, probabilities) * safe_log(probabilities)).sum(dim=-1)
 
     def _check_shapes(self, targets: Tensor, predictions: Tensor) -> None:
-        if predictions.ndim != 2 or tuple(targets.shape) != tuple(predictions.shape[:1]):  # noqa: PLR2004
+        if predictions.ndim != 2 or tuple(targets.shape) != tuple(predictions.shape[:1]):
             raise ValueError(
                 f"{self.name}: expected predictions of shape (rows, classes) and a class number "
                 f"for each row, got {tuple(predictions.shape)} and {tuple(targets.shape)}"
@@ -120,12 +120,12 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
         """Return labels as int64 of shape (rows,), all in range."""
         del dtype
         classes = output_shape[-1]
-        if len(output_shape) != 2 or classes is None:  # noqa: PLR2004 - rows and classes
+        if len(output_shape) != 2 or classes is None:
             raise ValueError(
                 f"{self.name}: expected a model with outputs of shape (rows, classes), got "
                 f"{output_shape}; flatten them"
             )
-        if y.ndim == 2 and y.shape[1] == classes and classes > 1:  # noqa: PLR2004
+        if y.ndim == 2 and y.shape[1] == classes and classes > 1:
             raise ValueError(
                 f"{what}: expected class numbers of shape (rows,), got rows of {classes} as for "
                 'one-hot targets; use loss="categorical_crossentropy" or y.argmax(axis=1)'
@@ -266,7 +266,7 @@ class BinaryCrossentropy(_CrossEntropy):
         self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
     ) -> np.ndarray[Any, Any]:
         """Return targets in [0, 1], in the model's dtype and the shape of its output."""
-        if y.ndim == 1 and output_shape[-1] not in (1, None) and len(output_shape) == 2:  # noqa: PLR2004
+        if y.ndim == 1 and output_shape[-1] not in (1, None) and len(output_shape) == 2:
             raise ValueError(
                 f"{what}: expected shape (rows, {output_shape[-1]}), got {y.shape}; give the last "
                 'layer one unit, or use loss="sparse_categorical_crossentropy"'

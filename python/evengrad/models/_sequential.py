@@ -139,7 +139,7 @@ class Sequential(Model):
             shape = layer.compute_output_shape(shape)
         self._output_shapes = shape if isinstance(shape, list) else [shape]
 
-    def call(self, x: Any) -> Any:  # type: ignore[override]
+    def call(self, x: Any) -> Any:  # type: ignore[override]  # no noise: no training
         """Return the output of the last layer."""
         for layer in self._chain:
             x = layer(x)

@@ -120,7 +120,7 @@ def show_bytes(count: int) -> str:
     """Return a number of bytes in the unit that suits it."""
     size = float(count)
     for unit in ("B", "kB", "MB"):
-        if size < 1000:  # noqa: PLR2004 - SI prefixes
+        if size < 1000:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} GB"

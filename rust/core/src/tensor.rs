@@ -261,19 +261,9 @@ impl Tensor {
         Self::from_parts(Arc::clone(&self.0.buffer), self.0.layout.clone(), self.0.dtype, None)
     }
 
-    /// True where both handles are one tensor.
-    pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     /// A number that no other living tensor has.
     pub fn id(&self) -> usize {
         Arc::as_ptr(&self.0) as usize
-    }
-
-    /// True where somebody else holds this tensor too.
-    pub fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
     }
 
     pub(crate) fn downgrade(&self) -> WeakTensor {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from evengrad._checks import check_float, check_int
 from evengrad._names import choose
@@ -103,9 +103,9 @@ class OneCycle(Schedule):
         self.pct_start = check_float(pct_start, "pct_start", low=0.0, high=1.0)
         self.anneal_strategy = choose(anneal_strategy, ("cos", "linear"), "anneal_strategy")
         self.three_phase = bool(three_phase)
-        bounds = {"low": 0.0, "high": 1.0, "open_high": True}
-        self.max_momentum = check_float(max_momentum, "max_momentum", **bounds)  # type: ignore[arg-type]
-        self.base_momentum = check_float(base_momentum, "base_momentum", **bounds)  # type: ignore[arg-type]
+        bounds: Any = {"low": 0.0, "high": 1.0, "open_high": True}
+        self.max_momentum = check_float(max_momentum, "max_momentum", **bounds)
+        self.base_momentum = check_float(base_momentum, "base_momentum", **bounds)
         self._phases = self._in_lines() if geron else self._in_waves()
 
     def _in_lines(self) -> list[_Phase]:

@@ -123,7 +123,7 @@ fn launch_rule<R: Rule<SLOTS>, const SLOTS: usize>(
 
 struct Slots {
     /// Keeps the parameter alive, so that its address stays its own.
-    parameter: Tensor,
+    _parameter: Tensor,
     values: Vec<Tensor>,
 }
 
@@ -303,7 +303,7 @@ impl Optimizer {
                 })
                 .collect::<Result<Vec<_>>>()
         })?;
-        let made = Slots { parameter: parameter.clone(), values };
+        let made = Slots { _parameter: parameter.clone(), values };
         let mut state = self.0.lock();
         Ok(state.slots.entry(parameter.id()).or_insert(made).values.clone())
     }
@@ -350,10 +350,5 @@ impl Optimizer {
             self.0.rule.launch(&self.0.scalars, parameter, gradient, slots)?;
         }
         Ok(())
-    }
-
-    /// Forgets the state of parameters that nobody else holds any more.
-    pub fn release_unused(&self) {
-        self.0.lock().slots.retain(|_, slots| slots.parameter.is_shared());
     }
 }
