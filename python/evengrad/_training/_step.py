@@ -41,16 +41,16 @@ class Batch:
 
 
 class Kept:
-    """State that a failed capture must not leave changed."""
+    """State to put back: what a failed capture, or with `variables` all that training changes."""
 
-    def __init__(self, bound: Bound) -> None:
+    def __init__(self, bound: Bound, variables: bool = False) -> None:
         model = bound.model
-        # Variables that training changes are safe: they are updated last.
+        # Variables that training changes are safe in a capture: they are updated last.
         state = [
-            weight.tensor
+            weight.tensor.detach()
             for _, layer in model._named_layers()
             for weight in layer._state.weights
-            if not weight.trainable
+            if variables or not weight.trainable
         ]
         self.values = [*bound.kept(), *[(t, np.array(t.numpy())) for t in state]]
         self.draws = [
@@ -60,7 +60,7 @@ class Kept:
         ]
 
     def put_back(self) -> None:
-        """Restore it."""
+        """Restore it, bit for bit."""
         for tensor, values in self.values:
             tensor.copy_(values)
         for stream, draws in self.draws:

@@ -1,4 +1,5 @@
 """Models: layers that are trained together."""
 
+from evengrad._training._range_curve import RangeTest as RangeTest
 from evengrad.models._model import Model as Model
 from evengrad.models._sequential import Sequential as Sequential

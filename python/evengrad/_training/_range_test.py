@@ -1,0 +1,184 @@
+"""The learning-rate range test: the loss at rates that grow from step to step."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad._checks import check_float, check_int
+from evengrad._random import generator
+from evengrad._training._arrays import (
+    build_for,
+    inputs_of,
+    is_batches,
+    targets_of,
+    weights_of,
+)
+from evengrad._training._compiled import Bound, Compilation
+from evengrad._training._range_curve import RangeTest
+from evengrad._training._runner import ArrayRunner, Stretches
+from evengrad._training._step import Kept
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from evengrad.models._model import Model
+    from evengrad.optimizers import Optimizer
+
+logger = logging.getLogger("evengrad")
+
+DEFAULT_BATCH = 32
+# Fewer steps say little about six powers of ten, more say nothing new.
+FEWEST_STEPS, MOST_STEPS = 40, 1000
+# By default an average reaches over this share of the steps, an eighth of a power of ten.
+SHARE = 1 / 50
+
+
+@dataclass
+class Options:
+    """The arguments of `find_learning_rate` after x and y; documented there."""
+
+    min_lr: Any
+    max_lr: Any
+    batch_size: Any
+    steps: Any
+    stop_factor: Any
+    smoothing: Any
+    sample_weight: Any
+    class_weight: Any
+
+    def check(self, rows: int) -> None:
+        """Raise an error for a value out of range, and fill in what follows from the rows."""
+        self.min_lr = check_float(self.min_lr, "min_lr", low=0.0, open_low=True, open_high=True)
+        self.max_lr = check_float(
+            self.max_lr, "max_lr", low=self.min_lr, open_low=True, open_high=True
+        )
+        self.stop_factor = check_float(self.stop_factor, "stop_factor", low=1.0, open_low=True)
+        self.batch_size = check_int(
+            DEFAULT_BATCH if self.batch_size is None else self.batch_size, "batch_size", at_least=1
+        )
+        epoch = -(-rows // self.batch_size)
+        self.steps = (
+            min(max(epoch, FEWEST_STEPS), MOST_STEPS)
+            if self.steps is None
+            else check_int(self.steps, "steps", at_least=2)
+        )
+        default = 1 - 1 / (1 + SHARE * self.steps)
+        self.smoothing = check_float(
+            default if self.smoothing is None else self.smoothing,
+            "smoothing",
+            low=0.0,
+            high=1.0,
+            open_high=True,
+        )
+
+
+def copied(optimizer: Optimizer, model: Model, learning_rate: Callable[[int], float]) -> Optimizer:
+    """Return an optimizer in the same state that shares nothing, with another learning rate.
+
+    The rate is a function of the number of steps that the copy has made.
+    """
+    made = optimizer.iterations
+    # Rules go by the number of steps, so that the copy's count goes on from the original's.
+    config = {
+        **optimizer.get_config(),
+        "learning_rate": lambda step: learning_rate(max(0, step - made)),
+    }
+    copy = type(optimizer)(**config)
+    copy.iterations = made
+    copy._core.memory = optimizer._core.memory
+    if made:
+        for tensor in model.trainable_weights:
+            old = optimizer.slots(tensor)
+            for name, slot in copy.slots(tensor).items():
+                slot.copy_(old[name].numpy())
+    return copy
+
+
+def find_learning_rate(model: Model, x: Any, y: Any, options: Options) -> RangeTest:
+    """Run the test; see `Model.find_learning_rate`."""
+    if is_batches(x):
+        raise TypeError(
+            "x: expected arrays, got an iterable of batches; the test may visit rows several "
+            "times, so pass the rows of some batches as arrays"
+        )
+    compilation = model._compiled()
+    xs = inputs_of(model, x)
+    options.check(xs[0].shape[0])
+    build_for(model, xs)
+    ys, names = targets_of(model, y, xs[0].shape[0])
+    if not model.trainable_weights:
+        raise ValueError(f"{model.path}: no variable is trainable; the loss is the same for all η")
+    factor = (options.max_lr / options.min_lr) ** (1 / options.steps)
+    rates = [options.min_lr * factor**step for step in range(options.steps)]
+    # Loss and optimizer of the test are its own; those of the model hear nothing of it.
+    trial = Compilation(
+        model,
+        copied(compilation.optimizer, model, lambda step: rates[min(step, len(rates) - 1)]),
+        loss=compilation.loss,
+        metrics=None,
+        weighted_metrics=None,
+        loss_weights=compilation.loss_weights,
+        run_eagerly=compilation.run_eagerly,
+    )
+    bound = Bound(trial, ys)
+    ys = bound.check_targets(ys, names)
+    weight = weights_of(model, options.sample_weight, options.class_weight, ys)
+    kept = Kept(bound, variables=True)
+    try:
+        runner = ArrayRunner(bound, xs, ys, weight, batch_size=options.batch_size, training=True)
+        return _curve(_losses(runner, model._seed()), rates, options)
+    finally:
+        kept.put_back()
+
+
+def _losses(runner: ArrayRunner, seed: int) -> Iterator[float]:
+    """Yield the loss of each batch, over and over the rows, each time in another order."""
+    orders = generator(seed, "range_test")
+    loss = runner.bound.loss
+    while True:
+        order = np.asarray(orders.permutation(runner.rows))
+        runner.bound.reset()
+        for done in runner.epoch(order, Stretches(single=True, timed=False)):
+            if done:
+                yield loss.result()
+                runner.bound.reset()
+
+
+def _curve(losses: Iterator[float], rates: list[float], options: Options) -> RangeTest:
+    """Take losses as long as they do not shoot up."""
+    beta, average, best = options.smoothing, 0.0, math.inf
+    raw: list[float] = []
+    smoothed: list[float] = []
+    stop = False
+    for loss in losses:
+        stop = not math.isfinite(loss)
+        if not stop:
+            average = beta * average + (1 - beta) * loss
+            raw.append(loss)
+            smoothed.append(average / (1 - beta ** len(raw)))
+            best = min(best, smoothed[-1])
+            # A multiple of the best, also of one below 0.
+            stop = smoothed[-1] > best + (options.stop_factor - 1) * abs(best)
+        if stop or len(raw) == len(rates):
+            break
+    if not raw:
+        raise ValueError(
+            "find_learning_rate: the loss of the first batch is not finite; look at the data and "
+            "at the first values of the variables"
+        )
+    found = RangeTest(rates[: len(raw)], raw, smoothed, stop)
+    if found.turning_point == found.learning_rates[0]:
+        logger.warning(
+            "find_learning_rate: the loss does not fall at any rate from %g on; lower min_lr",
+            options.min_lr,
+        )
+    elif not stop and found.turning_point == rates[-1]:
+        logger.warning(
+            "find_learning_rate: the loss still falls at %g; raise max_lr", options.max_lr
+        )
+    return found
