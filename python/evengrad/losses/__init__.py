@@ -14,10 +14,21 @@ from evengrad.losses._crossentropy import CategoricalCrossentropy as Categorical
 from evengrad.losses._crossentropy import (
     SparseCategoricalCrossentropy as SparseCategoricalCrossentropy,
 )
+from evengrad.losses._divergence import KLD as KLD
+from evengrad.losses._divergence import KLDivergence as KLDivergence
+from evengrad.losses._divergence import Poisson as Poisson
+from evengrad.losses._focal import BinaryFocalCrossentropy as BinaryFocalCrossentropy
+from evengrad.losses._focal import CategoricalFocalCrossentropy as CategoricalFocalCrossentropy
 from evengrad.losses._loss import FunctionLoss as _FunctionLoss
 from evengrad.losses._loss import Loss as Loss
+from evengrad.losses._margin import CategoricalHinge as CategoricalHinge
+from evengrad.losses._margin import Hinge as Hinge
+from evengrad.losses._margin import SquaredHinge as SquaredHinge
 from evengrad.losses._regression import MAE as MAE
 from evengrad.losses._regression import MSE as MSE
+from evengrad.losses._regression import CosineSimilarity as CosineSimilarity
+from evengrad.losses._regression import Huber as Huber
+from evengrad.losses._regression import LogCosh as LogCosh
 from evengrad.losses._regression import MeanAbsoluteError as MeanAbsoluteError
 from evengrad.losses._regression import MeanSquaredError as MeanSquaredError
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._checks import check_float
-from evengrad.losses._loss import Loss, refuse_nan, weights_for
+from evengrad.losses._loss import Loss, hide_masked, refuse_nan, weights_for
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -44,13 +44,9 @@ class _CrossEntropy(Loss):
         if weight is None:
             known = {"sum": SUM, "none": NONE}
             return self._fused(y_true, logits, known.get(self.reduction, MEAN))
-        values = self._fused(y_true, logits, NONE)
-        if values.ndim > 1:
-            values = values.mean(dim=tuple(range(1, values.ndim)))
-        values = values * weights_for(weight, values)
-        if self.reduction == "none":
-            return values
-        return values.sum() if self.reduction == "sum" else values.mean()
+        weights = weights_for(weight, logits)
+        targets, seen = hide_masked(y_true, weights), hide_masked(logits, weights)
+        return self._reduce(self._fused(targets, seen, NONE), weights)
 
     def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
         raise NotImplementedError
@@ -193,11 +189,14 @@ class CategoricalCrossentropy(_CrossEntropy):
         )
 
     def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
-        targets = y_true.astype(probabilities.dtype)
-        if self.label_smoothing:
-            classes = probabilities.shape[-1]
-            targets = targets * (1 - self.label_smoothing) + self.label_smoothing / classes
+        targets = self._smoothed(y_true, probabilities)
         return -(targets * safe_log(probabilities)).sum(dim=-1)
+
+    def _smoothed(self, y_true: Tensor, like: Tensor) -> Tensor:
+        targets = y_true.astype(like.dtype)
+        if not self.label_smoothing:
+            return targets
+        return targets * (1 - self.label_smoothing) + self.label_smoothing / like.shape[-1]
 
     def check_target(
         self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
@@ -242,14 +241,14 @@ class BinaryCrossentropy(_CrossEntropy):
 
     fused_activation = "sigmoid"
 
-    def _smoothed(self, y_true: Tensor, dtype: str) -> Tensor:
-        targets = y_true.astype(dtype)
+    def _smoothed(self, y_true: Tensor, like: Tensor) -> Tensor:
+        targets = y_true.astype(like.dtype)
         if not self.label_smoothing:
             return targets
         return targets * (1 - self.label_smoothing) + self.label_smoothing / 2
 
     def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
-        targets = self._smoothed(y_true, logits.dtype)
+        targets = self._smoothed(y_true, logits)
         if reduction == "sum":
             # The sum over rows of the mean over outputs.
             values = _core.binary_cross_entropy_with_logits(logits, targets, reduction="none")
@@ -257,7 +256,7 @@ class BinaryCrossentropy(_CrossEntropy):
         return _core.binary_cross_entropy_with_logits(logits, targets, reduction=reduction)
 
     def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
-        targets = self._smoothed(y_true, probabilities.dtype)
+        targets = self._smoothed(y_true, probabilities)
         yes = targets * safe_log(probabilities)
         no = (1.0 - targets) * safe_log(1.0 - probabilities)
         return -(yes + no)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from evengrad import _core
+from evengrad._checks import FLOATS
 from evengrad._config import Configured
 from evengrad._core import Tensor
 from evengrad._names import choose, snake_case
@@ -68,7 +69,8 @@ class Loss(Configured):
         y_pred
             Predictions.
         sample_weight
-            A factor per row, or None.
+            A factor per row, or None. A weight of 0 masks its row: whatever stands in it, NaN
+            included, reaches neither the loss nor the gradient of the other rows.
 
         Returns
         -------
@@ -83,11 +85,23 @@ class Loss(Configured):
         predictions = as_floats(y_pred)
         targets = y_true if isinstance(y_true, Tensor) else _core.tensor(np.asarray(y_true))
         self._check_shapes(targets, predictions)
-        values = self.call(targets, predictions)
+        if sample_weight is None:
+            return self._reduce(self.call(targets, predictions))
+        weights = weights_for(sample_weight, predictions)
+        targets, predictions = hide_masked(targets, weights), hide_masked(predictions, weights)
+        return self._reduce(self.call(targets, predictions), weights)
+
+    def _reduce(self, values: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Return values of rows, or of their elements, as `reduction` says."""
         if values.ndim > 1:
             values = values.mean(dim=tuple(range(1, values.ndim)))
-        if sample_weight is not None:
-            values = values * weights_for(sample_weight, values)
+        if weights is not None:
+            if values.ndim == 0:
+                raise ValueError(
+                    f"{self.name}: expected a value per row, so that sample weights can apply, got "
+                    "one value; leave the mean over the rows to the reduction"
+                )
+            values = hide_masked(values * weights, weights)
         if self.reduction == "none":
             return values
         return values.sum() if self.reduction == "sum" else values.mean()
@@ -157,23 +171,30 @@ class FunctionLoss(Loss):
 def as_floats(values: Any) -> Tensor:
     """Return predictions as a floating-point tensor."""
     tensor = values if isinstance(values, Tensor) else _core.tensor(np.asarray(values))
-    floats = tensor.dtype in ("float32", "float64")
-    return tensor if floats else tensor.astype(_core.get_default_dtype())
+    return tensor if tensor.dtype in FLOATS else tensor.astype(_core.get_default_dtype())
 
 
-def weights_for(sample_weight: Any, values: Tensor) -> Tensor:
-    """Return sample weights that fit one value per row."""
+def weights_for(sample_weight: Any, rows: Tensor) -> Tensor:
+    """Return sample weights that fit the rows of a tensor, in its dtype."""
     weights = (
         sample_weight
         if isinstance(sample_weight, Tensor)
         else _core.tensor(np.asarray(sample_weight))
     )
-    if tuple(weights.shape) != tuple(values.shape):
+    if tuple(weights.shape) != tuple(rows.shape[:1]):
         raise ValueError(
-            f"sample_weight: expected one weight per row, shape {tuple(values.shape)}, got "
+            f"sample_weight: expected one weight per row, shape {tuple(rows.shape[:1])}, got "
             f"{tuple(weights.shape)}"
         )
-    return weights.astype(values.dtype)
+    return weights.astype(rows.dtype)
+
+
+def hide_masked(values: Tensor, weights: Tensor) -> Tensor:
+    """Return zeros in the rows of weight 0, so that what stands there goes nowhere."""
+    if values.ndim == 0 or values.dtype not in FLOATS:
+        return values
+    masked: Tensor = weights == 0.0
+    return _core.where(masked.reshape(-1, *[1] * (values.ndim - 1)), 0.0, values)
 
 
 def refuse_nan(y: np.ndarray[Any, Any], what: str) -> None:

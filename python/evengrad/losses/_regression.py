@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+from evengrad import _core
+from evengrad._checks import check_float
 from evengrad.losses._loss import Loss
 
 if TYPE_CHECKING:
@@ -56,6 +59,119 @@ class MeanAbsoluteError(Loss):
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return |y − p|."""
         return (y_pred - y_true.astype(y_pred.dtype)).abs()
+
+
+class Huber(Loss):
+    """The squared error near 0, the absolute one beyond: mean over all outputs and rows.
+
+    With e = p − y: e² / 2 where |e| ≤ δ, else δ · (|e| − δ / 2).
+
+    Parameters
+    ----------
+    delta
+        δ, above 0.
+    reduction, name
+        As for every `Loss`.
+
+    Raises
+    ------
+    ValueError
+        `delta` is not above 0, an unknown reduction.
+
+    Notes
+    -----
+    Targets and predictions of one shape. In a model, targets (rows,) are taken for (rows, 1);
+    nothing is broadcast.
+
+    References
+    ----------
+    Huber, "Robust estimation of a location parameter", 1964.
+
+    Examples
+    --------
+    >>> eg.losses.Huber()([[0.0], [0.0]], [[0.5], [-3.0]]).item()
+    1.3125
+    """
+
+    def __init__(
+        self,
+        delta: float = 1.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(reduction, name)
+        self.delta = check_float(delta, "delta", low=0.0, open_low=True, open_high=True)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return c · (|e| − c / 2) with c = min(|e|, δ): both branches, without a large square."""
+        size = (y_pred - y_true.astype(y_pred.dtype)).abs()
+        held = size.clamp(0.0, self.delta)
+        return held * (size - held * 0.5)
+
+
+class LogCosh(Loss):
+    """ln cosh(p − y), mean over all outputs and rows: e² / 2 near 0, |e| − ln 2 far away.
+
+    Parameters
+    ----------
+    reduction, name
+        As for every `Loss`.
+
+    Notes
+    -----
+    Targets and predictions of one shape. In a model, targets (rows,) are taken for (rows, 1);
+    nothing is broadcast. The derivative is tanh(p − y).
+
+    Examples
+    --------
+    >>> eg.losses.LogCosh()([[0.0]], [[64.0]]).item()
+    63.30685281944005
+    """
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return ln cosh e, exact at both ends."""
+        error = y_pred - y_true.astype(y_pred.dtype)
+        size = error.abs()
+        # −½ ln(1 − tanh² e) keeps its digits near 0, |e| + ln(1 + e^(−2|e|)) − ln 2 far from it.
+        near = (-error.clamp(-1.0, 1.0).tanh().square()).log1p() * -0.5
+        far = size + (size * -2.0).exp().log1p() - math.log(2.0)
+        return _core.where(size <= 1.0, near, far)
+
+
+class CosineSimilarity(Loss):
+    """The cosine of the angle between target and prediction, negated: −Σ y · p / (‖y‖ ‖p‖).
+
+    −1 where both point the same way, 0 at a right angle, 1 where they are opposed.
+
+    Parameters
+    ----------
+    reduction, name
+        As for every `Loss`.
+
+    Notes
+    -----
+    Targets and predictions: (rows, ..., features); the angle is that of the last dimension. A row
+    of zeros has the cosine 0 with every other.
+
+    Examples
+    --------
+    >>> loss = eg.losses.CosineSimilarity(reduction="none")
+    >>> loss([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]], [[5.0, 0.0], [0.0, 2.0], [1.0, 1.0]]).tolist()
+    [-1.0, 0.0, 0.0]
+    """
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return −cos of each row."""
+        return 0.0 - (unit(y_true.astype(y_pred.dtype)) * unit(y_pred)).sum(dim=-1)
+
+
+def unit(x: Tensor) -> Tensor:
+    """Return vectors of length 1, and zeros as they are; no square overflows."""
+    # Lengths do not matter to the result, so that the divisor needs no gradient.
+    largest = x.detach().abs().amax(dim=-1, keepdim=True)
+    scaled = x / _core.where(largest == 0.0, 1.0, largest)
+    square = scaled.square().sum(dim=-1, keepdim=True)
+    return scaled / _core.where(square == 0.0, 1.0, square).sqrt()
 
 
 MSE = MeanSquaredError
