@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad import activations
+from evengrad import _core, activations
+from evengrad._checks import check_float, check_int
 from evengrad.layers._layer import Layer
 
 if TYPE_CHECKING:
@@ -62,3 +63,128 @@ class Activation(Layer):
         if self.final_activation is None:
             return super().compute_output_shape(input_shape)
         return input_shape
+
+
+class Elementwise(Layer):
+    """Base of the activation layers that have a name and settings of their own."""
+
+    # The function's name in `evengrad.activations`, or the nearest one there.
+    NAME = ""
+
+    @property
+    def final_activation(self) -> str | None:
+        """The name of the activation."""
+        return self.NAME
+
+    def call_without_activation(self, x: Tensor) -> Tensor:
+        """Return the input."""
+        return x
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the input's shape."""
+        return input_shape
+
+    def _check_input(self, shape: Any) -> None:
+        self._check_single(shape)
+
+
+class ELU(Elementwise):
+    """The exponential linear unit: x where x > 0, else alpha · (e^x − 1).
+
+    Parameters
+    ----------
+    alpha
+        The function tends to −alpha; 0 or more. It is smooth at zero for 1 alone.
+    name, dtype, trainable
+        As for every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        A negative `alpha`.
+
+    References
+    ----------
+    Clevert et al., "Fast and accurate deep network learning by exponential linear units", 2015.
+
+    Examples
+    --------
+    >>> eg.layers.ELU(2.0)([[-100.0, 0.0, 3.0]]).tolist()
+    [[-2.0, 0.0, 3.0]]
+    """
+
+    NAME = "elu"
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        *,
+        name: str | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        self.alpha = check_float(alpha, "alpha", low=0.0, open_high=True)
+
+    def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
+        """Return the function of x."""
+        return x.elu(self.alpha)
+
+
+class Softmax(Elementwise):
+    """Turn scores into shares that sum to one: e^x / Σ e^x.
+
+    A cross-entropy that follows takes the scores themselves, as with ``activation="softmax"``.
+
+    Parameters
+    ----------
+    axis
+        The dimension along which the shares sum to one. Not 0, the rows.
+    name, dtype, trainable
+        As for every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        `axis` is 0; from a call: the input has no such dimension.
+
+    Examples
+    --------
+    >>> eg.layers.Softmax()([[0.0, 0.0], [1000.0, 0.0]]).tolist()
+    [[0.5, 0.5], [1.0, 0.0]]
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        *,
+        name: str | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        self.axis = check_axis(axis)
+
+    @property
+    def final_activation(self) -> str | None:
+        """``"softmax"`` where the shares are those of the last dimension."""
+        return "softmax" if self.axis == -1 else None
+
+    def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
+        """Return the shares."""
+        return _core.softmax(x, self.axis)
+
+    def _check_input(self, shape: Any) -> None:
+        super()._check_input(shape)
+        if not -len(shape) < self.axis < len(shape):
+            raise self._story(
+                f"an input with a dimension {self.axis} beside the rows", shape, "choose axis=-1"
+            )
+
+
+def check_axis(axis: Any) -> int:
+    """Return a dimension, counted from either end, that is not the rows."""
+    number = check_int(axis, "axis", at_least=-8)
+    if number == 0:
+        raise ValueError("axis: expected any dimension but 0, the rows, got 0")
+    return number

@@ -179,15 +179,4 @@ class BatchNormalization(Layer):
         return input_shape
 
     def _check_input(self, shape: Any) -> None:
-        if isinstance(shape, list):
-            raise self._story("one input", f"{len(shape)}", "join them with layers.Concatenate()")
-        if len(shape) < 2:
-            raise self._story(
-                "an input of shape (rows, features)", shape, "add the missing dimension, x[None, :]"
-            )
-        if self.built and shape[-1] != self.moving_mean.shape[0]:
-            raise self._story(
-                f"an input of shape (rows, {self.moving_mean.shape[0]})",
-                shape,
-                "the layer was built for that many features: pass as many, or make a new layer",
-            )
+        self._check_features(shape, self.moving_mean.shape[0] if self.built else None)

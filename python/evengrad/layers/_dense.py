@@ -27,7 +27,8 @@ class Dense(Layer):
     units
         The number of outputs.
     activation
-        A name from `evengrad.activations`, or a function of a tensor; None is none.
+        A name from `evengrad.activations`, a function of a tensor, or a layer such as `LeakyReLU`;
+        None is none.
     use_bias
         Whether there is a bias; by default yes, except directly before a `norm`, which would take
         it out again.
@@ -100,8 +101,9 @@ class Dense(Layer):
             )
         self.norm = norm
         self.norm_position = choose(norm_position, ("before", "after"), "norm_position")
-        if norm is not None and not trainable:
-            norm.trainable = False
+        for part in (norm, self.activation):
+            if isinstance(part, Layer) and not trainable:
+                part.trainable = False
         self.use_bias = self._has_bias_by_default() if use_bias is None else bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
@@ -139,8 +141,9 @@ class Dense(Layer):
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )
-        if self.norm is not None:
-            self.norm._build_for((*input_shape[:-1], self.units))
+        for part in (self.norm, self.activation):
+            if isinstance(part, Layer):
+                part._build_for((*input_shape[:-1], self.units))
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return activation(x · kernel + bias), normalised where there is a `norm`."""
@@ -192,15 +195,4 @@ class Dense(Layer):
         return vectors * int(input_shape[-1]) * self.units
 
     def _check_input(self, shape: Any) -> None:
-        if isinstance(shape, list):
-            raise self._story("one input", f"{len(shape)}", "join them with layers.Concatenate()")
-        if len(shape) < 2:
-            raise self._story(
-                "an input of shape (rows, features)", shape, "add the missing dimension, x[None, :]"
-            )
-        if self.built and shape[-1] != self.kernel.shape[0]:
-            raise self._story(
-                f"an input of shape (rows, {self.kernel.shape[0]})",
-                shape,
-                "the layer was built for that many features: pass as many, or make a new layer",
-            )
+        self._check_features(shape, self.kernel.shape[0] if self.built else None)

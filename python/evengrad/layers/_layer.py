@@ -156,6 +156,25 @@ class Layer(Variables):
     def _check_input(self, shape: Any) -> None:
         """Raise a ValueError that names this layer where an input does not fit it."""
 
+    def _check_single(self, shape: Any) -> None:
+        """Raise a ValueError where a list of inputs comes."""
+        if isinstance(shape, list):
+            raise self._story("one input", f"{len(shape)}", "join them with layers.Concatenate()")
+
+    def _check_features(self, shape: Any, features: int | None) -> None:
+        """Raise a ValueError for what is no (rows, ..., features); any number of them if None."""
+        self._check_single(shape)
+        if len(shape) < 2:
+            raise self._story(
+                "an input of shape (rows, features)", shape, "add the missing dimension, x[None, :]"
+            )
+        if features is not None and shape[-1] != features:
+            raise self._story(
+                f"an input of shape (rows, {features})",
+                shape,
+                "the layer was built for that many features: pass as many, or make a new layer",
+            )
+
     def _convert(self, x: Any) -> Tensor:
         """Return an input as a tensor of the layer's dtype."""
         tensor = x if isinstance(x, Tensor) else _core.tensor(np.asarray(x))

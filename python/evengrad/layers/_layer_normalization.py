@@ -97,16 +97,4 @@ class LayerNormalization(Layer):
         return input_shape
 
     def _check_input(self, shape: Any) -> None:
-        if isinstance(shape, list):
-            raise self._story("one input", f"{len(shape)}", "join them with layers.Concatenate()")
-        if len(shape) < 2:
-            raise self._story(
-                "an input of shape (rows, features)", shape, "add the missing dimension, x[None, :]"
-            )
-        built_for = self._state.input_shape
-        if self.built and shape[-1] != built_for[-1]:
-            raise self._story(
-                f"an input of shape (rows, {built_for[-1]})",
-                shape,
-                "the layer was built for that many features: pass as many, or make a new layer",
-            )
+        self._check_features(shape, self._state.input_shape[-1] if self.built else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
-from evengrad._checks import check_int
+from evengrad.layers._activation import check_axis
 from evengrad.layers._layer import Layer
 
 if TYPE_CHECKING:
@@ -77,9 +77,7 @@ class Concatenate(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, dtype=dtype, trainable=trainable)
-        self.axis = check_int(axis, "axis", at_least=-8)
-        if self.axis == 0:
-            raise ValueError("axis: expected any dimension but 0, the rows, got 0")
+        self.axis = check_axis(axis)
 
     def call(self, x: list[Tensor]) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return the inputs joined."""

@@ -1,0 +1,128 @@
+"""Maxout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad import _core, constraints, initializers, regularizers
+from evengrad._checks import check_int
+from evengrad.layers._layer import Layer
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+
+
+class Maxout(Layer):
+    """Every output is the largest of several weighted sums: max over k of (x · kernel_k + bias_k).
+
+    Each unit learns its own convex activation, of `pieces` straight lines.
+
+    Parameters
+    ----------
+    units
+        The number of outputs.
+    pieces
+        The number of sums that each output is the largest of.
+    use_bias
+        Whether there is a bias.
+    kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, kernel_constraint, \
+bias_constraint
+        As those of `Dense`.
+    name, dtype, trainable
+        As for every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        `units` or `pieces` below 1; an unknown name. From a call: the last dimension differs from
+        the one that the layer was built for.
+
+    Notes
+    -----
+    Input (..., in), kernel (in, units · pieces), bias (units · pieces,), output (..., units). The
+    pieces of a unit stand side by side. Where several are the largest, they share the gradient.
+
+    References
+    ----------
+    Goodfellow et al., "Maxout networks", 2013.
+
+    Examples
+    --------
+    The absolute value, as the larger of x and −x:
+
+    >>> layer = eg.layers.Maxout(1, pieces=2)
+    >>> layer.build((None, 1))
+    >>> layer.set_weights([[[1.0, -1.0]], [0.0, 0.0]])
+    >>> layer([[-3.0], [2.0]]).tolist()
+    [[3.0], [2.0]]
+    """
+
+    kernel: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        units: int,
+        pieces: int = 2,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        *,
+        name: str | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        self.units = check_int(units, "units", at_least=1)
+        self.pieces = check_int(pieces, "pieces", at_least=1)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
+        self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
+        self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
+        self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
+        self.kernel_constraint = constraints.get(kernel_constraint, "kernel_constraint")
+        self.bias_constraint = constraints.get(bias_constraint, "bias_constraint")
+
+    def build(self, input_shape: Any) -> None:
+        """Make kernel and bias."""
+        sums = self.units * self.pieces
+        self.kernel = self.add_weight(
+            "kernel",
+            (input_shape[-1], sums),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                "bias",
+                (sums,),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
+    def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
+        """Return the largest sums."""
+        vectors = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+        sums = _core.dense(vectors, self.kernel, self.bias)
+        return sums.reshape(*x.shape[:-1], self.units, self.pieces).amax(-1)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the input's shape with `units` in the last place."""
+        return (*input_shape[:-1], self.units)
+
+    def multiply_adds(self, input_shape: Any) -> int:
+        """Return in × units × pieces, for every vector of a row."""
+        vectors = 1
+        for size in input_shape[1:-1]:
+            vectors *= size
+        return vectors * int(input_shape[-1]) * self.units * self.pieces
+
+    def _check_input(self, shape: Any) -> None:
+        self._check_features(shape, self.kernel.shape[0] if self.built else None)
