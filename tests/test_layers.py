@@ -200,6 +200,9 @@ def test_names_are_unique():
         layers.Softmax(1),
         layers.Maxout(3, 4, False),
         layers.Dense(3, layers.LeakyReLU()),
+        layers.AlphaDropout(0.25),
+        layers.GaussianDropout(0.25),
+        layers.GaussianNoise(0.25),
     ],
     ids=repr,
 )

@@ -12,6 +12,9 @@ from evengrad.layers._layer_normalization import LayerNormalization as LayerNorm
 from evengrad.layers._maxout import Maxout as Maxout
 from evengrad.layers._merge import Add as Add
 from evengrad.layers._merge import Concatenate as Concatenate
+from evengrad.layers._noise import AlphaDropout as AlphaDropout
+from evengrad.layers._noise import GaussianDropout as GaussianDropout
+from evengrad.layers._noise import GaussianNoise as GaussianNoise
 from evengrad.layers._rectifiers import LeakyReLU as LeakyReLU
 from evengrad.layers._rectifiers import PReLU as PReLU
 from evengrad.layers._rectifiers import ReLU as ReLU

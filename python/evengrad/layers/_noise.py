@@ -1,0 +1,192 @@
+"""Noise layers beside `Dropout`: their numbers follow from seed, path and step as its masks do."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from evengrad import _core
+from evengrad._checks import check_float
+from evengrad.layers._layer import Layer
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+
+# −λα, what SELU tends to for very negative inputs.
+SELU_LOW = -1.7580993408473768599
+
+
+class AlphaDropout(Layer):
+    """Dropout for nets of SELU units: mean 0 and variance 1 stay mean 0 and variance 1.
+
+    A dropped element takes the value that SELU tends to, α' = −1.7581, and all elements are scaled
+    and shifted: a · (x · mask + α' · (1 − mask)) + b, with p the rate, a = ((1 − p)(1 + p·α'²))^(−½)
+    and b = −a·p·α'. In inference the input passes unchanged.
+
+    Parameters
+    ----------
+    rate
+        The share that is dropped, in [0, 1).
+    name, dtype, trainable
+        As for every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        `rate` is outside [0, 1).
+
+    References
+    ----------
+    Klambauer et al., "Self-normalizing neural networks", 2017.
+
+    Examples
+    --------
+    >>> layer = eg.layers.AlphaDropout(0.5)
+    >>> y = layer(eg.randn(1000, 100), training=True).numpy()
+    >>> abs(round(float(y.mean()), 1)), round(float(y.std()), 1)
+    (0.0, 1.0)
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        *,
+        name: str | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        self.rate = check_float(rate, "rate", low=0.0, high=1.0, open_high=True)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the stream of masks."""
+        del input_shape
+        self.add_generator("mask")
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        """Return x with a share of it at α', scaled and shifted, in training; else x."""
+        if not training or self.rate == 0.0:
+            return x
+        keep = 1.0 - self.rate
+        scale = (keep * (1.0 + self.rate * SELU_LOW**2)) ** -0.5
+        # a (x m + α'(1 − m)) + b  =  a (x − α') m + a α' (1 − p);  dropout divides by 1 − p.
+        kept = _core.dropout(x - SELU_LOW, self.rate, self.generator("mask"))
+        return kept * (scale * keep) + scale * SELU_LOW * keep
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the input's shape."""
+        return input_shape
+
+
+class GaussianDropout(Layer):
+    """Multiply by normal noise of mean 1 while training: x · N(1, rate / (1 − rate)).
+
+    The variance is that of `Dropout` with the same rate. In inference the input passes unchanged.
+
+    Parameters
+    ----------
+    rate
+        In [0, 1).
+    name, dtype, trainable
+        As for every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        `rate` is outside [0, 1).
+
+    References
+    ----------
+    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014,
+    section 10.
+
+    Examples
+    --------
+    >>> layer = eg.layers.GaussianDropout(0.2)
+    >>> y = layer(eg.ones((1000, 100)), training=True).numpy()
+    >>> round(float(y.mean()), 1), round(float(y.std()), 1)
+    (1.0, 0.5)
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        *,
+        name: str | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        self.rate = check_float(rate, "rate", low=0.0, high=1.0, open_high=True)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the stream of noise."""
+        del input_shape
+        self.add_generator("noise")
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        """Return x times noise in training, else x."""
+        if not training or self.rate == 0.0:
+            return x
+        deviation = math.sqrt(self.rate / (1.0 - self.rate))
+        return x * self.generator("noise").normal(x.shape, 1.0, deviation, x.dtype)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the input's shape."""
+        return input_shape
+
+
+class GaussianNoise(Layer):
+    """Add normal noise while training: x + N(0, stddev²). In inference the input passes unchanged.
+
+    In front of a network it acts as augmentation of the data.
+
+    Parameters
+    ----------
+    stddev
+        The standard deviation of the noise, 0 or more.
+    name, dtype, trainable
+        As for every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        A negative `stddev`.
+
+    References
+    ----------
+    Bishop, "Training with noise is equivalent to Tikhonov regularization", 1995.
+
+    Examples
+    --------
+    >>> layer = eg.layers.GaussianNoise(2.0)
+    >>> y = layer(eg.zeros((1000, 100)), training=True).numpy()
+    >>> round(float(y.std()), 1)
+    2.0
+    """
+
+    def __init__(
+        self,
+        stddev: float,
+        *,
+        name: str | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        self.stddev = check_float(stddev, "stddev", low=0.0, open_high=True)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the stream of noise."""
+        del input_shape
+        self.add_generator("noise")
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        """Return x plus noise in training, else x."""
+        if not training or self.stddev == 0.0:
+            return x
+        return x + self.generator("noise").normal(x.shape, 0.0, self.stddev, x.dtype)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the input's shape."""
+        return input_shape
