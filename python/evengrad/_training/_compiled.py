@@ -257,6 +257,7 @@ class Bound:
         for position, items in enumerate(lists):
             for item in flat(items):
                 metric = self._metric(item, position, targets)
+                metric.build(self.model._output_shapes[position][-1])
                 key = metric.name if len(names) == 1 else f"{names[position]}_{metric.name}"
                 taken = {"loss", *(known for known, _, _, _ in self.metrics)}
                 number, base = 1, key
@@ -346,13 +347,14 @@ class Bound:
         for _, metric, _, _ in self.metrics:
             metric.reset_state()
 
-    def logs(self) -> dict[str, float]:
-        """Return the figures over the batches since the last reset."""
-        figures = {"loss": self.loss.result()}
+    def logs(self) -> dict[str, Any]:
+        """Return the figures over the batches since the last reset: numbers, and some arrays."""
+        figures: dict[str, Any] = {"loss": self.loss.result()}
         for name, mean in zip(self.model.output_names, self.output_losses, strict=False):
             figures[f"{name}_loss"] = mean.result()
         for name, metric, _, _ in self.metrics:
-            figures[name] = float(metric.result())
+            figure = metric.result()
+            figures[name] = figure if np.ndim(figure) else float(figure)
         return figures
 
     def kept(self) -> Iterator[tuple[Tensor, np.ndarray[Any, Any]]]:

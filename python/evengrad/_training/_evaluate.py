@@ -67,7 +67,7 @@ class Evaluation:
         elif self.runner is not None:
             yield from self.runner.epoch(np.arange(self.runner.rows, dtype=np.int64), stretches)
 
-    def run(self, callbacks: CallbackList) -> dict[str, float]:
+    def run(self, callbacks: CallbackList) -> dict[str, Any]:
         """Return the figures; those that a training is gathering meanwhile are left alone."""
         callbacks.tell("on_test_begin", {})
         kept = [] if self.bound is None else list(self.bound.kept())
@@ -104,7 +104,7 @@ def evaluate(
     sample_weight: Any,
     steps: Any,
     callbacks: Any,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Return loss and metrics; see `Model.evaluate`."""
     size = DEFAULT_BATCH if batch_size is None else check_int(batch_size, "batch_size", at_least=1)
     limit = None if steps is None else check_int(steps, "steps", at_least=1)
@@ -120,7 +120,7 @@ def evaluate(
 
 def on_batch(
     model: Model, x: Any, y: Any, sample_weight: Any, class_weight: Any, *, training: bool
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Do one step on one batch; see `Model.train_on_batch`."""
     compilation = model._compiled()
     xs = inputs_of(model, x)

@@ -188,7 +188,7 @@ class _Training:
         self.validation = validation
         self.callbacks = callbacks
         self.progress = progress
-        self.logs: dict[str, float] = {}
+        self.logs: dict[str, Any] = {}
 
     def run(self, first: int, last: int) -> None:
         """Run the epochs."""

@@ -60,13 +60,13 @@ class Progress:
             shape = None if steps is None else FORMAT
             self._bar = tqdm(total=steps, desc=self._name, unit="step", bar_format=shape)
 
-    def update(self, done: int, logs: dict[str, float]) -> None:
+    def update(self, done: int, logs: dict[str, Any]) -> None:
         """Show how far the epoch is."""
         if self._bar is not None:
             self._bar.set_postfix_str(show_logs(logs), refresh=False)
             self._bar.update(done - self._bar.n)
 
-    def end(self, logs: dict[str, float]) -> None:
+    def end(self, logs: dict[str, Any]) -> None:
         """End an epoch with its figures."""
         if self._bar is not None:
             self._bar.set_postfix_str(show_logs(logs))
@@ -82,6 +82,7 @@ class Progress:
             self._bar = None
 
 
-def show_logs(logs: dict[str, float]) -> str:
-    """Return figures in one line."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
+def show_logs(logs: dict[str, Any]) -> str:
+    """Return figures in one line; arrays have no place there."""
+    numbers = [(name, value) for name, value in logs.items() if isinstance(value, float)]
+    return "  ".join(f"{name} {value:.4g}" for name, value in numbers)

@@ -9,7 +9,7 @@ from evengrad._config import Configured
 if TYPE_CHECKING:
     from evengrad.models._model import Model
 
-Logs: TypeAlias = "dict[str, float] | None"
+Logs: TypeAlias = "dict[str, Any] | None"
 
 
 class Callback(Configured):

@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from evengrad.callbacks._callback import Callback, Logs
+from evengrad.callbacks._monitor import plain
 
 
 class CSVLogger(Callback):
@@ -62,6 +63,7 @@ class CSVLogger(Callback):
         if self._names is None:
             self._names = list(figures)
             writer.writerow(["epoch", *self._names])
-        writer.writerow([epoch, *(figures.get(name, "") for name in self._names)])
+        values = (figures.get(name, "") for name in self._names)
+        writer.writerow([epoch, *map(plain, values)])
         with open(self.filename, "a", encoding="utf-8") as file:
             file.write(lines.getvalue())

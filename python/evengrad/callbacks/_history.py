@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from evengrad.callbacks._callback import Callback, Logs
+from evengrad.callbacks._monitor import plain
 
 if TYPE_CHECKING:
     import os
@@ -18,7 +21,8 @@ class History(Callback):
     ----------
     history
         A list for each figure, one value per epoch: ``"loss"``, the metrics' names, and the same
-        under ``val_`` for the validation data.
+        under ``val_`` for the validation data. A metric with one figure for each class, such as
+        `metrics.ConfusionMatrix`, gives arrays.
     epoch
         The numbers of the epochs.
 
@@ -32,7 +36,7 @@ class History(Callback):
     """
 
     def __init__(self) -> None:
-        self.history: dict[str, list[float]] = {}
+        self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
         self.params: dict[str, Any] = {}
 
@@ -43,7 +47,15 @@ class History(Callback):
             column = self.history.setdefault(name, [])
             # A figure that begins late has no value for the epochs before.
             column += [float("nan")] * (len(self.epoch) - 1 - len(column))
-            column.append(float(value))
+            column.append(value if isinstance(value, np.ndarray) else float(value))
+
+    def _numbers(self) -> dict[str, list[Any]]:
+        """Return the columns of numbers; a metric may also come to an array in each epoch."""
+        return {
+            name: column
+            for name, column in self.history.items()
+            if not any(isinstance(value, np.ndarray) for value in column)
+        }
 
     def plot(self, names: list[str] | None = None, ax: Any = None) -> Any:
         """Draw the learning curves with matplotlib.
@@ -81,10 +93,10 @@ class History(Callback):
             raise ImportError(
                 'History.plot needs matplotlib: pip install "evengrad[plot]"'
             ) from error
-        known = [name for name in self.history if not name.startswith("val_")]
+        known = [name for name in self._numbers() if not name.startswith("val_")]
         chosen = known if names is None else list(names)
         for name in chosen:
-            if name not in self.history:
+            if name not in self._numbers():
                 raise ValueError(f"names: no {name!r} in the history, only {', '.join(known)}")
         if ax is None:
             _, made = plt.subplots(
@@ -143,8 +155,8 @@ class History(Callback):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["epoch", *self.history])
             for row, epoch in enumerate(self.epoch):
-                writer.writerow([epoch, *(column[row] for column in self.history.values())])
+                writer.writerow([epoch, *(plain(column[row]) for column in self.history.values())])
 
     def __repr__(self) -> str:
-        last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.history.items())
+        last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self._numbers().items())
         return f"<History of {len(self.epoch)} epochs{': ' + last if last else ''}>"

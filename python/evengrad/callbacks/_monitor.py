@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from evengrad._names import did_you_mean
 
@@ -27,4 +29,15 @@ def figure(logs: Logs, monitor: str, who: str) -> float:
             f"{who}: no figure {monitor!r} in this training; {did_you_mean(monitor, figures)}"
             + ("; pass validation_data" if monitor.startswith("val_") else "")
         )
-    return figures[monitor]
+    value = figures[monitor]
+    if isinstance(value, np.ndarray):
+        raise TypeError(
+            f"{who}: expected a number to watch, but {monitor!r} is an array of shape "
+            f"{value.shape}; watch another figure, or have the metric average"
+        )
+    return float(value)
+
+
+def plain(value: Any) -> Any:
+    """Return an array as nested lists, which fit in one line of a file; anything else as it is."""
+    return value.tolist() if isinstance(value, np.ndarray) else value

@@ -17,14 +17,24 @@ from evengrad.metrics._accuracy import (
     SparseTopKCategoricalAccuracy as SparseTopKCategoricalAccuracy,
 )
 from evengrad.metrics._accuracy import TopKCategoricalAccuracy as TopKCategoricalAccuracy
+from evengrad.metrics._auc import AUC as AUC
+from evengrad.metrics._confusion import ConfusionMatrix as ConfusionMatrix
+from evengrad.metrics._confusion import F1Score as F1Score
+from evengrad.metrics._confusion import Precision as Precision
+from evengrad.metrics._confusion import Recall as Recall
 from evengrad.metrics._metric import FunctionMetric as _FunctionMetric
 from evengrad.metrics._metric import MeanMetric as MeanMetric
 from evengrad.metrics._metric import Metric as Metric
 from evengrad.metrics._regression import MAE as MAE
+from evengrad.metrics._regression import MAPE as MAPE
 from evengrad.metrics._regression import MSE as MSE
 from evengrad.metrics._regression import RMSE as RMSE
 from evengrad.metrics._regression import MeanAbsoluteError as MeanAbsoluteError
+from evengrad.metrics._regression import (
+    MeanAbsolutePercentageError as MeanAbsolutePercentageError,
+)
 from evengrad.metrics._regression import MeanSquaredError as MeanSquaredError
+from evengrad.metrics._regression import R2Score as R2Score
 from evengrad.metrics._regression import RootMeanSquaredError as RootMeanSquaredError
 
 # Stand for the accuracy that fits the loss and the targets.

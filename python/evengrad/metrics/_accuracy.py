@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evengrad import _core
 from evengrad._checks import check_float, check_int
 from evengrad.losses._crossentropy import one_hot
-from evengrad.metrics._metric import MeanMetric
+from evengrad.metrics._metric import MeanMetric, same_shape
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -30,7 +31,7 @@ class SparseCategoricalAccuracy(MeanMetric):
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return 1 for each row that is right."""
-        right: Tensor = y_pred.argmax(dim=-1) == y_true
+        right: Tensor = y_pred.argmax(dim=-1) == as_labels(y_true, y_pred, self.name)
         return right.astype(y_pred.dtype)
 
 
@@ -75,8 +76,10 @@ class BinaryAccuracy(MeanMetric):
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return 1 for each output that is right."""
-        said = y_pred > self.threshold
-        right: Tensor = said == (y_true.astype(y_pred.dtype) > HALF)
+        if tuple(y_pred.shape) == (*y_true.shape, 1):
+            y_true = y_true.unsqueeze(-1)
+        truth = same_shape(y_true, y_pred, self.name) > HALF
+        right: Tensor = (y_pred > self.threshold) == truth
         return right.astype(y_pred.dtype)
 
 
@@ -109,7 +112,7 @@ class SparseTopKCategoricalAccuracy(MeanMetric):
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return 1 for each row that is right."""
-        return among_largest(one_hot(y_true, y_pred), y_pred, self.k)
+        return among_largest(one_hot(as_labels(y_true, y_pred, self.name), y_pred), y_pred, self.k)
 
 
 class TopKCategoricalAccuracy(MeanMetric):
@@ -143,8 +146,21 @@ class TopKCategoricalAccuracy(MeanMetric):
         return among_largest(one_hot(y_true.argmax(dim=-1), y_pred), y_pred, self.k)
 
 
+def as_labels(y_true: Tensor, y_pred: Tensor, name: str) -> Tensor:
+    """Return class numbers, one for each row of predictions; nothing is broadcast."""
+    rows = tuple(y_pred.shape[:-1])
+    if tuple(y_true.shape) not in (rows, (*rows, 1)):
+        raise ValueError(
+            f"{name}: expected class numbers of shape {rows} for predictions of shape "
+            f"{tuple(y_pred.shape)}, got {tuple(y_true.shape)}; for one-hot rows there is "
+            "categorical_accuracy, or top_k_categorical_accuracy"
+        )
+    return y_true.reshape(*rows)
+
+
 def among_largest(chosen: Tensor, y_pred: Tensor, k: int) -> Tensor:
     """Return 1 for each row in which fewer than k predictions exceed the chosen class's."""
-    score = (chosen * y_pred).sum(dim=-1, keepdim=True)
-    better = (y_pred > score).astype(y_pred.dtype).sum(dim=-1)
-    return (better < float(k)).astype(y_pred.dtype)
+    # The choice is made by value: 0 · ∞ would be NaN. Where the score is NaN, all count as better.
+    score = _core.where(chosen == 1.0, y_pred, 0.0).sum(dim=-1, keepdim=True)
+    worse = (y_pred <= score).astype(y_pred.dtype).sum(dim=-1)
+    return (worse > float(y_pred.shape[-1] - k)).astype(y_pred.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -11,7 +11,11 @@ from evengrad._config import Configured
 from evengrad._core import Tensor
 from evengrad._names import snake_case
 from evengrad.autograd import no_grad
-from evengrad.losses._loss import as_floats, weights_for
+from evengrad.losses._crossentropy import one_hot
+from evengrad.losses._loss import as_floats, hide_masked, weights_for
+
+# What a metric comes to: a number, or an array with one for each class or threshold.
+Figure: TypeAlias = "float | np.ndarray[Any, Any]"
 
 
 class Metric(Configured):
@@ -19,7 +23,7 @@ class Metric(Configured):
 
     The state lives in tensors that `update_state` changes in place, so that gathering is a part of
     a captured step and costs no Python. A subclass makes its state with `add_state` in `__init__`,
-    and writes `update_state` and `result`.
+    or in `build` where it depends on the number of outputs, and writes `update_state` and `result`.
 
     Parameters
     ----------
@@ -56,6 +60,15 @@ class Metric(Configured):
         self._states.append(state)
         return state
 
+    def build(self, outputs: int) -> None:
+        """Make state that depends on the number of outputs; a model calls it, or the first batch.
+
+        Parameters
+        ----------
+        outputs
+            The size of the predictions' last dimension.
+        """
+
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take in a batch.
 
@@ -68,8 +81,8 @@ class Metric(Configured):
         """
         raise NotImplementedError(f"{type(self).__name__} must define update_state")
 
-    def result(self) -> float:
-        """Return the figure over all batches since the last reset."""
+    def result(self) -> Figure:
+        """Return the figure over all batches since the last reset: a number, or an array."""
         raise NotImplementedError(f"{type(self).__name__} must define result")
 
     def reset_state(self) -> None:
@@ -84,7 +97,7 @@ class Metric(Configured):
             config["name"] = None
         return config
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Take in a batch and return the figure over all batches so far."""
         self.update_state(as_targets(y_true), as_floats(y_pred), sample_weight)
         return self.result()
@@ -115,21 +128,71 @@ class MeanMetric(Metric):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch to the sums."""
         with no_grad():
-            values = self.values(as_targets(y_true), as_floats(y_pred).detach())
+            targets, predictions = as_targets(y_true), as_floats(y_pred).detach()
+            weights = None
+            if sample_weight is not None:
+                weights = weights_for(sample_weight, predictions)
+                targets, predictions = masked(targets, predictions, weights)
+            values = self.values(targets, predictions)
             if values.ndim > 1:
                 values = values.mean(dim=tuple(range(1, values.ndim)))
-            if sample_weight is None:
+            if weights is None:
                 _core.accumulate(self.total, values.sum())
                 _core.accumulate(self.count, self._one, scale=float(values.size))
                 return
-            weights = weights_for(sample_weight, values)
-            _core.accumulate(self.total, (values * weights).sum())
+            _core.accumulate(self.total, hide_masked(values * weights, weights).sum())
             _core.accumulate(self.count, weights.sum())
 
     def result(self) -> float:
         """Return the mean; 0 before the first batch."""
         count = self.count.item()
         return self.total.item() / count if count else 0.0
+
+
+class OutputsMetric(Metric):
+    """A metric whose state depends on the number of outputs. A subclass writes `make_state`."""
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name)
+        self._outputs: int | None = None
+
+    def build(self, outputs: int) -> None:
+        """Make the state, once.
+
+        Raises
+        ------
+        ValueError
+            The metric has gathered over predictions with another number of outputs.
+        """
+        if self._outputs is None:
+            self._outputs = outputs
+            self.make_state(outputs)
+        elif self._outputs != outputs:
+            raise ValueError(
+                f"{self.name}: expected predictions with {self._outputs} outputs, as before, got "
+                f"{outputs}; make a new metric for them"
+            )
+
+    def make_state(self, outputs: int) -> None:
+        """Make the state with `add_state`."""
+        raise NotImplementedError(f"{type(self).__name__} must define make_state(outputs)")
+
+    def vectors(
+        self, y_true: Any, y_pred: Any, sample_weight: Any
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return targets and predictions of shape (n, outputs), and n weights or None."""
+        targets, predictions = as_targets(y_true), as_floats(y_pred).detach()
+        if predictions.ndim == 1:
+            predictions = predictions.unsqueeze(-1)
+        weights = None
+        if sample_weight is not None:
+            weights = weights_for(sample_weight, predictions)
+            targets, predictions = masked(targets, predictions, weights)
+            weights = spread(weights, tuple(predictions.shape[:-1])).reshape(-1)
+        outputs = predictions.shape[-1]
+        self.build(outputs)
+        targets = as_indicators(targets, predictions, self.name)
+        return targets.reshape(-1, outputs), predictions.reshape(-1, outputs), weights
 
 
 class FunctionMetric(MeanMetric):
@@ -157,3 +220,56 @@ def as_targets(values: Any) -> Tensor:
     """Return targets as a tensor without gradient."""
     tensor = values if isinstance(values, Tensor) else _core.tensor(np.asarray(values))
     return tensor.detach()
+
+
+def masked(targets: Tensor, predictions: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return targets and predictions with zeros in the rows of weight 0, whatever stood there."""
+    return hide_masked(targets, weights), hide_masked(predictions, weights)
+
+
+def same_shape(y_true: Tensor, y_pred: Tensor, name: str) -> Tensor:
+    """Return targets in the dtype of the predictions; nothing is broadcast."""
+    if tuple(y_true.shape) != tuple(y_pred.shape):
+        raise ValueError(
+            f"{name}: expected targets in the shape of the predictions, {tuple(y_pred.shape)}, got "
+            f"{tuple(y_true.shape)}; reshape one of them"
+        )
+    return y_true.astype(y_pred.dtype)
+
+
+def as_indicators(targets: Tensor, predictions: Tensor, name: str) -> Tensor:
+    """Return targets in the shape and dtype of the predictions; class numbers become one-hot rows.
+
+    Raises
+    ------
+    ValueError
+        The shapes do not fit together.
+    """
+    shape, given = tuple(predictions.shape), tuple(targets.shape)
+    if given == shape:
+        return targets.astype(predictions.dtype)
+    if len(shape) > 1 and given in (shape[:-1], (*shape[:-1], 1)):
+        if shape[-1] == 1:
+            return targets.reshape(*shape).astype(predictions.dtype)
+        return one_hot(targets.reshape(*shape[:-1]), predictions)
+    raise ValueError(
+        f"{name}: expected targets in the shape of the predictions, {shape}, or class numbers of "
+        f"shape {shape[:-1] or shape}, got {given}"
+    )
+
+
+def spread(weights: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return weights of rows as weights of all that a row holds."""
+    return weights.reshape(-1, *[1] * (len(shape) - 1)).expand(*shape)
+
+
+def weighted_sum(values: Tensor, weights: Tensor | None) -> Tensor:
+    """Return Σ w · value over the first dimension."""
+    return values.sum(0) if weights is None else (values * weights.unsqueeze(-1)).sum(0)
+
+
+def ratio(part: np.ndarray[Any, Any], whole: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return part / whole, and 0 where the whole is 0."""
+    shares = np.zeros_like(part)
+    np.divide(part, whole, out=shares, where=whole != 0)
+    return shares

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from evengrad.metrics._metric import MeanMetric
+import numpy as np
+
+from evengrad import _core
+from evengrad._checks import check_int
+from evengrad._names import choose
+from evengrad.autograd import no_grad
+from evengrad.losses._loss import as_floats
+from evengrad.metrics._metric import (
+    MeanMetric,
+    OutputsMetric,
+    as_targets,
+    same_shape,
+    weighted_sum,
+)
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
+
+# Targets nearer to 0 count as this large in a quotient, as in Keras.
+SMALLEST = 1e-7
 
 
 class MeanSquaredError(MeanMetric):
@@ -22,7 +38,7 @@ class MeanSquaredError(MeanMetric):
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return (y − p)²."""
-        return (y_pred - y_true.astype(y_pred.dtype)).square()
+        return (y_pred - same_shape(y_true, y_pred, self.name)).square()
 
 
 class RootMeanSquaredError(MeanSquaredError):
@@ -50,9 +66,124 @@ class MeanAbsoluteError(MeanMetric):
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return |y − p|."""
-        return (y_pred - y_true.astype(y_pred.dtype)).abs()
+        return (y_pred - same_shape(y_true, y_pred, self.name)).abs()
+
+
+class MeanAbsolutePercentageError(MeanMetric):
+    """The mean of 100 · |y − p| / |y| over all outputs and rows, in percent.
+
+    Targets smaller than 10⁻⁷ count as 10⁻⁷, so that the figure stays finite; it says little where
+    targets are near 0.
+
+    Examples
+    --------
+    >>> eg.metrics.MeanAbsolutePercentageError()([[1.0], [4.0]], [[1.5], [3.0]])
+    37.5
+    """
+
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return 100 · |y − p| / |y|."""
+        targets = same_shape(y_true, y_pred, self.name)
+        return (y_pred - targets).abs() / _core.maximum(targets.abs(), SMALLEST) * 100.0
+
+
+class R2Score(OutputsMetric):
+    """The share of the targets' variance that predictions explain: 1 − Σ(y − p)² / Σ(y − ȳ)².
+
+    1 is perfect, 0 is as good as the mean of the targets, and it has no lower end.
+
+    Parameters
+    ----------
+    class_aggregation
+        How the outputs are joined: ``"uniform_average"``, ``"variance_weighted_average"``, or None
+        for an array with one score for each.
+    num_regressors
+        The number of features for the adjusted score, 1 − (1 − R²)(n − 1)/(n − k − 1); 0 for the
+        plain one.
+    name
+        The name in reports.
+
+    Raises
+    ------
+    ValueError
+        An unknown `class_aggregation`; a negative `num_regressors`.
+
+    Notes
+    -----
+    Targets and predictions: (rows, outputs), or both (rows,). Targets without variance score 1
+    where they are met exactly, else 0, as in scikit-learn. Sums are kept about the first batch's
+    mean, so that large targets of small variance lose no digits.
+
+    Examples
+    --------
+    >>> eg.metrics.R2Score()([1.0, 2.0, 3.0], [1.0, 2.0, 4.0])
+    0.5
+    """
+
+    def __init__(
+        self,
+        class_aggregation: str | None = "uniform_average",
+        num_regressors: int = 0,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        if class_aggregation is not None:
+            options = ("uniform_average", "variance_weighted_average")
+            choose(class_aggregation, options, "class_aggregation")
+        self.class_aggregation = class_aggregation
+        self.num_regressors = check_int(num_regressors, "num_regressors", at_least=0)
+        self.count, self.rows = self.add_state(), self.add_state()
+        self._one = _core.ones((), dtype="float64")
+
+    def make_state(self, outputs: int) -> None:
+        """Make the sums of each output."""
+        self.center = self.add_state((outputs,))
+        self.sums = self.add_state((outputs,))
+        self.squares = self.add_state((outputs,))
+        self.residuals = self.add_state((outputs,))
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch to the sums."""
+        with no_grad():
+            same_shape(as_targets(y_true), as_floats(y_pred), self.name)
+            targets, predictions, weights = self.vectors(y_true, y_pred, sample_weight)
+            y, p = targets.astype("float64"), predictions.astype("float64")
+            first: Tensor = self.rows == 0.0
+            self.center.copy_(_core.where(first, y.mean(0), self.center))
+            wide = None if weights is None else weights.astype("float64")
+            from_center = y - self.center
+            _core.accumulate(self.sums, weighted_sum(from_center, wide))
+            _core.accumulate(self.squares, weighted_sum(from_center.square(), wide))
+            _core.accumulate(self.residuals, weighted_sum((y - p).square(), wide))
+            _core.accumulate(self.rows, self._one, scale=float(y.shape[0]))
+            if wide is None:
+                _core.accumulate(self.count, self._one, scale=float(y.shape[0]))
+            else:
+                _core.accumulate(self.count, wide.sum())
+
+    def result(self) -> Any:
+        """Return the score, or the scores of the outputs; 0 before the first batch."""
+        count = self.count.item()
+        if not count:
+            return 0.0
+        sums = np.array(self.sums.numpy())
+        total = np.maximum(self.squares.numpy() - sums * sums / count, 0.0)
+        residual = np.array(self.residuals.numpy())
+        scores = np.where(residual == 0.0, 1.0, 0.0)
+        varied = total > 0.0
+        scores[varied] = 1.0 - residual[varied] / total[varied]
+        if self.class_aggregation == "uniform_average":
+            scores = scores.mean()
+        elif self.class_aggregation is not None:
+            whole = total.sum()
+            scores = (scores * total).sum() / whole if whole else scores.mean()
+        if self.num_regressors:
+            free = count - self.num_regressors - 1
+            scores = 1.0 - (1.0 - scores) * (count - 1) / free if free > 0 else scores
+        return scores if self.class_aggregation is None else float(scores)
 
 
 MSE = MeanSquaredError
 MAE = MeanAbsoluteError
 RMSE = RootMeanSquaredError
+MAPE = MeanAbsolutePercentageError

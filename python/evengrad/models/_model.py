@@ -558,7 +558,7 @@ class Model(FindsLearningRate, Network):
         load_weights(self, path)
 
 
-def as_list(logs: dict[str, float]) -> Any:
+def as_list(logs: dict[str, Any]) -> Any:
     """Return figures as Keras does: the loss alone, or a list that begins with it."""
     values = list(logs.values())
     return values[0] if len(values) == 1 else values
