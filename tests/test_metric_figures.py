@@ -432,13 +432,20 @@ def test_early_stopping_watches_the_new_figures(rng):
         (lambda: metrics.R2Score("mean"), "class_aggregation"),
         (lambda: metrics.Recall(class_id=3)([0, 1], [[0.1, 0.9]] * 2), "class_id"),
         (lambda: metrics.AUC()([[0, 1]], [0.5, 0.5]), "shape of the predictions"),
-        (lambda: metrics.R2Score()(np.zeros(3), np.zeros((3, 1))), "shape of the predictions"),
-        (lambda: metrics.MeanSquaredError()(np.zeros(3), np.zeros((3, 1))), "shape of the pred"),
+        (lambda: metrics.R2Score()(np.zeros(3), np.zeros((3, 2))), "shape of the predictions"),
+        (lambda: metrics.MeanSquaredError()(np.zeros(3), np.zeros((3, 3))), "shape of the pred"),
     ],
 )
 def test_mistakes_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("name", ["BinaryAccuracy", "MeanAbsoluteError", "R2Score"])
+def test_a_single_column_may_be_left_out_of_the_targets(name, binary):
+    y, p, w = binary
+    make = getattr(metrics, name)
+    assert make()(y, p[:, None], w) == pytest.approx(make()(y, p, w), rel=1e-12)
 
 
 def test_another_number_of_outputs_needs_another_metric(classes):

@@ -76,8 +76,6 @@ class BinaryAccuracy(MeanMetric):
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return 1 for each output that is right."""
-        if tuple(y_pred.shape) == (*y_true.shape, 1):
-            y_true = y_true.unsqueeze(-1)
         truth = same_shape(y_true, y_pred, self.name) > HALF
         right: Tensor = (y_pred > self.threshold) == truth
         return right.astype(y_pred.dtype)

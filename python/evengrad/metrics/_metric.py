@@ -228,7 +228,12 @@ def masked(targets: Tensor, predictions: Tensor, weights: Tensor) -> tuple[Tenso
 
 
 def same_shape(y_true: Tensor, y_pred: Tensor, name: str) -> Tensor:
-    """Return targets in the dtype of the predictions; nothing is broadcast."""
+    """Return targets in the shape and dtype of the predictions; nothing is broadcast.
+
+    A last dimension of 1 may be left out of the targets.
+    """
+    if tuple(y_pred.shape) == (*y_true.shape, 1):
+        y_true = y_true.unsqueeze(-1)
     if tuple(y_true.shape) != tuple(y_pred.shape):
         raise ValueError(
             f"{name}: expected targets in the shape of the predictions, {tuple(y_pred.shape)}, got "
