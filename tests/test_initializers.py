@@ -145,3 +145,29 @@ def test_function_as_initializer():
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (3, 8), (8, 3), (1, 4), (2, 3, 4)])
+def test_orthogonal(shape):
+    for gain in (1.0, 1.5):
+        values = eg.initializers.Orthogonal(gain, seed=2)(shape, "float64").numpy()
+        assert values.shape == shape
+        matrix = values.reshape(-1, shape[-1])
+        short = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+        np.testing.assert_allclose(short @ short.T, gain**2 * np.eye(len(short)), atol=1e-12)
+
+
+def test_orthogonal_prefers_no_matrix():
+    """Each element of a random rotation in the plane is the cosine of an even angle."""
+    draw = eg.initializers.Orthogonal()
+    found = np.stack([draw((2, 2), "float64", seed=i).numpy() for i in range(2000)])
+    for i, j in ((0, 0), (0, 1), (1, 1)):
+        law = stats.arcsine(loc=-1, scale=2)
+        assert stats.kstest(found[:, i, j], law.cdf).pvalue > 1e-3
+    determinants = np.linalg.det(found)
+    assert 0.45 < (determinants > 0).mean() < 0.55
+
+
+def test_orthogonal_needs_a_matrix():
+    with pytest.raises(ValueError, match="two dimensions or more"):
+        eg.initializers.Orthogonal()((5,))

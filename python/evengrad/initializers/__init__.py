@@ -13,6 +13,7 @@ from evengrad.initializers._constant import Constant as Constant
 from evengrad.initializers._constant import Ones as Ones
 from evengrad.initializers._constant import Zeros as Zeros
 from evengrad.initializers._initializer import Initializer as Initializer
+from evengrad.initializers._orthogonal import Orthogonal as Orthogonal
 from evengrad.initializers._random import RandomNormal as RandomNormal
 from evengrad.initializers._random import RandomUniform as RandomUniform
 from evengrad.initializers._random import TruncatedNormal as TruncatedNormal

@@ -7,8 +7,10 @@ from evengrad.layers._batch_normalization import BatchNormalization as BatchNorm
 from evengrad.layers._dense import Dense as Dense
 from evengrad.layers._dropout import Dropout as Dropout
 from evengrad.layers._flatten import Flatten as Flatten
+from evengrad.layers._gru import GRU as GRU
 from evengrad.layers._layer import Layer as Layer
 from evengrad.layers._layer_normalization import LayerNormalization as LayerNormalization
+from evengrad.layers._lstm import LSTM as LSTM
 from evengrad.layers._maxout import Maxout as Maxout
 from evengrad.layers._merge import Add as Add
 from evengrad.layers._merge import Concatenate as Concatenate
@@ -19,4 +21,5 @@ from evengrad.layers._rectifiers import LeakyReLU as LeakyReLU
 from evengrad.layers._rectifiers import PReLU as PReLU
 from evengrad.layers._rectifiers import ReLU as ReLU
 from evengrad.layers._rectifiers import RReLU as RReLU
+from evengrad.layers._simple_rnn import SimpleRNN as SimpleRNN
 from evengrad.layers._symbolic import Input as Input

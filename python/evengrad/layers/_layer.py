@@ -213,7 +213,9 @@ class Layer(Variables):
         finally:
             context.training = before
         if self.activity_regularizer is not None:
-            penalty = self.activity_regularizer(output)
+            # Of several outputs the first is the layer's own; the others are its states.
+            first = output[0] if isinstance(output, (list, tuple)) else output
+            penalty = self.activity_regularizer(first)
             if context.penalties is not None:
                 context.penalties.append(penalty)
             elif not _core.is_capturing():

@@ -1,0 +1,168 @@
+"""The gated recurrent unit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad import _core, activations
+from evengrad.layers._recurrent import Recurrent
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+
+
+class GRU(Recurrent):
+    """The gated recurrent unit: a layer whose gates say how much of the output stays as it is.
+
+    ```text
+    z, r = σ(x · W + h · U + b)              keep, reset
+    g    = tanh(x · W + b + r ⊙ (h · U + b'))    the new output
+    h ← z ⊙ h + (1 − z) ⊙ g
+    ```
+
+    Parameters
+    ----------
+    units
+        The number of outputs.
+    activation
+        A name from `evengrad.activations`, or a function of a tensor, for g; None is none.
+    recurrent_activation
+        The same for the gates.
+    use_bias
+        Whether there is a bias.
+    kernel_initializer, recurrent_initializer, bias_initializer
+        A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype, for
+        the kernel of the inputs, that of the outputs before, and the bias.
+    kernel_regularizer, recurrent_regularizer, bias_regularizer
+        A name from `evengrad.regularizers`, a regularizer, or a function of the variable.
+    activity_regularizer
+        The same on the layer's output, summed over the rows of the batch.
+    kernel_constraint, recurrent_constraint, bias_constraint
+        A name from `evengrad.constraints`, a constraint, or a function of the variable.
+    dropout
+        The share of the input features that is zeroed in training, in [0, 1); one mask for all
+        steps of a row.
+    recurrent_dropout
+        The same for the outputs on their way to the next step's recurrent product, in [0, 1).
+    return_sequences
+        Whether all outputs are returned, or the last alone.
+    return_state
+        Whether the last states are returned after the output, as a list.
+    go_backwards
+        Whether the steps are taken from the last to the first; outputs are in that order, too.
+    reset_after
+        Whether r multiplies h · U + b', as above and in PyTorch, or h itself: (r ⊙ h) · U, the
+        first paper's form.
+    name, dtype, trainable
+        As for every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        `units` below 1, a rate out of bounds, an unknown name. From a call: an input that is not
+        (rows, steps, features), or has other features than the layer was built for.
+
+    Notes
+    -----
+    Input (rows, steps, features), or ``[input, h]`` with a first state h (rows, units), which is 0
+    otherwise. Kernel (features, 3 · units), recurrent kernel (units, 3 · units), each with the
+    gates in Keras' order z, r, g (PyTorch's is r, z, g). Bias (2, 3 · units): that of the inputs,
+    then that of the recurrent product; (3 · units,) with ``reset_after=False``. Output
+    (rows, units), or (rows, steps, units).
+
+    References
+    ----------
+    Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine
+    translation", 2014; Gal and Ghahramani, "A theoretically grounded application of dropout in
+    recurrent neural networks", 2016.
+
+    Examples
+    --------
+    >>> layer = eg.layers.GRU(3)
+    >>> layer(np.zeros((2, 5, 4))).shape, layer.bias.shape
+    ((2, 3), (2, 9))
+    """
+
+    gates = 3
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        reset_after: bool = True,
+        *,
+        name: str | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(
+            units,
+            activation,
+            use_bias,
+            kernel_initializer,
+            recurrent_initializer,
+            bias_initializer,
+            kernel_regularizer,
+            recurrent_regularizer,
+            bias_regularizer,
+            activity_regularizer,
+            kernel_constraint,
+            recurrent_constraint,
+            bias_constraint,
+            dropout,
+            recurrent_dropout,
+            return_sequences,
+            return_state,
+            go_backwards,
+            name,
+            dtype,
+            trainable,
+        )
+        self.recurrent_activation = activations.get(recurrent_activation)
+        self.reset_after = bool(reset_after)
+
+    def bias_shape(self) -> tuple[int, ...]:
+        """Return the shape of the bias: two rows, or one vector."""
+        width = self.gates * self.units
+        return (2, width) if self.reset_after else (width,)
+
+    def input_bias(self) -> Tensor | None:
+        """Return the bias of the inputs."""
+        return self.bias[0] if self.bias is not None and self.reset_after else self.bias
+
+    def step(self, projected: Tensor, states: list[Tensor], mask: Tensor | None) -> list[Tensor]:
+        """Return h after a step."""
+        h = states[0]
+        units = self.units
+        if self.reset_after:
+            recurrent = self._recurrent(h, mask, None if self.bias is None else self.bias[1])
+            gates = self.recurrent_activation((projected + recurrent)[:, : 2 * units])
+            keep, reset = self._gate(gates, 0), self._gate(gates, 1)
+            new = self._gate(projected, 2) + reset * self._gate(recurrent, 2)
+        else:
+            seen = h if mask is None else h * mask
+            both, last = (
+                self.recurrent_kernel[:, : 2 * units],
+                self.recurrent_kernel[:, 2 * units :],
+            )
+            gates = self.recurrent_activation(projected[:, : 2 * units] + _core.matmul(seen, both))
+            keep, reset = self._gate(gates, 0), self._gate(gates, 1)
+            new = self._gate(projected, 2) + _core.matmul(reset * seen, last)
+        return [keep * h + (1.0 - keep) * self.activation(new)]

@@ -1,0 +1,176 @@
+"""Long short-term memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad import _core, activations
+from evengrad.initializers import Initializer, Ones
+from evengrad.layers._recurrent import Recurrent
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+
+
+class _ForgetOne(Initializer):
+    """The bias of an LSTM: 1 at the forget gates, elsewhere as another initialiser has it."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def __call__(
+        self, shape: Any, dtype: Any = None, *, seed: int | None = None, path: str = ""
+    ) -> Tensor:
+        """Return biases in the order of the gates: i, f, c, o."""
+        units = shape[0] // LSTM.gates
+        if isinstance(self.inner, Initializer):
+            rest = self.inner((3 * units,), dtype, seed=seed, path=path)
+        else:
+            rest = _core.tensor(self.inner((3 * units,), dtype), dtype=dtype)
+        return _core.cat([rest[:units], Ones()((units,), dtype), rest[units:]])
+
+
+class LSTM(Recurrent):
+    """Long short-term memory: a layer with a state that gates write, keep and read.
+
+    ```text
+    i, f, o = σ(x · W + h · U + b)        write, keep, read
+    g       = tanh(x · W + h · U + b)     what to write
+    c ← f ⊙ c + i ⊙ g                     h ← o ⊙ tanh(c)
+    ```
+
+    Along c the gradient is only multiplied by f, so that what an early step wrote can be learned
+    much later.
+
+    Parameters
+    ----------
+    units
+        The number of outputs.
+    activation
+        A name from `evengrad.activations`, or a function of a tensor, for g and c; None is none.
+    recurrent_activation
+        The same for the gates.
+    use_bias
+        Whether there is a bias.
+    kernel_initializer, recurrent_initializer, bias_initializer
+        A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype, for
+        the kernel of the inputs, that of the outputs before, and the bias.
+    unit_forget_bias
+        Whether the bias of the forget gate f begins at 1, so that the state is kept at first.
+    kernel_regularizer, recurrent_regularizer, bias_regularizer
+        A name from `evengrad.regularizers`, a regularizer, or a function of the variable.
+    activity_regularizer
+        The same on the layer's output, summed over the rows of the batch.
+    kernel_constraint, recurrent_constraint, bias_constraint
+        A name from `evengrad.constraints`, a constraint, or a function of the variable.
+    dropout
+        The share of the input features that is zeroed in training, in [0, 1); one mask for all
+        steps of a row.
+    recurrent_dropout
+        The same for the outputs on their way to the next step's recurrent product, in [0, 1).
+    return_sequences
+        Whether all outputs are returned, or the last alone.
+    return_state
+        Whether the last states are returned after the output, as a list.
+    go_backwards
+        Whether the steps are taken from the last to the first; outputs are in that order, too.
+    name, dtype, trainable
+        As for every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        `units` below 1, a rate out of bounds, an unknown name. From a call: an input that is not
+        (rows, steps, features), or has other features than the layer was built for.
+
+    Notes
+    -----
+    Input (rows, steps, features), or ``[input, h, c]`` with first states (rows, units), which are 0
+    otherwise. Kernel (features, 4 · units), recurrent kernel (units, 4 · units), bias (4 · units,),
+    each with the gates in Keras' order i, f, g, o. PyTorch has them in the same order, transposed,
+    and two biases whose sum is this one. Output (rows, units), or (rows, steps, units); with
+    `return_state` the list [output, h, c].
+
+    References
+    ----------
+    Hochreiter and Schmidhuber, "Long short-term memory", 1997; Gers, Schmidhuber and Cummins,
+    "Learning to forget", 2000; Jozefowicz et al., "An empirical exploration of recurrent network
+    architectures", 2015 (the forget bias of 1); Gal and Ghahramani, "A theoretically grounded
+    application of dropout in recurrent neural networks", 2016.
+
+    Examples
+    --------
+    >>> layer = eg.layers.LSTM(3, return_sequences=True)
+    >>> layer(np.zeros((2, 5, 4))).shape, layer.count_params()
+    ((2, 5, 3), 96)
+    >>> layer.bias.tolist()
+    [0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    """
+
+    gates = 4
+    states = 2
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        *,
+        name: str | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(
+            units,
+            activation,
+            use_bias,
+            kernel_initializer,
+            recurrent_initializer,
+            bias_initializer,
+            kernel_regularizer,
+            recurrent_regularizer,
+            bias_regularizer,
+            activity_regularizer,
+            kernel_constraint,
+            recurrent_constraint,
+            bias_constraint,
+            dropout,
+            recurrent_dropout,
+            return_sequences,
+            return_state,
+            go_backwards,
+            name,
+            dtype,
+            trainable,
+        )
+        self.recurrent_activation = activations.get(recurrent_activation)
+        self.unit_forget_bias = bool(unit_forget_bias)
+
+    def first_bias(self) -> Any:
+        """Return the initialiser of the bias."""
+        return _ForgetOne(self.bias_initializer) if self.unit_forget_bias else self.bias_initializer
+
+    def step(self, projected: Tensor, states: list[Tensor], mask: Tensor | None) -> list[Tensor]:
+        """Return h and c after a step."""
+        h, c = states
+        z = projected + self._recurrent(h, mask)
+        write, keep, read = (self.recurrent_activation(self._gate(z, i)) for i in (0, 1, 3))
+        c = keep * c + write * self.activation(self._gate(z, 2))
+        return [read * self.activation(c), c]

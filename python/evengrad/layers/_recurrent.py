@@ -1,0 +1,225 @@
+"""What the recurrent layers share: inputs, states, dropout and the loop over time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad import _core, activations, constraints, initializers, regularizers
+from evengrad._checks import check_float, check_int
+from evengrad.layers._layer import Layer
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+
+# Dimensions of an input: rows, steps, features.
+SEQUENCE_NDIM = 3
+
+
+class Recurrent(Layer):
+    """Base of the recurrent layers. A subclass says how many gates and states it has, and one step.
+
+    The products of all steps' inputs with the kernel are one product; only those with the state go
+    step by step.
+    """
+
+    # How many times `units` wide the kernels are, and how many tensors are carried from step to
+    # step; the first of them is the output.
+    gates = 1
+    states = 1
+
+    kernel: Tensor
+    recurrent_kernel: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any,
+        use_bias: bool,
+        kernel_initializer: Any,
+        recurrent_initializer: Any,
+        bias_initializer: Any,
+        kernel_regularizer: Any,
+        recurrent_regularizer: Any,
+        bias_regularizer: Any,
+        activity_regularizer: Any,
+        kernel_constraint: Any,
+        recurrent_constraint: Any,
+        bias_constraint: Any,
+        dropout: float,
+        recurrent_dropout: float,
+        return_sequences: bool,
+        return_state: bool,
+        go_backwards: bool,
+        name: str | None,
+        dtype: Any,
+        trainable: bool,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        self.units = check_int(units, "units", at_least=1)
+        self.activation = activations.get(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
+        self.recurrent_initializer = initializers.get(
+            recurrent_initializer, "recurrent_initializer"
+        )
+        self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
+        penalty, after = regularizers.get, constraints.get
+        self.kernel_regularizer = penalty(kernel_regularizer, "kernel_regularizer")
+        self.recurrent_regularizer = penalty(recurrent_regularizer, "recurrent_regularizer")
+        self.bias_regularizer = penalty(bias_regularizer, "bias_regularizer")
+        self.activity_regularizer = penalty(activity_regularizer, "activity_regularizer")
+        self.kernel_constraint = after(kernel_constraint, "kernel_constraint")
+        self.recurrent_constraint = after(recurrent_constraint, "recurrent_constraint")
+        self.bias_constraint = after(bias_constraint, "bias_constraint")
+        self.dropout = check_float(dropout, "dropout", low=0.0, high=1.0, open_high=True)
+        self.recurrent_dropout = check_float(
+            recurrent_dropout, "recurrent_dropout", low=0.0, high=1.0, open_high=True
+        )
+        self.return_sequences = bool(return_sequences)
+        self.return_state = bool(return_state)
+        self.go_backwards = bool(go_backwards)
+
+    # ---- what subclasses write
+
+    def step(self, projected: Tensor, states: list[Tensor], mask: Tensor | None) -> list[Tensor]:
+        """Return the states after a step, the output first.
+
+        Parameters
+        ----------
+        projected
+            The step's input times the kernel, bias added: (rows, gates · units).
+        states
+            The states before the step.
+        mask
+            What the output is multiplied with on its way to the recurrent kernel, or None.
+        """
+        raise NotImplementedError
+
+    def bias_shape(self) -> tuple[int, ...]:
+        """Return the shape of the bias."""
+        return (self.gates * self.units,)
+
+    def input_bias(self) -> Tensor | None:
+        """Return the bias that is added to the product of input and kernel."""
+        return self.bias
+
+    def first_bias(self) -> Any:
+        """Return the initialiser of the bias."""
+        return self.bias_initializer
+
+    # ---- the layer
+
+    def build(self, input_shape: Any) -> None:
+        """Make the two kernels, the bias and the streams of masks."""
+        shape = input_shape[0] if isinstance(input_shape, list) else input_shape
+        width = self.gates * self.units
+        self.kernel = self.add_weight(
+            "kernel",
+            (shape[-1], width),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.recurrent_kernel = self.add_weight(
+            "recurrent_kernel",
+            (self.units, width),
+            self.recurrent_initializer,
+            regularizer=self.recurrent_regularizer,
+            constraint=self.recurrent_constraint,
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                "bias",
+                self.bias_shape(),
+                self.first_bias(),
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        self.add_generator("dropout")
+        self.add_generator("recurrent_dropout")
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Return the last output or all outputs, and the last states where asked for."""
+        inputs, *states = x if isinstance(x, list) else [x]
+        rows = inputs.shape[0]
+        if not states:
+            zeros = _core.zeros((rows, self.units), dtype=inputs.dtype)
+            states = [zeros] * self.states
+        if self.go_backwards:
+            inputs = inputs[:, ::-1]
+        if training and self.dropout:
+            inputs = inputs * self._mask(inputs, inputs.shape[2], "dropout").unsqueeze(1)
+        mask = None
+        if training and self.recurrent_dropout:
+            mask = self._mask(inputs, self.units, "recurrent_dropout")
+        outputs, states = self._over_time(self._projected(inputs), states, mask)
+        output = outputs if self.return_sequences else states[0]
+        return [output, *states] if self.return_state else output
+
+    def _projected(self, inputs: Tensor) -> Tensor:
+        """Return the products of all steps' inputs with the kernel: (rows, steps, width)."""
+        vectors = inputs.reshape(-1, inputs.shape[2])
+        product = _core.dense(vectors, self.kernel, self.input_bias())
+        return product.reshape(inputs.shape[0], inputs.shape[1], -1)
+
+    def _over_time(
+        self, projected: Tensor, states: list[Tensor], mask: Tensor | None
+    ) -> tuple[Tensor | None, list[Tensor]]:
+        """Return all outputs (rows, steps, units), if they are asked for, and the last states."""
+        outputs = []
+        for t in range(projected.shape[1]):
+            states = self.step(projected[:, t], states, mask)
+            outputs.append(states[0])
+        return (_core.stack(outputs, dim=1) if self.return_sequences else None), states
+
+    def _mask(self, inputs: Tensor, width: int, stream: str) -> Tensor:
+        """Return one mask for all steps (Gal and Ghahramani), scaled: (rows, width)."""
+        ones = _core.ones((inputs.shape[0], width), dtype=inputs.dtype)
+        rate = self.dropout if stream == "dropout" else self.recurrent_dropout
+        return _core.dropout(ones, rate, self.generator(stream))
+
+    def _recurrent(self, output: Tensor, mask: Tensor | None, bias: Tensor | None = None) -> Tensor:
+        """Return the product of the last output with the recurrent kernel."""
+        seen = output if mask is None else output * mask
+        return _core.dense(seen, self.recurrent_kernel, bias)
+
+    def _gate(self, z: Tensor, i: int) -> Tensor:
+        """Return the part of gate `i` of (rows, gates · units)."""
+        return z[:, i * self.units : (i + 1) * self.units]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return (None, units), or (None, steps, units) for all outputs; states come after it."""
+        shape = input_shape[0] if isinstance(input_shape, list) else input_shape
+        state = (None, self.units)
+        output = (None, shape[1], self.units) if self.return_sequences else state
+        return [output, *[state] * self.states] if self.return_state else output
+
+    def multiply_adds(self, input_shape: Any) -> int:
+        """Return steps · (features + units) · gates · units."""
+        shape = input_shape[0] if isinstance(input_shape, list) else input_shape
+        return int(shape[1]) * (int(shape[2]) + self.units) * self.gates * self.units
+
+    def _check_input(self, shape: Any) -> None:
+        sequence, *states = shape if isinstance(shape, list) else [shape]
+        if len(sequence) != SEQUENCE_NDIM:
+            raise self._story(
+                "an input of shape (rows, steps, features)",
+                sequence,
+                "add the missing dimension, such as x[:, :, None] for one feature",
+            )
+        if sequence[1] == 0:
+            raise self._story("at least one step", sequence, "leave empty sequences out")
+        if states and (len(states) != self.states or any(s[1:] != (self.units,) for s in states)):
+            raise self._story(
+                f"the first states as {self.states} of shape (rows, {self.units}) after the input",
+                ", ".join(map(str, states)),
+                "pass [x, *states] as `return_state=True` gives them, or the input alone",
+            )
+        if self.built and sequence[2] != self.kernel.shape[0]:
+            raise self._story(
+                f"an input of shape (rows, steps, {self.kernel.shape[0]})",
+                sequence,
+                "the layer was built for that many features: pass as many, or make a new layer",
+            )

@@ -1,0 +1,131 @@
+"""The plain recurrent layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad.layers._recurrent import Recurrent
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+
+
+class SimpleRNN(Recurrent):
+    """A layer whose output is an input of its next step: h ← tanh(x · W + h · U + b).
+
+    The gradient of an early step is a product of as many Jacobians as there are steps after it: it
+    vanishes or explodes. `LSTM` and `GRU` remember longer.
+
+    Parameters
+    ----------
+    units
+        The number of outputs.
+    activation
+        A name from `evengrad.activations`, or a function of a tensor; None is none.
+    use_bias
+        Whether there is a bias.
+    kernel_initializer, recurrent_initializer, bias_initializer
+        A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype, for
+        the kernel of the inputs, that of the outputs before, and the bias.
+    kernel_regularizer, recurrent_regularizer, bias_regularizer
+        A name from `evengrad.regularizers`, a regularizer, or a function of the variable.
+    activity_regularizer
+        The same on the layer's output, summed over the rows of the batch.
+    kernel_constraint, recurrent_constraint, bias_constraint
+        A name from `evengrad.constraints`, a constraint, or a function of the variable.
+    dropout
+        The share of the input features that is zeroed in training, in [0, 1); one mask for all
+        steps of a row.
+    recurrent_dropout
+        The same for the outputs on their way to the next step's recurrent product, in [0, 1).
+    return_sequences
+        Whether all outputs are returned, or the last alone.
+    return_state
+        Whether the last states are returned after the output, as a list.
+    go_backwards
+        Whether the steps are taken from the last to the first; outputs are in that order, too.
+    name, dtype, trainable
+        As for every `Layer`.
+
+    Raises
+    ------
+    ValueError
+        `units` below 1, a rate out of bounds, an unknown name. From a call: an input that is not
+        (rows, steps, features), or has other features than the layer was built for.
+
+    Notes
+    -----
+    Input (rows, steps, features), or ``[input, h]`` with a first state h (rows, units), which is 0
+    otherwise. Kernel (features, units), recurrent kernel (units, units), bias (units,): as in
+    Keras. Output (rows, units), or (rows, steps, units).
+
+    References
+    ----------
+    Elman, "Finding structure in time", 1990; Gal and Ghahramani, "A theoretically grounded
+    application of dropout in recurrent neural networks", 2016 (dropout).
+
+    Examples
+    --------
+    >>> layer = eg.layers.SimpleRNN(
+    ...     1,
+    ...     "relu",
+    ...     kernel_initializer="ones",
+    ...     return_sequences=True,
+    ...     recurrent_initializer="ones",
+    ... )
+    >>> layer([[[1.0], [2.0], [3.0]]]).tolist()
+    [[[1.0], [3.0], [6.0]]]
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        *,
+        name: str | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(
+            units,
+            activation,
+            use_bias,
+            kernel_initializer,
+            recurrent_initializer,
+            bias_initializer,
+            kernel_regularizer,
+            recurrent_regularizer,
+            bias_regularizer,
+            activity_regularizer,
+            kernel_constraint,
+            recurrent_constraint,
+            bias_constraint,
+            dropout,
+            recurrent_dropout,
+            return_sequences,
+            return_state,
+            go_backwards,
+            name,
+            dtype,
+            trainable,
+        )
+
+    def step(self, projected: Tensor, states: list[Tensor], mask: Tensor | None) -> list[Tensor]:
+        """Return h ← activation(x · kernel + h · recurrent_kernel + b)."""
+        return [self.activation(projected + self._recurrent(states[0], mask))]
