@@ -203,6 +203,13 @@ def test_names_are_unique():
         layers.AlphaDropout(0.25),
         layers.GaussianDropout(0.25),
         layers.GaussianNoise(0.25),
+        layers.Residual([layers.Dense(3, "relu"), layers.Dense(4)], activation="relu"),
+        layers.Residual(layers.Dense(3), layers.Dense(3, use_bias=False)),
+        layers.Multiply(),
+        layers.Reshape((2, -1)),
+        layers.Embedding(10, 3, "he_normal"),
+        layers.Normalization(mean=[1.0, 2.0], variance=[1.0, 4.0]),
+        layers.Rescaling(0.5, 1.0),
     ],
     ids=repr,
 )

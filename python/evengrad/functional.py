@@ -30,6 +30,7 @@ from evengrad._nonlinear import (
     softsign,
     tanh,
 )
+from evengrad._normalization import layer_norm
 from evengrad._random import generator, next_seed
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ __all__ = [
     "hard_sigmoid",
     "hard_silu",
     "hard_tanh",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",

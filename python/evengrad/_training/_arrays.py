@@ -137,6 +137,7 @@ def build_for(model: Model, arrays: list[Array]) -> None:
     shape = shapes_of(arrays)
     model._check_input(shape)
     model._build_for(shape)
+    model._check_values(arrays if len(arrays) > 1 else arrays[0])
 
 
 def targets_of(model: Model, y: Any, rows: int) -> tuple[list[Array], list[str]]:

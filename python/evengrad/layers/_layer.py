@@ -156,6 +156,12 @@ class Layer(Variables):
     def _check_input(self, shape: Any) -> None:
         """Raise a ValueError that names this layer where an input does not fit it."""
 
+    def _check_values(self, values: Any) -> None:
+        """Raise an error that names this layer where data that comes straight to it is wrong.
+
+        `values` is an array; a list of them where the layer takes several inputs.
+        """
+
     def _check_single(self, shape: Any) -> None:
         """Raise a ValueError where a list of inputs comes."""
         if isinstance(shape, list):

@@ -12,7 +12,42 @@ if TYPE_CHECKING:
     from evengrad._core import Tensor
 
 
-class Add(Layer):
+class Merge(Layer):
+    """Base of the layers that join inputs of one shape, element by element."""
+
+    # How many inputs there are, at least and at most.
+    FEWEST = 1
+    MOST: int | None = None
+
+    def merge(self, left: Tensor, right: Tensor) -> Tensor:
+        """Return two inputs joined."""
+        raise NotImplementedError(f"{type(self).__name__} must define merge(left, right)")
+
+    def call(self, x: list[Tensor]) -> Tensor:  # type: ignore[override]  # no noise: no training
+        """Return the inputs joined, from the first to the last."""
+        merged = x[0]
+        for one in x[1:]:
+            merged = self.merge(merged, one)
+        return merged
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of each input."""
+        return input_shape[0]
+
+    def _check_input(self, shape: Any) -> None:
+        if not isinstance(shape, list):
+            raise self._story("a list of inputs", shape, "call it as layer([a, b])")
+        if len(shape) < self.FEWEST or (self.MOST is not None and len(shape) > self.MOST):
+            raise self._story(f"{self.FEWEST} inputs", f"{len(shape)}", "call it as layer([a, b])")
+        if any(one != shape[0] for one in shape):
+            raise self._story(
+                "inputs of one shape",
+                f"shapes {', '.join(map(str, shape))}",
+                "bring them to one width with a Dense layer",
+            )
+
+
+class Add(Merge):
     """Add inputs of one shape: the end of a shortcut, x + F(x).
 
     References
@@ -25,26 +60,89 @@ class Add(Layer):
     [[2.0, 2.0]]
     """
 
+    def merge(self, left: Tensor, right: Tensor) -> Tensor:
+        """Return left + right."""
+        return left + right
+
+
+class Subtract(Merge):
+    """Subtract the second of two inputs of one shape from the first.
+
+    Examples
+    --------
+    >>> eg.layers.Subtract()([eg.full((1, 2), 3.0), eg.ones((1, 2))]).tolist()
+    [[2.0, 2.0]]
+    """
+
+    FEWEST = MOST = 2
+
+    def merge(self, left: Tensor, right: Tensor) -> Tensor:
+        """Return left − right."""
+        return left - right
+
+
+class Multiply(Merge):
+    """Multiply inputs of one shape, element by element: a gate.
+
+    Examples
+    --------
+    >>> eg.layers.Multiply()([eg.full((1, 2), 3.0), eg.full((1, 2), 2.0)]).tolist()
+    [[6.0, 6.0]]
+    """
+
+    def merge(self, left: Tensor, right: Tensor) -> Tensor:
+        """Return left · right."""
+        return left * right
+
+
+class Average(Merge):
+    """Take the mean of inputs of one shape, element by element.
+
+    Examples
+    --------
+    >>> eg.layers.Average()([eg.full((1, 2), 3.0), eg.ones((1, 2))]).tolist()
+    [[2.0, 2.0]]
+    """
+
+    def merge(self, left: Tensor, right: Tensor) -> Tensor:
+        """Return left + right."""
+        return left + right
+
     def call(self, x: list[Tensor]) -> Tensor:  # type: ignore[override]  # no noise: no training
-        """Return the sum."""
-        total = x[0]
-        for term in x[1:]:
-            total = total + term
-        return total
+        """Return the mean."""
+        return super().call(x) / len(x)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the shape of each input."""
-        return input_shape[0]
 
-    def _check_input(self, shape: Any) -> None:
-        if not isinstance(shape, list):
-            raise self._story("a list of inputs", shape, "call it as layer([a, b])")
-        if any(one != shape[0] for one in shape):
-            raise self._story(
-                "inputs of one shape",
-                f"shapes {', '.join(map(str, shape))}",
-                "bring them to one width with a Dense layer",
-            )
+class Maximum(Merge):
+    """Take the largest of inputs of one shape, element by element.
+
+    Two that are equal share the gradient.
+
+    Examples
+    --------
+    >>> eg.layers.Maximum()([eg.tensor([[1.0, 5.0]]), eg.tensor([[3.0, 2.0]])]).tolist()
+    [[3.0, 5.0]]
+    """
+
+    def merge(self, left: Tensor, right: Tensor) -> Tensor:
+        """Return the larger of both."""
+        return _core.maximum(left, right)
+
+
+class Minimum(Merge):
+    """Take the smallest of inputs of one shape, element by element.
+
+    Two that are equal share the gradient.
+
+    Examples
+    --------
+    >>> eg.layers.Minimum()([eg.tensor([[1.0, 5.0]]), eg.tensor([[3.0, 2.0]])]).tolist()
+    [[1.0, 2.0]]
+    """
+
+    def merge(self, left: Tensor, right: Tensor) -> Tensor:
+        """Return the smaller of both."""
+        return _core.minimum(left, right)
 
 
 class Concatenate(Layer):

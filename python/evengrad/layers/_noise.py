@@ -20,8 +20,8 @@ class AlphaDropout(Layer):
     """Dropout for nets of SELU units: mean 0 and variance 1 stay mean 0 and variance 1.
 
     A dropped element takes the value that SELU tends to, α' = −1.7581, and all elements are scaled
-    and shifted: a · (x · mask + α' · (1 − mask)) + b, with p the rate, a = ((1 − p)(1 + p·α'²))^(−½)
-    and b = −a·p·α'. In inference the input passes unchanged.
+    and shifted: a · (x · mask + α' · (1 − mask)) + b, with p the rate, b = −a·p·α' and
+    a = 1 / √((1 − p)(1 + p·α'²)). In inference the input passes unchanged.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class AlphaDropout(Layer):
         if not training or self.rate == 0.0:
             return x
         keep = 1.0 - self.rate
-        scale = (keep * (1.0 + self.rate * SELU_LOW**2)) ** -0.5
+        scale = 1.0 / math.sqrt(keep * (1.0 + self.rate * SELU_LOW**2))
         # a (x m + α'(1 − m)) + b  =  a (x − α') m + a α' (1 − p);  dropout divides by 1 − p.
         kept = _core.dropout(x - SELU_LOW, self.rate, self.generator("mask"))
         return kept * (scale * keep) + scale * SELU_LOW * keep

@@ -418,7 +418,7 @@ class Variables(Configured):
                     f"{path}: expected shape {tuple(tensor.shape)}, got {tuple(array.shape)}"
                 )
         converted = [
-            np.ascontiguousarray(array, dtype=tensor.dtype)
+            np.asarray(array, dtype=tensor.dtype, order="C")
             for (_, tensor), array in zip(named, arrays, strict=True)
         ]
         for (_, tensor), array in zip(named, converted, strict=True):

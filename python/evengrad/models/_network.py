@@ -224,6 +224,16 @@ class Network(Layer):
                     "pass data of the shape that the model was built for",
                 )
 
+    def _check_values(self, values: Any) -> None:
+        if self._graph is None:
+            return
+        arrays = values if isinstance(values, list) else [values]
+        places = {id(symbol): i for i, symbol in enumerate(self._graph.inputs)}
+        for node in self._graph.nodes:
+            given = [arrays[places[id(x)]] for x in node.inputs if id(x) in places]
+            if node.layer is not None and len(given) == len(node.inputs):
+                node.layer._check_values(given if node.several else given[0])
+
     def __repr__(self) -> str:
         if self._graph is None:
             return super().__repr__()

@@ -139,6 +139,9 @@ class Sequential(Model):
             shape = layer.compute_output_shape(shape)
         self._output_shapes = shape if isinstance(shape, list) else [shape]
 
+    def _check_values(self, values: Any) -> None:
+        self._chain[0]._check_values(values)
+
     def call(self, x: Any) -> Any:  # type: ignore[override]  # no noise: no training
         """Return the output of the last layer."""
         for layer in self._chain:
