@@ -29,7 +29,7 @@ from evengrad.layers._rectifiers import LeakyReLU as LeakyReLU
 from evengrad.layers._rectifiers import PReLU as PReLU
 from evengrad.layers._rectifiers import ReLU as ReLU
 from evengrad.layers._rectifiers import RReLU as RReLU
-from evengrad.layers._simple_rnn import SimpleRNN as SimpleRNN
 from evengrad.layers._reshape import Reshape as Reshape
 from evengrad.layers._residual import Residual as Residual
+from evengrad.layers._simple_rnn import SimpleRNN as SimpleRNN
 from evengrad.layers._symbolic import Input as Input
