@@ -47,9 +47,13 @@ def predict(
 def run(model: Model, xs: list[Array]) -> list[_core.Tensor]:
     """Return the outputs of a block of rows."""
     build_for(model, xs)
-    dtype = model.dtype
-    inputs = [_core.tensor(np.ascontiguousarray(x, dtype=dtype)) for x in xs]
     with no_grad():
+        if len(xs) == 1 and model._answers is not None:
+            output = model._answers.ask(model, np.ascontiguousarray(xs[0]))
+            if output is not None:
+                return [output]
+        dtype = model.dtype
+        inputs = [_core.tensor(np.ascontiguousarray(x, dtype=dtype)) for x in xs]
         return model._forward(inputs, False, [False] * len(model.output_names))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from typing import TYPE_CHECKING, Any
+import weakref
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -39,6 +40,21 @@ class _Context(threading.local):
 
 
 context = _Context()
+
+
+class Watcher(Protocol):
+    """What depends on the attributes of layers."""
+
+    def forget(self) -> None:
+        """Do without what was derived from attributes."""
+
+
+_watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
+
+
+def watch_attributes(watcher: Watcher) -> None:
+    """Have a watcher told, once, when an attribute of any layer is set."""
+    _watchers.add(watcher)
 
 
 class Weight:
@@ -91,6 +107,14 @@ class Variables(Configured):
         self = super().__new__(cls, *args, **kwargs)
         object.__setattr__(self, "_state", State())
         return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if _watchers:
+            watchers = list(_watchers)
+            _watchers.clear()
+            for watcher in watchers:
+                watcher.forget()
 
     # ---- names and settings
 

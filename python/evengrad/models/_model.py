@@ -102,6 +102,8 @@ class Model(FindsLearningRate, Network):
     def _forget_build(self) -> None:
         """Have the model built again; variables that exist are kept."""
         self._state.built = False
+        if self._answers is not None:
+            self._answers.forget()
         self._compilation = None if self._compilation is None else self._compilation.fresh()
 
     def _shuffler(self) -> _core.Generator:

@@ -13,6 +13,7 @@ from evengrad.layers._layer import Layer, takes_training
 from evengrad.layers._symbolic import show_shape
 from evengrad.layers._variables import context
 from evengrad.models._graph import Graph
+from evengrad.models._inference import Answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 class Network(Layer):
     """A layer made of layers, with inputs and outputs; what it computes, without training."""
+
+    # Where no gradients are recorded, a small call costs little more than its kernels.
+    _answers: Answers | None = None
 
     def __init__(
         self,
@@ -38,6 +42,7 @@ class Network(Layer):
         self._state.seed = next_seed() if self.seed is None else self.seed
         self._output_shapes: list[Any] = []
         self._graph: Graph | None = None
+        self._answers = Answers()
         if (inputs is None) is not (outputs is None):
             raise ValueError("inputs, outputs: expected both or neither")
         if inputs is not None:
@@ -190,6 +195,18 @@ class Network(Layer):
         if isinstance(output, dict):
             raise TypeError(f"{self.path}: expected call to return tensors or a list, got a dict")
         return list(output) if isinstance(output, (list, tuple)) else [output]
+
+    def __call__(self, x: Any, training: bool | None = None) -> Any:
+        """Return the output for an input; see `Layer`."""
+        answers = self._answers
+        if not (training or context.training) and answers is not None:
+            latest = answers.latest
+            output = latest(x) if latest is not None else None
+            if output is None:
+                output = answers.ask(self, x)
+            if output is not None:
+                return output
+        return super().__call__(x, training)
 
     def _forward(
         self, inputs: list[Tensor], training: bool, without_activation: list[bool]

@@ -5,7 +5,6 @@
 //! thread held the pool falls back to the allocator instead of hanging.
 
 use std::alloc::{Layout as AllocLayout, alloc_zeroed, dealloc};
-use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -35,13 +34,21 @@ unsafe impl Send for Buffer {}
 // SAFETY: as above.
 unsafe impl Sync for Buffer {}
 
-#[derive(Default)]
+/// Four size classes for each power of two that a `usize` holds.
+const CLASSES: usize = 4 * usize::BITS as usize;
+
 struct Pool {
-    free: HashMap<usize, Vec<usize>>,
+    free: [Vec<usize>; CLASSES],
     held: usize,
 }
 
-static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
+static POOL: Mutex<Pool> = Mutex::new(Pool { free: [const { Vec::new() }; CLASSES], held: 0 });
+
+/// The number of a size class, from its capacity: the highest bit and the two below it tell classes apart.
+fn class_number(capacity: usize) -> usize {
+    let octave = capacity.ilog2() as usize;
+    4 * octave + ((capacity >> (octave - 2)) & 3)
+}
 
 /// Rounds up to one of four sizes an octave: at most a quarter is wasted, and equal needs meet again.
 fn size_class(bytes: usize) -> usize {
@@ -87,7 +94,7 @@ impl Buffer {
         }
         let capacity = size_class(bytes);
         let recycled = POOL.try_lock().ok().and_then(|mut pool| {
-            let address = pool.free.get_mut(&capacity)?.pop()?;
+            let address = pool.free[class_number(capacity)].pop()?;
             pool.held -= capacity;
             NonNull::new(address as *mut u8)
         });
@@ -145,7 +152,7 @@ impl Drop for Buffer {
             && pool.held + self.capacity <= POOL_LIMIT
         {
             pool.held += self.capacity;
-            pool.free.entry(self.capacity).or_default().push(self.pointer.as_ptr() as usize);
+            pool.free[class_number(self.capacity)].push(self.pointer.as_ptr() as usize);
             return;
         }
         #[cfg(unix)]

@@ -166,6 +166,11 @@ pub fn set_recording(on: bool) -> bool {
     RECORDING.replace(on)
 }
 
+/// True where operations on this thread go on the tape, if one of their inputs asks for it.
+pub fn records() -> bool {
+    RECORDING.get()
+}
+
 /// True where an operation on these inputs goes on the tape.
 pub fn is_recording(inputs: &[&Tensor]) -> bool {
     RECORDING.get() && inputs.iter().any(|input| input.requires_grad())

@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::error::{Error, Result, bail};
 use crate::launch::Cost;
@@ -54,6 +54,11 @@ pub struct Team {
 
 /// Waits for all other native work of the process and takes the team.
 pub fn engine() -> MutexGuard<'static, Team> {
+    current().team.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The engine of this generation of the process.
+fn current() -> &'static Engine {
     let now = generation();
     let mut current = ENGINE.load(Ordering::Acquire);
     loop {
@@ -61,7 +66,7 @@ pub fn engine() -> MutexGuard<'static, Team> {
         if let Some(engine) = unsafe { current.as_ref() }
             && engine.generation == now
         {
-            return engine.team.lock().unwrap_or_else(PoisonError::into_inner);
+            return engine;
         }
         let fresh = Box::into_raw(Box::new(Engine { generation: now, team: Mutex::default() }));
         match ENGINE.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
@@ -80,17 +85,27 @@ thread_local! {
 }
 
 /// Tells [`quiet`] that this thread holds the engine, until it is dropped.
-pub(crate) struct Held(());
+pub(crate) struct Held {
+    before: bool,
+}
 
-/// Marks this thread as the holder of the engine's lock.
+/// Marks this thread as a holder of the engine's lock, or as working for the one that holds it.
 pub(crate) fn mark_held() -> Held {
-    HELD.set(true);
-    Held(())
+    Held { before: HELD.replace(true) }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        HELD.set(false);
+        HELD.set(self.before);
+    }
+}
+
+/// Takes the engine if nobody has it; never waits.
+pub fn try_engine() -> Option<MutexGuard<'static, Team>> {
+    match current().team.try_lock() {
+        Ok(engine) => Some(engine),
+        Err(TryLockError::Poisoned(broken)) => Some(broken.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 
@@ -227,11 +242,19 @@ impl Barrier {
 
     /// Waits for the others. False where one of them broke down and all must leave.
     pub fn wait(&self) -> bool {
+        self.wait_after(|| ())
+    }
+
+    /// Waits for the others, the last of whom does `last` before any of them goes on. False where one of them broke
+    /// down and all must leave.
+    pub fn wait_after(&self, last: impl FnOnce()) -> bool {
         if self.width == 1 {
+            last();
             return true;
         }
         let round = self.round.load(Ordering::Acquire);
         if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.width {
+            last();
             self.arrived.store(0, Ordering::Relaxed);
             self.round.store(round.wrapping_add(1), Ordering::Release);
         } else {

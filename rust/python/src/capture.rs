@@ -83,7 +83,7 @@ pub(crate) struct Plan(Mutex<CorePlan>);
 impl Plan {
     /// Looks at or runs the plan; only inside the door, where waiting for another thread's replay holds up
     /// nobody.
-    fn with<T>(&self, work: impl FnOnce(&mut CorePlan) -> T) -> T {
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut CorePlan) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -368,3 +368,15 @@ pub(crate) fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 pub(crate) fn set_recording(flag: bool) -> bool {
     tape::set_recording(flag)
 }
+
+/// True while operations of this thread on tensors that require a gradient are recorded.
+///
+/// Examples
+/// --------
+/// >>> with eg.no_grad():
+/// ...     eg._core.is_recording()
+/// False
+#[pyfunction]
+pub(crate) fn is_recording() -> bool {
+    tape::records()
+}

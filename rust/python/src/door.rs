@@ -9,6 +9,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use evengrad_core::Result;
+use evengrad_core::team::{self, Team};
 use pyo3::prelude::*;
 
 use crate::error::{InternalError, exception};
@@ -22,6 +23,16 @@ pub(crate) fn run<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Se
         Ok(outcome) => outcome.map_err(exception),
         Err(panic) => Err(broken(panic.as_ref())),
     }
+}
+
+/// Does native work of a few microseconds without releasing the interpreter, which would cost as much again; None where
+/// another thread is at work, who may need the interpreter before it lets go.
+pub(crate) fn run_brief<T>(work: impl FnOnce(&mut Team) -> Result<T>) -> Option<PyResult<T>> {
+    let mut engine = team::try_engine()?;
+    Some(match catch_unwind(AssertUnwindSafe(|| work(&mut engine))) {
+        Ok(outcome) => outcome.map_err(exception),
+        Err(panic) => Err(broken(panic.as_ref())),
+    })
 }
 
 /// Native work whose result is a tensor.

@@ -23,6 +23,7 @@ mod door;
 mod elementwise;
 mod error;
 mod functions;
+mod inference;
 mod losses;
 mod names;
 mod normalization;
@@ -44,8 +45,8 @@ mod _core {
     use crate::capture::{Feed, Plan, abort_capture, begin_capture, end_capture, is_capturing};
     #[pymodule_export]
     use crate::creation::{
-        arange, build_info, full, get_default_dtype, get_num_threads, ones, set_default_dtype,
-        set_num_threads, set_recording, tensor, zeros,
+        arange, build_info, full, get_default_dtype, get_num_threads, is_recording, ones,
+        set_default_dtype, set_num_threads, set_recording, tensor, zeros,
     };
     #[pymodule_export]
     use crate::error::InternalError;
@@ -53,6 +54,8 @@ mod _core {
     use crate::functions::{
         accumulate, cat, choose, dense, gradients, matmul, maximum, minimum, stack, take,
     };
+    #[pymodule_export]
+    use crate::inference::Inference;
     #[pymodule_export]
     use crate::losses::{
         binary_cross_entropy_with_logits, cross_entropy, log_softmax, mse_loss, softmax,

@@ -3,6 +3,7 @@
 //! The number of workers is chosen by measuring. Results do not depend on it, so it may change between chunks of
 //! steps: a second thread that shares a core, or a core that another process holds, is noticed by its cost.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,18 +26,35 @@ struct Item {
     stop: usize,
 }
 
-/// What each worker does in each phase: `shares[phase][worker]`.
-type Shares = Vec<Vec<Vec<Item>>>;
+/// Some units of one launch, ready to run.
+struct Task {
+    launch: usize,
+    units: Range<usize>,
+    /// Where its operands lie, those in the worker's scratch included.
+    addresses: Addresses,
+}
+
+type Addresses = SmallVec<[*mut u8; 8]>;
+
+/// What each worker does in each phase, in order: `tasks[phase][worker]`. Everything that does not change from step to
+/// step is worked out here, once.
+struct Program(Vec<Vec<Vec<Task>>>);
+
+// SAFETY: the addresses point into buffers that the plan's launches and its executor keep alive, and are used under the
+// engine's lock, by the one worker whose tasks they are.
+unsafe impl Send for Program {}
+// SAFETY: as above.
+unsafe impl Sync for Program {}
 
 pub(super) struct Executor {
-    addresses: Vec<SmallVec<[*mut u8; 8]>>,
-    /// One set of shares for each width tried so far.
-    shares: Vec<(usize, Arc<Shares>)>,
+    addresses: Vec<Addresses>,
+    /// One program for each width tried so far.
+    programs: Vec<(usize, Arc<Program>)>,
     scratch: Vec<Arc<Buffer>>,
     tuner: Tuner,
 }
 
-// SAFETY: the addresses point into buffers that the plan's launches keep alive, and are used under the engine's lock.
+// SAFETY: as for `Program`.
 unsafe impl Send for Executor {}
 // SAFETY: as above.
 unsafe impl Sync for Executor {}
@@ -71,14 +89,27 @@ fn cut(chains: &[Chain], width: usize) -> Vec<Vec<Item>> {
     shares
 }
 
+/// The blocks of an item. The last two share what is left evenly, so that none is a sliver.
+fn blocks(item: Item, block: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut start = item.start;
+    std::iter::from_fn(move || {
+        let left = item.stop - start;
+        let size = if left <= block {
+            left
+        } else if left < 2 * block {
+            left.div_ceil(2)
+        } else {
+            block
+        };
+        start += size;
+        (size > 0).then_some(start - size..start)
+    })
+}
+
 /// One chunk of steps as its workers see it.
 struct Run<'a> {
     launches: &'a [Launch],
-    addresses: &'a [SmallVec<[*mut u8; 8]>],
-    schedule: &'a Schedule,
-    shares: &'a Shares,
-    /// One area for each worker.
-    scratch: &'a [Arc<Buffer>],
+    program: &'a Program,
     hosts: &'a [Arc<dyn Host>],
     barrier: Barrier,
     steps: usize,
@@ -88,43 +119,14 @@ struct Run<'a> {
     error: Mutex<Option<Error>>,
 }
 
-// SAFETY: workers use the addresses while the engine's lock is held; the shares give each of them its own units.
-unsafe impl Sync for Run<'_> {}
+fn perform(launches: &[Launch], tasks: &[Task]) {
+    for task in tasks {
+        let launch = &launches[task.launch];
+        launch.kernel.run(task.units.clone(), &Arguments::new(&task.addresses, &launch.operands));
+    }
+}
 
 impl Run<'_> {
-    fn item(&self, phase: usize, item: Item, scratch: *mut u8) {
-        let chain = &self.schedule.phases[phase].chains[item.chain];
-        let mut start = item.start;
-        while start < item.stop {
-            // The last two blocks share what is left evenly, so that none is a sliver.
-            let left = item.stop - start;
-            let size = if left <= chain.block {
-                left
-            } else if left < 2 * chain.block {
-                left.div_ceil(2)
-            } else {
-                chain.block
-            };
-            for link in &chain.links {
-                let launch = &self.launches[link.launch];
-                let units = start * link.scale..(start + size) * link.scale;
-                let addresses = &self.addresses[link.launch];
-                if link.moved.is_empty() {
-                    launch.kernel.run(units, &Arguments::new(addresses, &launch.operands));
-                    continue;
-                }
-                let mut addresses = addresses.clone();
-                for moved in &link.moved {
-                    // Kernels count from unit 0, of which scratch holds only this block.
-                    addresses[moved.operand] =
-                        scratch.wrapping_add(moved.offset).wrapping_sub(start * moved.unit);
-                }
-                launch.kernel.run(units, &Arguments::new(&addresses, &launch.operands));
-            }
-            start += size;
-        }
-    }
-
     /// Prepares the next step; true where there is one.
     fn next_step(&self, done: usize) -> bool {
         if done == self.steps || (done > 0 && Instant::now() >= self.until) {
@@ -140,25 +142,26 @@ impl Run<'_> {
     }
 
     fn work(&self, worker: usize) {
-        let mut done = 0;
-        loop {
-            if worker == 0 && !self.next_step(done) {
+        // Hosts may look at memory, and the thread that called holds the engine for all workers.
+        let _held = team::mark_held();
+        let Some((last, others)) = self.program.0.split_last() else { return };
+        let between_steps = || {
+            let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+            if !self.next_step(done) {
                 self.stop.store(true, Ordering::Relaxed);
             }
-            if !self.barrier.wait() || self.stop.load(Ordering::Relaxed) {
-                return;
-            }
-            for (phase, shares) in self.shares.iter().enumerate() {
-                for &item in &shares[worker] {
-                    self.item(phase, item, self.scratch[worker].pointer());
-                }
+        };
+        while !self.stop.load(Ordering::Relaxed) {
+            for phase in others {
+                perform(self.launches, &phase[worker]);
                 if !self.barrier.wait() {
                     return;
                 }
             }
-            done += 1;
-            if worker == 0 {
-                self.done.store(done, Ordering::Relaxed);
+            perform(self.launches, &last[worker]);
+            // Whoever comes last prepares the next step while the others wait: one barrier does for both.
+            if !self.barrier.wait_after(between_steps) {
+                return;
             }
         }
     }
@@ -168,21 +171,57 @@ impl Executor {
     pub(super) fn new(launches: &[Launch], schedule: &Schedule) -> Self {
         Self {
             addresses: launches.iter().map(|launch| pointers(&launch.operands)).collect(),
-            shares: Vec::new(),
+            programs: Vec::new(),
             scratch: Vec::new(),
             tuner: Tuner::new(schedule.cost),
         }
     }
 
-    fn shares(&mut self, schedule: &Schedule, width: usize) -> Arc<Shares> {
-        if let Some((_, shares)) = self.shares.iter().find(|(known, _)| *known == width) {
-            return Arc::clone(shares);
+    /// What each of `width` workers has to do.
+    fn program(&mut self, schedule: &Schedule, width: usize) -> Result<Arc<Program>> {
+        if let Some((_, program)) = self.programs.iter().find(|(known, _)| *known == width) {
+            return Ok(Arc::clone(program));
         }
-        let shares: Shares =
-            schedule.phases.iter().map(|phase| cut(&phase.chains, width)).collect();
-        let shares = Arc::new(shares);
-        self.shares.push((width, Arc::clone(&shares)));
-        shares
+        self.reserve_scratch(schedule, width)?;
+        let phases = schedule.phases.iter().map(|phase| {
+            let shares = cut(&phase.chains, width).into_iter().enumerate();
+            shares.map(|(worker, items)| self.tasks(&phase.chains, &items, worker)).collect()
+        });
+        let program = Arc::new(Program(phases.collect()));
+        self.programs.push((width, Arc::clone(&program)));
+        Ok(program)
+    }
+
+    /// A worker's share of a phase: block after block, each through its whole chain.
+    fn tasks(&self, chains: &[Chain], items: &[Item], worker: usize) -> Vec<Task> {
+        let scratch = self.scratch[worker].pointer();
+        let mut tasks = Vec::new();
+        for &item in items {
+            let chain = &chains[item.chain];
+            for block in blocks(item, chain.block) {
+                for link in &chain.links {
+                    let mut addresses = self.addresses[link.launch].clone();
+                    for moved in &link.moved {
+                        // Kernels count from unit 0, of which scratch holds only this block.
+                        addresses[moved.operand] = scratch
+                            .wrapping_add(moved.offset)
+                            .wrapping_sub(block.start * moved.unit);
+                    }
+                    let units = block.start * link.scale..block.end * link.scale;
+                    tasks.push(Task { launch: link.launch, units, addresses });
+                }
+            }
+        }
+        tasks
+    }
+
+    /// Runs one step on this thread, without a look at the clock.
+    pub(super) fn run_alone(&mut self, launches: &[Launch], schedule: &Schedule) -> Result<()> {
+        let program = self.program(schedule, 1)?;
+        for phase in &program.0 {
+            perform(launches, &phase[0]);
+        }
+        Ok(())
     }
 
     /// Bytes of scratch in use.
@@ -211,17 +250,14 @@ impl Executor {
         limit: Duration,
     ) -> Chunk {
         let (width, stretch) = self.tuner.next(team::threads());
-        let shares = self.shares(schedule, width);
-        if let Err(error) = self.reserve_scratch(schedule, width) {
-            return Chunk { steps: 0, error: Some(error) };
-        }
+        let program = match self.program(schedule, width) {
+            Ok(program) => program,
+            Err(error) => return Chunk { steps: 0, error: Some(error) },
+        };
         let start = Instant::now();
         let run = Run {
             launches,
-            addresses: &self.addresses,
-            schedule,
-            shares: &shares,
-            scratch: &self.scratch,
+            program: &program,
             hosts,
             barrier: Barrier::new(width),
             steps,
@@ -230,6 +266,9 @@ impl Executor {
             stop: AtomicBool::new(false),
             error: Mutex::new(None),
         };
+        if !run.next_step(0) {
+            run.stop.store(true, Ordering::Relaxed);
+        }
         let outcome = team.together(width, &|worker| {
             // A worker that panics must not leave the others waiting for it.
             let result = catch_unwind(AssertUnwindSafe(|| run.work(worker)));
@@ -246,7 +285,7 @@ impl Executor {
 }
 
 /// Below this a step is not worth a second thread: barriers cost some hundred nanoseconds each.
-const ALONE_NANOSECONDS: f64 = 5_000.0;
+pub(super) const ALONE_NANOSECONDS: f64 = 5_000.0;
 /// How long a width is tried before it is judged, and how long the best one then runs.
 const TRIAL: Duration = Duration::from_millis(2);
 const STAY: Duration = Duration::from_millis(200);

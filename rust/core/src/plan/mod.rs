@@ -2,6 +2,7 @@
 
 mod constants;
 mod execute;
+mod inference;
 mod schedule;
 mod temporaries;
 
@@ -12,9 +13,9 @@ use crate::buffer::Buffer;
 use crate::capture::{Host, Recording};
 use crate::error::{Result, bail};
 use crate::launch::Launch;
-use crate::team;
+use crate::team::{self, Team};
 
-use execute::Executor;
+use execute::{ALONE_NANOSECONDS, Executor};
 use schedule::Schedule;
 
 /// A limit above this is none: it keeps sums of times from overflowing.
@@ -96,13 +97,41 @@ impl Plan {
                 break run.error;
             }
         };
-        self.steps_done += done as u64;
-        for buffer in &self.written {
-            buffer.touch();
-        }
+        self.note_steps(done);
         match outcome {
             Some(error) => Err(error),
             None => Ok(done),
+        }
+    }
+
+    /// Runs one step with the engine in the caller's hand; a step that is worth no second thread also without a look
+    /// at the clock.
+    fn run_once(&mut self, engine: &mut Team) -> Result<()> {
+        if self.is_small() {
+            for host in &self.hosts {
+                host.advance()?;
+            }
+            self.executor.run_alone(&self.launches, &self.schedule)?;
+        } else {
+            let (launches, schedule) = (&self.launches, &self.schedule);
+            let run = self.executor.run(engine, launches, schedule, &self.hosts, 1, LONGEST);
+            if let Some(error) = run.error {
+                return Err(error);
+            }
+        }
+        self.note_steps(1);
+        Ok(())
+    }
+
+    /// True where a step is worth no second thread.
+    pub fn is_small(&self) -> bool {
+        self.schedule.cost < ALONE_NANOSECONDS
+    }
+
+    fn note_steps(&mut self, done: usize) {
+        self.steps_done += done as u64;
+        for buffer in &self.written {
+            buffer.touch();
         }
     }
 

@@ -1,0 +1,103 @@
+"""Captured answers: what a model says to inputs of one shape, without Python layer by layer.
+
+A capture stands for the operations only as long as they stay the same. So it is made for networks
+of this package's own layers alone, whose operations depend on nothing but their attributes, and it
+is dropped as soon as an attribute of any layer is set. Variables may change as they like: a capture
+reads them where they lie.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad import _core
+from evengrad._capture import recording
+from evengrad._core import Tensor
+from evengrad.layers._variables import watch_attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evengrad.layers._layer import Layer
+    from evengrad.models._network import Network
+
+    Answer = Callable[[Any], Tensor | None]
+
+# Answers that a model keeps, by input shape. Each holds an input and an output.
+MOST_SHAPES = 8
+PACKAGE = __name__.split(".", maxsplit=1)[0] + "."
+
+
+class Answers:
+    """The captured answers of a model, by the shape of its only input."""
+
+    # The answer that was given last: tried first, because most callers stay with one shape.
+    latest: Answer | None = None
+
+    def __init__(self) -> None:
+        self._by_shape: dict[tuple[int, ...], Answer] = {}
+        self._seen: tuple[int, ...] | None = None
+        # None until it is known whether captures may stand in for the layers.
+        self._allowed: bool | None = None
+
+    def forget(self) -> None:
+        """Drop all answers: a layer may have changed."""
+        self.latest = None
+        Answers.__init__(self)
+
+    def ask(self, network: Network, x: Any) -> Tensor | None:
+        """Return the output for a tensor or array, or None where the layers must be run.
+
+        The second input of a shape in a row is worth a capture.
+        """
+        if not isinstance(x, (Tensor, np.ndarray)):
+            return None
+        shape = tuple(x.shape)
+        answer = self._by_shape.get(shape)
+        if answer is None:
+            if shape != self._seen or not self._may(network):
+                self._seen = shape
+                return None
+            answer = capture(network, shape)
+            if answer is None:
+                self._allowed = False
+                return None
+            while len(self._by_shape) >= MOST_SHAPES:
+                del self._by_shape[next(iter(self._by_shape))]
+            self._by_shape[shape] = answer
+        self.latest = answer
+        return answer(x)
+
+    def _may(self, network: Network) -> bool:
+        if _core.is_recording() or _core.is_capturing() or not network.built:
+            return False
+        if self._allowed is None:
+            watch_attributes(self)
+            self._allowed = all(is_plain(layer) for _, layer in network._named_layers())
+        return self._allowed
+
+
+def is_plain(layer: Layer) -> bool:
+    """Tell whether a layer's operations follow from its attributes: no code of the user's runs."""
+    values = vars(layer).values()
+    return (
+        type(layer).__module__.startswith(PACKAGE)
+        and layer.activity_regularizer is None
+        and all(value.__module__.startswith(PACKAGE) for value in values if callable(value))
+    )
+
+
+def capture(network: Network, shape: tuple[int, ...]) -> Answer | None:
+    """Capture the answer to inputs of a shape; None where there is nothing to replay."""
+    x = _core.zeros(shape, dtype=network.dtype)
+    with recording() as step:
+        outputs = network._forward([x], training=False, without_activation=[False])
+    if step.plan is None or len(outputs) != 1:
+        return None
+    try:
+        return _core.Inference(step.plan, x, outputs[0]).answer
+    except (TypeError, ValueError):
+        # The output is a view with gaps, or of integers.
+        return None

@@ -1,0 +1,142 @@
+//! A captured answer to rows of one shape, as a callable.
+
+use evengrad_core::dtype::Element as CoreElement;
+use evengrad_core::{Tensor as CoreTensor, capture, tape, team};
+use numpy::{Element, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::capture::Plan;
+use crate::door::{run, run_brief};
+use crate::error::exception;
+use crate::numpy as arrays;
+use crate::tensor::Tensor;
+
+/// What a plan that was captured without a tape answers to inputs of the shape it was captured with.
+///
+/// :meth:`answer` gives the output in memory of its own; or None where it cannot stand in for the operations: another
+/// shape, elements that are neither float32 nor float64, gaps between them, a tape or a capture that wants to record.
+///
+/// Parameters
+/// ----------
+/// plan : Plan
+///     The captured step.
+/// input, output : Tensor
+///     What it was captured with: floating-point tensors without gaps.
+///
+/// Raises
+/// ------
+/// ValueError
+///     If a tensor has gaps.
+/// TypeError
+///     If a tensor is of another type.
+///
+/// Examples
+/// --------
+/// >>> x = eg.zeros((1, 2))
+/// >>> eg._core.begin_capture()
+/// >>> y = x * 2.0
+/// >>> inference = eg._core.Inference(eg._core.end_capture(), x, y)
+/// >>> with eg.no_grad():
+/// ...     inference.answer(eg.tensor([[3.0, 4.0]])).tolist()
+/// [[6.0, 8.0]]
+#[pyclass(frozen, weakref, module = "evengrad._core")]
+pub(crate) struct Inference {
+    plan: Py<Plan>,
+    input: CoreTensor,
+    output: CoreTensor,
+    brief: bool,
+}
+
+impl Inference {
+    fn fits(&self, x: &CoreTensor) -> bool {
+        x.shape() == self.input.shape() && x.layout().is_contiguous() && x.dtype().is_float()
+    }
+
+    /// The answer to an array that can be read as it lies; None where it cannot.
+    fn of_array<T: Element + CoreElement>(
+        &self,
+        py: Python<'_>,
+        array: &Bound<'_, PyArrayDyn<T>>,
+    ) -> PyResult<Option<Tensor>> {
+        if array.shape() != self.input.shape() {
+            return Ok(None);
+        }
+        // A slice of an array in Fortran's order would come in that order.
+        if self.brief
+            && array.is_c_contiguous()
+            && let Ok(array) = array.try_readonly()
+            && let Ok(elements) = array.as_slice()
+            && let Some(answer) = run_brief(|engine| {
+                let plan = self.plan.get();
+                plan.with(|plan| plan.answer(engine, &self.input, &self.output, elements))
+            })
+        {
+            return answer.map(|tensor| Some(Tensor(tensor)));
+        }
+        let copy = arrays::read("x", array.as_any(), None)?;
+        self.of_tensor(py, &copy).map(Some)
+    }
+
+    fn of_tensor(&self, py: Python<'_>, x: &CoreTensor) -> PyResult<Tensor> {
+        let work = |engine: &mut team::Team| {
+            self.plan.get().with(|plan| plan.answer_to(engine, &self.input, &self.output, x))
+        };
+        if self.brief
+            && let Some(answer) = run_brief(work)
+        {
+            return answer.map(Tensor);
+        }
+        run(py, || work(&mut team::engine())).map(Tensor)
+    }
+}
+
+#[pymethods]
+impl Inference {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        plan: Py<Plan>,
+        input: &Bound<'_, Tensor>,
+        output: &Bound<'_, Tensor>,
+    ) -> PyResult<Self> {
+        let (input, output) = (input.get().0.clone(), output.get().0.clone());
+        for (what, tensor) in [("input", &input), ("output", &output)] {
+            tensor.dtype().require_float("Inference").map_err(exception)?;
+            if !tensor.layout().is_contiguous() {
+                return Err(PyValueError::new_err(format!(
+                    "Inference: expected an {what} without gaps between its elements; use .clone()"
+                )));
+            }
+        }
+        let brief = run(py, || Ok(plan.get().with(|plan| plan.is_small())))?;
+        Ok(Self { plan, input, output, brief })
+    }
+
+    /// Return the output for an input, or None where the operations themselves must be asked.
+    ///
+    /// Parameters
+    /// ----------
+    /// x : Tensor or numpy.ndarray
+    ///     The input.
+    #[pyo3(signature = (x, /))]
+    fn answer(&self, py: Python<'_>, x: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
+        if tape::records() || capture::is_open() {
+            return Ok(None);
+        }
+        if let Ok(tensor) = x.cast::<Tensor>() {
+            let tensor = &tensor.get().0;
+            return if self.fits(tensor) { self.of_tensor(py, tensor).map(Some) } else { Ok(None) };
+        }
+        if !x.is_exact_instance_of::<PyUntypedArray>() {
+            return Ok(None);
+        }
+        if let Ok(array) = x.cast::<PyArrayDyn<f32>>() {
+            return self.of_array(py, array);
+        }
+        match x.cast::<PyArrayDyn<f64>>() {
+            Ok(array) => self.of_array(py, array),
+            Err(_) => Ok(None),
+        }
+    }
+}
