@@ -3,7 +3,7 @@
 //! Element `i` of a draw looks at word `i / B % 4` of block `i / 4B · B + i % B`: so `B` neighbours take the same
 //! word of `B` neighbouring blocks, as vectors compute them, and nothing is rearranged.
 
-use super::simd::{Kernel, Scalar, Simd, dispatch};
+use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 use crate::rng::{Key, philox_blocks};
 
 /// Blocks that are computed side by side: enough that the compiler keeps the loop over them and makes vectors of it
@@ -50,14 +50,10 @@ impl<T: Scalar> Kernel for Apply<'_, T> {
             let words = philox_blocks::<B>(key, mask.draw, block);
             let len = (SPAN - skip).min(x.len());
             if len == SPAN {
-                for ((words, x), out) in
-                    words.iter().zip(x.chunks_exact(B)).zip(out.chunks_exact_mut(B))
-                {
-                    for j in 0..B {
-                        let kept = words[j] >= lowest;
-                        out[j] = if kept { x[j] * scale } else { T::zero() };
-                    }
-                }
+                // SAFETY: there are as many elements as words, and lanes divide them.
+                unsafe {
+                    apply_span::<T::V<S>>(&words, lowest, scale, x.as_ptr(), out.as_mut_ptr())
+                };
             } else {
                 for (i, (x, out)) in x[..len].iter().zip(&mut out[..len]).enumerate() {
                     let kept = words[(skip + i) / B][(skip + i) % B] >= lowest;
@@ -67,6 +63,29 @@ impl<T: Scalar> Kernel for Apply<'_, T> {
             x = &x[len..];
             out = &mut out[len..];
             first += len as u64;
+        }
+    }
+}
+
+/// Drops or scales a whole span.
+///
+/// # Safety
+/// `x` is valid for reading and `out` for writing `SPAN` elements.
+#[inline(always)]
+unsafe fn apply_span<V: Vector>(
+    words: &[[u32; B]; 4],
+    lowest: u32,
+    scale: V::Elem,
+    x: *const V::Elem,
+    out: *mut V::Elem,
+) {
+    let words = words.as_flattened().as_ptr();
+    let (scale, zero) = (V::splat(scale), V::constant(0.0));
+    for at in (0..SPAN).step_by(V::LANES) {
+        // SAFETY: the caller's promise; lanes divide a span.
+        unsafe {
+            let kept = V::at_least(words.add(at), lowest);
+            V::select(kept, V::load(x.add(at)) * scale, zero).store(out.add(at));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::map::Lanewise;
 use super::math::{Real, VectorMath};
-use super::rows::{Sum, Tail, first, ln, narrow, row_extreme, widen};
+use super::rows::{MOST_LANES, Sum, Tail, extreme, first, ln, narrow, row_extreme, widen};
 use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 use super::softmax::{each_vector, exp_sum};
 
@@ -59,6 +59,104 @@ impl<T: Scalar + Real> Kernel for CrossEntropy<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self) {
+        if self.width <= NARROW {
+            self.narrow::<T::V<S>>();
+        } else {
+            self.wide::<S>();
+        }
+    }
+}
+
+/// Up to so many classes rows go side by side, a row in a lane: along a row there is too little for a vector.
+const NARROW: usize = 16;
+
+/// The elements of up to a vector of rows, class by class; zeros in the lanes beyond the last row.
+#[inline(always)]
+fn side_by_side<T: Scalar>(rows: &[T], width: usize) -> [[T; MOST_LANES]; NARROW] {
+    let mut columns = [[T::zero(); MOST_LANES]; NARROW];
+    for (lane, row) in rows.chunks_exact(width).enumerate() {
+        for (column, &x) in columns.iter_mut().zip(row) {
+            column[lane] = x;
+        }
+    }
+    columns
+}
+
+impl<T: Scalar + Real> CrossEntropy<'_, T> {
+    /// With m = max z, all in vectors of one number for each row: the loss is mass · ln Σ e^(z - m) - agreement.
+    #[inline(always)]
+    fn narrow<V: VectorMath<Elem = T>>(self) {
+        let width = self.width;
+        let (keep, spread) = (1.0 - self.smoothing, self.smoothing / width as f64);
+        let (keep, spread) = (V::constant(keep), V::constant(spread));
+        for (group, losses) in self.losses.chunks_mut(V::LANES).enumerate() {
+            let (first, count) = (group * V::LANES, losses.len());
+            let z = &self.logits[first * width..][..count * width];
+            let columns = side_by_side(z, width);
+            // SAFETY: no vector has more lanes than a column.
+            let column = |class: usize| unsafe { V::load(columns[class].as_ptr()) };
+            let mut largest = column(0);
+            for class in 1..width {
+                largest = extreme::<V, true>(largest, column(class));
+            }
+            let (mut sum, mut above) = (V::constant(0.0), V::constant(0.0));
+            for class in 0..width {
+                let distance = column(class) - largest;
+                sum = sum + distance.exp();
+                above = above + distance;
+            }
+            let log = sum.ln();
+            let (mut mass, mut chosen) = (V::constant(1.0), V::constant(0.0));
+            match self.target {
+                Target::Labels(labels) => {
+                    let mut at_label = [T::zero(); MOST_LANES];
+                    let rows = z.chunks_exact(width).zip(&labels[first..][..count]);
+                    for (to, (z, &label)) in at_label.iter_mut().zip(rows) {
+                        *to = usize::try_from(label)
+                            .ok()
+                            .and_then(|label| z.get(label))
+                            .map_or(T::nan(), |&z| z);
+                    }
+                    // SAFETY: as above.
+                    chosen = unsafe { V::load(at_label.as_ptr()) } - largest;
+                }
+                Target::Shares(shares) => {
+                    let shares = side_by_side(&shares[first * width..][..count * width], width);
+                    mass = V::constant(0.0);
+                    for (class, share) in shares.iter().take(width).enumerate() {
+                        // SAFETY: as above.
+                        let t = unsafe { V::load(share.as_ptr()) };
+                        mass = mass + t;
+                        // What has no share counts as nothing, whatever its logit is.
+                        let zero = V::constant(0.0);
+                        chosen =
+                            chosen + V::select(t.eq(zero), zero, t * (column(class) - largest));
+                    }
+                }
+            }
+            let mut agreement = keep * chosen;
+            if self.smoothing > 0.0 {
+                agreement = above.mul_add(spread, agreement);
+            }
+            let mass = mass.mul_add(keep, V::constant(self.smoothing));
+            let loss = mass * log - agreement;
+            let mut kept = [[T::zero(); MOST_LANES]; ROW_STATISTICS + 1];
+            for (kept, value) in kept.iter_mut().zip([largest, log, mass, loss]) {
+                // SAFETY: as above.
+                unsafe { value.store(kept.as_mut_ptr()) };
+            }
+            let statistics =
+                self.statistics[first * ROW_STATISTICS..].chunks_exact_mut(ROW_STATISTICS);
+            for (lane, (loss, statistics)) in losses.iter_mut().zip(statistics).enumerate() {
+                let weight = self.weight.map_or(T::one(), |weight| weight[first + lane]);
+                *loss = weight * kept[ROW_STATISTICS][lane];
+                statistics.copy_from_slice(&[kept[0][lane], kept[1][lane], kept[2][lane]]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn wide<S: Simd>(self) {
         let tail = Tail::<T::V<S>>::new(self.width);
         let (keep, spread) = (1.0 - self.smoothing, self.smoothing / self.width as f64);
         let rows = self.logits.chunks_exact(self.width).zip(self.losses);

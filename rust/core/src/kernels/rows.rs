@@ -8,7 +8,7 @@ use super::simd::{Scalar, Vector};
 /// Elements that one vector chain sums before the partial sum goes to `f64`: long chains in `f32` drift.
 pub(super) const CHUNK: usize = 1024;
 /// Lanes of the widest vector there is.
-const MOST_LANES: usize = 16;
+pub(super) const MOST_LANES: usize = 16;
 
 /// Where the last, partly filled vector of every row of one width stands.
 #[derive(Clone, Copy)]

@@ -128,6 +128,14 @@ impl Tensor {
             if row == 0 {
                 return;
             }
+            if row == 1 && whole {
+                // Labels and the like: a copy of one element is not worth a call.
+                let from = arguments.all::<T>(1);
+                for (&index, to) in indices.iter().zip(out) {
+                    *to = place(index, rows).map_or(absent, |k| from[k]);
+                }
+                return;
+            }
             for (&index, to) in indices.iter().zip(out.chunks_exact_mut(row)) {
                 match place(index, rows) {
                     None => to.fill(absent),

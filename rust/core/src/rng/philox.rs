@@ -44,17 +44,29 @@ pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 
 /// The words of `B` counters `(block, draw)` with consecutive blocks: word `w` of block `j` is `[w][j]`.
 ///
-/// Inlined into a kernel, the loop over the blocks is compiled for its instruction set; with the rounds inside it,
-/// a vector of blocks stays in registers.
+/// Inlined into a kernel, the loop over the blocks is compiled for its instruction set. Each word stands in a lane of
+/// 64 bits, whose upper half may hold anything: products look at the lower half only and leave both their halves where
+/// the next round wants them, so that a round is two products, two shifts and two exclusive ors of three.
 #[inline(always)]
 #[must_use]
 pub fn philox_blocks<const B: usize>(key: [u32; 2], draw: u64, first_block: u64) -> [[u32; B]; 4] {
+    const LOW: u64 = u32::MAX as u64;
+    let mut keys = [[0; 2]; ROUNDS];
+    let mut current = key;
+    for words in &mut keys {
+        *words = current.map(u64::from);
+        current = next(current);
+    }
     let mut words = [[0; B]; 4];
     for j in 0..B {
         let block = first_block.wrapping_add(j as u64);
-        let counter = [block as u32, (block >> 32) as u32, draw as u32, (draw >> 32) as u32];
-        for (words, word) in words.iter_mut().zip(philox4x32(counter, key)) {
-            words[j] = word;
+        let [mut a, mut b, mut c, mut d] = [block, block >> 32, draw, draw >> 32];
+        for [k, l] in keys {
+            let (m, n) = ((a & LOW) * u64::from(M), (c & LOW) * u64::from(N));
+            [a, b, c, d] = [(n >> 32) ^ b ^ k, n, (m >> 32) ^ d ^ l, m];
+        }
+        for (words, word) in words.iter_mut().zip([a, b, c, d]) {
+            words[j] = word as u32;
         }
     }
     words

@@ -103,6 +103,10 @@ impl Vector for F32x8 {
     }
 
     in_isa_raw! {
+        unsafe fn at_least(words: *const u32, lowest: u32) -> __m256 {
+            let (x, low) = (_mm256_loadu_si256(words.cast()), _mm256_set1_epi32(lowest.cast_signed()));
+            _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(x, low), x))
+        }
         unsafe fn load(p: *const f32) -> Self { Self(_mm256_loadu_ps(p)) }
         unsafe fn load_first(p: *const f32, n: usize) -> Self { Self(_mm256_maskload_ps(p, first_32(n))) }
         unsafe fn store(self, p: *mut f32) -> () { _mm256_storeu_ps(p, self.0) }
@@ -202,6 +206,11 @@ impl Vector for F64x4 {
     }
 
     in_isa_raw! {
+        unsafe fn at_least(words: *const u32, lowest: u32) -> __m256d {
+            let (x, low) = (_mm_loadu_si128(words.cast()), _mm_set1_epi32(lowest.cast_signed()));
+            let kept = _mm_cmpeq_epi32(_mm_max_epu32(x, low), x);
+            _mm256_castsi256_pd(_mm256_cvtepi32_epi64(kept))
+        }
         unsafe fn load(p: *const f64) -> Self { Self(_mm256_loadu_pd(p)) }
         unsafe fn load_first(p: *const f64, n: usize) -> Self { Self(_mm256_maskload_pd(p, first_64(n))) }
         unsafe fn store(self, p: *mut f64) -> () { _mm256_storeu_pd(p, self.0) }

@@ -110,6 +110,12 @@ pub trait Vector:
     /// The larger; `other` where either is NaN (x86 `max` order).
     fn max(self, other: Self) -> Self;
 
+    /// True in the lanes whose word is at least `lowest`, as an unsigned number.
+    ///
+    /// # Safety
+    /// `words` is valid for reading `LANES` words.
+    unsafe fn at_least(words: *const u32, lowest: u32) -> Self::Mask;
+
     /// The bit patterns of the lanes.
     fn to_bits(self) -> Self::Bits;
     /// Lanes from bit patterns.
@@ -228,6 +234,13 @@ mod tests {
                 let [a, b, c] = x;
                 let (zero, one) = (T::V::<S>::constant(0.0), T::V::<S>::splat(T::one()));
                 let (less, nan) = (T::V::<S>::lt(a, b), T::V::<S>::is_nan(c));
+                // Words around the limits of signed and unsigned numbers.
+                let words: [u32; 16] = core::array::from_fn(|i| {
+                    [0, 1, u32::MAX, 1 << 31, (1 << 31) - 1, 77, 78, 79][i % 8]
+                });
+                // SAFETY: the lanes divide 16.
+                let at_least =
+                    |lowest| unsafe { T::V::<S>::at_least(words.as_ptr().add(start), lowest) };
                 let truth = |mask| T::V::<S>::select(mask, one, zero);
                 // An integer within the bounds of to_int.
                 let small = a.abs().min(T::V::<S>::constant(1e6)).copysign(a).round();
@@ -249,6 +262,9 @@ mod tests {
                     ("lt", Bits, truth(less)),
                     ("le", Bits, truth(a.le(b))),
                     ("eq", Bits, truth(a.eq(b))),
+                    ("at_least_78", Bits, truth(at_least(78))),
+                    ("at_least_2^31", Bits, truth(at_least(1 << 31))),
+                    ("at_least_0", Bits, truth(at_least(0))),
                     ("is_nan", Bits, truth(nan)),
                     ("select", Bits, T::V::<S>::select(less, b, c)),
                     ("mask_and", Bits, truth(T::V::<S>::mask_and(less, nan))),

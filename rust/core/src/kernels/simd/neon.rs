@@ -70,6 +70,7 @@ impl Vector for F32x4 {
     }
 
     in_isa_raw! {
+        unsafe fn at_least(words: *const u32, lowest: u32) -> uint32x4_t { vcgeq_u32(vld1q_u32(words), vdupq_n_u32(lowest)) }
         unsafe fn load(p: *const f32) -> Self { Self(vld1q_f32(p)) }
         unsafe fn load_first(p: *const f32, n: usize) -> Self {
             // Lane by lane: a copy of unknown length would be a call.
@@ -162,6 +163,10 @@ impl Vector for F64x2 {
     }
 
     in_isa_raw! {
+        unsafe fn at_least(words: *const u32, lowest: u32) -> uint64x2_t {
+            let kept = vcge_u32(vld1_u32(words), vdup_n_u32(lowest));
+            vreinterpretq_u64_s64(vmovl_s32(vreinterpret_s32_u32(kept)))
+        }
         unsafe fn load(p: *const f64) -> Self { Self(vld1q_f64(p)) }
         unsafe fn load_first(p: *const f64, n: usize) -> Self {
             let mut x = vdupq_n_f64(0.0);

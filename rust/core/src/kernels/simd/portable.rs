@@ -94,6 +94,11 @@ macro_rules! array_vector {
                 Self(unsafe { p.cast::<[$elem; $lanes]>().read() })
             }
             #[inline(always)]
+            unsafe fn at_least(words: *const u32, lowest: u32) -> [bool; $lanes] {
+                // SAFETY: the caller's promise: a word for each lane.
+                core::array::from_fn(|i| unsafe { words.add(i).read_unaligned() } >= lowest)
+            }
+            #[inline(always)]
             unsafe fn load_first(p: *const $elem, n: usize) -> Self {
                 debug_assert!(n <= $lanes);
                 let mut lanes = [0.0; $lanes];
