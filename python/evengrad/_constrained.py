@@ -24,8 +24,11 @@ def constrain(tensor: Tensor, constraint: Callable[..., Any]) -> None:
     _constraints[key] = (held, constraint)
 
 
-def apply_constraints(tensors: Iterable[Tensor]) -> None:
-    """Bring back the variables that have a constraint, in place; captured steps do so too."""
+def apply_constraints(tensors: Iterable[Tensor], gate: Tensor | None = None) -> None:
+    """Bring back the variables that have a constraint, in place; captured steps do so too.
+
+    With a gate, one element that is true or false, only where it is true.
+    """
     if not _constraints:
         return
     for tensor in tensors:
@@ -40,4 +43,5 @@ def apply_constraints(tensors: Iterable[Tensor]) -> None:
                 f"{constraint!r}: expected to return a tensor of shape {tuple(tensor.shape)}, got "
                 f"{got}"
             )
-        tensor.copy_(values)
+        with no_grad():
+            tensor.copy_(values if gate is None else _core.where(gate, values, tensor))

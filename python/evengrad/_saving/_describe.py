@@ -32,7 +32,7 @@ from evengrad.losses._loss import FunctionLoss
 from evengrad.metrics import Metric
 from evengrad.metrics._metric import FunctionMetric
 from evengrad.models import Model
-from evengrad.optimizers import Optimizer, schedules
+from evengrad.optimizers import Optimizer, ParameterGroup, schedules
 from evengrad.optimizers.schedules import Schedule
 from evengrad.regularizers import Regularizer
 
@@ -49,6 +49,7 @@ FAMILIES: dict[str, tuple[ModuleType, type]] = {
     "losses": (losses, Loss),
     "metrics": (metrics, Metric),
     "optimizers": (optimizers, Optimizer),
+    "groups": (optimizers, ParameterGroup),
     "schedules": (schedules, Schedule),
 }
 

@@ -114,11 +114,12 @@ def _describe_compilation(compilation: Compilation) -> dict[str, Any]:
         "run_eagerly": compilation.run_eagerly,
         "iterations": compilation.optimizer.iterations,
         "memory": compilation.optimizer._core.memory,
+        "accumulated": compilation.optimizer._core.accumulated,
     }
 
 
 def _slots(model: Model, compilation: Compilation) -> dict[str, Array]:
-    if compilation.optimizer.iterations == 0:
+    if compilation.optimizer.iterations + compilation.optimizer._core.accumulated == 0:
         return {}
     trainable = {id(tensor) for tensor in model.trainable_weights}
     return {
@@ -274,14 +275,20 @@ def _recompile(model: Model, described: Any, tensors: dict[str, Array], decoder:
             f"{decoder.shown}: the model cannot be compiled as described: {error}"
         ) from error
     iterations = decoder.member(described, "iterations", int)
+    # Files of releases that did not accumulate gradients have no such number.
+    accumulated = described.get("accumulated", 0)
     if iterations < 0:
         raise decoder.damaged("iterations")
-    if iterations:
+    most = optimizer.gradient_accumulation_steps or 1
+    if type(accumulated) is not int or not 0 <= accumulated < most:
+        raise decoder.damaged("accumulated")
+    if iterations or accumulated:
         trainable = {id(tensor) for tensor in model.trainable_weights}
         for path, tensor in model.named_weights():
             if id(tensor) in trainable:
                 _restore_slots(model, path, tensor, tensors, decoder)
     optimizer.iterations = iterations
+    optimizer._core.accumulated = accumulated
     # Files of releases whose rules kept no number have none.
     memory = described.get("memory", optimizer._core.memory)
     if type(memory) not in (int, float):

@@ -202,6 +202,8 @@ class _Training:
             tell("on_epoch_end", epoch, self.logs)
             if self.model.stop_training:
                 break
+        if first < last:
+            self.model.optimizer.finalize_variable_values(self.model.trainable_weights)
         tell("on_train_end", self.logs)
 
     def _epoch(self) -> None:

@@ -80,13 +80,17 @@ class Options:
 def copied(optimizer: Optimizer, model: Model, learning_rate: Callable[[int], float]) -> Optimizer:
     """Return an optimizer in the same state that shares nothing, with another learning rate.
 
-    The rate is a function of the number of steps that the copy has made.
+    The rate is a function of the number of steps that the copy has made. It updates in every step,
+    and keeps no averages.
     """
     made = optimizer.iterations
     # Rules go by the number of steps, so that the copy's count goes on from the original's.
     config = {
         **optimizer.get_config(),
         "learning_rate": lambda step: learning_rate(max(0, step - made)),
+        "use_ema": False,
+        "ema_overwrite_frequency": None,
+        "gradient_accumulation_steps": None,
     }
     copy = type(optimizer)(**config)
     copy.iterations = made

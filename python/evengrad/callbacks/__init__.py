@@ -1,5 +1,6 @@
 """Callbacks: code that takes part in `fit`, `evaluate` and `predict`."""
 
+from evengrad.callbacks._averages import SwapEMAWeights as SwapEMAWeights
 from evengrad.callbacks._callback import Callback as Callback
 from evengrad.callbacks._csv_logger import CSVLogger as CSVLogger
 from evengrad.callbacks._early_stopping import EarlyStopping as EarlyStopping

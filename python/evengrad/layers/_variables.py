@@ -16,6 +16,7 @@ from evengrad._config import Configured
 from evengrad._constrained import constrain
 from evengrad._elementwise import as_tensor
 from evengrad._names import snake_case
+from evengrad._paths import enter
 from evengrad._random import generator, next_seed
 
 if TYPE_CHECKING:
@@ -202,7 +203,15 @@ class Variables(Configured):
                 if state.given_seed is None and (state.provisional or not state.built):
                     state.seed = self._seed()
                 child._redraw()
+                child._move_children()
             taken.add(child.name)
+
+    def _move_children(self) -> None:
+        """Let the paths of layers that were inside before continue the path that is now known."""
+        for _, child in self._children():
+            if child._state.adopted:
+                child._state.path = self._own_path() + child.name
+                child._move_children()
 
     def _redraw(self) -> None:
         """Draw provisional values again, from the seed and path that are now known."""
@@ -292,6 +301,7 @@ class Variables(Configured):
         if trainable and self._state.trainable:
             tensor.requires_grad = True
         self._state.weights.append(weight)
+        enter(tensor, self, name)
         return tensor
 
     def _first_values(

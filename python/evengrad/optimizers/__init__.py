@@ -12,6 +12,7 @@ from evengrad.optimizers._adagrad import Adagrad as Adagrad
 from evengrad.optimizers._adam import Adam as Adam
 from evengrad.optimizers._adam import AdamW as AdamW
 from evengrad.optimizers._adamax import Adamax as Adamax
+from evengrad.optimizers._groups import ParameterGroup as ParameterGroup
 from evengrad.optimizers._lion import Lion as Lion
 from evengrad.optimizers._nadam import Nadam as Nadam
 from evengrad.optimizers._optimizer import Optimizer as Optimizer

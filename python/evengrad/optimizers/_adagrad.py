@@ -11,9 +11,14 @@ from evengrad.optimizers._optimizer import (
     by_convention,
     check_convention,
 )
+from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from typing_extensions import Unpack
+
+    from evengrad.optimizers._shared import Shared
 
 
 class Adagrad(Optimizer):
@@ -40,6 +45,8 @@ class Adagrad(Optimizer):
         gradients together.
     convention
         ``"keras"``, ``"torch"`` or ``"tf1"``.
+    groups, use_ema, ema_momentum, ema_overwrite_frequency, gradient_accumulation_steps
+        As `Optimizer` says.
 
     Raises
     ------
@@ -66,6 +73,7 @@ class Adagrad(Optimizer):
     rule = "adagrad"
     epsilon = Setting()
 
+    @takes_shared
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] | None = None,
@@ -78,6 +86,7 @@ class Adagrad(Optimizer):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         convention: str = "keras",
+        **shared: Unpack[Shared],
     ) -> None:
         chosen = check_convention(convention)
         rate = by_convention(learning_rate, chosen, keras=0.001, torch=0.01, tf1=0.001)
@@ -104,4 +113,5 @@ class Adagrad(Optimizer):
             clipvalue=clipvalue,
             global_clipnorm=global_clipnorm,
             convention=chosen,
+            **shared,
         )

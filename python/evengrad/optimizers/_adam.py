@@ -12,9 +12,14 @@ from evengrad.optimizers._optimizer import (
     check_convention,
     check_decay,
 )
+from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from typing_extensions import Unpack
+
+    from evengrad.optimizers._shared import Shared
 
 
 class Adam(Optimizer):
@@ -42,6 +47,8 @@ class Adam(Optimizer):
         gradients together.
     convention
         ``"keras"``, ``"torch"`` or ``"tf1"``.
+    groups, use_ema, ema_momentum, ema_overwrite_frequency, gradient_accumulation_steps
+        As `Optimizer` says.
 
     Raises
     ------
@@ -70,6 +77,7 @@ class Adam(Optimizer):
     beta_2 = Setting()
     epsilon = Setting()
 
+    @takes_shared
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] = 0.001,
@@ -83,6 +91,7 @@ class Adam(Optimizer):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         convention: str = "keras",
+        **shared: Unpack[Shared],
     ) -> None:
         chosen = check_convention(convention)
         first = check_decay(beta_1, "beta_1")
@@ -106,6 +115,7 @@ class Adam(Optimizer):
             clipvalue=clipvalue,
             global_clipnorm=global_clipnorm,
             convention=chosen,
+            **shared,
         )
 
 
@@ -132,6 +142,8 @@ class AdamW(Adam):
         gradients together.
     convention
         ``"keras"``, ``"torch"`` or ``"tf1"``.
+    groups, use_ema, ema_momentum, ema_overwrite_frequency, gradient_accumulation_steps
+        As `Optimizer` says.
 
     Raises
     ------
@@ -160,6 +172,7 @@ class AdamW(Adam):
         "tf1": "unscaled",
     }
 
+    @takes_shared
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] = 0.001,
@@ -173,6 +186,7 @@ class AdamW(Adam):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         convention: str = "keras",
+        **shared: Unpack[Shared],
     ) -> None:
         chosen = check_convention(convention)
         decay = by_convention(weight_decay, chosen, keras=0.004, torch=0.01, tf1=None)
@@ -189,4 +203,5 @@ class AdamW(Adam):
             clipvalue=clipvalue,
             global_clipnorm=global_clipnorm,
             convention=chosen,
+            **shared,
         )

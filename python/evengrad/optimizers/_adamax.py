@@ -12,9 +12,14 @@ from evengrad.optimizers._optimizer import (
     check_convention,
     check_decay,
 )
+from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from typing_extensions import Unpack
+
+    from evengrad.optimizers._shared import Shared
 
 
 class Adamax(Optimizer):
@@ -40,6 +45,8 @@ class Adamax(Optimizer):
         gradients together.
     convention
         ``"keras"``, ``"torch"`` or ``"tf1"``.
+    groups, use_ema, ema_momentum, ema_overwrite_frequency, gradient_accumulation_steps
+        As `Optimizer` says.
 
     Raises
     ------
@@ -67,6 +74,7 @@ class Adamax(Optimizer):
     beta_2 = Setting()
     epsilon = Setting()
 
+    @takes_shared
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] | None = None,
@@ -79,6 +87,7 @@ class Adamax(Optimizer):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         convention: str = "keras",
+        **shared: Unpack[Shared],
     ) -> None:
         chosen = check_convention(convention)
         rate = by_convention(learning_rate, chosen, keras=0.001, torch=0.002, tf1=0.001)
@@ -95,4 +104,5 @@ class Adamax(Optimizer):
             clipvalue=clipvalue,
             global_clipnorm=global_clipnorm,
             convention=chosen,
+            **shared,
         )

@@ -9,9 +9,14 @@ from evengrad.optimizers._optimizer import (
     Setting,
     check_decay,
 )
+from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from typing_extensions import Unpack
+
+    from evengrad.optimizers._shared import Shared
 
 
 class Lion(Optimizer):
@@ -32,6 +37,8 @@ class Lion(Optimizer):
     clipnorm, clipvalue, global_clipnorm
         At most one: bounds the norm of each gradient, each of its elements, the norm of all
         gradients together.
+    groups, use_ema, ema_momentum, ema_overwrite_frequency, gradient_accumulation_steps
+        As `Optimizer` says.
 
     Raises
     ------
@@ -58,6 +65,7 @@ class Lion(Optimizer):
     beta_1 = Setting()
     beta_2 = Setting()
 
+    @takes_shared
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] = 1e-4,
@@ -68,6 +76,7 @@ class Lion(Optimizer):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        **shared: Unpack[Shared],
     ) -> None:
         super().__init__(
             learning_rate,
@@ -77,4 +86,5 @@ class Lion(Optimizer):
             clipvalue=clipvalue,
             global_clipnorm=global_clipnorm,
             convention="keras",
+            **shared,
         )

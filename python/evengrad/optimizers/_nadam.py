@@ -12,9 +12,14 @@ from evengrad.optimizers._optimizer import (
     check_convention,
     check_decay,
 )
+from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from typing_extensions import Unpack
+
+    from evengrad.optimizers._shared import Shared
 
 
 class Nadam(Optimizer):
@@ -42,6 +47,8 @@ class Nadam(Optimizer):
         gradients together.
     convention
         ``"keras"``, ``"torch"`` or ``"tf1"``.
+    groups, use_ema, ema_momentum, ema_overwrite_frequency, gradient_accumulation_steps
+        As `Optimizer` says.
 
     Raises
     ------
@@ -69,6 +76,7 @@ class Nadam(Optimizer):
     beta_2 = Setting()
     epsilon = Setting()
 
+    @takes_shared
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] | None = None,
@@ -82,6 +90,7 @@ class Nadam(Optimizer):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         convention: str = "keras",
+        **shared: Unpack[Shared],
     ) -> None:
         chosen = check_convention(convention)
         rate = by_convention(learning_rate, chosen, keras=0.001, torch=0.002, tf1=0.001)
@@ -106,4 +115,5 @@ class Nadam(Optimizer):
             clipvalue=clipvalue,
             global_clipnorm=global_clipnorm,
             convention=chosen,
+            **shared,
         )

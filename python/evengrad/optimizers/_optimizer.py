@@ -10,12 +10,18 @@ from evengrad._checks import check_float
 from evengrad._config import Configured
 from evengrad._constrained import apply_constraints
 from evengrad._names import choose
+from evengrad.optimizers._averages import KeepsAverages
 from evengrad.optimizers._clipping import Clipping
+from evengrad.optimizers._groups import Members, ParameterGroup, excluded
+from evengrad.optimizers._shared import check_shared, core_settings, takes_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from typing_extensions import Unpack
+
     from evengrad._core import Tensor
+    from evengrad.optimizers._shared import Shared
 
 CONVENTIONS = ("keras", "torch", "tf1")
 
@@ -35,11 +41,43 @@ class Setting:
         optimizer._set(self.name, value)
 
 
-class Optimizer(Configured):
+class Optimizer(KeepsAverages, Configured):
     """Moves parameters against their gradients; the rule runs in the core, in place.
 
-    Order within a step: gradients, clipping, decay of the weights, update, constraints. State of
-    a parameter (momentum, averages) is made when the parameter is first updated.
+    Order within a step: gradients, their accumulation, clipping, decay of the weights, update,
+    constraints, averages of the weights. State of a parameter (momentum, averages) is made when the
+    parameter is first updated. Results have the same bits in `minimize` and in a captured `fit`.
+
+    Parameters
+    ----------
+    learning_rate
+        η, or a function of the number of updates made so far.
+    settings
+        The rule's numbers, by name.
+    clipnorm, clipvalue, global_clipnorm
+        At most one: bounds the norm of each gradient, each of its elements, the norm of all
+        gradients together.
+    convention
+        ``"keras"``, ``"torch"`` or ``"tf1"``.
+    weight_decay
+        λ, or a function of the number of updates made so far; None for no decay.
+    groups
+        A list of `ParameterGroup`, or of dicts of its arguments: parameters with other learning
+        rates, or without decay.
+    use_ema
+        Whether moving averages of the parameters are kept: e ← m · e + (1 − m) · θ after each
+        update, e ← θ after the first. `Model.fit` ends with the averages in place of the weights;
+        during training see `averaged_weights` and `callbacks.SwapEMAWeights`.
+    ema_momentum
+        m in [0, 1]; 0.99 by default.
+    ema_overwrite_frequency
+        n: after every n-th update the parameters become their averages; None: never.
+    gradient_accumulation_steps
+        k: only every k-th step updates, with the mean of k gradients, which then are clipped; what
+        lies between costs no more memory than one batch. `iterations`, schedules and averages
+        count updates. For batches of one size it is the gradient of one batch k times as large, up
+        to rounding; statistics of batch normalisation are still those of the small ones. Steps
+        that are left over at an epoch's end count for the next.
     """
 
     # The rule's name in the core.
@@ -49,6 +87,7 @@ class Optimizer(Configured):
 
     weight_decay = Setting()
 
+    @takes_shared
     def __init__(
         self,
         learning_rate: float | Callable[[int], float],
@@ -59,8 +98,17 @@ class Optimizer(Configured):
         global_clipnorm: float | None,
         convention: str,
         weight_decay: float | Callable[[int], float] | None = None,
+        **shared: Unpack[Shared],
     ) -> None:
         self.convention = convention
+        around = check_shared(shared)
+        self.groups: list[ParameterGroup] | None = around["groups"]
+        self.use_ema: bool = around["use_ema"]
+        self.ema_momentum: float = around["ema_momentum"]
+        self.ema_overwrite_frequency: int | None = around["ema_overwrite_frequency"]
+        self.gradient_accumulation_steps: int | None = around["gradient_accumulation_steps"]
+        self._members = Members(self.groups)
+        self._swapped: dict[int, Tensor] = {}
         self._clipping = Clipping(clipvalue, clipnorm, global_clipnorm, convention)
         self.clipvalue, self.clipnorm = clipvalue, clipnorm
         self.global_clipnorm = global_clipnorm
@@ -72,7 +120,9 @@ class Optimizer(Configured):
         first = {name: self._scheduled(name, 0) for name in self._schedules}
         numbers = {**given, **first}
         numbers["learning_rate"] = check_float(numbers["learning_rate"], "learning_rate", low=0.0)
-        self._core = _core.Optimizer(self.rule, {**numbers, "convention": convention})
+        self._core = _core.Optimizer(
+            self.rule, {**numbers, "convention": convention, **core_settings(around)}
+        )
 
     def _check_decay(self, weight_decay: Any) -> dict[str, Any]:
         """Return the settings that make weights decay."""
@@ -89,7 +139,7 @@ class Optimizer(Configured):
 
     @property
     def iterations(self) -> int:
-        """The number of steps made so far."""
+        """The number of updates made so far."""
         return int(self._core.iterations)
 
     @iterations.setter
@@ -132,10 +182,45 @@ class Optimizer(Configured):
 
     def prepare(self, steps: int) -> None:
         """Compute the schedules' values for the next steps, which may run without Python."""
+        if self._swapped:
+            raise RuntimeError(
+                f"{type(self).__name__}: the weights are exchanged with their averages; call "
+                "swap_ema_weights again before the next step"
+            )
+        if not self._schedules:
+            return
         start = self.iterations
+        updates = (self._core.accumulated + steps) // (self.gradient_accumulation_steps or 1)
         for name in self._schedules:
-            values = [self._scheduled(name, start + step) for step in range(steps)]
+            values = [self._scheduled(name, start + update) for update in range(updates)]
             self._core.queue(name, values)
+
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Tensor] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
+        """Keep variables from decaying: a `ParameterGroup` whose decay is multiplied by 0.
+
+        Parameters
+        ----------
+        var_list
+            Variables.
+        var_names
+            Patterns that are searched in the variables' paths.
+
+        Raises
+        ------
+        ValueError
+            Neither is given; steps have been made already.
+
+        Examples
+        --------
+        >>> optimizer = eg.optimizers.AdamW(0.01)
+        >>> optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        """
+        if self._members.known or self.iterations:
+            raise ValueError("exclude_from_weight_decay: call it before the first step")
+        self.groups = [*(self.groups or []), excluded(var_list, var_names)]
+        self._members = Members(self.groups)
 
     # ---- steps
 
@@ -198,7 +283,8 @@ class Optimizer(Configured):
         Raises
         ------
         ValueError
-            No pair has a gradient; a gradient's shape differs from its parameter's.
+            No pair has a gradient; a gradient's shape differs from its parameter's; the parameters
+            differ between steps whose gradients are accumulated.
 
         Examples
         --------
@@ -213,12 +299,19 @@ class Optimizer(Configured):
                 f"{type(self).__name__}: no parameter has a gradient; the loss depends on none of "
                 "them, or was computed under no_grad or detached"
             )
-        gradients = self._clipping([g for g, _ in with_gradient])
+        parameters = [p for _, p in with_gradient]
+        gradients = [g for g, _ in with_gradient]
+        self._members.enter(self._core, parameters)
         take_part(self)
         self.prepare(1)
-        parameters = [p for _, p in with_gradient]
-        self._core.apply(parameters, gradients)
-        apply_constraints(parameters)
+        gate = None
+        if (self.gradient_accumulation_steps or 1) > 1:
+            gradients = self._core.accumulate(parameters, gradients)
+            gate = self._core.gate > 0.0
+        self._core.apply(parameters, self._clipping(gradients))
+        apply_constraints(parameters, gate)
+        if self.use_ema:
+            self._core.average(parameters)
 
     # ---- state
 

@@ -13,9 +13,14 @@ from evengrad.optimizers._optimizer import (
     check_decay,
     check_momentum,
 )
+from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from typing_extensions import Unpack
+
+    from evengrad.optimizers._shared import Shared
 
 
 class RMSprop(Optimizer):
@@ -46,6 +51,8 @@ class RMSprop(Optimizer):
         gradients together.
     convention
         ``"keras"``, ``"torch"`` or ``"tf1"``.
+    groups, use_ema, ema_momentum, ema_overwrite_frequency, gradient_accumulation_steps
+        As `Optimizer` says.
 
     Raises
     ------
@@ -74,6 +81,7 @@ class RMSprop(Optimizer):
     momentum = Setting()
     epsilon = Setting()
 
+    @takes_shared
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] | None = None,
@@ -87,6 +95,7 @@ class RMSprop(Optimizer):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         convention: str = "keras",
+        **shared: Unpack[Shared],
     ) -> None:
         chosen = check_convention(convention)
         rate = by_convention(learning_rate, chosen, keras=0.001, torch=0.01, tf1=0.001)
@@ -106,4 +115,5 @@ class RMSprop(Optimizer):
             clipvalue=clipvalue,
             global_clipnorm=global_clipnorm,
             convention=chosen,
+            **shared,
         )

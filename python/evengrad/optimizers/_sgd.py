@@ -10,9 +10,14 @@ from evengrad.optimizers._optimizer import (
     check_convention,
     check_momentum,
 )
+from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from typing_extensions import Unpack
+
+    from evengrad.optimizers._shared import Shared
 
 
 class SGD(Optimizer):
@@ -39,6 +44,8 @@ class SGD(Optimizer):
         gradients together.
     convention
         ``"keras"``, ``"torch"`` or ``"tf1"``.
+    groups, use_ema, ema_momentum, ema_overwrite_frequency, gradient_accumulation_steps
+        As `Optimizer` says.
 
     Raises
     ------
@@ -67,6 +74,7 @@ class SGD(Optimizer):
     rule = "sgd"
     momentum = Setting()
 
+    @takes_shared
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] | None = None,
@@ -78,6 +86,7 @@ class SGD(Optimizer):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         convention: str = "keras",
+        **shared: Unpack[Shared],
     ) -> None:
         chosen = check_convention(convention)
         if learning_rate is None and chosen == "tf1":
@@ -95,4 +104,5 @@ class SGD(Optimizer):
             clipvalue=clipvalue,
             global_clipnorm=global_clipnorm,
             convention=chosen,
+            **shared,
         )

@@ -22,7 +22,9 @@ use crate::tensor::Tensor;
 ///     sgd: ``learning_rate`` (0.01), ``momentum`` (0), ``nesterov``. adam: ``learning_rate`` (0.001),
 ///     ``beta_1`` (0.9), ``beta_2`` (0.999), ``epsilon`` (1e-7), ``amsgrad``. The others: as the class of
 ///     that name in ``evengrad.optimizers``, with Keras' defaults. All: ``weight_decay``, and how it works,
-///     ``decay``: ``"decoupled"`` (if not given), ``"unscaled"`` or ``"coupled"``. Where libraries differ:
+///     ``decay``: ``"decoupled"`` (if not given), ``"unscaled"`` or ``"coupled"``;
+///     ``gradient_accumulation_steps``; ``ema_momentum`` (without it no averages are kept) and
+///     ``ema_overwrite_frequency``. Where libraries differ:
 ///     ``convention``, the one whose form the rule takes: ``"keras"`` (if not given), ``"torch"`` or ``"tf1"``.
 ///
 /// Raises
@@ -94,7 +96,102 @@ impl Optimizer {
         run(py, || self.0.apply(&references(&parameters), &references(&gradients)))
     }
 
-    /// Steps made so far. Assign to it to go on from a saved state; ``memory`` follows.
+    /// Take in the gradients of a step; only with ``gradient_accumulation_steps``.
+    ///
+    /// Parameters
+    /// ----------
+    /// parameters, gradients : sequence of Tensor
+    ///     As for :meth:`apply`.
+    ///
+    /// Returns
+    /// -------
+    /// list of Tensor
+    ///     What :meth:`apply` is to be given in this step: the gradients' means since the last update, which
+    ///     it uses in the last of the steps alone.
+    ///
+    /// Raises
+    /// ------
+    /// ValueError
+    ///     If they do not fit each other; if the parameters differ from those of the steps before.
+    ///
+    /// Examples
+    /// --------
+    /// >>> w = eg.tensor([1.0], requires_grad=True)
+    /// >>> sgd = eg._core.Optimizer("sgd", {"learning_rate": 0.5, "gradient_accumulation_steps": 2})
+    /// >>> for slope in (1.0, 3.0):
+    /// ...     sgd.apply([w], sgd.accumulate([w], [eg.tensor([slope])]))
+    /// ...     print(w.tolist(), sgd.iterations, sgd.accumulated)
+    /// [1.0] 0 1
+    /// [0.0] 1 0
+    fn accumulate(
+        &self,
+        py: Python<'_>,
+        parameters: &Bound<'_, PyAny>,
+        gradients: &Bound<'_, PyAny>,
+    ) -> PyResult<Vec<Tensor>> {
+        let parameters = list("parameters", parameters)?;
+        let gradients = list("gradients", gradients)?;
+        let means =
+            run(py, || self.0.accumulate(&references(&parameters), &references(&gradients)))?;
+        Ok(means.into_iter().map(Tensor).collect())
+    }
+
+    /// Take parameters into their averages, after :meth:`apply`; only with ``ema_momentum``.
+    ///
+    /// Examples
+    /// --------
+    /// >>> w = eg.tensor([1.0], requires_grad=True)
+    /// >>> sgd = eg._core.Optimizer("sgd", {"learning_rate": 1.0, "ema_momentum": 0.75})
+    /// >>> for _ in range(2):
+    /// ...     sgd.apply([w], [eg.tensor([1.0])])
+    /// ...     sgd.average([w])
+    /// >>> w.tolist(), sgd.slots(w)[-1].tolist()
+    /// ([-1.0], [-0.25])
+    fn average(&self, py: Python<'_>, parameters: &Bound<'_, PyAny>) -> PyResult<()> {
+        let parameters = list("parameters", parameters)?;
+        run(py, || self.0.average(&references(&parameters)))
+    }
+
+    /// Have a parameter's learning rate and weight decay be multiples of the settings from now on.
+    ///
+    /// Examples
+    /// --------
+    /// >>> w = eg.tensor([1.0], requires_grad=True)
+    /// >>> sgd = eg._core.Optimizer("sgd", {"learning_rate": 1.0})
+    /// >>> sgd.scale(w, 0.25, 1.0)
+    /// >>> sgd.apply([w], [eg.tensor([1.0])])
+    /// >>> w.tolist()
+    /// [0.75]
+    fn scale(
+        &self,
+        py: Python<'_>,
+        parameter: &Bound<'_, Tensor>,
+        learning_rate: f64,
+        weight_decay: f64,
+    ) -> PyResult<()> {
+        let parameter = &parameter.get().0;
+        run(py, || self.0.scale(parameter, learning_rate, weight_decay))
+    }
+
+    /// One element: 1 in a step that updates, else 0. The tensor stays, replays write it anew.
+    #[getter]
+    fn gate(&self) -> Tensor {
+        Tensor(self.0.gate().clone())
+    }
+
+    /// Steps since the last update; with ``gradient_accumulation_steps``. Assign to it to go on from a saved
+    /// state.
+    #[getter]
+    fn accumulated(&self, py: Python<'_>) -> PyResult<u64> {
+        run(py, || Ok(self.0.accumulated()))
+    }
+
+    #[setter]
+    fn set_accumulated(&self, py: Python<'_>, steps: u64) -> PyResult<()> {
+        run(py, || self.0.set_accumulated(steps))
+    }
+
+    /// Steps made so far, by updates. Assign to it to go on from a saved state; ``memory`` follows.
     #[getter]
     fn iterations(&self, py: Python<'_>) -> PyResult<u64> {
         run(py, || Ok(self.0.iterations()))
@@ -186,7 +283,7 @@ impl Optimizer {
     /// >>> eg._core.Optimizer("adam").slot_names()
     /// ['mean', 'mean_square']
     fn slot_names(&self) -> Vec<&'static str> {
-        self.0.slot_names().to_vec()
+        self.0.slot_names()
     }
 
     /// What is kept for a parameter, in the order of :meth:`slot_names`; before its first step, what the rule

@@ -8,9 +8,12 @@ use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 /// How many scalars a rule may compute once a step.
 pub const SCALARS: usize = 8;
 
-/// With the two of weight decay behind them: the share of the parameter that is taken off before the update, and the
-/// factor with which it is added to the gradient.
-pub const STEP_SCALARS: usize = SCALARS + 2;
+/// Behind them: the share of the parameter that is taken off before the update, the factor with which it is added to
+/// the gradient, and the gate, 0 in a step without update.
+pub const STEP_SCALARS: usize = SCALARS + 3;
+
+/// Where the gate stands.
+pub const GATE: usize = SCALARS + 2;
 
 /// The arithmetic of an update rule with `SLOTS` values of state for each parameter.
 pub trait Rule<const SLOTS: usize>: Copy + Send + Sync + 'static {

@@ -1,12 +1,15 @@
 //! Optimisers: settings, step count and slots here; the arithmetic of each rule in a file of its own.
 //!
 //! A step computes the rule's scalars once in `f64` (powers of β included), writes them into fixed memory, and runs
-//! one fused in-place launch for each parameter.
+//! one fused in-place launch for each parameter. Parameters with other learning rates or decays read scalars of their
+//! own. Gradients may be gathered over several steps before the rule, parameters averaged after it (`around.rs`):
+//! every step is then made of the same launches, and a gate among the scalars closes those of steps without update.
 
 mod adadelta;
 mod adagrad;
 mod adam;
 mod adamax;
+mod around;
 mod lion;
 mod nadam;
 mod rmsprop;
@@ -21,7 +24,7 @@ use smallvec::SmallVec;
 use crate::capture::{self, Host};
 use crate::dtype::with_float;
 use crate::error::{Result, bail};
-use crate::kernels::update::{Arrays, Rule, SCALARS, STEP_SCALARS, update};
+use crate::kernels::update::{Arrays, GATE, Rule, SCALARS, STEP_SCALARS, update};
 use crate::launch::{Arguments, Cost, Operand, Operands, launch};
 use crate::layout::show;
 use crate::tensor::Tensor;
@@ -31,6 +34,7 @@ pub use adadelta::Adadelta;
 pub use adagrad::Adagrad;
 pub use adam::{Adam, AmsGrad};
 pub use adamax::Adamax;
+pub use around::{Around, Averaging};
 pub use lion::Lion;
 pub use nadam::Nadam;
 pub use rmsprop::RmsProp;
@@ -110,6 +114,9 @@ fn launch_rule<R: Rule<SLOTS>, const SLOTS: usize>(
     move |elements: Range<usize>, arguments: &Arguments<'_>| {
         let mut scalars = [0.0; STEP_SCALARS];
         scalars.copy_from_slice(arguments.all::<f64>(0));
+        if scalars[GATE] == 0.0 {
+            return;
+        }
         let arrays = Arrays::<T, SLOTS> {
             gradient: arguments.pointer(1),
             parameter: arguments.pointer(2),
@@ -124,7 +131,18 @@ fn launch_rule<R: Rule<SLOTS>, const SLOTS: usize>(
 struct Slots {
     /// Keeps the parameter alive, so that its address stays its own.
     _parameter: Tensor,
+    /// The rule's, then those of [`Around`].
     values: Vec<Tensor>,
+    /// Which of the groups it belongs to.
+    group: usize,
+}
+
+/// Parameters whose learning rate and decay are multiples of the settings.
+struct Group {
+    learning_rate: f64,
+    weight_decay: f64,
+    /// What the launches of a step read; rewritten before each step.
+    scalars: Tensor,
 }
 
 struct State {
@@ -133,14 +151,18 @@ struct State {
     settings: Settings,
     queues: HashMap<&'static str, VecDeque<f64>>,
     slots: HashMap<usize, Slots>,
+    /// The first is that of all parameters that were put into no other.
+    groups: Vec<Group>,
+    gathered: around::Gathered,
 }
 
 struct Inner {
     rule: Box<dyn UpdateRule>,
     /// With it, λ is the last setting.
     decay: Option<Decay>,
-    /// What the launches of a step read; rewritten before each step.
-    scalars: Tensor,
+    around: Around,
+    /// What the launches of `around` read.
+    fixed: around::Fixed,
     state: Mutex<State>,
 }
 
@@ -154,30 +176,42 @@ impl Host for Inner {
     fn advance(&self) -> Result<()> {
         let _quiet = team::quiet();
         let mut state = self.lock();
+        let updates = state.gathered.advance(&self.around, &self.fixed);
+        if !updates {
+            self.fixed.close();
+            for group in &state.groups {
+                host::with_mut(&group.scalars, |to: &mut [f64]| to[GATE] = 0.0);
+            }
+            return Ok(());
+        }
         state.iterations += 1;
-        let State { iterations, memory, settings, queues, .. } = &mut *state;
+        self.fixed.open(&self.around, state.iterations);
+        let State { iterations, memory, settings, queues, groups, .. } = &mut *state;
         for (name, value) in settings.iter_mut() {
             if let Some(next) = queues.get_mut(name).and_then(VecDeque::pop_front) {
                 *value = next;
             }
         }
         let mut values: SmallVec<[f64; 8]> = settings.iter().map(|(_, value)| *value).collect();
-        let (decoupled, coupled) = match (self.decay, values[0]) {
-            (None, _) => (0.0, 0.0),
-            (Some(decay), eta) => {
-                let lambda = values.pop().unwrap_or(0.0);
-                match decay {
-                    Decay::Decoupled => (eta * lambda, 0.0),
-                    Decay::Unscaled => (lambda, 0.0),
-                    Decay::Coupled => (0.0, lambda),
-                }
-            }
-        };
-        let scalars = self.rule.scalars(*iterations, &values, memory);
-        host::with_mut(&self.scalars, |to: &mut [f64]| {
-            to[..SCALARS].copy_from_slice(&scalars);
-            to[SCALARS..].copy_from_slice(&[decoupled, coupled]);
-        });
+        let lambda = self.decay.and_then(|_| values.pop()).unwrap_or(0.0);
+        let (before, rate) = (*memory, values[0]);
+        for group in groups {
+            // The rule's number goes one step on, however many groups there are.
+            *memory = before;
+            let (eta, lambda) = (rate * group.learning_rate, lambda * group.weight_decay);
+            values[0] = eta;
+            let scalars = self.rule.scalars(*iterations, &values, memory);
+            let (decoupled, coupled) = match self.decay {
+                None => (0.0, 0.0),
+                Some(Decay::Decoupled) => (eta * lambda, 0.0),
+                Some(Decay::Unscaled) => (lambda, 0.0),
+                Some(Decay::Coupled) => (0.0, lambda),
+            };
+            host::with_mut(&group.scalars, |to: &mut [f64]| {
+                to[..SCALARS].copy_from_slice(&scalars);
+                to[SCALARS..].copy_from_slice(&[decoupled, coupled, 1.0]);
+            });
+        }
         Ok(())
     }
 }
@@ -189,27 +223,35 @@ pub struct Optimizer(Arc<Inner>);
 impl Optimizer {
     /// An optimiser that has made no step yet.
     pub fn new(rule: impl UpdateRule) -> Result<Self> {
-        Self::make(Box::new(rule), None)
+        Self::with(rule, None, Around::default())
     }
 
-    /// The same with weights that decay by λ, which is a setting from then on.
-    pub fn with_decay(rule: impl UpdateRule, decay: Decay, lambda: f64) -> Result<Self> {
-        Self::make(Box::new(rule), Some((decay, lambda)))
-    }
-
-    fn make(rule: Box<dyn UpdateRule>, decay: Option<(Decay, f64)>) -> Result<Self> {
+    /// The same with weights that decay by λ, which is a setting from then on, and with work around the rule.
+    pub fn with(
+        rule: impl UpdateRule,
+        decay: Option<(Decay, f64)>,
+        around: Around,
+    ) -> Result<Self> {
         let mut settings = rule.settings();
         settings.extend(decay.map(|(_, lambda)| ("weight_decay", lambda)));
-        Ok(Self(Arc::new(Inner {
-            rule,
-            decay: decay.map(|(decay, _)| decay),
+        let all = Group {
+            learning_rate: 1.0,
+            weight_decay: 1.0,
             scalars: Tensor::zeros(&[STEP_SCALARS], DType::F64)?,
+        };
+        Ok(Self(Arc::new(Inner {
+            rule: Box::new(rule),
+            decay: decay.map(|(decay, _)| decay),
+            around,
+            fixed: around::Fixed::new()?,
             state: Mutex::new(State {
                 iterations: 0,
                 memory: 1.0,
                 settings,
                 queues: HashMap::new(),
                 slots: HashMap::new(),
+                groups: vec![all],
+                gathered: around::Gathered::default(),
             }),
         })))
     }
@@ -281,8 +323,10 @@ impl Optimizer {
     }
 
     /// Names of the state kept for each parameter.
-    pub fn slot_names(&self) -> &'static [&'static str] {
-        self.0.rule.slot_names()
+    pub fn slot_names(&self) -> Vec<&'static str> {
+        let mut names = self.0.rule.slot_names().to_vec();
+        names.extend(self.0.around.slot_names());
+        names
     }
 
     /// The state of a parameter, made where there is none yet.
@@ -294,24 +338,39 @@ impl Optimizer {
         // The state's lock is not held here: filling the slots takes the engine, which comes first.
         // Made outside any capture: a replay must go on with them, not clear them again.
         let values = capture::paused(|| {
-            self.slot_names()
-                .iter()
-                .enumerate()
-                .map(|(i, _)| {
-                    let start = self.0.rule.slot_start(i);
-                    Tensor::full(parameter.shape(), start, parameter.dtype())
-                })
-                .collect::<Result<Vec<_>>>()
+            let mut values = Vec::new();
+            for slot in 0..self.0.rule.slot_names().len() {
+                let start = self.0.rule.slot_start(slot);
+                values.push(Tensor::full(parameter.shape(), start, parameter.dtype())?);
+            }
+            values.extend(self.0.around.slots(parameter)?);
+            Ok(values)
         })?;
-        let made = Slots { _parameter: parameter.clone(), values };
+        let made = Slots { _parameter: parameter.clone(), values, group: 0 };
         let mut state = self.0.lock();
         Ok(state.slots.entry(parameter.id()).or_insert(made).values.clone())
     }
 
-    /// One step: `iterations` rises by one and each parameter is updated from its gradient, in place.
-    ///
-    /// Shapes are checked and slots are made before anything changes.
-    pub fn apply(&self, parameters: &[&Tensor], gradients: &[&Tensor]) -> Result<()> {
+    /// Has a parameter's learning rate and decay be these multiples of the settings in the steps to come.
+    pub fn scale(&self, parameter: &Tensor, learning_rate: f64, weight_decay: f64) -> Result<()> {
+        self.slots(parameter)?;
+        let scalars = Tensor::zeros(&[STEP_SCALARS], DType::F64)?;
+        let mut state = self.0.lock();
+        let known = state.groups.iter().position(|group| {
+            group.learning_rate == learning_rate && group.weight_decay == weight_decay
+        });
+        let group = known.unwrap_or(state.groups.len());
+        if known.is_none() {
+            state.groups.push(Group { learning_rate, weight_decay, scalars });
+        }
+        if let Some(slots) = state.slots.get_mut(&parameter.id()) {
+            slots.group = group;
+        }
+        Ok(())
+    }
+
+    /// Checks that parameters and gradients fit each other.
+    fn check(&self, parameters: &[&Tensor], gradients: &[&Tensor]) -> Result<()> {
         if parameters.len() != gradients.len() {
             bail!(
                 Value,
@@ -321,7 +380,6 @@ impl Optimizer {
                 gradients.len()
             );
         }
-        let mut work = Vec::with_capacity(parameters.len());
         for (i, (parameter, gradient)) in parameters.iter().zip(gradients).enumerate() {
             if parameter.shape() != gradient.shape() || parameter.dtype() != gradient.dtype() {
                 bail!(
@@ -341,13 +399,40 @@ impl Optimizer {
                     self.name()
                 );
             }
-            work.push((self.slots(parameter)?, gradient.packed()?));
         }
+        Ok(())
+    }
+
+    /// Goes on to the next step, now and before each replay of the step that is being captured.
+    fn begin_step(&self) -> Result<()> {
         let host: Arc<dyn Host> = self.0.clone();
         host.advance()?;
         capture::record_host(&host);
+        Ok(())
+    }
+
+    /// One step: `iterations` rises by one and each parameter is updated from its gradient, in place.
+    ///
+    /// Shapes are checked and slots are made before anything changes.
+    pub fn apply(&self, parameters: &[&Tensor], gradients: &[&Tensor]) -> Result<()> {
+        self.check(parameters, gradients)?;
+        let mut work = Vec::with_capacity(parameters.len());
+        for (parameter, gradient) in parameters.iter().zip(gradients) {
+            work.push((self.slots(parameter)?, gradient.packed()?));
+        }
+        if self.0.around.gathers() {
+            self.0.lock().gathered.take_turn(self.name())?;
+        } else {
+            self.begin_step()?;
+        }
+        let own = self.0.rule.slot_names().len();
         for (parameter, (slots, gradient)) in parameters.iter().zip(&work) {
-            self.0.rule.launch(&self.0.scalars, parameter, gradient, slots)?;
+            let scalars = {
+                let state = self.0.lock();
+                let group = state.slots.get(&parameter.id()).map_or(0, |slots| slots.group);
+                state.groups[group].scalars.clone()
+            };
+            self.0.rule.launch(&scalars, parameter, gradient, &slots[..own])?;
         }
         Ok(())
     }

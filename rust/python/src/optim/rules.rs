@@ -1,8 +1,8 @@
 //! The rules by name, and the settings that each takes.
 
 use evengrad_core::optim::{
-    Adadelta, Adagrad, Adam, Adamax, AmsGrad, Convention, Decay, Lion, Momentum, Nadam, Optimizer,
-    RmsProp, Sgd, UpdateRule,
+    Adadelta, Adagrad, Adam, Adamax, AmsGrad, Around, Averaging, Convention, Decay, Lion, Momentum,
+    Nadam, Optimizer, RmsProp, Sgd, UpdateRule,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -70,11 +70,30 @@ impl<'py> Given<'py> {
     /// The optimiser, once every setting has been taken.
     fn make(mut self, py: Python<'_>, rule: impl UpdateRule) -> PyResult<Optimizer> {
         let decay = self.decay()?;
+        let around = self.around()?;
         self.finish()?;
-        run(py, || match decay {
-            None => Optimizer::new(rule),
-            Some((kind, lambda)) => Optimizer::with_decay(rule, kind, lambda),
-        })
+        run(py, || Optimizer::with(rule, decay, around))
+    }
+
+    fn count(&mut self, name: &'static str) -> PyResult<u64> {
+        match self.take(name)? {
+            None => Ok(0),
+            Some(value) => value.extract().map_err(|_| self.wrong(name, "a count", &value)),
+        }
+    }
+
+    /// What surrounds the rule.
+    fn around(&mut self) -> PyResult<Around> {
+        let accumulation = self.count("gradient_accumulation_steps")?;
+        let overwrite_every = self.count("ema_overwrite_frequency")?;
+        let averaging = match self.take("ema_momentum")? {
+            None => None,
+            Some(value) => match value.extract() {
+                Ok(momentum) => Some(Averaging { momentum, overwrite_every }),
+                Err(_) => return Err(self.wrong("ema_momentum", "a number", &value)),
+            },
+        };
+        Ok(Around { accumulation, averaging })
     }
 
     fn convention(&mut self) -> PyResult<Convention> {
