@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from evengrad._names import look_up as _look_up
 from evengrad._names import public_names as _public_names
 from evengrad.initializers._constant import Constant as Constant
+from evengrad.initializers._constant import Identity as Identity
 from evengrad.initializers._constant import Ones as Ones
 from evengrad.initializers._constant import Zeros as Zeros
 from evengrad.initializers._initializer import Initializer as Initializer
 from evengrad.initializers._orthogonal import Orthogonal as Orthogonal
+from evengrad.initializers._pairing import for_activation as for_activation
 from evengrad.initializers._random import RandomNormal as RandomNormal
 from evengrad.initializers._random import RandomUniform as RandomUniform
 from evengrad.initializers._random import TruncatedNormal as TruncatedNormal

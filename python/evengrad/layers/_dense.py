@@ -33,7 +33,9 @@ class Dense(Layer):
         Whether there is a bias; by default yes, except directly before a `norm`, which would take
         it out again.
     kernel_initializer, bias_initializer
-        A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype.
+        A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype. The
+        kernel's may be ``"auto"``: what `initializers.for_activation` pairs with `activation`, not
+        with an activation layer that follows.
     kernel_regularizer, bias_regularizer
         A name from `evengrad.regularizers`, a regularizer, or a function of the variable: a penalty
         that is added to the loss.
@@ -105,6 +107,8 @@ class Dense(Layer):
             if isinstance(part, Layer) and not trainable:
                 part.trainable = False
         self.use_bias = self._has_bias_by_default() if use_bias is None else bool(use_bias)
+        if isinstance(kernel_initializer, str) and kernel_initializer == "auto":
+            kernel_initializer = initializers.for_activation(self.activation)
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
         penalty = regularizers.get
