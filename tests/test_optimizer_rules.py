@@ -24,6 +24,20 @@ def steps(*values):
     return [np.array([value]) for value in values]
 
 
+# AdaDelta begins with tiny steps: η = 100. Literals of 50-digit arithmetic.
+ADADELTA = [
+    ("keras", (0.858579209444721, 0.949865815501162, 0.757941262441170)),
+    ("torch", (0.683778558348752, 0.892287261127886, 0.461615699908142)),
+    ("tf1", (0.955278658338537, 0.984146156402022, 0.923454102243911)),
+]
+
+
+@pytest.mark.parametrize(("convention", "expected"), ADADELTA)
+def test_known_trajectories_of_adadelta(convention, expected):
+    got = walk(optimizers.Adadelta(100.0, convention=convention), steps(*GRADIENTS))[:, 0]
+    np.testing.assert_allclose(got, expected, atol=1e-13, rtol=0)
+
+
 # Three steps from 1 with gradients .5, −.25, 1 and η = .1: literals of the rules' own algebra.
 KNOWN = [
     ("Adagrad", {}, "keras", (0.915484586601, 0.954409529091, 0.870268899687)),
@@ -329,6 +343,9 @@ def test_decay_changes_between_steps():
         ("Nadam", "keras", {"learning_rate": 1e-3, "momentum_decay": 1.0, "epsilon": 1e-7}),
         ("Nadam", "torch", {"learning_rate": 2e-3, "momentum_decay": 0.004, "epsilon": 1e-8}),
         ("Nadam", "tf1", {"momentum_decay": None, "epsilon": 1e-8}),
+        ("Adadelta", "keras", {"learning_rate": 1e-3, "rho": 0.95, "epsilon": 1e-7}),
+        ("Adadelta", "torch", {"learning_rate": 1.0, "rho": 0.9, "epsilon": 1e-6}),
+        ("Adadelta", "tf1", {"learning_rate": 1e-3, "rho": 0.95, "epsilon": 1e-8}),
         ("Adamax", "keras", {"learning_rate": 1e-3, "epsilon": 1e-7}),
         ("Adamax", "torch", {"learning_rate": 2e-3, "epsilon": 1e-8}),
         ("Adamax", "tf1", {"learning_rate": 1e-3, "epsilon": 1e-8}),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad._names import look_up as _look_up
 from evengrad._names import public_names as _public_names
+from evengrad.regularizers._orthogonal import OrthogonalRegularizer as OrthogonalRegularizer
 from evengrad.regularizers._regularizer import L1 as L1
 from evengrad.regularizers._regularizer import L1L2 as L1L2
 from evengrad.regularizers._regularizer import L2 as L2
