@@ -1,5 +1,7 @@
 """Every rule in every convention: known trajectories, and an independent statement in NumPy."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -211,8 +213,39 @@ def adam(convention, rate=0.01, b1=0.9, b2=0.999):
     return step
 
 
+def amsgrad(convention, rate=0.01, b1=0.9, b2=0.999, **_):
+    """The largest v so far, before its bias is corrected, in place of v."""
+    epsilon = 1e-7 if convention == "keras" else 1e-8
+    state = {"m": 0.0, "v": 0.0, "most": 0.0}
+
+    def step(g, t):
+        state["m"] = b1 * state["m"] + (1 - b1) * g
+        state["v"] = b2 * state["v"] + (1 - b2) * g * g
+        state["most"] = np.maximum(state["most"], state["v"])
+        if convention == "torch":
+            unbiased = np.sqrt(state["most"] / (1 - b2**t))
+            return rate * state["m"] / (1 - b1**t) / (unbiased + epsilon)
+        size = rate * np.sqrt(1 - b2**t) / (1 - b1**t)
+        return size * state["m"] / (np.sqrt(state["most"]) + epsilon)
+
+    return step
+
+
 def sgd(_, rate=0.01):
     return lambda g, t: rate * g  # noqa: ARG005 - the signature of a rule
+
+
+def momentum(convention, rate=0.01, momentum=0.9, nesterov=False):
+    state = {"a": 0.0}
+
+    def step(g, _):
+        if convention == "keras":
+            state["a"] = momentum * state["a"] - rate * g
+            return -(momentum * state["a"] - rate * g) if nesterov else -state["a"]
+        state["a"] = momentum * state["a"] + g
+        return rate * (g + momentum * state["a"]) if nesterov else rate * state["a"]
+
+    return step
 
 
 def stated(step, gradients, start=1.0, before=None):
@@ -237,6 +270,11 @@ def gradients(request):
 
 
 RULES = [
+    ("SGD", sgd, {}),
+    ("SGD", momentum, {"momentum": 0.9}),
+    ("SGD", momentum, {"momentum": 0.9, "nesterov": True}),
+    ("Adam", adam, {}),
+    ("Adam", amsgrad, {"beta_2": 0.9, "amsgrad": True}),
     ("Adagrad", adagrad, {}),
     ("RMSprop", rmsprop, {}),
     ("RMSprop", rmsprop, {"momentum": 0.9}),
@@ -251,6 +289,12 @@ RULES = [
 @pytest.mark.parametrize("convention", CONVENTIONS)
 @pytest.mark.parametrize(("name", "rule", "settings"), RULES)
 def test_many_steps(gradients, convention, name, rule, settings):
+    if settings.get("amsgrad"):
+        if convention == "tf1":
+            with pytest.raises(ValueError, match="has none"):
+                optimizers.Adam(convention=convention, **settings)
+            return
+        rule = partial(rule, b2=settings["beta_2"])
     rate = 1.0 if name == "Adadelta" else 0.01
     optimizer = getattr(optimizers, name)(rate, convention=convention, **settings)
     got = walk(optimizer, gradients, start=0.0)
