@@ -267,6 +267,16 @@ class TestEmbedding:
             with pytest.raises(error, match=f"embedding: expected .*, got {wrong:g} among them"):
                 getattr(model, run)(x, *rest)
 
+    def test_wrong_numbers_are_found_however_often_a_model_was_called(self):
+        model = eg.Sequential([layers.Embedding(5, 2), layers.Flatten(), layers.Dense(1)])
+        x = np.array([[4.0, 0.0]], "float32")
+        with eg.no_grad():
+            answers = [model(x).tolist() for _ in range(5)]
+            assert answers == answers[:1] * 5
+            for wrong in (5, -1):
+                with pytest.raises(IndexError, match="embedding: expected numbers from 0 to 4"):
+                    model(np.array([[wrong, 0]], "float32"))
+
     def test_wrong_numbers_in_a_replay_give_nan(self):
         layer = layers.Embedding(5, 2)
         layer(np.zeros((1, 1)))

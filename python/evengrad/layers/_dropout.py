@@ -44,6 +44,8 @@ class Dropout(Layer):
     True
     """
 
+    monte_carlo = True
+
     def __init__(
         self,
         rate: float,

@@ -61,6 +61,7 @@ class Embedding(Layer):
     [[[4.0, 5.0], [0.0, 1.0]]]
     """
 
+    checks_values = True
     embeddings: Tensor
 
     def __init__(

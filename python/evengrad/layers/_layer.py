@@ -51,6 +51,9 @@ class Layer(Variables):
     ----------
     built
         Whether the variables exist; the first call makes them.
+    monte_carlo
+        Set in a class: whether `Model.predict_mc` runs its layers as in training, as it does those
+        of dropout and noise.
 
     Examples
     --------
@@ -65,6 +68,9 @@ class Layer(Variables):
     ([[1.0, 2.0]], 2)
     """
 
+    monte_carlo: bool = False
+    # Whether the layer looks at the values that come to it, in `_check_values`.
+    checks_values: bool = False
     # A penalty on the layer's output, as a function that returns one element.
     activity_regularizer: Any = None
 
@@ -213,7 +219,8 @@ class Layer(Variables):
         context.training = before if training is None else bool(training)
         try:
             if takes_training(self):
-                output = self.call(inputs, training=context.training)
+                noisy = context.training or (context.sampling and self.monte_carlo)
+                output = self.call(inputs, training=noisy)
             else:
                 output = self.call(inputs)
         finally:
@@ -228,6 +235,8 @@ class Layer(Variables):
                 self._state.penalty = penalty
         if context.probabilities is not None and self.final_activation in ("softmax", "sigmoid"):
             context.probabilities.append(output)
+        if context.watching is not None:
+            context.watching(self, output)
         return output
 
     def _draw(self, items: list[Any], several: bool) -> Any:

@@ -47,6 +47,8 @@ class AlphaDropout(Layer):
     (0.0, 1.0)
     """
 
+    monte_carlo = True
+
     def __init__(
         self,
         rate: float,
@@ -108,6 +110,8 @@ class GaussianDropout(Layer):
     (1.0, 0.5)
     """
 
+    monte_carlo = True
+
     def __init__(
         self,
         rate: float,
@@ -164,6 +168,8 @@ class GaussianNoise(Layer):
     >>> round(float(y.std()), 1)
     2.0
     """
+
+    monte_carlo = True
 
     def __init__(
         self,

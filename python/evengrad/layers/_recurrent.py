@@ -26,6 +26,8 @@ class Recurrent(Layer):
     # step; the first of them is the output.
     gates = 1
     states = 1
+    # Dropout is noise.
+    monte_carlo = True
 
     kernel: Tensor
     recurrent_kernel: Tensor

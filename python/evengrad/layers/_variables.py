@@ -20,7 +20,7 @@ from evengrad._paths import enter
 from evengrad._random import generator, next_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from evengrad._core import Tensor
 
@@ -38,6 +38,12 @@ class _Context(threading.local):
     probabilities: list[Any] | None = None
     # Penalties on outputs of layers, while a step gathers them.
     penalties: list[Any] | None = None
+    # Whether each layer must be run and none answered for: while one of the next two is in force.
+    layerwise: bool = False
+    # Whether layers with `monte_carlo` make their noise outside training too.
+    sampling: bool = False
+    # Told each layer and its output.
+    watching: Callable[[Any, Any], None] | None = None
 
 
 context = _Context()
@@ -94,6 +100,8 @@ class State:
         self.input_shape: Any = None
         self.weights: list[Weight] = []
         self.generators: dict[str, _core.Generator] = {}
+        # Random draws that `predict_mc` has made: apart from those of training.
+        self.sampled = 0
         # The penalty on the output of the last call that ran in Python.
         self.penalty: Tensor | None = None
 

@@ -41,6 +41,8 @@ class Answers:
         self._seen: tuple[int, ...] | None = None
         # None until it is known whether captures may stand in for the layers.
         self._allowed: bool | None = None
+        # Whether a layer looks at values first, as a capture cannot.
+        self._checks = False
 
     def forget(self) -> None:
         """Drop all answers: a layer may have changed."""
@@ -67,7 +69,10 @@ class Answers:
             while len(self._by_shape) >= MOST_SHAPES:
                 del self._by_shape[next(iter(self._by_shape))]
             self._by_shape[shape] = answer
-        self.latest = answer
+        if self._checks:
+            network._check_values(x.detach().numpy() if isinstance(x, Tensor) else x)
+        else:
+            self.latest = answer
         return answer(x)
 
     def _may(self, network: Network) -> bool:
@@ -75,7 +80,9 @@ class Answers:
             return False
         if self._allowed is None:
             watch_attributes(self)
-            self._allowed = all(is_plain(layer) for _, layer in network._named_layers())
+            layers = [layer for _, layer in network._named_layers()]
+            self._allowed = all(is_plain(layer) for layer in layers)
+            self._checks = any(layer.checks_values for layer in layers)
         return self._allowed
 
 

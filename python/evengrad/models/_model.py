@@ -8,6 +8,7 @@ import numpy as np
 
 from evengrad._config import suggests_keywords
 from evengrad._random import generator
+from evengrad.models._asking import AnswersQuestions
 from evengrad.models._network import Network
 from evengrad.models._range_test import FindsLearningRate
 from evengrad.models._summary import Summary, summarize
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from evengrad.optimizers import Optimizer
 
 
-class Model(FindsLearningRate, Network):
+class Model(FindsLearningRate, AnswersQuestions, Network):
     """A network that can be trained, evaluated, asked and saved.
 
     Either a graph, ``Model(inputs, outputs)``, drawn with `evengrad.Input` and layers; or a

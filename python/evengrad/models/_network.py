@@ -199,7 +199,7 @@ class Network(Layer):
     def __call__(self, x: Any, training: bool | None = None) -> Any:
         """Return the output for an input; see `Layer`."""
         answers = self._answers
-        if not (training or context.training) and answers is not None:
+        if answers is not None and not (training or context.training or context.layerwise):
             latest = answers.latest
             output = latest(x) if latest is not None else None
             if output is None:

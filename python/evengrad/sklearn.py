@@ -1,0 +1,131 @@
+"""Models in scikit-learn's pipelines. Importing this module imports scikit-learn."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from evengrad._saving._model_file import load_model
+from evengrad._training._arrays import as_array
+from evengrad.models._features import find
+
+if TYPE_CHECKING:
+    from evengrad.models import Model
+
+__all__ = ["FeatureExtractor"]
+
+
+class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # published untyped
+    """Transform rows into the output of a layer inside a trained model, as vectors.
+
+    The model is used as it is: `fit` trains nothing, and clones of this transformer, as searches
+    and cross-validation make them, share the model.
+
+    Parameters
+    ----------
+    model
+        A built model with one input.
+    layer
+        As in `Model.features`: the last layer but one by default.
+    batch_size
+        Rows computed at a time; by default as many as suit the caches.
+
+    Attributes
+    ----------
+    n_features_in_
+        Features of the data; there after `fit`, as are those that follow.
+    feature_names_in_
+        Their names, where the data is a data frame with names.
+
+    References
+    ----------
+    Razavian et al., "CNN features off-the-shelf: an astounding baseline for recognition", 2014.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from evengrad.sklearn import FeatureExtractor
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(200, 4))
+    >>> y = (x[:, 0] * x[:, 1] > 0).astype(int)
+    >>> parts = [eg.layers.Dense(32, "tanh"), eg.layers.Dense(2, "softmax")]
+    >>> model = eg.Sequential(parts, seed=1)
+    >>> model.compile(eg.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
+    >>> history = model.fit(x, y, epochs=60, verbose=0)
+    >>> pipeline = make_pipeline(FeatureExtractor(model), LogisticRegression()).fit(x, y)
+    >>> bool(pipeline.score(x, y) > 0.9)
+    True
+    """
+
+    def __init__(self, model: Model, layer: int | str = -2, batch_size: int | None = None) -> None:
+        self.model = model
+        self.layer = layer
+        self.batch_size = batch_size
+
+    def fit(self, X: Any, y: Any = None) -> FeatureExtractor:
+        """Check that the data fits the model; nothing is trained.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The data does not fit the model, or there is no such layer.
+        """
+        del y
+        names = getattr(X, "columns", None)
+        rows = as_array(X, "X")
+        width = self.transform(rows[:1]).shape[1]
+        # Set after all that may fail.
+        self.n_features_in_ = int(rows.shape[-1])
+        self._n_features_out = width
+        if names is not None and all(isinstance(name, str) for name in names):
+            self.feature_names_in_ = np.asarray(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Return the layer's output, each row as one vector.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The data does not fit the model.
+        """
+        found = self.model.features(X, self.layer, batch_size=self.batch_size)
+        outputs = found if isinstance(found, list) else [found]
+        return np.concatenate([one.reshape(len(one), -1) for one in outputs], axis=1)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Return names for the features: the layer's, numbered."""
+        del input_features
+        name = find(self.model, self.layer).name
+        return np.asarray([f"{name}{i}" for i in range(self._n_features_out)], dtype=object)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell that `transform` may be called at once: the model knows all that is needed."""
+        return True
+
+    def __sklearn_clone__(self) -> FeatureExtractor:
+        """Return a transformer with the same model, not with a copy."""
+        return FeatureExtractor(self.model, self.layer, self.batch_size)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what other processes need; the model as the bytes of its file."""
+        state: dict[str, Any] = dict(super().__getstate__())
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.safetensors"
+            self.model.save(path)
+            state["model"] = path.read_bytes()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what `__getstate__` returned."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.safetensors"
+            path.write_bytes(state["model"])
+            super().__setstate__({**state, "model": load_model(path)})
