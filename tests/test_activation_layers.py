@@ -228,7 +228,7 @@ class TestMaxout:
         layer = layers.Maxout(3, 4, bias_initializer="he_normal", dtype="float64")
         y = layer(x).detach().numpy()
         kernel, bias = layer.get_weights()
-        sums = [[x @ kernel[:, 4 * u + k] + bias[4 * u + k] for k in range(4)] for u in range(3)]
+        sums = [[x @ kernel[:, 3 * k + u] + bias[3 * k + u] for k in range(4)] for u in range(3)]
         np.testing.assert_allclose(y, np.max(sums, axis=1).T, rtol=1e-12)
         assert layer.multiply_adds((None, 5)) == 60
 

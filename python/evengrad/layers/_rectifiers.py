@@ -133,8 +133,8 @@ class LeakyReLU(Elementwise):
 class PReLU(Elementwise):
     """The rectifier whose leak is learned: x where x > 0, else alpha · x.
 
-    Good on large data; on small data the slopes overfit. They want no weight decay, which would
-    pull them towards the plain rectifier.
+    Good on large data; on small data the slopes overfit. Weight decay would pull them towards the
+    plain rectifier: ``optimizer.exclude_from_weight_decay(var_names=["alpha"])``.
 
     Parameters
     ----------
