@@ -165,6 +165,30 @@ def test_clipping():
     np.testing.assert_array_equal(nothing, h)
 
 
+@pytest.mark.parametrize("way", ["clipnorm", "global_clipnorm"])
+@pytest.mark.parametrize("convention", ["keras", "torch"])
+@pytest.mark.parametrize("size", [1e20, 1e37])
+def test_clipping_keeps_the_direction_of_an_exploding_gradient(way, convention, size):
+    """The squares of these are beyond float32."""
+    g = np.array([3.0, 4.0], np.float32) * np.float32(size)
+    (moved,) = clipped(eg.optimizers.SGD(1.0, convention=convention, **{way: 1.0}), [g])
+    np.testing.assert_allclose(moved, [0.6, 0.8], rtol=1e-6)
+
+
+def test_the_global_norm_of_two_dtypes():
+    g, h = np.array([3.0, 0.0], np.float32), np.array([0.0, 4.0])
+    one, other = clipped(eg.optimizers.SGD(1.0, global_clipnorm=1.0), [g, h])
+    assert (one.dtype, other.dtype) == (np.float32, np.float64)
+    np.testing.assert_allclose(one, [0.6, 0.0], rtol=1e-7)
+    np.testing.assert_allclose(other, [0.0, 0.8], rtol=1e-15)
+
+
+def test_what_is_no_number_is_not_hidden_by_clipping():
+    for way in ("clipnorm", "global_clipnorm", "clipvalue"):
+        (moved,) = clipped(eg.optimizers.SGD(1.0, **{way: 1.0}), [np.array([np.nan, 1.0])])
+        assert np.isnan(moved).any()
+
+
 def test_schedule_is_a_function_of_the_step():
     seen = []
 

@@ -207,6 +207,25 @@ def test_bad_arguments(make, error, message):
         make()
 
 
+def test_groups_in_a_compiled_function():
+    def training(compiled):
+        a, b = (eg.tensor(np.ones(2), requires_grad=True) for _ in range(2))
+        optimizer = optimizers.Adam(0.1, groups=[ParameterGroup(b, 0.5)])
+
+        def step(x):
+            loss = ((a + b) * x).square().sum()
+            optimizer.minimize(loss, [a, b])
+            return loss
+
+        run = eg.compile(step) if compiled else step
+        for _ in range(5):
+            run(eg.tensor(np.array([1.0, 2.0])))
+        return np.concatenate([a.numpy(), b.numpy()])
+
+    np.testing.assert_array_equal(training(True), training(False))
+    assert (training(True) < 0.9).all()
+
+
 def test_short_forms():
     one = optimizers.Adam(groups=ParameterGroup("a"))
     other = optimizers.Adam(groups={"names": "a"})

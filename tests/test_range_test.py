@@ -61,6 +61,7 @@ def everything(model):
         model._shuffler().draws,
         optimizer.iterations,
         optimizer._core.memory,
+        optimizer._core.accumulated,
         rate,
         repr(optimizer),
     )
@@ -125,6 +126,13 @@ OPTIMIZERS = [
     lambda: eg.optimizers.Adam(0.01),
     lambda: eg.optimizers.Nadam(eg.optimizers.schedules.ExponentialDecay(0.01, 5, 0.5)),
     lambda: eg.optimizers.RMSprop(0.01, centered=True, weight_decay=0.1),
+    lambda: eg.optimizers.Adam(
+        0.01,
+        use_ema=True,
+        ema_overwrite_frequency=3,
+        gradient_accumulation_steps=4,
+        groups=[{"names": "bias", "learning_rate_multiplier": 2.0}],
+    ),
 ]
 
 

@@ -42,9 +42,10 @@ class Clipping:
             if self.value is not None:
                 return [g.clamp(-self.value, self.value) for g in gradients]
             if self.norm is not None:
-                return [g * self._factor(g.square().sum().sqrt(), self.norm) for g in gradients]
+                factors = [self._factor(_square(g).sqrt(), self.norm) for g in gradients]
+                return [g * f.astype(g.dtype) for g, f in zip(gradients, factors, strict=True)]
             if self.global_norm is not None:
-                squares = _core.stack([g.square().sum() for g in gradients])
+                squares = _core.stack([_square(g) for g in gradients])
                 factor = self._factor(squares.sum().sqrt(), self.global_norm)
                 return [g * factor.astype(g.dtype) for g in gradients]
         return gradients
@@ -53,3 +54,8 @@ class Clipping:
         if self.convention == "torch":
             return _core.minimum(limit / (norm + 1e-6), 1.0)
         return limit / _core.maximum(norm, limit)
+
+
+def _square(gradient: Tensor) -> Tensor:
+    """Return ‖g‖² in float64: the square of an exploding float32 gradient is no float32."""
+    return gradient.astype("float64").square().sum()

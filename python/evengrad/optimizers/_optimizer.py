@@ -73,11 +73,11 @@ class Optimizer(KeepsAverages, Configured):
     ema_overwrite_frequency
         n: after every n-th update the parameters become their averages; None: never.
     gradient_accumulation_steps
-        k: only every k-th step updates, with the mean of k gradients, which then are clipped; what
-        lies between costs no more memory than one batch. `iterations`, schedules and averages
-        count updates. For batches of one size it is the gradient of one batch k times as large, up
-        to rounding; statistics of batch normalisation are still those of the small ones. Steps
-        that are left over at an epoch's end count for the next.
+        k: only every k-th step updates, with the mean of k gradients, which then is clipped; the
+        memory is that of the small batches, and one sum for each parameter. `iterations`,
+        schedules and averages count updates. For batches of one size it is the gradient of one
+        batch k times as large, up to rounding; statistics of batch normalisation are still those
+        of the small ones. Steps that are left over at an epoch's end count for the next.
     """
 
     # The rule's name in the core.

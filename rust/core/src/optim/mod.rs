@@ -354,7 +354,7 @@ impl Optimizer {
     /// Has a parameter's learning rate and decay be these multiples of the settings in the steps to come.
     pub fn scale(&self, parameter: &Tensor, learning_rate: f64, weight_decay: f64) -> Result<()> {
         self.slots(parameter)?;
-        let scalars = Tensor::zeros(&[STEP_SCALARS], DType::F64)?;
+        let scalars = capture::paused(|| Tensor::zeros(&[STEP_SCALARS], DType::F64))?;
         let mut state = self.0.lock();
         let known = state.groups.iter().position(|group| {
             group.learning_rate == learning_rate && group.weight_decay == weight_decay
