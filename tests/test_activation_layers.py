@@ -278,6 +278,36 @@ def test_same_bits_however_run(rng, make, dtype, tmp_path):
     assert_same_bits(model, x, y, tmp_path)
 
 
+def huge_leak(z):
+    """An activation as users write one."""
+    return eg.maximum(0.2 * z, z)
+
+
+def test_own_function(rng, tmp_path):
+    layer = layers.Dense(4, huge_leak, kernel_initializer="auto", dtype="float64")
+    assert_gradients(layer, rng.normal(size=(3, 5)))
+
+    def model(activation):
+        parts = [eg.Input((5,)), layers.Dense(8, activation), layers.Dense(2)]
+        return eg.Sequential(parts, seed=6, dtype="float64")
+
+    x, y = rng.normal(size=(53, 5)), rng.normal(size=(53, 2))
+    trained = []
+    for activation in (huge_leak, layers.LeakyReLU(0.2)):
+        for run_eagerly in (True, False):
+            net = model(activation)
+            net.compile("adam", "mse", run_eagerly=run_eagerly)
+            net.fit(x, y, epochs=3, verbose=0)
+            trained.append(net.get_weights())
+    for other in trained[1:]:
+        for a, b in zip(trained[0], other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13)
+    net = model(huge_leak)
+    net.save(tmp_path / "net")
+    again = eg.load_model(tmp_path / "net", custom_objects={"huge_leak": huge_leak})
+    np.testing.assert_array_equal(again.predict(x), net.predict(x))
+
+
 def test_a_layer_as_activation_is_frozen_with_its_layer():
     layer = layers.Dense(3, layers.PReLU(), trainable=False)
     layer(np.ones((1, 2)))

@@ -380,3 +380,26 @@ def test_two_barriers_forward_and_two_backward(rng):
 
     plain = phases(0)
     assert [phases(count) - plain for count in (1, 2, 3)] == [4, 8, 12]
+
+
+def test_folding_makes_all_layers_anew(rng):
+    """Also those inside others: layers as activations, and blocks of layers."""
+    x = rng.normal(size=(64, 6)).astype("float32")
+    block = [layers.Dense(6, "tanh", norm=layers.BatchNormalization()), layers.Dense(6)]
+    parts = [
+        layers.Dense(6, layers.PReLU("random_uniform"), norm=layers.BatchNormalization()),
+        layers.Residual(block, activation=layers.PReLU("random_uniform")),
+        layers.BatchNormalization(),
+        layers.Dense(3, layers.PReLU("random_uniform")),
+    ]
+    model = eg.Sequential([eg.Input((6,)), *parts], seed=1)
+    model.compile("adam", "mse")
+    model.fit(x, np.zeros((64, 3)), epochs=3, verbose=0)
+    expected = model.predict(x)
+    folded = model.fold_batch_norm()
+    np.testing.assert_allclose(folded.predict(x), expected, rtol=1e-5, atol=1e-6)
+    assert [type(layer).__name__ for layer in folded.layers] == ["Dense", "Residual", "Dense"]
+    inside = {id(layer) for _, layer in model._named_layers()}
+    assert not any(id(layer) in inside for _, layer in folded._named_layers())
+    folded.set_weights([w + 1 for w in folded.get_weights()])
+    np.testing.assert_array_equal(model.predict(x), expected)

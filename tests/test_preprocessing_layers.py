@@ -94,6 +94,7 @@ class TestNormalization:
             ([[1.0, np.nan]], ValueError, "adapt: expected finite numbers"),
             ([["a", "b"]], TypeError, "data: expected numbers"),
             (np.ones((3, 4)), ValueError, r"an input with \(2,\) features"),
+            (np.ones(3), ValueError, r"an input of shape \(rows, features\), got .* x\[None, :\]"),
         ]:
             with pytest.raises(error, match=message):
                 layer.adapt(bad)

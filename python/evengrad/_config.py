@@ -120,6 +120,17 @@ class Configured:
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
+def remade(value: Any) -> Any:
+    """Return what describes itself made anew, with all such things inside; the rest as it is."""
+    if isinstance(value, Configured):
+        return type(value)(**{name: remade(item) for name, item in value.get_config().items()})
+    if isinstance(value, (list, tuple)):
+        return type(value)(remade(item) for item in value)
+    if isinstance(value, dict):
+        return {name: remade(item) for name, item in value.items()}
+    return value
+
+
 def public_name(value: Any) -> str | None:
     """Return the name under which a string argument finds `value`, if there is one."""
     named = getattr(value, "_public_name", None)

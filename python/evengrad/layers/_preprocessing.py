@@ -166,7 +166,7 @@ class Normalization(Layer):
         return input_shape
 
     def _check_input(self, shape: Any) -> None:
-        self._check_single(shape)
+        self._check_features(shape, None)
         if any(not -len(shape) < axis < len(shape) for axis in self._axes):
             raise self._story(f"an input with axis {self.axis}", shape, "choose axis=-1")
         if not self.built:

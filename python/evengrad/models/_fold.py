@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad._config import remade
 from evengrad.layers._batch_normalization import BatchNormalization
 from evengrad.layers._dense import Dense
+from evengrad.layers._layer import Layer
 from evengrad.layers._symbolic import Input
 from evengrad.models._network import Network
 
 if TYPE_CHECKING:
-    from evengrad.layers._layer import Layer
     from evengrad.models._sequential import Sequential
 
 Array = np.ndarray[Any, Any]
@@ -110,16 +111,18 @@ def _layers(parts: list[Any]) -> tuple[list[Layer], list[list[Array]]]:
         if isinstance(part, _Linear):
             config = part.layer.get_config()
             behind = parts[i + 1] if i + 1 < len(parts) else None
-            config["activation"] = behind.function if isinstance(behind, _Function) else None
-            made.append(Dense(**{**config, "use_bias": True, "norm": None}))
-            values.append([part.kernel, part.bias])
+            function = behind.function if isinstance(behind, _Function) else None
+            config.update(activation=function, use_bias=True, norm=None)
+            made.append(Dense(**{name: remade(value) for name, value in config.items()}))
+            learned = function.get_weights() if isinstance(function, Layer) else []
+            values.append([part.kernel, part.bias, *learned])
         elif isinstance(part, _Affine):
             # Nothing to fold it into: its statistics become 0 and 1.
             made.append(BatchNormalization(epsilon=0.0, trainable=False))
             size = len(part.factor)
             values.append([part.factor, part.offset, np.zeros(size), np.ones(size)])
         elif not isinstance(part, _Function):
-            made.append(type(part)(**part.get_config()))
+            made.append(remade(part))
             values.append(part.get_weights())
     return made, values
 
