@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 import evengrad as eg
 from evengrad import layers
@@ -220,3 +221,24 @@ def test_what_does_not_fit(x, samples, error, message):
         model.predict_mc(x, samples)
     with pytest.raises(TypeError, match="did you mean 'samples'"):
         model.predict_mc(np.ones((2, 5)), sampels=3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_deviation_is_larger_where_the_prediction_is_wrong(seed):
+    x, y = load_digits(return_X_y=True)
+    hidden = [
+        part
+        for _ in range(2)
+        for part in (layers.Dense(100, "relu", kernel_initializer="auto"), layers.Dropout(0.2))
+    ]
+    model = eg.Sequential([*hidden, layers.Dense(10, "softmax")], seed=seed)
+    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+    model.fit(x[:900] / 16, y[:900], epochs=15, verbose=0)
+    mean, std = model.predict_mc(x[900:] / 16, samples=100)
+    found = mean.argmax(1)
+    right = found == y[900:]
+    # Dropout within the net leaves the shares what they are: they sum to one.
+    np.testing.assert_allclose(mean.sum(1), 1, rtol=1e-5)
+    assert abs(right.mean() - (model.predict(x[900:] / 16).argmax(1) == y[900:]).mean()) < 0.015
+    doubt = std[np.arange(len(found)), found]
+    assert doubt[~right].mean() > 1.5 * doubt[right].mean()
