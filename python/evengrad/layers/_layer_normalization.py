@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import initializers
 from evengrad._checks import check_float
+from evengrad._normalization import layer_norm
 from evengrad.layers._layer import Layer
 
 if TYPE_CHECKING:
@@ -85,12 +86,7 @@ class LayerNormalization(Layer):
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return gamma · x̂ + beta."""
-        deviation = x - x.mean(-1, keepdim=True)
-        variance = deviation.square().mean(-1, keepdim=True)
-        output = deviation / (variance + self.epsilon).sqrt()
-        if self.gamma is not None:
-            output = output * self.gamma
-        return output if self.beta is None else output + self.beta
+        return layer_norm(x, x.shape[-1], self.gamma, self.beta, self.epsilon)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the input's shape."""
