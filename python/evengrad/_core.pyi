@@ -201,6 +201,14 @@ def batch_norm(
     unbiased: bool = False,
     epsilon: float = 0.001,
 ) -> Tensor: ...
+def recurrent(
+    cell: Literal["simple", "lstm", "gru"],
+    projected: _TensorLike,
+    kernel: Tensor,
+    states: Iterable[Tensor],
+    bias: Tensor | None = None,
+    mask: Tensor | None = None,
+) -> Tensor: ...
 def dropout(x: _TensorLike, rate: float, generator: Generator) -> Tensor: ...
 def accumulate(state: Tensor, value: _TensorLike, scale: float = 1.0) -> None: ...
 def gradients(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from evengrad import _core, activations
-from evengrad.layers._recurrent import Recurrent
+from evengrad.layers._recurrent import Recurrent, is_named
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -147,12 +147,21 @@ class GRU(Recurrent):
         """Return the bias of the inputs."""
         return self.bias[0] if self.bias is not None and self.reset_after else self.bias
 
+    def fused_cell(self) -> Literal["gru"] | None:
+        """Return the core's name, where the activations are tanh and the sigmoid."""
+        usual = is_named(self.activation, "tanh") and is_named(self.recurrent_activation, "sigmoid")
+        return "gru" if usual and self.reset_after else None
+
+    def recurrent_bias(self) -> Tensor | None:
+        """Return the bias of the recurrent product."""
+        return self.bias[1] if self.bias is not None and self.reset_after else None
+
     def step(self, projected: Tensor, states: list[Tensor], mask: Tensor | None) -> list[Tensor]:
         """Return h after a step."""
         h = states[0]
         units = self.units
         if self.reset_after:
-            recurrent = self._recurrent(h, mask, None if self.bias is None else self.bias[1])
+            recurrent = self._recurrent(h, mask, self.recurrent_bias())
             gates = self.recurrent_activation((projected + recurrent)[:, : 2 * units])
             keep, reset = self._gate(gates, 0), self._gate(gates, 1)
             new = self._gate(projected, 2) + reset * self._gate(recurrent, 2)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from evengrad import _core, activations
 from evengrad.initializers import Initializer, Ones
-from evengrad.layers._recurrent import Recurrent
+from evengrad.layers._recurrent import Recurrent, is_named
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -166,6 +166,11 @@ class LSTM(Recurrent):
     def first_bias(self) -> Any:
         """Return the initialiser of the bias."""
         return _ForgetOne(self.bias_initializer) if self.unit_forget_bias else self.bias_initializer
+
+    def fused_cell(self) -> Literal["lstm"] | None:
+        """Return the core's name, where the activations are tanh and the sigmoid."""
+        usual = is_named(self.activation, "tanh") and is_named(self.recurrent_activation, "sigmoid")
+        return "lstm" if usual else None
 
     def step(self, projected: Tensor, states: list[Tensor], mask: Tensor | None) -> list[Tensor]:
         """Return h and c after a step."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from evengrad import _core, activations, constraints, initializers, regularizers
 from evengrad._checks import check_float, check_int
@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 SEQUENCE_NDIM = 3
 
 
+def is_named(function: Any, name: str) -> bool:
+    """Tell whether an activation is that of a name."""
+    return activations._name_of(function) == name
+
+
 class Recurrent(Layer):
     """Base of the recurrent layers. A subclass says how many gates and states it has, and one step.
 
-    The products of all steps' inputs with the kernel are one product; only those with the state go
-    step by step.
+    The products of all steps' inputs with the kernel are one product. What follows is one operation
+    of the core where it knows the activations, else a loop over the steps.
     """
 
     # How many times `units` wide the kernels are, and how many tensors are carried from step to
@@ -98,6 +103,14 @@ class Recurrent(Layer):
         """
         raise NotImplementedError
 
+    def fused_cell(self) -> Literal["simple", "lstm", "gru"] | None:
+        """Return the core's name for this recurrence, all steps at once; None goes step by step."""
+        return None
+
+    def recurrent_bias(self) -> Tensor | None:
+        """Return the bias that is added to the recurrent product, apart from that of the inputs."""
+        return None
+
     def bias_shape(self) -> tuple[int, ...]:
         """Return the shape of the bias."""
         return (self.gates * self.units,)
@@ -170,6 +183,12 @@ class Recurrent(Layer):
         self, projected: Tensor, states: list[Tensor], mask: Tensor | None
     ) -> tuple[Tensor | None, list[Tensor]]:
         """Return all outputs (rows, steps, units), if they are asked for, and the last states."""
+        cell = self.fused_cell()
+        if cell is not None:
+            bias = self.recurrent_bias()
+            both = _core.recurrent(cell, projected, self.recurrent_kernel, states, bias, mask)
+            last = [self._gate(both[:, -1], i) for i in range(self.states)]
+            return (both if self.states == 1 else both[:, :, : self.units]), last
         outputs = []
         for t in range(projected.shape[1]):
             states = self.step(projected[:, t], states, mask)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from evengrad.layers._recurrent import Recurrent
+from evengrad.layers._recurrent import Recurrent, is_named
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -125,6 +125,10 @@ class SimpleRNN(Recurrent):
             dtype,
             trainable,
         )
+
+    def fused_cell(self) -> Literal["simple"] | None:
+        """Return the core's name, where the activation is tanh."""
+        return "simple" if is_named(self.activation, "tanh") else None
 
     def step(self, projected: Tensor, states: list[Tensor], mask: Tensor | None) -> list[Tensor]:
         """Return h ← activation(x · kernel + h · recurrent_kernel + b)."""

@@ -5,6 +5,7 @@ use evengrad_core::ops::batch_norm::{Affine, batch_norm, batch_norm_inference};
 use evengrad_core::ops::elementwise::UNARY_NAMES;
 use evengrad_core::ops::loss::{Reduction, cross_entropy};
 use evengrad_core::ops::pair_loss::{binary_cross_entropy_with_logits, mse_loss};
+use evengrad_core::ops::recurrent::{Cell, Recurrence, recurrent};
 use evengrad_core::ops::slice::Span;
 use evengrad_core::testing::gradcheck;
 use evengrad_core::{DType, Result, Tensor};
@@ -359,4 +360,28 @@ fn batch_normalisation() {
     let x = SMOOTH.tensor(&[37, 70], 94);
     let affine = Affine { gamma: None, beta: None, epsilon: 1e-3 };
     check("batch_norm", "large", |t| batch_norm(&t[0], affine, None), &[x]);
+}
+
+#[test]
+fn recurrences() {
+    for cell in [Cell::Simple, Cell::Lstm, Cell::Gru] {
+        // Widths of less and more than a vector; rows that go one by one and together.
+        for (rows, steps, units) in [(2, 3, 2), (3, 1, 9), (1, 2, 3)] {
+            let wide = cell.gates() * units;
+            let of = |shape: &[usize], seed| SMOOTH.tensor(shape, seed);
+            let mut inputs = vec![of(&[rows, steps, wide], 95), of(&[units, wide], 96)];
+            inputs.extend((0..cell.states()).map(|i| of(&[rows, units], 97 + i)));
+            inputs.extend((cell == Cell::Gru).then(|| of(&[wide], 99)));
+            let fixed = of(&[rows, units], 100);
+            for mask in [None, Some(&fixed)] {
+                let run = |t: &[Tensor]| {
+                    let first: Vec<&Tensor> = t[2..2 + cell.states()].iter().collect();
+                    let bias = (cell == Cell::Gru).then(|| &t[t.len() - 1]);
+                    let of = Recurrence { cell, kernel: &t[1], bias, first: &first, mask };
+                    recurrent(&t[0], of)
+                };
+                check("recurrent", &format!("{cell:?} {rows} {steps} {units}"), run, &inputs);
+            }
+        }
+    }
 }

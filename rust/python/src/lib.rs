@@ -32,6 +32,7 @@ mod operand;
 mod operators;
 mod optim;
 mod random;
+mod recurrent;
 mod reductions;
 mod shapes;
 mod tensor;
@@ -66,6 +67,8 @@ mod _core {
     use crate::optim::Optimizer;
     #[pymodule_export]
     use crate::random::{Generator, derive_stream, dropout};
+    #[pymodule_export]
+    use crate::recurrent::recurrent;
     #[pymodule_export]
     use crate::tensor::Tensor;
 

@@ -8,6 +8,7 @@ pub mod gemm;
 pub mod loss;
 pub mod map;
 pub mod math;
+pub mod recurrent;
 pub mod reduce;
 mod rows;
 pub mod simd;

@@ -8,6 +8,7 @@
 //! | `matmul` | matrix products |
 //! | `dense` | x·W + b with an activation |
 //! | `batch_norm` | batch normalisation, its moving statistics included |
+//! | `recurrent` | recurrent layers, all steps at once |
 //! | `reduce` | sums, means, variances |
 //! | `extrema` | largest and smallest elements and their positions |
 //! | `shape` | reshape, transpose, permute, expand |
@@ -34,6 +35,7 @@ pub mod loss;
 pub mod matmul;
 pub mod pair_loss;
 pub mod random;
+pub mod recurrent;
 pub mod reduce;
 pub mod shape;
 pub mod slice;

@@ -1,0 +1,357 @@
+//! Recurrent layers: all steps of a row in one launch.
+//!
+//! With p the inputs times their kernel (bias added), and q = (mask ⊙ h)·U + b':
+//!
+//! ```text
+//! simple    h ← tanh(p + q)
+//! LSTM      i, f, o = σ(p + q)      g = tanh(p + q)           c ← f·c + i·g      h ← o·tanh(c)
+//! GRU       z, r = σ(p + q)         g = tanh(p + r·q)         h ← z·h + (1 - z)·g
+//! ```
+//! The backward pass goes through the steps from the last to the first, with ∂h ← mask ⊙ (∂q·Uᵀ) and, past the product,
+//! ∂c ← f·∂c (LSTM) or ∂h ← z·∂h (GRU). ∂U and ∂b' are one product and one sum over all rows and steps.
+//!
+//! Rows of the batch are the units, a few at a time, so that a plan takes them from the input to the loss and back with
+//! no barrier before ∂U, however many the steps.
+
+use std::ops::Range;
+
+use smallvec::smallvec;
+
+use super::matmul::{flipped, product, product_cost};
+use crate::dtype::with_float;
+use crate::error::{Result, bail};
+use crate::kernels::recurrent::{
+    Backward as BackwardPass, Forward, Sizes, recurrent_rows, recurrent_rows_backward,
+};
+use crate::launch::{Arguments, Cost, Operand, Operands, launch};
+use crate::layout::show;
+use crate::tape::{Backward, Gradients, Saved};
+use crate::tensor::Tensor;
+
+pub use crate::kernels::recurrent::Cell;
+
+/// So many rows share each pass over the recurrent kernel, where their number can be divided so.
+const ROWS_TOGETHER: usize = 16;
+
+/// The variables and first states of a recurrence.
+#[derive(Clone, Copy)]
+pub struct Recurrence<'a> {
+    /// Which one.
+    pub cell: Cell,
+    /// U, (units, gates·units).
+    pub kernel: &'a Tensor,
+    /// b' of a GRU, (gates·units,).
+    pub bias: Option<&'a Tensor>,
+    /// h, and c of an LSTM, before the first step: (rows, units) each.
+    pub first: &'a [&'a Tensor],
+    /// What h is multiplied with before each product, a constant: (rows, units).
+    pub mask: Option<&'a Tensor>,
+}
+
+/// The most rows up to `ROWS_TOGETHER` that divide all of them.
+fn rows_together(rows: usize) -> usize {
+    (1..=ROWS_TOGETHER.min(rows)).rev().find(|&few| rows.is_multiple_of(few)).unwrap_or(1)
+}
+
+fn check(projected: &Tensor, of: Recurrence<'_>) -> Result<Sizes> {
+    projected.dtype().require_float("recurrent")?;
+    let Recurrence { cell, kernel, .. } = of;
+    let units = kernel.shape().first().copied().unwrap_or(0);
+    let wide = cell.gates() * units;
+    if kernel.shape() != [units, wide] || units == 0 {
+        bail!(
+            Shape,
+            "recurrent: expected a kernel of shape (units, {}·units), got {}",
+            cell.gates(),
+            show(kernel.shape())
+        );
+    }
+    let &[rows, steps, width] = projected.shape() else {
+        bail!(
+            Shape,
+            "recurrent: expected products of shape (rows, steps, {wide}), got {}",
+            show(projected.shape())
+        );
+    };
+    if width != wide || steps == 0 {
+        bail!(
+            Shape,
+            "recurrent: expected products of shape (rows, steps, {wide}), one step or more, got {}",
+            show(projected.shape())
+        );
+    }
+    if of.first.len() != cell.states() {
+        bail!(Value, "recurrent: expected {} states, got {}", cell.states(), of.first.len());
+    }
+    if of.bias.is_some() && cell != Cell::Gru {
+        bail!(Value, "recurrent: only a GRU has a bias of its own here");
+    }
+    let state = [rows, units];
+    let states = of.first.iter().map(|first| ("first state", *first, &state[..]));
+    let mask = of.mask.map(|mask| ("mask", mask, &state[..]));
+    let bias_shape = [wide];
+    let bias = of.bias.map(|bias| ("bias", bias, &bias_shape[..]));
+    for (what, tensor, shape) in states.chain(mask).chain(bias) {
+        if tensor.shape() != shape {
+            bail!(
+                Shape,
+                "recurrent: expected a {what} of shape {}, got {}",
+                show(shape),
+                show(tensor.shape())
+            );
+        }
+    }
+    let others = of.first.iter().copied().chain(of.mask).chain(of.bias).chain([kernel]);
+    for tensor in others {
+        if tensor.dtype() != projected.dtype() {
+            bail!(
+                Type,
+                "recurrent: the products are {} but another argument is {}",
+                projected.dtype().name(),
+                tensor.dtype().name()
+            );
+        }
+    }
+    if of.mask.is_some_and(Tensor::requires_grad) {
+        bail!(State, "recurrent: the mask has no gradient here; pass mask.detach()");
+    }
+    Ok(Sizes { cell, rows, steps, units })
+}
+
+/// What both passes cost: the small products, and some thirty operations for each element of a gate.
+fn cost(sizes: Sizes, x: &Tensor) -> Cost {
+    let Sizes { cell, rows, steps, units } = sizes;
+    let wide = cell.gates() * units;
+    let products = product_cost(rows * steps, units, wide, x.dtype());
+    let gates = Cost::elementwise(rows * steps * wide, 30.0, 3, x.dtype());
+    Cost { flops: products.flops + gates.flops, bytes: products.bytes + gates.bytes }
+}
+
+/// What the backward pass keeps.
+struct Kept {
+    sizes: Sizes,
+    kernel: Saved,
+    mask: Option<Saved>,
+    first: Vec<Saved>,
+    previous: Saved,
+    gates: Saved,
+    out: Saved,
+    has_bias: bool,
+}
+
+/// All states after every step, (rows, steps, states·units): h, and beside it the c of an LSTM.
+///
+/// `projected` is (rows, steps, gates·units).
+pub fn recurrent(projected: &Tensor, of: Recurrence<'_>) -> Result<Tensor> {
+    let sizes = check(projected, of)?;
+    let Sizes { cell, rows, steps, units } = sizes;
+    let (wide, kept, state) = (cell.gates() * units, cell.kept() * units, cell.states() * units);
+    let x = projected.packed()?;
+    let kernel = of.kernel.packed()?;
+    let bias = of.bias.map(Tensor::packed).transpose()?;
+    let mask = of.mask.map(Tensor::packed).transpose()?;
+    let first = of.first.iter().map(|first| first.packed()).collect::<Result<Vec<_>>>()?;
+    let new = |width| Tensor::empty(&[rows, steps, width], x.dtype());
+    let (previous, gates, out) = (new(units)?, new(kept)?, new(state)?);
+    let few = rows_together(rows);
+    let row = few * steps;
+    let mut operands: Operands = smallvec![
+        Operand::read_own(&x, row * wide),
+        Operand::read(&kernel),
+        Operand::read_own(&first[0], few * units),
+        Operand::read_own(&first[first.len() - 1], few * units),
+        Operand::write_own(&previous, row * units),
+        Operand::write_own(&gates, row * kept),
+        Operand::write_own(&out, row * state),
+    ];
+    let has_bias = bias.is_some();
+    operands.extend(bias.as_ref().map(Operand::read));
+    let masked = mask.as_ref().map(|mask| {
+        operands.push(Operand::read_own(mask, few * units));
+        operands.len() - 1
+    });
+    with_float!(x.dtype(), "recurrent", T => launch("recurrent", rows / few, cost(sizes, &x), operands,
+    move |units: Range<usize>, arguments: &Arguments<'_>| {
+        recurrent_rows(Forward::<T> {
+            sizes: Sizes { rows: units.len() * few, ..sizes },
+            projected: arguments.own(0, &units),
+            kernel: arguments.all(1),
+            bias: has_bias.then(|| arguments.all(7)),
+            first: [arguments.own(2, &units), arguments.own(3, &units)],
+            mask: masked.map(|i| arguments.own(i, &units)),
+            previous: arguments.own_mut(4, &units),
+            kept: arguments.own_mut(5, &units),
+            out: arguments.own_mut(6, &units),
+        });
+    }))?;
+    let mut inputs = vec![projected, of.kernel];
+    inputs.extend(of.first);
+    inputs.extend(of.bias);
+    Ok(out.recorded(&inputs, |out| {
+        RecurrentBackward(Kept {
+            sizes,
+            kernel: Saved::new(&kernel),
+            mask: mask.as_ref().map(Saved::new),
+            first: first.iter().map(Saved::new).collect(),
+            previous: Saved::new(&previous),
+            gates: Saved::new(&gates),
+            out: Saved::new(out),
+            has_bias,
+        })
+    }))
+}
+
+struct RecurrentBackward(Kept);
+
+impl Backward for RecurrentBackward {
+    fn name(&self) -> &'static str {
+        "recurrent"
+    }
+
+    fn backward(&self, grad: &Tensor, needs: &[bool]) -> Result<Gradients> {
+        let sizes = self.0.sizes;
+        let Sizes { cell, rows, steps, units } = sizes;
+        let wide = cell.gates() * units;
+        let new = |shape: &[usize]| Tensor::empty(shape, grad.dtype());
+        let slopes = new(&[rows, steps, wide])?;
+        // The products of a GRU are not all multiplied with r.
+        let others = (cell == Cell::Gru).then(|| new(&[rows, steps, wide])).transpose()?;
+        let [h, c, through] = [new(&[rows, units])?, new(&[rows, units])?, new(&[rows, units])?];
+        self.launch(grad, &slopes, others.as_ref(), [&h, &c, &through])?;
+        let all = |x: &Tensor, width: usize| x.with_shape(&[rows * steps, width]);
+        let recurrent = all(others.as_ref().unwrap_or(&slopes), wide)?;
+        let mut out: Gradients = smallvec![needs[0].then_some(slopes)];
+        out.push(if needs[1] {
+            let previous = all(self.0.previous.get()?, units)?;
+            Some(product("recurrent", &flipped(&previous), &recurrent)?)
+        } else {
+            None
+        });
+        let states = [h, c].into_iter().take(cell.states());
+        out.extend(states.zip(&needs[2..]).map(|(state, need)| need.then_some(state)));
+        if self.0.has_bias {
+            let need = needs[needs.len() - 1];
+            out.push(need.then(|| recurrent.sum(&[0], false)).transpose()?);
+        }
+        Ok(out)
+    }
+}
+
+impl RecurrentBackward {
+    fn launch(
+        &self,
+        grad: &Tensor,
+        slopes: &Tensor,
+        others: Option<&Tensor>,
+        [h, c, through]: [&Tensor; 3],
+    ) -> Result<()> {
+        let Kept { sizes, first, gates, out, kernel, mask, .. } = &self.0;
+        let sizes = *sizes;
+        let Sizes { cell, rows, steps, units } = sizes;
+        let (wide, kept, state) =
+            (cell.gates() * units, cell.kept() * units, cell.states() * units);
+        let grad = grad.packed()?;
+        let few = rows_together(rows);
+        let row = few * steps;
+        let mut operands: Operands = smallvec![
+            Operand::read_own(&grad, row * state),
+            Operand::read_own(gates.get()?, row * kept),
+            Operand::read_own(out.get()?, row * state),
+            Operand::read_own(first[0].get()?, few * units),
+            Operand::read_own(first[first.len() - 1].get()?, few * units),
+            Operand::read(kernel.get()?),
+            Operand::write_own(slopes, row * wide),
+            Operand::write_own(h, few * units),
+            Operand::write_own(c, few * units),
+            Operand::write_own(through, few * units),
+        ];
+        let is_gru = others.is_some();
+        operands.extend(others.map(|others| Operand::write_own(others, row * wide)));
+        let mask = mask.as_ref().map(Saved::get).transpose()?;
+        let masked = mask.map(|mask| {
+            operands.push(Operand::read_own(mask, few * units));
+            operands.len() - 1
+        });
+        let cost = cost(sizes, slopes);
+        with_float!(grad.dtype(), "recurrent", T => launch("recurrent backward", rows / few, cost, operands,
+        move |units: Range<usize>, arguments: &Arguments<'_>| {
+            recurrent_rows_backward(BackwardPass::<T> {
+                sizes: Sizes { rows: units.len() * few, ..sizes },
+                gradient: arguments.own(0, &units),
+                kept: arguments.own(1, &units),
+                out: arguments.own(2, &units),
+                first: [arguments.own(3, &units), arguments.own(4, &units)],
+                kernel: arguments.all(5),
+                mask: masked.map(|i| arguments.own(i, &units)),
+                projected: arguments.own_mut(6, &units),
+                recurrent: is_gru.then(|| arguments.own_mut(10, &units)),
+                h: arguments.own_mut(7, &units),
+                c: arguments.own_mut(8, &units),
+                through: arguments.own_mut(9, &units),
+            });
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(seed: usize, shape: &[usize]) -> Tensor {
+        let n: usize = shape.iter().product();
+        let values: Vec<f64> =
+            (0..n).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f64 / 1000.0 - 1.0).collect();
+        Tensor::from_slice(&values, shape).expect("fits")
+    }
+
+    #[test]
+    fn a_row_has_the_same_bits_alone_and_inside_any_batch() {
+        for (cell, units) in [(Cell::Simple, 5), (Cell::Lstm, 9), (Cell::Gru, 18)] {
+            for rows in [1, 7, 16, 34] {
+                let (x, u) = (tensor(1, &[rows, 3, cell.gates() * units]), cell.gates() * units);
+                let kernel = tensor(2, &[units, u]);
+                let (h, c) = (tensor(3, &[rows, units]), tensor(4, &[rows, units]));
+                let run = |x: &Tensor, h: &Tensor, c: &Tensor| {
+                    let first = [h, c];
+                    let first = &first[..cell.states()];
+                    let of = Recurrence { cell, kernel: &kernel, bias: None, first, mask: None };
+                    recurrent(x, of).expect("fits").to_vec::<f64>().expect("f64")
+                };
+                let whole = run(&x, &h, &c);
+                let one = |t: &Tensor| t.index(0, rows as isize - 1)?.unsqueeze(0);
+                let last = run(
+                    &one(&x).expect("a row"),
+                    &one(&h).expect("a row"),
+                    &one(&c).expect("a row"),
+                );
+                assert_eq!(last[..], whole[whole.len() - last.len()..], "{cell:?} {rows}");
+            }
+        }
+    }
+
+    #[test]
+    fn groups_divide_the_rows() {
+        for (rows, few) in [(0, 1), (1, 1), (7, 7), (16, 16), (32, 16), (34, 2), (37, 1), (48, 16)]
+        {
+            assert_eq!(rows_together(rows), few);
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let (x, kernel) = (tensor(1, &[2, 3, 8]), tensor(2, &[2, 8]));
+        let (h, narrow) = (tensor(3, &[2, 2]), tensor(4, &[2, 1]));
+        let error = |x: &Tensor, first: &[&Tensor], bias: Option<&Tensor>| {
+            let of = Recurrence { cell: Cell::Lstm, kernel: &kernel, bias, first, mask: None };
+            recurrent(x, of).expect_err("wrong").to_string()
+        };
+        assert!(error(&x, &[&h], None).contains("2 states, got 1"));
+        assert!(error(&x, &[&h, &narrow], None).contains("first state of shape (2, 2)"));
+        assert!(error(&h, &[&h, &h], None).contains("(rows, steps, 8)"));
+        assert!(error(&x, &[&h, &h], Some(&h)).contains("only a GRU"));
+        let single = h.cast(crate::DType::F32).expect("casts");
+        assert!(error(&x, &[&h, &single], None).contains("float32"));
+        let none = Tensor::zeros(&[2, 0, 8], crate::DType::F64).expect("empty");
+        assert!(error(&none, &[&h, &h], None).contains("one step or more"));
+    }
+}

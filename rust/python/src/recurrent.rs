@@ -1,0 +1,77 @@
+//! Recurrences as a function of the module.
+
+use evengrad_core::Tensor as CoreTensor;
+use evengrad_core::ops::recurrent::{Cell, Recurrence, recurrent as core_recurrent};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::door::run_tensor;
+use crate::functions::{list, references};
+use crate::operand::other_tensor;
+use crate::tensor::Tensor;
+
+/// All steps of a recurrent layer, from inputs that have been multiplied with their kernel.
+///
+/// Parameters
+/// ----------
+/// cell : str
+///     ``"simple"`` (tanh), ``"lstm"`` (gates i, f, g, o) or ``"gru"`` (gates z, r, g; reset after the product).
+/// projected : Tensor
+///     (rows, steps, gates * units).
+/// kernel : Tensor
+///     The recurrent kernel, (units, gates * units).
+/// states : sequence of Tensor
+///     The states before the first step, (rows, units) each: h, and c of an LSTM.
+/// bias : Tensor, optional
+///     (gates * units,): what a GRU adds to the recurrent product.
+/// mask : Tensor, optional
+///     (rows, units): what h is multiplied with before every recurrent product.
+///
+/// Returns
+/// -------
+/// Tensor
+///     The states after every step, (rows, steps, states * units).
+///
+/// Raises
+/// ------
+/// ValueError
+///     If a shape does not fit, or the cell is unknown.
+/// TypeError
+///     If the dtypes differ.
+///
+/// Examples
+/// --------
+/// >>> x = eg.tensor([[[1.0], [0.0]]])
+/// >>> states = eg._core.recurrent("simple", x, eg.tensor([[1.0]]), [eg.zeros((1, 1))])
+/// >>> states.numpy().round(4).ravel().tolist() == np.tanh([1, np.tanh(1)]).astype("f4").round(4).tolist()
+/// True
+#[pyfunction]
+#[pyo3(signature = (cell, projected, kernel, states, bias=None, mask=None))]
+pub(crate) fn recurrent(
+    py: Python<'_>,
+    cell: &str,
+    projected: &Bound<'_, PyAny>,
+    kernel: &Bound<'_, Tensor>,
+    states: &Bound<'_, PyAny>,
+    bias: Option<&Bound<'_, Tensor>>,
+    mask: Option<&Bound<'_, Tensor>>,
+) -> PyResult<Tensor> {
+    let cell = match cell {
+        "simple" => Cell::Simple,
+        "lstm" => Cell::Lstm,
+        "gru" => Cell::Gru,
+        other => {
+            return Err(PyValueError::new_err(format!(
+                "cell: expected \"simple\", \"lstm\" or \"gru\", got \"{other}\""
+            )));
+        }
+    };
+    let projected = other_tensor("projected", projected, None)?;
+    let states: Vec<CoreTensor> = list("states", states)?;
+    let (bias, mask) = (bias.map(|t| &t.get().0), mask.map(|t| &t.get().0));
+    let kernel = &kernel.get().0;
+    run_tensor(py, || {
+        let first = references(&states);
+        core_recurrent(&projected, Recurrence { cell, kernel, bias, first: &first, mask })
+    })
+}
