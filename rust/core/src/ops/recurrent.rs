@@ -10,8 +10,8 @@
 //! The backward pass goes through the steps from the last to the first, with ∂h ← mask ⊙ (∂q·Uᵀ) and, past the product,
 //! ∂c ← f·∂c (LSTM) or ∂h ← z·∂h (GRU). ∂U and ∂b' are one product and one sum over all rows and steps.
 //!
-//! Rows of the batch are the units, a few at a time, so that a plan takes them from the input to the loss and back with
-//! no barrier before ∂U, however many the steps.
+//! Rows of the batch are the units, a few at a time, so that a plan takes them from the input to the loss and back, however
+//! many the steps, with one barrier before ∂U.
 
 use std::ops::Range;
 
