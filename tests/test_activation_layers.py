@@ -113,6 +113,9 @@ def test_softmax(rng):
         shares = np.exp(x) / np.exp(x).sum(axis, keepdims=True)
         y = layers.Softmax(axis, dtype="float64")(x).numpy()
         np.testing.assert_allclose(y, shares, rtol=1e-14)
+        np.testing.assert_array_equal(eg.activations.softmax(x, axis).numpy(), y)
+        logarithms = eg.activations.log_softmax(x, axis=axis).numpy()
+        np.testing.assert_allclose(logarithms, np.log(shares), rtol=1e-12)
     with pytest.raises(ValueError, match="axis: expected any dimension but 0"):
         layers.Softmax(0)
     with pytest.raises(ValueError, match="with a dimension 2 beside the rows"):

@@ -65,6 +65,52 @@ class TestMerging:
         assert_same_bits(model, rng.normal(size=(53, 5)), rng.normal(size=(53, 2)), tmp_path)
 
 
+class TestArithmeticOfGraphs:
+    @pytest.mark.parametrize(
+        "function",
+        [
+            lambda a, b: a + b,
+            lambda a, b: a - b,
+            lambda a, b: a * b,
+            lambda a, b: a * np.int64(3) + b * 0.5,
+            lambda a, b: 2 - a + b,
+            lambda a, b: -(1.5 + a) * b - 4,
+            lambda a, b: 3 * a - 2 * b,
+        ],
+    )
+    def test_values(self, rng, function):
+        inputs = eg.Input((3,), "float64"), eg.Input((3,), "float64")
+        model = eg.Model(list(inputs), function(*inputs))
+        arrays = [rng.normal(size=(5, 3)) for _ in range(2)]
+        np.testing.assert_allclose(model.predict(arrays), function(*arrays), rtol=1e-14)
+
+    def test_saved(self, rng, tmp_path):
+        def model():
+            x = eg.Input((5,))
+            gate = layers.Dense(4, "sigmoid")(x)
+            return eg.Model(x, layers.Dense(2)(layers.Dense(4)(x) * gate - 1.0), seed=4)
+
+        assert_same_bits(model, rng.normal(size=(53, 5)), rng.normal(size=(53, 2)), tmp_path)
+
+    @pytest.mark.parametrize(
+        "function",
+        [
+            lambda x: x / 2,
+            lambda x: x**2,
+            lambda x: x @ x,
+            lambda x: x[0],
+            lambda x: x + np.ones(3),
+            lambda x: x * True,
+            lambda x: "a" - x,
+            np.asarray,
+            bool,
+        ],
+    )
+    def test_what_symbolic_tensors_do_not_do(self, function):
+        with pytest.raises(TypeError, match=r"takes part in \+, - and \* with others of its kind"):
+            function(eg.Input((3,)))
+
+
 class TestResidual:
     def test_identity(self, rng):
         x = rng.normal(size=(6, 4))

@@ -79,26 +79,26 @@ def linear(x: Any) -> Tensor:
     return _as_tensor(x)
 
 
-def softmax(x: Any) -> Tensor:
-    """Turn the scores of the last dimension into shares that sum to one: e^x / Σ e^x.
+def softmax(x: Any, axis: int = -1) -> Tensor:
+    """Turn the scores of a dimension, the last by default, into shares of one: e^x / Σ e^x.
 
     Examples
     --------
     >>> eg.activations.softmax([[0.0, 0.0]]).tolist()
     [[0.5, 0.5]]
     """
-    return _core.softmax(_as_tensor(x), -1)
+    return _core.softmax(_as_tensor(x), axis)
 
 
-def log_softmax(x: Any) -> Tensor:
-    """Return the logarithm of the softmax of the last dimension: x − ln Σ e^x.
+def log_softmax(x: Any, axis: int = -1) -> Tensor:
+    """Return the logarithm of the softmax of a dimension, the last by default: x − ln Σ e^x.
 
     Examples
     --------
     >>> eg.activations.log_softmax([[1000.0, 0.0]]).tolist()
     [[0.0, -1000.0]]
     """
-    return _core.log_softmax(_as_tensor(x), -1)
+    return _core.log_softmax(_as_tensor(x), axis)
 
 
 def get(activation: Any) -> Callable[..., Any]:

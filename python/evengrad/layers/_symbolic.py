@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evengrad._checks import check_dtype, check_shape
@@ -29,12 +30,14 @@ class Node:
 class Symbolic:
     """A tensor of a graph that is being drawn: a shape, a dtype, no values.
 
-    Made by `evengrad.Input` and by calling layers on others of its kind.
+    Made by `evengrad.Input` and by calling layers on others of its kind. ``+``, ``-`` and ``*``
+    stand for the layers `Add`, `Subtract` and `Multiply`, and with numbers for `Rescaling`.
 
     Examples
     --------
     >>> x = eg.Input((4,))
-    >>> eg.layers.Dense(3)(x).shape
+    >>> y = eg.layers.Dense(3)(x)
+    >>> (y * eg.layers.Dense(3, "sigmoid")(x) - 1.0).shape
     (None, 3)
     """
 
@@ -51,22 +54,56 @@ class Symbolic:
         return len(self.shape)
 
     def __add__(self, other: Any) -> Any:
-        from evengrad.layers._merge import Add
+        return self._merged("Add", other) if is_symbolic(other) else self._rescaled(1, other)
 
-        return Add()([self, other])
+    def __sub__(self, other: Any) -> Any:
+        if is_symbolic(other):
+            return self._merged("Subtract", other)
+        return self._rescaled(1, other, sign=-1)
+
+    def __mul__(self, other: Any) -> Any:
+        return self._merged("Multiply", other) if is_symbolic(other) else self._rescaled(other, 0)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._rescaled(-1, other)
+
+    def __neg__(self) -> Any:
+        return self._rescaled(-1, 0)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def _merged(self, layer: str, other: Symbolic) -> Any:
+        """Return this and another one joined by a layer."""
+        # Layers are made of these.
+        from evengrad.layers import _merge
+
+        return getattr(_merge, layer)()([self, other])
+
+    def _rescaled(self, scale: Any, offset: Any, sign: int = 1) -> Any:
+        """Return this, times a number, plus a number."""
+        from evengrad.layers._preprocessing import Rescaling
+
+        if any(isinstance(x, bool) or not isinstance(x, numbers.Real) for x in (scale, offset)):
+            return self._refuse()
+        return Rescaling(float(scale), float(sign * offset))(self)
 
     def _refuse(self, *_: Any) -> Any:
         raise TypeError(
-            f"a symbolic tensor of shape {show_shape(self.shape)} has no values and takes part in "
-            "no arithmetic but +; use a layer, or write a Layer whose `call` does what is wanted"
+            f"a symbolic tensor of shape {show_shape(self.shape)} has no values; it takes part in "
+            "+, - and * with others of its kind and with numbers. Use a layer, or write a Layer "
+            "whose `call` does what is wanted"
         )
 
-    __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
-    __matmul__ = __rmatmul__ = __pow__ = __neg__ = __getitem__ = __bool__ = __float__ = _refuse
-    __array__ = _refuse
+    __truediv__ = __rtruediv__ = __matmul__ = __rmatmul__ = __pow__ = _refuse
+    __getitem__ = __bool__ = __float__ = __array__ = _refuse
 
     def __repr__(self) -> str:
         return f"<symbolic tensor, shape {show_shape(self.shape)}, dtype {self.dtype}>"
+
+
+def is_symbolic(value: Any) -> bool:
+    """Tell whether a value stands for a tensor in a graph."""
+    return isinstance(value, Symbolic)
 
 
 def Input(  # noqa: N802 - Keras' name; it stands where a layer stands
