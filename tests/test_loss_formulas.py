@@ -396,5 +396,5 @@ def test_targets_are_checked(loss, y, message):
 def test_one_value_for_the_batch_takes_no_weights():
     loss = losses.get(lambda y_true, y_pred: (y_pred - y_true).square().mean())
     assert loss([[0.0]], [[2.0]]).item() == 4.0
-    with pytest.raises(ValueError, match="a value per row"):
+    with pytest.raises(ValueError, match="a value for each sample weight"):
         loss([[0.0]], [[2.0]], [1.0])

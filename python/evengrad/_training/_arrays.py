@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from evengrad.models._model import Model
 
 Array = np.ndarray[Any, Any]
+# Rows, steps, and what there is at each step.
+SEQUENCE_NDIM = 3
 
 
 def as_array(value: Any, what: str) -> Array:
@@ -159,21 +161,31 @@ def targets_of(model: Model, y: Any, rows: int) -> tuple[list[Array], list[str]]
 def weights_of(
     model: Model, sample_weight: Any, class_weight: Any, targets: list[Array]
 ) -> Array | None:
-    """Return a weight for each row, from the rows' and the classes' weights; None without any."""
-    rows = targets[0].shape[0]
+    """Return a weight for each row, or each step of it, from the rows' and the classes' weights.
+
+    None without any.
+    """
+    rows, outputs = targets[0].shape[0], model._output_shapes
     weights: Array | None = None
     if sample_weight is not None:
         weights = as_array(sample_weight, "sample_weight")
         if weights.shape == (rows, 1):
             weights = weights.reshape(rows)
-        if weights.shape != (rows,):
+        # Where every output is a sequence, each step may have a weight.
+        steps = {shape[1] if len(shape) >= SEQUENCE_NDIM else None for shape in outputs}
+        by_step = {(rows, size) for size in steps if size is not None and len(steps) == 1}
+        if weights.shape != (rows,) and weights.shape not in by_step:
+            also = "".join(f", or per step, shape {shape}" for shape in by_step)
             raise ValueError(
-                f"sample_weight: expected one weight per row, shape ({rows},), got {weights.shape}"
+                f"sample_weight: expected one weight per row, shape ({rows},){also}, got "
+                f"{weights.shape}"
             )
         check_weights(weights, "sample_weight")
     if class_weight is not None:
         by_class = class_weights(class_weight, targets)
-        weights = by_class if weights is None else weights * by_class
+        if weights is not None:
+            by_class = weights * by_class.reshape(rows, *[1] * (weights.ndim - 1))
+        weights = by_class
     return None if weights is None else weights.astype(model.dtype)
 
 

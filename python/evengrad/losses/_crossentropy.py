@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EPSILON = 1e-7
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
+MATRIX = 2
 MEAN: Reduction = "mean"
 SUM: Reduction = "sum"
 NONE: Reduction = "none"
@@ -78,7 +79,9 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
 
     Notes
     -----
-    Targets: integers in [0, classes), shape (rows,) or (rows, 1). Predictions: (rows, classes).
+    Targets: integers in [0, classes), shape (rows,) or (rows, 1). Predictions: (rows, classes). Of
+    sequences, targets (rows, steps) and predictions (rows, steps, classes); the mean is over the
+    steps, too.
 
     Examples
     --------
@@ -98,37 +101,42 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
         super().__init__(from_logits, 0.0, reduction, name)
 
     def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
-        return _core.cross_entropy(logits, y_true, reduction=reduction)
+        return over_steps(logits, y_true.reshape(-1), reduction, 0.0)
 
     def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
         return -(one_hot(y_true, probabilities) * safe_log(probabilities)).sum(dim=-1)
 
     def _check_shapes(self, targets: Tensor, predictions: Tensor) -> None:
-        if predictions.ndim != 2 or tuple(targets.shape) != tuple(predictions.shape[:1]):
+        fits = tuple(targets.shape) == tuple(predictions.shape[:-1])
+        if predictions.ndim < MATRIX or not fits:
             raise ValueError(
-                f"{self.name}: expected predictions of shape (rows, classes) and a class number "
-                f"for each row, got {tuple(predictions.shape)} and {tuple(targets.shape)}"
+                f"{self.name}: expected predictions of shape (rows, classes), or (rows, steps, "
+                "classes), and a class number for each row or step, got "
+                f"{tuple(predictions.shape)} and {tuple(targets.shape)}"
             )
 
     def check_target(
         self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
     ) -> np.ndarray[Any, Any]:
-        """Return labels as int64 of shape (rows,), all in range."""
+        """Return labels as int64 of shape (rows,), or (rows, steps), all in range."""
         del dtype
         classes = output_shape[-1]
-        if len(output_shape) != 2 or classes is None:
+        if len(output_shape) < MATRIX or classes is None:
             raise ValueError(
                 f"{self.name}: expected a model with outputs of shape (rows, classes), got "
-                f"{output_shape}; flatten them"
+                f"{output_shape}"
             )
-        if y.ndim == 2 and y.shape[1] == classes and classes > 1:
+        wanted = (y.shape[0], *(size or 1 for size in output_shape[1:-1]))
+        named = "(rows,)" if len(wanted) == 1 else show_rows(wanted)
+        if y.shape == (*wanted, classes) and classes > 1:
             raise ValueError(
-                f"{what}: expected class numbers of shape (rows,), got rows of {classes} as for "
-                'one-hot targets; use loss="categorical_crossentropy" or y.argmax(axis=1)'
+                f"{what}: expected class numbers of shape {named}, got rows of {classes} as for "
+                'one-hot targets; use loss="categorical_crossentropy" or y.argmax(axis='
+                f"{y.ndim - 1})"
             )
-        if y.ndim != 1 and y.shape != (y.shape[0], 1):
+        if y.shape not in (wanted, (*wanted, 1)):
             raise ValueError(
-                f"{what}: expected class numbers of shape (rows,), got shape {y.shape}"
+                f"{what}: expected class numbers of shape {named}, got shape {y.shape}"
             )
         if y.dtype.kind not in "fiub":
             raise TypeError(
@@ -136,23 +144,25 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
                 "np.unique(y, return_inverse=True)[1]"
             )
         labels = y.reshape(-1)
-        refuse_nan(labels, what)
+        steps = max(1, labels.size // max(1, y.shape[0]))
+        refuse_nan(y, what)
         if labels.dtype.kind == "f" and bool((labels != np.floor(labels)).any()):
-            row = int(np.argmax(labels != np.floor(labels)))
+            at = int(np.argmax(labels != np.floor(labels)))
             raise ValueError(
-                f"{what}: expected whole class numbers, got {labels[row].item()!r} in row {row}; "
+                f"{what}: expected whole class numbers, got {labels[at].item()!r} in row "
+                f"{at // steps}; "
                 "for a regression choose a loss such as mean_squared_error"
             )
         low, high = labels.min(), labels.max()
         if low < 0 or high >= classes:
-            row = int(np.argmax((labels < 0) | (labels >= classes)))
+            at = int(np.argmax((labels < 0) | (labels >= classes)))
             raise ValueError(
                 f"{what}: expected class numbers in [0, {classes}), as the model has {classes} "
-                f"outputs, got {labels[row].item()!r} in row {row}; give the last layer "
+                f"outputs, got {labels[at].item()!r} in row {at // steps}; give the last layer "
                 f"{int(high) + 1} units or number the classes from 0 with "
                 "np.unique(y, return_inverse=True)[1]"
             )
-        return labels.astype(np.int64)
+        return labels.reshape(wanted).astype(np.int64)
 
 
 class CategoricalCrossentropy(_CrossEntropy):
@@ -172,7 +182,7 @@ class CategoricalCrossentropy(_CrossEntropy):
 
     Notes
     -----
-    Targets and predictions: (rows, classes).
+    Targets and predictions: (rows, classes), or (rows, steps, classes) of sequences.
 
     Examples
     --------
@@ -184,9 +194,8 @@ class CategoricalCrossentropy(_CrossEntropy):
     fused_activation = "softmax"
 
     def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
-        return _core.cross_entropy(
-            logits, y_true, label_smoothing=self.label_smoothing, reduction=reduction
-        )
+        targets = y_true.reshape(-1, y_true.shape[-1])
+        return over_steps(logits, targets, reduction, self.label_smoothing)
 
     def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
         targets = self._smoothed(y_true, probabilities)
@@ -273,11 +282,28 @@ class BinaryCrossentropy(_CrossEntropy):
         return within_unit(super().check_target(y, output_shape, what, dtype), what)
 
 
+def over_steps(logits: Tensor, targets: Tensor, reduction: Reduction, smoothing: float) -> Tensor:
+    """Return the cross-entropy of (..., classes), whose steps count as rows."""
+    rows = logits if logits.ndim == MATRIX else logits.reshape(-1, logits.shape[-1])
+    values = _core.cross_entropy(rows, targets, label_smoothing=smoothing, reduction=reduction)
+    if logits.ndim == MATRIX or reduction == "mean":
+        return values
+    if reduction == "sum":
+        # The sum over rows of the mean over steps.
+        return values / (rows.shape[0] // max(1, logits.shape[0]))
+    return values.reshape(*logits.shape[:-1])
+
+
 def one_hot(labels: Tensor, like: Tensor) -> Tensor:
     """Return rows of zeros with a one at each label, in the shape and dtype of `like`."""
     classes = _core.arange(like.shape[-1])
     hits: Tensor = labels.unsqueeze(-1) == classes
     return hits.astype(like.dtype)
+
+
+def show_rows(shape: tuple[int, ...]) -> str:
+    """Return a shape whose first size is that of the rows, for messages."""
+    return f"(rows, {', '.join(map(str, shape[1:]))})"
 
 
 def safe_log(probabilities: Tensor) -> Tensor:

@@ -69,8 +69,9 @@ class Loss(Configured):
         y_pred
             Predictions.
         sample_weight
-            A factor per row, or None. A weight of 0 masks its row: whatever stands in it, NaN
-            included, reaches neither the loss nor the gradient of the other rows.
+            A factor per row, or per step of each row where predictions are (rows, steps, ...); or
+            None. A weight of 0 masks its row or step: whatever stands there, NaN included, reaches
+            neither the loss nor the gradient of the others. The mean still divides by all of them.
 
         Returns
         -------
@@ -93,15 +94,16 @@ class Loss(Configured):
 
     def _reduce(self, values: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return values of rows, or of their elements, as `reduction` says."""
+        if weights is not None:
+            if values.ndim < weights.ndim:
+                raise ValueError(
+                    f"{self.name}: expected a value for each sample weight, shape "
+                    f"{tuple(weights.shape)}, got {tuple(values.shape)}; leave the means to the "
+                    "reduction"
+                )
+            values = hide_masked(per_weight(values, weights) * weights, weights)
         if values.ndim > 1:
             values = values.mean(dim=tuple(range(1, values.ndim)))
-        if weights is not None:
-            if values.ndim == 0:
-                raise ValueError(
-                    f"{self.name}: expected a value per row, so that sample weights can apply, got "
-                    "one value; leave the mean over the rows to the reduction"
-                )
-            values = hide_masked(values * weights, weights)
         if self.reduction == "none":
             return values
         return values.sum() if self.reduction == "sum" else values.mean()
@@ -175,13 +177,15 @@ def as_floats(values: Any) -> Tensor:
 
 
 def weights_for(sample_weight: Any, rows: Tensor) -> Tensor:
-    """Return sample weights that fit the rows of a tensor, in its dtype."""
+    """Return sample weights that fit the rows of a tensor, or their steps, in its dtype."""
     weights = (
         sample_weight
         if isinstance(sample_weight, Tensor)
         else _core.tensor(np.asarray(sample_weight))
     )
-    if tuple(weights.shape) != tuple(rows.shape[:1]):
+    # The last dimension is that of the outputs: they share the weight of their step.
+    by_step = 1 < weights.ndim < rows.ndim and weights.shape == rows.shape[: weights.ndim]
+    if tuple(weights.shape) != tuple(rows.shape[:1]) and not by_step:
         raise ValueError(
             f"sample_weight: expected one weight per row, shape {tuple(rows.shape[:1])}, got "
             f"{tuple(weights.shape)}"
@@ -189,12 +193,19 @@ def weights_for(sample_weight: Any, rows: Tensor) -> Tensor:
     return weights.astype(rows.dtype)
 
 
+def per_weight(values: Tensor, weights: Tensor) -> Tensor:
+    """Return the means of the values that share a weight."""
+    shared = tuple(range(weights.ndim, values.ndim))
+    return values.mean(dim=shared) if shared else values
+
+
 def hide_masked(values: Tensor, weights: Tensor) -> Tensor:
-    """Return zeros in the rows of weight 0, so that what stands there goes nowhere."""
-    if values.ndim == 0 or values.dtype not in FLOATS:
+    """Return zeros where the weight is 0, so that what stands there goes nowhere."""
+    if values.ndim < weights.ndim or values.dtype not in FLOATS:
         return values
     masked: Tensor = weights == 0.0
-    return _core.where(masked.reshape(-1, *[1] * (values.ndim - 1)), 0.0, values)
+    shape = (*weights.shape, *[1] * (values.ndim - weights.ndim))
+    return _core.where(masked.reshape(*shape), 0.0, values)
 
 
 def refuse_nan(y: np.ndarray[Any, Any], what: str) -> None:

@@ -12,7 +12,7 @@ from evengrad._core import Tensor
 from evengrad._names import snake_case
 from evengrad.autograd import no_grad
 from evengrad.losses._crossentropy import one_hot
-from evengrad.losses._loss import as_floats, hide_masked, weights_for
+from evengrad.losses._loss import as_floats, hide_masked, per_weight, weights_for
 
 # What a metric comes to: a number, or an array with one for each class or threshold.
 Figure: TypeAlias = "float | np.ndarray[Any, Any]"
@@ -134,8 +134,10 @@ class MeanMetric(Metric):
                 weights = weights_for(sample_weight, predictions)
                 targets, predictions = masked(targets, predictions, weights)
             values = self.values(targets, predictions)
-            if values.ndim > 1:
-                values = values.mean(dim=tuple(range(1, values.ndim)))
+            if weights is None or weights.ndim == 1:
+                values = values if values.ndim < 2 else values.mean(dim=range(1, values.ndim))
+            else:
+                values = per_weight(values, weights)
             if weights is None:
                 _core.accumulate(self.total, values.sum())
                 _core.accumulate(self.count, self._one, scale=float(values.size))
@@ -264,8 +266,8 @@ def as_indicators(targets: Tensor, predictions: Tensor, name: str) -> Tensor:
 
 
 def spread(weights: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return weights of rows as weights of all that a row holds."""
-    return weights.reshape(-1, *[1] * (len(shape) - 1)).expand(*shape)
+    """Return weights of rows, or of their steps, as weights of all that they hold."""
+    return weights.reshape(*weights.shape, *[1] * (len(shape) - weights.ndim)).expand(*shape)
 
 
 def weighted_sum(values: Tensor, weights: Tensor | None) -> Tensor:

@@ -234,7 +234,7 @@ class Model(FindsLearningRate, AnswersQuestions, Network):
         class_weight
             A dict from class number to the weight of its rows.
         sample_weight
-            A weight for each row.
+            A weight for each row, or for each step where the model puts out sequences.
         initial_epoch
             Number of the first epoch, counted from 0.
         steps_per_epoch
