@@ -6,6 +6,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use evengrad_core::ops::dense::dense;
 use evengrad_core::ops::elementwise::by_name;
 use evengrad_core::ops::loss::{Reduction, cross_entropy};
+use evengrad_core::ops::recurrent::{Cell, Recurrence, recurrent};
 use evengrad_core::optim::{Adam, Convention, Momentum, Optimizer};
 use evengrad_core::{DType, Tensor, tape};
 
@@ -138,5 +139,28 @@ fn updates(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, products, dense_layers, activations, losses, updates);
+/// All steps of an LSTM, throughput in multiply-adds of its recurrent products.
+fn recurrences(c: &mut Criterion) {
+    let mut group = c.benchmark_group("lstm");
+    for (rows, steps, units) in [(32, 50, 32), (64, 50, 128)] {
+        let (x, u) = (leaf(&[rows, steps, 4 * units]), leaf(&[units, 4 * units]));
+        let zeros = Tensor::zeros(&[rows, units], DType::F32).expect("fits into memory");
+        group.throughput(Throughput::Elements((rows * steps * units * 4 * units) as u64));
+        let first = [&zeros, &zeros];
+        let of = Recurrence { cell: Cell::Lstm, kernel: &u, bias: None, first: &first, mask: None };
+        let forward = || recurrent(black_box(&x), of).expect("shapes fit");
+        let size = format!("{rows}x{steps}x{units}");
+        group.bench_function(BenchmarkId::new("forward", &size), |bench| bench.iter(forward));
+        let seed = noise(&[rows, steps, 2 * units]);
+        group.bench_function(BenchmarkId::new("forward and backward", &size), |bench| {
+            bench.iter(|| {
+                let states = forward();
+                tape::gradients(&states, &[&x, &u], Some(&seed), false).expect("recorded")
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, products, dense_layers, activations, losses, recurrences, updates);
 criterion_main!(benches);

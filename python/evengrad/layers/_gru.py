@@ -70,6 +70,9 @@ class GRU(Recurrent):
     then that of the recurrent product; (3 · units,) with ``reset_after=False``. Output
     (rows, units), or (rows, steps, units).
 
+    With tanh and the sigmoid, and ``reset_after=True``, all steps are one operation. Others go step
+    by step, and their backward pass takes memory and time that grow with the square of the steps.
+
     References
     ----------
     Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine

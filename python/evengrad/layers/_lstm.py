@@ -91,6 +91,9 @@ class LSTM(Recurrent):
     and two biases whose sum is this one. Output (rows, units), or (rows, steps, units); with
     `return_state` the list [output, h, c].
 
+    With tanh and the sigmoid all steps are one operation. Others go step by step, and their
+    backward pass takes memory and time that grow with the square of the steps.
+
     References
     ----------
     Hochreiter and Schmidhuber, "Long short-term memory", 1997; Gers, Schmidhuber and Cummins,

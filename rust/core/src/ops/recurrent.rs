@@ -30,8 +30,9 @@ use crate::tensor::Tensor;
 
 pub use crate::kernels::recurrent::Cell;
 
-/// So many rows share each pass over the recurrent kernel, where their number can be divided so.
-const ROWS_TOGETHER: usize = 16;
+/// So many rows share each pass over the recurrent kernel, where their number can be divided so: twice as many are 6 %
+/// faster, and leave half as many threads something to do.
+const ROWS_TOGETHER: usize = 8;
 
 /// The variables and first states of a recurrence.
 #[derive(Clone, Copy)]
@@ -331,8 +332,7 @@ mod tests {
 
     #[test]
     fn groups_divide_the_rows() {
-        for (rows, few) in [(0, 1), (1, 1), (7, 7), (16, 16), (32, 16), (34, 2), (37, 1), (48, 16)]
-        {
+        for (rows, few) in [(0, 1), (1, 1), (7, 7), (16, 8), (32, 8), (34, 2), (37, 1), (50, 5)] {
             assert_eq!(rows_together(rows), few);
         }
     }
