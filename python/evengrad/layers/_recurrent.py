@@ -175,9 +175,9 @@ class Recurrent(Layer):
 
     def _projected(self, inputs: Tensor) -> Tensor:
         """Return the products of all steps' inputs with the kernel: (rows, steps, width)."""
-        vectors = inputs.reshape(-1, inputs.shape[2])
+        vectors = inputs.reshape(inputs.shape[0] * inputs.shape[1], inputs.shape[2])
         product = _core.dense(vectors, self.kernel, self.input_bias())
-        return product.reshape(inputs.shape[0], inputs.shape[1], -1)
+        return product.reshape(inputs.shape[0], inputs.shape[1], self.gates * self.units)
 
     def _over_time(
         self, projected: Tensor, states: list[Tensor], mask: Tensor | None
