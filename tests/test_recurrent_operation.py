@@ -75,9 +75,9 @@ def test_same_bits_for_any_number_of_threads(rows, rng):
     assert found[0] == found[1] == found[2]
 
 
-def plan_of(steps, rng):
+def plan_of(steps, rng, **options):
     """Return the description of a captured training step over sequences of that length."""
-    layer, head = layers.LSTM(8), eg.layers.Dense(1)
+    layer, head = layers.LSTM(8, **options), eg.layers.Dense(1)
     x = eg.tensor(rng.normal(size=(32, steps, 3)))
     head(layer(x))
     optimizer = eg.optimizers.SGD(0.1)
@@ -93,3 +93,8 @@ def test_a_step_has_as_few_launches_and_barriers_for_long_sequences(rng):
         assert short[key] == long[key]
     assert long["phases"] <= 3
     assert long["memory"] < 25 * short["memory"]
+
+
+def test_the_loop_s_memory_does_not_grow_with_the_square_of_the_steps(rng):
+    short, long = (plan_of(steps, rng, activation="softsign")["memory"] for steps in (8, 64))
+    assert long < 8 * 2 * short

@@ -70,8 +70,8 @@ class GRU(Recurrent):
     then that of the recurrent product; (3 · units,) with ``reset_after=False``. Output
     (rows, units), or (rows, steps, units).
 
-    With tanh and the sigmoid, and ``reset_after=True``, all steps are one operation. Others go step
-    by step, and their backward pass takes memory and time that grow with the square of the steps.
+    With tanh and the sigmoid, and ``reset_after=True``, all steps are one operation; others go
+    step by step, which takes several times as long.
 
     References
     ----------

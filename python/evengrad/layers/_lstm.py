@@ -91,8 +91,8 @@ class LSTM(Recurrent):
     and two biases whose sum is this one. Output (rows, units), or (rows, steps, units); with
     `return_state` the list [output, h, c].
 
-    With tanh and the sigmoid all steps are one operation. Others go step by step, and their
-    backward pass takes memory and time that grow with the square of the steps.
+    With tanh and the sigmoid all steps are one operation; others go step by step, which takes
+    several times as long.
 
     References
     ----------

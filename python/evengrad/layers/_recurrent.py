@@ -20,6 +20,19 @@ def is_named(function: Any, name: str) -> bool:
     return activations._name_of(function) == name
 
 
+def by_step(x: Tensor) -> list[Tensor]:
+    """Return the steps of (rows, steps, width), each (rows, width).
+
+    In halves: the gradient of a part is written in the shape of what it was cut from, so that all
+    steps cut from the whole would write the square of the steps.
+    """
+    steps = x.shape[1]
+    if steps == 1:
+        return [x.squeeze(1)]
+    half = steps // 2
+    return by_step(x[:, :half]) + by_step(x[:, half:])
+
+
 class Recurrent(Layer):
     """Base of the recurrent layers. A subclass says how many gates and states it has, and one step.
 
@@ -190,8 +203,8 @@ class Recurrent(Layer):
             last = [self._gate(both[:, -1], i) for i in range(self.states)]
             return (both if self.states == 1 else both[:, :, : self.units]), last
         outputs = []
-        for t in range(projected.shape[1]):
-            states = self.step(projected[:, t], states, mask)
+        for inputs in by_step(projected):
+            states = self.step(inputs, states, mask)
             outputs.append(states[0])
         return (_core.stack(outputs, dim=1) if self.return_sequences else None), states
 

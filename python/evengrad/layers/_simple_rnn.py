@@ -59,8 +59,8 @@ class SimpleRNN(Recurrent):
     otherwise. Kernel (features, units), recurrent kernel (units, units), bias (units,): as in
     Keras. Output (rows, units), or (rows, steps, units).
 
-    With tanh all steps are one operation. Others go step by step, and their backward pass takes
-    memory and time that grow with the square of the steps.
+    With tanh all steps are one operation; others go step by step, which takes several times as
+    long.
 
     References
     ----------
