@@ -10,6 +10,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._capture import Recording, reads_values, recording
 from evengrad.autograd import no_grad
+from evengrad.layers._variables import attributes_set
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -81,6 +82,7 @@ class Step:
         self.eager = bound.compilation.run_eagerly
         self.recording: Recording | None = None
         self.trains = self._trains()
+        self.as_of = attributes_set()
 
     def _trains(self) -> list[Any]:
         """Return what a captured step depends on: variables that train, and layers that do."""
@@ -92,7 +94,12 @@ class Step:
 
     def is_current(self) -> bool:
         """Tell whether the captured step still trains what is trainable."""
-        return self.trains == self._trains()
+        now = attributes_set()
+        if now != self.as_of:
+            if self.trains != self._trains():
+                return False
+            self.as_of = now
+        return True
 
     def body(self) -> None:
         """Do one step."""

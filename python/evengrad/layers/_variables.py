@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import threading
 import weakref
@@ -57,11 +58,19 @@ class Watcher(Protocol):
 
 
 _watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
+_attributes_set = itertools.count()
+# The number of attributes of layers that were set so far.
+_latest = next(_attributes_set)
 
 
 def watch_attributes(watcher: Watcher) -> None:
     """Have a watcher told, once, when an attribute of any layer is set."""
     _watchers.add(watcher)
+
+
+def attributes_set() -> int:
+    """Return a number that has changed since an attribute of any layer was set."""
+    return _latest
 
 
 class Weight:
@@ -118,7 +127,9 @@ class Variables(Configured):
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
+        global _latest  # noqa: PLW0603 - one number for all layers, so that asking for it is quick
         object.__setattr__(self, name, value)
+        _latest = next(_attributes_set)
         if _watchers:
             watchers = list(_watchers)
             _watchers.clear()
