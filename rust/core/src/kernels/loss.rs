@@ -279,15 +279,88 @@ impl<T: Scalar + Real> Kernel for CrossEntropyBackward<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self) {
+        if self.width <= NARROW {
+            self.narrow::<T::V<S>>();
+        } else {
+            self.wide::<S>();
+        }
+    }
+}
+
+/// What a row's gradient is multiplied with.
+#[inline(always)]
+fn factor<T: Scalar>(grad: &[T], weight: Option<&[T]>, scale: f64, row: usize) -> T {
+    let grad = grad[if grad.len() == 1 { 0 } else { row }];
+    let weight = weight.map_or(1.0, |weight| widen(weight[row]));
+    narrow(widen(grad) * weight * scale)
+}
+
+impl<T: Scalar + Real> CrossEntropyBackward<'_, T> {
+    /// As the forward pass: a row in each lane.
+    #[inline(always)]
+    fn narrow<V: VectorMath<Elem = T>>(self) {
+        let width = self.width;
+        let keep = V::constant(1.0 - self.smoothing);
+        let spread = V::constant(self.smoothing / width as f64);
+        let rows = self.out.len() / width;
+        for first in (0..rows).step_by(V::LANES) {
+            let count = V::LANES.min(rows - first);
+            let z = side_by_side(&self.logits[first * width..][..count * width], width);
+            let kept = &self.statistics[first * ROW_STATISTICS..][..count * ROW_STATISTICS];
+            let kept = side_by_side(kept, ROW_STATISTICS);
+            // SAFETY: no vector has more lanes than a column.
+            let load = |column: &[T; MOST_LANES]| unsafe { V::load(column.as_ptr()) };
+            let [largest, log, mass] = [load(&kept[0]), load(&kept[1]), load(&kept[2])];
+            let (mut factors, mut label) = ([T::zero(); MOST_LANES], [T::zero(); MOST_LANES]);
+            for (lane, to) in factors.iter_mut().enumerate().take(count) {
+                *to = factor(self.grad, self.weight, self.scale, first + lane);
+            }
+            let mut shares = None;
+            match self.target {
+                Target::Labels(labels) => {
+                    for (lane, &class) in labels[first..][..count].iter().enumerate() {
+                        match usize::try_from(class) {
+                            Ok(class) if class < width => label[lane] = narrow(class as f64),
+                            _ => factors[lane] = T::nan(),
+                        }
+                    }
+                }
+                Target::Shares(all) => {
+                    shares = Some(side_by_side(&all[first * width..][..count * width], width));
+                }
+            }
+            let (factors, label) = (load(&factors), load(&label));
+            let mut gradient = [[T::zero(); MOST_LANES]; NARROW];
+            for (class, to) in gradient.iter_mut().take(width).enumerate() {
+                let p = ((load(&z[class]) - largest) - log).exp();
+                let distance = match &shares {
+                    None => {
+                        let here = label.eq(V::constant(class as f64));
+                        (p - V::select(here, keep, V::constant(0.0))) - spread
+                    }
+                    Some(shares) => p.mul_add(mass, -load(&shares[class]).mul_add(keep, spread)),
+                };
+                // SAFETY: as above.
+                unsafe { (distance * factors).store(to.as_mut_ptr()) };
+            }
+            let out = self.out[first * width..][..count * width].chunks_exact_mut(width);
+            for (lane, out) in out.enumerate() {
+                for (out, column) in out.iter_mut().zip(&gradient) {
+                    *out = column[lane];
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn wide<S: Simd>(self) {
         let tail = Tail::<T::V<S>>::new(self.width);
         let keep: T = narrow(1.0 - self.smoothing);
         let spread: T = narrow(self.smoothing / self.width as f64);
         let rows = self.logits.chunks_exact(self.width);
         let rows = rows.zip(self.statistics.chunks_exact(ROW_STATISTICS));
         for (row, ((z, kept), out)) in rows.zip(self.out.chunks_exact_mut(self.width)).enumerate() {
-            let grad = self.grad[if self.grad.len() == 1 { 0 } else { row }];
-            let weight = self.weight.map_or(1.0, |weight| widen(weight[row]));
-            let scale: T = narrow(widen(grad) * weight * self.scale);
+            let scale = factor(self.grad, self.weight, self.scale, row);
             let [largest, log, mass] = [kept[0], kept[1], kept[2]].map(T::V::<S>::splat);
             let factor = T::V::<S>::splat(scale);
             let (from, to) = (z.as_ptr(), out.as_mut_ptr());
