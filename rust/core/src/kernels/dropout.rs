@@ -52,8 +52,8 @@ impl<T: Scalar> Kernel for Apply<'_, T> {
             if len == SPAN {
                 // SAFETY: there are as many elements as words, and lanes divide them.
                 unsafe {
-                    apply_span::<T::V<S>>(&words, lowest, scale, x.as_ptr(), out.as_mut_ptr())
-                };
+                    apply_span::<T::V<S>>(&words, lowest, scale, x.as_ptr(), out.as_mut_ptr());
+                }
             } else {
                 for (i, (x, out)) in x[..len].iter().zip(&mut out[..len]).enumerate() {
                     let kept = words[(skip + i) / B][(skip + i) % B] >= lowest;
