@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import evengrad as eg
+from training_checks import everything
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(200, 6))
@@ -38,33 +39,6 @@ def quadratic(optimizer="sgd", first=1.0):
     )
     model.compile(optimizer, "mse")
     return model
-
-
-def everything(model):
-    """Return all state that training changes, as bytes."""
-    optimizer = model.optimizer
-    slots = [
-        slot.numpy().tobytes()
-        for weight in model.trainable_weights
-        for slot in (optimizer.slots(weight).values() if optimizer.iterations else [])
-    ]
-    streams = [
-        stream.draws
-        for _, layer in model._named_layers()
-        for stream in layer._state.generators.values()
-    ]
-    rate = optimizer.learning_rate
-    return (
-        [weight.tobytes() for weight in model.get_weights()],
-        slots,
-        streams,
-        model._shuffler().draws,
-        optimizer.iterations,
-        optimizer._core.memory,
-        optimizer._core.accumulated,
-        rate,
-        repr(optimizer),
-    )
 
 
 def test_the_losses_of_a_parabola_are_those_of_the_algebra():

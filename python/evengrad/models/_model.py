@@ -10,6 +10,7 @@ from evengrad._config import suggests_keywords
 from evengrad._random import generator
 from evengrad.models._asking import AnswersQuestions
 from evengrad.models._network import Network
+from evengrad.models._planning import PlansTraining
 from evengrad.models._range_test import FindsLearningRate
 from evengrad.models._summary import Summary, summarize
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from evengrad.optimizers import Optimizer
 
 
-class Model(FindsLearningRate, AnswersQuestions, Network):
+class Model(FindsLearningRate, PlansTraining, AnswersQuestions, Network):
     """A network that can be trained, evaluated, asked and saved.
 
     Either a graph, ``Model(inputs, outputs)``, drawn with `evengrad.Input` and layers; or a

@@ -120,8 +120,8 @@ impl Plan {
         run(py, || Ok(self.with(|plan| plan.steps_done())))
     }
 
-    /// What a step consists of: ``launches``, ``chains``, ``phases``, ``flops``, ``bytes`` read and written, and
-    /// ``memory`` held, in bytes.
+    /// What a step consists of: ``launches``, ``chains``, ``phases``, ``flops``, ``bytes`` read and written,
+    /// ``memory`` held, in bytes, and ``threads``, the number that was quickest so far.
     fn describe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let description = run(py, || Ok(self.with(|plan| plan.describe())))?;
         let facts = PyDict::new(py);
@@ -131,6 +131,7 @@ impl Plan {
         facts.set_item("flops", description.flops)?;
         facts.set_item("bytes", description.traffic)?;
         facts.set_item("memory", description.memory)?;
+        facts.set_item("threads", description.threads)?;
         Ok(facts)
     }
 

@@ -224,6 +224,11 @@ impl Executor {
         Ok(())
     }
 
+    /// The number of workers that was quickest so far.
+    pub(super) fn threads(&self) -> usize {
+        self.tuner.best()
+    }
+
     /// Bytes of scratch in use.
     pub(super) fn scratch_bytes(&self) -> usize {
         self.scratch.iter().map(|area| area.capacity()).sum()

@@ -46,6 +46,8 @@ pub struct Description {
     pub traffic: f64,
     /// Bytes of memory that the plan holds.
     pub memory: usize,
+    /// Threads that a step runs on, as far as measured.
+    pub threads: usize,
 }
 
 impl Plan {
@@ -158,6 +160,7 @@ impl Plan {
             traffic: self.launches.iter().map(|launch| launch.cost.bytes).sum(),
             memory: buffers.iter().map(|(_, bytes)| bytes).sum::<usize>()
                 + self.executor.scratch_bytes(),
+            threads: self.executor.threads(),
         }
     }
 
