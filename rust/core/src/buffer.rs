@@ -135,6 +135,16 @@ impl Buffer {
         self.capacity
     }
 
+    /// Gives the pages of a large buffer back to the system: what it holds from now on is unspecified, until it is
+    /// written. The caller holds the engine, or nobody else uses the buffer.
+    pub(crate) fn forget_contents(&self) {
+        #[cfg(unix)]
+        if is_mapped(self.capacity) {
+            // SAFETY: `allocate` mapped it with this size.
+            unsafe { pages::forget(self.pointer, self.capacity) };
+        }
+    }
+
     /// How often the contents were replaced; a saved tensor compares it before it is used.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Relaxed)

@@ -53,6 +53,17 @@ pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
     unsafe { libc::munmap(start.as_ptr().cast(), bytes) };
 }
 
+/// Lets the system have the pages back; those touched again are new, and hold zeros or what they held.
+///
+/// # Safety
+/// `start` came from `map(bytes)`, and nothing that stands there is needed.
+#[cfg(unix)]
+pub(crate) unsafe fn forget(start: NonNull<u8>, bytes: usize) {
+    // A refusal costs memory and nothing else.
+    // SAFETY: the caller's promise; the range stays mapped and initialised.
+    unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_DONTNEED) };
+}
+
 /// No mapping on this system: the allocator serves.
 #[cfg(not(unix))]
 pub(crate) fn map(_bytes: usize) -> Option<NonNull<u8>> {

@@ -19,15 +19,16 @@ struct Net {
 }
 
 impl Net {
-    fn new() -> Result<Self> {
+    fn new((rows, width): (usize, usize)) -> Result<Self> {
         let generator = Generator::new(11, 5);
         let uniform = |shape: &[usize]| Tensor::uniform(shape, &generator, -1.0, 1.0, DType::F32);
-        let (x, table, kernel) = (uniform(&[48, 24])?, uniform(&[10, 24])?, uniform(&[24, 10])?);
-        let labels: Vec<i64> = (0..48).map(|i| i * i % 10).collect();
+        let (x, table, kernel) =
+            (uniform(&[rows, width])?, uniform(&[10, width])?, uniform(&[width, 10])?);
+        let labels: Vec<i64> = (0..rows as i64).map(|i| i * i % 10).collect();
         for parameter in [&table, &kernel] {
             parameter.set_requires_grad(true)?;
         }
-        let labels = Tensor::from_slice(&labels, &[48])?;
+        let labels = Tensor::from_slice(&labels, &[rows])?;
         let total = Tensor::zeros(&[], DType::F64)?;
         Ok(Self { generator, x, labels, table, kernel, total })
     }
@@ -58,24 +59,31 @@ impl Net {
     }
 }
 
-#[test]
-fn replays_repeat_the_eager_loop_bit_by_bit() {
+fn check(size: (usize, usize)) -> Result<()> {
     const STEPS: usize = 6;
-    let eager = Net::new().expect("small");
+    let eager = Net::new(size)?;
     for _ in 0..STEPS {
-        eager.step().expect("a step");
+        eager.step()?;
     }
-    let expected = eager.state().expect("values");
+    let expected = eager.state()?;
     for threads in [1, 3] {
-        team::set_threads(threads).expect("a count");
-        let net = Net::new().expect("small");
-        capture::begin().expect("none is open");
-        net.step().expect("a step");
-        let mut plan = Plan::new(capture::end().expect("open")).expect("a plan");
+        team::set_threads(threads)?;
+        let net = Net::new(size)?;
+        capture::begin()?;
+        net.step()?;
+        let mut plan = Plan::new(capture::end().expect("open"))?;
         // An eager step between replays goes on with the same numbers.
         assert_eq!(plan.replay(2, Duration::MAX), Ok(2));
-        net.step().expect("a step");
+        net.step()?;
         assert_eq!(plan.replay(STEPS - 4, Duration::MAX), Ok(STEPS - 4));
-        assert!(net.state().expect("values") == expected, "{threads} threads");
+        assert!(net.state()? == expected, "{threads} threads");
     }
+    Ok(())
+}
+
+#[test]
+fn replays_repeat_the_eager_loop_bit_by_bit() -> Result<()> {
+    check((48, 24))?;
+    // Arrays of several MiB, whose pages a capture gives back.
+    check((1100, 512))
 }

@@ -5,6 +5,7 @@
 //! takes the place of an array as large as the weight.
 
 use std::collections::HashMap;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use super::schedule::{Chain, Schedule};
@@ -82,24 +83,97 @@ pub(super) fn move_to_scratch(launches: &mut [Launch], schedule: &mut Schedule) 
     Ok(())
 }
 
+/// Where temporaries lie in a chain's scratch: two that are never needed at a time may share a place.
+///
+/// A block passes the links in order, so that a temporary is needed from the link that writes it to the last that reads
+/// it. Each gets the first gap that those needed meanwhile leave.
+#[derive(Default)]
+struct Places {
+    placed: Vec<Place>,
+}
+
+struct Place {
+    links: RangeInclusive<usize>,
+    bytes: Range<usize>,
+}
+
+impl Places {
+    /// A place for so many bytes during these links.
+    fn find(&mut self, links: RangeInclusive<usize>, bytes: usize) -> usize {
+        let mut taken: Vec<_> = self
+            .placed
+            .iter()
+            .filter(|place| {
+                place.links.start() <= links.end() && links.start() <= place.links.end()
+            })
+            .map(|place| place.bytes.clone())
+            .collect();
+        taken.sort_unstable_by_key(|taken| taken.start);
+        let mut offset = 0;
+        for taken in taken {
+            if offset + bytes <= taken.start {
+                break;
+            }
+            offset = offset.max(taken.end);
+        }
+        self.placed.push(Place { links, bytes: offset..offset + bytes });
+        offset
+    }
+
+    /// Bytes of all places together.
+    fn end(&self) -> usize {
+        self.placed.iter().map(|place| place.bytes.end).max().unwrap_or(0)
+    }
+}
+
 fn move_chain(
     launches: &mut [Launch],
     chain: &mut Chain,
     uses: &HashMap<usize, Use>,
     nothing: &Arc<Buffer>,
 ) {
+    let movable = |operand: &Operand| {
+        let key = key(operand);
+        uses.get(&key).filter(|known| known.movable).map(|known| (key, known.unit))
+    };
+    let mut last: HashMap<usize, usize> = HashMap::new();
+    for (position, link) in chain.links.iter().enumerate() {
+        for (key, _) in launches[link.launch].operands.iter().filter_map(movable) {
+            last.insert(key, position);
+        }
+    }
+    let mut places = Places::default();
     let mut offsets: HashMap<usize, usize> = HashMap::new();
-    for link in &mut chain.links {
+    for (position, link) in chain.links.iter_mut().enumerate() {
         for (index, operand) in launches[link.launch].operands.iter_mut().enumerate() {
-            let key = key(operand);
-            let Some(known) = uses.get(&key).filter(|known| known.movable) else { continue };
+            let Some((key, unit)) = movable(operand) else { continue };
             let offset = *offsets.entry(key).or_insert_with(|| {
-                let offset = chain.scratch;
-                chain.scratch += (known.unit * chain.block).next_multiple_of(ALIGNMENT);
-                offset
+                let bytes = (unit * chain.block).next_multiple_of(ALIGNMENT);
+                places.find(position..=last[&key], bytes)
             });
-            link.moved.push(Moved { operand: index, unit: known.unit, offset });
+            link.moved.push(Moved { operand: index, unit, offset });
             operand.buffer = Arc::clone(nothing);
         }
+    }
+    chain.scratch = places.end();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporaries_share_a_place_unless_both_are_needed() {
+        let mut places = Places::default();
+        assert_eq!(places.find(0..=2, 128), 0);
+        // Needed while the first still is, in its last link too.
+        assert_eq!(places.find(2..=4, 64), 128);
+        // After the first: in its place, and what is left of it after that.
+        assert_eq!(places.find(3..=5, 64), 0);
+        assert_eq!(places.find(4..=4, 64), 64);
+        // The gap of 64 is too small while the second is needed.
+        assert_eq!(places.find(4..=6, 192), 192);
+        assert_eq!(places.find(7..=8, 384), 0);
+        assert_eq!(places.end(), 384);
     }
 }

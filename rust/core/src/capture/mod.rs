@@ -1,7 +1,11 @@
 //! Recording a step: while a capture is open on a thread, every launch of that thread is kept in order.
 
+mod idle;
+
 use std::cell::RefCell;
 use std::sync::Arc;
+
+use idle::Idle;
 
 use crate::error::{Result, bail};
 use crate::launch::Launch;
@@ -22,8 +26,15 @@ pub struct Recording {
     pub hosts: Vec<Arc<dyn Host>>,
 }
 
+/// A capture that is open.
+#[derive(Default)]
+struct Open {
+    recording: Recording,
+    idle: Idle,
+}
+
 thread_local! {
-    static OPEN: RefCell<Option<Recording>> = const { RefCell::new(None) };
+    static OPEN: RefCell<Option<Open>> = const { RefCell::new(None) };
 }
 
 /// Opens a capture on this thread.
@@ -32,14 +43,14 @@ pub fn begin() -> Result<()> {
         if open.is_some() {
             bail!(State, "capture: a step is already being captured on this thread");
         }
-        *open = Some(Recording::default());
+        *open = Some(Open::default());
         Ok(())
     })
 }
 
 /// Closes the capture of this thread and hands over what it kept; `None` where none was open.
 pub fn end() -> Option<Recording> {
-    OPEN.take()
+    OPEN.take().map(|open| open.recording)
 }
 
 /// True while a capture is open on this thread.
@@ -58,8 +69,11 @@ pub fn paused<R>(work: impl FnOnce() -> R) -> R {
 /// Keeps a launch if a capture is open.
 pub(crate) fn record(launch: impl FnOnce() -> Launch) {
     OPEN.with_borrow_mut(|open| {
-        if let Some(recording) = open {
-            recording.launches.push(launch());
+        if let Some(Open { recording, idle }) = open {
+            let launch = launch();
+            idle.give_back(&recording.launches);
+            idle.note(recording.launches.len(), &launch);
+            recording.launches.push(launch);
         }
     });
 }
@@ -67,7 +81,7 @@ pub(crate) fn record(launch: impl FnOnce() -> Launch) {
 /// Has `host` called before each replay of the step that is being captured, if one is.
 pub fn record_host(host: &Arc<dyn Host>) {
     OPEN.with_borrow_mut(|open| {
-        if let Some(recording) = open
+        if let Some(Open { recording, .. }) = open
             && !recording.hosts.iter().any(|known| Arc::ptr_eq(known, host))
         {
             recording.hosts.push(Arc::clone(host));
