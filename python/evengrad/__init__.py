@@ -9,6 +9,7 @@ tensors and the tape read as in NumPy and PyTorch (`tensor`, ``backward()``, `au
 `functional`). Kernels are (in, out).
 """
 
+from evengrad import _pickling as _pickling
 from evengrad import activations as activations
 from evengrad import autograd as autograd
 from evengrad import callbacks as callbacks

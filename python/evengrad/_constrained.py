@@ -24,6 +24,12 @@ def constrain(tensor: Tensor, constraint: Callable[..., Any]) -> None:
     _constraints[key] = (held, constraint)
 
 
+def constraint_of(tensor: Tensor) -> Callable[..., Any] | None:
+    """Return the constraint on a variable, if there is one."""
+    held, constraint = _constraints.get(id(tensor), (None, None))
+    return constraint if held is not None and held() is tensor else None
+
+
 def apply_constraints(tensors: Iterable[Tensor], gate: Tensor | None = None) -> None:
     """Bring back the variables that have a constraint, in place; captured steps do so too.
 
@@ -32,8 +38,8 @@ def apply_constraints(tensors: Iterable[Tensor], gate: Tensor | None = None) -> 
     if not _constraints:
         return
     for tensor in tensors:
-        held, constraint = _constraints.get(id(tensor), (None, None))
-        if held is None or constraint is None or held() is not tensor:
+        constraint = constraint_of(tensor)
+        if constraint is None:
             continue
         with no_grad():
             values = constraint(tensor)

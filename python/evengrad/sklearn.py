@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from evengrad._saving._model_file import load_model
 from evengrad._training._arrays import as_array
 from evengrad.models._features import find
 
@@ -113,19 +110,3 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
     def __sklearn_clone__(self) -> FeatureExtractor:
         """Return a transformer with the same model, not with a copy."""
         return FeatureExtractor(self.model, self.layer, self.batch_size)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what other processes need; the model as the bytes of its file."""
-        state: dict[str, Any] = dict(super().__getstate__())
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.safetensors"
-            self.model.save(path)
-            state["model"] = path.read_bytes()
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over what `__getstate__` returned."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.safetensors"
-            path.write_bytes(state["model"])
-            super().__setstate__({**state, "model": load_model(path)})

@@ -57,6 +57,10 @@ class Compilation:
             if one not in ACCURACIES:
                 check_metric(one)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What was captured stays in this process, and is made anew at need.
+        return {**vars(self), "bound": None, "steps": {}}
+
     def fresh(self) -> Compilation:
         """Return the same for a model whose layers have changed."""
         return Compilation(

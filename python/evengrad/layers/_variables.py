@@ -14,10 +14,10 @@ import numpy as np
 from evengrad import _core, constraints, initializers, regularizers
 from evengrad._checks import plural
 from evengrad._config import Configured
-from evengrad._constrained import constrain
+from evengrad._constrained import constrain, constraint_of
 from evengrad._elementwise import as_tensor
 from evengrad._names import snake_case
-from evengrad._paths import enter
+from evengrad._paths import enter, path_of
 from evengrad._random import generator, next_seed
 
 if TYPE_CHECKING:
@@ -85,6 +85,15 @@ class Weight:
         self.trainable = trainable
         self.initializer = initializer
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "constraint": constraint_of(self.tensor)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        constraint = state.pop("constraint")
+        vars(self).update(state)
+        if constraint is not None:
+            constrain(self.tensor, constraint)
+
 
 class State:
     """What a layer keeps about itself, apart from what its own code keeps."""
@@ -114,6 +123,10 @@ class State:
         # The penalty on the output of the last call that ran in Python.
         self.penalty: Tensor | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # The last call's graph stays in this process.
+        return {**vars(self), "penalty": None}
+
 
 class Variables(Configured):
     """A named thing with variables, and with others of its kind inside."""
@@ -135,6 +148,18 @@ class Variables(Configured):
             _watchers.clear()
             for watcher in watchers:
                 watcher.forget()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all that the layer keeps, for pickles and copies."""
+        return dict(vars(self))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what `__getstate__` returned."""
+        vars(self).update(state)
+        for weight in self._state.weights:
+            # A shallow copy shares the variables, which stay those of the layer that made them.
+            if path_of(weight.tensor) is None:
+                enter(weight.tensor, self, weight.name)
 
     # ---- names and settings
 

@@ -28,6 +28,37 @@ class Graph:
         self.outputs = outputs
         self.nodes = self._sorted()
 
+    def __getstate__(self) -> list[Any]:
+        # A list of uses, as in files: deep graphs would go too deep for a pickle otherwise.
+        numbers: dict[int, tuple[int, int]] = {
+            id(symbol): (-1, place) for place, symbol in enumerate(self.inputs)
+        }
+        uses = []
+        for position, node in enumerate(self.nodes):
+            made = [(symbol.shape, symbol.dtype, symbol.name) for symbol in node.outputs]
+            uses.append((node.layer, [numbers[id(x)] for x in node.inputs], node.several, made))
+            numbers.update({id(x): (position, place) for place, x in enumerate(node.outputs)})
+        begun = [(symbol.shape, symbol.dtype, symbol.name) for symbol in self.inputs]
+        return [begun, uses, [numbers[id(symbol)] for symbol in self.outputs]]
+
+    def __setstate__(self, state: list[Any]) -> None:
+        begun, uses, ends = state
+        self.inputs = [
+            Symbolic(shape, dtype, Node(None, [], several=False), name)
+            for shape, dtype, name in begun
+        ]
+        self.nodes = []
+
+        def symbol(position: int, place: int) -> Symbolic:
+            return self.inputs[place] if position < 0 else self.nodes[position].outputs[place]
+
+        for layer, numbers, several, made in uses:
+            node = Node(layer, [symbol(*number) for number in numbers], several)
+            for shape, dtype, name in made:
+                Symbolic(shape, dtype, node, name)
+            self.nodes.append(node)
+        self.outputs = [symbol(*number) for number in ends]
+
     def _sorted(self) -> list[Node]:
         """Return the nodes behind the outputs, each after those it needs; without recursion."""
         known = {id(tensor) for tensor in self.inputs}

@@ -29,6 +29,10 @@ class Model(FindsLearningRate, PlansTraining, AnswersQuestions, Network):
     Either a graph, ``Model(inputs, outputs)``, drawn with `evengrad.Input` and layers; or a
     subclass that keeps layers as attributes and writes ``call(self, x, training)``.
 
+    Models pickle and deepcopy, with variables, settings of `compile`, the optimizer's state and
+    random streams: a copy goes on training as the original would. Classes and functions of your own
+    are found by name, as pickle does it. To keep a model, `save` it.
+
     Parameters
     ----------
     inputs

@@ -54,6 +54,27 @@ class Network(Layer):
             shapes = [tensor.shape for tensor in given]
             self._build_for(shapes if len(shapes) > 1 else shapes[0])
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all that the model keeps, for pickles and copies; captures stay here."""
+        state = {**super().__getstate__(), "_answers": Answers()}
+        if self._graph is not None:
+            # The graph has them, and is taken apart without recursion.
+            ends = ("inputs", "outputs")
+            state["_arguments"] = {
+                name: isinstance(value, (list, tuple)) if name in ends else value
+                for name, value in self._arguments.items()
+            }
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what `__getstate__` returned."""
+        super().__setstate__(state)
+        if self._graph is None:
+            return
+        for name, ends in (("inputs", self._graph.inputs), ("outputs", self._graph.outputs)):
+            if name in self._arguments:
+                self._arguments[name] = ends if self._arguments[name] else ends[0]
+
     def _children(self) -> Iterator[tuple[str, Layer]]:
         if self._graph is None:
             yield from super()._children()

@@ -109,6 +109,8 @@ class Optimizer(KeepsAverages, Configured):
         self.gradient_accumulation_steps: int | None = around["gradient_accumulation_steps"]
         self._members = Members(self.groups)
         self._swapped: dict[int, Tensor] = {}
+        # What has state; with the tensor, so that its identity stays its own.
+        self._parameters: dict[int, Tensor] = {}
         self._clipping = Clipping(clipvalue, clipnorm, global_clipnorm, convention)
         self.clipvalue, self.clipnorm = clipvalue, clipnorm
         self.global_clipnorm = global_clipnorm
@@ -302,6 +304,7 @@ class Optimizer(KeepsAverages, Configured):
         parameters = [p for _, p in with_gradient]
         gradients = [g for g, _ in with_gradient]
         self._members.enter(self._core, parameters)
+        self._parameters.update({id(parameter): parameter for parameter in parameters})
         take_part(self)
         self.prepare(1)
         gate = None
@@ -324,7 +327,33 @@ class Optimizer(KeepsAverages, Configured):
         >>> list(eg.optimizers.Adam().slots(w))
         ['mean', 'mean_square']
         """
+        self._parameters[id(parameter)] = parameter
         return dict(zip(self._core.slot_names(), self._core.slots(parameter), strict=True))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Copies have parameters of their own: those that are pickled or copied along with this.
+        state = {
+            "iterations": self._core.iterations,
+            "memory": self._core.memory,
+            "accumulated": self._core.accumulated,
+            "slots": [(p, self._core.slots(p)) for p in self._parameters.values()],
+            "swapped": list(self._swapped.values()),
+        }
+        return _remade, (type(self), self.get_config()), state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for parameter, slots in state["slots"]:
+            for slot, values in zip(self.slots(parameter).values(), slots, strict=True):
+                slot.copy_(values)
+        self._core.iterations = state["iterations"]
+        self._core.accumulated = state["accumulated"]
+        self._core.memory = state["memory"]
+        self._swapped = {id(parameter): parameter for parameter in state["swapped"]}
+
+
+def _remade(kind: type[Optimizer], config: dict[str, Any]) -> Optimizer:
+    """Return an optimizer with those arguments, without state."""
+    return kind(**config)
 
 
 def by_convention(given: Any, convention: str, **defaults: Any) -> Any:
