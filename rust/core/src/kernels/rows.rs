@@ -66,8 +66,27 @@ pub(super) fn ln<V: VectorMath<Elem: Scalar + Real>>(x: V::Elem) -> V::Elem {
 /// The larger lane (or the smaller, where `!LARGEST`); NaN in any lane wins.
 #[inline(always)]
 pub(super) fn extreme<V: Vector, const LARGEST: bool>(best: V, x: V) -> V {
-    let better = if LARGEST { best.lt(x) } else { x.lt(best) };
-    V::select(V::mask_or(better, x.is_nan()), x, best)
+    // Either gives its second operand where one is NaN: a NaN in `best` stays.
+    let better = if LARGEST { x.max(best) } else { x.min(best) };
+    V::select(x.is_nan(), x, better)
+}
+
+/// The largest lane (or the smallest, where `!LARGEST`); NaN wins over all.
+#[inline(always)]
+pub(super) fn extreme_across<V: Vector<Elem: Scalar>, const LARGEST: bool>(x: V) -> V::Elem {
+    let mut lanes = [V::Elem::zero(); MOST_LANES];
+    // SAFETY: no vector has more lanes.
+    unsafe { x.store(lanes.as_mut_ptr()) };
+    let mut half = V::LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            let (a, b) = (lanes[i], lanes[i + half]);
+            let better = if LARGEST { a < b } else { b < a };
+            lanes[i] = if better || b.is_nan() { b } else { a };
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
 
 /// The largest element of a row (or the smallest, where `!LARGEST`); NaN wins over all.
@@ -91,19 +110,7 @@ pub(super) unsafe fn row_extreme<V: Vector<Elem: Scalar>, const LARGEST: bool>(
         // SAFETY: the caller's promise.
         best = extreme::<V, LARGEST>(best, unsafe { tail.load(row, worst) });
     }
-    let mut lanes = [V::Elem::zero(); MOST_LANES];
-    // SAFETY: no vector has more lanes.
-    unsafe { best.store(lanes.as_mut_ptr()) };
-    let mut half = V::LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            let (a, b) = (lanes[i], lanes[i + half]);
-            let better = if LARGEST { a < b } else { b < a };
-            lanes[i] = if better || b.is_nan() { b } else { a };
-        }
-        half /= 2;
-    }
-    lanes[0]
+    extreme_across::<V, LARGEST>(best)
 }
 
 /// A sum of vectors of `T`, widened to `f64` after every chunk of elements.

@@ -13,72 +13,32 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::dtype::{DType, with_float};
 use crate::error::{Result, bail};
-use crate::kernels::extrema::{extreme_rows, first_of_largest, share_gradient};
+use crate::kernels::extrema::{Shares, first_of_largest, share_gradient};
+use crate::kernels::reduce::Fold;
 use crate::launch::{Arguments, Cost, Operand, launch};
 use crate::layout::{Layout, Shape, show};
-use crate::ops::reduce::{Rows, in_own_order, rows};
+use crate::ops::reduce::{Split, fold, in_own_order, split};
 use crate::tape::{Backward, Gradients, Saved};
 use crate::tensor::Tensor;
 
-/// Elements of a long row that make one unit.
-const CHUNK: usize = 8192;
-/// Up to this many rows, long rows are cut so that threads can share them.
-const FEW_ROWS: usize = 16;
-
-/// Rows of at least one element, or an error.
-fn filled_rows(name: &str, x: &Tensor, dims: &[isize]) -> Result<Rows> {
+/// A tensor with something to choose from, or an error.
+fn filled(name: &str, x: &Tensor, dims: &[isize]) -> Result<Split> {
     x.dtype().require_float(name)?;
-    let rows = rows(name, x, dims)?;
-    if rows.width == 0 {
+    let s = split(name, x, dims)?;
+    if s.reduced == 0 {
         bail!(Value, "{name}: an empty dimension of shape {} has no extremum", show(x.shape()));
     }
-    Ok(rows)
-}
-
-/// The extreme value of each row of (rows, width).
-fn extremes(name: &'static str, largest: bool, r: &Rows) -> Result<Tensor> {
-    let (rows, width) = (r.count, r.width);
-    if rows <= FEW_ROWS && width >= 2 * CHUNK {
-        let parts = width.div_ceil(CHUNK);
-        let partial = Tensor::empty(&[rows, parts], r.x.dtype())?;
-        let cost = Cost::elementwise(r.x.count(), 2.0, 1, r.x.dtype());
-        let operands = [Operand::read(&r.x), Operand::write_own(&partial, 1)];
-        with_float!(r.x.dtype(), name, T => launch(name, rows * parts, cost, operands.into_iter().collect(),
-        move |units: Range<usize>, arguments: &Arguments<'_>| {
-            let x = arguments.all::<T>(0);
-            for (unit, to) in units.clone().zip(arguments.own_mut::<T>(1, &units).chunks_exact_mut(1)) {
-                let (row, start) = (unit / parts, unit % parts * CHUNK);
-                let part = &x[row * width + start..row * width + (start + CHUNK).min(width)];
-                extreme_rows(largest, part, part.len(), to);
-            }
-        }))?;
-        let kept = SmallVec::from_slice(&[rows, 1]);
-        let squeezed = SmallVec::from_slice(&[rows]);
-        let whole =
-            Rows { x: partial, count: rows, width: parts, kept, squeezed, order: SmallVec::new() };
-        return extreme_of_each(name, largest, &whole);
-    }
-    extreme_of_each(name, largest, r)
-}
-
-fn extreme_of_each(name: &'static str, largest: bool, r: &Rows) -> Result<Tensor> {
-    let (rows, width) = (r.count, r.width);
-    let out = Tensor::empty(&[rows], r.x.dtype())?;
-    let cost = Cost::elementwise(r.x.count(), 2.0, 1, r.x.dtype());
-    let operands = [Operand::read_own(&r.x, width), Operand::write_own(&out, 1)];
-    with_float!(r.x.dtype(), name, T => launch(name, rows, cost, operands.into_iter().collect(),
-    move |units: Range<usize>, arguments: &Arguments<'_>| {
-        extreme_rows(largest, arguments.own::<T>(0, &units), width, arguments.own_mut(1, &units));
-    }))?;
-    Ok(out)
+    Ok(s)
 }
 
 struct ExtremeBackward {
     name: &'static str,
-    /// The elements as rows, and the extreme value of each.
+    /// The elements as blocks, and the extreme value of each column.
     x: Saved,
     y: Saved,
-    order: SmallVec<[usize; 4]>,
+    reduced: usize,
+    after: usize,
+    order: Option<SmallVec<[usize; 4]>>,
 }
 
 impl Backward for ExtremeBackward {
@@ -88,73 +48,98 @@ impl Backward for ExtremeBackward {
 
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
         let (x, y, grad) = (self.x.get()?, self.y.get()?, grad.packed()?);
-        let rows = y.count();
-        let width = x.count().checked_div(rows).unwrap_or(0);
+        let (reduced, after) = (self.reduced, self.after);
         let out = Tensor::empty(x.shape(), x.dtype())?;
-        let operands = [
-            Operand::read_own(x, width),
-            Operand::read_own(y, 1),
-            Operand::read_own(&grad, 1),
-            Operand::write_own(&out, width),
-        ];
         let cost = Cost::elementwise(x.count(), 2.0, 3, x.dtype());
-        with_float!(x.dtype(), self.name, T => launch(self.name, rows, cost, operands.into_iter().collect(),
+        // One block has columns that threads can share, several are shared themselves.
+        let one = y.count() == after && after > 1;
+        let units = if one { after } else { y.count().checked_div(after).unwrap_or(0) };
+        let operands = if one {
+            [
+                Operand::read(x),
+                Operand::read_own(y, 1),
+                Operand::read_own(&grad, 1),
+                Operand::write_scattered(&out),
+            ]
+        } else {
+            [
+                Operand::read_own(x, reduced * after),
+                Operand::read_own(y, after),
+                Operand::read_own(&grad, after),
+                Operand::write_own(&out, reduced * after),
+            ]
+        };
+        with_float!(x.dtype(), self.name, T => launch(self.name, units, cost, operands.into_iter().collect(),
         move |units: Range<usize>, arguments: &Arguments<'_>| {
-            let (x, y) = (arguments.own::<T>(0, &units), arguments.own(1, &units));
-            share_gradient(x, y, arguments.own(2, &units), width, arguments.own_mut(3, &units));
+            // Columns of the one block, or whole blocks.
+            let (columns, blocks) = if one { (units.len(), 1) } else { (after, units.len()) };
+            let elements = units.start * if one { 1 } else { reduced * after };
+            let results = units.start * if one { 1 } else { after };
+            let first = Shares::<T> {
+                x: arguments.pointer::<T>(0).wrapping_add(elements),
+                extreme: arguments.pointer::<T>(1).wrapping_add(results),
+                grad: arguments.pointer::<T>(2).wrapping_add(results),
+                out: arguments.pointer::<T>(3).wrapping_add(elements),
+                reduced,
+                after,
+                columns,
+            };
+            // SAFETY: the operands are contiguous tensors of these blocks, and the units of one call are its own.
+            #[allow(unsafe_code, reason = "the one call of the kernel; columns of a block are no slice")]
+            unsafe { share_gradient(first, blocks) };
         }))?;
-        Ok(smallvec![Some(in_own_order(&out, &self.order))])
+        Ok(smallvec![Some(match &self.order {
+            Some(order) => in_own_order(&out, order),
+            None => out,
+        })])
     }
 }
 
 fn extreme(
     name: &'static str,
-    largest: bool,
+    which: Fold,
     x: &Tensor,
     dims: &[isize],
     keepdim: bool,
 ) -> Result<Tensor> {
-    let r = filled_rows(name, x, dims)?;
-    let y = extremes(name, largest, &r)?;
-    let out = y.view(Layout::contiguous(if keepdim { &r.kept } else { &r.squeezed }));
+    let s = filled(name, x, dims)?;
+    let y = fold(name, which, &s)?;
+    let out = if keepdim { y.clone() } else { y.view(Layout::contiguous(&s.squeezed)) };
     Ok(out.recorded(&[x], |_| ExtremeBackward {
         name,
-        x: Saved::new(&r.x),
+        x: Saved::new(&s.x),
         y: Saved::new(&y),
-        order: r.order.clone(),
+        reduced: s.reduced,
+        after: s.after,
+        order: s.order.clone(),
     }))
 }
 
 impl Tensor {
     /// The largest element over `dims` (all where empty); equal ones share the gradient.
     pub fn amax(&self, dims: &[isize], keepdim: bool) -> Result<Self> {
-        extreme("amax", true, self, dims, keepdim)
+        extreme("amax", Fold::Largest, self, dims, keepdim)
     }
 
     /// The smallest element over `dims` (all where empty); equal ones share the gradient.
     pub fn amin(&self, dims: &[isize], keepdim: bool) -> Result<Self> {
-        extreme("amin", false, self, dims, keepdim)
+        extreme("amin", Fold::Smallest, self, dims, keepdim)
     }
 
     /// The position of the first largest element over `dims` (all where empty), counted in row-major order of those
     /// dimensions; NaN counts as the largest. Not differentiable.
     pub fn argmax(&self, dims: &[isize], keepdim: bool) -> Result<Self> {
-        let r = filled_rows("argmax", self, dims)?;
-        let largest = extremes("argmax", true, &r)?;
-        let (rows, width) = (r.count, r.width);
-        let out = Self::empty(&[rows], DType::I64)?;
-        let operands = [
-            Operand::read_own(&r.x, width),
-            Operand::read_own(&largest, 1),
-            Operand::write_own(&out, 1),
-        ];
-        let cost = Cost::elementwise(r.x.count(), 1.0, 1, r.x.dtype());
-        with_float!(self.dtype(), "argmax", T => launch("argmax", rows, cost, operands.into_iter().collect(),
+        let s = filled("argmax", self, dims)?;
+        let (reduced, after) = (s.reduced, s.after);
+        let out = Self::empty(&s.kept, DType::I64)?;
+        let operands = [Operand::read_own(&s.x, reduced * after), Operand::write_own(&out, after)];
+        let cost = Cost::elementwise(s.x.count(), 2.0, 1, s.x.dtype());
+        let units = if out.count() == 0 { 0 } else { s.before };
+        with_float!(self.dtype(), "argmax", T => launch("argmax", units, cost, operands.into_iter().collect(),
         move |units: Range<usize>, arguments: &Arguments<'_>| {
-            let (x, largest) = (arguments.own::<T>(0, &units), arguments.own(1, &units));
-            first_of_largest(x, largest, width, arguments.own_mut(2, &units));
+            first_of_largest(arguments.own::<T>(0, &units), reduced, after, arguments.own_mut(1, &units));
         }))?;
-        let shape: &Shape = if keepdim { &r.kept } else { &r.squeezed };
+        let shape: &Shape = if keepdim { &s.kept } else { &s.squeezed };
         Ok(out.view(Layout::contiguous(shape)))
     }
 }

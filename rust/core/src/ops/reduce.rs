@@ -9,23 +9,39 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::dtype::{DType, Element, with_float};
 use crate::error::{Result, bail};
-use crate::kernels::reduce::{sum_columns, sum_row};
+use crate::kernels::reduce::{Fold, fold_blocks, fold_columns, fold_row};
 use crate::launch::{Arguments, Cost, Operand, launch};
 use crate::layout::{Layout, Shape, dimension};
 use crate::tape::{Backward, Gradients};
 use crate::tensor::Tensor;
 
-/// Elements of a total sum that make one unit.
-const TOTAL_CHUNK: usize = 8192;
+/// Elements of a long fold that make one unit.
+const CHUNK: usize = 8192;
+/// Elements of columns that are long: cut earlier, the gradient of a bias would cost a plan one barrier more.
+const LONG: usize = 1 << 20;
+/// Up to so many blocks, long folds are cut, so that threads can share them.
+const FEW_BLOCKS: usize = 16;
+/// From so many columns on, threads share those.
+const MANY_COLUMNS: usize = 64;
+/// Columns that fill a vector of any instruction set.
+const WIDE: usize = 16;
 
 /// A tensor without gaps seen as (before, reduced, after), and the shape of the result.
-struct Split {
-    x: Tensor,
-    before: usize,
-    reduced: usize,
-    after: usize,
-    kept: Shape,
-    squeezed: Shape,
+pub(crate) struct Split {
+    /// The elements.
+    pub(crate) x: Tensor,
+    /// Blocks.
+    pub(crate) before: usize,
+    /// Elements that come to one.
+    pub(crate) reduced: usize,
+    /// Columns of a block.
+    pub(crate) after: usize,
+    /// Shape of a result that keeps the reduced dimensions at size 1.
+    pub(crate) kept: Shape,
+    /// Shape of a result without them.
+    pub(crate) squeezed: Shape,
+    /// Which dimension stands at each place of `x`, where they had to be moved.
+    pub(crate) order: Option<SmallVec<[usize; 4]>>,
 }
 
 /// Marks the dimensions to reduce: none given means all.
@@ -83,8 +99,8 @@ pub(crate) fn in_own_order(moved: &Tensor, order: &[usize]) -> Tensor {
     moved.view(moved.layout().permute(&back))
 }
 
-/// Which dimensions to reduce: none given means all.
-fn split(name: &str, x: &Tensor, dims: &[isize]) -> Result<Split> {
+/// Sees a tensor so that the dimensions to reduce (none given means all) stand together.
+pub(crate) fn split(name: &str, x: &Tensor, dims: &[isize]) -> Result<Split> {
     let ndim = x.ndim();
     let reduce = chosen(name, ndim, dims)?;
     let kept: Shape = (0..ndim).map(|i| if reduce[i] { 1 } else { x.shape()[i] }).collect();
@@ -97,69 +113,90 @@ fn split(name: &str, x: &Tensor, dims: &[isize]) -> Result<Split> {
         let shape = x.shape();
         let (before, reduced, after) =
             (size(&shape[..first]), size(&shape[first..last]), size(&shape[last..]));
-        return Ok(Split { x: x.packed()?, before, reduced, after, kept, squeezed });
+        let x = x.packed()?;
+        return Ok(Split { x, before, reduced, after, kept, squeezed, order: None });
     }
     let mut order: SmallVec<[usize; 4]> = (0..ndim).filter(|&i| !reduce[i]).collect();
     order.extend((0..ndim).filter(|&i| reduce[i]));
     let moved = x.view(x.layout().permute(&order)).packed()?;
     let before = size(&squeezed);
     let reduced = (0..ndim).filter(|&i| reduce[i]).map(|i| x.shape()[i]).product();
-    Ok(Split { x: moved, before, reduced, after: 1, kept, squeezed })
+    Ok(Split { x: moved, before, reduced, after: 1, kept, squeezed, order: Some(order) })
 }
 
-/// Σ over the middle of (before, reduced, after).
-fn sum_split(s: &Split) -> Result<Tensor> {
+/// Folds the middle of (before, reduced, after), in an order that the shape alone decides. Over nothing it is 0.
+pub(crate) fn fold(name: &'static str, fold: Fold, s: &Split) -> Result<Tensor> {
     let dtype = s.x.dtype();
     let out = Tensor::empty(&s.kept, dtype)?;
     let (before, reduced, after) = (s.before, s.reduced, s.after);
+    if s.x.count() == 0 {
+        out.fill(0.0)?;
+        return Ok(out);
+    }
+    let long = if after == 1 { 2 * CHUNK } else { LONG };
+    if before <= FEW_BLOCKS && after < MANY_COLUMNS && reduced * after > long {
+        fold_long(name, fold, s, &out)?;
+        return Ok(out);
+    }
     let cost = Cost::elementwise(s.x.count(), 1.0, 1, dtype);
-    with_float!(dtype, "sum", T => {
-        if after == 1 && before == 1 && reduced > TOTAL_CHUNK {
-            let parts = reduced.div_ceil(TOTAL_CHUNK);
-            let partial = Tensor::empty(&[parts], DType::F64)?;
-            let operands = [Operand::read(&s.x), Operand::write_own(&partial, 1)].into_iter().collect();
-            launch("sum", parts, cost, operands, move |units: Range<usize>, arguments: &Arguments<'_>| {
-                let x = arguments.all::<T>(0);
-                for (unit, to) in units.clone().zip(arguments.own_mut::<f64>(1, &units)) {
-                    let stop = ((unit + 1) * TOTAL_CHUNK).min(x.len());
-                    *to = sum_row(&x[unit * TOTAL_CHUNK..stop]);
-                }
-            })?;
-            let operands = [Operand::read(&partial), Operand::write_own(&out, 1)].into_iter().collect();
-            launch("sum", 1, Cost::default(), operands, |units: Range<usize>, arguments: &Arguments<'_>| {
-                arguments.own_mut::<T>(1, &units)[0] = T::from_f64(arguments.all::<f64>(0).iter().sum());
-            })?;
-        } else if after == 1 {
-            let operands = [Operand::read_own(&s.x, reduced), Operand::write_own(&out, 1)];
-            launch("sum", before, cost, operands.into_iter().collect(),
-                move |units: Range<usize>, arguments: &Arguments<'_>| {
-                    let x = arguments.own::<T>(0, &units);
-                    for (i, to) in arguments.own_mut::<T>(1, &units).iter_mut().enumerate() {
-                        *to = T::from_f64(sum_row(&x[i * reduced..(i + 1) * reduced]));
-                    }
-                })?;
-        } else if before == 1 {
+    with_float!(dtype, name, T => {
+        if before == 1 && after >= WIDE {
             let operands = [Operand::read(&s.x), Operand::write_own(&out, 1)].into_iter().collect();
-            launch("sum", after, cost, operands, move |units: Range<usize>, arguments: &Arguments<'_>| {
+            launch(name, after, cost, operands, move |units: Range<usize>, arguments: &Arguments<'_>| {
                 let to = arguments.own_mut::<T>(1, &units);
-                sum_columns(arguments.all::<T>(0), reduced, after, units, to);
+                fold_columns(fold, arguments.all(0), reduced, after, units, to);
             })?;
         } else {
-            let block = reduced * after;
-            let operands = [Operand::read_own(&s.x, block), Operand::write_own(&out, after)];
-            launch("sum", before, cost, operands.into_iter().collect(),
+            let operands = [Operand::read_own(&s.x, reduced * after), Operand::write_own(&out, after)];
+            launch(name, before, cost, operands.into_iter().collect(),
                 move |units: Range<usize>, arguments: &Arguments<'_>| {
-                    let x = arguments.own::<T>(0, &units);
-                    for (i, to) in arguments.own_mut::<T>(1, &units).chunks_mut(after.max(1)).enumerate() {
-                        sum_columns(&x[i * block..(i + 1) * block], reduced, after, 0..after, to);
-                    }
+                    let to = arguments.own_mut::<T>(1, &units);
+                    fold_blocks(fold, arguments.own(0, &units), reduced, after, to);
                 })?;
         }
     });
-    if s.x.count() == 0 {
-        out.fill(0.0)?;
-    }
     Ok(out)
+}
+
+/// The same for few blocks and columns: first in parts that threads can share, then the parts.
+fn fold_long(name: &'static str, fold: Fold, s: &Split, out: &Tensor) -> Result<()> {
+    let (before, reduced, after) = (s.before, s.reduced, s.after);
+    let rows = CHUNK / after;
+    let parts = reduced.div_ceil(rows);
+    let cost = Cost::elementwise(s.x.count(), 1.0, 1, s.x.dtype());
+    // Rows keep what their parts come to in full.
+    let dtype = if after == 1 { DType::F64 } else { s.x.dtype() };
+    let partial = Tensor::empty(&[before, parts, after], dtype)?;
+    let first = [Operand::read(&s.x), Operand::write_own(&partial, after)].into_iter().collect();
+    let second = [Operand::read_own(&partial, parts * after), Operand::write_own(out, after)];
+    let second = second.into_iter().collect();
+    with_float!(s.x.dtype(), name, T => {
+        launch(name, before * parts, cost, first, move |units: Range<usize>, arguments: &Arguments<'_>| {
+            let x = arguments.all::<T>(0);
+            for unit in units {
+                let (block, part) = (unit / parts, unit % parts);
+                let (start, stop) = (part * rows, ((part + 1) * rows).min(reduced));
+                let x = &x[(block * reduced + start) * after..(block * reduced + stop) * after];
+                let unit = unit..unit + 1;
+                if after == 1 {
+                    arguments.own_mut::<f64>(1, &unit)[0] = fold_row(fold, x);
+                } else {
+                    fold_blocks(fold, x, stop - start, after, arguments.own_mut(1, &unit));
+                }
+            }
+        })?;
+        launch(name, before, Cost::default(), second, move |units: Range<usize>, arguments: &Arguments<'_>| {
+            let to = arguments.own_mut::<T>(1, &units);
+            if after == 1 {
+                for (x, to) in arguments.own::<f64>(0, &units).chunks_exact(parts).zip(to) {
+                    *to = T::from_f64(fold_row(fold, x));
+                }
+            } else {
+                fold_blocks(fold, arguments.own(0, &units), parts, after, to);
+            }
+        })?;
+    });
+    Ok(())
 }
 
 struct SumBackward {
@@ -186,7 +223,7 @@ impl Tensor {
     pub fn sum(&self, dims: &[isize], keepdim: bool) -> Result<Self> {
         self.dtype().require_float("sum")?;
         let s = split("sum", self, dims)?;
-        let out = sum_split(&s)?;
+        let out = fold("sum", Fold::Sum, &s)?;
         let out = if keepdim { out } else { out.view(Layout::contiguous(&s.squeezed)) };
         Ok(out.recorded(&[self], |_| SumBackward {
             shape: self.shape().into(),
@@ -220,8 +257,11 @@ impl Tensor {
             .filter(|&i| i < extra || (shape[i - extra] == 1 && self.shape()[i] != 1))
             .map(|i| i as isize)
             .collect();
-        let out =
-            if dims.is_empty() { self.packed()? } else { sum_split(&split("sum", self, &dims)?)? };
+        let out = if dims.is_empty() {
+            self.packed()?
+        } else {
+            fold("sum", Fold::Sum, &split("sum", self, &dims)?)?
+        };
         Ok(out.view(Layout { offset: out.layout().offset, ..Layout::contiguous(shape) }))
     }
 }

@@ -94,6 +94,9 @@ impl Vector for F32x16 {
         unsafe fn store_first(self, p: *mut f32, n: usize) -> () { _mm512_mask_storeu_ps(p, first(n) as __mmask16, self.0) }
         unsafe fn transpose(from: *const f32, stride: isize, rows: usize, to: *mut f32, to_stride: usize, cols: usize) -> () {
             for quad in 0..4 {
+                if 4 * quad >= cols {
+                    break;
+                }
                 // Row r goes to lane group r / 4: the loads place what shuffles would have to.
                 let mut x = [_mm512_setzero_ps(); 4];
                 for r in 0..4 {
@@ -190,6 +193,9 @@ impl Vector for F64x8 {
         unsafe fn store_first(self, p: *mut f64, n: usize) -> () { _mm512_mask_storeu_pd(p, first(n) as __mmask8, self.0) }
         unsafe fn transpose(from: *const f64, stride: isize, rows: usize, to: *mut f64, to_stride: usize, cols: usize) -> () {
             for pair in 0..4 {
+                if 2 * pair >= cols {
+                    break;
+                }
                 // Row r goes to lane group r / 2, as above.
                 let mut x = [_mm512_setzero_pd(); 2];
                 for r in 0..2 {

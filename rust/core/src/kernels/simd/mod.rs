@@ -25,7 +25,7 @@ pub use dispatch::{Isa, Kernel, dispatch, dispatch_on, isa};
 /// A scalar that vectors are made of: `f32` or `f64`.
 pub trait Lane: Copy + PartialOrd + Send + Sync + 'static {
     /// The signed integer of the same width.
-    type Int: Copy;
+    type Int: Copy + Into<i64>;
 }
 
 /// A vector of floats.
