@@ -9,7 +9,7 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._core import Tensor
-from evengrad._elementwise import as_tensor
+from evengrad._elementwise import as_tensor as _as_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -154,7 +154,7 @@ def gradcheck(
     output = function(*leaves)
     weights = np.random.default_rng(0).normal(size=output.shape)
     floats = [leaf for leaf in leaves if leaf.requires_grad]
-    found = iter(_core.gradients(output, floats, as_tensor(weights).astype(output.dtype)))
+    found = iter(_core.gradients(output, floats, _as_tensor(weights).astype(output.dtype)))
 
     def combined(position: int, changed: np.ndarray[Any, Any]) -> float:
         point = [changed if i == position else a for i, a in enumerate(arrays)]

@@ -2,4 +2,16 @@
 
 
 class FileFormatError(ValueError):
-    """A file is damaged, or is not what it should be; the message names the file and the fault."""
+    """A file is damaged, or is not what it should be; the message names the file and the fault.
+
+    Examples
+    --------
+    >>> with open("notes.txt", "w") as file:
+    ...     file.write("no model")
+    8
+    >>> try:
+    ...     eg.load_model("notes.txt")
+    ... except eg.FileFormatError as error:
+    ...     print(error)
+    notes.txt: ...
+    """

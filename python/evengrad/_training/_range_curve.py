@@ -27,6 +27,12 @@ class RangeTest:
         Their running averages: mₜ ← β · mₜ₋₁ + (1 − β) · Lₜ, divided by 1 − βᵗ.
     stopped_early
         Whether the loss shot up before the largest rate was reached.
+
+    Examples
+    --------
+    >>> found = eg.models.RangeTest([0.01, 0.1, 1.0], [2.0, 1.0, 9.0], [2.0, 1.5, 4.0], False)
+    >>> found.turning_point, found.suggestion
+    (0.1, 0.01)
     """
 
     def __init__(

@@ -78,6 +78,12 @@ class Optimizer(KeepsAverages, Configured):
         schedules and averages count updates. For batches of one size it is the gradient of one
         batch k times as large, up to rounding; statistics of batch normalisation are still those
         of the small ones. Steps that are left over at an epoch's end count for the next.
+
+    Examples
+    --------
+    >>> optimizer = eg.optimizers.get("adam")
+    >>> isinstance(optimizer, eg.optimizers.Optimizer), optimizer.iterations
+    (True, 0)
     """
 
     # The rule's name in the core.

@@ -149,8 +149,9 @@ impl Tensor {
         run_tensor(py, || self.0.elu(alpha))
     }
 
-    /// λx where x > 0, else λα(eˣ - 1), with the constants that keep mean 0 and variance 1
-    /// (Klambauer et al. 2017).
+    /// λx where x > 0, else λα(eˣ - 1), with the constants that keep mean 0 and variance 1.
+    ///
+    /// Klambauer et al., 2017.
     ///
     /// >>> eg.tensor([-1.0, 2.0]).selu().numpy().round(4)
     /// array([-1.1113,  2.1014], dtype=float32)
