@@ -42,6 +42,38 @@ class TestVarianceScaling:
         assert values.std() == pytest.approx(target, rel=0.02)
 
 
+class TestConventions:
+    """Other libraries' truncated normal laws: TensorFlow 1's is wider, PyTorch's is not cut."""
+
+    def draw(self, convention, shape=(400, 1000), **settings):
+        made = eg.initializers.VarianceScaling(2.0, seed=3, convention=convention, **settings)
+        return made(shape, "float64").numpy().ravel() / np.sqrt(2.0 / shape[0])
+
+    def test_tf1(self):
+        values = self.draw("tf1")
+        # The cut tells the two apart: 2 · √1.3 = 2.28035 against Keras' 2 / 0.879626 = 2.27370.
+        assert 2.2795 < np.abs(values).max() <= 2.0 * np.sqrt(1.3)
+        assert np.abs(self.draw("keras")).max() <= 2.0 / np.sqrt(stats.truncnorm(-2, 2).var())
+        assert stats.kstest(values, stats.truncnorm(-2, 2, 0, np.sqrt(1.3)).cdf).pvalue > 1e-3
+
+    def test_torch(self):
+        values = self.draw("torch")
+        assert np.abs(values).max() > 4.0
+        assert stats.kstest(values, stats.norm.cdf).pvalue > 1e-3
+
+    @pytest.mark.parametrize("law", ["uniform", "untruncated_normal"])
+    def test_other_laws_are_the_same(self, law):
+        draws = [self.draw(name, (9, 9), distribution=law) for name in ("keras", "torch", "tf1")]
+        np.testing.assert_array_equal(draws[0], draws[1])
+        np.testing.assert_array_equal(draws[0], draws[2])
+
+    def test_names(self):
+        with pytest.raises(ValueError, match="convention: unknown 'tf2'; did you mean 'tf1'"):
+            self.draw("tf2")
+        made = eg.initializers.VarianceScaling(2.0, convention="tf1")
+        assert repr(made) == "VarianceScaling(scale=2.0, convention='tf1')"
+
+
 @pytest.mark.parametrize(
     ("name", "scale", "mode", "uniform"),
     [

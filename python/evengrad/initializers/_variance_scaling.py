@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TRUNCATED_DEVIATION = 0.87962566103423978
 
 MODES = ("fan_in", "fan_out", "fan_avg")
+CONVENTIONS = ("keras", "torch", "tf1")
 DISTRIBUTIONS = ("truncated_normal", "untruncated_normal", "uniform")
 
 
@@ -52,11 +53,15 @@ class VarianceScaling(Initializer):
         ``"uniform"``: over ±√(3 · scale / n).
     seed
         Takes the place of the model's seed.
+    convention
+        Whose truncated normal law: ``"keras"``, as above; ``"tf1"``, with the deviation
+        √(1.3 · scale / n) before the cut, as ``tf.contrib.layers.variance_scaling_initializer``;
+        ``"torch"``, not cut at all, as ``torch.nn.init.kaiming_normal_``.
 
     Raises
     ------
     ValueError
-        A `scale` that is not above 0; an unknown `mode` or `distribution`.
+        A `scale` that is not above 0; an unknown `mode`, `distribution` or `convention`.
 
     References
     ----------
@@ -75,12 +80,14 @@ class VarianceScaling(Initializer):
         mode: str = "fan_in",
         distribution: str = "truncated_normal",
         seed: int | None = None,
+        convention: str = "keras",
     ) -> None:
         self.scale = check_float(scale, "scale", low=0.0, open_low=True)
         self.mode = choose(mode, MODES, "mode")
         chosen = "truncated_normal" if distribution == "normal" else distribution
         self.distribution = choose(chosen, DISTRIBUTIONS, "distribution")
         self.seed = checked_seed(seed)
+        self.convention = choose(convention, CONVENTIONS, "convention")
 
     def sample(self, shape: tuple[int, ...], dtype: str, generator: _core.Generator) -> Tensor:
         """Draw."""
@@ -91,9 +98,14 @@ class VarianceScaling(Initializer):
             limit = math.sqrt(3 * variance)
             return generator.uniform(shape, -limit, limit, dtype)
         deviation = math.sqrt(variance)
-        if self.distribution == "untruncated_normal":
+        if self.distribution == "untruncated_normal" or self.convention == "torch":
             return generator.normal(shape, 0.0, deviation, dtype)
-        return generator.truncated_normal(shape, 0.0, deviation / TRUNCATED_DEVIATION, dtype)
+        if self.convention == "keras":
+            before = deviation / TRUNCATED_DEVIATION
+        else:
+            # TensorFlow 1 rounds 1 / 0.8796² to 1.3.
+            before = deviation * math.sqrt(1.3)
+        return generator.truncated_normal(shape, 0.0, before, dtype)
 
 
 class _Named(VarianceScaling):
