@@ -42,6 +42,7 @@ from evengrad._core import stack as stack
 from evengrad._core import take as take
 from evengrad._core import tensor as tensor
 from evengrad._core import zeros as zeros
+from evengrad._default_arguments import default_arguments as default_arguments
 from evengrad._elementwise import abs as abs
 from evengrad._elementwise import clamp as clamp
 from evengrad._elementwise import cos as cos

@@ -3,20 +3,43 @@
 An object keeps each argument of its constructor under an attribute of the same name. From that
 alone follow its `repr`, which can be pasted, and its description in a saved file; no class repeats
 its list of arguments. A class that keeps an argument elsewhere falls back on what it was made with.
+
+Objects are made by their class's call, where `default_arguments` adds what the caller left out.
+What is made inside a constructor, inside `build`, or from a description gets nothing of that: an
+object follows from its own arguments, whenever and wherever it is made again.
 """
 
 from __future__ import annotations
 
+import abc
+import contextlib
 import functools
 import inspect
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evengrad._names import check_keywords
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from evengrad._default_arguments import default_arguments
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
+Made = TypeVar("Made")
+
+# The scopes around the running code, the outermost first: for each thread and asynchronous task.
+scopes: ContextVar[tuple[default_arguments, ...]] = ContextVar("evengrad.scopes", default=())
+
+
+@contextlib.contextmanager
+def outside_scopes() -> Iterator[None]:
+    """Run what must not depend on the scopes around it."""
+    token = scopes.set(())
+    try:
+        yield
+    finally:
+        scopes.reset(token)
 
 
 def _signature(of: object) -> inspect.Signature:
@@ -42,6 +65,42 @@ def keyword_names(of: inspect.Signature) -> list[str] | None:
     ]
 
 
+def accepted_names(cls: type) -> list[str] | None:
+    """Return the arguments that a class can be made with, those that it passes on included.
+
+    A constructor that gathers others with ``**`` passes them on to the next class. None where that
+    ends nowhere: any name may be given.
+    """
+    names: list[str] = []
+    for base in cls.__mro__:
+        if "__init__" not in vars(base) or base is object:
+            continue
+        known = _signatures(vars(base)["__init__"])
+        names += [
+            name
+            for name, parameter in known.parameters.items()
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        ]
+        if keyword_names(known) is not None:
+            return names
+    return None
+
+
+def positional_names(cls: type) -> list[str]:
+    """Return the arguments that positions stand for; ``*args`` are those of the next class."""
+    for base in cls.__mro__:
+        if "__init__" in vars(base) and base is not object:
+            parameters = _signatures(vars(base)["__init__"]).parameters
+            kinds = [parameter.kind for parameter in parameters.values()]
+            if inspect.Parameter.VAR_POSITIONAL not in kinds:
+                return [
+                    name
+                    for name, parameter in parameters.items()
+                    if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+                ]
+    return []
+
+
 def suggests_keywords(function: Function) -> Function:
     """Decorate a method so that a misspelt keyword is answered with the nearest valid one."""
     names = keyword_names(inspect.signature(function))
@@ -55,7 +114,34 @@ def suggests_keywords(function: Function) -> Function:
     return checked  # type: ignore[return-value]  # it is called as `function` is
 
 
-class Configured:
+class ConfiguredType(abc.ABCMeta):
+    """The type of `Configured` classes: adds default arguments to the calls that make objects.
+
+    It is an `abc.ABCMeta` so that classes of users may be abstract too.
+    """
+
+    # What `abc` does here in place of Python costs several times as much.
+    __instancecheck__ = type.__instancecheck__
+    __subclasscheck__ = type.__subclasscheck__
+
+    def __call__(cls: type[Made], *args: Any, **kwargs: Any) -> Made:
+        """Make an object; arguments that the caller leaves out may come from scopes."""
+        active = scopes.get()
+        if not active:
+            return super().__call__(*args, **kwargs)  # type: ignore[misc,no-any-return]  # a type
+        # A scope further in is found first.
+        for scope in reversed(active):
+            kwargs = scope._added(cls, args, kwargs)
+        with outside_scopes():
+            return super().__call__(*args, **kwargs)  # type: ignore[misc,no-any-return]  # as above
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The constructor's signature, for help and editors."""
+        return _signatures(cls.__init__)  # type: ignore[misc]  # the class's own
+
+
+class Configured(metaclass=ConfiguredType):
     """Base of everything whose constructor's arguments describe it."""
 
     _arguments: dict[str, Any]
@@ -123,7 +209,9 @@ class Configured:
 def remade(value: Any) -> Any:
     """Return what describes itself made anew, with all such things inside; the rest as it is."""
     if isinstance(value, Configured):
-        return type(value)(**{name: remade(item) for name, item in value.get_config().items()})
+        config = {name: remade(item) for name, item in value.get_config().items()}
+        with outside_scopes():
+            return type(value)(**config)
     if isinstance(value, (list, tuple)):
         return type(value)(remade(item) for item in value)
     if isinstance(value, dict):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad._config import outside_scopes
 from evengrad._core import Generator
 from evengrad._names import did_you_mean
 from evengrad._saving import _safetensors
@@ -130,6 +131,7 @@ def _slots(model: Model, compilation: Compilation) -> dict[str, Array]:
     }
 
 
+@outside_scopes()
 def load_model(
     path: str | os.PathLike[str],
     custom_objects: Mapping[str, Any] | None = None,

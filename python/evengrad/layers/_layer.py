@@ -10,6 +10,7 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._checks import check_dtype
+from evengrad._config import outside_scopes
 from evengrad._core import Tensor
 from evengrad.autograd import no_grad
 from evengrad.layers._symbolic import Node, Shape, Symbolic, show_shape
@@ -146,7 +147,9 @@ class Layer(Variables):
         unbuilt = [layer for _, layer in self._named_layers() if not layer.built]
         state.building = True
         try:
-            self.build(input_shape)
+            # A layer that is built later, or loaded, must come to the same.
+            with outside_scopes():
+                self.build(input_shape)
             self._adopt_children()
         except BaseException:
             for layer in unbuilt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad._config import show
+from evengrad._config import outside_scopes, show
 from evengrad._names import snake_case
 from evengrad.layers._layer import Layer
 from evengrad.layers._symbolic import Symbolic, show_shape
@@ -174,6 +174,7 @@ class Sequential(Model):
         output = self.call_without_activation(x) if without_activation[0] else self.call(x)
         return list(output) if isinstance(output, (list, tuple)) else [output]
 
+    @outside_scopes()
     def fold_batch_norm(self) -> Sequential:
         """Return a new model that gives the same outputs in inference without normalisation.
 
