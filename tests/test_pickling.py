@@ -47,6 +47,17 @@ def late(step):
     return 0.02 / (1 + step)
 
 
+@eg.compile
+def doubled(x):
+    """Serve as a compiled function that pickle finds by its name."""
+    return x * 2.0
+
+
+def tripled(x):
+    """Serve as a function to compile under another name."""
+    return x * 3.0
+
+
 def chain():
     norm = layers.BatchNormalization()
     return eg.Sequential(
@@ -290,6 +301,17 @@ def test_functions_without_a_name_are_pickle_s_to_refuse(data):
         pickle.dumps(model)
     # A copy within the process shares the function.
     assert_same(copy.deepcopy(model).get_weights(), model.get_weights())
+
+
+def test_compiled_functions(again):
+    thrice = eg.compile(tripled)
+    for step, factor in ((doubled, 2.0), (thrice, 3.0)):
+        assert step(np.ones(2)).tolist() == [factor] * 2
+        twin = again(step)
+        assert twin(np.ones(3)).tolist() == [factor] * 3
+    # What stands under its name is that, as any function is; another one has captures of its own.
+    assert again(doubled) is doubled
+    assert (again(thrice).signatures, thrice.signatures) == (0, 1)
 
 
 ELSEWHERE = """

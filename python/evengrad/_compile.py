@@ -6,6 +6,7 @@ import contextlib
 import functools
 import inspect
 import logging
+import sys
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 import numpy as np
@@ -209,6 +210,14 @@ class Compiled(Generic[P, R]):
             return result
         replayed: R = captured(arguments)
         return replayed
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        # Captures stay in this process. A decorated function is found by its name, as others are.
+        name: str = getattr(self.function, "__qualname__", "")
+        found: Any = sys.modules.get(getattr(self.function, "__module__", ""))
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        return name if found is self else (Compiled, (self.function,))
 
     def __repr__(self) -> str:
         name = getattr(self.function, "__qualname__", repr(self.function))
