@@ -10,6 +10,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
+from evengrad._activation_advice import Suggestion, suggest
 from evengrad._elementwise import as_tensor as _as_tensor
 from evengrad._elementwise import exp as exponential
 from evengrad._names import look_up as _look_up
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from evengrad._core import Tensor
 
 __all__ = [
+    "Suggestion",
     "celu",
     "elu",
     "exponential",
@@ -60,9 +62,13 @@ __all__ = [
     "softmax",
     "softplus",
     "softsign",
+    "suggest",
     "swish",
     "tanh",
 ]
+
+# Functions here that are no activations.
+_OTHERS = frozenset({"get", "suggest"})
 
 swish = silu
 hard_swish = hard_silu
@@ -129,13 +135,13 @@ def get(activation: Any) -> Callable[..., Any]:
 
 @functools.cache
 def _offered() -> dict[str, Any]:
-    """Return the activations by name; `get` is none. Kept: layers ask at every call."""
+    """Return the activations by name. Kept: layers ask at every call."""
     functions = {
         name: thing
         for name, thing in _public_names(globals(), None).items()
         if isinstance(thing, types.FunctionType)
     }
-    return {name: thing for name, thing in functions.items() if name != "get"}
+    return {name: thing for name, thing in functions.items() if name not in _OTHERS}
 
 
 @functools.cache
