@@ -50,6 +50,46 @@ def test_gradients(rng):
     np.testing.assert_allclose(found.numpy().sum(1), 0, atol=1e-13)
 
 
+def test_any_number_of_layers_passes_rows_in_one_go(rng):
+    x, y = rng.normal(size=(64, 20)).astype("float32"), rng.integers(0, 3, 64)
+
+    def phases(count):
+        norms = [layers.LayerNormalization() if i < count else None for i in range(4)]
+        model = eg.Sequential([*[layers.Dense(16, "tanh", norm=n) for n in norms], layers.Dense(3)])
+        model.build((None, 20))
+        optimizer = eg.optimizers.SGD(0.1)
+
+        @eg.compile
+        def step(rows, labels):
+            loss = eg.functional.cross_entropy(model(rows, training=True), labels)
+            optimizer.minimize(loss, model.trainable_weights)
+            return loss
+
+        step(x, y)
+        return step.plans()[0]["phases"]
+
+    assert [phases(count) for count in (0, 1, 4)] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("given", ["", "weight", "bias", "weight bias"])
+def test_the_function_and_its_gradients(rng, given):
+    shape = (3, 4)
+    arguments = {name: eg.tensor(rng.normal(size=shape)) for name in given.split()}
+    x = eg.tensor(rng.normal(3, 2, size=(2, 5, *shape)))
+    y = eg.functional.layer_norm(x, shape, **arguments, eps=0.3)
+    flat = x.numpy().reshape(10, 12)
+    expected = normalised(flat, 0.3).reshape(x.shape)
+    expected = expected * (arguments["weight"].numpy() if "weight" in arguments else 1)
+    expected = expected + (arguments["bias"].numpy() if "bias" in arguments else 0)
+    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12, atol=1e-12)
+
+    def of(x, *rest):
+        named = dict(zip(arguments, rest, strict=True))
+        return eg.functional.layer_norm(x, shape, **named, eps=0.3)
+
+    assert eg.autograd.gradcheck(of, [x, *arguments.values()])
+
+
 def test_trains_saves_and_repeats_its_bits(rng, tmp_path):
     x = rng.normal(size=(203, 12)).astype("float32")
     y = (x[:, 0] > 0).astype(int)

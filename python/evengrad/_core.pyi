@@ -201,6 +201,13 @@ def batch_norm(
     unbiased: bool = False,
     epsilon: float = 0.001,
 ) -> Tensor: ...
+def layer_norm(
+    x: _TensorLike,
+    width: int,
+    gamma: _TensorLike | None = None,
+    beta: _TensorLike | None = None,
+    epsilon: float = 1e-05,
+) -> Tensor: ...
 def recurrent(
     cell: Literal["simple", "lstm", "gru"],
     projected: _TensorLike,

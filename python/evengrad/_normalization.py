@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
+from evengrad import _core
 from evengrad._checks import check_float, check_shape
 from evengrad._elementwise import as_tensor
 
@@ -64,10 +66,4 @@ def layer_norm(
     for name, factor in (("weight", weight), ("bias", bias)):
         if factor is not None and tuple(factor.shape) != sizes:
             raise ValueError(f"{name}: expected shape {sizes}, got {tuple(factor.shape)}")
-    dims = tuple(range(-len(sizes), 0))
-    deviation = x - x.mean(dims, keepdim=True)
-    variance = deviation.square().mean(dims, keepdim=True)
-    output = deviation / (variance + epsilon).sqrt()
-    if weight is not None:
-        output = output * weight
-    return output if bias is None else output + bias
+    return _core.layer_norm(x, prod(sizes), weight, bias, epsilon)

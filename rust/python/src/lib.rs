@@ -62,7 +62,7 @@ mod _core {
         binary_cross_entropy_with_logits, cross_entropy, log_softmax, mse_loss, softmax,
     };
     #[pymodule_export]
-    use crate::normalization::batch_norm;
+    use crate::normalization::{batch_norm, layer_norm};
     #[pymodule_export]
     use crate::optim::Optimizer;
     #[pymodule_export]

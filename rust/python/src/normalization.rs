@@ -1,8 +1,9 @@
-//! Batch normalisation as a function of the module.
+//! Normalisation of batches and of rows as functions of the module.
 
 use evengrad_core::ops::batch_norm::{
     Affine, MovingStatistics, batch_norm as core_batch_norm, batch_norm_inference,
 };
+use evengrad_core::ops::layer_norm::layer_norm as core_layer_norm;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -91,4 +92,51 @@ pub(crate) fn batch_norm(
             core_batch_norm(&x, affine(), moving)
         }
     })
+}
+
+/// Layer normalisation of rows: gamma·(x - mean)/√(variance + epsilon) + beta.
+///
+/// Mean and (biased) variance are those of each row: of the last dimensions of x, which have ``width`` elements.
+///
+/// Parameters
+/// ----------
+/// x : Tensor
+///     (..., width), or with as many elements in the last dimensions.
+/// width : int
+///     Elements of a row.
+/// gamma, beta : Tensor, optional
+///     ``width`` elements; 1 and 0 if None.
+/// epsilon : float
+///     0 or more.
+///
+/// Raises
+/// ------
+/// ValueError
+///     If the shapes do not fit.
+/// TypeError
+///     If the dtypes differ.
+///
+/// References
+/// ----------
+/// Ba, Kiros and Hinton, "Layer normalization", 2016.
+///
+/// Examples
+/// --------
+/// >>> eg._core.layer_norm(eg.tensor([[0.0, 2.0], [10.0, -30.0]]), 2, epsilon=0.0).tolist()
+/// [[-1.0, 1.0], [1.0, -1.0]]
+#[pyfunction]
+#[pyo3(signature = (x, width, gamma=None, beta=None, epsilon=1e-5))]
+pub(crate) fn layer_norm(
+    py: Python<'_>,
+    x: &Bound<'_, PyAny>,
+    width: usize,
+    gamma: Option<&Bound<'_, PyAny>>,
+    beta: Option<&Bound<'_, PyAny>>,
+    epsilon: f64,
+) -> PyResult<Tensor> {
+    let x = other_tensor("x", x, None)?;
+    let gamma = gamma.map(|gamma| other_tensor("gamma", gamma, None)).transpose()?;
+    let beta = beta.map(|beta| other_tensor("beta", beta, None)).transpose()?;
+    let affine = Affine { gamma: gamma.as_ref(), beta: beta.as_ref(), epsilon };
+    run_tensor(py, || core_layer_norm(&x, width, affine))
 }

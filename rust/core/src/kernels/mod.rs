@@ -5,6 +5,7 @@ pub mod dropout;
 pub mod extrema;
 pub mod gather;
 pub mod gemm;
+pub mod layer_norm;
 pub mod loss;
 pub mod map;
 pub mod math;

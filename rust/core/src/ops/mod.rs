@@ -8,6 +8,7 @@
 //! | `matmul` | matrix products |
 //! | `dense` | x·W + b with an activation |
 //! | `batch_norm` | batch normalisation, its moving statistics included |
+//! | `layer_norm` | layer normalisation |
 //! | `recurrent` | recurrent layers, all steps at once |
 //! | `reduce` | sums, means, variances |
 //! | `extrema` | largest and smallest elements and their positions |
@@ -31,6 +32,7 @@ pub mod extrema;
 pub mod gather;
 pub mod join;
 pub mod lanewise;
+pub mod layer_norm;
 pub mod loss;
 pub mod matmul;
 pub mod pair_loss;
