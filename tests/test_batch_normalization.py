@@ -360,13 +360,15 @@ def test_folding_keeps_what_has_no_dense_layer_next_to_it(rng):
         eg.Sequential([norm()]).fold_batch_norm()
 
 
-def test_two_barriers_forward_and_two_backward(rng):
-    x, y = rng.normal(size=(32, 12)).astype("float32"), rng.integers(0, 3, 32)
+@pytest.mark.parametrize(("rows", "barriers"), [(256, 2), (251, 4)])
+def test_one_barrier_forward_and_one_backward(rng, rows, barriers):
+    """A batch that chunks divide; any other takes its statistics down whole columns: two more."""
+    x, y = rng.normal(size=(rows, 80)).astype("float32"), rng.integers(0, 3, rows)
 
-    def phases(count):
+    def counts(count):
         norms = [layers.BatchNormalization() if i < count else None for i in range(3)]
-        model = eg.Sequential([*[layers.Dense(16, "relu", norm=n) for n in norms], layers.Dense(3)])
-        model.build((None, 12))
+        model = eg.Sequential([*[layers.Dense(96, "relu", norm=n) for n in norms], layers.Dense(3)])
+        model.build((None, 80))
         optimizer = eg.optimizers.SGD(0.1)
 
         @eg.compile
@@ -376,10 +378,12 @@ def test_two_barriers_forward_and_two_backward(rng):
             return loss
 
         step(x, y)
-        return step.plans()[0]["phases"]
+        facts = step.plans()[0]
+        return np.array([facts["phases"], facts["barriers"]])
 
-    plain = phases(0)
-    assert [phases(count) - plain for count in (1, 2, 3)] == [4, 8, 12]
+    plain = counts(0)
+    for count in (1, 2, 3):
+        np.testing.assert_array_equal(counts(count) - plain, [4 * count, barriers * count])
 
 
 def test_folding_makes_all_layers_anew(rng):

@@ -26,7 +26,8 @@ def test_a_replay_runs_whole_steps(counter):
     plan.replay(0)
     assert (total.item(), plan.steps_done) == (11.0, 10)
     facts = plan.describe()
-    assert set(facts) == {"launches", "chains", "phases", "flops", "bytes", "memory", "threads"}
+    keys = {"launches", "chains", "phases", "barriers", "flops", "bytes", "memory", "threads"}
+    assert set(facts) == keys
     assert facts["launches"] == 1
     assert "accumulate" in plan.explain()
     assert repr(plan).startswith("Plan(launches=1,")

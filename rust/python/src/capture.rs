@@ -120,14 +120,16 @@ impl Plan {
         run(py, || Ok(self.with(|plan| plan.steps_done())))
     }
 
-    /// What a step consists of: ``launches``, ``chains``, ``phases``, ``flops``, ``bytes`` read and written,
-    /// ``memory`` held, in bytes, and ``threads``, the number that was quickest so far.
+    /// What a step consists of: ``launches``, ``chains``, ``phases``, ``barriers`` (small phases share the one before
+    /// them), ``flops``, ``bytes`` read and written, ``memory`` held, in bytes, and ``threads``, the number that was
+    /// quickest so far.
     fn describe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let description = run(py, || Ok(self.with(|plan| plan.describe())))?;
         let facts = PyDict::new(py);
         facts.set_item("launches", description.launches)?;
         facts.set_item("chains", description.chains)?;
         facts.set_item("phases", description.phases)?;
+        facts.set_item("barriers", description.barriers)?;
         facts.set_item("flops", description.flops)?;
         facts.set_item("bytes", description.traffic)?;
         facts.set_item("memory", description.memory)?;

@@ -7,26 +7,41 @@
 //! δ = μ_b - μ_a      μ = μ_a + δ·m'/(m + m')      M = M_a + M_b + δ²·m·m'/(m + m')
 //! ```
 //!
+//! Chunks whose size divides the batch can be looked at where their rows are made, and joined afterwards.
+//!
 //! Within a chunk deviations are taken from its own mean, so that nothing cancels where a mean is far from zero. Chunks
 //! join in the order of the rows: each column has the bits that the number of rows alone decides.
 
 use core::ops::Range;
 
 use super::math::{Real, VectorMath};
-use super::rows::Tail;
 use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
-use super::softmax::each_vector;
+
+mod rows;
+mod sums;
+
+pub use rows::{RowsBackward, normalise, normalise_backward};
+pub use sums::{Sums, SumsOf, chunk_sums, column_sums};
 
 /// Rows of a chunk: few enough for a block of columns to stay in the fastest cache between its two passes.
 const CHUNK_ROWS: usize = 16;
 /// Vectors of columns that go down the rows together: whole lines of memory, and sums that do not wait for each other.
 const TOGETHER: usize = 4;
 
+/// Where the statistics of a batch come from.
+#[derive(Clone, Copy)]
+pub enum StatisticsOf<'a, T> {
+    /// The batch, row by row.
+    Rows(&'a [T]),
+    /// What [`chunk_moments`] made of chunks of rows.
+    Chunks(&'a [T]),
+}
+
 /// Columns of a batch, and what they leave behind for the rows.
 pub struct Statistics<'a, T> {
-    /// The batch, row by row.
-    pub x: &'a [T],
-    /// Its rows, at least one.
+    /// Where they come from.
+    pub of: StatisticsOf<'a, T>,
+    /// Rows of the batch, at least one.
     pub rows: usize,
     /// Its features.
     pub width: usize,
@@ -66,6 +81,57 @@ pub struct Moving<'a, T> {
 unsafe fn take<V: Vector>(from: *const V::Elem, left: usize) -> V {
     // SAFETY: the caller's promise.
     unsafe { if left >= V::LANES { V::load(from) } else { V::load_first(from, left) } }
+}
+
+/// How a chunk joins the rows before it.
+#[derive(Clone, Copy)]
+struct Join<V> {
+    first: bool,
+    share: V,
+    weight: V,
+}
+
+impl<V: Vector> Join<V> {
+    #[inline(always)]
+    fn new(before: usize, count: usize) -> Self {
+        let (before, count) = (before as f64, count as f64);
+        let all = before + count;
+        let (share, weight) = (V::constant(count / all), V::constant(before * count / all));
+        Self { first: before == 0.0, share, weight }
+    }
+
+    #[inline(always)]
+    fn apply(self, (mean, spread): (V, V), chunk: (V, V)) -> (V, V) {
+        // The first chunk joins nothing: its square times no rows may be infinity times zero.
+        if self.first {
+            return chunk;
+        }
+        let delta = chunk.0 - mean;
+        let spread = (delta * self.weight).mul_add(delta, spread + chunk.1);
+        (delta.mul_add(self.share, mean), spread)
+    }
+}
+
+/// Writes two numbers of each of `K` vectors of columns, `width` elements apart; gives how many columns they are.
+///
+/// # Safety
+/// `to` is valid for writing those columns, `left` lanes in the last vector, and so is what stands `width` further.
+#[inline(always)]
+unsafe fn put<V: Vector, const K: usize>(
+    (one, other): ([V; K], [V; K]),
+    to: *mut V::Elem,
+    width: usize,
+    left: usize,
+) -> usize {
+    for (k, (one, other)) in one.into_iter().zip(other).enumerate() {
+        let left = if k + 1 == K { left } else { V::LANES };
+        // SAFETY: the caller's promise.
+        unsafe {
+            one.store_first(to.add(k * V::LANES), left);
+            other.store_first(to.add(width + k * V::LANES), left);
+        }
+    }
+    (K - 1) * V::LANES + left
 }
 
 /// Means and sums of squared deviations of `K` vectors of columns, of which the last has `left` lanes.
@@ -109,20 +175,12 @@ unsafe fn moments<V: VectorMath<Elem: Scalar + Real>, const K: usize>(
                 squares[k] = d.mul_add(d, squares[k]);
             }
         }
-        let share = V::constant(count as f64 / (row + count) as f64);
-        let weight = V::constant(row as f64 * count as f64 / (row + count) as f64);
+        let join = Join::new(row, count);
         for k in 0..K {
             // What rounding left out of the chunk's mean.
             let off = rest[k] * part;
-            let (chunk_mean, chunk_spread) = (near[k] + off, off.neg_mul_add(rest[k], squares[k]));
-            let delta = chunk_mean - mean[k];
-            // The first chunk joins nothing: its square times no rows may be infinity times zero.
-            if row == 0 {
-                (mean[k], spread[k]) = (chunk_mean, chunk_spread);
-            } else {
-                mean[k] = delta.mul_add(share, mean[k]);
-                spread[k] = (delta * weight).mul_add(delta, spread[k] + chunk_spread);
-            }
+            let chunk = (near[k] + off, off.neg_mul_add(rest[k], squares[k]));
+            (mean[k], spread[k]) = join.apply((mean[k], spread[k]), chunk);
         }
         row += count;
     }
@@ -172,11 +230,11 @@ impl<T: Scalar + Real> Kernel for Statistics<'_, T> {
         let mut at = 0;
         while at < self.columns.len() {
             let left = self.columns.len() - at;
-            let from = self.x.as_ptr().wrapping_add(self.columns.start + at);
+            let column = self.columns.start + at;
             if left >= TOGETHER * lanes {
                 // SAFETY: the columns lie in every row.
                 let (mean, spread) =
-                    unsafe { moments::<T::V<S>, TOGETHER>(from, rows, width, lanes) };
+                    unsafe { self.of.columns::<T::V<S>, TOGETHER>(column, rows, width, lanes) };
                 for k in 0..TOGETHER {
                     self.finish(at + k * lanes, lanes, mean[k], spread[k]);
                 }
@@ -184,9 +242,48 @@ impl<T: Scalar + Real> Kernel for Statistics<'_, T> {
             } else {
                 let left = left.min(lanes);
                 // SAFETY: the columns lie in every row.
-                let ([mean], [spread]) = unsafe { moments::<T::V<S>, 1>(from, rows, width, left) };
+                let ([mean], [spread]) =
+                    unsafe { self.of.columns::<T::V<S>, 1>(column, rows, width, left) };
                 self.finish(at, left, mean, spread);
                 at += left;
+            }
+        }
+    }
+}
+
+impl<T: Scalar + Real> StatisticsOf<'_, T> {
+    /// Means and sums of squared deviations of `K` vectors of columns, of which the last has `left` lanes.
+    ///
+    /// # Safety
+    /// Those columns lie in every row.
+    #[inline(always)]
+    unsafe fn columns<V: VectorMath<Elem = T>, const K: usize>(
+        self,
+        column: usize,
+        rows: usize,
+        width: usize,
+        left: usize,
+    ) -> ([V; K], [V; K]) {
+        match self {
+            // SAFETY: the caller's promise.
+            Self::Rows(x) => unsafe { moments::<V, K>(x.as_ptr().add(column), rows, width, left) },
+            Self::Chunks(parts) => {
+                let zero = V::constant(0.0);
+                let (mut mean, mut spread) = ([zero; K], [zero; K]);
+                let count = rows * 2 * width / parts.len();
+                for (i, part) in parts.chunks_exact(2 * width).enumerate() {
+                    let join = Join::new(i * count, count);
+                    for k in 0..K {
+                        let left = if k + 1 == K { left } else { V::LANES };
+                        // SAFETY: the caller's promise; a chunk has `width` means and sums.
+                        unsafe {
+                            let at = part.as_ptr().add(column + k * V::LANES);
+                            let chunk = (take::<V>(at, left), take::<V>(at.add(width), left));
+                            (mean[k], spread[k]) = join.apply((mean[k], spread[k]), chunk);
+                        }
+                    }
+                }
+                (mean, spread)
             }
         }
     }
@@ -198,236 +295,73 @@ impl<T: Scalar + Real> Kernel for Statistics<'_, T> {
 /// Where there is no row, or a slice does not have the size that the others say.
 pub fn statistics<T: Scalar + Real>(columns: Statistics<'_, T>) {
     let (s, n) = (&columns, columns.columns.len());
-    assert!(s.rows > 0 && s.x.len() >= s.rows * s.width && s.columns.end <= s.width);
+    assert!(s.rows > 0 && s.columns.end <= s.width);
+    match s.of {
+        StatisticsOf::Rows(x) => assert!(x.len() >= s.rows * s.width),
+        StatisticsOf::Chunks(parts) => {
+            assert!(!parts.is_empty() && parts.len().is_multiple_of(2 * s.width));
+        }
+    }
     assert!(s.mean.len() == n && s.inverse.len() == n && s.scale.len() == n);
     assert!(s.gamma.is_none_or(|gamma| gamma.len() == n));
     assert!(s.moving.as_ref().is_none_or(|m| m.mean.len() == n && m.variance.len() == n));
     dispatch(columns);
 }
 
-/// The sums that a backward pass needs of each column, and what the rows need of them.
-///
-/// ```text
-/// ∂β = Σ ∂y      ∂γ = Σ ∂y·x̂      shift = ∂β/m      tilt = r·∂γ/m      with x̂ = (x - μ)·r
-/// ```
-pub struct Sums<'a, T> {
-    /// ∂y and x, row by row.
-    pub grad: &'a [T],
-    /// As above.
-    pub x: &'a [T],
-    /// Their rows.
-    pub rows: usize,
-    /// Their features.
-    pub width: usize,
-    /// Those to look at; all slices below have one element for each.
-    pub columns: Range<usize>,
-    /// μ.
-    pub mean: &'a [T],
-    /// r.
-    pub inverse: &'a [T],
-    /// Gets ∂β.
-    pub beta: &'a mut [T],
-    /// Gets ∂γ.
-    pub gamma: &'a mut [T],
-    /// Gets the part of ∂x that all rows share.
-    pub shift: &'a mut [T],
-    /// Gets the part of ∂x that grows with the distance from the mean.
-    pub tilt: &'a mut [T],
-}
-
-/// Σ g and Σ g·(x - μ) of `K` vectors of columns, of which the last has `left` lanes.
-///
-/// # Safety
-/// Each of the rows, `width` elements apart, is valid for reading those columns, and so is `mean`.
-#[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "vectors of columns read as index equations")]
-unsafe fn sums<V: VectorMath<Elem: Scalar + Real>, const K: usize>(
-    [grad, x]: [*const V::Elem; 2],
-    mean: *const V::Elem,
+struct ChunkMoments<'a, T> {
+    x: &'a [T],
     rows: usize,
     width: usize,
-    left: usize,
-) -> ([V; K], [V; K]) {
-    let zero = V::constant(0.0);
-    let lanes = |k: usize| if k + 1 == K { left } else { V::LANES };
-    let mut center = [zero; K];
-    for k in 0..K {
-        // SAFETY: the caller's promise.
-        center[k] = unsafe { take::<V>(mean.add(k * V::LANES), lanes(k)) };
-    }
-    let (mut total, mut product) = ([zero; K], [zero; K]);
-    let mut row = 0;
-    while row < rows {
-        let stop = (row + CHUNK_ROWS).min(rows);
-        let (mut part, mut part_product) = ([zero; K], [zero; K]);
-        for r in row..stop {
-            for k in 0..K {
-                let at = r * width + k * V::LANES;
-                // SAFETY: the caller's promise.
-                let (g, x) =
-                    unsafe { (take::<V>(grad.add(at), lanes(k)), take::<V>(x.add(at), lanes(k))) };
-                part[k] = part[k] + g;
-                part_product[k] = g.mul_add(x - center[k], part_product[k]);
-            }
-        }
-        for k in 0..K {
-            total[k] = total[k] + part[k];
-            product[k] = product[k] + part_product[k];
-        }
-        row = stop;
-    }
-    (total, product)
-}
-
-impl<T: Scalar + Real> Sums<'_, T> {
-    #[inline(always)]
-    fn finish<V: VectorMath<Elem = T>>(&mut self, at: usize, left: usize, total: V, product: V) {
-        let part = V::constant(1.0 / self.rows as f64);
-        // SAFETY: every slice has `left` elements from `at` on.
-        unsafe {
-            let inverse = take::<V>(self.inverse.as_ptr().add(at), left);
-            let gamma = product * inverse;
-            total.store_first(self.beta.as_mut_ptr().add(at), left);
-            gamma.store_first(self.gamma.as_mut_ptr().add(at), left);
-            (total * part).store_first(self.shift.as_mut_ptr().add(at), left);
-            (gamma * inverse * part).store_first(self.tilt.as_mut_ptr().add(at), left);
-        }
-    }
-}
-
-impl<T: Scalar + Real> Kernel for Sums<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(mut self) {
-        let lanes = <T::V<S> as Vector>::LANES;
-        let (rows, width) = (self.rows, self.width);
-        let mut at = 0;
-        while at < self.columns.len() {
-            let left = self.columns.len() - at;
-            let column = self.columns.start + at;
-            let from = [self.grad, self.x].map(|x| x.as_ptr().wrapping_add(column));
-            let mean = self.mean.as_ptr().wrapping_add(at);
-            if left >= TOGETHER * lanes {
-                // SAFETY: the columns lie in every row.
-                let (total, product) =
-                    unsafe { sums::<T::V<S>, TOGETHER>(from, mean, rows, width, lanes) };
-                for k in 0..TOGETHER {
-                    self.finish(at + k * lanes, lanes, total[k], product[k]);
-                }
-                at += TOGETHER * lanes;
-            } else {
-                let left = left.min(lanes);
-                // SAFETY: the columns lie in every row.
-                let ([total], [product]) =
-                    unsafe { sums::<T::V<S>, 1>(from, mean, rows, width, left) };
-                self.finish(at, left, total, product);
-                at += left;
-            }
-        }
-    }
-}
-
-/// Takes the sums of the columns.
-///
-/// # Panics
-/// Where a slice does not have the size that the others say.
-pub fn column_sums<T: Scalar + Real>(columns: Sums<'_, T>) {
-    let (s, n) = (&columns, columns.columns.len());
-    assert!(s.grad.len() == s.x.len() && s.x.len() >= s.rows * s.width && s.columns.end <= s.width);
-    assert!(s.mean.len() == n && s.inverse.len() == n && s.beta.len() == n && s.gamma.len() == n);
-    assert!(s.shift.len() == n && s.tilt.len() == n);
-    dispatch(columns);
-}
-
-struct Rows<'a, T> {
-    x: &'a [T],
-    mean: &'a [T],
-    scale: &'a [T],
-    beta: Option<&'a [T]>,
     out: &'a mut [T],
 }
 
-impl<T: Scalar + Real> Kernel for Rows<'_, T> {
+impl<T: Scalar + Real> Kernel for ChunkMoments<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let width = self.mean.len();
-        let tail = Tail::<T::V<S>>::new(width);
-        let (mean, scale) = (self.mean.as_ptr(), self.scale.as_ptr());
-        for (x, out) in self.x.chunks_exact(width).zip(self.out.chunks_exact_mut(width)) {
-            let (x, out) = (x.as_ptr(), out.as_mut_ptr());
-            if let Some(beta) = self.beta {
-                let beta = beta.as_ptr();
-                each_vector!(tail, out, [x = x, m = mean, s = scale, b = beta] => (x - m).mul_add(s, b));
-            } else {
-                each_vector!(tail, out, [x = x, m = mean, s = scale] => (x - m) * s);
+        let lanes = <T::V<S> as Vector>::LANES;
+        let (rows, width) = (self.rows, self.width);
+        let chunks = self.x.chunks_exact(rows * width);
+        for (x, out) in chunks.zip(self.out.chunks_exact_mut(2 * width)) {
+            let mut at = 0;
+            while at < width {
+                let (from, to) = (x.as_ptr().wrapping_add(at), out.as_mut_ptr().wrapping_add(at));
+                // SAFETY: the columns lie in every row, and `out` has two elements for each.
+                at += unsafe {
+                    if width - at >= TOGETHER * lanes {
+                        let found = moments::<T::V<S>, TOGETHER>(from, rows, width, lanes);
+                        put(found, to, width, lanes)
+                    } else {
+                        let left = lanes.min(width - at);
+                        put(moments::<T::V<S>, 1>(from, rows, width, left), to, width, left)
+                    }
+                };
             }
         }
     }
 }
 
-/// (x - mean)·scale + β for rows of as many elements as there are means.
+/// Mean and sum of squared deviations of every column of each chunk of `rows` rows: (chunks, 2, features), for
+/// [`StatisticsOf::Chunks`].
 ///
 /// # Panics
-/// Where there is no feature, or the slices differ in length.
-pub fn normalise<T: Scalar + Real>(
-    x: &[T],
-    mean: &[T],
-    scale: &[T],
-    beta: Option<&[T]>,
-    out: &mut [T],
-) {
-    let n = mean.len();
-    assert!(n > 0 && x.len() == out.len() && scale.len() == n);
-    assert!(beta.is_none_or(|beta| beta.len() == n));
-    dispatch(Rows { x, mean, scale, beta, out });
+/// Where a slice does not have the size that the others say.
+pub fn chunk_moments<T: Scalar + Real>(x: &[T], rows: usize, width: usize, out: &mut [T]) {
+    let chunk = rows * width;
+    assert!(chunk > 0 && x.len().is_multiple_of(chunk) && out.len() == x.len() / chunk * 2 * width);
+    dispatch(ChunkMoments { x, rows, width, out });
 }
 
-/// What the rows of a backward pass read; all slices but the first two have one element a feature.
-pub struct RowsBackward<'a, T> {
-    /// ∂y.
-    pub grad: &'a [T],
-    /// The batch.
-    pub x: &'a [T],
-    /// μ.
-    pub mean: &'a [T],
-    /// γ·r.
-    pub scale: &'a [T],
-    /// ∂β/m.
-    pub shift: &'a [T],
-    /// r·∂γ/m.
-    pub tilt: &'a [T],
-    /// Gets ∂x.
-    pub out: &'a mut [T],
-}
-
-impl<T: Scalar + Real> Kernel for RowsBackward<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self) {
-        let width = self.mean.len();
-        let tail = Tail::<T::V<S>>::new(width);
-        let (mean, scale) = (self.mean.as_ptr(), self.scale.as_ptr());
-        let (shift, tilt) = (self.shift.as_ptr(), self.tilt.as_ptr());
-        let rows = self.grad.chunks_exact(width).zip(self.x.chunks_exact(width));
-        for ((grad, x), out) in rows.zip(self.out.chunks_exact_mut(width)) {
-            let (grad, x, out) = (grad.as_ptr(), x.as_ptr(), out.as_mut_ptr());
-            each_vector!(tail, out, [g = grad, x = x, m = mean, s = scale, c = shift, t = tilt]
-                => s * (x - m).neg_mul_add(t, g - c));
-        }
-    }
-}
-
-/// ∂x = γ·r·(∂y - shift - (x - μ)·tilt) for rows of as many elements as there are means.
-///
-/// # Panics
-/// Where there is no feature, or the slices differ in length.
-pub fn normalise_backward<T: Scalar + Real>(rows: RowsBackward<'_, T>) {
-    let (r, n) = (&rows, rows.mean.len());
-    assert!(n > 0 && r.grad.len() == r.out.len() && r.x.len() == r.out.len());
-    assert!(r.scale.len() == n && r.shift.len() == n && r.tilt.len() == n);
-    dispatch(rows);
+/// The rows of a chunk that is looked at where its rows are made: of the sizes from 4 to 64 that divide the batch the one
+/// that comes closest to sixteen chunks, an even number if there is one. None for a batch that has no such size.
+pub fn chunk_rows(rows: usize) -> Option<usize> {
+    let distance = |size: &usize| {
+        let chunks = rows / size;
+        let odd = f64::from(u8::from(chunks % 2 == 1));
+        (chunks as f64 / 16.0).log2().abs() + odd
+    };
+    (4..=64)
+        .filter(|&size| rows.is_multiple_of(size) && rows / size > 1)
+        .min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }

@@ -6,8 +6,9 @@
 //! inference    μ and σ² are moving statistics, and constants: ∂x = γ·r·∂y
 //! moving       v ← v·(1 - rate) + new·rate
 //! ```
-//! Statistics and sums run down the columns (a feature is a unit), everything else along the rows, so that a plan takes
-//! the rows of a batch from one normalisation to the next in one go, with two barriers for each, forward and backward.
+//! Statistics and sums are taken of chunks of rows, where a size of chunks divides the batch, and joined by features;
+//! everything else goes along the rows. So a plan takes the rows of a batch from one normalisation to the next in one go,
+//! with one barrier for each, forward and backward.
 //! A batch of one row has x̂ = 0 and a variance of 0.
 
 use std::ops::Range;
@@ -17,15 +18,18 @@ use smallvec::smallvec;
 use crate::dtype::with_float;
 use crate::error::{Result, bail};
 use crate::kernels::batch_norm::{
-    Moving, RowsBackward, Statistics, Sums, column_sums, normalise, normalise_backward, statistics,
+    Moving, Statistics, StatisticsOf, chunk_moments, chunk_rows, normalise, statistics,
 };
 use crate::launch::{Arguments, Cost, Operand, Operands, launch};
 use crate::layout::show;
 use crate::ops::lanewise::map_into;
-use crate::tape::{Backward, Gradients, Saved};
+use crate::tape::Saved;
 use crate::tensor::Tensor;
 
+mod backward;
 mod fixed;
+
+use backward::BatchNormBackward;
 
 /// Factor and offset of each feature, either or both left out, and what is added to variances.
 #[derive(Clone, Copy)]
@@ -136,6 +140,22 @@ fn check_state(x: &Tensor, affine: Affine<'_>, moving: MovingStatistics<'_>) -> 
     Ok(())
 }
 
+/// The first half of the statistics, for chunks of rows: those are the units. None where no size of chunks divides the
+/// batch.
+fn moments_of_chunks(x: &Tensor) -> Result<Option<Tensor>> {
+    let (m, n) = (x.shape()[0], x.shape()[1]);
+    let Some(rows) = chunk_rows(m).filter(|_| n > 0) else { return Ok(None) };
+    let out = Tensor::empty(&[m / rows, 2, n], x.dtype())?;
+    let operands = smallvec![Operand::read_own(x, rows * n), Operand::write_own(&out, 2 * n)];
+    // Every element is read twice, the second time from cache.
+    let cost = Cost::elementwise(x.count(), 6.0, 1, x.dtype());
+    with_float!(x.dtype(), "batch_norm", T => launch("batch_moments", m / rows, cost, operands,
+    move |units: Range<usize>, arguments: &Arguments<'_>| {
+        chunk_moments(arguments.own::<T>(0, &units), rows, n, arguments.own_mut(1, &units));
+    }))?;
+    Ok(Some(out))
+}
+
 /// Takes the statistics of the batch: features are the units.
 fn of_batch(
     x: &Tensor,
@@ -144,9 +164,12 @@ fn of_batch(
 ) -> Result<Features> {
     let (m, n) = (x.shape()[0], x.shape()[1]);
     let found = Features::empty(x)?;
+    let chunks = moments_of_chunks(x)?;
+    let from = chunks.as_ref().unwrap_or(x);
+    let chunked = chunks.is_some();
     let gamma = affine.gamma.map(Tensor::packed).transpose()?;
     let mut operands: Operands = smallvec![
-        Operand::read(x),
+        Operand::read(from),
         Operand::write_own(&found.mean, 1),
         Operand::write_own(&found.inverse, 1),
         Operand::write_own(&found.scale, 1),
@@ -163,12 +186,12 @@ fn of_batch(
         (moving.rate, correction)
     });
     let epsilon = affine.epsilon;
-    // Every element is read twice, the second time from cache.
-    let cost = Cost::elementwise(x.count(), 6.0, 1, x.dtype());
+    let cost = Cost::elementwise(from.count(), 6.0, 1, x.dtype());
     with_float!(x.dtype(), "batch_norm", T => launch("batch_statistics", n, cost, operands,
     move |units: Range<usize>, arguments: &Arguments<'_>| {
+        let all = arguments.all(0);
         statistics(Statistics::<T> {
-            x: arguments.all(0),
+            of: if chunked { StatisticsOf::Chunks(all) } else { StatisticsOf::Rows(all) },
             rows: m,
             width: n,
             columns: units.clone(),
@@ -291,121 +314,6 @@ pub fn batch_norm_inference(
     let features = of_moving(&packed, affine, mean, variance)?;
     let y = rows_forward(&packed, &features, affine.beta)?;
     Ok(recorded(y, x, &packed, affine, &features, false))
-}
-
-struct BatchNormBackward {
-    x: Saved,
-    mean: Saved,
-    inverse: Saved,
-    scale: Saved,
-    has_gamma: bool,
-    training: bool,
-}
-
-/// ∂β, ∂γ and what rows need of them, (features,) each.
-struct ColumnSums {
-    beta: Tensor,
-    gamma: Tensor,
-    shift: Tensor,
-    tilt: Tensor,
-}
-
-impl BatchNormBackward {
-    /// Sums down the columns: features are the units.
-    fn sums(&self, grad: &Tensor) -> Result<ColumnSums> {
-        let (x, mean, inverse) = (self.x.get()?, self.mean.get()?, self.inverse.get()?);
-        let (m, n) = (x.shape()[0], x.shape()[1]);
-        let new = || Tensor::empty(&[n], x.dtype());
-        let sums = ColumnSums { beta: new()?, gamma: new()?, shift: new()?, tilt: new()? };
-        let operands: Operands = smallvec![
-            Operand::read(grad),
-            Operand::read(x),
-            Operand::read_own(mean, 1),
-            Operand::read_own(inverse, 1),
-            Operand::write_own(&sums.beta, 1),
-            Operand::write_own(&sums.gamma, 1),
-            Operand::write_own(&sums.shift, 1),
-            Operand::write_own(&sums.tilt, 1),
-        ];
-        let cost = Cost::elementwise(x.count(), 4.0, 2, x.dtype());
-        with_float!(x.dtype(), "batch_norm", T => launch("batch_sums", n, cost, operands,
-        move |units: Range<usize>, arguments: &Arguments<'_>| {
-            column_sums(Sums::<T> {
-                grad: arguments.all(0),
-                x: arguments.all(1),
-                rows: m,
-                width: n,
-                columns: units.clone(),
-                mean: arguments.own(2, &units),
-                inverse: arguments.own(3, &units),
-                beta: arguments.own_mut(4, &units),
-                gamma: arguments.own_mut(5, &units),
-                shift: arguments.own_mut(6, &units),
-                tilt: arguments.own_mut(7, &units),
-            });
-        }))?;
-        Ok(sums)
-    }
-
-    /// ∂x of a training pass: rows are the units.
-    fn rows(&self, grad: &Tensor, sums: &ColumnSums) -> Result<Tensor> {
-        let x = self.x.get()?;
-        let (m, n) = (x.shape()[0], x.shape()[1]);
-        let out = Tensor::empty(x.shape(), x.dtype())?;
-        let operands: Operands = smallvec![
-            Operand::read_own(grad, n),
-            Operand::read_own(x, n),
-            Operand::write_own(&out, n),
-            Operand::read(self.mean.get()?),
-            Operand::read(self.scale.get()?),
-            Operand::read(&sums.shift),
-            Operand::read(&sums.tilt),
-        ];
-        let units = if n == 0 { 0 } else { m };
-        let cost = Cost::elementwise(x.count(), 5.0, 3, x.dtype());
-        with_float!(x.dtype(), "batch_norm", T => launch("batch_norm", units, cost, operands,
-        move |units: Range<usize>, arguments: &Arguments<'_>| {
-            normalise_backward(RowsBackward::<T> {
-                grad: arguments.own(0, &units),
-                x: arguments.own(1, &units),
-                mean: arguments.all(3),
-                scale: arguments.all(4),
-                shift: arguments.all(5),
-                tilt: arguments.all(6),
-                out: arguments.own_mut(2, &units),
-            });
-        }))?;
-        Ok(out)
-    }
-}
-
-impl Backward for BatchNormBackward {
-    fn name(&self) -> &'static str {
-        "batch_norm"
-    }
-
-    fn backward(&self, grad: &Tensor, needs: &[bool]) -> Result<Gradients> {
-        let grad = grad.packed()?;
-        let mut out: Gradients = smallvec![None; needs.len()];
-        let of_parameters = needs[1..].contains(&true);
-        let sums = if of_parameters || self.training { Some(self.sums(&grad)?) } else { None };
-        if needs[0] {
-            out[0] = Some(match &sums {
-                Some(sums) if self.training => self.rows(&grad, sums)?,
-                _ => fixed::product(&grad, self.scale.get()?)?,
-            });
-        }
-        if let Some(sums) = sums {
-            let beta = if self.has_gamma { 2 } else { 1 };
-            if self.has_gamma && needs[1] {
-                out[1] = Some(sums.gamma);
-            }
-            if needs.get(beta) == Some(&true) {
-                out[beta] = Some(sums.beta);
-            }
-        }
-        Ok(out)
-    }
 }
 
 #[cfg(test)]

@@ -36,9 +36,16 @@ struct Task {
 
 type Addresses = SmallVec<[*mut u8; 8]>;
 
-/// What each worker does in each phase, in order: `tasks[phase][worker]`. Everything that does not change from step to
-/// step is worked out here, once.
-struct Program(Vec<Vec<Vec<Task>>>);
+/// What lies between two barriers: a phase, and small ones after it.
+struct Stretch {
+    /// What each worker does in the phase.
+    shares: Vec<Vec<Task>>,
+    /// Phases that are worth no barrier of their own: whoever comes last to the barrier does them, while the others wait.
+    last: Vec<Task>,
+}
+
+/// What is done in a step. Everything that does not change from step to step is worked out here, once.
+struct Program(Vec<Stretch>);
 
 // SAFETY: the addresses point into buffers that the plan's launches and its executor keep alive, and are used under the
 // engine's lock, by the one worker whose tasks they are.
@@ -152,15 +159,19 @@ impl Run<'_> {
             }
         };
         while !self.stop.load(Ordering::Relaxed) {
-            for phase in others {
-                perform(self.launches, &phase[worker]);
-                if !self.barrier.wait() {
+            for stretch in others {
+                perform(self.launches, &stretch.shares[worker]);
+                if !self.barrier.wait_after(|| perform(self.launches, &stretch.last)) {
                     return;
                 }
             }
-            perform(self.launches, &last[worker]);
+            perform(self.launches, &last.shares[worker]);
             // Whoever comes last prepares the next step while the others wait: one barrier does for both.
-            if !self.barrier.wait_after(between_steps) {
+            let finish = || {
+                perform(self.launches, &last.last);
+                between_steps();
+            };
+            if !self.barrier.wait_after(finish) {
                 return;
             }
         }
@@ -183,11 +194,20 @@ impl Executor {
             return Ok(Arc::clone(program));
         }
         self.reserve_scratch(schedule, width)?;
-        let phases = schedule.phases.iter().map(|phase| {
+        let mut stretches: Vec<Stretch> = Vec::new();
+        for phase in &schedule.phases {
+            if let Some(before) = stretches.last_mut().filter(|_| phase.is_small()) {
+                // The others wait, so that the first worker's scratch is free.
+                let items = cut(&phase.chains, 1).remove(0);
+                before.last.extend(self.tasks(&phase.chains, &items, 0));
+                continue;
+            }
             let shares = cut(&phase.chains, width).into_iter().enumerate();
-            shares.map(|(worker, items)| self.tasks(&phase.chains, &items, worker)).collect()
-        });
-        let program = Arc::new(Program(phases.collect()));
+            let shares =
+                shares.map(|(worker, items)| self.tasks(&phase.chains, &items, worker)).collect();
+            stretches.push(Stretch { shares, last: Vec::new() });
+        }
+        let program = Arc::new(Program(stretches));
         self.programs.push((width, Arc::clone(&program)));
         Ok(program)
     }
@@ -218,8 +238,9 @@ impl Executor {
     /// Runs one step on this thread, without a look at the clock.
     pub(super) fn run_alone(&mut self, launches: &[Launch], schedule: &Schedule) -> Result<()> {
         let program = self.program(schedule, 1)?;
-        for phase in &program.0 {
-            perform(launches, &phase[0]);
+        for stretch in &program.0 {
+            perform(launches, &stretch.shares[0]);
+            perform(launches, &stretch.last);
         }
         Ok(())
     }

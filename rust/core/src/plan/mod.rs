@@ -38,8 +38,10 @@ pub struct Description {
     pub launches: usize,
     /// Runs of launches that a block of data passes in one go.
     pub chains: usize,
-    /// Stretches between barriers.
+    /// Stretches of work that need all before them.
     pub phases: usize,
+    /// Barriers: small phases share the one before them.
+    pub barriers: usize,
     /// Floating-point operations in a step.
     pub flops: f64,
     /// Bytes that the launches of a step read and write.
@@ -156,6 +158,7 @@ impl Plan {
             launches: self.launches.len(),
             chains: self.schedule.phases.iter().map(|phase| phase.chains.len()).sum(),
             phases: self.schedule.phases.len(),
+            barriers: self.schedule.barriers(),
             flops: self.launches.iter().map(|launch| launch.cost.flops).sum(),
             traffic: self.launches.iter().map(|launch| launch.cost.bytes).sum(),
             memory: buffers.iter().map(|(_, bytes)| bytes).sum::<usize>()

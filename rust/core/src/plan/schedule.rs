@@ -3,7 +3,8 @@
 //! A *chain* is a run of launches over one axis in which each reads only its own blocks of what the others wrote, so
 //! that a block can pass through all of it while it is in cache. A *phase* is a set of chains that do not need each
 //! other; between phases stands a barrier. One pass in program order decides: a launch joins the chain that all its
-//! latest dependencies stand in, if its blocks line up with theirs, and otherwise opens a chain one phase later.
+//! latest dependencies stand in, if its blocks line up with theirs, and otherwise opens a chain one phase later. Then
+//! every chain moves to the latest phase that those who need it allow.
 //!
 //! For a dense net this gives the two-phase step: rows of the batch run through the whole net and back, then the rows of
 //! every weight take their gradient and their update together.
@@ -46,6 +47,16 @@ pub(super) struct Chain {
 #[derive(Debug, Default)]
 pub(super) struct Phase {
     pub(super) chains: Vec<Chain>,
+}
+
+/// A phase that takes less, by estimate, is worth no barrier of its own.
+const SMALL_NANOSECONDS: f64 = 5_000.0;
+
+impl Phase {
+    /// True where one worker does it at the barrier before, while the others wait.
+    pub(super) fn is_small(&self) -> bool {
+        self.chains.iter().map(|chain| chain.cost).sum::<f64>() < SMALL_NANOSECONDS
+    }
 }
 
 #[derive(Debug)]
@@ -214,6 +225,35 @@ impl Planner<'_> {
             self.touches.entry(key).or_default().push(Touch { launch: index, operand: o });
         }
     }
+
+    /// Moves every chain to the latest phase that it may stand in. The gradients of all weights come together in the
+    /// last one, and do not keep what a batch normalisation waits for in a phase of theirs.
+    fn defer(&mut self) {
+        let last = self.phases.len().saturating_sub(1);
+        for phase in (0..last).rev() {
+            for chain in 0..self.phases[phase].chains.len() {
+                let links = &self.phases[phase].chains[chain].links;
+                let operands = links.iter().flat_map(|link| &self.launches[link.launch].operands);
+                // Whoever needs this chain, or must not come before it, stands in a later phase.
+                let later = operands
+                    .flat_map(|operand| self.conflicts(operand))
+                    .map(|touch| self.places[touch.launch].phase)
+                    .filter(|&other| other > phase)
+                    .min();
+                let latest = later.map_or(last, |later| later - 1);
+                if links.is_empty() || latest == phase {
+                    continue;
+                }
+                let place = Place { phase: latest, chain: self.phases[latest].chains.len() };
+                let empty = Chain { links: Vec::new(), ..self.phases[phase].chains[chain] };
+                let moved = std::mem::replace(&mut self.phases[phase].chains[chain], empty);
+                for link in &moved.links {
+                    self.places[link.launch] = place;
+                }
+                self.phases[latest].chains.push(moved);
+            }
+        }
+    }
 }
 
 /// Units that are taken at a time: their own data should fit a core's cache, but be no less than what the block
@@ -241,6 +281,12 @@ fn block_units(chain: &Chain, launches: &[Launch]) -> usize {
 }
 
 impl Schedule {
+    /// Barriers of a step.
+    pub(super) fn barriers(&self) -> usize {
+        let later = self.phases.iter().skip(1).filter(|phase| !phase.is_small()).count();
+        later + usize::from(!self.phases.is_empty())
+    }
+
     pub(super) fn new(launches: &[Launch]) -> Self {
         let mut planner = Planner {
             launches,
@@ -252,11 +298,13 @@ impl Schedule {
         for index in 0..launches.len() {
             planner.place(index);
         }
+        planner.defer();
         let mut phases = planner.phases;
         for phase in &mut phases {
-            // What was joined to another chain left nothing behind.
+            // What was joined to another chain, or deferred, left nothing behind.
             phase.chains.retain(|chain| !chain.links.is_empty());
         }
+        phases.retain(|phase| !phase.chains.is_empty());
         for chain in phases.iter_mut().flat_map(|phase| &mut phase.chains) {
             // A launch is never free: calling it costs some tens of nanoseconds.
             chain.cost = chain
