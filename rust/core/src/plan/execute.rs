@@ -312,8 +312,10 @@ impl Executor {
 
 /// Below this a step is not worth a second thread: barriers cost some hundred nanoseconds each.
 pub(super) const ALONE_NANOSECONDS: f64 = 5_000.0;
-/// How long a width is tried before it is judged, and how long the best one then runs.
+/// How long a width is tried before it is judged, how often the best one is then compared with what the others
+/// reached, and after what time those are tried anew.
 const TRIAL: Duration = Duration::from_millis(2);
+const LOOK: Duration = Duration::from_millis(20);
 const STAY: Duration = Duration::from_millis(200);
 
 /// Chooses the number of workers by the time that a step takes with each candidate.
@@ -378,7 +380,7 @@ impl Tuner {
         }
         match self.trying {
             Some(index) => (self.candidates[index].width, TRIAL),
-            None => (self.best(), STAY),
+            None => (self.best(), LOOK),
         }
     }
 
@@ -435,5 +437,18 @@ mod tests {
         assert_eq!(tuner.next(2).0, 1);
         let mut small = Tuner::new(1e3);
         assert_eq!(small.next(8).0, 1);
+    }
+
+    #[test]
+    fn the_tuner_gives_up_a_width_that_has_become_slow() {
+        let mut tuner = Tuner::new(1e6);
+        for _ in 0..3 {
+            let (width, _) = tuner.next(2);
+            tuner.learn(width, 10, Duration::from_micros(if width == 2 { 500 } else { 900 }));
+        }
+        assert_eq!(tuner.next(2).0, 2);
+        // Another process has taken a core.
+        tuner.learn(2, 10, Duration::from_millis(4));
+        assert_eq!(tuner.next(2).0, 1);
     }
 }
