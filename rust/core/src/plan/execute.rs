@@ -1,7 +1,4 @@
 //! Running a schedule: every worker walks the same phases with its own share of the blocks.
-//!
-//! The number of workers is chosen by measuring. Results do not depend on it, so it may change between chunks of
-//! steps: a second thread that shares a core, or a core that another process holds, is noticed by its cost.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -12,6 +9,7 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use super::schedule::{Chain, Schedule};
+use super::tuner::Tuner;
 use crate::buffer::Buffer;
 use crate::capture::Host;
 use crate::error::{Error, Result};
@@ -245,9 +243,9 @@ impl Executor {
         Ok(())
     }
 
-    /// The number of workers that was quickest so far.
+    /// The number of workers that was quickest of late.
     pub(super) fn threads(&self) -> usize {
-        self.tuner.best()
+        self.tuner.winner()
     }
 
     /// Bytes of scratch in use.
@@ -310,98 +308,6 @@ impl Executor {
     }
 }
 
-/// Below this a step is not worth a second thread: barriers cost some hundred nanoseconds each.
-pub(super) const ALONE_NANOSECONDS: f64 = 5_000.0;
-/// How long a width is tried before it is judged, how often the best one is then compared with what the others
-/// reached, and after what time those are tried anew.
-const TRIAL: Duration = Duration::from_millis(2);
-const LOOK: Duration = Duration::from_millis(20);
-const STAY: Duration = Duration::from_millis(200);
-
-/// Chooses the number of workers by the time that a step takes with each candidate.
-struct Tuner {
-    /// Estimated nanoseconds of a step on one thread.
-    estimate: f64,
-    most: usize,
-    candidates: Vec<Candidate>,
-    trying: Option<usize>,
-    settled_at: Option<Instant>,
-}
-
-struct Candidate {
-    width: usize,
-    nanoseconds: f64,
-}
-
-impl Tuner {
-    fn new(estimate: f64) -> Self {
-        Self { estimate, most: 0, candidates: Vec::new(), trying: None, settled_at: None }
-    }
-
-    fn reset(&mut self, most: usize) {
-        self.most = most;
-        let mut widths = vec![1];
-        if self.estimate >= ALONE_NANOSECONDS {
-            let mut width = 2;
-            while width < most {
-                widths.push(width);
-                width *= 2;
-            }
-            if most > 1 {
-                widths.push(most);
-            }
-        }
-        // The widest first: on a quiet machine it is the likely winner of a large step.
-        widths.reverse();
-        self.candidates = widths
-            .into_iter()
-            .map(|width| Candidate { width, nanoseconds: f64::INFINITY })
-            .collect();
-        self.trying = Some(0);
-        self.settled_at = None;
-    }
-
-    fn best(&self) -> usize {
-        let best = self.candidates.iter().min_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds));
-        best.map_or(1, |candidate| candidate.width)
-    }
-
-    /// The width to run next and for how long.
-    fn next(&mut self, most: usize) -> (usize, Duration) {
-        if self.most != most || self.candidates.is_empty() {
-            self.reset(most);
-        }
-        if self.candidates.len() == 1 {
-            return (1, Duration::MAX / 4);
-        }
-        if self.settled_at.is_some_and(|at| at.elapsed() >= STAY) {
-            self.trying = Some(0);
-            self.settled_at = None;
-        }
-        match self.trying {
-            Some(index) => (self.candidates[index].width, TRIAL),
-            None => (self.best(), LOOK),
-        }
-    }
-
-    fn learn(&mut self, width: usize, steps: usize, elapsed: Duration) {
-        if steps == 0 {
-            return;
-        }
-        let nanoseconds = elapsed.as_nanos() as f64 / steps as f64;
-        if let Some(candidate) = self.candidates.iter_mut().find(|known| known.width == width) {
-            candidate.nanoseconds = nanoseconds;
-        }
-        if let Some(index) = self.trying {
-            let next = index + 1;
-            self.trying = (next < self.candidates.len()).then_some(next);
-            if self.trying.is_none() {
-                self.settled_at = Some(Instant::now());
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -425,30 +331,5 @@ mod tests {
                 assert_eq!(next, chain.units, "width {width}");
             }
         }
-    }
-
-    #[test]
-    fn the_tuner_settles_on_the_faster_width() {
-        let mut tuner = Tuner::new(1e6);
-        for _ in 0..2 {
-            let (width, _) = tuner.next(2);
-            tuner.learn(width, 10, Duration::from_micros(if width == 2 { 900 } else { 500 }));
-        }
-        assert_eq!(tuner.next(2).0, 1);
-        let mut small = Tuner::new(1e3);
-        assert_eq!(small.next(8).0, 1);
-    }
-
-    #[test]
-    fn the_tuner_gives_up_a_width_that_has_become_slow() {
-        let mut tuner = Tuner::new(1e6);
-        for _ in 0..3 {
-            let (width, _) = tuner.next(2);
-            tuner.learn(width, 10, Duration::from_micros(if width == 2 { 500 } else { 900 }));
-        }
-        assert_eq!(tuner.next(2).0, 2);
-        // Another process has taken a core.
-        tuner.learn(2, 10, Duration::from_millis(4));
-        assert_eq!(tuner.next(2).0, 1);
     }
 }

@@ -5,6 +5,7 @@ mod execute;
 mod inference;
 mod schedule;
 mod temporaries;
+mod tuner;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,8 +16,9 @@ use crate::error::{Result, bail};
 use crate::launch::Launch;
 use crate::team::{self, Team};
 
-use execute::{ALONE_NANOSECONDS, Executor};
+use execute::Executor;
 use schedule::Schedule;
+use tuner::ALONE_NANOSECONDS;
 
 /// A limit above this is none: it keeps sums of times from overflowing.
 const LONGEST: Duration = Duration::from_secs(1 << 20);

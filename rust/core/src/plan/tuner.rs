@@ -1,0 +1,249 @@
+//! The number of workers, chosen by measuring while the steps run.
+//!
+//! Results do not depend on it, so it may change between chunks of steps: a second thread that shares a core, or a core
+//! that another process holds, is noticed by its cost.
+//!
+//! Every width is tried for a moment, and the best one then runs and is measured on. A trial counts by its quickest
+//! chunk, for a thread that lost its processor meanwhile says nothing about the width; the one that runs counts by all
+//! its time, so that a lucky trial is found out after [`LOOK`].
+
+use std::time::Duration;
+
+/// Below this a step is not worth a second thread: barriers cost some hundred nanoseconds each.
+pub(super) const ALONE_NANOSECONDS: f64 = 5_000.0;
+/// Above this a phase lasts longer than a process that takes a core keeps it, and waiting for one another costs nothing:
+/// more threads are never slower.
+const TOGETHER_NANOSECONDS: f64 = 50e6;
+/// Above this the widest is tried first, below it last: a short run is over before threads have come together.
+const WIDEST_FIRST_NANOSECONDS: f64 = 1e6;
+/// A trial takes so long, in chunks of at most so much, and ends early with a width that takes so many times as long as
+/// another.
+const TRIAL: Duration = Duration::from_micros(2100);
+const CHUNK: Duration = Duration::from_micros(700);
+const HOPELESS: f64 = 2.0;
+/// How long the best width runs before it is compared with what the others reached.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long the others are not tried again: twice as long after each time that the same one won, up to the most.
+const STAY: Duration = Duration::from_millis(200);
+const LONGEST_STAY: Duration = Duration::from_millis(1600);
+
+/// Chooses the number of workers by the time that a step takes with each candidate.
+pub(super) struct Tuner {
+    /// Estimated nanoseconds of a step on one thread.
+    estimate: f64,
+    most: usize,
+    candidates: Vec<Candidate>,
+    state: State,
+    /// The winner of the last trials and how long it may stay.
+    winner: usize,
+    stay: Duration,
+}
+
+struct Candidate {
+    width: usize,
+    nanoseconds: f64,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    /// This candidate is on trial for so long yet.
+    Trying { index: usize, left: Duration },
+    /// The best one runs: since the trials, and since the last comparison.
+    Settled { since: Duration, steps: usize, looked: Duration },
+}
+
+const SETTLED: State = State::Settled { since: Duration::ZERO, steps: 0, looked: Duration::ZERO };
+
+impl Tuner {
+    pub(super) fn new(estimate: f64) -> Self {
+        Self { estimate, most: 0, candidates: Vec::new(), state: SETTLED, winner: 0, stay: STAY }
+    }
+
+    fn reset(&mut self, most: usize) {
+        self.most = most;
+        let mut widths = vec![];
+        if self.estimate < TOGETHER_NANOSECONDS {
+            widths.extend(
+                std::iter::successors(Some(1), |width| Some(2 * width))
+                    .take_while(|width| *width < most),
+            );
+        }
+        widths.push(most);
+        if self.estimate < ALONE_NANOSECONDS {
+            widths.truncate(1);
+        }
+        // The widest is the likely winner of a large step on a quiet machine, but dear where it is not.
+        if self.estimate > WIDEST_FIRST_NANOSECONDS {
+            widths.reverse();
+        }
+        self.candidates = widths
+            .into_iter()
+            .map(|width| Candidate { width, nanoseconds: f64::INFINITY })
+            .collect();
+        self.stay = STAY;
+        self.try_out(0);
+    }
+
+    fn try_out(&mut self, index: usize) {
+        self.candidates[index].nanoseconds = f64::INFINITY;
+        self.state = State::Trying { index, left: TRIAL };
+    }
+
+    /// The width that won the last trials.
+    pub(super) fn winner(&self) -> usize {
+        self.winner.max(1)
+    }
+
+    fn best(&self) -> usize {
+        let best = self.candidates.iter().min_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds));
+        best.map_or(1, |candidate| candidate.width)
+    }
+
+    /// The width to run next and for how long.
+    pub(super) fn next(&mut self, most: usize) -> (usize, Duration) {
+        if self.most != most || self.candidates.is_empty() {
+            self.reset(most);
+        }
+        if self.candidates.len() == 1 {
+            self.winner = self.candidates[0].width;
+            return (self.winner, Duration::MAX / 4);
+        }
+        match self.state {
+            State::Trying { index, .. } => (self.candidates[index].width, CHUNK),
+            State::Settled { .. } => (self.best(), LOOK),
+        }
+    }
+
+    /// Takes note of a chunk of steps.
+    pub(super) fn learn(&mut self, width: usize, steps: usize, elapsed: Duration) {
+        let others = self.candidates.iter().filter(|other| other.width != width);
+        let bar = others.map(|other| other.nanoseconds).fold(f64::INFINITY, f64::min) * HOPELESS;
+        let known = self.candidates.iter_mut().find(|known| known.width == width);
+        let Some(candidate) = known.filter(|_| steps > 0) else { return };
+        let nanoseconds = |elapsed: Duration, steps| elapsed.as_nanos() as f64 / steps as f64;
+        match &mut self.state {
+            State::Trying { index, left } => {
+                let index = *index;
+                candidate.nanoseconds = candidate.nanoseconds.min(nanoseconds(elapsed, steps));
+                // What a chunk took beyond its length was lost to an interruption, unless it was a single step.
+                let counted = if steps == 1 { elapsed } else { elapsed.min(CHUNK) };
+                *left = left.saturating_sub(counted);
+                if left.is_zero() || candidate.nanoseconds > bar {
+                    self.go_on(index + 1);
+                }
+            }
+            State::Settled { since, steps: ran, looked } => {
+                *since += elapsed;
+                *looked += elapsed;
+                *ran += steps;
+                if *looked >= LOOK {
+                    candidate.nanoseconds = nanoseconds(*looked, *ran);
+                    (*ran, *looked) = (0, Duration::ZERO);
+                }
+                if *since >= self.stay {
+                    self.try_out(0);
+                }
+            }
+        }
+    }
+
+    /// Tries the next candidate, or settles on the best after the last.
+    fn go_on(&mut self, next: usize) {
+        if next < self.candidates.len() {
+            self.try_out(next);
+            return;
+        }
+        self.state = SETTLED;
+        let best = self.best();
+        self.stay = if best == self.winner { (2 * self.stay).min(LONGEST_STAY) } else { STAY };
+        self.winner = best;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs for so long; a step takes what `cost` says for the width. Gives the share of the time on each width.
+    fn run(tuner: &mut Tuner, total: Duration, cost: impl Fn(usize) -> Duration) -> [f64; 3] {
+        let (mut time, mut on) = (Duration::ZERO, [Duration::ZERO; 3]);
+        while time < total {
+            let (width, chunk) = tuner.next(2);
+            let step = cost(width);
+            let steps = chunk.as_nanos().div_ceil(step.as_nanos()) as usize;
+            let elapsed = step * steps as u32;
+            tuner.learn(width, steps, elapsed);
+            time += elapsed;
+            on[width] += elapsed;
+        }
+        on.map(|on| on.as_secs_f64() / time.as_secs_f64())
+    }
+
+    fn micros(one: u64, two: u64) -> impl Fn(usize) -> Duration {
+        move |width| Duration::from_micros(if width == 2 { two } else { one })
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_faster_width_gets_the_time() {
+        let mut tuner = Tuner::new(1e6);
+        assert!(run(&mut tuner, SECOND, micros(50, 90))[1] > 0.97);
+        assert_eq!(tuner.winner(), 1);
+        let mut tuner = Tuner::new(1e6);
+        assert!(run(&mut tuner, SECOND, micros(90, 50))[2] > 0.97);
+        assert_eq!(tuner.winner(), 2);
+    }
+
+    #[test]
+    fn long_steps_take_all_threads() {
+        let mut tuner = Tuner::new(1e9);
+        assert_eq!(tuner.next(3).0, 3);
+        assert_eq!(tuner.next(1).0, 1);
+        let mut tuner = Tuner::new(2e7);
+        assert!(run(&mut tuner, 4 * SECOND, micros(20_000, 12_000))[2] > 0.9);
+    }
+
+    #[test]
+    fn a_small_step_stays_on_one_thread() {
+        let mut tuner = Tuner::new(1e3);
+        assert_eq!(tuner.next(8).0, 1);
+    }
+
+    #[test]
+    fn a_width_that_has_become_slow_is_given_up_at_once_and_found_again_later() {
+        let mut tuner = Tuner::new(1e6);
+        run(&mut tuner, SECOND, micros(90, 50));
+        // Another process has taken a core.
+        assert!(run(&mut tuner, SECOND, micros(90, 400))[1] > 0.9);
+        // It has ended.
+        assert!(run(&mut tuner, 4 * SECOND, micros(90, 50))[2] > 0.5);
+    }
+
+    #[test]
+    fn a_trial_is_not_lost_to_one_interruption() {
+        let mut tuner = Tuner::new(1e5);
+        for chunk in 0..8 {
+            let (width, _) = tuner.next(2);
+            let lost = if chunk == 1 { 4000 } else { 0 };
+            tuner.learn(
+                width,
+                10,
+                Duration::from_micros(lost + if width == 1 { 300 } else { 500 }),
+            );
+        }
+        assert_eq!(tuner.winner(), 1);
+    }
+
+    #[test]
+    fn a_hopeless_width_is_not_tried_twice() {
+        let mut tuner = Tuner::new(1e5);
+        for _ in 0..7 {
+            assert_eq!(tuner.next(2).0, 1);
+            tuner.learn(1, 10, Duration::from_micros(300));
+        }
+        assert_eq!(tuner.next(2).0, 2);
+        tuner.learn(2, 10, Duration::from_micros(700));
+        assert_eq!(tuner.next(2).0, 1);
+    }
+}
