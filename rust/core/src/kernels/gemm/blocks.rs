@@ -55,7 +55,9 @@ impl Plan {
         let pack_b = match g.b {
             Right::Packed(_) => false,
             Right::Matrix(b) => {
-                b.col_stride != 1 || g.m >= 128 || (g.m > 2 * most && aliasing::<T>(b.row_stride))
+                b.col_stride != 1
+                    || (g.m >= 128 && g.k * g.n * size_of::<T>() > DIRECT_B)
+                    || (g.m > 2 * most && aliasing::<T>(b.row_stride))
             }
         };
         // A panel that is read for one tile only need not stay anywhere.
@@ -106,6 +108,9 @@ const BLOCK_A: usize = 512 << 10;
 const BLOCK_A_SMALL: usize = 64 << 10;
 /// Elements of a block of B: a part of the third-level cache.
 const BLOCK_B: usize = 2 << 20;
+/// Bytes of B up to which it is read where it lies, by however many rows: it stays in the second- and third-level
+/// caches, and reading it costs less than packing.
+const DIRECT_B: usize = 4 << 20;
 /// Rows whose chains rest at a time. B is packed once for each group: a cost of one part in hundreds.
 const GROUP: usize = 1024;
 /// Bytes of the resting chains, which bounds the memory that a thread keeps.

@@ -6,7 +6,7 @@
 use core::mem::MaybeUninit;
 
 use super::MatRef;
-use super::epilogue::load_lanes;
+use super::epilogue::{load_lanes, store_lanes};
 use super::tile::{part, prefetch};
 use crate::kernels::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 
@@ -99,24 +99,26 @@ pub(super) unsafe fn pack_a<T: Scalar, S: Simd>(
     a: MatRef<T>,
     to: *mut T,
 ) {
-    for i in 0..rows.div_ceil(most) {
+    let tiles = rows.div_ceil(most);
+    let mut i = 0;
+    while i < tiles {
         let (start, height) = part(rows, most, i);
-        // SAFETY: the caller's promise. What a whole store writes too much lies at the next p or in the next
-        // tile, which are written later, or in the spare vector.
+        // Rows that lie side by side are read for all tiles of one height at once: for one after the other, lines at
+        // distances of whole pages would be read piece by piece, and lose their place in the cache between.
+        let mut next = i + 1;
+        while a.row_stride == 1 && next < tiles && part(rows, most, next).1 == height {
+            next += 1;
+        }
+        // SAFETY: the caller's promise. What a whole store writes too much lies at the next p or, after the last one, in
+        // a tile that is written later, or in the spare vector.
         unsafe {
             let (from, to) = (a.at(start, 0), to.add(start * k));
-            S::outlined(Interleave {
-                len: k,
-                count: height,
-                width: height,
-                from,
-                to,
-                pitch: height,
-            });
+            let count = (next - i) * height;
+            S::outlined(Interleave { len: k, count, width: height, from, to, pitch: height });
         }
+        i = next;
     }
 }
-
 /// `to[r / width * width * len + p * pitch + r % width] = from(r, p)` for r < count and p < len, by whole vectors of r.
 ///
 /// It runs in a function of its own (there are many cases, and many callers), under this promise: `from` is valid for
@@ -180,10 +182,16 @@ impl<T: Scalar> Interleave<T> {
                 while r > 0 {
                     r -= lanes;
                     prefetch(self.from.at(start + r, p + AHEAD).ptr);
-                    // SAFETY: rows from start + r on exist up to `count`.
+                    // SAFETY: rows from start + r on exist up to `count`. After the last p the next panel follows, whose
+                    // first elements are there already.
                     unsafe {
-                        load_lanes::<T, S>(from.add(r), count - r)
-                            .store(self.to.add(start * self.len + p * self.pitch + r));
+                        let v = load_lanes::<T, S>(from.add(r), count - r);
+                        let to = self.to.add(start * self.len + p * self.pitch + r);
+                        if p + 1 == self.len {
+                            store_lanes::<T, S>(v, to, self.pitch - r);
+                        } else {
+                            v.store(to);
+                        }
                     }
                 }
             }
