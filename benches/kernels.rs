@@ -2,8 +2,9 @@
 
 use std::hint::black_box;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use evengrad_core::kernels::simd::{Isa, Kernel, Simd, Vector, dispatch, dispatch_on};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use evengrad_core::kernels::gemm::{MatMut, MatRef, NoEpilogue, gemm};
+use evengrad_core::kernels::simd::{Isa, Kernel, Scalar, Simd, Vector, dispatch, dispatch_on};
 
 /// Does nothing, so that what is left is the dispatch itself.
 struct Nothing;
@@ -62,7 +63,8 @@ fn dispatching(criterion: &mut Criterion) {
 fn multiply_adds(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("multiply_adds");
     for isa in Isa::available() {
-        let count = MultiplyAdds::SUMS * MultiplyAdds::DEPTH * dispatch_on(isa, Lanes);
+        // Floating-point operations, as of the products below: "Gelem/s" reads GFLOP/s.
+        let count = 2 * MultiplyAdds::SUMS * MultiplyAdds::DEPTH * dispatch_on(isa, Lanes);
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(isa.name(), |bencher| {
             bencher.iter(|| dispatch_on(isa, MultiplyAdds));
@@ -71,5 +73,87 @@ fn multiply_adds(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, dispatching, multiply_adds);
+/// A product of matrices in memory of their own, on one thread.
+struct Product<T> {
+    size: (usize, usize, usize),
+    a: Vec<T>,
+    b: Vec<T>,
+    c: Vec<T>,
+}
+
+impl<T: Scalar> Product<T> {
+    fn new((m, k, n): (usize, usize, usize)) -> Self {
+        let noise = |len: usize| {
+            (0..len)
+                .map(|i| T::from((i * 7919 % 2001) as f64 / 1000.0 - 1.0).unwrap_or_default())
+                .collect()
+        };
+        Self { size: (m, k, n), a: noise(m * k), b: noise(k * n), c: vec![T::zero(); m * n] }
+    }
+
+    /// The product, with factors that lie row after row, or column after column.
+    fn run(&mut self, [turned_a, turned_b]: [bool; 2]) {
+        let (m, k, n) = self.size;
+        let matrix = |x: &[T], rows: usize, cols: usize, turned: bool| {
+            let (row_stride, col_stride) = if turned { (1, rows) } else { (cols, 1) };
+            MatRef {
+                ptr: x.as_ptr(),
+                row_stride: row_stride as isize,
+                col_stride: col_stride as isize,
+            }
+        };
+        let (a, b) = (matrix(&self.a, m, k, turned_a), matrix(&self.b, k, n, turned_b));
+        let c = MatMut { ptr: self.c.as_mut_ptr(), row_stride: n as isize };
+        // SAFETY: the three were allocated in these sizes, apart from each other.
+        unsafe { gemm((m, n, k), a, b, c, false, NoEpilogue) }
+    }
+}
+
+/// Layers of usual networks, one row of a batch, thin results, and matrices larger than caches.
+const SIZES: [(usize, usize, usize); 20] = [
+    (1, 4, 16),
+    (1, 30, 64),
+    (1, 100, 100),
+    (1, 784, 300),
+    (1, 4096, 4096),
+    (14, 4096, 4096),
+    (32, 30, 64),
+    (32, 64, 32),
+    (20, 100, 100),
+    (128, 100, 1),
+    (128, 100, 10),
+    (128, 100, 100),
+    (128, 3072, 100),
+    (1024, 1024, 1),
+    (50, 784, 300),
+    (200, 784, 300),
+    (256, 1024, 1024),
+    (512, 784, 2048),
+    (32, 3000, 3000),
+    (1024, 4096, 4096),
+];
+
+fn products(criterion: &mut Criterion) {
+    products_of::<f32>(criterion, "gemm f32");
+    products_of::<f64>(criterion, "gemm f64");
+}
+
+/// GFLOP/s on one thread, shown as Gelem/s; shares of the peak are those of `multiply_adds` in the same run.
+fn products_of<T: Scalar>(criterion: &mut Criterion, name: &str) {
+    let mut group = criterion.benchmark_group(name);
+    for size @ (m, k, n) in SIZES {
+        let mut product = Product::<T>::new(size);
+        group.throughput(Throughput::Elements((2 * m * k * n) as u64));
+        for (layout, turned) in
+            [("A·B", [false, false]), ("Aᵀ·B", [true, false]), ("A·Bᵀ", [false, true])]
+        {
+            group.bench_function(BenchmarkId::new(layout, format!("{m}x{k}x{n}")), |bencher| {
+                bencher.iter(|| black_box(&mut product).run(turned));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, dispatching, multiply_adds, products);
 criterion_main!(benches);

@@ -16,7 +16,12 @@ pub(super) unsafe fn run<T: Scalar, E: Epilogue<T>, S: Simd>(g: &Gemm<T, E>) {
     let plan = Plan::new::<T, E, S>(g);
     // One vector more: packing writes whole vectors.
     let room_a = if plan.pack.a { plan.rows * plan.depth + T::V::<S>::LANES } else { 0 };
-    let room_b = if plan.pack.b { packed_len::<T>(plan.depth, plan.cols) } else { 0 };
+    let room_b = if plan.pack.b {
+        let cols = if plan.passing { TOGETHER * panel_width::<T>() } else { plan.cols };
+        packed_len::<T>(plan.depth, cols.min(plan.cols))
+    } else {
+        0
+    };
     let room_c = if plan.rest { packed_len::<T>(plan.group, plan.cols) } else { 0 };
     let room = Room::new::<T>([room_a, room_b, room_c]);
     // SAFETY: the caller's promise, and room for the blocks of the plan.
@@ -39,6 +44,9 @@ struct Plan {
     /// The inner length of a block: a panel of B stays near the first-level cache.
     depth: usize,
     pack: Pack,
+    /// Whether packed panels of B are used by one block of rows only: then all of them pass through one small place
+    /// that stays in the cache, and are never written to memory.
+    passing: bool,
     /// Whether C is larger than the second-level cache.
     large: bool,
     /// Rows of C at a time.
@@ -64,14 +72,19 @@ impl Plan {
         let once = g.m <= most && !pack_b;
         let packed = pack_b || matches!(g.b, Right::Packed(_));
         let large = packed && g.m >= 64 && g.m * g.n * size_of::<T>() >= LARGE;
-        let depth =
-            if once { g.k } else { g.k.min(if large { DEPTH } else { DEPTH_SMALL }) }.max(1);
+        let depth = match (once, large) {
+            (true, _) => g.k,
+            (_, true) => g.k.min(DEPTH),
+            (_, false) => g.k.min(if pack_b && g.m < 128 { DEPTH_FEW } else { DEPTH_SMALL }),
+        }
+        .max(1);
         let rest = large && g.k > depth;
         let group = if rest { GROUP.min(g.m) } else { g.m };
         let width = panel_width::<T>();
         let block_a = if large { BLOCK_A / size_of::<T>() } else { BLOCK_A_SMALL };
+        let rows = (block_a / depth).max(most).min(group);
         Self {
-            rows: (block_a / depth).max(most).min(group),
+            rows,
             // Whole panels: a packed matrix is cut nowhere else.
             cols: match (rest, pack_b) {
                 (true, _) => {
@@ -84,6 +97,7 @@ impl Plan {
             .min(g.n),
             depth,
             pack: Pack { a: pack_left(g), b: pack_b },
+            passing: pack_b && rows == group,
             large,
             rest,
             group,
@@ -101,6 +115,8 @@ const LARGE: usize = 1 << 20;
 const DEPTH: usize = 128;
 /// Inner length of a block where C is small: everything is near, and fewer passes over C win a few points.
 const DEPTH_SMALL: usize = 512;
+/// Inner length of a block of B that is packed for few rows: a panel of 32 KiB.
+const DEPTH_FEW: usize = 256;
 /// Bytes of a block of A of a large product, half of a second-level cache of 1 MiB: the fewer blocks, the fewer
 /// times the panels of B come from afar.
 const BLOCK_A: usize = 512 << 10;
@@ -207,6 +223,7 @@ unsafe fn blocks<T: Scalar, E: Epilogue<T>, S: Simd>(
                             },
                             room: None,
                             packed: true,
+                            passing: false,
                             ahead: plan.large,
                         },
                         Right::Matrix(b) if plan.pack.b => Panels {
@@ -217,11 +234,16 @@ unsafe fn blocks<T: Scalar, E: Epilogue<T>, S: Simd>(
                             },
                             room: (r == 0).then_some((b.at(p, col), room_b)),
                             packed: true,
+                            passing: plan.passing,
                             ahead: plan.large,
                         },
-                        Right::Matrix(b) => {
-                            Panels { b: b.at(p, col), room: None, packed: false, ahead: false }
-                        }
+                        Right::Matrix(b) => Panels {
+                            b: b.at(p, col),
+                            room: None,
+                            packed: false,
+                            passing: false,
+                            ahead: false,
+                        },
                     };
                     let finish = (d + 1 == depths).then_some((&g.epilogue, row, col));
                     // SAFETY: the caller's promise.
@@ -260,6 +282,8 @@ struct Panels<T> {
     /// What to pack the panels from and where, just before their first use.
     room: Option<(MatRef<T>, *mut T)>,
     packed: bool,
+    /// See `Plan::passing`.
+    passing: bool,
     /// Ask for the next panels while tiles run.
     ahead: bool,
 }
@@ -323,13 +347,14 @@ impl<T: Scalar> Panels<T> {
                 if let Some((from, to)) = self.room
                     && j.is_multiple_of(together)
                 {
-                    let to = to.add(j * column.depth);
+                    let to = if self.passing { to } else { to.add(j * column.depth) };
                     let together = together.min(cols - j);
                     pack_panels::<T, S>(column.depth, together, from.at(0, j), to);
                 }
                 column.b = if self.packed {
                     let within = j % width;
-                    self.b.at(0, j - within).ptr.add(within)
+                    let panel = if self.passing { j % together } else { j };
+                    self.b.at(0, panel - within).ptr.add(within)
                 } else {
                     self.b.at(0, j).ptr
                 };

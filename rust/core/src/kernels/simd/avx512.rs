@@ -6,7 +6,7 @@ use core::ops::Neg;
 
 use super::avx2::{F32x8, F64x4};
 use super::intrinsics::{in_isa, in_isa_raw, operators};
-use super::{Isa, Kernel, Simd, Vector, row};
+use super::{Isa, Kernel, Simd, Vector};
 
 /// AVX-512 with FMA.
 #[derive(Clone, Copy)]
@@ -85,41 +85,46 @@ impl Vector for F32x16 {
     }
 
     in_isa_raw! {
-        unsafe fn at_least(words: *const u32, lowest: u32) -> __mmask16 {
-            _mm512_cmpge_epu32_mask(_mm512_loadu_si512(words.cast()), _mm512_set1_epi32(lowest.cast_signed()))
-        }
         unsafe fn load(p: *const f32) -> Self { Self(_mm512_loadu_ps(p)) }
         unsafe fn load_first(p: *const f32, n: usize) -> Self { Self(_mm512_maskz_loadu_ps(first(n) as __mmask16, p)) }
         unsafe fn store(self, p: *mut f32) -> () { _mm512_storeu_ps(p, self.0) }
         unsafe fn store_first(self, p: *mut f32, n: usize) -> () { _mm512_mask_storeu_ps(p, first(n) as __mmask16, self.0) }
         unsafe fn transpose(from: *const f32, stride: isize, rows: usize, to: *mut f32, to_stride: usize, cols: usize) -> () {
-            for quad in 0..4 {
-                if 4 * quad >= cols {
-                    break;
-                }
-                // Row r goes to lane group r / 4: the loads place what shuffles would have to.
-                let mut x = [_mm512_setzero_ps(); 4];
-                for r in 0..4 {
-                    let p = from.add(4 * quad);
-                    x[r] = _mm512_castps128_ps512(_mm_loadu_ps(row(p, stride, rows, r)));
-                    x[r] = _mm512_insertf32x4::<1>(x[r], _mm_loadu_ps(row(p, stride, rows, r + 4)));
-                    x[r] = _mm512_insertf32x4::<2>(x[r], _mm_loadu_ps(row(p, stride, rows, r + 8)));
-                    x[r] = _mm512_insertf32x4::<3>(x[r], _mm_loadu_ps(row(p, stride, rows, r + 12)));
-                }
-                let low_0 = _mm512_castps_pd(_mm512_unpacklo_ps(x[0], x[1]));
-                let low_1 = _mm512_castps_pd(_mm512_unpacklo_ps(x[2], x[3]));
-                let high_0 = _mm512_castps_pd(_mm512_unpackhi_ps(x[0], x[1]));
-                let high_1 = _mm512_castps_pd(_mm512_unpackhi_ps(x[2], x[3]));
-                let y = [
-                    _mm512_unpacklo_pd(low_0, low_1),
-                    _mm512_unpackhi_pd(low_0, low_1),
-                    _mm512_unpacklo_pd(high_0, high_1),
-                    _mm512_unpackhi_pd(high_0, high_1),
+            // Each row is read at once: rows that are pages apart share few lines of the cache, and would be gone
+            // before their second quarter is read.
+            let mut y = [[_mm512_setzero_ps(); 4]; 4];
+            let mut p = from;
+            for r in 0..16 {
+                y[r / 4][r % 4] = _mm512_loadu_ps(p);
+                p = if r + 1 < rows { p.wrapping_offset(stride) } else { p };
+            }
+            for g in 0..4 {
+                let low_0 = _mm512_castps_pd(_mm512_unpacklo_ps(y[g][0], y[g][1]));
+                let low_1 = _mm512_castps_pd(_mm512_unpacklo_ps(y[g][2], y[g][3]));
+                let high_0 = _mm512_castps_pd(_mm512_unpackhi_ps(y[g][0], y[g][1]));
+                let high_1 = _mm512_castps_pd(_mm512_unpackhi_ps(y[g][2], y[g][3]));
+                // Group q of y[g][c] is column 4 q + c of rows 4 g..4 g + 4.
+                y[g] = [
+                    _mm512_castpd_ps(_mm512_unpacklo_pd(low_0, low_1)),
+                    _mm512_castpd_ps(_mm512_unpackhi_pd(low_0, low_1)),
+                    _mm512_castpd_ps(_mm512_unpacklo_pd(high_0, high_1)),
+                    _mm512_castpd_ps(_mm512_unpackhi_pd(high_0, high_1)),
                 ];
-                for c in 0..4 {
-                    if 4 * quad + c < cols {
-                        _mm512_storeu_ps(to.add((4 * quad + c) * to_stride), _mm512_castpd_ps(y[c]));
-                    }
+            }
+            let mut columns = [_mm512_setzero_ps(); 16];
+            for c in 0..4 {
+                let low_0 = _mm512_shuffle_f32x4::<0x44>(y[0][c], y[1][c]);
+                let low_1 = _mm512_shuffle_f32x4::<0x44>(y[2][c], y[3][c]);
+                let high_0 = _mm512_shuffle_f32x4::<0xee>(y[0][c], y[1][c]);
+                let high_1 = _mm512_shuffle_f32x4::<0xee>(y[2][c], y[3][c]);
+                columns[c] = _mm512_shuffle_f32x4::<0x88>(low_0, low_1);
+                columns[4 + c] = _mm512_shuffle_f32x4::<0xdd>(low_0, low_1);
+                columns[8 + c] = _mm512_shuffle_f32x4::<0x88>(high_0, high_1);
+                columns[12 + c] = _mm512_shuffle_f32x4::<0xdd>(high_0, high_1);
+            }
+            for c in 0..16 {
+                if c < cols {
+                    _mm512_storeu_ps(to.wrapping_add(c * to_stride), columns[c]);
                 }
             }
         }
@@ -184,32 +189,35 @@ impl Vector for F64x8 {
     }
 
     in_isa_raw! {
-        unsafe fn at_least(words: *const u32, lowest: u32) -> __mmask8 {
-            _mm256_cmpge_epu32_mask(_mm256_loadu_si256(words.cast()), _mm256_set1_epi32(lowest.cast_signed()))
-        }
         unsafe fn load(p: *const f64) -> Self { Self(_mm512_loadu_pd(p)) }
         unsafe fn load_first(p: *const f64, n: usize) -> Self { Self(_mm512_maskz_loadu_pd(first(n) as __mmask8, p)) }
         unsafe fn store(self, p: *mut f64) -> () { _mm512_storeu_pd(p, self.0) }
         unsafe fn store_first(self, p: *mut f64, n: usize) -> () { _mm512_mask_storeu_pd(p, first(n) as __mmask8, self.0) }
         unsafe fn transpose(from: *const f64, stride: isize, rows: usize, to: *mut f64, to_stride: usize, cols: usize) -> () {
-            for pair in 0..4 {
-                if 2 * pair >= cols {
-                    break;
-                }
-                // Row r goes to lane group r / 2, as above.
-                let mut x = [_mm512_setzero_pd(); 2];
-                for r in 0..2 {
-                    let p = from.add(2 * pair);
-                    x[r] = _mm512_castpd128_pd512(_mm_loadu_pd(row(p, stride, rows, r)));
-                    x[r] = _mm512_insertf64x2::<1>(x[r], _mm_loadu_pd(row(p, stride, rows, r + 2)));
-                    x[r] = _mm512_insertf64x2::<2>(x[r], _mm_loadu_pd(row(p, stride, rows, r + 4)));
-                    x[r] = _mm512_insertf64x2::<3>(x[r], _mm_loadu_pd(row(p, stride, rows, r + 6)));
-                }
-                if 2 * pair < cols {
-                    _mm512_storeu_pd(to.add(2 * pair * to_stride), _mm512_unpacklo_pd(x[0], x[1]));
-                }
-                if 2 * pair + 1 < cols {
-                    _mm512_storeu_pd(to.add((2 * pair + 1) * to_stride), _mm512_unpackhi_pd(x[0], x[1]));
+            let mut y = [[_mm512_setzero_pd(); 2]; 4];
+            let mut p = from;
+            for r in 0..8 {
+                y[r / 2][r % 2] = _mm512_loadu_pd(p);
+                p = if r + 1 < rows { p.wrapping_offset(stride) } else { p };
+            }
+            for g in 0..4 {
+                // Group q of y[g][c] is column 2 q + c of rows 2 g and 2 g + 1.
+                y[g] = [_mm512_unpacklo_pd(y[g][0], y[g][1]), _mm512_unpackhi_pd(y[g][0], y[g][1])];
+            }
+            let mut columns = [_mm512_setzero_pd(); 8];
+            for c in 0..2 {
+                let low_0 = _mm512_shuffle_f64x2::<0x44>(y[0][c], y[1][c]);
+                let low_1 = _mm512_shuffle_f64x2::<0x44>(y[2][c], y[3][c]);
+                let high_0 = _mm512_shuffle_f64x2::<0xee>(y[0][c], y[1][c]);
+                let high_1 = _mm512_shuffle_f64x2::<0xee>(y[2][c], y[3][c]);
+                columns[c] = _mm512_shuffle_f64x2::<0x88>(low_0, low_1);
+                columns[2 + c] = _mm512_shuffle_f64x2::<0xdd>(low_0, low_1);
+                columns[4 + c] = _mm512_shuffle_f64x2::<0x88>(high_0, high_1);
+                columns[6 + c] = _mm512_shuffle_f64x2::<0xdd>(high_0, high_1);
+            }
+            for c in 0..8 {
+                if c < cols {
+                    _mm512_storeu_pd(to.wrapping_add(c * to_stride), columns[c]);
                 }
             }
         }
