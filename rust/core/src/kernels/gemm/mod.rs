@@ -10,6 +10,7 @@
 mod blocks;
 mod epilogue;
 mod pack;
+mod plan;
 mod scratch;
 mod tile;
 

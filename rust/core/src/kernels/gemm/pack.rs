@@ -56,7 +56,7 @@ pub unsafe fn pack_b<T: Scalar>(k: usize, n: usize, b: MatRef<T>, to: *mut T) {
             let whole = n / width * width;
             // SAFETY: the promise of pack_b.
             unsafe {
-                pack_panels::<T, S>(k, n, b, to);
+                pack_panels::<T, S>(k, n, width, b, to);
                 if whole < n {
                     for p in 0..k {
                         for j in n - whole..width {
@@ -70,18 +70,18 @@ pub unsafe fn pack_b<T: Scalar>(k: usize, n: usize, b: MatRef<T>, to: *mut T) {
     dispatch(PackAll(k, n, b, to));
 }
 
-/// Packs k rows of `cols` columns. What fills up the last vector is finite where the matrix is.
+/// Packs k rows of `cols` columns in panels of `width`, whole vectors. What fills up the last vector is finite where the matrix is.
 ///
 /// # Safety
-/// `b` is valid for reading k rows of `cols` columns, `to` for writing [`packed_len`] elements.
+/// `b` is valid for reading k rows of `cols` columns, `to` for writing k rows of whole panels.
 #[inline(always)]
 pub(super) unsafe fn pack_panels<T: Scalar, S: Simd>(
     k: usize,
     cols: usize,
+    width: usize,
     b: MatRef<T>,
     to: *mut T,
 ) {
-    let width = panel_width::<T>();
     // The columns of B are the rows that are interleaved. The width is a multiple of the lanes, so whole stores
     // stay in their row of the panel.
     S::outlined(Interleave { len: k, count: cols, width, from: b.transposed(), to, pitch: width });

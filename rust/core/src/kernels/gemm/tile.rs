@@ -47,10 +47,17 @@ pub(super) const fn tile_rows(isa: Isa, vectors: usize) -> usize {
         }
         (Isa::Neon, 1..=4) | (Isa::Avx2, 1 | 2) => 6,
         (Isa::Portable, 1 | 2) => 4,
-        (Isa::Avx512 | Isa::Neon, 8) => 3,
-        (Isa::Avx2, 8) => 1,
+        (Isa::Avx512 | Isa::Neon, 5..=8) => 3,
+        (Isa::Avx2, 5..=8) => 1,
         _ => 0,
     }
+}
+
+/// How many parts of at most `most` there are in `len`. Most products are one part in every direction, and each
+/// division that they are spared is a good part of their time.
+#[inline(always)]
+pub(super) fn parts(len: usize, most: usize) -> usize {
+    if len <= most { usize::from(len > 0) } else { len.div_ceil(most) }
 }
 
 /// The block `i` of `len` cut into equal parts of at most `most`: where it starts, and its length.
@@ -58,6 +65,9 @@ pub(super) const fn tile_rows(isa: Isa, vectors: usize) -> usize {
 /// Equal parts have no short last one, which would leave the multipliers idle.
 #[inline(always)]
 pub(super) fn part(len: usize, most: usize, i: usize) -> (usize, usize) {
+    if len <= most {
+        return (0, len);
+    }
     let parts = len.div_ceil(most);
     let (base, longer) = (len / parts, len % parts);
     (i * base + i.min(longer), base + usize::from(i < longer))
@@ -135,10 +145,14 @@ impl<T: Scalar, const NV: usize, const EDGE: bool> Kernel for RunColumn<'_, T, N
     fn run<S: Simd>(self) {
         let column = self.0;
         let most = const { tile_rows(S::ISA, NV) };
+        let tiles = parts(column.rows, most);
+        let (base, longer) =
+            if tiles == 1 { (column.rows, 0) } else { (column.rows / tiles, column.rows % tiles) };
         for i in column.tiles.clone() {
-            let (start, height) = part(column.rows, most, i);
+            // As in `part`.
+            let (start, height) = (i * base + i.min(longer), base + usize::from(i < longer));
             if column.ahead.rows > 0 {
-                column.ahead.ask(i, column.rows.div_ceil(most));
+                column.ahead.ask(i, tiles);
             }
             let tile = Tile::<T, S, NV, EDGE> { column, start, simd: PhantomData };
             // SAFETY: the caller vouches for the column, and the tile is a part of it. The guards are
@@ -182,38 +196,42 @@ impl<T: Scalar, S: Simd, const NV: usize, const EDGE: bool> Tile<'_, T, S, NV, E
         let t = self.column;
         let lanes = T::V::<S>::LANES;
         let mut acc = [[T::V::<S>::constant(0.0); NV]; MR];
+        let (c_row, from_row) = (here(t.c_row), here(t.from_row));
         // SAFETY: the caller's promise; vector v of row i starts at column v * lanes of the panel, and only
         // the columns that exist are touched.
         unsafe {
-            let c = t.c.offset(self.start as isize * t.c_row);
+            let c = t.c.offset(self.start as isize * c_row);
             if !t.from.is_null() {
-                let from = t.from.offset(self.start as isize * t.from_row);
+                let from = t.from.offset(self.start as isize * from_row);
                 each_row!(i => {
                     for v in 0..NV {
-                        let p = from.offset(i as isize * t.from_row).add(v * lanes);
+                        let p = from.offset(i as isize * from_row).add(v * lanes);
                         acc[i][v] = load_lanes::<T, S>(p, self.lanes_of(v));
                     }
                 });
             }
-            each_row!(i => {
-                for v in 0..NV {
-                    // The next tile's place in C, which this one's multiplications give time to come.
-                    prefetch(c.wrapping_offset((MR + i) as isize * t.c_row).wrapping_add(v * lanes));
-                }
-            });
-            if t.from_row != t.c_row {
-                // The chains rested elsewhere: the same for them.
-                let from = t.from.wrapping_offset(self.start as isize * t.from_row);
+            let more = self.start + MR < t.rows;
+            if more {
                 each_row!(i => {
                     for v in 0..NV {
-                        prefetch(from.wrapping_offset((MR + i) as isize * t.from_row).wrapping_add(v * lanes));
+                        // The next tile's place in C, which this one's multiplications give time to come.
+                        prefetch(c.wrapping_offset((MR + i) as isize * c_row).wrapping_add(v * lanes));
+                    }
+                });
+            }
+            if more && from_row != c_row {
+                // The chains rested elsewhere: the same for them.
+                let from = t.from.wrapping_offset(self.start as isize * from_row);
+                each_row!(i => {
+                    for v in 0..NV {
+                        prefetch(from.wrapping_offset((MR + i) as isize * from_row).wrapping_add(v * lanes));
                     }
                 });
             }
             acc = self.multiply(acc);
             each_row!(i => {
                 for v in 0..NV {
-                    let p = c.offset(i as isize * t.c_row).add(v * lanes);
+                    let p = c.offset(i as isize * c_row).add(v * lanes);
                     store_lanes::<T, S>(acc[i][v], p, self.lanes_of(v));
                 }
             });
@@ -243,7 +261,7 @@ impl<T: Scalar, S: Simd, const NV: usize, const EDGE: bool> Tile<'_, T, S, NV, E
             let (a, a_row, a_col) = if t.packed_a {
                 (t.a.add(self.start * t.depth), 1, MR as isize)
             } else {
-                (t.a.offset(self.start as isize * t.a_row), t.a_row, t.a_col)
+                (t.a.offset(self.start as isize * t.a_row), here(t.a_row), t.a_col)
             };
             // A pointer for every three rows: the others are reached by scaled addressing, so that the
             // pointers of a tile fit the registers.
@@ -286,6 +304,17 @@ fn opaque<T>(mut p: *const T) -> *const T {
         core::arch::asm!("/* {0} */", inout(reg) p, options(pure, readonly, nostack, preserves_flags));
     }
     p
+}
+
+/// The same number, of which the compiler knows nothing before this point: it would rather compute the multiples of a
+/// stride for tiles of all heights before the first tile, which takes longer than a small tile.
+#[inline(always)]
+fn here(mut stride: isize) -> isize {
+    // SAFETY: no instructions.
+    unsafe {
+        core::arch::asm!("/* {0} */", inout(reg) stride, options(nomem, nostack, preserves_flags));
+    }
+    stride
 }
 
 /// Asks for the cache line of `p`, which need not exist.
