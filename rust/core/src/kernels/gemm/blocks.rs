@@ -4,6 +4,7 @@ use super::epilogue::{Epilogue, load_lanes, store_lanes};
 use super::pack::{pack_a, pack_panels, packed_len, panel_width};
 use super::plan::{Plan, TOGETHER, is_direct, widest};
 use super::scratch::Room;
+use super::thin::{Thin, is_thin};
 use super::tile::{Ahead, Column, RunColumn, part, parts, tile_rows, tile_vectors};
 use super::{Gemm, MatRef, Right};
 use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, Vector};
@@ -15,6 +16,10 @@ use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, Vector};
 #[inline(always)]
 pub(super) unsafe fn run<T: Scalar, E: Epilogue<T>, S: Simd>(g: &Gemm<T, E>) {
     if let Right::Matrix(b) = g.b {
+        if is_thin::<T, E, S>(g) {
+            S::outlined(Thin(g, b));
+            return;
+        }
         if is_direct::<T, E, S>(g, b) {
             // SAFETY: the caller's promise.
             unsafe { direct::<T, E, S>(g, b) }

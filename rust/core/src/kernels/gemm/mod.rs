@@ -12,6 +12,7 @@ mod epilogue;
 mod pack;
 mod plan;
 mod scratch;
+mod thin;
 mod tile;
 
 pub use epilogue::{AddBias, Epilogue, NoEpilogue, load_lanes, store_lanes};
@@ -293,6 +294,11 @@ mod tests {
         check::<f64>((131, 70, 270), 0);
         // Row strides of whole pages, and enough columns to pack A.
         check::<f32>((31, 600, 512), 512);
+        // Few columns and many rows: several blocks of the transposed product.
+        check::<f32>((600, 8, 20), 0);
+        check::<f32>((401, 11, 18), 1);
+        check::<f64>((2100, 2, 17), 0);
+        check::<f64>((711, 6, 5), 0);
         check::<f64>((33, 280, 256), 256);
     }
 
@@ -365,6 +371,10 @@ mod tests {
         }
         // Two groups of rows, and two blocks of columns in each.
         check_large((1031, 4171, 131), isa(), (Order::Rows, Order::Rows));
+        // A right factor that comes from memory, for one tile and for several.
+        for m in [9, 31] {
+            check_large((m, 33_010, 133), isa(), (Order::Rows, Order::Rows));
+        }
     }
 
     /// `row + col / 1000 + c_ij`, and a check that the lanes named are those of the matrix.
@@ -386,7 +396,9 @@ mod tests {
     #[test]
     fn the_epilogue_runs_once_at_every_place() {
         for isa in Isa::available() {
-            for (m, n, k) in [(1, 70, 3), (29, 41, 0), (40, 37, 600), (150, 30, 300)] {
+            for (m, n, k) in
+                [(1, 70, 3), (29, 41, 0), (40, 37, 600), (150, 30, 300), (70, 1, 20), (2100, 2, 16)]
+            {
                 let a = Matrix::<f64>::new(m, k, Order::Rows, 0, 1);
                 let b = Matrix::<f64>::new(k, n, Order::Rows, 0, 2);
                 let right = Right::Matrix(b.as_ref());

@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 
 use super::MatRef;
 use super::epilogue::{load_lanes, store_lanes};
-use super::tile::{part, prefetch};
+use super::tile::{here, part, prefetch};
 use crate::kernels::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 
 /// Columns of a panel: 128 bytes, two cache lines.
@@ -204,28 +204,23 @@ impl<T: Scalar> Interleave<T> {
     unsafe fn transpose<S: Simd>(&self) {
         let lanes = T::V::<S>::LANES;
         let mut stage = [const { MaybeUninit::<T>::uninit() }; MOST_LANES * MOST_LANES];
-        for p in (0..self.len).step_by(lanes) {
-            // The last block overlaps the one before it: what it writes twice is the same.
-            let p = if self.len < lanes { 0 } else { p.min(self.len - lanes) };
-            let cols = lanes.min(self.len);
-            let mut r = self.count.next_multiple_of(lanes);
-            while r > 0 {
-                r -= lanes;
-                let rows = lanes.min(self.count - r);
+        let cols = lanes.min(self.len);
+        let mut r = self.count.next_multiple_of(lanes);
+        // Along few rows at a time: more streams than those no hardware prefetcher follows.
+        while r > 0 {
+            r -= lanes;
+            let rows = lanes.min(self.count - r);
+            for p in (0..self.len).step_by(lanes) {
+                // The last block overlaps the one before it: what it writes twice is the same.
+                let p = if self.len < lanes { 0 } else { p.min(self.len - lanes) };
                 // SAFETY: the block's rows and columns exist; where it has fewer columns than a vector has
                 // lanes, its rows are staged where whole vectors can be read.
                 unsafe {
                     let to = self.to.add(p * self.pitch + r);
                     let block = self.from.at(r, p);
                     if cols == lanes {
-                        T::V::<S>::transpose(
-                            block.ptr,
-                            block.row_stride,
-                            rows,
-                            to,
-                            self.pitch,
-                            cols,
-                        );
+                        let (from, stride) = (block.ptr, here(block.row_stride));
+                        T::V::<S>::transpose(from, stride, rows, to, self.pitch, cols);
                     } else {
                         let staged = stage.as_mut_ptr().cast::<T>();
                         for i in 0..rows {

@@ -309,7 +309,7 @@ fn opaque<T>(mut p: *const T) -> *const T {
 /// The same number, of which the compiler knows nothing before this point: it would rather compute the multiples of a
 /// stride for tiles of all heights before the first tile, which takes longer than a small tile.
 #[inline(always)]
-fn here(mut stride: isize) -> isize {
+pub(super) fn here(mut stride: isize) -> isize {
     // SAFETY: no instructions.
     unsafe {
         core::arch::asm!("/* {0} */", inout(reg) stride, options(nomem, nostack, preserves_flags));

@@ -1,0 +1,91 @@
+//! A product with few columns, as the transposed product: Cᵀ = Bᵀ·Aᵀ.
+//!
+//! Lanes run along the rows of C then, which are many, and not along its columns, which would leave most lanes idle.
+//! Factors of a product may change places without a change of its bits.
+
+use core::mem::MaybeUninit;
+
+use super::epilogue::{Epilogue, NoEpilogue, load_lanes};
+use super::{Gemm, MatMut, MatRef, Right};
+use crate::kernels::simd::{Kernel, Scalar, Simd, Vector};
+
+/// Elements of a block of Cᵀ, on the stack.
+const BLOCK: usize = 4096;
+/// The most lanes of any vector.
+const MOST_LANES: usize = 16;
+
+/// Whether turning the product pays.
+///
+/// In multiply-adds of a vector for each p, a row of C costs one, if it fits a vector, and a vector of rows n when
+/// turned, and about five more where it has to be transposed first.
+#[inline(always)]
+pub(super) fn is_thin<T: Scalar, E, S: Simd>(g: &Gemm<T, E>) -> bool {
+    let lanes = T::V::<S>::LANES;
+    let (extra, least) = if g.a.row_stride == 1 { (0, 4) } else { (5, 16) };
+    g.n < lanes
+        && g.m >= lanes
+        && g.k >= least
+        && 10 * (g.n + extra) * g.m.div_ceil(lanes) < 8 * g.m
+}
+
+/// The product.
+pub(super) struct Thin<'a, T, E>(pub(super) &'a Gemm<T, E>, pub(super) MatRef<T>);
+
+impl<T: Scalar, E: Epilogue<T>> Kernel for Thin<'_, T, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self(g, b) = self;
+        let lanes = T::V::<S>::LANES;
+        let turned = |row: usize, rows: usize, c: MatMut<T>| Gemm {
+            m: g.n,
+            n: rows,
+            k: g.k,
+            a: b.transposed(),
+            b: Right::Matrix(g.a.at(row, 0).transposed()),
+            c,
+            accumulate: g.accumulate,
+            epilogue: NoEpilogue,
+        };
+        if g.n == 1 && g.c.row_stride == 1 && E::IDENTITY {
+            // One column without gaps is its own transpose.
+            S::outlined(turned(0, g.m, MatMut { ptr: g.c.ptr, row_stride: g.m as isize }));
+            return;
+        }
+        let mut block = [const { MaybeUninit::<T>::uninit() }; BLOCK];
+        let mut stage = [const { MaybeUninit::<T>::uninit() }; MOST_LANES * MOST_LANES];
+        let (block, stage) = (block.as_mut_ptr().cast::<T>(), stage.as_mut_ptr().cast::<T>());
+        // Whole vectors: there are far fewer columns than elements in a block.
+        let pitch = (BLOCK / g.n).min(g.m.next_multiple_of(lanes)) / lanes * lanes;
+        let mut row = 0;
+        while row < g.m {
+            let rows = pitch.min(g.m - row);
+            // SAFETY: the block holds n rows of `pitch` elements, and `rows <= pitch`. All of its elements that are read
+            // below are written before: those of the product by the product, those that fill up its last vectors by the
+            // first loop. The stage holds a vector for each lane; C has the rows and columns that are touched.
+            unsafe {
+                for j in 0..g.n {
+                    T::V::<S>::constant(0.0)
+                        .store(block.add(j * pitch + (rows - 1) / lanes * lanes));
+                    if g.accumulate {
+                        for i in 0..rows {
+                            *block.add(j * pitch + i) = *g.c.at(row + i, j).ptr;
+                        }
+                    }
+                }
+                S::outlined(turned(row, rows, MatMut { ptr: block, row_stride: pitch as isize }));
+                for start in (0..rows).step_by(lanes) {
+                    let here = lanes.min(rows - start);
+                    T::V::<S>::transpose(block.add(start), pitch as isize, g.n, stage, lanes, here);
+                    for i in 0..here {
+                        let v = load_lanes::<T, S>(stage.add(i * lanes), lanes);
+                        let v = g.epilogue.apply::<S>(v, row + start + i, 0, g.n);
+                        v.store_first(g.c.at(row + start + i, 0).ptr, g.n);
+                    }
+                }
+            }
+            row += rows;
+        }
+    }
+}
