@@ -13,6 +13,10 @@ pub(super) struct Pack {
 }
 
 /// The cuts.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "answers to questions of their own, each asked in one place"
+)]
 pub(super) struct Plan {
     /// Rows of a block of A, which stays in the second-level cache.
     pub(super) rows: usize,

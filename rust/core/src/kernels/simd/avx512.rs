@@ -85,6 +85,9 @@ impl Vector for F32x16 {
     }
 
     in_isa_raw! {
+        unsafe fn at_least(words: *const u32, lowest: u32) -> __mmask16 {
+            _mm512_cmpge_epu32_mask(_mm512_loadu_si512(words.cast()), _mm512_set1_epi32(lowest.cast_signed()))
+        }
         unsafe fn load(p: *const f32) -> Self { Self(_mm512_loadu_ps(p)) }
         unsafe fn load_first(p: *const f32, n: usize) -> Self { Self(_mm512_maskz_loadu_ps(first(n) as __mmask16, p)) }
         unsafe fn store(self, p: *mut f32) -> () { _mm512_storeu_ps(p, self.0) }
@@ -189,6 +192,9 @@ impl Vector for F64x8 {
     }
 
     in_isa_raw! {
+        unsafe fn at_least(words: *const u32, lowest: u32) -> __mmask8 {
+            _mm256_cmpge_epu32_mask(_mm256_loadu_si256(words.cast()), _mm256_set1_epi32(lowest.cast_signed()))
+        }
         unsafe fn load(p: *const f64) -> Self { Self(_mm512_loadu_pd(p)) }
         unsafe fn load_first(p: *const f64, n: usize) -> Self { Self(_mm512_maskz_loadu_pd(first(n) as __mmask8, p)) }
         unsafe fn store(self, p: *mut f64) -> () { _mm512_storeu_pd(p, self.0) }
