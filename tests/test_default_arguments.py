@@ -2,7 +2,9 @@
 
 import abc
 import asyncio
+import copy
 import inspect
+import pickle
 import threading
 
 import numpy as np
@@ -266,6 +268,7 @@ def test_loading_and_copying_ignore_scopes(tmp_path):
     )
     model.compile("adam", "mse", ["mae"])
     model.save(tmp_path / "net")
+    stored = pickle.dumps(model)
     custom = {"Composite": Composite}
     x = np.linspace(-1, 1, 12).reshape(4, 3)
     expected = model.predict(x)
@@ -277,6 +280,9 @@ def test_loading_and_copying_ignore_scopes(tmp_path):
     ):
         inside = eg.load_model(tmp_path / "net", custom_objects=custom)
         copied = remade(model.layers[-1])
+        for other in (copy.deepcopy(model), pickle.loads(stored)):  # noqa: S301 - our own
+            assert repr(other) == repr(model)
+            np.testing.assert_array_equal(other.predict(x), expected)
     assert repr(inside) == repr(outside)
     assert repr(inside.optimizer) == repr(outside.optimizer)
     assert [layer.name for layer in inside.layers] == [layer.name for layer in model.layers]

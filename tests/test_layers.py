@@ -16,7 +16,7 @@ def rng():
     return np.random.default_rng(3)
 
 
-ACTIVATIONS = [name for name in eg.activations.__all__ if name != "get"]
+ACTIVATIONS = list(eg.activations._offered())
 
 
 @pytest.mark.parametrize("activation", [None, *ACTIVATIONS])
