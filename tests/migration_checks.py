@@ -172,6 +172,15 @@ def _(value, names):
     close(weights["moving_variance"], 0.99 + 0.01 * sums.var(0, ddof=1), 1e-5)
 
 
+@means("with arg_scope([fully_connected], weights_initializer=he_init): h = fully_connected(X, n)")
+def _(value, names):
+    kernel, bias = names["layer"].get_weights()
+    close(value, np.maximum(names["X"] @ kernel + bias, 0.0), 1e-5)
+    # He's variance 2 / 8, after the cut at two deviations.
+    follows(kernel.ravel(), truncated(np.sqrt(2 / 8) / 0.8796256610342398))
+    assert repr(names["layers"].Dense(3)) == "Dense(3)"
+
+
 @means("tf.layers.batch_normalization(X, training=True)")
 def _(value, names):
     x = names["X"]

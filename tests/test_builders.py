@@ -121,6 +121,18 @@ def test_normalisation_on_demand():
         assert dense_of(model)[-1].norm is None
 
 
+def test_scopes_reach_what_the_guideline_leaves_open():
+    with (
+        eg.default_arguments(layers.BatchNormalization, momentum=0.9),
+        eg.default_arguments(eg.optimizers.SGD, clipnorm=1.0),
+        eg.default_arguments(layers.Dense, activation="tanh", kernel_constraint="non_neg"),
+    ):
+        model = models.guideline("default", 6, 3, [8], batch_norm=True)
+    assert (model.layers[0].norm.momentum, model.optimizer.clipnorm) == (0.9, 1.0)
+    assert model.layers[0].activation is eg.elu
+    assert model.layers[0].kernel_constraint is not None
+
+
 def test_the_first_edition():
     model = models.guideline("default", 6, 3, [8, 8], edition=1)
     assert kinds_of(model) == ["Dense", "Dropout", "Dense", "Dropout", "Dense"]

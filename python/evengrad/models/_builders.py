@@ -163,6 +163,10 @@ def guideline(
     must know where it ends, so it comes with `total_steps`; a cycle that is stopped early never
     reaches its low rates, so use the one or the other.
 
+    Scopes of `default_arguments` reach what is left open here: with fewer than about 100 batches in
+    an epoch, let ``default_arguments(layers.BatchNormalization, momentum=0.9)`` keep the moving
+    statistics from lagging behind.
+
     Parameters
     ----------
     kind
