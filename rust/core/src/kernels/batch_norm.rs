@@ -19,6 +19,7 @@ use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 
 mod rows;
 mod sums;
+mod wide;
 
 pub use rows::{RowsBackward, normalise, normalise_backward};
 pub use sums::{Sums, SumsOf, chunk_sums, column_sums};
@@ -324,6 +325,13 @@ impl<T: Scalar + Real> Kernel for ChunkMoments<'_, T> {
         let (rows, width) = (self.rows, self.width);
         let chunks = self.x.chunks_exact(rows * width);
         for (x, out) in chunks.zip(self.out.chunks_exact_mut(2 * width)) {
+            if width >= wide::WIDE {
+                let (mean, spread) = out.split_at_mut(width);
+                let (mean, spread) = (mean.as_mut_ptr(), spread.as_mut_ptr());
+                // SAFETY: both have an element for each column of the chunk.
+                unsafe { wide::moments::<T::V<S>>(x.as_ptr(), rows, width, mean, spread) };
+                continue;
+            }
             let mut at = 0;
             while at < width {
                 let (from, to) = (x.as_ptr().wrapping_add(at), out.as_mut_ptr().wrapping_add(at));

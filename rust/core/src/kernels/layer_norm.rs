@@ -125,6 +125,19 @@ pub struct Backward<'a, T> {
     pub out: &'a mut [T],
 }
 
+/// What the sums of a row have as shares of its ∂x.
+#[inline(always)]
+fn shares<V: Vector<Elem: Scalar>>(
+    n: f64,
+    inverse: V::Elem,
+    total: Sum<V>,
+    product: Sum<V>,
+) -> (V, V) {
+    let r = widen(inverse);
+    let tilt = product.total() / n * r * r;
+    (V::splat(narrow(total.total() / n)), V::splat(narrow(tilt)))
+}
+
 impl<T: Scalar + Real> Kernel for Backward<'_, T> {
     type Output = ();
 
@@ -138,12 +151,7 @@ impl<T: Scalar + Real> Kernel for Backward<'_, T> {
             let (grad, x, out) = (grad.as_ptr(), x.as_ptr(), out.as_mut_ptr());
             let (m, r) = (T::V::<S>::splat(mean), T::V::<S>::splat(inverse));
             let (mut total, mut product) = (Sum::<T::V<S>>::new(), Sum::<T::V<S>>::new());
-            // Σ g and Σ g·(x - μ) with g = ∂y·γ; then their shares of ∂x.
-            let shares = |total: Sum<T::V<S>>, product: Sum<T::V<S>>| {
-                let r = widen(inverse);
-                let tilt = product.total() / n * r * r;
-                (T::V::<S>::splat(narrow(total.total() / n)), T::V::<S>::splat(narrow(tilt)))
-            };
+            // Σ g and Σ g·(x - μ) with g = ∂y·γ.
             if let Some(gamma) = self.gamma {
                 let gamma = gamma.as_ptr();
                 each_sum!(
@@ -152,12 +160,12 @@ impl<T: Scalar + Real> Kernel for Backward<'_, T> {
                     total += g * f,
                     product += g * f * (x - m)
                 );
-                let (shift, tilt) = shares(total, product);
+                let (shift, tilt) = shares(n, inverse, total, product);
                 each_vector!(tail, out, [g = grad, f = gamma, x = x]
                     => (x - m).neg_mul_add(tilt, g * f - shift) * r);
             } else {
                 each_sum!(tail, [g = grad, x = x], total += g, product += g * (x - m));
-                let (shift, tilt) = shares(total, product);
+                let (shift, tilt) = shares(n, inverse, total, product);
                 each_vector!(tail, out, [g = grad, x = x] => (x - m).neg_mul_add(tilt, g - shift) * r);
             }
         }

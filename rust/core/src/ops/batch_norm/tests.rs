@@ -48,7 +48,7 @@ fn moving_statistics_of_each_convention() {
 #[test]
 fn values_of_every_shape() {
     for m in [1, 2, 3, 15, 16, 17, 32, 33, 100] {
-        for n in [1, 2, 7, 8, 9, 31, 64, 65, 130] {
+        for n in [1, 2, 7, 8, 9, 31, 64, 65, 130, 1030] {
             let data = some(m, n, m + n);
             let (gamma, beta) = (tensor(&some(1, n, 5), &[n]), tensor(&some(1, n, 9), &[n]));
             let affine = Affine { gamma: Some(&gamma), beta: Some(&beta), epsilon: 1e-5 };
