@@ -118,6 +118,8 @@ def test_several_classes(listed):
 
 def test_subclasses_take_part_with_what_they_take():
     with eg.default_arguments(layers.Dense, activation="relu"):
+        assert repr(Passing(2)) == "Passing(2, activation='relu')"
+        assert repr(remade(Passing(2))) == "Passing(2, activation='relu')"
         assert Passing(2).activation is eg.relu
         assert Fixed(2).activation is not eg.relu
     with eg.default_arguments(Passing, activation="relu"):

@@ -195,14 +195,18 @@ class Configured(metaclass=ConfiguredType):
     def __repr__(self) -> str:
         parts = []
         positional = True
-        for name, parameter in _signature(self).parameters.items():
-            shown = self._shown()
+        parameters, shown = _signature(self).parameters, self._shown()
+        for name, parameter in parameters.items():
             if name not in shown:
                 positional = False
             elif parameter.default is parameter.empty and positional:
                 parts.append(show(shown[name]))
             else:
                 parts.append(f"{name}={show(shown[name])}")
+        # What the constructor passes on.
+        parts += [
+            f"{name}={show(value)}" for name, value in shown.items() if name not in parameters
+        ]
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
