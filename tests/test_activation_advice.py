@@ -27,7 +27,8 @@ ALL = [
         ({"self_normalizing": True, "runtime_matters": True}, "leaky_relu"),
         ({"self_normalizing": True, "overfitting": True}, "selu"),
         ({"overfitting": True, "large_data": True}, "rrelu"),
-        ({"large_data": True, "runtime_matters": True}, "prelu"),
+        ({"large_data": True, "runtime_matters": True}, "leaky_relu"),
+        ({"overfitting": True, "runtime_matters": True}, "leaky_relu"),
     ],
 )
 def test_the_rules_of_the_chapter(situation, name):

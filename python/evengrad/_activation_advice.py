@@ -22,20 +22,20 @@ ABOUT = {
     ),
     "elu": (
         "ranked above ReLU and its leaky variants: negative outputs bring the mean near 0, and the "
-        "gradient is not 0 where the input is negative, so that no unit dies; the exponential "
-        "makes it slower to compute"
+        "gradient is not 0 where the input is negative, so that no unit dies; its exponential "
+        "costs a little time"
     ),
     "leaky_relu": (
-        "a comparison and a product, no exponential; the small slope keeps units alive; keep the "
-        "default slope 0.01"
+        "a comparison and a product, no exponential, though in a dense net matrix products take "
+        "most of the time; the small slope keeps units alive; keep the default, 0.01"
     ),
     "rrelu": (
-        "random slopes in training regularise, as other noise does; in inference it is a leaky "
-        "ReLU with a fixed slope, as fast as that"
+        "random slopes in training regularise, as other noise does, and take time to draw; in "
+        "inference it is a leaky ReLU with a fixed slope"
     ),
     "prelu": (
-        "the slopes are learned: a gain on very large data, overfitting on small; in inference it "
-        "is as fast as a leaky ReLU"
+        "the slopes are learned: a gain on very large data, overfitting on small; learning them "
+        "takes time"
     ),
     "relu": "the cheapest, and enough most of the time; units may die at high learning rates",
     "tanh": "saturates for large inputs of either sign, but its mean is 0",
@@ -66,8 +66,8 @@ class Suggestion:
     ('rrelu', RReLU(), HeNormal())
     >>> print(eg.activations.suggest(runtime_matters=True))
     leaky_relu
-      - run time matters: a comparison and a product, no exponential; the small slope keeps units \
-alive; keep the default slope 0.01
+      - run time matters: a comparison and a product, no exponential, though in a dense net matrix \
+products take most of the time; the small slope keeps units alive; keep the default, 0.01
     """
 
     name: str
@@ -116,10 +116,9 @@ def suggest(
 
     The rules, the first that applies decides:
 
-    - it overfits: RReLU; where it can normalise itself and run time does not matter, SELU with
-      `AlphaDropout`;
-    - very large data: PReLU;
     - run time matters: leaky ReLU;
+    - it overfits: RReLU, or SELU with `AlphaDropout` where the network can normalise itself;
+    - very large data: PReLU;
     - it can normalise itself: SELU;
     - otherwise ELU.
 
@@ -157,28 +156,30 @@ def suggest(
     >>> layer
     Dense(100, activation=PReLU(), kernel_initializer=HeNormal())
     """
-    if overfitting and not (self_normalizing and not runtime_matters):
+    if runtime_matters:
+        name, why = "leaky_relu", "run time matters"
+    elif overfitting and not self_normalizing:
         name, why = "rrelu", "it overfits"
     elif large_data and not overfitting:
         name, why = "prelu", "there is very much data"
-    elif runtime_matters:
-        name, why = "leaky_relu", "run time matters"
     elif self_normalizing:
-        name, why = "selu", "the conditions of self-normalisation are met"
+        name, why = "selu", "it can normalise itself"
     else:
         name, why = "elu", "nothing speaks for a special one"
     reasons = [f"{why}: {ABOUT[name]}"]
     if overfitting and name == "selu":
         reasons.append(
-            "it overfits: use layers.AlphaDropout, the noise that keeps mean and variance; random "
-            "slopes would end the self-normalisation"
+            "it overfits: use layers.AlphaDropout, the noise that keeps mean and variance; the "
+            "random slopes of RReLU would end the self-normalisation"
+        )
+    if overfitting and name == "leaky_relu":
+        reasons.append(
+            "it overfits: the random slopes of RReLU would take time; use early stopping or ℓ2"
         )
     if overfitting and large_data:
         reasons.append(
             "learned slopes, which suit very large data, would add parameters to what overfits"
         )
-    if runtime_matters and name in LAYERS:
-        reasons.append("run time matters: in inference it costs what a leaky ReLU does")
     if spare_compute:
         compared = ", ".join(COMPARED if name != "selu" else ("selu", *COMPARED))
         reasons.append(f"there is time to spare: compare {compared} by cross-validation")
