@@ -123,8 +123,8 @@ def suggest(
     - otherwise ELU.
 
     They come from the ranking SELU > ELU > leaky ReLU and its variants > ReLU > tanh > logistic,
-    which holds on the whole and not for every data set (``examples/07_activations.py`` measures it on
-    one): with computing time to spare, compare.
+    which holds on the whole and not for every data set (``examples/07_activations.py`` measures it
+    on one): with computing time to spare, compare.
 
     Parameters
     ----------
