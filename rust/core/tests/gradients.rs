@@ -2,7 +2,8 @@
 
 use evengrad_core::generator::Generator;
 use evengrad_core::ops::batch_norm::{Affine, batch_norm, batch_norm_inference};
-use evengrad_core::ops::elementwise::UNARY_NAMES;
+use evengrad_core::ops::dense::dense;
+use evengrad_core::ops::elementwise::{UNARY_NAMES, by_name};
 use evengrad_core::ops::loss::{Reduction, cross_entropy};
 use evengrad_core::ops::pair_loss::{binary_cross_entropy_with_logits, mse_loss};
 use evengrad_core::ops::recurrent::{Cell, Recurrence, recurrent};
@@ -305,8 +306,6 @@ fn conversion_carries_the_gradient_back() {
 
 #[test]
 fn matrix_products() {
-    use evengrad_core::ops::dense::dense;
-    use evengrad_core::ops::elementwise::by_name;
     let right = SMOOTH.tensor(&[5, 4], 80).transpose(0, 1).expect("two dims");
     let bias = SMOOTH.tensor(&[5], 81);
     for (layout, x) in layouts(SMOOTH, true).expect("valid views") {
@@ -384,4 +383,22 @@ fn recurrences() {
             }
         }
     }
+}
+
+#[test]
+fn a_rectifier_within_a_layer_gives_the_bits_of_one_after_it() -> Result<()> {
+    let x = Tensor::uniform(&[37, 19], &Generator::new(3, 4), -1.0, 1.0, DType::F32)?;
+    let kernel = Tensor::uniform(&[19, 21], &Generator::new(5, 6), -1.0, 1.0, DType::F32)?;
+    let mut values = vec![0.0f32; 21];
+    (values[1], values[2], values[3]) = (f32::NAN, f32::INFINITY, f32::NEG_INFINITY);
+    let bias = Tensor::from_slice(&values, &[21])?;
+    let within = dense(&x, &kernel, Some(&bias), by_name("relu", &[]))?;
+    let after = dense(&x, &kernel, Some(&bias), None)?.relu()?;
+    let bits = |t: &Tensor| -> Result<Vec<u32>> {
+        Ok(t.to_vec::<f32>()?.into_iter().map(f32::to_bits).collect())
+    };
+    assert_eq!(bits(&within)?, bits(&after)?);
+    let values = within.to_vec::<f32>()?;
+    assert!(values[1].is_nan() && values[2].is_infinite() && values[3] == 0.0);
+    Ok(())
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use smallvec::smallvec;
 
-use super::elementwise::{AnyUnary, Keeps};
+use super::elementwise::{AnyUnary, Keeps, Unary as _, functions};
 use super::matmul::{Product, flipped, product, product_cost, rows_operand};
 use crate::dtype::with_float;
 use crate::error::{Result, bail};
@@ -19,8 +19,8 @@ use crate::layout::show;
 use crate::tape::{self, Backward, Gradients, Saved};
 use crate::tensor::Tensor;
 
-/// out = x·W (+ b): rows are the units.
-fn affine(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+/// out = x·W (+ b, and then no less than `lowest`): rows are the units.
+fn affine(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>, lowest: f64) -> Result<Tensor> {
     let (m, k, n) = (x.shape()[0], x.shape()[1], kernel.shape()[1]);
     let out = Tensor::empty(&[m, n], x.dtype())?;
     if k == 0 {
@@ -33,12 +33,12 @@ fn affine(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> 
     let mut operands: Operands =
         [rows_operand(x), Operand::read(kernel), Operand::write_own(&out, n)].into_iter().collect();
     operands.extend(bias.map(Operand::read));
-    let bias_operand = bias.map(|_| 3);
+    let bias = bias.map(|_| (3, lowest));
     let product = Product::new(x, kernel);
     let cost = product_cost(m, k, n, x.dtype());
     with_float!(x.dtype(), "dense", T => launch("dense", m, cost, operands,
     move |rows: Range<usize>, arguments: &Arguments<'_>| {
-        product.block::<T>(arguments, &rows, &(0..n), bias_operand);
+        product.block::<T>(arguments, &rows, &(0..n), bias);
     }))?;
     Ok(out)
 }
@@ -90,12 +90,18 @@ pub fn dense(
     activation: Option<Box<dyn AnyUnary>>,
 ) -> Result<Tensor> {
     check(x, kernel, bias)?;
-    let z = affine(x, kernel, bias)?;
+    // A rectifier runs where the bias is added, while the product is in the cache.
+    let rectified = bias.is_some()
+        && x.shape()[1] > 0
+        && activation.as_ref().is_some_and(|f| f.name() == functions::relu::NAME);
+    let z = affine(x, kernel, bias, if rectified { 0.0 } else { f64::NEG_INFINITY })?;
     let (y, kept) = match &activation {
         None => (z, None),
         // The value is all the derivative needs, so it takes the place of z.
         Some(f) if f.keeps() == Keeps::Output => {
-            f.value_into(&z, &z)?;
+            if !rectified {
+                f.value_into(&z, &z)?;
+            }
             let kept = Saved::new(&z);
             (z, Some(kept))
         }

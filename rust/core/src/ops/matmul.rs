@@ -58,13 +58,14 @@ impl Product {
         Self { m, k, n, a: steps(a), b: steps(b) }
     }
 
-    /// Computes the block of the result; operand `bias` holds one number for each column to add.
+    /// Computes the block of the result; operand `bias` holds one number for each column to add, after which nothing is
+    /// less than `lowest`.
     pub(crate) fn block<T: Float>(
         self,
         arguments: &Arguments<'_>,
         rows: &Range<usize>,
         columns: &Range<usize>,
-        bias: Option<usize>,
+        bias: Option<(usize, f64)>,
     ) {
         let matrix = |i: usize, (row_stride, col_stride): (isize, isize)| MatRef {
             ptr: arguments.pointer::<T>(i).cast_const(),
@@ -76,13 +77,16 @@ impl Product {
         let c = MatMut { ptr: arguments.pointer::<T>(2), row_stride: self.n as isize };
         let c = c.at(rows.start, columns.start);
         let size = (rows.len(), columns.len(), self.k);
-        let bias = bias.map(|i| arguments.pointer::<T>(i).wrapping_add(columns.start).cast_const());
+        let bias = bias.map(|(i, lowest)| AddBias {
+            bias: arguments.pointer::<T>(i).wrapping_add(columns.start).cast_const(),
+            lowest: T::from(lowest).unwrap_or_else(T::neg_infinity),
+        });
         // SAFETY: the operands are whole matrices of the sizes that `new` read off the tensors, the result is new
         // memory that overlaps neither factor, and the bias has an element for each column.
         #[allow(unsafe_code, reason = "the one call of the matrix kernel")]
         unsafe {
             match bias {
-                Some(bias) => gemm(size, a, b, c, false, AddBias { bias }),
+                Some(bias) => gemm(size, a, b, c, false, bias),
                 None => gemm(size, a, b, c, false, NoEpilogue),
             }
         }

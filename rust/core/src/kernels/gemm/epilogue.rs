@@ -31,18 +31,22 @@ impl<T: Scalar> Epilogue<T> for NoEpilogue {
     }
 }
 
-/// `c_ij = (A B)_ij + b_j`.
+/// `c_ij = max((A B)_ij + b_j, lowest)`.
 #[derive(Clone, Copy, Debug)]
 pub struct AddBias<T> {
     /// One bias for each column of C.
     pub bias: *const T,
+    /// 0 for a rectifier, which costs next to nothing here; -∞ to change nothing. What is no number stays so.
+    pub lowest: T,
 }
 
 impl<T: Scalar> Epilogue<T> for AddBias<T> {
     #[inline(always)]
     unsafe fn apply<S: Simd>(&self, v: T::V<S>, _: usize, col: usize, lanes: usize) -> T::V<S> {
         // SAFETY: the bias has an element for each column, and these columns exist.
-        v + unsafe { load_lanes::<T, S>(self.bias.add(col), lanes) }
+        let z = v + unsafe { load_lanes::<T, S>(self.bias.add(col), lanes) };
+        let lowest = T::V::<S>::splat(self.lowest);
+        T::V::<S>::select(z.le(lowest), lowest, z)
     }
 }
 

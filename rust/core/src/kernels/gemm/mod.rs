@@ -411,10 +411,12 @@ mod tests {
                     }
                 }
                 let bias: Vec<f64> = (0..n).map(|j| j as f64).collect();
-                let add = AddBias { bias: bias.as_ptr() };
-                let out = product(isa, (m, n, k), a.as_ref(), right, None, add);
-                for (i, x) in out.iter().enumerate() {
-                    assert_eq!(*x, plain[i] + bias[i % n], "{i} {isa}");
+                for lowest in [f64::NEG_INFINITY, 2.5] {
+                    let add = AddBias { bias: bias.as_ptr(), lowest };
+                    let out = product(isa, (m, n, k), a.as_ref(), right, None, add);
+                    for (i, x) in out.iter().enumerate() {
+                        assert_eq!(*x, (plain[i] + bias[i % n]).max(lowest), "{i} {isa}");
+                    }
                 }
             }
         }
