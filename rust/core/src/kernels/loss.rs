@@ -70,16 +70,44 @@ impl<T: Scalar + Real> Kernel for CrossEntropy<'_, T> {
 /// Up to so many classes rows go side by side, a row in a lane: along a row there is too little for a vector.
 const NARROW: usize = 16;
 
-/// The elements of up to a vector of rows, class by class; zeros in the lanes beyond the last row.
+/// A number for each lane, class by class.
+type Columns<T> = [[T; MOST_LANES]; NARROW];
+
+/// Room for so many rows without gaps, and for a whole vector read or written at the last element.
+type Flat<T> = [T; MOST_LANES * (NARROW + 1)];
+
+/// The elements of up to a vector of rows, class by class; lanes beyond the last row repeat it.
 #[inline(always)]
-fn side_by_side<T: Scalar>(rows: &[T], width: usize) -> [[T; MOST_LANES]; NARROW] {
+fn side_by_side<T: Scalar, V: Vector<Elem = T>>(rows: &[T], width: usize) -> Columns<T> {
+    let mut flat: Flat<T> = [T::zero(); _];
+    flat[..rows.len()].copy_from_slice(rows);
     let mut columns = [[T::zero(); MOST_LANES]; NARROW];
-    for (lane, row) in rows.chunks_exact(width).enumerate() {
-        for (column, &x) in columns.iter_mut().zip(row) {
-            column[lane] = x;
-        }
+    for class in (0..width).step_by(V::LANES) {
+        let (count, cols) = (rows.len() / width, V::LANES.min(width - class));
+        let from = flat[class..].as_ptr();
+        let to = columns[class..].as_mut_ptr().cast();
+        // SAFETY: every row begins within the first MOST_LANES * NARROW elements, and so many columns are left.
+        unsafe { V::transpose(from, width as isize, count, to, MOST_LANES, cols) };
     }
     columns
+}
+
+/// What [`side_by_side`] took apart: the first lanes of each column as rows.
+#[inline(always)]
+fn one_after_another<T: Scalar, V: Vector<Elem = T>>(columns: &[[T; MOST_LANES]], rows: &mut [T]) {
+    let width = columns.len();
+    let count = rows.len() / width;
+    let mut flat: Flat<T> = [T::zero(); _];
+    // From the last block of classes to the first: whole vectors are written, and what is written beyond a row's end
+    // belongs to what follows.
+    for class in (0..width).step_by(V::LANES).rev() {
+        let from = columns[class..].as_ptr().cast();
+        let to = flat[class..].as_mut_ptr();
+        let stride = MOST_LANES as isize;
+        // SAFETY: a column has MOST_LANES elements; every row begins within the first MOST_LANES * NARROW elements.
+        unsafe { V::transpose(from, stride, V::LANES.min(width - class), to, width, count) };
+    }
+    rows.copy_from_slice(&flat[..rows.len()]);
 }
 
 impl<T: Scalar + Real> CrossEntropy<'_, T> {
@@ -92,7 +120,7 @@ impl<T: Scalar + Real> CrossEntropy<'_, T> {
         for (group, losses) in self.losses.chunks_mut(V::LANES).enumerate() {
             let (first, count) = (group * V::LANES, losses.len());
             let z = &self.logits[first * width..][..count * width];
-            let columns = side_by_side(z, width);
+            let columns = side_by_side::<T, V>(z, width);
             // SAFETY: no vector has more lanes than a column.
             let column = |class: usize| unsafe { V::load(columns[class].as_ptr()) };
             let mut largest = column(0);
@@ -121,7 +149,8 @@ impl<T: Scalar + Real> CrossEntropy<'_, T> {
                     chosen = unsafe { V::load(at_label.as_ptr()) } - largest;
                 }
                 Target::Shares(shares) => {
-                    let shares = side_by_side(&shares[first * width..][..count * width], width);
+                    let shares =
+                        side_by_side::<T, V>(&shares[first * width..][..count * width], width);
                     mass = V::constant(0.0);
                     for (class, share) in shares.iter().take(width).enumerate() {
                         // SAFETY: as above.
@@ -140,18 +169,20 @@ impl<T: Scalar + Real> CrossEntropy<'_, T> {
             }
             let mass = mass.mul_add(keep, V::constant(self.smoothing));
             let loss = mass * log - agreement;
-            let mut kept = [[T::zero(); MOST_LANES]; ROW_STATISTICS + 1];
-            for (kept, value) in kept.iter_mut().zip([largest, log, mass, loss]) {
+            // SAFETY: there are so many losses, and weights where there are any.
+            unsafe {
+                let weight = self.weight.map_or(V::constant(1.0), |weight| {
+                    V::load_first(weight[first..][..count].as_ptr(), count)
+                });
+                (weight * loss).store_first(losses.as_mut_ptr(), count);
+            }
+            let mut kept = [[T::zero(); MOST_LANES]; ROW_STATISTICS];
+            for (kept, value) in kept.iter_mut().zip([largest, log, mass]) {
                 // SAFETY: as above.
                 unsafe { value.store(kept.as_mut_ptr()) };
             }
-            let statistics =
-                self.statistics[first * ROW_STATISTICS..].chunks_exact_mut(ROW_STATISTICS);
-            for (lane, (loss, statistics)) in losses.iter_mut().zip(statistics).enumerate() {
-                let weight = self.weight.map_or(T::one(), |weight| weight[first + lane]);
-                *loss = weight * kept[ROW_STATISTICS][lane];
-                statistics.copy_from_slice(&[kept[0][lane], kept[1][lane], kept[2][lane]]);
-            }
+            let statistics = &mut self.statistics[first * ROW_STATISTICS..];
+            one_after_another::<T, V>(&kept, &mut statistics[..count * ROW_STATISTICS]);
         }
     }
 
@@ -305,9 +336,9 @@ impl<T: Scalar + Real> CrossEntropyBackward<'_, T> {
         let rows = self.out.len() / width;
         for first in (0..rows).step_by(V::LANES) {
             let count = V::LANES.min(rows - first);
-            let z = side_by_side(&self.logits[first * width..][..count * width], width);
+            let z = side_by_side::<T, V>(&self.logits[first * width..][..count * width], width);
             let kept = &self.statistics[first * ROW_STATISTICS..][..count * ROW_STATISTICS];
-            let kept = side_by_side(kept, ROW_STATISTICS);
+            let kept = side_by_side::<T, V>(kept, ROW_STATISTICS);
             // SAFETY: no vector has more lanes than a column.
             let load = |column: &[T; MOST_LANES]| unsafe { V::load(column.as_ptr()) };
             let [largest, log, mass] = [load(&kept[0]), load(&kept[1]), load(&kept[2])];
@@ -326,7 +357,8 @@ impl<T: Scalar + Real> CrossEntropyBackward<'_, T> {
                     }
                 }
                 Target::Shares(all) => {
-                    shares = Some(side_by_side(&all[first * width..][..count * width], width));
+                    shares =
+                        Some(side_by_side::<T, V>(&all[first * width..][..count * width], width));
                 }
             }
             let (factors, label) = (load(&factors), load(&label));
@@ -343,12 +375,8 @@ impl<T: Scalar + Real> CrossEntropyBackward<'_, T> {
                 // SAFETY: as above.
                 unsafe { (distance * factors).store(to.as_mut_ptr()) };
             }
-            let out = self.out[first * width..][..count * width].chunks_exact_mut(width);
-            for (lane, out) in out.enumerate() {
-                for (out, column) in out.iter_mut().zip(&gradient) {
-                    *out = column[lane];
-                }
-            }
+            let out = &mut self.out[first * width..][..count * width];
+            one_after_another::<T, V>(&gradient[..width], out);
         }
     }
 

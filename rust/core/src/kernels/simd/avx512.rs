@@ -6,7 +6,7 @@ use core::ops::Neg;
 
 use super::avx2::{F32x8, F64x4};
 use super::intrinsics::{in_isa, in_isa_raw, operators};
-use super::{Isa, Kernel, Simd, Vector};
+use super::{Isa, Kernel, Simd, Vector, row};
 
 /// AVX-512 with FMA.
 #[derive(Clone, Copy)]
@@ -93,6 +93,32 @@ impl Vector for F32x16 {
         unsafe fn store(self, p: *mut f32) -> () { _mm512_storeu_ps(p, self.0) }
         unsafe fn store_first(self, p: *mut f32, n: usize) -> () { _mm512_mask_storeu_ps(p, first(n) as __mmask16, self.0) }
         unsafe fn transpose(from: *const f32, stride: isize, rows: usize, to: *mut f32, to_stride: usize, cols: usize) -> () {
+            if cols <= 4 {
+                // Row r goes to lane group r / 4: the loads place what shuffles would have to.
+                let mut x = [_mm512_setzero_ps(); 4];
+                for r in 0..4 {
+                    x[r] = _mm512_castps128_ps512(_mm_loadu_ps(row(from, stride, rows, r)));
+                    x[r] = _mm512_insertf32x4::<1>(x[r], _mm_loadu_ps(row(from, stride, rows, r + 4)));
+                    x[r] = _mm512_insertf32x4::<2>(x[r], _mm_loadu_ps(row(from, stride, rows, r + 8)));
+                    x[r] = _mm512_insertf32x4::<3>(x[r], _mm_loadu_ps(row(from, stride, rows, r + 12)));
+                }
+                let low_0 = _mm512_castps_pd(_mm512_unpacklo_ps(x[0], x[1]));
+                let low_1 = _mm512_castps_pd(_mm512_unpacklo_ps(x[2], x[3]));
+                let high_0 = _mm512_castps_pd(_mm512_unpackhi_ps(x[0], x[1]));
+                let high_1 = _mm512_castps_pd(_mm512_unpackhi_ps(x[2], x[3]));
+                let columns = [
+                    _mm512_unpacklo_pd(low_0, low_1),
+                    _mm512_unpackhi_pd(low_0, low_1),
+                    _mm512_unpacklo_pd(high_0, high_1),
+                    _mm512_unpackhi_pd(high_0, high_1),
+                ];
+                for c in 0..4 {
+                    if c < cols {
+                        _mm512_storeu_ps(to.wrapping_add(c * to_stride), _mm512_castpd_ps(columns[c]));
+                    }
+                }
+                return;
+            }
             // Each row is read at once: rows that are pages apart share few lines of the cache, and would be gone
             // before their second quarter is read.
             let mut y = [[_mm512_setzero_ps(); 4]; 4];
