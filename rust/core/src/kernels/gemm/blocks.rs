@@ -346,17 +346,15 @@ impl<T: Scalar> Panels<T> {
 unsafe fn run_column<T: Scalar, S: Simd>(column: &Column<T>, vectors: usize, edge: bool) {
     // Guards are constants: what an instruction set does not use is not compiled for it. On AVX-512 a masked load
     // costs nothing more, and edges need no code of their own.
-    match vectors {
-        1 => either::<T, S, 1>(column, edge),
-        2 => either::<T, S, 2>(column, edge),
-        3 if const { tile_rows(S::ISA, 3) > 0 } => either::<T, S, 3>(column, edge),
-        4 if const { tile_rows(S::ISA, 4) > 0 } => either::<T, S, 4>(column, edge),
-        5 if const { tile_rows(S::ISA, 5) > 0 } => either::<T, S, 5>(column, edge),
-        6 if const { tile_rows(S::ISA, 6) > 0 } => either::<T, S, 6>(column, edge),
-        7 if const { tile_rows(S::ISA, 7) > 0 } => either::<T, S, 7>(column, edge),
-        8 if const { tile_rows(S::ISA, 8) > 0 } => either::<T, S, 8>(column, edge),
-        _ => unreachable!("no tile is {vectors} vectors wide"),
+    macro_rules! of_width {
+        ($($n:literal)*) => {
+            match vectors {
+                $($n if const { tile_rows(S::ISA, $n) > 0 } => either::<T, S, $n>(column, edge),)*
+                _ => unreachable!("no tile is {vectors} vectors wide"),
+            }
+        };
     }
+    of_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24);
 }
 
 /// A column with or without an edge.

@@ -1,7 +1,7 @@
 //! How a product is cut into blocks, and what is packed. It changes the speed only, never a bit.
 
 use super::pack::panel_width;
-use super::tile::{tile_rows, tile_vectors};
+use super::tile::{row_vectors, tile_rows, tile_vectors};
 use super::{Gemm, MatRef, Right};
 use crate::kernels::simd::{Isa, Scalar, Simd, Vector};
 
@@ -177,10 +177,12 @@ fn pack_left<T, E>(g: &Gemm<T, E>) -> bool {
 }
 
 /// How many vectors wide the tiles of a panel are: wide ones for few rows, so that enough chains run at once and
-/// long pieces of B are read.
+/// long pieces of B are read, for one row from end to end if it can be.
 #[inline(always)]
 pub(super) fn widest(isa: Isa, rows: usize, left: usize) -> usize {
-    if left > 4 && rows <= tile_rows(isa, 8) {
+    if left > 8 && rows == 1 && row_vectors(isa) > 8 {
+        left.min(row_vectors(isa))
+    } else if left > 4 && rows <= tile_rows(isa, 8) {
         left.min(8)
     } else if left > 2 && rows <= tile_rows(isa, 4) {
         left.min(4)

@@ -34,6 +34,15 @@ pub(super) const fn tile_vectors(isa: Isa) -> usize {
     }
 }
 
+/// The most vectors in a tile of one row: all accumulators in one row, so that a long piece of B is read at a time.
+pub(super) const fn row_vectors(isa: Isa) -> usize {
+    match isa {
+        Isa::Avx512 => 24,
+        Isa::Avx2 => 12,
+        Isa::Neon | Isa::Portable => 8,
+    }
+}
+
 /// Rows of a tile `vectors` wide: its accumulators, a row of B and an element of A fill the registers.
 pub(super) const fn tile_rows(isa: Isa, vectors: usize) -> usize {
     match (isa, vectors) {
@@ -49,6 +58,7 @@ pub(super) const fn tile_rows(isa: Isa, vectors: usize) -> usize {
         (Isa::Portable, 1 | 2) => 4,
         (Isa::Avx512 | Isa::Neon, 5..=8) => 3,
         (Isa::Avx2, 5..=8) => 1,
+        (_, wide) if wide > 8 && wide <= row_vectors(isa) => 1,
         _ => 0,
     }
 }
