@@ -14,12 +14,12 @@
 
 use core::ops::Range;
 
+use super::gemm::prefetch;
 use super::math::{Real, VectorMath};
 use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 
 mod rows;
 mod sums;
-mod wide;
 
 pub use rows::{RowsBackward, normalise, normalise_backward};
 pub use sums::{Sums, SumsOf, chunk_sums, column_sums};
@@ -135,14 +135,15 @@ unsafe fn put<V: Vector, const K: usize>(
     (K - 1) * V::LANES + left
 }
 
-/// Means and sums of squared deviations of `K` vectors of columns, of which the last has `left` lanes.
+/// Means and sums of squared deviations of `K` vectors of columns, of which the last has `left` lanes. `AHEAD` asks for the
+/// next rows while these are in the cache, where hardware does not see that far: a batch larger than caches.
 ///
 /// # Safety
 /// Each of the rows, `width` elements apart, is valid for reading those columns.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "vectors of columns read as index equations")]
-unsafe fn moments<V: VectorMath<Elem: Scalar + Real>, const K: usize>(
-    x: *const V::Elem,
+unsafe fn moments<V: VectorMath<Elem: Scalar + Real>, const K: usize, const AHEAD: bool>(
+    from: *const V::Elem,
     rows: usize,
     width: usize,
     left: usize,
@@ -158,7 +159,7 @@ unsafe fn moments<V: VectorMath<Elem: Scalar + Real>, const K: usize>(
         for r in row..row + count {
             for k in 0..K {
                 // SAFETY: the caller's promise.
-                let x = unsafe { take::<V>(x.add(r * width + k * V::LANES), lanes(k)) };
+                let x = unsafe { take::<V>(from.add(r * width + k * V::LANES), lanes(k)) };
                 sum[k] = sum[k] + x;
             }
         }
@@ -170,8 +171,12 @@ unsafe fn moments<V: VectorMath<Elem: Scalar + Real>, const K: usize>(
         for r in row..row + count {
             for k in 0..K {
                 // SAFETY: the caller's promise.
-                let x = unsafe { take::<V>(x.add(r * width + k * V::LANES), lanes(k)) };
+                let x = unsafe { take::<V>(from.add(r * width + k * V::LANES), lanes(k)) };
                 let d = x - near[k];
+                if AHEAD {
+                    let next = (r + CHUNK_ROWS) * width + k * V::LANES;
+                    prefetch(from.wrapping_add(next));
+                }
                 rest[k] = rest[k] + d;
                 squares[k] = d.mul_add(d, squares[k]);
             }
@@ -267,7 +272,9 @@ impl<T: Scalar + Real> StatisticsOf<'_, T> {
     ) -> ([V; K], [V; K]) {
         match self {
             // SAFETY: the caller's promise.
-            Self::Rows(x) => unsafe { moments::<V, K>(x.as_ptr().add(column), rows, width, left) },
+            Self::Rows(x) => unsafe {
+                moments::<V, K, false>(x.as_ptr().add(column), rows, width, left)
+            },
             Self::Chunks(parts) => {
                 let zero = V::constant(0.0);
                 let (mut mean, mut spread) = ([zero; K], [zero; K]);
@@ -309,14 +316,14 @@ pub fn statistics<T: Scalar + Real>(columns: Statistics<'_, T>) {
     dispatch(columns);
 }
 
-struct ChunkMoments<'a, T> {
+struct ChunkMoments<'a, T, const AHEAD: bool> {
     x: &'a [T],
     rows: usize,
     width: usize,
     out: &'a mut [T],
 }
 
-impl<T: Scalar + Real> Kernel for ChunkMoments<'_, T> {
+impl<T: Scalar + Real, const AHEAD: bool> Kernel for ChunkMoments<'_, T, AHEAD> {
     type Output = ();
 
     #[inline(always)]
@@ -325,24 +332,17 @@ impl<T: Scalar + Real> Kernel for ChunkMoments<'_, T> {
         let (rows, width) = (self.rows, self.width);
         let chunks = self.x.chunks_exact(rows * width);
         for (x, out) in chunks.zip(self.out.chunks_exact_mut(2 * width)) {
-            if width >= wide::WIDE {
-                let (mean, spread) = out.split_at_mut(width);
-                let (mean, spread) = (mean.as_mut_ptr(), spread.as_mut_ptr());
-                // SAFETY: both have an element for each column of the chunk.
-                unsafe { wide::moments::<T::V<S>>(x.as_ptr(), rows, width, mean, spread) };
-                continue;
-            }
             let mut at = 0;
             while at < width {
                 let (from, to) = (x.as_ptr().wrapping_add(at), out.as_mut_ptr().wrapping_add(at));
                 // SAFETY: the columns lie in every row, and `out` has two elements for each.
                 at += unsafe {
                     if width - at >= TOGETHER * lanes {
-                        let found = moments::<T::V<S>, TOGETHER>(from, rows, width, lanes);
+                        let found = moments::<T::V<S>, TOGETHER, AHEAD>(from, rows, width, lanes);
                         put(found, to, width, lanes)
                     } else {
                         let left = lanes.min(width - at);
-                        put(moments::<T::V<S>, 1>(from, rows, width, left), to, width, left)
+                        put(moments::<T::V<S>, 1, AHEAD>(from, rows, width, left), to, width, left)
                     }
                 };
             }
@@ -351,14 +351,24 @@ impl<T: Scalar + Real> Kernel for ChunkMoments<'_, T> {
 }
 
 /// Mean and sum of squared deviations of every column of each chunk of `rows` rows: (chunks, 2, features), for
-/// [`StatisticsOf::Chunks`].
+/// [`StatisticsOf::Chunks`]. `ahead` is for batches larger than caches; it changes no result.
 ///
 /// # Panics
 /// Where a slice does not have the size that the others say.
-pub fn chunk_moments<T: Scalar + Real>(x: &[T], rows: usize, width: usize, out: &mut [T]) {
+pub fn chunk_moments<T: Scalar + Real>(
+    x: &[T],
+    rows: usize,
+    width: usize,
+    ahead: bool,
+    out: &mut [T],
+) {
     let chunk = rows * width;
     assert!(chunk > 0 && x.len().is_multiple_of(chunk) && out.len() == x.len() / chunk * 2 * width);
-    dispatch(ChunkMoments { x, rows, width, out });
+    if ahead {
+        dispatch(ChunkMoments::<T, true> { x, rows, width, out });
+    } else {
+        dispatch(ChunkMoments::<T, false> { x, rows, width, out });
+    }
 }
 
 /// The rows of a chunk that is looked at where its rows are made: of the sizes from 4 to 64 that divide the batch the one

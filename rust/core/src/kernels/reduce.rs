@@ -18,8 +18,8 @@ use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 
 mod walk;
 
+pub(super) use walk::each_column;
 use walk::{Extreme, Join, LANE_CHUNK, Lanes, Sum, columns, row, start};
-pub(super) use walk::{add_rows, each_column};
 
 /// Blocks of up to so many vectors are transposed.
 const SMALL_BLOCK: usize = 16;

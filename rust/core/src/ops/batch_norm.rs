@@ -31,6 +31,9 @@ mod fixed;
 
 use backward::BatchNormBackward;
 
+/// Bytes of a batch that fits no core's own cache.
+const LARGE: usize = 4 << 20;
+
 /// Factor and offset of each feature, either or both left out, and what is added to variances.
 #[derive(Clone, Copy)]
 pub struct Affine<'a> {
@@ -147,11 +150,12 @@ fn moments_of_chunks(x: &Tensor) -> Result<Option<Tensor>> {
     let Some(rows) = chunk_rows(m).filter(|_| n > 0) else { return Ok(None) };
     let out = Tensor::empty(&[m / rows, 2, n], x.dtype())?;
     let operands = smallvec![Operand::read_own(x, rows * n), Operand::write_own(&out, 2 * n)];
+    let ahead = x.count() * x.dtype().size() > LARGE;
     // Every element is read twice, the second time from cache.
     let cost = Cost::elementwise(x.count(), 6.0, 1, x.dtype());
     with_float!(x.dtype(), "batch_norm", T => launch("batch_moments", m / rows, cost, operands,
     move |units: Range<usize>, arguments: &Arguments<'_>| {
-        chunk_moments(arguments.own::<T>(0, &units), rows, n, arguments.own_mut(1, &units));
+        chunk_moments(arguments.own::<T>(0, &units), rows, n, ahead, arguments.own_mut(1, &units));
     }))?;
     Ok(Some(out))
 }

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::{CHUNK_ROWS, TOGETHER, put, take, wide};
+use super::{CHUNK_ROWS, TOGETHER, put, take};
 use crate::kernels::math::{Real, VectorMath};
 use crate::kernels::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 
@@ -197,14 +197,6 @@ impl<T: Scalar + Real> Kernel for ChunkSums<'_, T> {
         let (rows, width) = (self.rows, self.mean.len());
         let chunks = self.grad.chunks_exact(rows * width).zip(self.x.chunks_exact(rows * width));
         for ((grad, x), out) in chunks.zip(self.out.chunks_exact_mut(2 * width)) {
-            if width >= wide::WIDE {
-                let (sum, product) = out.split_at_mut(width);
-                let to = [sum.as_mut_ptr(), product.as_mut_ptr()];
-                let (from, mean) = ([grad.as_ptr(), x.as_ptr()], self.mean.as_ptr());
-                // SAFETY: all have an element for each column of the chunk.
-                unsafe { wide::sums::<T::V<S>>(from, rows, width, mean, to) };
-                continue;
-            }
             let mut at = 0;
             while at < width {
                 let from = [grad, x].map(|x| x.as_ptr().wrapping_add(at));

@@ -17,6 +17,7 @@ mod tile;
 
 pub use epilogue::{AddBias, Epilogue, NoEpilogue, load_lanes, store_lanes};
 pub use pack::{PackedB, pack_b, packed_len, panel_width};
+pub(super) use tile::prefetch;
 
 use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, dispatch, dispatch_on};
 

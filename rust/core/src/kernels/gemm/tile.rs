@@ -329,7 +329,7 @@ pub(super) fn here(mut stride: isize) -> isize {
 
 /// Asks for the cache line of `p`, which need not exist.
 #[inline(always)]
-pub(super) fn prefetch<T>(p: *const T) {
+pub(in crate::kernels) fn prefetch<T>(p: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch faults at no address, and SSE is part of the target.
     unsafe {

@@ -191,22 +191,6 @@ unsafe fn few_rows<F: Join, V: Vector<Elem: Scalar>>(
     }
 }
 
-/// Sums down the columns of some rows, in the order of the rows.
-///
-/// # Safety
-/// As for [`pass`], for all rows; there is at least one.
-#[inline(always)]
-pub(in crate::kernels) unsafe fn add_rows<V: Vector<Elem: Scalar>>(
-    x: *const V::Elem,
-    rows: usize,
-    stride: usize,
-    width: usize,
-    out: *mut V::Elem,
-) {
-    // SAFETY: the caller's promise.
-    unsafe { few_rows::<Sum, V>(x, rows, stride, width, out) }
-}
-
 /// Columns that lie side by side, strip by strip; each in the order of its rows.
 ///
 /// # Safety
