@@ -72,7 +72,7 @@ impl<T: Lane + Neg<Output = T> + Default, const N: usize> Neg for Array<T, N> {
 
 /// The same body for both scalars: std gives their methods the same names, but no common trait.
 macro_rules! array_vector {
-    ($elem:ident $lanes:literal, $uint:ident, $int:ident) => {
+    ($elem:ident $lanes:literal, $uint:ident, $int:ident, $mul_add:path) => {
         impl Vector for Array<$elem, $lanes> {
             type Elem = $elem;
             type Mask = [bool; $lanes];
@@ -130,7 +130,7 @@ macro_rules! array_vector {
             fn mul_add(self, a: Self, b: Self) -> Self {
                 let mut out = b.0;
                 for i in 0..$lanes {
-                    out[i] = self.0[i].mul_add(a.0[i], b.0[i]);
+                    out[i] = $mul_add(self.0[i], a.0[i], b.0[i]);
                 }
                 Self(out)
             }
@@ -279,5 +279,70 @@ macro_rules! array_vector {
         }
     };
 }
-array_vector!(f32 4, u32, i32);
-array_vector!(f64 2, u64, i64);
+array_vector!(f32 4, u32, i32, mul_add);
+array_vector!(f64 2, u64, i64, f64::mul_add);
+
+/// `x a + b`, rounded once, as the instruction has it.
+///
+/// Where the compiler may not use the instruction it calls a function for each lane. This needs no calls or branches:
+/// the product is exact in `f64`; the sum, rounded to odd, still tells on which side of every `f32` it lies.
+/// (S. Boldo, G. Melquiond: Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd, 2008.)
+#[inline(always)]
+fn mul_add(x: f32, a: f32, b: f32) -> f32 {
+    if cfg!(any(target_feature = "fma", not(target_arch = "x86_64"))) {
+        return x.mul_add(a, b);
+    }
+    let (product, b) = (f64::from(x) * f64::from(a), f64::from(b));
+    let sum = product + b;
+    let part = sum - product;
+    let error = (product - (sum - part)) + (b - part);
+    // Not a number where the sum is infinite or none: nothing is added to it then.
+    let inexact = error.abs() > 0.0;
+    let bits = sum.to_bits();
+    let step = u64::from(inexact) & !bits & 1;
+    let away = (error > 0.0) == (sum > 0.0);
+    f64::from_bits(bits.wrapping_add(if away { step } else { step.wrapping_neg() })) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers of any bits, and numbers near each other, whose sums cancel or fall halfway between two results.
+    #[test]
+    fn mul_add_rounds_once() {
+        let mut state = 1_u64;
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 32) as u32
+        };
+        let special =
+            [0.0, -0.0, 1.0, f32::MIN_POSITIVE, f32::MAX, f32::INFINITY, f32::NAN, 1e-45, -1e-45];
+        for round in 0..3_000_000 {
+            let mut draw = || {
+                let bits = next();
+                match (round + bits as usize) % 8 {
+                    0 => special[bits as usize % special.len()],
+                    1..=3 => f32::from_bits(bits),
+                    // Few bits of the fraction, and exponents near zero: halves are common.
+                    _ => {
+                        f32::from_bits((bits & 0x83ff_8001).wrapping_add(0x3c00_0000) & 0xbfff_ffff)
+                    }
+                }
+            };
+            let (x, a, b) = (draw(), draw(), draw());
+            let (found, expected) = (mul_add(x, a, b), x.mul_add(a, b));
+            assert!(
+                found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan()),
+                "{x:e} {a:e} {b:e}: {found:e}, not {expected:e}"
+            );
+        }
+        // The sum in f64 is halfway between two results, and what it lost decides: b + 2^-14 (1 - 2^-46), b odd.
+        let (x, a) = (1.0 + f32::EPSILON, (1.0 - f32::EPSILON) / 16384.0);
+        let b = 1024.0 + 1.0 / 8192.0;
+        assert_eq!(mul_add(x, a, b), b);
+        assert_eq!(mul_add(-x, a, -b), -b);
+    }
+}
