@@ -1,4 +1,8 @@
-"""Descriptions of whole models."""
+"""Descriptions of whole models.
+
+A layer that is used in several places is described where it is met first, with a label, and named
+by that label everywhere else.
+"""
 
 from __future__ import annotations
 
@@ -6,145 +10,200 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad._checks import check_dtype
 from evengrad._random import SEED_LIMIT
-from evengrad._saving._describe import Decoder, encode, encode_object
+from evengrad._saving._describe import Decoder, Encoder
+from evengrad.layers import Layer
 from evengrad.layers._symbolic import Input, Symbolic
 from evengrad.models import Model, Sequential
 
 if TYPE_CHECKING:
-    from evengrad.layers import Layer
+    from collections.abc import Mapping
+
+    from evengrad._config import Configured
 
 
-def describe_layer(layer: Layer) -> dict[str, Any]:
-    """Return the description of a layer or of a model inside a model."""
-    if isinstance(layer, Model) and type(layer) in (Model, Sequential):
-        described = describe_model(layer)
-    else:
-        described = encode_object(layer, layer.path)
-    return {**described, "name": layer.name, "trainable": layer.trainable}
+def _is_plain(model: Model) -> bool:
+    """Tell whether a model's layers say all about it, so that no constructor need be called."""
+    return type(model) is Sequential or (type(model) is Model and model._graph is not None)
 
 
-def describe_model(model: Model) -> dict[str, Any]:
-    """Return the description of a model."""
-    settings = {
-        "name": model.name,
-        "dtype": model._state.dtype,
-        "seed": model.seed,
-        "drawn_seed": model._seed(),
-    }
-    if isinstance(model, Sequential) and type(model) is Sequential:
-        return {
-            "family": "models",
-            "class": "Sequential",
-            **settings,
-            "layers": [describe_layer(layer) for layer in model.layers],
-        }
-    if model._graph is not None and type(model) is Model:
-        return {"family": "models", "class": "Model", **settings, **_describe_graph(model)}
-    return {**encode_object(model, model.path), **settings}
+class ArchitectureEncoder(Encoder):
+    """Makes descriptions of layers and models, in which each layer is described once."""
 
+    def __init__(self) -> None:
+        # The layers are kept with their descriptions, so that their numbers stay theirs.
+        self._known: dict[int, tuple[Layer, dict[str, Any]]] = {}
+        self._labels = 0
 
-def _describe_graph(model: Model) -> dict[str, Any]:
-    graph = model._graph
-    if graph is None:
-        raise TypeError("no graph")
-    numbers: dict[int, list[int]] = {
-        id(symbol): [-1, position] for position, symbol in enumerate(graph.inputs)
-    }
-    layers = graph.layers()
-    positions = {id(layer): position for position, layer in enumerate(layers)}
-    nodes = []
-    for position, node in enumerate(graph.nodes):
-        for place, symbol in enumerate(node.outputs):
-            numbers[id(symbol)] = [position, place]
-        nodes.append(
-            {
-                "layer": positions[id(node.layer)],
-                "inputs": [numbers[id(symbol)] for symbol in node.inputs],
-                "several": node.several,
-            }
-        )
-    return {
-        "inputs": [
-            {
-                "shape": encode(symbol.shape[1:], "inputs"),
-                "dtype": symbol.dtype,
-                "name": symbol.name,
-            }
-            for symbol in graph.inputs
-        ],
-        "layers": [describe_layer(layer) for layer in layers],
-        "nodes": nodes,
-        "outputs": [numbers[id(symbol)] for symbol in graph.outputs],
-    }
-
-
-def rebuild_layer(described: Any, decoder: Decoder) -> Layer:
-    """Return the layer of a description, without variables."""
-    plain = decoder.member(described, "class", str) in ("Sequential", "Model")
-    if plain and "layers" in described:
-        layer: Any = rebuild_model(described, decoder)
-    else:
-        layer = decoder.object(described)
-    layer._state.name = decoder.member(described, "name", str)
-    return layer  # type: ignore[no-any-return]  # a known class made it
-
-
-def rebuild_model(described: Any, decoder: Decoder) -> Model:
-    """Return the model of a description; a graph is drawn, other models are still to be built."""
-    kind = decoder.member(described, "class", str)
-    name = decoder.member(described, "name", str)
-    drawn = decoder.member(described, "drawn_seed", int)
-    if not 0 <= drawn < SEED_LIMIT:
-        raise decoder.damaged("drawn_seed")
-    seed, dtype = described.get("seed"), described.get("dtype")
-    model: Model
-    try:
-        if "layers" not in described:
-            model = decoder.object(described)
-            model._state.dtype = None if dtype is None else check_dtype(dtype)
+    def object(self, value: Configured, what: str) -> dict[str, Any]:
+        """Return the description of what has arguments, or of a layer already described."""
+        if not isinstance(value, Layer):
+            return super().object(value, what)
+        if id(value) in self._known:
+            return self._again(self._known[id(value)][1])
+        if isinstance(value, Model) and _is_plain(value):
+            described = self.model(value)
         else:
-            parts = decoder.member(described, "layers", list)
-            layers = [rebuild_layer(item, decoder) for item in parts]
-            settings = {"name": name, "dtype": dtype, "seed": seed}
-            model = (
-                Sequential(layers, **settings)
-                if kind == "Sequential"
-                else _redraw_graph(described, layers, decoder, settings)
+            described = super().object(value, what)
+        described.update(name=value.name, trainable=value.trainable)
+        self._known[id(value)] = value, described
+        return described
+
+    def _again(self, described: dict[str, Any]) -> dict[str, Any]:
+        if "label" not in described:
+            described["label"] = self._labels
+            self._labels += 1
+        return {"same_as": described["label"]}
+
+    def model(self, model: Model) -> dict[str, Any]:
+        """Return the description of a model."""
+        settings = {
+            "name": model.name,
+            "given_name": model._state.given_name,
+            "dtype": model._state.dtype,
+            "given_dtype": model._state.given_dtype,
+            "seed": model.seed,
+            "drawn_seed": model._seed(),
+        }
+        if isinstance(model, Sequential) and _is_plain(model):
+            described: dict[str, Any] = {"family": "models", "class": "Sequential", **settings}
+            if model._input is not None:
+                described["input"] = self._input(model._input)
+            return {**described, "layers": self._layers(model.layers)}
+        if _is_plain(model):
+            return {"family": "models", "class": "Model", **settings, **self._graph(model)}
+        return {**super().object(model, model.path), **settings}
+
+    def _layers(self, layers: list[Layer]) -> list[dict[str, Any]]:
+        return [self.object(layer, layer.path) for layer in layers]
+
+    def _input(self, symbol: Symbolic) -> dict[str, Any]:
+        shape = self.value(symbol.shape[1:], "inputs")
+        return {"shape": shape, "dtype": symbol.dtype, "name": symbol.name}
+
+    def _graph(self, model: Model) -> dict[str, Any]:
+        graph = model._graph
+        if graph is None:
+            raise TypeError("no graph")
+        numbers: dict[int, list[int]] = {
+            id(symbol): [-1, position] for position, symbol in enumerate(graph.inputs)
+        }
+        layers = graph.layers()
+        positions = {id(layer): position for position, layer in enumerate(layers)}
+        nodes = []
+        for position, node in enumerate(graph.nodes):
+            for place, symbol in enumerate(node.outputs):
+                numbers[id(symbol)] = [position, place]
+            nodes.append(
+                {
+                    "layer": positions[id(node.layer)],
+                    "inputs": [numbers[id(symbol)] for symbol in node.inputs],
+                    "several": node.several,
+                }
             )
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
-        raise decoder.damaged(repr(error)) from error
-    model._state.seed = drawn
-    return model
+        return {
+            "inputs": [self._input(symbol) for symbol in graph.inputs],
+            "layers": self._layers(layers),
+            "nodes": nodes,
+            "outputs": [numbers[id(symbol)] for symbol in graph.outputs],
+        }
 
 
-def _redraw_graph(
-    described: Any, layers: list[Layer], decoder: Decoder, settings: dict[str, Any]
-) -> Model:
-    inputs = [
-        Input(item["shape"], item["dtype"], item["name"])
-        for item in decoder.member(described, "inputs", list)
-    ]
-    made: list[list[Symbolic]] = []
+class ArchitectureDecoder(Decoder):
+    """Makes layers and models of descriptions."""
 
-    def symbol(number: Any) -> Symbolic:
-        node, place = number
-        if node < -1 or place < 0:
-            raise IndexError(number)
-        found: Symbolic = inputs[place] if node == -1 else made[node][place]
-        return found
+    def __init__(self, shown: str, custom_objects: Mapping[str, Any]) -> None:
+        super().__init__(shown, custom_objects)
+        self._labelled: dict[int, Layer] = {}
 
-    for node in decoder.member(described, "nodes", list):
-        given = [symbol(number) for number in node["inputs"]]
-        if node["layer"] < 0:
-            raise IndexError(node["layer"])
-        result = layers[node["layer"]](given if node["several"] else given[0])
-        made.append(list(result) if isinstance(result, (list, tuple)) else [result])
-    outputs = [symbol(number) for number in decoder.member(described, "outputs", list)]
-    return Model(inputs, outputs, **settings)
+    def object(self, described: Any, depth: int = 0) -> Any:
+        """Return what has arguments, or a layer made before; layers without variables."""
+        if isinstance(described, dict) and "same_as" in described:
+            label = described["same_as"]
+            if type(label) is not int or label not in self._labelled:
+                raise self.damaged(f"no layer has the label {label!r}")
+            return self._labelled[label]
+        plain = self.member(described, "class", str) in ("Sequential", "Model")
+        made = (
+            self.model(described)
+            if plain and "layers" in described
+            else super().object(described, depth)
+        )
+        # Files of earlier releases name the layers of models only, not those inside other layers.
+        if isinstance(made, Layer) and "name" in described:
+            made._state.name = self.member(described, "name", str)
+        if isinstance(made, Layer) and "label" in described:
+            self._labelled[self.member(described, "label", int)] = made
+        return made
+
+    def model(self, described: Any) -> Model:
+        """Return the model of a description; where it knows its inputs, it is built."""
+        drawn = self.member(described, "drawn_seed", int)
+        if not 0 <= drawn < SEED_LIMIT:
+            raise self.damaged("drawn_seed")
+        try:
+            model = self._made(described)
+        except (AttributeError, IndexError, KeyError, TypeError) as error:
+            raise self.damaged(repr(error)) from error
+        model._state.seed = drawn
+        return model
+
+    def _made(self, described: Any) -> Model:
+        kind = self.member(described, "class", str)
+        dtype = described.get("dtype")
+        if "layers" not in described:
+            model: Model = super().object(described)
+            model._state.dtype = None if dtype is None else check_dtype(dtype)
+            return model
+        layers = [self._layer(item) for item in self.member(described, "layers", list)]
+        name = self.member(described, "name", str)
+        settings = {"name": name, "dtype": dtype, "seed": described.get("seed")}
+        if kind == "Sequential":
+            first = [self._input(described["input"])] if "input" in described else []
+            model = Sequential([*first, *layers], **settings)
+        else:
+            model = self._graph(described, layers, settings)
+        # Files of earlier releases do not tell what was given from what came of itself.
+        for setting, known in (("given_name", name), ("given_dtype", dtype)):
+            given = described.get(setting, known)
+            if not isinstance(given, (str, type(None))):
+                raise self.damaged(setting)
+            setattr(model._state, setting, given)
+        return model
+
+    def _layer(self, described: Any) -> Layer:
+        """Return a layer that stands in a model."""
+        made = self.object(described)
+        if not isinstance(made, Layer):
+            raise self.damaged(f"{made!r} is no layer")
+        return made
+
+    @staticmethod
+    def _input(described: Any) -> Symbolic:
+        return Input(described["shape"], described["dtype"], described["name"])
+
+    def _graph(self, described: Any, layers: list[Layer], settings: dict[str, Any]) -> Model:
+        inputs = [self._input(item) for item in self.member(described, "inputs", list)]
+        made: list[list[Symbolic]] = []
+
+        def symbol(number: Any) -> Symbolic:
+            node, place = number
+            if node < -1 or place < 0:
+                raise IndexError(number)
+            found: Symbolic = inputs[place] if node == -1 else made[node][place]
+            return found
+
+        for node in self.member(described, "nodes", list):
+            given = [symbol(number) for number in node["inputs"]]
+            if node["layer"] < 0:
+                raise IndexError(node["layer"])
+            result = layers[node["layer"]](given if node["several"] else given[0])
+            made.append(list(result) if isinstance(result, (list, tuple)) else [result])
+        outputs = [symbol(number) for number in self.member(described, "outputs", list)]
+        return Model(inputs, outputs, **settings)
 
 
 def restore_trainable(described: Any, layer: Layer) -> None:
-    """Freeze what was frozen."""
+    """Freeze what was frozen, from the descriptions of layers alone."""
     children = layer.layers if isinstance(layer, Model) else []
     for item, child in zip(described.get("layers", []), children, strict=False):
         if isinstance(item, dict) and item.get("trainable") is False:

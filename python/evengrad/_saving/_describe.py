@@ -67,40 +67,48 @@ def known(family: str) -> dict[str, type]:
     }
 
 
+class Encoder:
+    """Makes descriptions of objects."""
+
+    def value(self, value: Any, what: str) -> Any:
+        """Return a value of a constructor as JSON."""
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        if isinstance(value, (list, tuple)):
+            return [self.value(item, what) for item in value]
+        if isinstance(value, dict):
+            pairs = value.items()
+            return {"dict": [[self.value(name, what), self.value(x, what)] for name, x in pairs]}
+        if isinstance(value, (FunctionLoss, FunctionMetric)):
+            value = value.function
+        if isinstance(value, Configured):
+            return self.object(value, what)
+        name = activations._name_of(value) or getattr(value, "__name__", "<lambda>")
+        if callable(value) and name != "<lambda>":
+            return {"function": name}
+        if isinstance(value, np.generic):
+            return self.value(value.item(), what)
+        raise ValueError(
+            f"{what}: cannot describe {value!r} in a file; use numbers, strings, lists, or an "
+            "object of this package or of a class with a name"
+        )
+
+    def object(self, value: Configured, what: str) -> dict[str, Any]:
+        """Return the class and the arguments of a layer, a loss, …."""
+        for family, (_, base) in reversed(FAMILIES.items()):
+            if isinstance(value, base):
+                inside = f"{what}: {type(value).__name__}"
+                config = {
+                    name: self.value(item, f"{inside}.{name}")
+                    for name, item in value.get_config().items()
+                }
+                return {"family": family, "class": type(value).__name__, "config": config}
+        raise ValueError(f"{what}: cannot describe {value!r} in a file")
+
+
 def encode(value: Any, what: str) -> Any:
-    """Return a value of a constructor as JSON."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, (list, tuple)):
-        return [encode(item, what) for item in value]
-    if isinstance(value, dict):
-        pairs = [[encode(name, what), encode(item, what)] for name, item in value.items()]
-        return {"dict": pairs}
-    if isinstance(value, (FunctionLoss, FunctionMetric)):
-        value = value.function
-    if isinstance(value, Configured):
-        return encode_object(value, what)
-    name = activations._name_of(value) or getattr(value, "__name__", "<lambda>")
-    if callable(value) and name != "<lambda>":
-        return {"function": name}
-    if isinstance(value, np.generic):
-        return encode(value.item(), what)
-    raise ValueError(
-        f"{what}: cannot describe {value!r} in a file; use numbers, strings, lists, or an object "
-        "of this package or of a class with a name"
-    )
-
-
-def encode_object(value: Configured, what: str) -> dict[str, Any]:
-    """Return the class and the arguments of a layer, a loss, …."""
-    for family, (_, base) in reversed(FAMILIES.items()):
-        if isinstance(value, base):
-            inside = f"{what}: {type(value).__name__}"
-            config = {
-                name: encode(item, f"{inside}.{name}") for name, item in value.get_config().items()
-            }
-            return {"family": family, "class": type(value).__name__, "config": config}
-    raise ValueError(f"{what}: cannot describe {value!r} in a file")
+    """Return a value without layers in it as JSON; `what` names it in errors."""
+    return Encoder().value(value, what)
 
 
 class Decoder:

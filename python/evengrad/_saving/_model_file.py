@@ -12,14 +12,20 @@ from evengrad._config import outside_scopes
 from evengrad._core import Generator
 from evengrad._names import did_you_mean
 from evengrad._saving import _safetensors
-from evengrad._saving._architecture import describe_model, rebuild_model, restore_trainable
-from evengrad._saving._describe import Decoder, encode
+from evengrad._saving._architecture import (
+    ArchitectureDecoder,
+    ArchitectureEncoder,
+    restore_trainable,
+)
+from evengrad._saving._describe import encode
 from evengrad._saving._errors import FileFormatError
+from evengrad.layers._restoring import Restoration
 from evengrad.layers._variables import restoring
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from evengrad._core import Tensor
     from evengrad._training._compiled import Compilation
     from evengrad.models import Model
 
@@ -33,13 +39,26 @@ VERSION = 1
 SLOT = "optimizer:"
 
 
+def _named(model: Model) -> dict[str, Tensor]:
+    """Return all variables by their paths."""
+    named: dict[str, Tensor] = {}
+    for path, tensor in model.named_weights():
+        if path in named:
+            raise ValueError(
+                f"{model.path}: two variables have the path {path!r}, of layers that got their "
+                "names in other models; make one of the layers with another name"
+            )
+        named[path] = tensor
+    return named
+
+
 def _weights(model: Model) -> dict[str, Array]:
     if not model.built:
         raise ValueError(
             f"{model.path}: saving before the model is built; pass data, or begin the model with "
             "evengrad.Input(shape)"
         )
-    return {path: np.asarray(tensor.detach().numpy()) for path, tensor in model.named_weights()}
+    return {path: np.asarray(tensor.detach().numpy()) for path, tensor in _named(model).items()}
 
 
 def save_weights(model: Model, path: str | os.PathLike[str]) -> None:
@@ -51,20 +70,19 @@ def load_weights(model: Model, path: str | os.PathLike[str]) -> None:
     """Read all variables; see `Model.load_weights`."""
     tensors, _ = _safetensors.read(path)
     found = {name: array for name, array in tensors.items() if not name.startswith(SLOT)}
-    named = model.named_weights()
     if not model.built:
         raise ValueError(
             f"{model.path}: load_weights before the model is built; pass data, or begin the model "
             "with evengrad.Input(shape)"
         )
-    wanted = dict(named)
+    wanted = _named(model)
     for name in found:
         if name not in wanted:
             raise ValueError(
                 f"{os.fspath(path)}: {name!r} is no variable of the model; "
                 f"{did_you_mean(name, wanted)}"
             )
-    for name, tensor in named:
+    for name, tensor in wanted.items():
         if name not in found:
             raise ValueError(
                 f"{os.fspath(path)}: no values for {name!r}; {did_you_mean(name, found)}"
@@ -73,7 +91,7 @@ def load_weights(model: Model, path: str | os.PathLike[str]) -> None:
             raise ValueError(
                 f"{name}: expected shape {tuple(tensor.shape)}, the file has {found[name].shape}"
             )
-    model.set_weights([found[name] for name, _ in named])
+    model.set_weights([found[name] for name in wanted])
 
 
 def save_model(model: Model, path: str | os.PathLike[str]) -> None:
@@ -86,9 +104,10 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     }
     description: dict[str, Any] = {
         "version": VERSION,
-        "model": describe_model(model),
+        "model": ArchitectureEncoder().model(model),
         "input_shape": encode(_without_rows(model._state.input_shape), "input_shape"),
         "streams": streams,
+        "frozen": [prefix for prefix, layer in model._named_layers() if not layer.trainable],
         "shuffles": model._shuffler().draws,
     }
     compilation = model._compilation
@@ -179,7 +198,7 @@ def load_model(
         raise FileFormatError(
             f"{shown}: holds tensors but no model; make the model and use load_weights"
         )
-    decoder = Decoder(shown, custom_objects or {})
+    decoder = ArchitectureDecoder(shown, custom_objects or {})
     description = _parse(shown, metadata[KEY], decoder)
     model = _rebuild(description, tensors, decoder)
     if compile and "compile" in description:
@@ -187,7 +206,7 @@ def load_model(
     return model
 
 
-def _parse(shown: str, text: str, decoder: Decoder) -> dict[str, Any]:
+def _parse(shown: str, text: str, decoder: ArchitectureDecoder) -> dict[str, Any]:
     try:
         description = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -202,13 +221,17 @@ def _parse(shown: str, text: str, decoder: Decoder) -> dict[str, Any]:
     return found
 
 
-def _rebuild(description: dict[str, Any], tensors: dict[str, Array], decoder: Decoder) -> Model:
+def _rebuild(
+    description: dict[str, Any], tensors: dict[str, Array], decoder: ArchitectureDecoder
+) -> Model:
     weights = {name: array for name, array in tensors.items() if not name.startswith(SLOT)}
+    saved = Restoration(weights)
     try:
-        with restoring(weights):
-            model = rebuild_model(decoder.member(description, "model", dict), decoder)
+        with restoring(saved):
+            model = decoder.model(decoder.member(description, "model", dict))
             if not model.built:
                 model._build_for(_shape_of(description.get("input_shape"), decoder))
+            saved.fill(model.named_weights())
     except LookupError as error:
         if len(error.args) != 3:
             raise decoder.damaged(repr(error)) from error
@@ -227,12 +250,22 @@ def _rebuild(description: dict[str, Any], tensors: dict[str, Array], decoder: De
     left = set(weights) - {path for path, _ in model.named_weights()}
     if left:
         raise FileFormatError(f"{decoder.shown}: {min(left)!r} belongs to no layer")
-    restore_trainable(description["model"], model)
+    if "frozen" in description:
+        _freeze(model, decoder.member(description, "frozen", list))
+    else:
+        # Files of releases that did not list what is frozen.
+        restore_trainable(description["model"], model)
     _restore_streams(model, description, decoder)
     return model
 
 
-def _shape_of(described: Any, decoder: Decoder) -> Any:
+def _freeze(model: Model, frozen: list[Any]) -> None:
+    """Freeze these layers, each by itself, and no others."""
+    for prefix, layer in model._named_layers():
+        layer._set_trainable(prefix not in frozen)
+
+
+def _shape_of(described: Any, decoder: ArchitectureDecoder) -> Any:
     def one(sizes: Any) -> tuple[int | None, ...]:
         if not all(type(size) is int and 0 < size < 2**40 for size in sizes):
             raise decoder.damaged("input_shape")
@@ -245,7 +278,9 @@ def _shape_of(described: Any, decoder: Decoder) -> Any:
     return one(described)
 
 
-def _restore_streams(model: Model, description: dict[str, Any], decoder: Decoder) -> None:
+def _restore_streams(
+    model: Model, description: dict[str, Any], decoder: ArchitectureDecoder
+) -> None:
     streams = decoder.member(description, "streams", dict)
     for prefix, layer in model._named_layers():
         for name in layer._state.generators:
@@ -264,7 +299,9 @@ def _restore_streams(model: Model, description: dict[str, Any], decoder: Decoder
     model._shuffler().draws = shuffles
 
 
-def _recompile(model: Model, described: Any, tensors: dict[str, Array], decoder: Decoder) -> None:
+def _recompile(
+    model: Model, described: Any, tensors: dict[str, Array], decoder: ArchitectureDecoder
+) -> None:
     settings = {
         name: decoder.value(described.get(name))
         for name in ("loss", "metrics", "weighted_metrics", "loss_weights")
@@ -299,7 +336,7 @@ def _recompile(model: Model, described: Any, tensors: dict[str, Array], decoder:
 
 
 def _restore_slots(
-    model: Model, path: str, tensor: Any, tensors: dict[str, Array], decoder: Decoder
+    model: Model, path: str, tensor: Any, tensors: dict[str, Array], decoder: ArchitectureDecoder
 ) -> None:
     for name, slot in model.optimizer.slots(tensor).items():
         saved = tensors.get(f"{SLOT}{path}/{name}")

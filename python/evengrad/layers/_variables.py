@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from evengrad._core import Tensor
+    from evengrad.layers._restoring import Restoration
 
 # No machine addresses more elements than this, whatever their size.
 ELEMENT_LIMIT = 2**62
@@ -33,8 +34,8 @@ class _Context(threading.local):
     """What layers inside a running layer inherit from it."""
 
     training: bool = False
-    # Values of variables, by path, while a saved model is being built; None at other times.
-    restoring: dict[str, np.ndarray[Any, Any]] | None = None
+    # What variables start with while a saved model is being built; None at other times.
+    restoring: Restoration | None = None
     # Outputs of layers that end in a softmax or sigmoid, while a loss looks for them.
     probabilities: list[Any] | None = None
     # Penalties on outputs of layers, while a step gathers them.
@@ -190,11 +191,15 @@ class Variables(Configured):
 
     @trainable.setter
     def trainable(self, flag: bool) -> None:
-        self._state.trainable = bool(flag)
-        for weight in self._state.weights:
-            weight.tensor.requires_grad = bool(flag) and weight.trainable
+        self._set_trainable(bool(flag))
         for _, child in self._children():
             child.trainable = flag
+
+    def _set_trainable(self, flag: bool) -> None:
+        """Freeze this layer or thaw it, whatever holds for those inside."""
+        self._state.trainable = flag
+        for weight in self._state.weights:
+            weight.tensor.requires_grad = flag and weight.trainable
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as they stand now; see `Configured.get_config`."""
@@ -231,7 +236,7 @@ class Variables(Configured):
 
     def _adopt_children(self) -> None:
         """Give the layers inside a name, a path, a seed and a dtype, unless they have them."""
-        taken: set[str] = set()
+        taken = {child.name for _, child in self._children() if child._state.adopted}
         for suggested, child in self._children():
             state = child._state
             if not state.adopted:
@@ -248,7 +253,7 @@ class Variables(Configured):
                     state.seed = self._seed()
                 child._redraw()
                 child._move_children()
-            taken.add(child.name)
+                taken.add(name)
 
     def _move_children(self) -> None:
         """Let the paths of layers that were inside before continue the path that is now known."""
@@ -266,7 +271,8 @@ class Variables(Configured):
                 child._state.adopted = False
         if state.provisional:
             state.provisional = False
-            for weight in state.weights:
+            # Saved values come to all variables when the paths of all are known.
+            for weight in state.weights if context.restoring is None else []:
                 weight.tensor.copy_(self._first_values(weight, tuple(weight.tensor.shape)))
             for name, old in list(state.generators.items()):
                 del old
@@ -355,10 +361,7 @@ class Variables(Configured):
         path = f"{self.path}/{weight.name}"
         kind = dtype or weight.tensor.dtype
         if context.restoring is not None:
-            saved = context.restoring.get(path)
-            if saved is None or saved.shape != shape:
-                raise LookupError(path, shape, None if saved is None else saved.shape)
-            return _core.tensor(saved, dtype=kind)
+            return context.restoring.first_values(path, shape, kind)
         if isinstance(weight.initializer, initializers.Initializer):
             values = weight.initializer(shape, kind, seed=self._seed(), path=path)
         else:
@@ -510,9 +513,9 @@ class Variables(Configured):
 
 
 @contextlib.contextmanager
-def restoring(values: dict[str, np.ndarray[Any, Any]]) -> Iterator[None]:
-    """Have variables made inside take their first values from `values`, by path."""
-    context.restoring = values
+def restoring(saved: Restoration) -> Iterator[None]:
+    """Have variables made inside take their first values from a file."""
+    context.restoring = saved
     try:
         yield
     finally:

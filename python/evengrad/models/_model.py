@@ -506,6 +506,8 @@ class Model(FindsLearningRate, PlansTraining, AnswersQuestions, Network):
 
         The file is a safetensors file with a description in its header. It is written beside its
         place and moved there when it is complete: a crash leaves the old file or the new one.
+        Models inside the model come back as such, and a layer that several places share is shared
+        again.
 
         Parameters
         ----------
@@ -515,7 +517,8 @@ class Model(FindsLearningRate, PlansTraining, AnswersQuestions, Network):
         Raises
         ------
         ValueError
-            The model has not been built, or a part of it cannot be described.
+            The model has not been built, a part of it cannot be described, or two variables have
+            the same path.
         OSError
             The file cannot be written; an older one is untouched.
 

@@ -1,0 +1,62 @@
+"""Values out of a file, for the variables of a model that is being rebuilt."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from evengrad._core import Tensor
+
+Array = np.ndarray[Any, Any]
+
+
+class Restoration:
+    """What variables that are made now start with: values of a file.
+
+    A layer inside a model inside a model is made before its path is known to the end, so that what
+    it starts with may have to be corrected, by `fill`, when the whole model stands. Until then the
+    file's shapes, each as often as it has it, are what may be made: no description makes variables
+    of more memory than its file has.
+    """
+
+    def __init__(self, values: dict[str, Array]) -> None:
+        self._values = values
+        self._left = Counter(array.shape for array in values.values())
+
+    def first_values(self, path: str, shape: tuple[int, ...], dtype: Any) -> Tensor:
+        """Return the values of that path, or zeros where another variable has the path for now.
+
+        Raises
+        ------
+        LookupError
+            With path, wanted and found shape: no more variables of that shape are in the file.
+        """
+        saved = self._values.get(path)
+        if self._left[shape] == 0:
+            raise LookupError(path, shape, None if saved is None else saved.shape)
+        self._left[shape] -= 1
+        if saved is None or saved.shape != shape:
+            return _core.zeros(shape, dtype=dtype)
+        return _core.tensor(saved, dtype=dtype)
+
+    def fill(self, variables: Iterable[tuple[str, Tensor]]) -> None:
+        """Give variables, by their final paths, the values of the file.
+
+        Raises
+        ------
+        LookupError
+            With path, wanted and found shape: the file has no such variable.
+        """
+        for path, tensor in variables:
+            saved = self._values.get(path)
+            if saved is None or saved.shape != tuple(tensor.shape):
+                found = None if saved is None else saved.shape
+                raise LookupError(path, tuple(tensor.shape), found)
+            tensor.copy_(np.asarray(saved, dtype=tensor.dtype, order="C"))
