@@ -149,7 +149,7 @@ def test_the_second_edition():
     penalties = [layer.kernel_regularizer for layer in model.layers]
     assert [repr(one) for one in penalties[:2]] == [repr(eg.regularizers.L2(0.01))] * 2
     assert penalties[2] is None
-    expected = eg.optimizers.SGD(0.01, momentum=0.9, nesterov=True)
+    expected = eg.optimizers.SGD(0.01, momentum=0.9)
     assert repr(model.optimizer) == repr(expected)
 
 
@@ -295,3 +295,19 @@ def test_what_is_refused(kind, arguments, error, message):
     given_arguments = {"n_in": 6, "n_out": 3, "hidden": [8], **arguments}
     with pytest.raises(error, match=message):
         models.guideline(kind, **given_arguments)
+
+
+@pytest.mark.parametrize(
+    ("function", "wrong", "meant"),
+    [
+        (models.guideline, "dropuot", "dropout"),
+        (models.funnel, "shpe", "shape"),
+        (models.funnel_widths, "hiden", "hidden"),
+    ],
+)
+def test_a_misspelt_argument_is_answered_with_the_right_one(function, wrong, meant):
+    message = rf"{function.__name__}: unknown argument '{wrong}'; did you mean '{meant}'"
+    with pytest.raises(TypeError, match=message):
+        function(**{wrong: 1})
+    # The first argument may be given by name too.
+    assert models.funnel_widths(n_in=64, n_out=10, hidden=3) == [40, 25, 16]

@@ -206,3 +206,10 @@ class TestFeatureExtractor:
             FeatureExtractor(model).fit(x[:, :5])
         with pytest.raises(ValueError, match="layer: no layer 'dens'"):
             FeatureExtractor(model, "dens").fit(x)
+
+    @pytest.mark.parametrize("model", [3, None, layers.Dense(2)])
+    def test_no_model(self, rng, model):
+        x = rng.normal(size=(4, 6))
+        for ask in (FeatureExtractor(model).fit, FeatureExtractor(model).transform):
+            with pytest.raises(TypeError, match="model: expected a model of evengrad, got"):
+                ask(x)

@@ -225,3 +225,35 @@ def test_calls():
     model = eg.Sequential([layers.Dense(2, kernel_initializer="ones")])
     assert model([[1.0, 2.0]]).tolist() == [[3.0, 3.0]]
     assert model(eg.tensor([[1.0, 2.0]]), training=True).requires_grad
+
+
+def test_one_input_twice_is_refused():
+    a, b = eg.Input((3,)), eg.Input((3,))
+    joined = layers.Add()([a, b])
+    with pytest.raises(ValueError, match="inputs: expected different ones"):
+        eg.Model([a, b, a], joined)
+    # One output may be wanted twice.
+    assert len(eg.Model([a, b], [joined, joined]).predict([np.ones((2, 3))] * 2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"loss": ["mse"]}, "loss: expected one for each of the 2 outputs, got 1"),
+        ({"loss": ["mse"] * 3}, "loss: expected one for each of the 2 outputs, got 3"),
+        ({"loss": {"frist": "mse"}}, "loss: no output 'frist'; did you mean 'first'"),
+        ({"loss_weights": [1.0]}, "loss_weights: expected one for each of the 2 outputs, got 1"),
+        ({"loss_weights": {"third": 1.0}}, "loss_weights: no output 'third'"),
+        ({"metrics": [["mae"]]}, "metrics: expected one for each of the 2 outputs, got 1"),
+        ({"weighted_metrics": {"third": ["mae"]}}, "weighted_metrics: no output 'third'"),
+    ],
+)
+def test_a_drawn_graph_knows_its_outputs_when_it_is_compiled(arguments, message):
+    a = eg.Input((3,))
+    heads = [layers.Dense(2, name="first")(a), layers.Dense(1, name="second")(a)]
+    model = eg.Model(a, heads, seed=1)
+    model.compile("sgd", "mse")
+    before = model._compilation
+    with pytest.raises(ValueError, match=message):
+        model.compile("adam", **{"loss": "mse", **arguments})
+    assert model._compilation is before

@@ -102,13 +102,14 @@ def positional_names(cls: type) -> list[str]:
 
 
 def suggests_keywords(function: Function) -> Function:
-    """Decorate a method so that a misspelt keyword is answered with the nearest valid one."""
+    """Have a function or method answer a misspelt keyword with the nearest valid one."""
     names = keyword_names(inspect.signature(function))
+    valid = [] if names is None else [name for name in names if name != "self"]
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
         if kwargs and names is not None:
-            check_keywords(kwargs, names[1:], function.__qualname__)
+            check_keywords(kwargs, valid, function.__qualname__)
         return function(*args, **kwargs)
 
     return checked  # type: ignore[return-value]  # it is called as `function` is

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from evengrad._training._arrays import as_array
+from evengrad.models import Model
 from evengrad.models._features import find
-
-if TYPE_CHECKING:
-    from evengrad.models import Model
 
 __all__ = ["FeatureExtractor"]
 
@@ -70,7 +68,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         Raises
         ------
         ValueError, TypeError
-            The data does not fit the model, or there is no such layer.
+            `model` is none, the data does not fit it, or there is no such layer.
         """
         del y
         names = getattr(X, "columns", None)
@@ -93,6 +91,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         ValueError, TypeError
             The data does not fit the model.
         """
+        if not isinstance(self.model, Model):
+            raise TypeError(f"model: expected a model of evengrad, got {self.model!r}")
         found = self.model.features(X, self.layer, batch_size=self.batch_size)
         outputs = found if isinstance(found, list) else [found]
         return np.concatenate([one.reshape(len(one), -1) for one in outputs], axis=1)

@@ -56,6 +56,12 @@ class Compilation:
         for one in [*flat(metrics), *flat(weighted_metrics)]:
             if one not in ACCURACIES:
                 check_metric(one)
+        # A model that is built knows its outputs; any other is asked when it is.
+        if model.built:
+            for argument, value in (("loss", loss), ("loss_weights", loss_weights)):
+                per_output(value, model.output_names, argument)
+            for argument, value in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+                metrics_per_output(value, model.output_names, argument)
 
     def __getstate__(self) -> dict[str, Any]:
         # What was captured stays in this process, and is made anew at need.
@@ -116,6 +122,16 @@ def per_output(value: Any, names: list[str], argument: str) -> list[Any]:
             )
         return list(value)
     return [value] * len(names)
+
+
+def metrics_per_output(given: Any, names: list[str], argument: str) -> list[Any]:
+    """Return the metrics of each output; a list without lists in it stands for every output."""
+    nested = isinstance(given, (list, tuple)) and any(
+        isinstance(item, (list, tuple)) for item in given
+    )
+    if isinstance(given, dict) or nested:
+        return per_output(given, names, argument)
+    return [given] * len(names)
 
 
 class Output:
@@ -249,15 +265,7 @@ class Bound:
 
     def _take_metrics(self, argument: str, given: Any, targets: list[np.ndarray[Any, Any]]) -> None:
         names = self.model.output_names
-        nested = isinstance(given, (list, tuple)) and any(
-            isinstance(item, (list, tuple)) for item in given
-        )
-        if given is None:
-            lists: list[Any] = [None] * len(names)
-        elif isinstance(given, dict) or nested:
-            lists = per_output(given, names, argument)
-        else:
-            lists = [given] * len(names)
+        lists = metrics_per_output(given, names, argument)
         for position, items in enumerate(lists):
             for item in flat(items):
                 metric = self._metric(item, position, targets)

@@ -6,7 +6,7 @@ from typing import Any
 
 from evengrad import layers, optimizers
 from evengrad._checks import check_float, check_int
-from evengrad._config import remade
+from evengrad._config import remade, suggests_keywords
 from evengrad._names import choose
 from evengrad.layers._symbolic import Input
 from evengrad.models._sequential import Sequential
@@ -23,6 +23,7 @@ PEAK = 5.0
 MOMENTUM = 0.9
 
 
+@suggests_keywords
 def funnel_widths(n_in: int, n_out: int, hidden: int, shape: str = "geometric") -> list[int]:
     """Return the widths of hidden layers that narrow from `n_in` inputs to `n_out` outputs.
 
@@ -65,6 +66,7 @@ def funnel_widths(n_in: int, n_out: int, hidden: int, shape: str = "geometric") 
     return [round(wide + (narrow - wide) * share) for share in shares]
 
 
+@suggests_keywords
 def funnel(
     n_in: int,
     n_out: int,
@@ -122,6 +124,7 @@ def funnel(
     return Sequential([Input((n_in,)), *chain, head], name=name, dtype=dtype, seed=seed)
 
 
+@suggests_keywords
 def guideline(
     kind: str,
     n_in: int,
@@ -151,7 +154,7 @@ def guideline(
     activation        ELU                   ELU                   SELU
     normalisation     batch                 batch, if deep        none
     regularisation    dropout, 0.5          ℓ2 on demand          alpha dropout on demand
-    optimiser         Adam                  momentum, Nesterov    momentum, Nesterov
+    optimiser         Adam                  momentum              momentum
     learning rate     constant              1cycle                1cycle
     ================  ====================  ====================  ====================
 
@@ -193,7 +196,9 @@ def guideline(
         The factor c of the penalty c · Σ w² on each hidden kernel.
     optimizer
         ``"momentum"``, ``"nesterov"`` (both `SGD` with 0.9), ``"rmsprop"``, ``"adam"`` or
-        ``"nadam"``; None leaves it to the guideline.
+        ``"nadam"``; None leaves it to the guideline. The second edition names momentum, RMSProp and
+        Nadam as equals, of which the first is taken; later printings of the first edition have
+        Nesterov's momentum in the place of Adam.
     learning_rate
         The rate, the peak of a cycle; by default 0.01 for momentum and Nesterov and 0.001 for the
         others, and five times that as a peak. `Model.find_learning_rate` finds a better one.
@@ -225,7 +230,7 @@ def guideline(
     >>> model.layers[0]
     Dense(100, activation='elu', kernel_initializer=HeNormal(), norm=BatchNormalization())
     >>> model.optimizer
-    SGD(learning_rate=0.01, momentum=0.9, nesterov=True)
+    SGD(learning_rate=0.01, momentum=0.9)
     >>> model = eg.models.guideline("self_normalizing", 64, 10, 3, dropout=0.1, total_steps=600)
     >>> model
     Sequential([Input((64,)), \
@@ -245,7 +250,7 @@ Dense(10, activation='softmax')])
     rate = (0.5 if first else 0.0) if dropout is None else dropout
     normal = not itself and (first or len(widths) >= DEEP) if batch_norm is None else batch_norm
     rule = _optimizer(
-        optimizer or ("adam" if first else "nesterov"), learning_rate, total_steps, first
+        optimizer or ("adam" if first else "momentum"), learning_rate, total_steps, first
     )
     # Everything that can fail for the arguments' sake has been looked at: now layers are made.
     ahead = [] if standardize is None else [layers.Normalization()]

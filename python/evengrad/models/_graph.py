@@ -24,6 +24,11 @@ class Graph:
                     )
         if not inputs or not outputs:
             raise ValueError("inputs, outputs: expected at least one of each")
+        if len({id(tensor) for tensor in inputs}) < len(inputs):
+            raise ValueError(
+                "inputs: expected different ones, got the same symbolic tensor twice; begin the "
+                "graph with an evengrad.Input for each, or leave out the second"
+            )
         self.inputs = inputs
         self.outputs = outputs
         self.nodes = self._sorted()

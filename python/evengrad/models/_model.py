@@ -9,6 +9,7 @@ import numpy as np
 from evengrad._config import suggests_keywords
 from evengrad._random import generator
 from evengrad.models._asking import AnswersQuestions
+from evengrad.models._clone import Clones
 from evengrad.models._network import Network
 from evengrad.models._planning import PlansTraining
 from evengrad.models._range_test import FindsLearningRate
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from evengrad.optimizers import Optimizer
 
 
-class Model(FindsLearningRate, PlansTraining, AnswersQuestions, Network):
+class Model(Clones, FindsLearningRate, PlansTraining, AnswersQuestions, Network):
     """A network that can be trained, evaluated, asked and saved.
 
     Either a graph, ``Model(inputs, outputs)``, drawn with `evengrad.Input` and layers; or a
@@ -61,7 +62,7 @@ class Model(FindsLearningRate, PlansTraining, AnswersQuestions, Network):
     TypeError
         Something else than symbolic tensors.
     ValueError
-        An output depends on an Input that is not among the inputs.
+        An output depends on an Input that is not among the inputs; an input is there twice.
 
     Examples
     --------
