@@ -10,6 +10,8 @@ import sys
 import numpy as np
 import pytest
 
+import api_contract
+import api_examples
 import evengrad as eg
 from evengrad import layers, optimizers
 from evengrad._constrained import constraint_of
@@ -333,3 +335,18 @@ def test_other_processes(data, tmp_path):
     model.fit(*data, verbose=0)
     assert_same(returned.get_weights(), model.get_weights())
     np.testing.assert_array_equal(answer, model.predict(data[0]))
+
+
+@pytest.mark.parametrize(
+    "item", [item for item in api_contract.items() if item.family == "layers"], ids=str
+)
+def test_every_layer_with_its_variables(item, again):
+    layer = api_examples.made(item)
+    x = api_examples.inputs_of(item)
+    expected = api_examples.run(layer, x)
+    twin = again(layer)
+    assert_same(twin.get_weights(), layer.get_weights())
+    found = api_examples.run(twin, x)
+    several = isinstance(found, (list, tuple))
+    for a, b in zip(*([found, expected] if several else [[found], [expected]]), strict=True):
+        np.testing.assert_array_equal(a.detach().numpy(), b.detach().numpy())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,14 +97,12 @@ class Normalization(Layer):
         if None in shape:
             raise self._story("an axis beside the rows", input_shape, "choose axis=-1")
 
-        def start(value: Any, other: float) -> Any:
-            first = np.broadcast_to(other if value is None else value, shape)
-            return lambda _, dtype: first.astype(dtype)
-
-        self.mean_ = self.add_weight("mean", shape, start(self.mean, 0.0), trainable=False)
-        self.variance_ = self.add_weight(
-            "variance", shape, start(self.variance, 1.0), trainable=False
+        mean, variance = (
+            functools.partial(broadcast, value if value is not None else other)
+            for value, other in ((self.mean, 0.0), (self.variance, 1.0))
         )
+        self.mean_ = self.add_weight("mean", shape, mean, trainable=False)
+        self.variance_ = self.add_weight("variance", shape, variance, trainable=False)
 
     def _kept(self, ndim: int) -> list[int]:
         """Return the dimensions that have statistics of their own, counted from the left."""
@@ -178,6 +177,11 @@ class Normalization(Layer):
                 shape,
                 "the layer was built for that many: pass as many, or make a new layer",
             )
+
+
+def broadcast(values: Any, shape: Any, dtype: Any) -> Array:
+    """Return numbers, or one for all, in a shape: with its values given, an initialiser."""
+    return np.broadcast_to(values, shape).astype(dtype)
 
 
 def pieces(data: Any) -> Iterator[Array]:
