@@ -320,46 +320,6 @@ def test_without_it_a_deep_logistic_net_stays_at_chance():
     assert accuracy(True) > 0.9
 
 
-def randomise(model, rng):
-    model.set_weights([rng.uniform(0.5, 1.5, w.shape) * w.size**-0.25 for w in model.weights])
-
-
-def test_folded_gives_the_same_outputs(rng):
-    def chain(*parts, **settings):
-        return eg.Sequential(list(parts), **settings)
-
-    norm, dense = layers.BatchNormalization, layers.Dense
-    model = chain(
-        eg.Input((6,)),
-        norm(),
-        dense(8, "tanh", norm=norm()),
-        layers.Dropout(0.5),
-        norm(scale=False),
-        chain(dense(7, use_bias=False), norm(center=False), layers.Activation("elu"), norm()),
-        dense(5, "relu", norm=norm(), norm_position="after"),
-        norm(convention="torch"),
-        dense(3, "softmax", norm=norm(), use_bias=True),
-    )
-    randomise(model, rng)
-    x = rng.normal(size=(40, 6)).astype("float32")
-    folded = model.fold_batch_norm()
-    np.testing.assert_allclose(folded.predict(x), model.predict(x), rtol=1e-6, atol=1e-6)
-    kinds = [type(layer).__name__ for layer in folded.layers]
-    assert kinds == ["Dense", "Dropout", "Dense", "Activation", "Dense", "Dense"]
-
-
-def test_folding_keeps_what_has_no_dense_layer_next_to_it(rng):
-    norm = layers.BatchNormalization
-    model = eg.Sequential([eg.Input((6,)), norm(), layers.Activation("relu"), norm()])
-    randomise(model, rng)
-    x = rng.normal(size=(9, 6)).astype("float32")
-    folded = model.fold_batch_norm()
-    np.testing.assert_allclose(folded.predict(x), model.predict(x), rtol=1e-6, atol=1e-6)
-    assert [layer.trainable for layer in folded.layers] == [False, True, False]
-    with pytest.raises(ValueError, match="before the model is built"):
-        eg.Sequential([norm()]).fold_batch_norm()
-
-
 @pytest.mark.parametrize(("rows", "barriers"), [(256, 2), (251, 4)])
 def test_one_barrier_forward_and_one_backward(rng, rows, barriers):
     """A batch that chunks divide; any other takes its statistics down whole columns: two more."""
@@ -384,26 +344,3 @@ def test_one_barrier_forward_and_one_backward(rng, rows, barriers):
     plain = counts(0)
     for count in (1, 2, 3):
         np.testing.assert_array_equal(counts(count) - plain, [4 * count, barriers * count])
-
-
-def test_folding_makes_all_layers_anew(rng):
-    """Also those inside others: layers as activations, and blocks of layers."""
-    x = rng.normal(size=(64, 6)).astype("float32")
-    block = [layers.Dense(6, "tanh", norm=layers.BatchNormalization()), layers.Dense(6)]
-    parts = [
-        layers.Dense(6, layers.PReLU("random_uniform"), norm=layers.BatchNormalization()),
-        layers.Residual(block, activation=layers.PReLU("random_uniform")),
-        layers.BatchNormalization(),
-        layers.Dense(3, layers.PReLU("random_uniform")),
-    ]
-    model = eg.Sequential([eg.Input((6,)), *parts], seed=1)
-    model.compile("adam", "mse")
-    model.fit(x, np.zeros((64, 3)), epochs=3, verbose=0)
-    expected = model.predict(x)
-    folded = model.fold_batch_norm()
-    np.testing.assert_allclose(folded.predict(x), expected, rtol=1e-5, atol=1e-6)
-    assert [type(layer).__name__ for layer in folded.layers] == ["Dense", "Residual", "Dense"]
-    inside = {id(layer) for _, layer in model._named_layers()}
-    assert not any(id(layer) in inside for _, layer in folded._named_layers())
-    folded.set_weights([w + 1 for w in folded.get_weights()])
-    np.testing.assert_array_equal(model.predict(x), expected)

@@ -262,6 +262,12 @@ class Variables(Configured):
                 child._state.path = self._own_path() + child.name
                 child._move_children()
 
+    def _stand_alone(self) -> None:
+        """Forget the model around: a copy of a layer is in none."""
+        state = self._state
+        state.adopted, state.path, state.name = False, None, state.given_name
+        self._move_children()
+
     def _redraw(self) -> None:
         """Draw provisional values again, from the seed and path that are now known."""
         state = self._state

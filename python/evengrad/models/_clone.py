@@ -1,4 +1,4 @@
-"""Copies of models: with the same weights, or with new ones."""
+"""Models made of models: with the same weights, with new ones, or for inference alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Clones:
-    """What `Model` inherits to be copied."""
+    """What `Model` inherits to make other models of itself."""
 
     def clone(self) -> Self:
         """Return a copy with equal weights that shares nothing with this model.
@@ -42,10 +42,46 @@ class Clones:
         twin = copy.deepcopy(self)
         model = cast("Model", twin)
         if model._state.adopted:
-            model._state.adopted, model._state.path = False, None
-            model._state.name = model._state.given_name
-            model._move_children()
+            model._stand_alone()
         return twin
+
+    def fold_batch_norm(self) -> Model:
+        """Return a new model that gives the same outputs in inference without normalisation.
+
+        With s = γ / √(v + ε), a normalisation of x · W + b is folded into W · diag(s) and
+        (b − μ) ⊙ s + β; one that stands behind an activation is folded into the dense layer that
+        follows, diag(s) · W and b + (β − μ ⊙ s) · W, or into all that follow, where a graph
+        branches there. Dropout and noise between the two are passed over, since they do nothing in
+        inference, and so is `Flatten` on the way to the dense layer that follows. `predict_mc` does
+        see where noise stands, and is another one for the new model.
+
+        Chains and graphs inside the model are folded too, and body and projection of a `Residual`;
+        chains inside are laid open. One without such a dense layer stays, frozen: at the end of the
+        model, before another activation, before a sum, a branching graph inside or a layer of
+        another kind. Inside layers and models whose `call` is code, all stays as it is.
+
+        Returns
+        -------
+        Model
+            A `Sequential` for a chain, a graph for a graph, with copies of all variables; it is not
+            compiled.
+
+        Raises
+        ------
+        ValueError
+            The model is not built, or a subclass with a `call` of its own.
+
+        Examples
+        --------
+        >>> norm = eg.layers.BatchNormalization()
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu", norm=norm)])
+        >>> model.fold_batch_norm()
+        Sequential([Input((4,)), Dense(3, activation='relu')])
+        """
+        # It makes models.
+        from evengrad.models._fold import fold
+
+        return fold(cast("Model", self))
 
 
 @suggests_keywords

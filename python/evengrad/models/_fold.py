@@ -2,142 +2,285 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad._config import remade
+from evengrad._config import outside_scopes
 from evengrad.layers._batch_normalization import BatchNormalization
 from evengrad.layers._dense import Dense
 from evengrad.layers._layer import Layer
-from evengrad.layers._symbolic import Input
-from evengrad.models._network import Network
+from evengrad.layers._residual import Residual
+from evengrad.layers._symbolic import Input, Symbolic
+from evengrad.models._fold_parts import (
+    Affine,
+    Array,
+    Function,
+    Linear,
+    Opaque,
+    Part,
+    Passed,
+    affine_of,
+    dense_parts,
+    join,
+    last_at_work,
+    times_passed,
+)
+from evengrad.models._model import Model
+from evengrad.models._sequential import Sequential
 
 if TYPE_CHECKING:
-    from evengrad.models._sequential import Sequential
-
-Array = np.ndarray[Any, Any]
-
-
-@dataclass
-class _Linear:
-    """x · kernel + bias, from this layer."""
-
-    layer: Dense
-    kernel: Array
-    bias: Array
+    from evengrad.layers._symbolic import Node
+    from evengrad.models._graph import Graph
 
 
-@dataclass
-class _Affine:
-    """x · factor + offset: what a normalisation is in inference."""
-
-    factor: Array
-    offset: Array
-
-
-@dataclass
-class _Function:
-    """The activation of a dense layer."""
-
-    function: Any
-
-
-def _values(tensor: Any) -> Array:
-    return np.asarray(tensor.detach().numpy(), np.float64)
-
-
-def _affine(norm: BatchNormalization) -> _Affine:
-    """Return s = γ/√(v + ε) and β − μ · s."""
-    factor = 1.0 / np.sqrt(_values(norm.moving_variance) + norm.epsilon)
-    if norm.gamma is not None:
-        factor = factor * _values(norm.gamma)
-    offset = -_values(norm.moving_mean) * factor
-    if norm.beta is not None:
-        offset = offset + _values(norm.beta)
-    return _Affine(factor, offset)
-
-
-def _parts(layer: Layer) -> list[Any]:
-    """Return what a layer computes, one thing after the other."""
-    if type(layer) is BatchNormalization:
-        return [_affine(layer)]
-    if isinstance(layer, Network):
-        if getattr(layer, "_chain", None) is None:
-            raise ValueError(f"{layer.path}: fold_batch_norm expects chains, got {layer!r}")
-        return [part for inner in layer.layers for part in _parts(inner)]
-    if type(layer) is not Dense or not isinstance(layer.norm, (BatchNormalization, type(None))):
-        return [layer]
-    bias = np.zeros(layer.units) if layer.bias is None else _values(layer.bias)
-    linear = _Linear(layer, _values(layer.kernel), bias)
-    # A linear activation is none, and hides nothing from a normalisation behind it.
-    named = getattr(layer.activation, "__name__", None)
-    function = [] if named == "linear" else [_Function(layer.activation)]
-    if layer.norm is None:
-        return [linear, *function]
-    norm = [_affine(layer.norm)]
-    return [linear, *(norm + function if layer.norm_position == "before" else function + norm)]
-
-
-def _join(parts: list[Any]) -> list[Any]:
-    """Fold each affine part into the linear one before it, else into the one behind it.
-
-    Before: W' = W · diag(s), b' = b ⊙ s + t. Behind: W' = diag(s) · W, b' = b + t · W.
-    """
-    joined: list[Any] = []
-    for part in parts:
-        last = joined[-1] if joined else None
-        if isinstance(part, _Affine) and isinstance(last, _Linear):
-            last.kernel = last.kernel * part.factor
-            last.bias = last.bias * part.factor + part.offset
-        elif isinstance(part, _Affine) and isinstance(last, _Affine):
-            last.offset = last.offset * part.factor + part.offset
-            last.factor = last.factor * part.factor
-        elif isinstance(part, _Linear) and isinstance(last, _Affine):
-            joined[-1] = part
-            part.bias = part.bias + last.offset @ part.kernel
-            part.kernel = last.factor[:, None] * part.kernel
-        else:
-            joined.append(part)
-    return joined
-
-
-def _layers(parts: list[Any]) -> tuple[list[Layer], list[list[Array]]]:
-    """Return new layers for the parts, and the values of their variables."""
-    made: list[Layer] = []
-    values: list[list[Array]] = []
-    for i, part in enumerate(parts):
-        if isinstance(part, _Linear):
-            config = part.layer.get_config()
-            behind = parts[i + 1] if i + 1 < len(parts) else None
-            function = behind.function if isinstance(behind, _Function) else None
-            config.update(activation=function, use_bias=True, norm=None)
-            made.append(Dense(**{name: remade(value) for name, value in config.items()}))
-            learned = function.get_weights() if isinstance(function, Layer) else []
-            values.append([part.kernel, part.bias, *learned])
-        elif isinstance(part, _Affine):
-            # Nothing to fold it into: its statistics become 0 and 1.
-            made.append(BatchNormalization(epsilon=0.0, trainable=False))
-            size = len(part.factor)
-            values.append([part.factor, part.offset, np.zeros(size), np.ones(size)])
-        elif not isinstance(part, _Function):
-            made.append(remade(part))
-            values.append(part.get_weights())
-    return made, values
-
-
-def fold(model: Sequential) -> Sequential:
-    """Return a new chain without the normalisations that a dense layer can take over."""
+@outside_scopes()
+def fold(model: Model) -> Model:
+    """Return a new model without the normalisations that a dense layer can take over."""
     if not model.built:
         raise ValueError(
             f"{model.path}: fold_batch_norm before the model is built; pass data, or begin the "
             "model with evengrad.Input(shape)"
         )
-    parts = [part for layer in model.layers for part in _parts(layer)]
-    made, values = _layers(_join(parts))
-    shape = model._state.input_shape
-    chain = type(model)([Input(shape[1:], model.dtype), *made], name=model._state.given_name)
-    for layer, arrays in zip(made, values, strict=True):
-        layer.set_weights(arrays)
-    return chain
+    if not (_is_chain(model) or _is_graph(model)):
+        raise ValueError(
+            f"{model.path}: fold_batch_norm expects a chain or a drawn graph, and the call of "
+            f"{type(model).__name__} is code; fold models that it holds one by one"
+        )
+    return _Folding().model(model)
+
+
+def _is_chain(layer: Layer) -> bool:
+    return isinstance(layer, Sequential) and type(layer).call is Sequential.call
+
+
+def _is_graph(layer: Layer) -> bool:
+    drawn = isinstance(layer, Model) and layer._graph is not None
+    return drawn and type(layer).call is Model.call
+
+
+def _name_apart(layers: list[Layer]) -> None:
+    """Take names from layers where another one has the name, as in another chain inside."""
+    taken: set[str] = set()
+    for layer in layers:
+        state = layer._state
+        if state.given_name in taken:
+            state.name = state.given_name = None
+        elif state.given_name is not None:
+            taken.add(state.given_name)
+
+
+class _Folding:
+    """One folding: what it has copied, and the values that its new layers are to get."""
+
+    def __init__(self) -> None:
+        # A layer that is copied for several places is copied once.
+        self._copies: dict[int, Any] = {}
+        self._values: list[tuple[Layer, list[Array]]] = []
+
+    def model(self, model: Model) -> Model:
+        """Return the new model, with its values."""
+        name = model._state.given_name
+        if _is_chain(model):
+            made = self._layers(join(self._chain_parts(model.layers)))
+            shape = model._state.input_shape
+            several = isinstance(shape, list)
+            first = [] if several else [Input(shape[1:], model.dtype)]
+            _name_apart(made)
+            new: Model = Sequential([*first, *made], name=name, dtype=model._state.given_dtype)
+            new._build_for(shape)
+        else:
+            new = self._graph(model)
+        for layer, arrays in self._values:
+            layer._state.provisional = False
+            for weight, array in zip(layer._state.weights, arrays, strict=True):
+                weight.tensor.copy_(np.asarray(array, dtype=weight.tensor.dtype, order="C"))
+        return new
+
+    # ---- parts
+
+    def _chain_parts(self, layers: list[Layer]) -> list[Part]:
+        return [part for layer in layers for part in self._parts(layer)]
+
+    def _parts(self, layer: Layer) -> list[Part]:
+        """Return what a layer computes, one thing after the other."""
+        if type(layer) is BatchNormalization:
+            return [affine_of(layer)]
+        if type(layer) is Dense and type(layer.norm) in (BatchNormalization, type(None)):
+            return dense_parts(layer)
+        if type(layer) is Residual:
+            return [Opaque(self._residual(layer))]
+        if isinstance(layer, Model) and _is_chain(layer):
+            return self._chain_parts(layer.layers)
+        if isinstance(layer, Model) and _is_graph(layer):
+            return self._graph_parts(layer)
+        times = times_passed(layer)
+        copied = self._copied(layer)
+        return [Opaque(copied)] if times is None else [Passed(copied, times)]
+
+    def _graph_parts(self, model: Model) -> list[Part]:
+        """Return the parts of a graph inside a model: laid open where it is a chain."""
+        graph = model._graph
+        if graph is not None and len(graph.inputs) == len(graph.outputs) == 1:
+            segments = _segments(graph)
+            if len(segments) == 1 and segments[0].alone and not segments[0].nodes[0].several:
+                return self._chain_parts(segments[0].layers())
+        return [Opaque(self._graph(model))]
+
+    def _residual(self, layer: Residual) -> Residual:
+        """Return a block whose body and projection are folded, each by itself."""
+        body = self._layers(join(self._chain_parts(layer._parts)))
+        shortcut: Layer | None = None
+        if layer._shortcut is not None:
+            made = self._layers(join(self._parts(layer._shortcut)))
+            shortcut = made[0] if len(made) == 1 else Sequential(made)
+        return Residual(
+            body if isinstance(layer.body, (list, tuple)) or len(body) != 1 else body[0],
+            shortcut,
+            self._copied(layer.activation),
+            name=layer._state.given_name,
+            dtype=layer._state.given_dtype,
+            trainable=layer.trainable,
+        )
+
+    # ---- new layers
+
+    def _copied(self, thing: Any) -> Any:
+        """Return a copy of a layer that is in no model yet; of a function, the function."""
+        first = id(thing) not in self._copies
+        copied = copy.deepcopy(thing, self._copies)
+        if first and isinstance(copied, Layer):
+            copied._stand_alone()
+        return copied
+
+    def _layers(self, parts: list[Part]) -> list[Layer]:
+        """Return new layers for the parts, and note the values of their variables."""
+        made: list[Layer] = []
+        for i, part in enumerate(parts):
+            if isinstance(part, Linear):
+                behind = parts[i + 1] if i + 1 < len(parts) else None
+                function = behind.function if isinstance(behind, Function) else None
+                made.append(self._dense(part, function))
+            elif isinstance(part, Affine):
+                # Nothing to fold it into: its statistics become 0 and 1.
+                norm = BatchNormalization(epsilon=0.0, trainable=False)
+                none = np.zeros_like(part.offset)
+                self._values.append((norm, [part.factor, part.offset, none, none + 1.0]))
+                made.append(norm)
+            elif not isinstance(part, Function):
+                again = any(part.layer is layer for layer in made)
+                # No chain holds a layer twice; chains inside, which are laid open, may share one.
+                made.append(copy.deepcopy(part.layer) if again else part.layer)
+        return made
+
+    def _dense(self, part: Linear, function: Any) -> Dense:
+        """Return a dense layer with a bias and without normalisation."""
+        config = {**part.layer.get_config(), "use_bias": True, "norm_position": "before"}
+        config.update(norm=None, activation=function)
+        layer = Dense(**{name: self._copied(value) for name, value in config.items()})
+        self._values.append((layer, [part.kernel, part.bias]))
+        return layer
+
+    # ---- graphs
+
+    def _graph(self, model: Model) -> Model:
+        """Return a graph drawn anew, each of its chains folded."""
+        graph = model._graph
+        if graph is None:
+            raise TypeError("no graph")
+        inputs = [Input(x.shape[1:], x.dtype, x.name) for x in graph.inputs]
+        new = {id(old): symbol for old, symbol in zip(graph.inputs, inputs, strict=True)}
+        shared: dict[int, list[Layer]] = {}
+        segments = _segments(graph)
+        for segment in segments:
+            if segment.alone:
+                segment.parts = self._chain_parts(segment.layers())
+        for segment in segments:
+            key = id(segment.nodes[0].layer)
+            if segment.alone:
+                made = self._layers(_handed_on(graph, segments, segment))
+            elif key in shared:
+                made = shared[key]
+            else:
+                made = shared[key] = self._layers(join(self._chain_parts(segment.layers())))
+            segment.draw(made, new)
+        outputs = [new[id(symbol)] for symbol in graph.outputs]
+        return Model(
+            inputs if len(inputs) > 1 else inputs[0],
+            outputs if len(outputs) > 1 else outputs[0],
+            name=model._state.given_name,
+            dtype=model._state.given_dtype,
+        )
+
+
+@dataclass
+class _Segment:
+    """A chain in a graph: uses of layers of which each alone reads the one before."""
+
+    nodes: list[Node]
+    # Whether its layers are used nowhere else. Another segment is one use of one layer.
+    alone: bool
+    parts: list[Part] = field(default_factory=list)
+
+    def layers(self) -> list[Layer]:
+        """Return the layers in order."""
+        return [node.layer for node in self.nodes if node.layer is not None]
+
+    def takes_affine(self) -> bool:
+        """Tell whether its first layer at work is linear."""
+        at_work = (part for part in self.parts if not isinstance(part, Passed))
+        return self.alone and isinstance(next(at_work, None), Linear)
+
+    def draw(self, made: list[Layer], new: dict[int, Symbolic]) -> None:
+        """Draw new layers in place of its own, from and to new symbolic tensors."""
+        given = [new[id(symbol)] for symbol in self.nodes[0].inputs]
+        result: Any = given if self.nodes[0].several else given[0]
+        for layer in made:
+            result = layer(result)
+        results = result if isinstance(result, list) else [result]
+        ends = self.nodes[-1].outputs
+        new.update({id(old): symbol for old, symbol in zip(ends, results, strict=True)})
+
+
+def _segments(graph: Graph) -> list[_Segment]:
+    """Return the chains of a graph, in an order in which they can run."""
+    read = Counter(id(symbol) for node in graph.nodes for symbol in node.inputs)
+    read.update(id(symbol) for symbol in graph.outputs)
+    used = Counter(id(node.layer) for node in graph.nodes)
+    segments: list[_Segment] = []
+    ending: dict[int, _Segment] = {}
+    for node in graph.nodes:
+        first = id(node.inputs[0])
+        alone = used[id(node.layer)] == 1
+        segment = ending.get(first)
+        if segment is None or not alone or node.several or read[first] > 1:
+            segment = _Segment([], alone)
+            segments.append(segment)
+        segment.nodes.append(node)
+        if alone and len(node.outputs) == 1:
+            ending[id(node.outputs[0])] = segment
+    return segments
+
+
+def _handed_on(graph: Graph, segments: list[_Segment], segment: _Segment) -> list[Part]:
+    """Return a chain's parts, joined; its last one goes to all that read it, where it can."""
+    joined = join(segment.parts)
+    end, times = last_at_work(joined)
+    affine = joined[end] if end >= 0 else None
+    symbol = segment.nodes[-1].outputs[0]
+    readers = [node for node in graph.nodes if any(one is symbol for one in node.inputs)]
+    takers = [other for other in segments if any(other.nodes[0] is node for node in readers)]
+    final = any(one is symbol for one in graph.outputs)
+    if (
+        isinstance(affine, Affine)
+        and not final
+        and len(takers) == len(readers)
+        and all(taker.takes_affine() for taker in takers)
+    ):
+        del joined[end]
+        for taker in takers:
+            taker.parts = [affine.repeated(times), *taker.parts]
+    return joined

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad._config import outside_scopes, show
+from evengrad._config import show
 from evengrad._names import snake_case
 from evengrad.layers._layer import Layer
 from evengrad.layers._symbolic import Symbolic, show_shape
@@ -173,36 +173,6 @@ class Sequential(Model):
         x = inputs if len(inputs) > 1 else inputs[0]
         output = self.call_without_activation(x) if without_activation[0] else self.call(x)
         return list(output) if isinstance(output, (list, tuple)) else [output]
-
-    @outside_scopes()
-    def fold_batch_norm(self) -> Sequential:
-        """Return a new model that gives the same outputs in inference without normalisation.
-
-        With s = γ / √(v + ε), a normalisation of x · W + b is folded into W · diag(s) and
-        (b − μ) ⊙ s + β; one that stands behind an activation is folded into the dense layer that
-        follows, diag(s) · W and b + (β − μ ⊙ s) · W. One without a dense layer next to it stays,
-        frozen. Chains inside the chain are laid open.
-
-        Returns
-        -------
-        Sequential
-            With copies of all variables; it is not compiled.
-
-        Raises
-        ------
-        ValueError
-            The model is not built, or holds a model that is no chain.
-
-        Examples
-        --------
-        >>> norm = eg.layers.BatchNormalization()
-        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu", norm=norm)])
-        >>> model.fold_batch_norm()
-        Sequential([Input((4,)), Dense(3, activation='relu')])
-        """
-        from evengrad.models._fold import fold
-
-        return fold(self)
 
     def __repr__(self) -> str:
         items = [] if self._input is None else [f"Input({self._input.shape[1:]})"]
