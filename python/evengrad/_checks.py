@@ -55,6 +55,12 @@ def check_shape(shape: Any, argument: str) -> tuple[int, ...]:
     return tuple(check_int(size, argument, at_least=1) for size in sizes)
 
 
+def check_row_shape(shape: Any, argument: str) -> tuple[int | None, ...]:
+    """Return the shape of a row, in which sizes that are left open are None."""
+    sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
+    return tuple(None if size is None else check_shape(size, argument)[0] for size in sizes)
+
+
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun: ``1 row``, ``2 rows``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -267,7 +267,8 @@ def _freeze(model: Model, frozen: list[Any]) -> None:
 
 def _shape_of(described: Any, decoder: ArchitectureDecoder) -> Any:
     def one(sizes: Any) -> tuple[int | None, ...]:
-        if not all(type(size) is int and 0 < size < 2**40 for size in sizes):
+        known = [size for size in sizes if size is not None]
+        if not all(type(size) is int and 0 < size < 2**40 for size in known):
             raise decoder.damaged("input_shape")
         return (None, *sizes)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from evengrad._checks import plural
 from evengrad._names import did_you_mean
+from evengrad.layers._symbolic import is_open
 
 if TYPE_CHECKING:
     from evengrad.models._model import Model
@@ -142,6 +143,17 @@ def build_for(model: Model, arrays: list[Array]) -> None:
     model._check_values(arrays if len(arrays) > 1 else arrays[0])
 
 
+def output_shapes_for(model: Model, arrays: list[Array]) -> list[Any]:
+    """Return the shapes of the outputs, with those sizes that this data says and Input leaves open.
+
+    The model is built.
+    """
+    if not any(is_open(shape) for shape in model._output_shapes):
+        return model._output_shapes
+    found = model.compute_output_shape(shapes_of(arrays))
+    return found if isinstance(found, list) else [found]
+
+
 def targets_of(model: Model, y: Any, rows: int) -> tuple[list[Array], list[str]]:
     """Return a model's targets as arrays of as many rows, and what messages call them."""
     if y is None:
@@ -159,13 +171,13 @@ def targets_of(model: Model, y: Any, rows: int) -> tuple[list[Array], list[str]]
 
 
 def weights_of(
-    model: Model, sample_weight: Any, class_weight: Any, targets: list[Array]
+    model: Model, sample_weight: Any, class_weight: Any, xs: list[Array], targets: list[Array]
 ) -> Array | None:
     """Return a weight for each row, or each step of it, from the rows' and the classes' weights.
 
     None without any.
     """
-    rows, outputs = targets[0].shape[0], model._output_shapes
+    rows, outputs = targets[0].shape[0], output_shapes_for(model, xs)
     weights: Array | None = None
     if sample_weight is not None:
         weights = as_array(sample_weight, "sample_weight")

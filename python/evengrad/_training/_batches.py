@@ -61,8 +61,8 @@ class BatchSource:
             self.runner = BatchRunner(self.bound, self.training)
         if self.bound is None:
             raise RuntimeError("the model has no losses yet")
-        ys = self.bound.check_targets(ys, names)
-        return xs, ys, weights_of(self.model, weight, self.class_weight, ys)
+        ys = self.bound.check_targets(ys, names, xs)
+        return xs, ys, weights_of(self.model, weight, self.class_weight, xs, ys)
 
     def epoch(self, stretches: Stretches) -> Iterator[int]:
         """Run an epoch; yield the number of steps after each batch."""

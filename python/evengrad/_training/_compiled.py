@@ -10,6 +10,7 @@ import numpy as np
 from evengrad import _core, activations, losses, metrics, optimizers
 from evengrad._checks import check_float
 from evengrad._names import did_you_mean
+from evengrad._training._arrays import output_shapes_for
 from evengrad.autograd import no_grad
 from evengrad.layers._variables import context
 from evengrad.losses._crossentropy import _CrossEntropy
@@ -253,7 +254,8 @@ class Bound:
         model = self.model
         shape = model._state.input_shape
         shapes = shape if isinstance(shape, list) else [shape]
-        rows = [_core.zeros((1, *one[1:]), dtype=model.dtype) for one in shapes]
+        # One step stands for sizes that are left open.
+        rows = [_core.zeros([size or 1 for size in one], dtype=model.dtype) for one in shapes]
         context.probabilities = []
         try:
             outputs = model._forward(rows, False, [False] * len(self.outputs))
@@ -293,10 +295,13 @@ class Bound:
         return metrics.CategoricalAccuracy(name=item)
 
     def check_targets(
-        self, ys: list[np.ndarray[Any, Any]], names: list[str]
+        self,
+        ys: list[np.ndarray[Any, Any]],
+        names: list[str],
+        xs: list[np.ndarray[Any, Any]],
     ) -> list[np.ndarray[Any, Any]]:
         """Return targets as the losses want them, or raise an error before anything runs."""
-        shapes = self.model._output_shapes
+        shapes = output_shapes_for(self.model, xs)
         return [
             y if output.loss is None else output.loss.check_target(y, shape, name, self.model.dtype)
             for y, output, shape, name in zip(ys, self.outputs, shapes, names, strict=True)

@@ -47,8 +47,8 @@ class Evaluation:
         build_for(model, xs)
         ys, names = targets_of(model, y, xs[0].shape[0])
         self.bound = model._compiled().bind(ys)
-        ys = self.bound.check_targets(ys, names)
-        weight = weights_of(model, sample_weight, None, ys)
+        ys = self.bound.check_targets(ys, names, xs)
+        weight = weights_of(model, sample_weight, None, xs, ys)
         self.runner = ArrayRunner(self.bound, xs, ys, weight, batch_size=batch_size, training=False)
 
     @classmethod
@@ -127,8 +127,8 @@ def on_batch(
     build_for(model, xs)
     ys, names = targets_of(model, y, xs[0].shape[0])
     bound = compilation.bind(ys)
-    ys = bound.check_targets(ys, names)
-    weight = weights_of(model, sample_weight, class_weight, ys)
+    ys = bound.check_targets(ys, names, xs)
+    weight = weights_of(model, sample_weight, class_weight, xs, ys)
     kept = list(bound.kept())
     try:
         bound.reset()

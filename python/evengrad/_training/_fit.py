@@ -82,8 +82,8 @@ class ArraySource:
         build_for(model, xs)
         ys, names = targets_of(model, y, xs[0].shape[0])
         self.bound: Bound = model._compiled().bind(ys)
-        ys = self.bound.check_targets(ys, names)
-        weight = weights_of(model, options.sample_weight, options.class_weight, ys)
+        ys = self.bound.check_targets(ys, names, xs)
+        weight = weights_of(model, options.sample_weight, options.class_weight, xs, ys)
         self.validation: tuple[list[Array], list[Array], Array | None] | None = None
         if options.validation_split:
             train, held = split_rows(

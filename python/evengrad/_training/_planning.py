@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad._checks import check_int
-from evengrad._training._arrays import build_for, inputs_of, is_batches, targets_of, weights_of
+from evengrad._training._arrays import (
+    build_for,
+    inputs_of,
+    is_batches,
+    output_shapes_for,
+    targets_of,
+    weights_of,
+)
 from evengrad._training._compiled import Bound, Compilation, per_output
 from evengrad._training._range_test import DEFAULT_BATCH, copied
 from evengrad._training._runner import ArrayRunner
@@ -35,7 +42,7 @@ def plan(model: Model, x: Any, y: Any, sample_weight: Any, batch_size: Any) -> T
     xs = inputs_of(model, x)
     rows = xs[0].shape[0]
     build_for(model, xs)
-    ys, names = targets_of(model, _stand_in(model, rows) if y is None else y, rows)
+    ys, names = targets_of(model, _stand_in(model, xs) if y is None else y, rows)
     optimizer = compilation.optimizer
     rate = float(optimizer.learning_rate) if not callable(optimizer.learning_rate) else 0.0
     trial = Compilation(
@@ -48,8 +55,8 @@ def plan(model: Model, x: Any, y: Any, sample_weight: Any, batch_size: Any) -> T
         run_eagerly=compilation.run_eagerly,
     )
     bound = Bound(trial, ys)
-    ys = bound.check_targets(ys, names)
-    weight = weights_of(model, sample_weight, None, ys)
+    ys = bound.check_targets(ys, names, xs)
+    weight = weights_of(model, sample_weight, None, xs, ys)
     runner = ArrayRunner(bound, xs, ys, weight, batch_size=size, training=True)
     kept = Kept(bound, variables=True)
     try:
@@ -60,13 +67,14 @@ def plan(model: Model, x: Any, y: Any, sample_weight: Any, batch_size: Any) -> T
     return _describe(model, runner, step, seconds)
 
 
-def _stand_in(model: Model, rows: int) -> list[Array]:
+def _stand_in(model: Model, xs: list[Array]) -> list[Array]:
     """Return zeros in the place of targets."""
+    rows = xs[0].shape[0]
     names = model.output_names
     losses = per_output(model._compiled().loss, names, "loss")
-    shapes = [(rows, *shape[1:]) for shape in model._output_shapes]
+    shapes = [(rows, *shape[1:]) for shape in output_shapes_for(model, xs)]
     return [
-        np.zeros(rows, np.int64)
+        np.zeros(shape[:-1], np.int64)
         if loss is not None and isinstance(get_loss(loss), SparseCategoricalCrossentropy)
         else np.zeros(shape, model.dtype)
         for loss, shape in zip(losses, shapes, strict=True)

@@ -130,8 +130,8 @@ def find_learning_rate(model: Model, x: Any, y: Any, options: Options) -> RangeT
         run_eagerly=compilation.run_eagerly,
     )
     bound = Bound(trial, ys)
-    ys = bound.check_targets(ys, names)
-    weight = weights_of(model, options.sample_weight, options.class_weight, ys)
+    ys = bound.check_targets(ys, names, xs)
+    weight = weights_of(model, options.sample_weight, options.class_weight, xs, ys)
     kept = Kept(bound, variables=True)
     try:
         runner = ArrayRunner(bound, xs, ys, weight, batch_size=options.batch_size, training=True)

@@ -8,6 +8,7 @@ from evengrad import _core, activations, constraints, initializers, regularizers
 from evengrad._checks import check_int
 from evengrad._names import choose
 from evengrad.layers._layer import Layer
+from evengrad.layers._symbolic import row_size
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -193,10 +194,7 @@ class Dense(Layer):
 
     def multiply_adds(self, input_shape: Any) -> int:
         """Return in × units, for every vector of a row."""
-        vectors = 1
-        for size in input_shape[1:-1]:
-            vectors *= size
-        return vectors * int(input_shape[-1]) * self.units
+        return row_size(input_shape) * self.units
 
     def _check_input(self, shape: Any) -> None:
         self._check_features(shape, self.kernel.shape[0] if self.built else None)

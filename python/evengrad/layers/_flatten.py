@@ -24,6 +24,9 @@ class Flatten(Layer):
         """Return the rows as vectors."""
         return x.reshape(x.shape[0], row_size(tuple(x.shape[1:])))
 
+    def _check_input(self, shape: Any) -> None:
+        self._check_sizes(shape)
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return (None, elements of a row)."""
         return (None, row_size(tuple(input_shape[1:])))

@@ -73,6 +73,9 @@ class GRU(Recurrent):
     With tanh and the sigmoid, and ``reset_after=True``, all steps are one operation; others go
     step by step, which takes several times as long.
 
+    Any number of steps will do, another one in each call. In a model, leave it open with
+    ``Input((None, features))``; else the model is built for one number.
+
     References
     ----------
     Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine

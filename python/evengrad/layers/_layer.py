@@ -13,11 +13,11 @@ from evengrad._checks import check_dtype
 from evengrad._config import outside_scopes
 from evengrad._core import Tensor
 from evengrad.autograd import no_grad
-from evengrad.layers._symbolic import Node, Shape, Symbolic, show_shape
+from evengrad.layers._symbolic import Node, Shape, Symbolic, is_open, show_shape
 from evengrad.layers._variables import Variables, context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 def takes_training(layer: Layer) -> bool:
@@ -30,6 +30,27 @@ def _takes_training(call: Callable[..., Any]) -> bool:
     parameters = inspect.signature(call).parameters
     kinds = [parameter.kind for parameter in parameters.values()]
     return "training" in parameters or inspect.Parameter.VAR_KEYWORD in kinds
+
+
+def shapes_of_outputs(
+    run: Callable[[list[Tensor]], Sequence[Tensor]], shapes: list[Shape], dtype: str
+) -> list[Shape]:
+    """Return the shapes of outputs, from running on one row of zeros.
+
+    Where sizes are left open it is run with two sizes in their place: what differs is open too.
+    """
+    found: list[list[Shape]] = []
+    for size in (2, 3) if any(is_open(shape) for shape in shapes) else (1,):
+        rows = [
+            _core.zeros((1, *[size if one is None else one for one in shape[1:]]), dtype=dtype)
+            for shape in shapes
+        ]
+        with no_grad():
+            found.append([tuple(output.shape) for output in run(rows)])
+    return [
+        (None, *[size if size == other else None for size, other in zip(a[1:], b[1:], strict=True)])
+        for a, b in zip(found[0], found[-1], strict=True)
+    ]
 
 
 class Layer(Variables):
@@ -109,16 +130,23 @@ class Layer(Variables):
         input_shape
             A tuple, or a list of tuples.
         """
-        shapes = input_shape if isinstance(input_shape, list) else [input_shape]
-        rows = [_core.zeros((1, *shape[1:]), dtype=self.dtype) for shape in shapes]
-        with no_grad():
-            outputs = self(rows if isinstance(input_shape, list) else rows[0], training=False)
-        if isinstance(outputs, (list, tuple)):
-            return [(None, *output.shape[1:]) for output in outputs]
-        return (None, *outputs.shape[1:])
+        several = isinstance(input_shape, list)
+        alone = True
+
+        def run(rows: list[Tensor]) -> Sequence[Tensor]:
+            nonlocal alone
+            outputs = self(rows if several else rows[0], training=False)
+            alone = not isinstance(outputs, (list, tuple))
+            return [outputs] if alone else outputs
+
+        shapes = shapes_of_outputs(run, input_shape if several else [input_shape], self.dtype)
+        return shapes[0] if alone else shapes
 
     def multiply_adds(self, input_shape: Any) -> int:
-        """Return the multiplications with addition that one row costs; 0 where none stand out."""
+        """Return the multiplications with addition that one row costs; 0 where none stand out.
+
+        One of a single step, where the number of steps is left open.
+        """
         del input_shape
         layers = [child for _, child in self._children()]
         return sum(child.multiply_adds(child._state.input_shape) for child in layers if child.built)
@@ -183,11 +211,25 @@ class Layer(Variables):
             raise self._story(
                 "an input of shape (rows, features)", shape, "add the missing dimension, x[None, :]"
             )
+        if shape[-1] is None:
+            raise self._story(
+                "a known number of features", shape, "say the last size in Input, (None, features)"
+            )
         if features is not None and shape[-1] != features:
             raise self._story(
                 f"an input of shape (rows, {features})",
                 shape,
                 "the layer was built for that many features: pass as many, or make a new layer",
+            )
+
+    def _check_sizes(self, shape: Any) -> None:
+        """Raise a ValueError for one input with sizes that are left open."""
+        self._check_single(shape)
+        if is_open(shape):
+            raise self._story(
+                "rows of a known size",
+                shape,
+                "say all sizes in Input, or let a recurrent layer make one vector of the steps",
             )
 
     def _convert(self, x: Any) -> Tensor:

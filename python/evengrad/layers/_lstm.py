@@ -94,6 +94,9 @@ class LSTM(Recurrent):
     With tanh and the sigmoid all steps are one operation; others go step by step, which takes
     several times as long.
 
+    Any number of steps will do, another one in each call. In a model, leave it open with
+    ``Input((None, features))``; else the model is built for one number.
+
     References
     ----------
     Hochreiter and Schmidhuber, "Long short-term memory", 1997; Gers, Schmidhuber and Cummins,

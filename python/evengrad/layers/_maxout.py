@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from evengrad import _core, constraints, initializers, regularizers
 from evengrad._checks import check_int
 from evengrad.layers._layer import Layer
+from evengrad.layers._symbolic import row_size
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -125,10 +126,7 @@ bias_constraint
 
     def multiply_adds(self, input_shape: Any) -> int:
         """Return in × units × pieces, for every vector of a row."""
-        vectors = 1
-        for size in input_shape[1:-1]:
-            vectors *= size
-        return vectors * int(input_shape[-1]) * self.units * self.pieces
+        return row_size(input_shape) * self.units * self.pieces
 
     def _check_input(self, shape: Any) -> None:
         self._check_features(shape, self.kernel.shape[0] if self.built else None)

@@ -184,7 +184,8 @@ class Concatenate(Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape with the joined dimension summed."""
         axis = self.axis % len(input_shape[0])
-        joined = sum(shape[axis] for shape in input_shape)
+        sizes = [shape[axis] for shape in input_shape]
+        joined = None if None in sizes else sum(sizes)
         return (*input_shape[0][:axis], joined, *input_shape[0][axis + 1 :])
 
     def _check_input(self, shape: Any) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from evengrad import _core, constraints, initializers, regularizers
 from evengrad._checks import check_float, check_int
 from evengrad.layers._activation import Elementwise
+from evengrad.layers._symbolic import fits
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -197,6 +198,10 @@ class PReLU(Elementwise):
         shape = list(input_shape[1:])
         for axis in self.shared_axes or []:
             shape[axis - 1] = 1
+        if None in shape:
+            raise self._story(
+                "known sizes, or shared slopes", input_shape, "pass shared_axes=[1] for sequences"
+            )
         self.alpha = self.add_weight(
             "alpha",
             shape,
@@ -217,7 +222,7 @@ class PReLU(Elementwise):
                 f"an input with a dimension {last} beside the rows", shape, "check shared_axes"
             )
         built_for = self._state.input_shape
-        if self.built and tuple(shape[1:]) != tuple(built_for[1:]):
+        if self.built and not fits(shape, built_for):
             raise self._story(
                 f"an input of shape {built_for}",
                 shape,

@@ -233,7 +233,7 @@ class Recurrent(Layer):
     def multiply_adds(self, input_shape: Any) -> int:
         """Return steps · (features + units) · gates · units."""
         shape = input_shape[0] if isinstance(input_shape, list) else input_shape
-        return int(shape[1]) * (int(shape[2]) + self.units) * self.gates * self.units
+        return int(shape[1] or 1) * (int(shape[2]) + self.units) * self.gates * self.units
 
     def _check_input(self, shape: Any) -> None:
         sequence, *states = shape if isinstance(shape, list) else [shape]
@@ -250,6 +250,10 @@ class Recurrent(Layer):
                 f"the first states as {self.states} of shape (rows, {self.units}) after the input",
                 ", ".join(map(str, states)),
                 "pass [x, *states] as `return_state=True` gives them, or the input alone",
+            )
+        if sequence[2] is None:
+            raise self._story(
+                "a known number of features", sequence, "say it in Input, (None, features)"
             )
         if self.built and sequence[2] != self.kernel.shape[0]:
             raise self._story(

@@ -65,7 +65,7 @@ class Reshape(Layer):
         return tuple(rest if size < 0 else size for size in self.target_shape)
 
     def _check_input(self, shape: Any) -> None:
-        self._check_single(shape)
+        self._check_sizes(shape)
         if math.prod(self._sizes(shape)) != row_size(shape[1:]):
             raise self._story(
                 f"rows that fill {self.target_shape}",

@@ -62,6 +62,9 @@ class SimpleRNN(Recurrent):
     With tanh all steps are one operation; others go step by step, which takes several times as
     long.
 
+    Any number of steps will do, another one in each call. In a model, leave it open with
+    ``Input((None, features))``; else the model is built for one number.
+
     References
     ----------
     Elman, "Finding structure in time", 1990; Gal and Ghahramani, "A theoretically grounded

@@ -6,13 +6,13 @@ import math
 import numbers
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from evengrad._checks import check_dtype, check_shape
+from evengrad._checks import check_dtype, check_row_shape
 from evengrad._core import get_default_dtype
 
 if TYPE_CHECKING:
     from evengrad.layers._layer import Layer
 
-# A shape with None for the number of rows.
+# A shape with None for the number of rows, and for sizes that are left open.
 Shape: TypeAlias = "tuple[int | None, ...]"
 
 
@@ -114,7 +114,8 @@ def Input(  # noqa: N802 - Keras' name; it stands where a layer stands
     Parameters
     ----------
     shape
-        The shape of one row, without the number of rows.
+        The shape of one row, without the number of rows. None is a size that is left open, as the
+        number of steps in a sequence: any will do, another one in each batch.
     dtype
         ``"float32"`` or ``"float64"``; the default dtype if None.
     name
@@ -134,9 +135,15 @@ def Input(  # noqa: N802 - Keras' name; it stands where a layer stands
     --------
     >>> eg.Input((64,))
     <symbolic tensor, shape (None, 64), dtype float32>
+
+    Sequences of any length, of 3 features a step:
+
+    >>> model = eg.Sequential([eg.Input((None, 3)), eg.layers.LSTM(8), eg.layers.Dense(1)])
+    >>> [model(eg.zeros((2, steps, 3))).shape for steps in (5, 7)]
+    [(2, 1), (2, 1)]
     """
     kind = check_dtype(get_default_dtype() if dtype is None else dtype)
-    return Symbolic((None, *check_shape(shape, "shape")), kind, Node(None, [], False), name)
+    return Symbolic((None, *check_row_shape(shape, "shape")), kind, Node(None, [], False), name)
 
 
 def show_shape(shape: Any) -> str:
@@ -146,6 +153,18 @@ def show_shape(shape: Any) -> str:
     return str(tuple(shape))
 
 
+def is_open(shape: Shape) -> bool:
+    """Tell whether sizes of a row are left open."""
+    return None in shape[1:]
+
+
+def fits(shape: Shape, expected: Shape) -> bool:
+    """Tell whether rows of a shape may come where those of another are expected."""
+    return len(shape) == len(expected) and all(
+        wanted in (None, size) for size, wanted in zip(shape[1:], expected[1:], strict=True)
+    )
+
+
 def row_size(shape: Shape) -> int:
-    """Return the number of elements of one row."""
+    """Return the number of elements of one row; of one step, where the number is left open."""
     return math.prod(size for size in shape if size is not None)

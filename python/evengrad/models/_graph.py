@@ -99,6 +99,20 @@ class Graph:
                 found.setdefault(id(node.layer), node.layer)
         return list(found.values())
 
+    def output_shapes(self, input_shapes: list[Any]) -> list[Any]:
+        """Return the shapes of the outputs for inputs of these shapes."""
+        shapes = {
+            id(symbol): shape for symbol, shape in zip(self.inputs, input_shapes, strict=True)
+        }
+        for node in self.nodes:
+            if node.layer is None:
+                continue
+            given = [shapes[id(symbol)] for symbol in node.inputs]
+            made = node.layer.compute_output_shape(given if node.several else given[0])
+            made = made if isinstance(made, list) else [made]
+            shapes.update({id(x): one for x, one in zip(node.outputs, made, strict=True)})
+        return [shapes[id(symbol)] for symbol in self.outputs]
+
     def heads(self) -> list[Layer | None]:
         """Return, for each output, the layer that makes it and is used for nothing else, if any."""
         uses: dict[int, int] = {}

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad import _core
-from evengrad._checks import check_dtype, check_shape
+from evengrad._checks import check_dtype, check_row_shape
 from evengrad._names import did_you_mean, snake_case
 from evengrad._random import check_seed, next_seed
-from evengrad.autograd import no_grad
-from evengrad.layers._layer import Layer, takes_training
-from evengrad.layers._symbolic import show_shape
+from evengrad.layers._layer import Layer, shapes_of_outputs, takes_training
+from evengrad.layers._symbolic import fits, is_open, show_shape
 from evengrad.layers._variables import context
 from evengrad.models._graph import Graph
 from evengrad.models._inference import Answers
@@ -134,12 +132,10 @@ class Network(Layer):
         if self._graph is not None:
             self._output_shapes = [tensor.shape for tensor in self._graph.outputs]
             return
-        several = isinstance(input_shape, list)
-        shapes = input_shape if several else [input_shape]
-        rows = [_core.zeros((1, *shape[1:]), dtype=self.dtype) for shape in shapes]
-        with no_grad():
-            outputs = self._run(rows, [])
-        self._output_shapes = [(None, *output.shape[1:]) for output in outputs]
+        shapes = input_shape if isinstance(input_shape, list) else [input_shape]
+        self._output_shapes = shapes_of_outputs(
+            lambda rows: self._run(rows, []), shapes, self.dtype
+        )
 
     @staticmethod
     def _shapes(input_shape: Any) -> Any:
@@ -147,8 +143,8 @@ class Network(Layer):
         if isinstance(input_shape, list) and any(
             isinstance(one, (tuple, list)) for one in input_shape
         ):
-            return [(None, *check_shape(one[1:], "input_shape")) for one in input_shape]
-        return (None, *check_shape(tuple(input_shape)[1:], "input_shape"))
+            return [(None, *check_row_shape(one[1:], "input_shape")) for one in input_shape]
+        return (None, *check_row_shape(tuple(input_shape)[1:], "input_shape"))
 
     def call(self, x: Any, training: bool = False) -> Any:
         """Return the outputs; a subclass writes this."""
@@ -166,6 +162,12 @@ class Network(Layer):
         """Return the shape of the output, rows given as None; a list where there are several."""
         self._build_for(input_shape)
         shapes = self._output_shapes
+        if any(is_open(shape) for shape in shapes):
+            # The input may say more.
+            given = input_shape if isinstance(input_shape, list) else [input_shape]
+            if self._graph is None:
+                return super().compute_output_shape(input_shape)
+            shapes = self._graph.output_shapes(given)
         return shapes if len(shapes) > 1 else shapes[0]
 
     @property
@@ -255,12 +257,12 @@ class Network(Layer):
             zip(shape, expected, strict=True) if isinstance(shape, list) else [(shape, expected)]
         )
         for got, wanted in pairs:
-            if tuple(got[1:]) != tuple(wanted[1:]):
-                raise self._story(
-                    f"an input of shape {show_shape(wanted)}",
-                    got,
-                    "pass data of the shape that the model was built for",
-                )
+            if not fits(got, wanted):
+                fix = "pass data of the shape that the model was built for"
+                if len(got) == len(wanted) > 2 and got[2:] == wanted[2:]:
+                    first = f"Input({(None, *wanted[2:])})"
+                    fix += f", or begin it with {first} for sequences of any length"
+                raise self._story(f"an input of shape {show_shape(wanted)}", got, fix)
 
     def _check_values(self, values: Any) -> None:
         if self._graph is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from evengrad._config import show
 from evengrad._names import snake_case
 from evengrad.layers._layer import Layer
-from evengrad.layers._symbolic import Symbolic, show_shape
+from evengrad.layers._symbolic import Symbolic, fits, show_shape
 from evengrad.models._model import Model
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Sequential(Model):
             return
         if not self._chain:
             raise ValueError(f"{self.path}: expected at least one layer; add one")
-        if self._input is not None and tuple(input_shape) != self._input.shape:
+        if self._input is not None and not fits(input_shape, self._input.shape):
             raise self._story(
                 f"an input of shape {show_shape(self._input.shape)}, as its Input says",
                 input_shape,
