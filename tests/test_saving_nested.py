@@ -37,12 +37,13 @@ class Around(eg.Model):
 
 
 class Makes(eg.Model):
-    """A subclass that draws a graph for itself."""
+    """A subclass that makes a model for itself."""
 
-    def __init__(self, units):
+    def __init__(self, units, inner):
         super().__init__(seed=6)
         self.units = units
-        self.body = functional()
+        self.inner = inner
+        self.body = INNER[inner]()
         self.head = layers.Dense(units)
 
     def call(self, x, training):
@@ -128,8 +129,9 @@ def test_a_model_inside(inner, outer, units, tmp_path):
 
 
 @pytest.mark.parametrize("units", [4, 1])
-def test_a_graph_that_a_subclass_draws(units, tmp_path):
-    assert_comes_back(Makes(units), tmp_path)
+@pytest.mark.parametrize("inner", INNER)
+def test_a_model_that_a_subclass_makes(inner, units, tmp_path):
+    assert_comes_back(Makes(units, inner), tmp_path)
 
 
 def test_two_models_of_one_given_name(tmp_path):

@@ -183,7 +183,7 @@ class Decoder:
         return offered[name]
 
     def object(self, described: Any, depth: int = 0) -> Any:
-        """Return the object that `encode_object` described."""
+        """Return the object that `Encoder.object` described."""
         kind = self.find(
             self.member(described, "family", str), self.member(described, "class", str)
         )

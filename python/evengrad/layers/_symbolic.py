@@ -160,6 +160,8 @@ def is_open(shape: Shape) -> bool:
 
 def fits(shape: Shape, expected: Shape) -> bool:
     """Tell whether rows of a shape may come where those of another are expected."""
+    if shape[1:] == expected[1:]:
+        return True
     return len(shape) == len(expected) and all(
         wanted in (None, size) for size, wanted in zip(shape[1:], expected[1:], strict=True)
     )
