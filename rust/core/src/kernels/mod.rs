@@ -1,6 +1,7 @@
 //! Vector and matrix kernels: plain loops over raw memory, for every instruction set.
 
 pub mod batch_norm;
+mod caches;
 pub mod dropout;
 pub mod extrema;
 pub mod gather;

@@ -3,6 +3,7 @@
 use super::pack::panel_width;
 use super::tile::{row_vectors, tile_rows, tile_vectors};
 use super::{Gemm, MatRef, Right};
+use crate::kernels::caches::first_level_bytes;
 use crate::kernels::simd::{Isa, Scalar, Simd, Vector};
 
 /// Which of the factors are packed.
@@ -53,13 +54,14 @@ impl Plan {
         let once = g.m <= most && !pack_b;
         let packed = pack_b || matches!(g.b, Right::Packed(_));
         let large = packed && g.m >= 64 && g.m * g.n * size_of::<T>() >= LARGE;
+        let cuts = Cuts::here();
         let wide = if g.m <= tile_rows(S::ISA, 8) { 8 } else { 4 } * T::V::<S>::LANES;
         let wide = (pack_b && g.m <= tile_rows(S::ISA, 4)).then_some(wide);
         let stream = !pack_b && matches!(g.b, Right::Matrix(_)) && streams::<T, E, S>(g);
         let depth = match (once, large, wide) {
             _ if stream => g.k.min(DEPTH_STREAM),
             (true, ..) => g.k,
-            (_, true, _) => g.k.min(DEPTH),
+            (_, true, _) => cuts.depth_of(g.k),
             (.., Some(width)) => g.k.min(NEAR / size_of::<T>() / width),
             _ => g.k.min(if pack_b && g.m < 128 { DEPTH_FEW } else { DEPTH_SMALL }),
         }
@@ -67,7 +69,7 @@ impl Plan {
         let rest = large && g.k > depth;
         let group = if rest { GROUP.min(g.m) } else { g.m };
         let width = panel_width::<T>();
-        let block_a = if large { BLOCK_A / size_of::<T>() } else { BLOCK_A_SMALL };
+        let block_a = if large { cuts.block_a / size_of::<T>() } else { BLOCK_A_SMALL };
         let rows =
             if group * depth <= block_a { group } else { (block_a / depth).max(most).min(group) };
         Self {
@@ -95,14 +97,40 @@ impl Plan {
     }
 }
 
-// The blocks of a large product, measured on Zen 5 (48 KiB + 1 MiB of cache) and flat around these numbers: see
-// docs/adr/0005-blocks-of-large-products.md.
+/// The cuts of a large product, by what the first-level cache holds. Both sets were measured, and are flat around these
+/// numbers: docs/adr/0005-blocks-of-large-products.md.
+struct Cuts {
+    /// Inner length of a block.
+    depth: usize,
+    /// Inner length up to which it is not cut.
+    whole: usize,
+    /// Bytes of a block of A: the fewer blocks, the fewer times the panels of B come from afar.
+    block_a: usize,
+    /// Bytes of B up to which it is read where it lies, by however many rows: that costs less than packing it.
+    direct_b: usize,
+}
+
+impl Cuts {
+    /// From 48 KiB: a panel of B (16 KiB) and two tiles' rows of A (14 KiB) stay there together. At a depth of 256 they
+    /// do not, and three points of the peak are lost. Measured on Zen 5.
+    const ROOMY: Self = Self { depth: 128, whole: 128, block_a: 512 << 10, direct_b: 4 << 20 };
+    /// 32 KiB: they do not stay at any useful depth, and come from the second-level cache in time. Fewer passes over C
+    /// and over the panels count then, and a block of A may take all of that cache. Measured on Zen 4.
+    const TIGHT: Self = Self { depth: 512, whole: 1024, block_a: 1 << 20, direct_b: 2 << 20 };
+
+    #[inline(always)]
+    fn here() -> &'static Self {
+        if first_level_bytes() < 48 << 10 { &Self::TIGHT } else { &Self::ROOMY }
+    }
+
+    #[inline(always)]
+    fn depth_of(&self, k: usize) -> usize {
+        if k <= self.whole { k } else { self.depth }
+    }
+}
 
 /// Bytes of C from which a product is large: it no longer stays in the second-level cache.
 const LARGE: usize = 1 << 20;
-/// Inner length of a block of a large product: a panel of B (16 KiB) and two tiles' rows of A (14 KiB) stay in the
-/// first-level cache together. At 256 they do not, and three points of the peak are lost.
-const DEPTH: usize = 128;
 /// Inner length of a block where C is small: everything is near, and fewer passes over C win a few points.
 const DEPTH_SMALL: usize = 512;
 /// Inner length of a block of B that comes from memory as it lies: so many of its rows are read side by side.
@@ -115,16 +143,10 @@ const STREAM_WIDE: usize = 48 << 20;
 const DEPTH_FEW: usize = 256;
 /// Bytes of a panel of B that is packed for a tile's rows or fewer: it stays in the first-level cache.
 const NEAR: usize = 32 << 10;
-/// Bytes of a block of A of a large product, half of a second-level cache of 1 MiB: the fewer blocks, the fewer
-/// times the panels of B come from afar.
-const BLOCK_A: usize = 512 << 10;
 /// Elements of a block of A where C is small: it shares the cache with C.
 const BLOCK_A_SMALL: usize = 64 << 10;
 /// Elements of a block of B: a part of the third-level cache.
 const BLOCK_B: usize = 2 << 20;
-/// Bytes of B up to which it is read where it lies, by however many rows: it stays in the second- and third-level
-/// caches, and reading it costs less than packing.
-const DIRECT_B: usize = 4 << 20;
 /// Rows whose chains rest at a time. B is packed once for each group: a cost of one part in hundreds.
 const GROUP: usize = 1024;
 /// Bytes of the resting chains, which bounds the memory that a thread keeps.
@@ -145,7 +167,7 @@ fn aliasing<T>(stride: isize) -> bool {
 fn pack_right<T: Scalar, E, S: Simd>(g: &Gemm<T, E>, b: MatRef<T>) -> bool {
     let most = tile_rows(S::ISA, tile_vectors(S::ISA));
     b.col_stride != 1
-        || (g.m >= 128 && g.k * g.n * size_of::<T>() > DIRECT_B)
+        || (g.m >= 128 && g.k * g.n * size_of::<T>() > Cuts::here().direct_b)
         || (g.m > 2 * most && aliasing::<T>(b.row_stride))
 }
 
