@@ -135,7 +135,7 @@ class Output:
             raise RuntimeError("an output without loss has no loss")
         if self.logits and isinstance(loss, _CrossEntropy):
             return loss.from_logits_loss(y, output, weight)
-        return loss(y, output, weight)
+        return loss.value(y, output, weight)
 
 
 class Mean:
