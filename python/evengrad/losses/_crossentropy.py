@@ -37,9 +37,7 @@ class _CrossEntropy(Loss):
         name: str | None = None,
     ) -> None:
         super().__init__(reduction, name)
-        if from_logits is not None and not isinstance(from_logits, bool):
-            raise TypeError(f"from_logits: expected True, False or None, got {from_logits!r}")
-        self.from_logits = from_logits
+        self.from_logits = check_from_logits(from_logits)
         self.label_smoothing = check_float(label_smoothing, "label_smoothing", low=0.0, high=1.0)
 
     def from_logits_loss(self, y_true: Tensor, logits: Tensor, weight: Tensor | None) -> Tensor:
@@ -329,6 +327,13 @@ class BinaryCrossentropy(_CrossEntropy):
 
     def _check_probabilities(self, p: np.ndarray[Any, Any]) -> None:
         check_probabilities(p, self.name, AS_LOGITS)
+
+
+def check_from_logits(from_logits: bool | None) -> bool | None:
+    """Return what was said about predictions, or raise a TypeError."""
+    if from_logits is not None and not isinstance(from_logits, bool):
+        raise TypeError(f"from_logits: expected True, False or None, got {from_logits!r}")
+    return from_logits
 
 
 def over_steps(logits: Tensor, targets: Tensor, reduction: Reduction, smoothing: float) -> Tensor:
