@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad import losses, metrics, optimizers
+from evengrad import _core, losses, metrics, optimizers
 from evengrad._checks import check_float
 from evengrad._names import did_you_mean
 from evengrad._training._gathering import ACCURACIES, Gathered, Mean, gather, metric_for
@@ -45,6 +45,8 @@ class Compilation:
         self.loss, self.metrics, self.weighted_metrics = loss, metrics, weighted_metrics
         self.loss_weights = loss_weights
         self.run_eagerly = bool(run_eagerly)
+        # Whether training steps count those whose loss is finite; a callback's wish.
+        self.watches_loss = False
         self.bound: Bound | None = None
         self.steps: dict[Any, Step] = {}
         # What does not need the outputs is checked now.
@@ -141,6 +143,9 @@ class Bound:
                 )
         self.without_activation = [output.skipped is not None for output in self.outputs]
         self.loss = Mean()
+        # Whether the log has told of weights without gradient.
+        self.unreached_told = False
+        self.finite_steps = _core.zeros((), dtype="float64")
         self.output_losses = [Mean() for _ in self.outputs] if len(self.outputs) > 1 else []
         self.metrics: list[Gathered] = []
         for argument in ("metrics", "weighted_metrics"):
@@ -214,13 +219,23 @@ class Bound:
             total = total + penalty.astype(total.dtype)
         self.loss.add(total, rows)
         with no_grad():
+            if training and self.compilation.watches_loss:
+                # The sum stays what it is once it is NaN or infinite.
+                finite: Tensor = self.loss.total.abs() < float("inf")
+                _core.accumulate(self.finite_steps, finite.astype("float64"))
             gather(self.metrics, ys, results, weight)
         return total
+
+    def first_invalid(self, steps: int) -> int | None:
+        """Return the first of the steps since the reset whose loss is not finite, if one is."""
+        finite = int(self.finite_steps.item())
+        return finite if finite < steps else None
 
     def states(self) -> list[Tensor]:
         """Return all tensors that gathering changes."""
         means = [self.loss, *self.output_losses]
         found = [tensor for mean in means for tensor in (mean.total, mean.count)]
+        found.append(self.finite_steps)
         for one in self.metrics:
             found += one.metric._states
         return found
