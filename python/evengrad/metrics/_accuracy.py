@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
@@ -230,8 +231,10 @@ def as_labels(y_true: Tensor, y_pred: Tensor, name: str) -> Tensor:
 def chosen_right(labels: Tensor, y_pred: Tensor) -> Tensor:
     """Return 1 for each row whose largest prediction is the label's, and 0 where one is NaN."""
     right: Tensor = y_pred.argmax(dim=-1) == labels
-    largest = y_pred.amax(dim=-1)
-    return _core.where(largest == largest, right.astype(y_pred.dtype), 0.0)  # noqa: PLR0124 - NaN
+    # The largest of a row with NaN is NaN, so that one question answers both.
+    found = _core.where(right, y_pred.amax(dim=-1), math.nan)
+    known: Tensor = found == found  # noqa: PLR0124 - NaN equals nothing
+    return known.astype(y_pred.dtype)
 
 
 def among_largest(chosen: Tensor, y_pred: Tensor, k: int) -> Tensor:
