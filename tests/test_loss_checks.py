@@ -23,6 +23,14 @@ def test_a_label_out_of_range_is_an_error(label, from_logits):
 
 
 @pytest.mark.parametrize("from_logits", [None, True])
+def test_a_label_in_a_masked_row_may_be_anything(from_logits):
+    loss, p = losses.SparseCategoricalCrossentropy(from_logits), np.array([[0.9, 0.1], [0.3, 0.7]])
+    expected = loss([0, 0], p, [1.0, 0.0]).item()
+    assert loss([0, -1], p, [1.0, 0.0]).item() == expected
+    assert eg.compile(loss)(np.array([0, -1]), p, np.array([1.0, 0.0])).item() == expected
+
+
+@pytest.mark.parametrize("from_logits", [None, True])
 def test_labels_are_whole(from_logits):
     loss = losses.SparseCategoricalCrossentropy(from_logits)
     with pytest.raises(ValueError, match=r"whole class numbers, got 0\.5 in row 0"):

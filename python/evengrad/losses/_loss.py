@@ -243,8 +243,11 @@ def per_weight(values: Tensor, weights: Tensor) -> Tensor:
 
 def hide_masked(values: Tensor, weights: Tensor) -> Tensor:
     """Return zeros where the weight is 0, so that what stands there goes nowhere."""
-    if values.ndim < weights.ndim or values.dtype not in FLOATS:
+    if values.ndim < weights.ndim:
         return values
+    if values.dtype not in FLOATS:
+        # Class numbers: whole numbers of this size are exact in float64.
+        return hide_masked(values.astype("float64"), weights).astype(values.dtype)
     masked: Tensor = weights == 0.0
     shape = (*weights.shape, *[1] * (values.ndim - weights.ndim))
     return _core.where(masked.reshape(*shape), 0.0, values)
