@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad import _core, activations, losses, metrics, optimizers
+from evengrad import _core, losses, metrics, optimizers
 from evengrad._checks import check_float
 from evengrad._names import did_you_mean
 from evengrad._training._arrays import output_shapes_for
+from evengrad._training._gathering import ACCURACIES, Gathered, Mean, gather, metric_for
+from evengrad._training._output import Output
 from evengrad.autograd import no_grad
 from evengrad.layers._variables import context
-from evengrad.losses._crossentropy import _CrossEntropy
 from evengrad.metrics._metric import Metric
 
 if TYPE_CHECKING:
@@ -21,13 +22,9 @@ if TYPE_CHECKING:
 
     from evengrad._core import Tensor
     from evengrad._training._step import Step
-    from evengrad.layers._layer import Layer
     from evengrad.models._model import Model
 
 logger = logging.getLogger("evengrad")
-
-# Outputs of these are probabilities; what a cross-entropy may fuse with.
-PROBABILITIES = ("softmax", "sigmoid")
 
 
 class Compilation:
@@ -49,6 +46,8 @@ class Compilation:
         self.loss, self.metrics, self.weighted_metrics = loss, metrics, weighted_metrics
         self.loss_weights = loss_weights
         self.run_eagerly = bool(run_eagerly)
+        # Whether training steps count those whose loss is finite; a callback's wish.
+        self.watches_loss = False
         self.bound: Bound | None = None
         self.steps: dict[Any, Step] = {}
         # What does not need the outputs is checked now.
@@ -85,9 +84,6 @@ class Compilation:
         if self.bound is None:
             self.bound = Bound(self, targets)
         return self.bound
-
-
-ACCURACIES = metrics.ACCURACIES
 
 
 def check_metric(metric: Any) -> None:
@@ -135,45 +131,6 @@ def metrics_per_output(given: Any, names: list[str], argument: str) -> list[Any]
     return [given] * len(names)
 
 
-class Output:
-    """One output of the model: its loss, and how the two are joined."""
-
-    def __init__(self, loss: losses.Loss | None, weight: float) -> None:
-        self.loss = loss
-        self.weight = weight
-        # The final activation that is left out, because the loss takes logits.
-        self.skipped: str | None = None
-        self.logits = False
-
-    def loss_of(self, y: Tensor, output: Tensor, weight: Tensor | None) -> Tensor:
-        """Return the reduced loss."""
-        loss = self.loss
-        if loss is None:
-            raise RuntimeError("an output without loss has no loss")
-        if self.logits and isinstance(loss, _CrossEntropy):
-            return loss.from_logits_loss(y, output, weight)
-        return loss(y, output, weight)
-
-
-class Mean:
-    """A weighted mean that a captured step adds to."""
-
-    def __init__(self) -> None:
-        self.total = _core.zeros((), dtype="float64")
-        self.count = _core.zeros((), dtype="float64")
-        self.one = _core.ones((), dtype="float64")
-
-    def add(self, value: Tensor, rows: int) -> None:
-        """Take in a batch's mean."""
-        _core.accumulate(self.total, value.detach(), scale=float(rows))
-        _core.accumulate(self.count, self.one, scale=float(rows))
-
-    def result(self) -> float:
-        """Return the mean; 0 before the first batch."""
-        count = self.count.item()
-        return float(self.total.item()) / count if count else 0.0
-
-
 class Bound:
     """Losses and metrics of a built model."""
 
@@ -195,8 +152,7 @@ class Bound:
         ]
         heads = model._heads()
         for output, head, name in zip(self.outputs, heads, names, strict=True):
-            if isinstance(output.loss, _CrossEntropy):
-                self._join(output, output.loss, head, name)
+            output.join(model, head, name)
             if output.loss is not None and output.loss.reduction == "none":
                 raise ValueError(
                     f"{output.loss.name}: training needs a loss that is reduced, got "
@@ -204,95 +160,29 @@ class Bound:
                 )
         self.without_activation = [output.skipped is not None for output in self.outputs]
         self.loss = Mean()
+        # Whether the log has told of weights without gradient.
+        self.unreached_told = False
+        self.finite_steps = _core.zeros((), dtype="float64")
         self.output_losses = [Mean() for _ in self.outputs] if len(self.outputs) > 1 else []
-        self.metrics: list[tuple[str, Metric, int, bool]] = []
+        self.metrics: list[Gathered] = []
         for argument in ("metrics", "weighted_metrics"):
             self._take_metrics(argument, getattr(compilation, argument), targets)
-
-    def _join(self, output: Output, loss: _CrossEntropy, head: Layer | None, name: str) -> None:
-        """Decide whether a cross-entropy gets logits, from the model's end."""
-        activation = head.final_activation if head is not None else None
-        fused = loss.fused_activation
-        where = head.path if head is not None else name
-        if activation is None:
-            # A subclass, or a function of the user's: its output shows what made it.
-            probable = self._made_by_probabilities(name)
-            output.logits = (not probable) if loss.from_logits is None else loss.from_logits
-            return
-        if activation in PROBABILITIES and loss.from_logits:
-            raise ValueError(
-                f"{loss.name}: from_logits=True, but {where} ends in {activation}, which makes "
-                "probabilities; leave from_logits out, or remove the activation"
-            )
-        if activation == "linear" and loss.from_logits is False:
-            raise ValueError(
-                f"{loss.name}: from_logits=False, but {where} has no activation, so that its "
-                f"outputs are logits; leave from_logits out, or give it activation={fused!r}"
-            )
-        if activation == fused:
-            output.skipped, output.logits = activation, True
-        elif fused == "softmax" and activation == "sigmoid":
-            raise ValueError(
-                f"{loss.name}: {where} ends in sigmoid, whose outputs are no shares of one; use "
-                'softmax, or loss="binary_crossentropy" for classes that do not exclude each other'
-            )
-        elif activation in PROBABILITIES:
-            output.logits = False
-        else:
-            output.logits = loss.from_logits is not False
-            if activation not in ("linear", "log_softmax") and loss.from_logits is None:
-                logger.warning(
-                    "%s: %s ends in %s, and its outputs are taken for logits; remove the "
-                    "activation, or pass from_logits=True if it is meant",
-                    loss.name,
-                    where,
-                    activation,
-                )
-
-    def _made_by_probabilities(self, name: str) -> bool:
-        """Run the model on a row of zeros and tell whether an output comes out of a softmax."""
-        model = self.model
-        shape = model._state.input_shape
-        shapes = shape if isinstance(shape, list) else [shape]
-        # One step stands for sizes that are left open.
-        rows = [_core.zeros([size or 1 for size in one], dtype=model.dtype) for one in shapes]
-        context.probabilities = []
-        try:
-            outputs = model._forward(rows, False, [False] * len(self.outputs))
-            seen = context.probabilities
-        finally:
-            context.probabilities = None
-        output = outputs[model.output_names.index(name)]
-        return output.grad_fn in PROBABILITIES or any(output is other for other in seen)
 
     def _take_metrics(self, argument: str, given: Any, targets: list[np.ndarray[Any, Any]]) -> None:
         names = self.model.output_names
         lists = metrics_per_output(given, names, argument)
         for position, items in enumerate(lists):
             for item in flat(items):
-                metric = self._metric(item, position, targets)
-                metric.build(self.model._output_shapes[position][-1])
+                shape, output = self.model._output_shapes[position], self.outputs[position]
+                metric, activation = metric_for(item, output, shape, targets[position])
+                metric.build(shape[-1])
                 key = metric.name if len(names) == 1 else f"{names[position]}_{metric.name}"
-                taken = {"loss", *(known for known, _, _, _ in self.metrics)}
+                taken = {"loss", *(known.key for known in self.metrics)}
                 number, base = 1, key
                 while key in taken:
                     key, number = f"{base}_{number}", number + 1
-                self.metrics.append((key, metric, position, argument == "weighted_metrics"))
-
-    def _metric(self, item: Any, position: int, targets: list[np.ndarray[Any, Any]]) -> Metric:
-        if item not in ACCURACIES:
-            return metrics.get(item)
-        output = self.outputs[position]
-        loss = output.loss
-        width = self.model._output_shapes[position][-1]
-        sparse = targets[position].ndim < len(self.model._output_shapes[position])
-        if isinstance(loss, losses.SparseCategoricalCrossentropy) or (sparse and width > 1):
-            return metrics.SparseCategoricalAccuracy(name=item)
-        if isinstance(loss, losses.BinaryCrossentropy) or width == 1:
-            # The sigmoid of a logit is above ½ where the logit is above 0.
-            raw = output.logits and output.skipped is None
-            return metrics.BinaryAccuracy(name=item, threshold=0.0 if raw else 0.5)
-        return metrics.CategoricalAccuracy(name=item)
+                weighted = argument == "weighted_metrics"
+                self.metrics.append(Gathered(key, metric, position, weighted, activation))
 
     def check_targets(
         self,
@@ -302,10 +192,16 @@ class Bound:
     ) -> list[np.ndarray[Any, Any]]:
         """Return targets as the losses want them, or raise an error before anything runs."""
         shapes = output_shapes_for(self.model, xs)
-        return [
+        fitted = [
             y if output.loss is None else output.loss.check_target(y, shape, name, self.model.dtype)
             for y, output, shape, name in zip(ys, self.outputs, shapes, names, strict=True)
         ]
+        for one in self.metrics:
+            # What stands in rows of weight 0 is nothing to those that are weighted.
+            if not one.weighted:
+                at = one.position
+                one.metric._check_values(fitted[at], shapes[at], names[at])
+        return fitted
 
     # ---- the step
 
@@ -335,43 +231,42 @@ class Bound:
             total = total + penalty.astype(total.dtype)
         self.loss.add(total, rows)
         with no_grad():
-            self._gather(ys, results, weight)
+            if training and self.compilation.watches_loss:
+                # The sum stays what it is once it is NaN or infinite.
+                finite: Tensor = self.loss.total.abs() < float("inf")
+                _core.accumulate(self.finite_steps, finite.astype("float64"))
+            gather(self.metrics, ys, results, weight)
         return total
 
-    def _gather(self, ys: list[Tensor], results: list[Tensor], weight: Tensor | None) -> None:
-        finished: dict[int, Tensor] = {}
-        for _, metric, position, weighted in self.metrics:
-            prediction = results[position].detach()
-            skipped = self.outputs[position].skipped
-            if skipped is not None and not metric.accepts_logits:
-                if position not in finished:
-                    finished[position] = activations.get(skipped)(prediction)
-                prediction = finished[position]
-            metric.update_state(ys[position], prediction, weight if weighted else None)
+    def first_invalid(self, steps: int) -> int | None:
+        """Return the first of the steps since the reset whose loss is not finite, if one is."""
+        finite = int(self.finite_steps.item())
+        return finite if finite < steps else None
 
     def states(self) -> list[Tensor]:
         """Return all tensors that gathering changes."""
         means = [self.loss, *self.output_losses]
         found = [tensor for mean in means for tensor in (mean.total, mean.count)]
-        for _, metric, _, _ in self.metrics:
-            found += metric._states
+        found.append(self.finite_steps)
+        for one in self.metrics:
+            found += one.metric._states
         return found
 
     def reset(self) -> None:
         """Forget all batches."""
         for state in self.states():
             state.copy_(np.zeros(state.shape))
-        for _, metric, _, _ in self.metrics:
-            metric.reset_state()
+        for one in self.metrics:
+            one.metric.reset_state()
 
     def logs(self) -> dict[str, Any]:
         """Return the figures over the batches since the last reset: numbers, and some arrays."""
         figures: dict[str, Any] = {"loss": self.loss.result()}
         for name, mean in zip(self.model.output_names, self.output_losses, strict=False):
             figures[f"{name}_loss"] = mean.result()
-        for name, metric, _, _ in self.metrics:
-            figure = metric.result()
-            figures[name] = figure if np.ndim(figure) else float(figure)
+        for one in self.metrics:
+            figure = one.metric.result()
+            figures[one.key] = figure if np.ndim(figure) else float(figure)
         return figures
 
     def kept(self) -> Iterator[tuple[Tensor, np.ndarray[Any, Any]]]:

@@ -142,11 +142,15 @@ def fit(model: Model, x: Any, y: Any, options: Options) -> History:
     model.history = history
     model.stop_training = False
     training = _Training(model, source, validation, callbacks, progress)
+    compilation = model._compiled()
+    compilation.watches_loss = callbacks.watches_loss
     try:
         training.run(options.initial_epoch, options.epochs)
     except BaseException:
         training.leave(users)
         raise
+    finally:
+        compilation.watches_loss = False
     return history
 
 
@@ -208,17 +212,20 @@ class _Training:
 
     def _epoch(self) -> None:
         singly = self.callbacks.wants_batches("train")
-        stretches = Stretches(singly, self.progress.timed)
+        watched = self.callbacks.watches_loss
+        stretches = Stretches(singly, self.progress.timed or watched)
         bound = self.source.bound
         if bound is not None:
             bound.reset()
         told = -1
         for done in self.source.epoch(stretches):
             bound = self.source.bound
+            if watched and bound is not None:
+                self._watch(bound, done)
             if singly and told >= 0 and bound is not None:
                 self.callbacks.tell("on_train_batch_end", told, bound.logs())
-                if self.model.stop_training:
-                    break
+            if (singly or watched) and told >= 0 and self.model.stop_training:
+                break
             if self.progress.timed and bound is not None:
                 self.progress.update(done, bound.logs())
             if singly and done != self.source.steps:
@@ -230,6 +237,12 @@ class _Training:
         if self.validation is not None:
             figures = self.validation.run(self.callbacks)
             self.logs.update({f"val_{name}": value for name, value in figures.items()})
+
+    def _watch(self, bound: Bound, done: int) -> None:
+        """Tell callbacks of the first loss of the epoch that is not finite."""
+        first = bound.first_invalid(done)
+        if first is not None:
+            self.callbacks.tell("_on_invalid_loss", first)
 
     def leave(self, users: list[Callback]) -> None:
         """After an exception: put the terminal in order and let callbacks give back what they hold.

@@ -9,6 +9,7 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._capture import Recording, reads_values, recording
+from evengrad._paths import path_of
 from evengrad.autograd import no_grad
 from evengrad.layers._variables import attributes_set
 
@@ -111,7 +112,25 @@ class Step:
         loss = self.bound.loss_and_metrics(xs, ys, weight, True)
         parameters = self.bound.model.trainable_weights
         if parameters:
-            self.bound.compilation.optimizer.minimize(loss, parameters)
+            optimizer = self.bound.compilation.optimizer
+            pairs = optimizer.compute_gradients(loss, parameters)
+            self._tell_unreached([weight for gradient, weight in pairs if gradient is None])
+            optimizer.apply_gradients(pairs)
+
+    def _tell_unreached(self, weights: list[Tensor]) -> None:
+        """Warn, once for what was compiled, of weights that should train and cannot."""
+        bound = self.bound
+        if not weights or bound.unreached_told:
+            return
+        bound.unreached_told = True
+        logger.warning(
+            "%s: no gradient reaches %s, so that training leaves them as they are. Either nothing "
+            "that the loss sees is made of their layer's output, or an activation or a call leaves "
+            "the tape on the way: compute with evengrad operations, not with NumPy or detach(). If "
+            "it is meant, set trainable = False on the layer",
+            bound.model.path,
+            ", ".join(path_of(weight) or "a weight" for weight in weights),
+        )
 
     def run(self, rows: np.ndarray[Any, Any] | None = None, steps: int = 1) -> None:
         """Do that many steps, over the batches of these rows."""

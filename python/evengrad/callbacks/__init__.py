@@ -8,3 +8,4 @@ from evengrad.callbacks._history import History as History
 from evengrad.callbacks._lambda import LambdaCallback as LambdaCallback
 from evengrad.callbacks._learning_rate import LearningRateScheduler as LearningRateScheduler
 from evengrad.callbacks._learning_rate import ReduceLROnPlateau as ReduceLROnPlateau
+from evengrad.callbacks._terminate_on_nan import TerminateOnNaN as TerminateOnNaN

@@ -41,6 +41,8 @@ class Callback(Configured):
 
     model: Model
     params: dict[str, Any]
+    # Whether the callback hears within the epoch of a loss that is not finite.
+    _watches_loss = False
 
     def set_model(self, model: Model) -> None:
         """Take the model; called before anything else."""
@@ -100,6 +102,9 @@ class Callback(Configured):
     def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Hear that a block of rows of `predict` ends."""
 
+    def _on_invalid_loss(self, batch: int) -> None:
+        """Hear which batch of the epoch was the first whose loss is not finite."""
+
     def wants_batches(self, kind: str) -> bool:
         """Tell whether the callback has a method of its own for batches: train, test or predict."""
         names = [f"on_{kind}_batch_begin", f"on_{kind}_batch_end"]
@@ -123,6 +128,11 @@ class CallbackList:
     def wants_batches(self, kind: str) -> bool:
         """Tell whether any callback has methods for batches."""
         return any(callback.wants_batches(kind) for callback in self.callbacks)
+
+    @property
+    def watches_loss(self) -> bool:
+        """Whether any callback hears of a loss that is not finite."""
+        return any(callback._watches_loss for callback in self.callbacks)
 
     def tell(self, hook: str, *args: Any) -> None:
         """Call one method of each."""

@@ -8,7 +8,8 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._checks import check_float
-from evengrad.losses._loss import Loss, hide_masked, refuse_nan, weights_for
+from evengrad.losses._loss import Loss, hide_masked, weights_for
+from evengrad.losses._targets import check_labels, check_probabilities, check_targets_within_unit
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 # Probabilities are held this far from 0 and 1 before their logarithm, as Keras does. Losses that
 # work on logits need no such thing.
 EPSILON = 1e-7
+AS_LOGITS = "pass from_logits=True for logits"
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 MATRIX = 2
@@ -35,13 +37,13 @@ class _CrossEntropy(Loss):
         name: str | None = None,
     ) -> None:
         super().__init__(reduction, name)
-        if from_logits is not None and not isinstance(from_logits, bool):
-            raise TypeError(f"from_logits: expected True, False or None, got {from_logits!r}")
-        self.from_logits = from_logits
+        self.from_logits = check_from_logits(from_logits)
         self.label_smoothing = check_float(label_smoothing, "label_smoothing", low=0.0, high=1.0)
 
     def from_logits_loss(self, y_true: Tensor, logits: Tensor, weight: Tensor | None) -> Tensor:
         """Return the reduced loss of logits, as one fused operation where there are no weights."""
+        if logits.size == 0:
+            return self._reduce(self._fused(y_true, logits, NONE))
         if weight is None:
             known = {"sum": SUM, "none": NONE}
             return self._fused(y_true, logits, known.get(self.reduction, MEAN))
@@ -54,6 +56,14 @@ class _CrossEntropy(Loss):
 
     def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
         raise NotImplementedError
+
+    def _check_predictions(self, p: np.ndarray[Any, Any]) -> None:
+        if not self.from_logits:
+            self._check_probabilities(p)
+
+    def _check_probabilities(self, p: np.ndarray[Any, Any]) -> None:
+        """Raise a ValueError for what is no share: rows are divided by their sums."""
+        check_probabilities(p, self.name, AS_LOGITS, high=np.inf)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return a value per row: of logits with ``from_logits=True``, else of probabilities."""
@@ -76,12 +86,29 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
         said, and an error where the model contradicts it.
     reduction, name
         As for every `Loss`.
+    label_smoothing
+        s, the share of the target that is spread evenly over the K classes, in [0, 1]:
+        −Σ_k q_k · ln p_k with q = 1 − s + s / K for the label and s / K for the others.
+
+    Raises
+    ------
+    TypeError
+        A `from_logits` that is none of the three; from `fit`, labels that are no numbers.
+    ValueError
+        `label_smoothing` out of range, an unknown reduction. From a call or `fit`: labels out of
+        range or not whole, shapes that do not fit; from a call alone, negative probabilities.
 
     Notes
     -----
-    Targets: integers in [0, classes), shape (rows,) or (rows, 1). Predictions: (rows, classes). Of
-    sequences, targets (rows, steps) and predictions (rows, steps, classes); the mean is over the
-    steps, too.
+    Targets: integers in [0, classes), shape (rows,), in `fit` also (rows, 1). Predictions: (rows,
+    classes). Of sequences, targets (rows, steps) and predictions (rows, steps, classes); the mean
+    is over the steps, too. Probabilities are divided by the sum of their row, as in Keras, and
+    those below 10⁻⁷ count as 10⁻⁷.
+
+    References
+    ----------
+    Goodfellow, Bengio and Courville, "Deep learning", 2016, section 6.2.2; Szegedy et al.,
+    "Rethinking the Inception architecture for computer vision", 2016, for the smoothing.
 
     Examples
     --------
@@ -97,14 +124,18 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
         from_logits: bool | None = None,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(from_logits, 0.0, reduction, name)
+        super().__init__(from_logits, label_smoothing, reduction, name)
 
     def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
-        return over_steps(logits, y_true.reshape(-1), reduction, 0.0)
+        return over_steps(logits, y_true.reshape(-1), reduction, self.label_smoothing)
 
     def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
-        return -(one_hot(y_true, probabilities) * safe_log(probabilities)).sum(dim=-1)
+        targets = one_hot(y_true, probabilities)
+        if self.label_smoothing:
+            targets = smoothed(targets, self.label_smoothing, probabilities.shape[-1])
+        return -(targets * safe_log(shares(probabilities))).sum(dim=-1)
 
     def _check_shapes(self, targets: Tensor, predictions: Tensor) -> None:
         fits = tuple(targets.shape) == tuple(predictions.shape[:-1])
@@ -138,31 +169,12 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
             raise ValueError(
                 f"{what}: expected class numbers of shape {named}, got shape {y.shape}"
             )
-        if y.dtype.kind not in "fiub":
-            raise TypeError(
-                f"{what}: expected class numbers, got dtype {y.dtype}; number the classes with "
-                "np.unique(y, return_inverse=True)[1]"
-            )
-        labels = y.reshape(-1)
-        steps = max(1, labels.size // max(1, y.shape[0]))
-        refuse_nan(y, what)
-        if labels.dtype.kind == "f" and bool((labels != np.floor(labels)).any()):
-            at = int(np.argmax(labels != np.floor(labels)))
-            raise ValueError(
-                f"{what}: expected whole class numbers, got {labels[at].item()!r} in row "
-                f"{at // steps}; "
-                "for a regression choose a loss such as mean_squared_error"
-            )
-        low, high = labels.min(), labels.max()
-        if low < 0 or high >= classes:
-            at = int(np.argmax((labels < 0) | (labels >= classes)))
-            raise ValueError(
-                f"{what}: expected class numbers in [0, {classes}), as the model has {classes} "
-                f"outputs, got {labels[at].item()!r} in row {at // steps}; give the last layer "
-                f"{int(high) + 1} units or number the classes from 0 with "
-                "np.unique(y, return_inverse=True)[1]"
-            )
-        return labels.reshape(wanted).astype(np.int64)
+        fitted = y.reshape(wanted)
+        self._check_values(fitted, classes, what)
+        return fitted.astype(np.int64)
+
+    def _check_values(self, y: np.ndarray[Any, Any], outputs: int, what: str) -> None:
+        check_labels(y, outputs, what)
 
 
 class CategoricalCrossentropy(_CrossEntropy):
@@ -176,13 +188,29 @@ class CategoricalCrossentropy(_CrossEntropy):
         None: look at the model; called directly, predictions are probabilities. True or False: as
         said, and an error where the model contradicts it.
     label_smoothing
-        Share of the targets' mass that is spread evenly over the classes, in [0, 1].
+        s, the share of the targets' mass that is spread evenly over the K classes, in [0, 1]:
+        y · (1 − s) + s / K.
     reduction, name
         As for every `Loss`.
 
+    Raises
+    ------
+    TypeError
+        A `from_logits` that is none of the three; from `fit`, targets that are no numbers.
+    ValueError
+        `label_smoothing` out of range, an unknown reduction. From a call or `fit`: targets outside
+        of [0, 1], shapes that differ; from a call alone, negative probabilities.
+
     Notes
     -----
-    Targets and predictions: (rows, classes), or (rows, steps, classes) of sequences.
+    Targets and predictions: (rows, classes), or (rows, steps, classes) of sequences. Probabilities
+    are divided by the sum of their row, as in Keras, and those below 10⁻⁷ count as 10⁻⁷; targets
+    are taken as they are.
+
+    References
+    ----------
+    Goodfellow, Bengio and Courville, "Deep learning", 2016, section 6.2.2; Szegedy et al.,
+    "Rethinking the Inception architecture for computer vision", 2016, for the smoothing.
 
     Examples
     --------
@@ -199,13 +227,10 @@ class CategoricalCrossentropy(_CrossEntropy):
 
     def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
         targets = self._smoothed(y_true, probabilities)
-        return -(targets * safe_log(probabilities)).sum(dim=-1)
+        return -(targets * safe_log(shares(probabilities))).sum(dim=-1)
 
     def _smoothed(self, y_true: Tensor, like: Tensor) -> Tensor:
-        targets = y_true.astype(like.dtype)
-        if not self.label_smoothing:
-            return targets
-        return targets * (1 - self.label_smoothing) + self.label_smoothing / like.shape[-1]
+        return smoothed(y_true.astype(like.dtype), self.label_smoothing, like.shape[-1])
 
     def check_target(
         self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
@@ -217,7 +242,11 @@ class CategoricalCrossentropy(_CrossEntropy):
                 f'{y.shape}; use loss="sparse_categorical_crossentropy", or '
                 "evengrad.utils.to_categorical(y)"
             )
-        return within_unit(super().check_target(y, output_shape, what, dtype), what)
+        return super().check_target(y, output_shape, what, dtype)
+
+    def _check_values(self, y: np.ndarray[Any, Any], outputs: int, what: str) -> None:
+        super()._check_values(y, outputs, what)
+        check_targets_within_unit(y, what)
 
 
 class BinaryCrossentropy(_CrossEntropy):
@@ -232,14 +261,28 @@ class BinaryCrossentropy(_CrossEntropy):
         None: look at the model; called directly, predictions are probabilities. True or False: as
         said, and an error where the model contradicts it.
     label_smoothing
-        Draws the targets towards ½: y · (1 − s) + s / 2, in [0, 1].
+        s draws the targets towards ½: y · (1 − s) + s / 2, in [0, 1].
     reduction, name
         As for every `Loss`.
 
+    Raises
+    ------
+    TypeError
+        A `from_logits` that is none of the three; from `fit`, targets that are no numbers.
+    ValueError
+        `label_smoothing` out of range, an unknown reduction. From a call or `fit`: targets outside
+        of [0, 1], shapes that differ; from a call alone, probabilities outside of [0, 1].
+
     Notes
     -----
-    Targets and predictions of one shape, (rows, 1) or (rows, outputs); targets (rows,) are taken
-    for (rows, 1).
+    Targets in [0, 1] and predictions of one shape, (rows, 1) or (rows, outputs); in a model,
+    targets (rows,) are taken for (rows, 1). Probabilities within 10⁻⁷ of 0 and 1 count as that far
+    from them.
+
+    References
+    ----------
+    Goodfellow, Bengio and Courville, "Deep learning", 2016, section 6.2.2; Szegedy et al.,
+    "Rethinking the Inception architecture for computer vision", 2016, for the smoothing.
 
     Examples
     --------
@@ -251,10 +294,7 @@ class BinaryCrossentropy(_CrossEntropy):
     fused_activation = "sigmoid"
 
     def _smoothed(self, y_true: Tensor, like: Tensor) -> Tensor:
-        targets = y_true.astype(like.dtype)
-        if not self.label_smoothing:
-            return targets
-        return targets * (1 - self.label_smoothing) + self.label_smoothing / 2
+        return smoothed(y_true.astype(like.dtype), self.label_smoothing, 2)
 
     def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
         targets = self._smoothed(y_true, logits)
@@ -279,7 +319,21 @@ class BinaryCrossentropy(_CrossEntropy):
                 f"{what}: expected shape (rows, {output_shape[-1]}), got {y.shape}; give the last "
                 'layer one unit, or use loss="sparse_categorical_crossentropy"'
             )
-        return within_unit(super().check_target(y, output_shape, what, dtype), what)
+        return super().check_target(y, output_shape, what, dtype)
+
+    def _check_values(self, y: np.ndarray[Any, Any], outputs: int, what: str) -> None:
+        super()._check_values(y, outputs, what)
+        check_targets_within_unit(y, what)
+
+    def _check_probabilities(self, p: np.ndarray[Any, Any]) -> None:
+        check_probabilities(p, self.name, AS_LOGITS)
+
+
+def check_from_logits(from_logits: bool | None) -> bool | None:
+    """Return what was said about predictions, or raise a TypeError."""
+    if from_logits is not None and not isinstance(from_logits, bool):
+        raise TypeError(f"from_logits: expected True, False or None, got {from_logits!r}")
+    return from_logits
 
 
 def over_steps(logits: Tensor, targets: Tensor, reduction: Reduction, smoothing: float) -> Tensor:
@@ -301,6 +355,19 @@ def one_hot(labels: Tensor, like: Tensor) -> Tensor:
     return hits.astype(like.dtype)
 
 
+def smoothed(targets: Tensor, smoothing: float, classes: int) -> Tensor:
+    """Return targets with a share of their mass spread evenly over the classes."""
+    if not smoothing:
+        return targets
+    return targets * (1.0 - smoothing) + smoothing / classes
+
+
+def shares(probabilities: Tensor) -> Tensor:
+    """Return rows divided by their sums; a row of zeros stays one."""
+    total = probabilities.sum(dim=-1, keepdim=True)
+    return probabilities / _core.where(total == 0.0, 1.0, total)
+
+
 def show_rows(shape: tuple[int, ...]) -> str:
     """Return a shape whose first size is that of the rows, for messages."""
     return f"(rows, {', '.join(map(str, shape[1:]))})"
@@ -309,15 +376,3 @@ def show_rows(shape: tuple[int, ...]) -> str:
 def safe_log(probabilities: Tensor) -> Tensor:
     """Return the logarithm of probabilities that may be 0."""
     return probabilities.clamp(EPSILON, 1.0).log()
-
-
-def within_unit(y: np.ndarray[Any, Any], what: str) -> np.ndarray[Any, Any]:
-    """Return targets if they are probabilities, else raise a ValueError that names the row."""
-    bad = (y < 0) | (y > 1)
-    if bad.any():
-        row = int(np.argwhere(bad)[0][0])
-        raise ValueError(
-            f"{what}: expected targets in [0, 1], got {y[row].tolist()!r} in row {row}; map the "
-            "classes to 0 and 1"
-        )
-    return y

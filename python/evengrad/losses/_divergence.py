@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
-from evengrad.losses._crossentropy import EPSILON, safe_log, within_unit
+from evengrad.losses._crossentropy import EPSILON, safe_log
 from evengrad.losses._loss import Loss
+from evengrad.losses._targets import (
+    check_probabilities,
+    check_targets_within_unit,
+    first_row,
+    show_row,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,10 +30,20 @@ class Poisson(Loss):
     reduction, name
         As for every `Loss`.
 
+    Raises
+    ------
+    ValueError
+        An unknown reduction. From a call or `fit`: negative or other than finite counts, shapes
+        that differ; from a call alone, negative predictions.
+
     Notes
     -----
     Targets y of 0 or more, predictions p above 0, of one shape: end the model in ``"softplus"`` or
-    ``"exponential"``.
+    ``"exponential"``. In training a prediction below −10⁻⁷ makes the loss NaN.
+
+    References
+    ----------
+    McCullagh and Nelder, "Generalized linear models", 1989, chapter 6.
 
     Examples
     --------
@@ -39,18 +55,22 @@ class Poisson(Loss):
         """Return p − y · ln(p + 10⁻⁷)."""
         return y_pred - y_true.astype(y_pred.dtype) * (y_pred + EPSILON).log()
 
-    def check_target(
-        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
-    ) -> np.ndarray[Any, Any]:
-        """Return targets of 0 or more, in the model's dtype and the shape of its output."""
-        fitted = super().check_target(y, output_shape, what, dtype)
-        if (fitted < 0).any():
-            row = int((fitted < 0).reshape(len(fitted), -1).any(axis=1).argmax())
+    def _check_values(self, y: np.ndarray[Any, Any], outputs: int, what: str) -> None:
+        super()._check_values(y, outputs, what)
+        if (y < 0).any():
+            row = first_row(y < 0)
             raise ValueError(
-                f"{what}: expected counts of 0 or more, got {fitted[row].tolist()!r} in row {row}; "
+                f"{what}: expected counts of 0 or more, got {show_row(y, row)} in row {row}; "
                 "for other targets choose a loss such as mean_squared_error"
             )
-        return fitted
+
+    def _check_predictions(self, p: np.ndarray[Any, Any]) -> None:
+        if (p < 0).any():
+            row = first_row(p < 0)
+            raise ValueError(
+                f"{self.name}: expected predictions of 0 or more, got {show_row(p, row)} in row "
+                f'{row}; end the model in "softplus" or "exponential"'
+            )
 
 
 class KLDivergence(Loss):
@@ -60,6 +80,12 @@ class KLDivergence(Loss):
     ----------
     reduction, name
         As for every `Loss`.
+
+    Raises
+    ------
+    ValueError
+        An unknown reduction. From a call or `fit`: targets outside of [0, 1], shapes that differ;
+        from a call alone, predictions outside of [0, 1].
 
     Notes
     -----
@@ -84,11 +110,12 @@ class KLDivergence(Loss):
         known = _core.where(targets == 0.0, 1.0, targets)
         return (targets * (known.log() - safe_log(y_pred))).sum(dim=-1)
 
-    def check_target(
-        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
-    ) -> np.ndarray[Any, Any]:
-        """Return targets in [0, 1], in the model's dtype and the shape of its output."""
-        return within_unit(super().check_target(y, output_shape, what, dtype), what)
+    def _check_values(self, y: np.ndarray[Any, Any], outputs: int, what: str) -> None:
+        super()._check_values(y, outputs, what)
+        check_targets_within_unit(y, what)
+
+    def _check_predictions(self, p: np.ndarray[Any, Any]) -> None:
+        check_probabilities(p, self.name, "for logits use CategoricalCrossentropy")
 
 
 KLD = KLDivergence

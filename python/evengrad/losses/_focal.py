@@ -12,6 +12,7 @@ from evengrad.losses._crossentropy import (
     CategoricalCrossentropy,
     Reduction,
     safe_log,
+    shares,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class BinaryFocalCrossentropy(BinaryCrossentropy):
     Raises
     ------
     ValueError
-        `alpha`, `gamma` or `label_smoothing` out of bounds, an unknown reduction.
+        `alpha`, `gamma` or `label_smoothing` out of bounds, an unknown reduction; from a call or
+        `fit`, values as for `BinaryCrossentropy`.
 
     Notes
     -----
@@ -110,12 +112,12 @@ class CategoricalFocalCrossentropy(CategoricalCrossentropy):
     ------
     ValueError
         `alpha`, `gamma` or `label_smoothing` out of bounds, an unknown reduction; from a call,
-        another number of classes than in `alpha`.
+        another number of classes than in `alpha`; values as for `CategoricalCrossentropy`.
 
     Notes
     -----
-    Targets and predictions: (rows, classes). Probabilities that do not sum to one are taken as they
-    are.
+    Targets and predictions: (rows, classes). Probabilities are divided by the sum of their row, as
+    in Keras.
 
     References
     ----------
@@ -148,7 +150,8 @@ class CategoricalFocalCrossentropy(CategoricalCrossentropy):
         return reduced(self._focal(y_true, logarithms, -logarithms.expm1()), reduction)
 
     def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
-        return self._focal(y_true, safe_log(probabilities), 1.0 - probabilities)
+        divided = shares(probabilities)
+        return self._focal(y_true, safe_log(divided), 1.0 - divided)
 
     def _focal(self, y_true: Tensor, logarithms: Tensor, rest: Tensor) -> Tensor:
         values = self._smoothed(y_true, rest) * logarithms * power(rest, self.gamma)

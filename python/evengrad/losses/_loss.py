@@ -11,6 +11,7 @@ from evengrad._checks import FLOATS
 from evengrad._config import Configured
 from evengrad._core import Tensor
 from evengrad._names import choose, snake_case
+from evengrad.losses._targets import fit_columns, refuse_nan
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "none")
 
@@ -24,8 +25,8 @@ class Loss(Configured):
     ----------
     reduction
         ``"sum_over_batch_size"`` or ``"mean"``: the sum over the rows, divided by their number;
-        sample weights multiply, and do not change the divisor. ``"sum"``. ``"none"`` or None for a
-        value per row.
+        sample weights multiply, and do not change the divisor; 0 without rows. ``"sum"``.
+        ``"none"`` or None for a value per row.
     name
         The name in reports; by default from the class.
 
@@ -41,6 +42,9 @@ class Loss(Configured):
     # The activation whose logits the loss takes directly, when a model ends in it.
     fused_activation: str | None = None
     from_logits: bool | None = None
+    # The activation that makes numbers in [0, 1] of the loss's scores, for metrics that need such:
+    # it keeps their order, and ½ stands where the scores change sides.
+    score_activation: str | None = None
 
     def __init__(
         self, reduction: str | None = "sum_over_batch_size", name: str | None = None
@@ -81,16 +85,53 @@ class Loss(Configured):
         Raises
         ------
         ValueError
-            Shapes that do not fit together; nothing is broadcast.
+            Shapes that do not fit together; nothing is broadcast. Targets that `fit` would refuse,
+            such as labels out of range or NaN, and predictions that are no probabilities where the
+            loss takes such; not within a step that is being captured, which may look at no values.
         """
         predictions = as_floats(y_pred)
         targets = y_true if isinstance(y_true, Tensor) else _core.tensor(np.asarray(y_true))
+        if not _core.is_capturing():
+            self._check_shapes(targets, predictions)
+            self._check_given(targets, predictions, sample_weight)
+        return self.value(targets, predictions, sample_weight)
+
+    def value(self, targets: Tensor, predictions: Tensor, sample_weight: Any = None) -> Tensor:
+        """Return the reduced loss of tensors whose values were checked before, as `fit` does.
+
+        Parameters
+        ----------
+        targets, predictions, sample_weight
+            As for a call.
+        """
         self._check_shapes(targets, predictions)
         if sample_weight is None:
             return self._reduce(self.call(targets, predictions))
         weights = weights_for(sample_weight, predictions)
         targets, predictions = hide_masked(targets, weights), hide_masked(predictions, weights)
         return self._reduce(self.call(targets, predictions), weights)
+
+    def _check_given(self, targets: Tensor, predictions: Tensor, sample_weight: Any) -> None:
+        """Raise an error for values that the loss has no meaning for, masked rows apart."""
+        y, p = targets.detach().numpy(), predictions.detach().numpy()
+        if sample_weight is not None:
+            seen = weights_for(sample_weight, predictions).numpy() != 0.0
+            if not seen.any() or seen.ndim > y.ndim:
+                return
+            # An innocent row in the place of each masked one keeps the rows' numbers.
+            y, p = np.array(y), np.array(p)
+            y[~seen], p[~seen] = y[seen][0], p[seen][0]
+        if p.size:
+            self._check_values(y, p.shape[-1] if p.ndim else 1, "y_true")
+            self._check_predictions(p)
+
+    def _check_values(self, y: np.ndarray[Any, Any], outputs: int, what: str) -> None:
+        """Raise a ValueError for targets that the loss has no meaning for."""
+        del outputs
+        refuse_nan(y, what)
+
+    def _check_predictions(self, p: np.ndarray[Any, Any]) -> None:
+        """Raise a ValueError for predictions that the loss has no meaning for."""
 
     def _reduce(self, values: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return values of rows, or of their elements, as `reduction` says."""
@@ -106,7 +147,8 @@ class Loss(Configured):
             values = values.mean(dim=tuple(range(1, values.ndim)))
         if self.reduction == "none":
             return values
-        return values.sum() if self.reduction == "sum" else values.mean()
+        # The mean of no rows is their sum, 0.
+        return values.sum() if self.reduction == "sum" or values.size == 0 else values.mean()
 
     def _check_shapes(self, targets: Tensor, predictions: Tensor) -> None:
         """Refuse targets that would only fit by broadcasting."""
@@ -135,7 +177,7 @@ class Loss(Configured):
         fitted = fit_columns(y, output_shape, what)
         if fitted.dtype.kind not in "fiub":
             raise TypeError(f"{what}: expected numbers, got dtype {fitted.dtype}")
-        refuse_nan(fitted, what)
+        self._check_values(fitted, fitted.shape[-1], what)
         return fitted.astype(dtype, copy=False)
 
 
@@ -166,7 +208,7 @@ class FunctionLoss(Loss):
         del output_shape
         if y.dtype.kind not in "fiub":
             raise TypeError(f"{what}: expected numbers, got dtype {y.dtype}")
-        refuse_nan(y, what)
+        self._check_values(y, y.shape[-1], what)
         return y.astype(np.int64 if y.dtype.kind in "iub" else dtype, copy=False)
 
 
@@ -201,43 +243,11 @@ def per_weight(values: Tensor, weights: Tensor) -> Tensor:
 
 def hide_masked(values: Tensor, weights: Tensor) -> Tensor:
     """Return zeros where the weight is 0, so that what stands there goes nowhere."""
-    if values.ndim < weights.ndim or values.dtype not in FLOATS:
+    if values.ndim < weights.ndim:
         return values
+    if values.dtype not in FLOATS:
+        # Class numbers: whole numbers of this size are exact in float64.
+        return hide_masked(values.astype("float64"), weights).astype(values.dtype)
     masked: Tensor = weights == 0.0
     shape = (*weights.shape, *[1] * (values.ndim - weights.ndim))
     return _core.where(masked.reshape(*shape), 0.0, values)
-
-
-def refuse_nan(y: np.ndarray[Any, Any], what: str) -> None:
-    """Raise a ValueError that names the first row with a value that is not finite."""
-    if y.dtype.kind != "f":
-        return
-    bad = ~np.isfinite(y)
-    if bad.any():
-        row = int(np.argwhere(bad)[0][0])
-        raise ValueError(
-            f"{what}: expected finite numbers, got {y[row].tolist()!r} in row {row} and "
-            f"{int(bad.sum())} such values in all; drop or fill those rows"
-        )
-
-
-def fit_columns(
-    y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str
-) -> np.ndarray[Any, Any]:
-    """Return targets in the shape of the output; a single column may be left out or written."""
-    rows = y.shape[0]
-    wanted = (rows, *[size for size in output_shape[1:] if size is not None])
-    if y.shape == wanted:
-        return y
-    single = int(np.prod(wanted[1:], dtype=np.int64)) == 1
-    if single and y.shape in ((rows,), (rows, 1)):
-        return y.reshape(wanted)
-    raise ValueError(
-        f"{what}: expected shape {wanted}, as the model puts out, got {y.shape}; "
-        + (
-            "pass labels as numbers to a sparse loss, or one-hot rows from "
-            "evengrad.utils.to_categorical"
-            if y.ndim == 1
-            else "give the last layer as many units as there are columns in the targets"
-        )
-    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from evengrad import _core
 from evengrad._names import choose
 from evengrad.losses._loss import Loss
+from evengrad.losses._targets import first_row, show_row
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +15,26 @@ if TYPE_CHECKING:
     from evengrad._core import Tensor
 
 
-class Hinge(Loss):
+class _BinaryHinge(Loss):
+    """What the hinge losses of two classes share: which targets they take."""
+
+    score_activation = "sigmoid"
+
+    def _check_values(self, y: np.ndarray[Any, Any], outputs: int, what: str) -> None:
+        super()._check_values(y, outputs, what)
+        # Either −1 and 1, or 0 and 1: all three together would make 0 and −1 one class.
+        lowest = -1 if (y == -1).any() else 0
+        wrong = (y != lowest) & (y != 1)
+        if wrong.any():
+            row = first_row(wrong)
+            raise ValueError(
+                f"{what}: expected targets that are all −1 or 1, or all 0 or 1, got "
+                f"{show_row(y, row)} in row {row}; for more classes there is categorical_hinge, "
+                "for a regression mean_squared_error"
+            )
+
+
+class Hinge(_BinaryHinge):
     """The distance to the margin: max(0, 1 − y · s), mean over all outputs and rows.
 
     Parameters
@@ -22,11 +42,18 @@ class Hinge(Loss):
     reduction, name
         As for every `Loss`.
 
+    Raises
+    ------
+    ValueError
+        An unknown reduction. From a call or `fit`: targets other than these, shapes that differ.
+
     Notes
     -----
-    Targets y are −1 or 1; 0 is taken for −1, so that labels 0 and 1 serve as well. Predictions s
-    are scores of any size, in the shape of the targets: the last layer needs no activation. The
-    derivative at the margin is 0.
+    Targets y are −1 or 1, or 0 and 1, where 0 is taken for −1; not all three. Predictions s are
+    scores of any size, in the shape of the targets: the last layer needs no activation. The
+    derivative at the margin is 0. ``"accuracy"`` beside it takes a score above 0 for a yes; with
+    several outputs and one yes in each row it compares the largest. Metrics that need probabilities
+    get the sigmoid of the scores: ½ at the score 0, and the same order.
 
     References
     ----------
@@ -43,7 +70,7 @@ class Hinge(Loss):
         return missing_margin(y_true, y_pred)
 
 
-class SquaredHinge(Loss):
+class SquaredHinge(_BinaryHinge):
     """The squared distance to the margin: max(0, 1 − y · s)², mean over all outputs and rows.
 
     Parameters
@@ -51,9 +78,18 @@ class SquaredHinge(Loss):
     reduction, name
         As for every `Loss`.
 
+    Raises
+    ------
+    ValueError
+        As for `Hinge`.
+
     Notes
     -----
     Targets and predictions as for `Hinge`.
+
+    References
+    ----------
+    Tang, "Deep learning using linear support vector machines", 2013.
 
     Examples
     --------
@@ -82,12 +118,13 @@ class CategoricalHinge(Loss):
     Raises
     ------
     ValueError
-        An unknown reduction or convention.
+        An unknown reduction or convention. From a call or `fit`: targets that are no one-hot rows,
+        shapes that differ.
 
     Notes
     -----
     Targets: one-hot rows, (rows, classes). Predictions: scores, (rows, classes). Largest scores
-    that tie share the gradient.
+    that tie share the gradient. Metrics that need probabilities get the softmax of the scores.
 
     References
     ----------
@@ -103,6 +140,8 @@ class CategoricalHinge(Loss):
     >>> eg.losses.CategoricalHinge(convention="keras")(y, scores).item()
     0.5
     """
+
+    score_activation = "softmax"
 
     def __init__(
         self,
@@ -127,19 +166,15 @@ class CategoricalHinge(Loss):
         others = _core.where(chosen, -float("inf"), y_pred).amax(dim=-1, keepdim=True)
         return (1.0 + others - right).relu().squeeze(-1)
 
-    def check_target(
-        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
-    ) -> np.ndarray[Any, Any]:
-        """Return targets in the model's dtype: one row of zeros with a one for each row."""
-        fitted = super().check_target(y, output_shape, what, dtype)
-        wrong = ((fitted != 0) & (fitted != 1)).any(axis=-1) | (fitted.sum(axis=-1) != 1)
+    def _check_values(self, y: np.ndarray[Any, Any], outputs: int, what: str) -> None:
+        super()._check_values(y, outputs, what)
+        wrong = ((y != 0) & (y != 1)).any(axis=-1) | (y.sum(axis=-1) != 1)
         if wrong.any():
-            row = int(wrong.reshape(len(fitted), -1).any(axis=1).argmax())
+            row = first_row(wrong)
             raise ValueError(
-                f"{what}: expected one-hot rows, got {fitted[row].tolist()!r} in row {row}; make "
+                f"{what}: expected one-hot rows, got {show_row(y, row)} in row {row}; make "
                 "them with evengrad.utils.to_categorical(y)"
             )
-        return fitted
 
 
 def missing_margin(y_true: Tensor, y_pred: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from evengrad import _core
-from evengrad._checks import check_float
+from evengrad._checks import check_float, check_int
 from evengrad.losses._loss import Loss
 
 if TYPE_CHECKING:
@@ -21,10 +21,19 @@ class MeanSquaredError(Loss):
     reduction, name
         As for every `Loss`.
 
+    Raises
+    ------
+    ValueError
+        An unknown reduction. From a call or `fit`: targets that are not finite, shapes that differ.
+
     Notes
     -----
     Targets and predictions of one shape. In a model, targets (rows,) are taken for (rows, 1);
-    nothing is broadcast.
+    nothing is broadcast. The prediction that makes it least is the mean of the targets.
+
+    References
+    ----------
+    Bishop, "Pattern recognition and machine learning", 2006, section 1.5.5.
 
     Examples
     --------
@@ -45,10 +54,20 @@ class MeanAbsoluteError(Loss):
     reduction, name
         As for every `Loss`.
 
+    Raises
+    ------
+    ValueError
+        An unknown reduction. From a call or `fit`: targets that are not finite, shapes that differ.
+
     Notes
     -----
     Targets and predictions of one shape. In a model, targets (rows,) are taken for (rows, 1);
-    nothing is broadcast. The derivative at zero is 0.
+    nothing is broadcast. The derivative at zero is 0. The prediction that makes it least is the
+    median of the targets.
+
+    References
+    ----------
+    Bishop, "Pattern recognition and machine learning", 2006, section 1.5.5.
 
     Examples
     --------
@@ -76,7 +95,8 @@ class Huber(Loss):
     Raises
     ------
     ValueError
-        `delta` is not above 0, an unknown reduction.
+        `delta` is not above 0, an unknown reduction. From a call or `fit`: targets that are not
+        finite, shapes that differ.
 
     Notes
     -----
@@ -117,10 +137,20 @@ class LogCosh(Loss):
     reduction, name
         As for every `Loss`.
 
+    Raises
+    ------
+    ValueError
+        An unknown reduction. From a call or `fit`: targets that are not finite, shapes that differ.
+
     Notes
     -----
     Targets and predictions of one shape. In a model, targets (rows,) are taken for (rows, 1);
     nothing is broadcast. The derivative is tanh(p − y).
+
+    References
+    ----------
+    Saleh and Saleh, "Statistical properties of the log-cosh loss function used in machine
+    learning", 2022.
 
     Examples
     --------
@@ -147,11 +177,22 @@ class CosineSimilarity(Loss):
     ----------
     reduction, name
         As for every `Loss`.
+    axis
+        The dimension that holds the features, the last by default; not that of the rows.
+
+    Raises
+    ------
+    ValueError
+        An unknown reduction. From a call or `fit`: targets that are not finite, shapes that differ;
+        an `axis` that the predictions do not have, or that is that of the rows.
 
     Notes
     -----
-    Targets and predictions: (rows, ..., features); the angle is that of the last dimension. A row
-    of zeros has the cosine 0 with every other.
+    Targets and predictions: (rows, ..., features). Zeros have the cosine 0 with everything.
+
+    References
+    ----------
+    Salton, Wong and Yang, "A vector space model for automatic indexing", 1975.
 
     Examples
     --------
@@ -160,17 +201,32 @@ class CosineSimilarity(Loss):
     [-1.0, 0.0, 0.0]
     """
 
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(reduction, name)
+        self.axis = check_int(axis, "axis", at_least=-8)
+
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return −cos of each row."""
-        return 0.0 - (unit(y_true.astype(y_pred.dtype)) * unit(y_pred)).sum(dim=-1)
+        axis = self.axis + y_pred.ndim if self.axis < 0 else self.axis
+        if not 0 < axis < y_pred.ndim:
+            raise ValueError(
+                f"{self.name}: axis: expected a dimension of {tuple(y_pred.shape)} after that of "
+                f"the rows, got {self.axis}"
+            )
+        return 0.0 - (unit(y_true.astype(y_pred.dtype), axis) * unit(y_pred, axis)).sum(dim=axis)
 
 
-def unit(x: Tensor) -> Tensor:
+def unit(x: Tensor, axis: int) -> Tensor:
     """Return vectors of length 1, and zeros as they are; no square overflows."""
     # Lengths do not matter to the result, so that the divisor needs no gradient.
-    largest = x.detach().abs().amax(dim=-1, keepdim=True)
+    largest = x.detach().abs().amax(dim=axis, keepdim=True)
     scaled = x / _core.where(largest == 0.0, 1.0, largest)
-    square = scaled.square().sum(dim=-1, keepdim=True)
+    square = scaled.square().sum(dim=axis, keepdim=True)
     return scaled / _core.where(square == 0.0, 1.0, square).sqrt()
 
 

@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
 from evengrad._checks import check_float, check_int
 from evengrad.losses._crossentropy import one_hot
-from evengrad.metrics._metric import MeanMetric, same_shape
+from evengrad.losses._targets import check_labels
+from evengrad.metrics._metric import MeanMetric, check_indicators, same_shape
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from evengrad._core import Tensor
 
 # Targets above it count as 1.
 HALF = 0.5
 
 
-class SparseCategoricalAccuracy(MeanMetric):
+class _Sparse(MeanMetric):
+    """What the metrics share whose targets are class numbers."""
+
+    accepts_logits = True
+
+    def _check_values(
+        self, y: np.ndarray[Any, Any], shape: tuple[int | None, ...], what: str
+    ) -> None:
+        classes = shape[-1]
+        if classes is not None and y.shape[1:] in (shape[1:-1], (*shape[1:-1], 1)):
+            check_labels(y, classes, what)
+
+
+class SparseCategoricalAccuracy(_Sparse):
     """The share of rows whose largest prediction is that of the labelled class.
 
-    Targets: class numbers, (rows,). Predictions: (rows, classes).
+    Parameters
+    ----------
+    name
+        The name in reports.
+
+    Raises
+    ------
+    ValueError
+        From a call or `fit`: shapes that do not fit, labels out of range or not whole.
+
+    Notes
+    -----
+    Targets: class numbers, (rows,) or (rows, 1). Predictions: (rows, classes), probabilities or
+    logits; of those that tie the first counts. A row with NaN is wrong.
 
     Examples
     --------
@@ -27,18 +57,28 @@ class SparseCategoricalAccuracy(MeanMetric):
     0.5
     """
 
-    accepts_logits = True
-
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return 1 for each row that is right."""
-        right: Tensor = y_pred.argmax(dim=-1) == as_labels(y_true, y_pred, self.name)
-        return right.astype(y_pred.dtype)
+        return chosen_right(as_labels(y_true, y_pred, self.name), y_pred)
 
 
 class CategoricalAccuracy(MeanMetric):
     """The share of rows whose largest prediction is where the target is largest.
 
-    Targets and predictions: (rows, classes).
+    Parameters
+    ----------
+    name
+        The name in reports.
+
+    Raises
+    ------
+    ValueError
+        Shapes that differ.
+
+    Notes
+    -----
+    Targets and predictions: (rows, classes), the latter probabilities or logits; of those that tie
+    the first counts. A row with NaN is wrong.
 
     Examples
     --------
@@ -50,8 +90,7 @@ class CategoricalAccuracy(MeanMetric):
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return 1 for each row that is right."""
-        right: Tensor = y_pred.argmax(dim=-1) == y_true.argmax(dim=-1)
-        return right.astype(y_pred.dtype)
+        return chosen_right(same_shape(y_true, y_pred, self.name).argmax(dim=-1), y_pred)
 
 
 class BinaryAccuracy(MeanMetric):
@@ -64,24 +103,46 @@ class BinaryAccuracy(MeanMetric):
     threshold
         Predictions above it count as 1.
 
+    Raises
+    ------
+    ValueError
+        From a call or `fit`: shapes that differ, targets other than 0 and 1; from `fit`, a
+        threshold outside of (0, 1) where the loss takes logits.
+
+    Notes
+    -----
+    Targets and predictions of one shape, (rows, 1) or (rows, outputs); a last dimension of 1 may be
+    left out of the targets, and those above ½ count as 1. In a model whose loss takes logits the
+    metric gets their sigmoid. Predictions that are NaN are wrong.
+
     Examples
     --------
     >>> eg.metrics.BinaryAccuracy()([[1.0], [0.0]], [[0.9], [0.6]])
     0.5
     """
 
+    needs_probabilities = True
+
     def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
         super().__init__(name)
         self.threshold = check_float(threshold, "threshold")
+        self.decides_at = (self.threshold,)
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return 1 for each output that is right."""
         truth = same_shape(y_true, y_pred, self.name) > HALF
-        right: Tensor = (y_pred > self.threshold) == truth
-        return right.astype(y_pred.dtype)
+        # NaN is on neither side.
+        above, below = y_pred > self.threshold, y_pred <= self.threshold
+        return _core.where(truth, above.astype(y_pred.dtype), below.astype(y_pred.dtype))
+
+    def _check_values(
+        self, y: np.ndarray[Any, Any], shape: tuple[int | None, ...], what: str
+    ) -> None:
+        if y.ndim == len(shape) or shape[-1] == 1:
+            check_indicators(y, shape, what)
 
 
-class SparseTopKCategoricalAccuracy(MeanMetric):
+class SparseTopKCategoricalAccuracy(_Sparse):
     """The share of rows whose labelled class is among the `k` largest predictions.
 
     Parameters
@@ -91,18 +152,22 @@ class SparseTopKCategoricalAccuracy(MeanMetric):
     name
         The name in reports.
 
+    Raises
+    ------
+    ValueError
+        `k` below 1. From a call or `fit`: shapes that do not fit, labels out of range or not whole.
+
     Notes
     -----
-    Targets: class numbers, (rows,). Predictions: (rows, classes). A class that ties with the k-th
-    largest counts as among them, as in Keras.
+    Targets: class numbers, (rows,) or (rows, 1). Predictions: (rows, classes), probabilities or
+    logits. A class that ties with the k-th largest counts as among them, as in Keras; NaN counts as
+    larger.
 
     Examples
     --------
     >>> eg.metrics.SparseTopKCategoricalAccuracy(k=2)([2, 0], [[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
     0.0
     """
-
-    accepts_logits = True
 
     def __init__(self, k: int = 5, name: str | None = None) -> None:
         super().__init__(name)
@@ -123,9 +188,15 @@ class TopKCategoricalAccuracy(MeanMetric):
     name
         The name in reports.
 
+    Raises
+    ------
+    ValueError
+        `k` below 1; from a call, shapes that differ.
+
     Notes
     -----
-    Targets and predictions: (rows, classes).
+    Targets and predictions: (rows, classes), the latter probabilities or logits. Ties and NaN count
+    as for `SparseTopKCategoricalAccuracy`.
 
     Examples
     --------
@@ -141,7 +212,8 @@ class TopKCategoricalAccuracy(MeanMetric):
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return 1 for each row that is right."""
-        return among_largest(one_hot(y_true.argmax(dim=-1), y_pred), y_pred, self.k)
+        labels = same_shape(y_true, y_pred, self.name).argmax(dim=-1)
+        return among_largest(one_hot(labels, y_pred), y_pred, self.k)
 
 
 def as_labels(y_true: Tensor, y_pred: Tensor, name: str) -> Tensor:
@@ -154,6 +226,15 @@ def as_labels(y_true: Tensor, y_pred: Tensor, name: str) -> Tensor:
             "categorical_accuracy, or top_k_categorical_accuracy"
         )
     return y_true.reshape(*rows)
+
+
+def chosen_right(labels: Tensor, y_pred: Tensor) -> Tensor:
+    """Return 1 for each row whose largest prediction is the label's, and 0 where one is NaN."""
+    right: Tensor = y_pred.argmax(dim=-1) == labels
+    # The largest of a row with NaN is NaN, so that one question answers both.
+    found = _core.where(right, y_pred.amax(dim=-1), math.nan)
+    known: Tensor = found == found  # noqa: PLR0124 - NaN equals nothing
+    return known.astype(y_pred.dtype)
 
 
 def among_largest(chosen: Tensor, y_pred: Tensor, k: int) -> Tensor:

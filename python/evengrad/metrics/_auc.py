@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from evengrad import _core
 from evengrad._checks import check_float, check_int
 from evengrad._names import choose
 from evengrad.autograd import no_grad
+from evengrad.losses._crossentropy import check_from_logits
+from evengrad.losses._targets import SLACK
 from evengrad.metrics._accuracy import HALF
-from evengrad.metrics._confusion import said_classes
-from evengrad.metrics._metric import OutputsMetric, ratio
+from evengrad.metrics._confusion import ClassesMetric, said_classes
+from evengrad.metrics._metric import ratio
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 OUTSIDE = 1e-7
 
 
-class AUC(OutputsMetric):
+class AUC(ClassesMetric):
     """The area under the ROC curve, or under that of precision over recall.
 
     Under the ROC curve it is the chance that a positive scores higher than a negative. Scores are
@@ -43,18 +46,24 @@ class AUC(OutputsMetric):
         The inner thresholds themselves, in (0, 1); 0 and 1 are added, and `num_thresholds` does not
         count.
     from_logits
-        Whether predictions are logits, to which the sigmoid is applied. In a model whose last
-        sigmoid the loss takes over, the metric gets its output all the same.
+        True: predictions are scores of any size, to which the sigmoid is applied; it keeps their
+        order. False: they are probabilities. None: probabilities, and in a model whose loss takes
+        logits the metric gets the probabilities that are made of them. What the model contradicts
+        is an error.
 
     Raises
     ------
+    TypeError
+        A `from_logits` that is none of the three.
     ValueError
-        Fewer than two thresholds, one outside of [0, 1], an unknown `curve`.
+        Fewer than two thresholds, one outside of [0, 1], an unknown `curve`. From a call or `fit`:
+        shapes that do not fit, labels out of range, probabilities outside of [0, 1]; those of a
+        captured step show at the epoch's end.
 
     Notes
     -----
     Targets of zeros and ones in the shape of the predictions, or class numbers; all outputs count
-    together. Predictions are probabilities. Without a positive or a negative the area is 0.
+    together. Without a positive or a negative the area is 0, with a score that is NaN it is NaN.
 
     References
     ----------
@@ -73,12 +82,12 @@ class AUC(OutputsMetric):
         curve: str = "ROC",
         name: str | None = None,
         thresholds: Any = None,
-        from_logits: bool = False,
+        from_logits: bool | None = None,
     ) -> None:
         super().__init__(name)
         self.num_thresholds = check_int(num_thresholds, "num_thresholds", at_least=2)
         self.curve = choose(curve, ("ROC", "PR"), "curve")
-        self.from_logits = bool(from_logits)
+        self.from_logits = check_from_logits(from_logits)
         if thresholds is None:
             self.thresholds = None
             inner = np.linspace(0.0, 1.0, self.num_thresholds)[1:-1]
@@ -91,6 +100,8 @@ class AUC(OutputsMetric):
         # Weights of the positive and of the negative outputs above each threshold.
         self.positives = self.add_state((len(limits),))
         self.negatives = self.add_state((len(limits),))
+        # By how much scores were outside of [0, 1], all together; NaN with one that is.
+        self.strayed = self.add_state()
 
     def make_state(self, outputs: int) -> None:
         """Make nothing: all outputs count together."""
@@ -99,8 +110,7 @@ class AUC(OutputsMetric):
         """Add a batch to the counts."""
         with no_grad():
             targets, scores, weights = self.vectors(y_true, y_pred, sample_weight)
-            if self.from_logits:
-                scores = scores.sigmoid()
+            scores = self._within_unit(scores.sigmoid() if self.from_logits else scores)
             if weights is not None:
                 weights = weights.unsqueeze(-1).expand(*scores.shape).reshape(1, -1)
             limits = self._limits.astype(scores.dtype)
@@ -114,8 +124,27 @@ class AUC(OutputsMetric):
             _core.accumulate(self.positives, (true @ said).reshape(-1))
             _core.accumulate(self.negatives, (false @ said).reshape(-1))
 
+    def _within_unit(self, scores: Tensor) -> Tensor:
+        """Return scores in [0, 1], and remember those that were not."""
+        excess = (scores - scores.clamp(-SLACK, 1.0 + SLACK)).abs().sum()
+        if not _core.is_capturing():
+            self._check_strayed(excess.item())
+        _core.accumulate(self.strayed, excess)
+        return scores.clamp(0.0, 1.0)
+
+    def _check_strayed(self, excess: float) -> None:
+        if excess > 0.0:
+            raise ValueError(
+                f"{self.name}: expected scores in [0, 1], got some outside; pass from_logits=True "
+                "for scores of any size, or end the model in a sigmoid or softmax"
+            )
+
     def result(self) -> float:
         """Return the area."""
+        strayed = self.strayed.item()
+        self._check_strayed(strayed)
+        if math.isnan(strayed):
+            return math.nan
         true, false = np.array(self.positives.numpy()), np.array(self.negatives.numpy())
         if true[0] == 0.0 or (self.curve == "ROC" and false[0] == 0.0):
             return 0.0

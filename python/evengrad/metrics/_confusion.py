@@ -12,7 +12,7 @@ from evengrad._names import choose
 from evengrad.autograd import no_grad
 from evengrad.losses._crossentropy import one_hot
 from evengrad.metrics._accuracy import HALF
-from evengrad.metrics._metric import OutputsMetric, ratio, weighted_sum
+from evengrad.metrics._metric import OutputsMetric, check_indicators, ratio, weighted_sum
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -30,7 +30,18 @@ def said_classes(predictions: Tensor, threshold: float | None) -> Tensor:
     return said.astype(predictions.dtype)
 
 
-class ConfusionMatrix(OutputsMetric):
+class ClassesMetric(OutputsMetric):
+    """A metric of probabilities, whose targets are class numbers or zeros and ones."""
+
+    needs_probabilities = True
+
+    def _check_values(
+        self, y: np.ndarray[Any, Any], shape: tuple[int | None, ...], what: str
+    ) -> None:
+        check_indicators(y, shape, what)
+
+
+class ConfusionMatrix(ClassesMetric):
     """How many rows of each class are taken for each class.
 
     The result is an array: element (i, j) is the number of rows of class i that are predicted as
@@ -47,13 +58,14 @@ class ConfusionMatrix(OutputsMetric):
     Raises
     ------
     ValueError
-        An unknown `normalize`.
+        An unknown `normalize`. From a call or `fit`: shapes that do not fit, labels out of range.
 
     Notes
     -----
     Targets: class numbers (rows,), or one-hot rows. Predictions: (rows, classes), of which the
-    largest counts; or one output, (rows, 1), where class 1 is predicted above ½. Sample weights
-    make sums of weights of the numbers.
+    largest counts; or one output, (rows, 1), where class 1 is predicted above ½; in a model whose
+    loss takes logits the metric gets the probabilities. Sample weights make sums of weights of the
+    numbers.
 
     Examples
     --------
@@ -96,7 +108,7 @@ class ConfusionMatrix(OutputsMetric):
         return ratio(counts, np.broadcast_to(whole, counts.shape))
 
 
-class F1Score(OutputsMetric):
+class F1Score(ClassesMetric):
     """The harmonic mean of precision and recall, class by class: 2 tp / (2 tp + fp + fn).
 
     Parameters
@@ -114,13 +126,18 @@ class F1Score(OutputsMetric):
     Raises
     ------
     ValueError
-        An unknown `average`.
+        An unknown `average`. From a call or `fit`: shapes that do not fit, labels out of range;
+        from `fit`, a threshold outside of (0, 1) where the loss takes logits.
 
     Notes
     -----
     Targets: class numbers (rows,), or rows of zeros and ones in the shape of the predictions.
-    Predictions: (rows, classes), or one output, (rows, 1). A class that is neither there nor
-    predicted scores 0.
+    Predictions: (rows, classes), or one output, (rows, 1); in a model whose loss takes logits the
+    metric gets the probabilities. A class that is neither there nor predicted scores 0.
+
+    References
+    ----------
+    Van Rijsbergen, "Information retrieval", 1979, chapter 7.
 
     Examples
     --------
@@ -142,6 +159,7 @@ class F1Score(OutputsMetric):
             choose(average, ("macro", "micro", "weighted"), "average")
         self.average = average
         self.threshold = None if threshold is None else check_float(threshold, "threshold")
+        self.decides_at = () if self.threshold is None else (self.threshold,)
 
     def make_state(self, outputs: int) -> None:
         """Make the counts of each class."""
@@ -175,7 +193,7 @@ class F1Score(OutputsMetric):
         return float((scores * ratio(actual, np.full_like(actual, actual.sum()))).sum())
 
 
-class _Thresholded(OutputsMetric):
+class _Thresholded(ClassesMetric):
     """What precision and recall share: which outputs count as a yes."""
 
     def __init__(
@@ -196,6 +214,7 @@ class _Thresholded(OutputsMetric):
         if not checked:
             raise ValueError("thresholds: expected at least one number, got none")
         self.thresholds = None if thresholds is None else (checked if several else checked[0])
+        self.decides_at = () if thresholds is None else tuple(checked)
         self._limits = _core.tensor(np.array(checked))
         self._several = several
         self.right, self.whole = self.add_state((len(checked),)), self.add_state((len(checked),))
@@ -256,13 +275,15 @@ class Precision(_Thresholded):
     Raises
     ------
     ValueError
-        `top_k` below 1; a `class_id` that is not among the outputs.
+        `top_k` below 1; a `class_id` that is not among the outputs. From a call or `fit`: shapes
+        that do not fit, labels out of range; from `fit`, no threshold in (0, 1) where the loss
+        takes logits.
 
     Notes
     -----
     Targets of zeros and ones in the shape of the predictions, or class numbers. Where nothing is
-    predicted the precision is 0. Scores without a sigmoid or softmax need another threshold, such
-    as 0.
+    predicted the precision is 0. In a model whose loss takes logits the metric gets the
+    probabilities; other scores need another threshold, such as 0.
 
     Examples
     --------
@@ -293,12 +314,15 @@ class Recall(_Thresholded):
     Raises
     ------
     ValueError
-        `top_k` below 1; a `class_id` that is not among the outputs.
+        `top_k` below 1; a `class_id` that is not among the outputs. From a call or `fit`: shapes
+        that do not fit, labels out of range; from `fit`, no threshold in (0, 1) where the loss
+        takes logits.
 
     Notes
     -----
     Targets of zeros and ones in the shape of the predictions, or class numbers. Where nothing is
-    true the recall is 0. Scores without a sigmoid or softmax need another threshold, such as 0.
+    true the recall is 0. In a model whose loss takes logits the metric gets the probabilities;
+    other scores need another threshold, such as 0.
 
     Examples
     --------

@@ -13,6 +13,7 @@ from evengrad._names import snake_case
 from evengrad.autograd import no_grad
 from evengrad.losses._crossentropy import one_hot
 from evengrad.losses._loss import as_floats, hide_masked, per_weight, weights_for
+from evengrad.losses._targets import check_labels, first_row, refuse_nan
 
 # What a metric comes to: a number, or an array with one for each class or threshold.
 Figure: TypeAlias = "float | np.ndarray[Any, Any]"
@@ -29,6 +30,23 @@ class Metric(Configured):
     ----------
     name
         The name in reports; by default from the class.
+
+    Attributes
+    ----------
+    accepts_logits
+        Whether logits serve as well as the probabilities that are made of them, in the same order.
+        False by default: the metric gets what `Model.predict` returns.
+    needs_probabilities
+        Whether predictions must be probabilities. Where a model's loss takes its outputs for
+        logits, or for the scores of a hinge loss, the metric then gets the loss's sigmoid or
+        softmax of them.
+
+    Notes
+    -----
+    Figures are 0 before the first row. Nothing is broadcast. Targets that a metric cannot count,
+    such as a class number out of range, are an error where they can be looked at: from a call,
+    `update_state`, `Model.fit` and `Model.evaluate`, not within a step of the user's own that is
+    being captured.
 
     Examples
     --------
@@ -47,8 +65,12 @@ class Metric(Configured):
     3.0
     """
 
-    # Whether logits serve as well as the probabilities that are made of them, in the same order.
     accepts_logits = False
+    needs_probabilities = False
+    # What the user says about the predictions, where a metric has such an argument.
+    from_logits: bool | None = None
+    # Thresholds that the user gave, which must fit the scale of the predictions.
+    decides_at: tuple[float, ...] = ()
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or snake_case(type(self).__name__)
@@ -80,6 +102,22 @@ class Metric(Configured):
             A factor per row, or None.
         """
         raise NotImplementedError(f"{type(self).__name__} must define update_state")
+
+    def _check_values(
+        self, y: np.ndarray[Any, Any], shape: tuple[int | None, ...], what: str
+    ) -> None:
+        """Raise an error for targets that the metric cannot count, to predictions of that shape."""
+
+    def _check_given(self, targets: Tensor, predictions: Tensor, weights: Tensor | None) -> None:
+        """Check the values of targets if they can be looked at, masked rows apart."""
+        if _core.is_capturing():
+            return
+        y = targets.numpy()
+        if weights is not None and 0 < weights.ndim <= y.ndim:
+            # Masked rows of integers still hold whatever they held.
+            y = np.array(y)
+            y[weights.numpy() == 0.0] = 0
+        self._check_values(y, tuple(predictions.shape), "y_true")
 
     def result(self) -> Figure:
         """Return the figure over all batches since the last reset: a number, or an array."""
@@ -133,6 +171,7 @@ class MeanMetric(Metric):
             if sample_weight is not None:
                 weights = weights_for(sample_weight, predictions)
                 targets, predictions = masked(targets, predictions, weights)
+            self._check_given(targets, predictions, weights)
             values = self.values(targets, predictions)
             if weights is None or weights.ndim == 1:
                 values = values if values.ndim < 2 else values.mean(dim=range(1, values.ndim))
@@ -190,6 +229,8 @@ class OutputsMetric(Metric):
         if sample_weight is not None:
             weights = weights_for(sample_weight, predictions)
             targets, predictions = masked(targets, predictions, weights)
+        self._check_given(targets, predictions, weights)
+        if weights is not None:
             weights = spread(weights, tuple(predictions.shape[:-1])).reshape(-1)
         outputs = predictions.shape[-1]
         self.build(outputs)
@@ -263,6 +304,26 @@ def as_indicators(targets: Tensor, predictions: Tensor, name: str) -> Tensor:
         f"{name}: expected targets in the shape of the predictions, {shape}, or class numbers of "
         f"shape {shape[:-1] or shape}, got {given}"
     )
+
+
+def check_indicators(y: np.ndarray[Any, Any], shape: tuple[int | None, ...], what: str) -> None:
+    """Raise a ValueError for targets that are neither class numbers nor zeros and ones.
+
+    Shares between 0 and 1 pass, as does the −1 of hinge losses, which counts as 0.
+    """
+    outputs = shape[-1] if shape else 1
+    by_number = y.ndim < len(shape) or (y.ndim == len(shape) and y.shape[-1] == 1)
+    if by_number and outputs is not None and outputs > 1:
+        check_labels(y, outputs, what)
+        return
+    refuse_nan(y, what)
+    wrong = ((y < 0) | (y > 1)) & (y != -1)
+    if wrong.any():
+        raise ValueError(
+            f"{what}: expected zeros and ones, got {y[wrong][0].item()!r} in row "
+            f"{first_row(wrong)}; map the classes to 0 and 1, or give the last layer an output for "
+            "each class"
+        )
 
 
 def spread(weights: Tensor, shape: tuple[int, ...]) -> Tensor:

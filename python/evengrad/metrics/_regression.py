@@ -30,6 +30,21 @@ SMALLEST = 1e-7
 class MeanSquaredError(MeanMetric):
     """The mean of (y − p)² over all outputs and rows.
 
+    Parameters
+    ----------
+    name
+        The name in reports.
+
+    Raises
+    ------
+    ValueError
+        From a call or `fit`: shapes that differ.
+
+    Notes
+    -----
+    Targets and predictions of one shape, (rows, ...); a last dimension of 1 may be left out of the
+    targets. Predictions count as the model puts them out.
+
     Examples
     --------
     >>> eg.metrics.MeanSquaredError()([[1.0], [2.0]], [[1.0], [4.0]])
@@ -44,6 +59,22 @@ class MeanSquaredError(MeanMetric):
 class RootMeanSquaredError(MeanSquaredError):
     """The root of the mean of (y − p)², in the unit of y.
 
+    Parameters
+    ----------
+    name
+        The name in reports.
+
+    Raises
+    ------
+    ValueError
+        From a call or `fit`: shapes that differ.
+
+    Notes
+    -----
+    Targets and predictions of one shape, (rows, ...); a last dimension of 1 may be left out of the
+    targets. Predictions count as the model puts them out. The root is that of the mean over
+    all batches, not a mean of the batches' roots.
+
     Examples
     --------
     >>> eg.metrics.RootMeanSquaredError()([[1.0], [2.0]], [[1.0], [6.0]])
@@ -57,6 +88,21 @@ class RootMeanSquaredError(MeanSquaredError):
 
 class MeanAbsoluteError(MeanMetric):
     """The mean of |y − p| over all outputs and rows, in the unit of y.
+
+    Parameters
+    ----------
+    name
+        The name in reports.
+
+    Raises
+    ------
+    ValueError
+        From a call or `fit`: shapes that differ.
+
+    Notes
+    -----
+    Targets and predictions of one shape, (rows, ...); a last dimension of 1 may be left out of the
+    targets. Predictions count as the model puts them out.
 
     Examples
     --------
@@ -74,6 +120,21 @@ class MeanAbsolutePercentageError(MeanMetric):
 
     Targets smaller than 10⁻⁷ count as 10⁻⁷, so that the figure stays finite; it says little where
     targets are near 0.
+
+    Parameters
+    ----------
+    name
+        The name in reports.
+
+    Raises
+    ------
+    ValueError
+        From a call or `fit`: shapes that differ.
+
+    Notes
+    -----
+    Targets and predictions of one shape, (rows, ...); a last dimension of 1 may be left out of the
+    targets. Predictions count as the model puts them out.
 
     Examples
     --------
@@ -106,13 +167,18 @@ class R2Score(OutputsMetric):
     Raises
     ------
     ValueError
-        An unknown `class_aggregation`; a negative `num_regressors`.
+        An unknown `class_aggregation`; a negative `num_regressors`. From a call or `fit`: shapes
+        that differ, another number of outputs than before.
 
     Notes
     -----
     Targets and predictions: (rows, outputs), or both (rows,). Targets without variance score 1
     where they are met exactly, else 0, as in scikit-learn. Sums are kept about the first batch's
     mean, so that large targets of small variance lose no digits.
+
+    References
+    ----------
+    Draper and Smith, "Applied regression analysis", 1998, chapters 1 and 5.
 
     Examples
     --------

@@ -1,0 +1,111 @@
+"""Checks of targets and predictions by their values, on the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+# Probabilities may leave [0, 1] by this much, which sums of rounded numbers do.
+SLACK = 1e-6
+
+
+def refuse_nan(y: np.ndarray[Any, Any], what: str) -> None:
+    """Raise a ValueError that names the first row with a value that is not finite."""
+    if y.dtype.kind != "f":
+        return
+    bad = ~np.isfinite(y)
+    if bad.any():
+        row = first_row(bad)
+        raise ValueError(
+            f"{what}: expected finite numbers, got {show_row(y, row)} in row {row} and "
+            f"{int(bad.sum())} such values in all; drop or fill those rows"
+        )
+
+
+def first_row(bad: np.ndarray[Any, Any]) -> int:
+    """Return the number of the first row with a value that is bad; a single number is row 0."""
+    at = np.argwhere(bad)[0]
+    return int(at[0]) if len(at) else 0
+
+
+def show_row(y: np.ndarray[Any, Any], row: int) -> str:
+    """Return a row of targets, for messages."""
+    return repr(y[row].tolist() if y.ndim else y.item())
+
+
+def fit_columns(
+    y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str
+) -> np.ndarray[Any, Any]:
+    """Return targets in the shape of the output; a single column may be left out or written."""
+    rows = y.shape[0]
+    wanted = (rows, *[size for size in output_shape[1:] if size is not None])
+    if y.shape == wanted:
+        return y
+    single = int(np.prod(wanted[1:], dtype=np.int64)) == 1
+    if single and y.shape in ((rows,), (rows, 1)):
+        return y.reshape(wanted)
+    raise ValueError(
+        f"{what}: expected shape {wanted}, as the model puts out, got {y.shape}; "
+        + (
+            "pass labels as numbers to a sparse loss, or one-hot rows from "
+            "evengrad.utils.to_categorical"
+            if y.ndim == 1
+            else "give the last layer as many units as there are columns in the targets"
+        )
+    )
+
+
+def check_labels(y: np.ndarray[Any, Any], classes: int, what: str) -> None:
+    """Raise an error for class numbers that are not whole, or not among so many classes."""
+    if y.dtype.kind not in "fiub":
+        raise TypeError(
+            f"{what}: expected class numbers, got dtype {y.dtype}; number the classes with "
+            "np.unique(y, return_inverse=True)[1]"
+        )
+    if y.size == 0:
+        return
+    refuse_nan(y, what)
+    parts = y != np.floor(y) if y.dtype.kind == "f" else np.zeros(1, bool)
+    if parts.any():
+        row = first_row(parts)
+        raise ValueError(
+            f"{what}: expected whole class numbers, got {y[parts][0].item()!r} in row {row}; "
+            "for a regression choose a loss such as mean_squared_error"
+        )
+    high = y.max()
+    if y.min() < 0 or high >= classes:
+        bad = (y < 0) | (y >= classes)
+        raise ValueError(
+            f"{what}: expected class numbers in [0, {classes}), as there are {classes} outputs, "
+            f"got {y[bad][0].item()!r} in row {first_row(bad)}; give the last layer "
+            f"{int(high) + 1} units or number the classes from 0 with "
+            "np.unique(y, return_inverse=True)[1]"
+        )
+
+
+def check_targets_within_unit(y: np.ndarray[Any, Any], what: str) -> None:
+    """Raise a ValueError that names the first row with a target that is no probability."""
+    bad = (y < 0) | (y > 1)
+    if bad.any():
+        row = first_row(bad)
+        raise ValueError(
+            f"{what}: expected targets in [0, 1], got {show_row(y, row)} in row {row}; map the "
+            "classes to 0 and 1"
+        )
+
+
+def check_probabilities(
+    p: np.ndarray[Any, Any], name: str, fix: str, high: float = 1.0 + SLACK
+) -> None:
+    """Raise a ValueError that names the first row with a prediction that is no probability.
+
+    NaN passes: it shows in the result.
+    """
+    bad = (p < -SLACK) | (p > high)
+    if bad.any():
+        row = first_row(bad)
+        raise ValueError(
+            f"{name}: expected predictions that are probabilities, got {show_row(p, row)} in row "
+            f"{row}; {fix}"
+        )
