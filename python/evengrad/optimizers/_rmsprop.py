@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad._checks import check_float
-from evengrad.optimizers._optimizer import (
-    Optimizer,
-    Setting,
-    by_convention,
-    check_convention,
-    check_decay,
-    check_momentum,
-)
+from evengrad.optimizers._optimizer import Optimizer, check_convention
+from evengrad.optimizers._settings import Fixed, Momentum, Setting, by_convention
 from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
@@ -77,9 +70,10 @@ class RMSprop(Optimizer):
     """
 
     rule = "rmsprop"
-    rho = Setting()
-    momentum = Setting()
-    epsilon = Setting()
+    rho = Setting(below=1.0)
+    momentum = Momentum()
+    epsilon = Setting(positive=True)
+    centered = Fixed()
 
     @takes_shared
     def __init__(
@@ -105,9 +99,9 @@ class RMSprop(Optimizer):
         super().__init__(
             rate,
             {
-                "rho": check_decay(decay, "rho"),
-                "momentum": check_momentum(momentum),
-                "epsilon": check_float(small, "epsilon", low=0.0, open_low=True),
+                "rho": decay,
+                "momentum": momentum,
+                "epsilon": small,
                 "centered": self.centered,
             },
             weight_decay=weight_decay,
