@@ -313,6 +313,13 @@ def test_what_has_no_word_for_it():
     assert found == pytest.approx(-np.log(0.75), rel=1e-6)
 
 
+def test_lion_has_one_form():
+    made = optimizers.Lion()
+    assert (made.learning_rate, made.beta_1, made.beta_2) == (1e-4, 0.9, 0.99)
+    with pytest.raises(TypeError, match="unknown argument 'convention'"):
+        optimizers.Lion(convention="torch")
+
+
 # ---- layers and initialisers: explicit arguments win, and all of it is shown and saved
 
 
