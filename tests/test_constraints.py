@@ -271,7 +271,7 @@ def test_they_are_saved(data, tmp_path):
         (
             lambda: layers.Dense(2, bias_constraint=constraints.MaxNorm(1.0, axis=1)).build((1, 3)),
             ValueError,
-            r"dense/bias: axis: MaxNorm\(.*axis=1\) .* dimension 1, .* of shape \(2,\)",
+            r"dense/bias: axis: MaxNorm\(.*axis=1\) .* dimension 1, which shape \(2,\) lacks",
         ),
         (
             lambda: constraints.MaxNorm(1.0, axis=(0, 2))(eg.ones((2, 2))),

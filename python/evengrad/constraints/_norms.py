@@ -34,8 +34,8 @@ class _Norm(Constraint):
         for axis in self.axis if isinstance(self.axis, tuple) else (self.axis,):
             if not -count <= axis < count:
                 raise ValueError(
-                    f"{variable}: axis: {self!r} takes norms along dimension {axis}, expected one "
-                    f"of the {count} of shape {shape}; a bias has dimension 0 alone"
+                    f"{variable}: axis: {self!r} takes norms along dimension {axis}, which shape "
+                    f"{shape} lacks; pass another axis, 0 for a bias"
                 )
 
     def _split(self, w: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
