@@ -166,15 +166,17 @@ class LSTM(Recurrent):
     ) -> None:
         self.convention = choose(convention, ("keras", "torch", "tf1"), "convention")
         default = self._default(check_int(units, "units", at_least=1))
+
+        def chosen(given: Any, argument: str) -> Any:
+            return default[argument] if given is None else given
+
         super().__init__(
             units,
             activation,
             use_bias,
-            default["kernel_initializer"] if kernel_initializer is None else kernel_initializer,
-            default["recurrent_initializer"]
-            if recurrent_initializer is None
-            else recurrent_initializer,
-            default["bias_initializer"] if bias_initializer is None else bias_initializer,
+            chosen(kernel_initializer, "kernel_initializer"),
+            chosen(recurrent_initializer, "recurrent_initializer"),
+            chosen(bias_initializer, "bias_initializer"),
             kernel_regularizer,
             recurrent_regularizer,
             bias_regularizer,
@@ -192,8 +194,7 @@ class LSTM(Recurrent):
             trainable,
         )
         self.recurrent_activation = activations.get(recurrent_activation)
-        forget = default["unit_forget_bias"] if unit_forget_bias is None else unit_forget_bias
-        self.unit_forget_bias = bool(forget)
+        self.unit_forget_bias = bool(chosen(unit_forget_bias, "unit_forget_bias"))
 
     def _default(self, units: int) -> dict[str, Any]:
         """Return what the convention sets where nothing is passed."""

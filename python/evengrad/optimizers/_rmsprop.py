@@ -32,6 +32,7 @@ class RMSprop(Optimizer):
         ρ in [0, 1). Default 0.9; 0.99 under ``"torch"``.
     momentum
         μ in [0, 1), or a function of the number of steps made so far that begins above 0.
+        Made with 0 there is no buffer, and it stays 0; else it may be changed, but not to 0.
     epsilon
         ε above 0. Default 1e-7; 1e-8 under ``"torch"``, 1e-10 under ``"tf1"``, where s starts at 1.
     centered

@@ -32,6 +32,7 @@ class SGD(Optimizer):
         required under ``"tf1"``.
     momentum
         β in [0, 1), or a function of the number of steps made so far that begins above 0.
+        Made with 0 there is no buffer, and it stays 0; else it may be changed, but not to 0.
     nesterov
         Whether the gradient is taken where the momentum leads.
     dampening
