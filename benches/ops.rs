@@ -126,7 +126,13 @@ fn updates(c: &mut Criterion) {
         let (w, g) = (Tensor::zeros(&[n], DType::F32).expect("fits"), noise(&[n]));
         let adam =
             Adam { learning_rate: 1e-3, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7, convention };
-        let momentum = Momentum { learning_rate: 1e-3, momentum: 0.9, nesterov: false, convention };
+        let momentum = Momentum {
+            learning_rate: 1e-3,
+            momentum: 0.9,
+            dampening: 0.0,
+            nesterov: false,
+            convention,
+        };
         let rules = [("adam", Optimizer::new(adam), 7), ("momentum", Optimizer::new(momentum), 5)];
         for (name, optimizer, streams) in rules {
             let optimizer = optimizer.expect("fits");

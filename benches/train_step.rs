@@ -90,6 +90,7 @@ impl<'a> Net<'a> {
             Optimizer::new(Momentum {
                 learning_rate: 1e-3,
                 momentum: 0.9,
+                dampening: 0.0,
                 nesterov: false,
                 convention,
             })

@@ -40,7 +40,8 @@ fn triad(criterion: &mut Criterion) {
 fn rules(c: &mut Criterion) {
     let mut group = c.benchmark_group("update");
     let (convention, learning_rate, epsilon) = (Convention::Keras, 1e-3, 1e-7);
-    let momentum = Momentum { learning_rate, momentum: 0.9, nesterov: false, convention };
+    let momentum =
+        Momentum { learning_rate, momentum: 0.9, dampening: 0.0, nesterov: false, convention };
     let adam = Adam { learning_rate, beta_1: 0.9, beta_2: 0.999, epsilon, convention };
     let rms =
         RmsProp { learning_rate, rho: 0.9, momentum: 0.0, epsilon, centered: false, convention };

@@ -36,6 +36,7 @@ USUAL = {
     "max_learning_rate": 0.1,
     "decay_steps": 4,
     "first_decay_steps": 4,
+    "step_size": 2,
     "total_steps": 9,
     "decay_rate": 0.5,
     "boundaries": [2, 5],

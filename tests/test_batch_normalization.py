@@ -121,6 +121,65 @@ def test_a_batch_of_one():
     assert layer.moving_variance.tolist() == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gradient_of_a_batch_of_one(dtype):
+    """x̂ = 0 whatever x is: nothing reaches x or γ, and β takes all."""
+    layer = layers.BatchNormalization(dtype=dtype, gamma_initializer="ones")
+    x = eg.tensor([[7.0, -3.0, 1e30]], dtype=dtype, requires_grad=True)
+    loss = (layer(x, training=True) * eg.tensor([[2.0, 3.0, 4.0]], dtype=dtype)).sum()
+    of_x, of_gamma, of_beta = eg.autograd.grad(loss, [x, layer.gamma, layer.beta])
+    assert of_x.tolist() == [[0.0, 0.0, 0.0]]
+    assert of_gamma.tolist() == [0.0, 0.0, 0.0]
+    assert of_beta.tolist() == [2.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize("rows", [2, 7, 64])
+@pytest.mark.parametrize("epsilon", [1e-3, 0.1, 2.0])
+def test_what_holds_for_every_gradient(rng, rows, epsilon):
+    """Σ dx = 0, and Σ dx · x̂ = γ / √(σ² + ε) · Σ(dy · x̂) · ε / (σ² + ε)."""
+    values, dy = rng.normal(2.0, 3.0, size=(rows, 4)), rng.normal(size=(rows, 4))
+    gamma = rng.normal(size=4)
+    x = eg.tensor(values, requires_grad=True)
+    y = eg.functional.batch_norm(x, None, None, eg.tensor(gamma), training=True, eps=epsilon)
+    (dx,) = eg.autograd.grad((y * dy).sum(), [x])
+    dx = dx.numpy()
+    spread = values.var(axis=0) + epsilon
+    hat = (values - values.mean(axis=0)) / np.sqrt(spread)
+    np.testing.assert_allclose(dx.sum(axis=0), 0.0, atol=1e-12)
+    expected = gamma / np.sqrt(spread) * (dy * hat).sum(axis=0) * epsilon / spread
+    np.testing.assert_allclose((dx * hat).sum(axis=0), expected, rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_leftover_batch_of_one_in_fit(rng, dtype):
+    """Captured steps have the bits of eager ones; moving variances take 0 for it."""
+    x, y = rng.normal(size=(33, 3)), rng.normal(size=(33, 1))
+
+    def trained(eager, rows=33):
+        parts = [
+            eg.Input((3,)),
+            layers.Dense(4, norm=layers.BatchNormalization(0.5)),
+            layers.Dense(1),
+        ]
+        model = eg.Sequential(parts, dtype=dtype, seed=2)
+        model.compile(eg.optimizers.SGD(0.01), "mse", run_eagerly=eager)
+        settings = {"batch_size": 16, "shuffle": False, "verbose": 0}
+        model.fit(x[:rows], y[:rows], epochs=1, **settings)
+        return model
+
+    captured, eager, before = trained(False), trained(True), trained(False, 32)
+    assert same(captured, eager)
+    assert all(np.isfinite(w).all() for w in captured.get_weights())
+    after_one, after_none = captured.layers[0], before.layers[0]
+    np.testing.assert_array_equal(
+        after_one.norm.moving_variance.numpy(), 0.5 * after_none.norm.moving_variance.numpy()
+    )
+    # What lies before the normalisation learns nothing from one row.
+    np.testing.assert_array_equal(
+        after_one.kernel.detach().numpy(), after_none.kernel.detach().numpy()
+    )
+
+
 def test_what_does_not_fit():
     layer = layers.BatchNormalization()
     layer(np.ones((2, 3)))

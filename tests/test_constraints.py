@@ -264,7 +264,20 @@ def test_they_are_saved(data, tmp_path):
         (lambda: layers.Dense(1, kernel_regularizer=0.1), TypeError, "kernel_regularizer"),
         (lambda: layers.Dense(1, bias_constraint=constraints.NonNeg), TypeError, "bias_constraint"),
         (lambda: constraints.MaxNorm(-1.0), ValueError, "max_value"),
-        (lambda: constraints.MaxNorm(convention="torch"), ValueError, "convention"),
+        (lambda: constraints.MaxNorm(convention="torhc"), ValueError, "did you mean 'torch'"),
+        (lambda: constraints.MaxNorm(axis=1.5), TypeError, r"axis: expected an integer or .* 1.5"),
+        (lambda: constraints.UnitNorm(axis=(0, "1")), TypeError, "axis: expected an integer"),
+        (lambda: constraints.MinMaxNorm(axis=()), ValueError, "axis: expected at least one"),
+        (
+            lambda: layers.Dense(2, bias_constraint=constraints.MaxNorm(1.0, axis=1)).build((1, 3)),
+            ValueError,
+            r"dense/bias: axis: MaxNorm\(.*axis=1\) .* dimension 1, which shape \(2,\) lacks",
+        ),
+        (
+            lambda: constraints.MaxNorm(1.0, axis=(0, 2))(eg.ones((2, 2))),
+            ValueError,
+            "MaxNorm: axis: .* dimension 2",
+        ),
         (lambda: constraints.MinMaxNorm(2.0, 1.0), ValueError, "max_value"),
         (lambda: regularizers.L2(-0.1), ValueError, "l2"),
         (lambda: regularizers.get("l3"), ValueError, "regularizer"),
@@ -280,3 +293,89 @@ def test_a_constraint_of_the_wrong_shape_is_named():
     layer(np.ones((1, 3)))
     with pytest.raises(ValueError, match=r"expected to return a tensor of shape \(3, 2\)"):
         optimizers.SGD(0.1).minimize(layer(np.ones((1, 3))).sum(), layer.trainable_weights)
+
+
+# The ends of both ranges: squares of 1e20 and 1e-25 are no float32, those of 1e±200 no float64.
+EXTREMES = [
+    *(("float32", size) for size in (1e20, 8e37, 1e-25, 1e-38)),
+    *(("float64", size) for size in (1e200, 4e307, 1e-200, 1e-307)),
+]
+
+
+@pytest.mark.parametrize(("dtype", "size"), EXTREMES)
+@pytest.mark.parametrize("convention", ["exact", "torch", "tf1"])
+def test_weights_whose_squares_leave_the_range(dtype, size, convention):
+    w = np.array([[3.0 * size, 0.0, 3.0], [4.0 * size, 0.0, 4.0]], dtype)
+    unit = np.array([0.6, 0.8])
+    close = 1e-6 if dtype == "float32" else 1e-15
+
+    def check(constraint, expected, rtol=close):
+        got = constraint(eg.tensor(w)).numpy()
+        np.testing.assert_allclose(got[:, 0], expected, rtol=rtol, atol=0)
+        np.testing.assert_array_equal(got[:, 1], 0.0)
+
+    short = size < 1.0
+    # PyTorch's ε in a norm of 5, which has no place beside a large one.
+    check(constraints.MaxNorm(1.0, convention=convention), w[:, 0] if short else unit)
+    check(constraints.UnitNorm(convention=convention), unit)
+    bounded = unit * (0.5 if short else 2.0)
+    check(constraints.MinMaxNorm(0.5, 2.0, convention=convention), bounded)
+    middle = (w[:, 0].astype("longdouble") + bounded) / 2
+    check(constraints.MinMaxNorm(0.5, 2.0, 0.5, convention=convention), middle)
+    if short:
+        inside = constraints.MaxNorm(10.0, convention=convention)(eg.tensor(w)).numpy()
+        np.testing.assert_array_equal(inside, w)
+
+
+@pytest.mark.parametrize(("dtype", "size"), EXTREMES)
+def test_keras_form_at_the_ends_of_the_range(dtype, size):
+    w = np.array([[3.0], [4.0]]) * size
+    rtol = 2e-6 if dtype == "float32" else 1e-14
+    long = w.astype("longdouble")
+    norm = np.sqrt((long**2).sum())
+    for constraint, wanted in (
+        (constraints.MaxNorm(1.0, convention="keras"), min(norm, 1.0)),
+        (constraints.UnitNorm(convention="keras"), 1.0),
+        (constraints.MinMaxNorm(0.5, 2.0, convention="keras"), min(max(norm, 0.5), 2.0)),
+    ):
+        got = constraint(eg.tensor(w, dtype=dtype)).numpy()
+        tiny = np.finfo(dtype).tiny
+        np.testing.assert_allclose(got, long * (wanted / (norm + 1e-7)), rtol=rtol, atol=tiny)
+
+
+def test_max_norm_under_torch_is_renorm():
+    """w · r / (‖w‖ + 1e-7) outside the ball, which `torch.renorm` has; inside w, to the bit."""
+    w = np.array([[3.0, 0.3, 0.6], [4.0, 0.4, 0.8]])
+    got = constraints.MaxNorm(1.0, convention="torch")(eg.tensor(w)).numpy()
+    np.testing.assert_allclose(got[:, 0], w[:, 0] / 5.0000001, rtol=1e-15)
+    np.testing.assert_array_equal(got[:, 1:], w[:, 1:])
+
+
+@pytest.mark.parametrize("kind", ["MaxNorm", "UnitNorm", "MinMaxNorm"])
+def test_what_is_no_number_is_not_hidden(kind):
+    w = eg.tensor([[np.nan, 3.0], [1.0, 4.0]])
+    got = getattr(constraints, kind)()(w).numpy()
+    assert np.isnan(got[0, 0])
+    assert np.isfinite(got[:, 1]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", ["MaxNorm", "UnitNorm", "MinMaxNorm"])
+def test_large_weights_in_fit(dtype, kind):
+    """They come back into the ball, and captured steps have the bits of eager ones."""
+    size = 1e20 if dtype == "float32" else 1e200
+
+    def trained(eager):
+        constraint = getattr(constraints, kind)()
+        model = eg.Sequential(
+            [eg.Input((2,)), layers.Dense(3, use_bias=False, kernel_constraint=constraint)],
+            dtype=dtype,
+        )
+        model.compile(optimizers.SGD(1e-3), "mae", run_eagerly=eager)
+        model.set_weights([np.array([[3.0, -4.0, 6.0], [4.0, 3.0, 8.0]]) * size])
+        model.fit(np.ones((8, 2)), np.zeros((8, 3)), batch_size=4, verbose=0)
+        return model.get_weights()[0]
+
+    captured = trained(False)
+    np.testing.assert_array_equal(captured, trained(True))
+    assert 0.9 < np.sqrt((captured**2).sum(axis=0)).max() < 2.1

@@ -360,7 +360,7 @@ def test_selu_through_a_thousand_layers(dtype):
         assert 0.8 < found[1] < 1.1
         exact_to = {"float64": 800, "float32": 200}[dtype]
         if layer <= exact_to:
-            close = 1.5e-4 if dtype == "float64" and layer < 800 else 1e-3
+            close = 1e-4 if dtype == "float64" and layer < 800 else 1e-3
             np.testing.assert_allclose(found, SELU_STACK[layer], atol=close)
 
 
@@ -373,11 +373,105 @@ def test_thirty_layers_of_rectifiers():
         y = eg.Sequential(layers, seed=seed)(x).detach().numpy().astype("float64")
         return np.sqrt((y**2).mean())
 
-    he = np.array([root_mean_square(seed, "he_normal") for seed in range(20)])
-    assert 0.41 < np.median(he) < 2.53
-    assert ((he > 0.41) & (he < 2.53)).mean() >= 0.9
+    # The mean square is 1 in the mean over seeds; single ones spread widely: 98 % of those of an
+    # experiment lay between .41 and 2.53. That fewer than 94 of 100 do has a chance of 0.4 % then.
+    he = np.array([root_mean_square(seed, "he_normal") for seed in range(100)])
+    assert ((he > 0.41) & (he < 2.53)).sum() >= 94
+    assert np.sqrt((he**2).mean()) == pytest.approx(1.0, abs=0.15)
     # The same draws, half the variance: 2^−½ a layer, to the rounding.
-    for seed in range(3):
+    for seed in range(10):
         assert root_mean_square(seed, "lecun_normal") == pytest.approx(
             2.0**-15 * he[seed], rel=1e-4
         )
+
+
+NAMED = [
+    ("glorot_uniform", 1.0, "avg", "uniform"),
+    ("glorot_normal", 1.0, "avg", "normal"),
+    ("he_uniform", 2.0, "in", "uniform"),
+    ("he_normal", 2.0, "in", "normal"),
+    ("lecun_uniform", 1.0, "in", "uniform"),
+    ("lecun_normal", 1.0, "in", "normal"),
+]
+# Shape, and what a unit takes in and what an input feeds: all but the last two are a field.
+FANS = [
+    ((300, 200), 300, 200),
+    ((3, 3, 20, 60), 180, 540),
+    ((2, 5, 100, 10), 1000, 100),
+    ((7, 50, 40), 350, 280),
+    ((1, 5000), 1, 5000),
+    ((5000, 1), 5000, 1),
+    ((4000,), 4000, 4000),
+]
+
+
+@pytest.mark.parametrize(("name", "scale", "mode", "law"), NAMED)
+@pytest.mark.parametrize(("shape", "fan_in", "fan_out"), FANS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_laws_of_the_named_ones(name, scale, mode, law, shape, fan_in, fan_out, dtype):
+    values = eg.initializers.get(name)(shape, dtype, seed=8).numpy()
+    assert (values.dtype, values.shape) == (dtype, shape)
+    deviation = np.sqrt(scale / (fan_in if mode == "in" else (fan_in + fan_out) / 2))
+    if law == "uniform":
+        limit = np.sqrt(3) * deviation
+        exact = stats.uniform(-limit, 2 * limit)
+    else:
+        limit = 2 * deviation / stats.truncnorm(-2, 2).std()
+        exact = stats.truncnorm(-2, 2, 0, limit / 2)
+    assert np.abs(values).max() <= limit * (1 + 1e-6)
+    assert stats.kstest(values.ravel(), exact.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("name", [row[0] for row in NAMED])
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1), (0, 3), (3, 0), (0,)])
+def test_degenerate_shapes(name, shape):
+    """Without inputs or outputs there is nothing to scale by: n is at least 1."""
+    values = eg.initializers.get(name)(shape, seed=2).numpy()
+    assert values.shape == shape
+    assert (np.abs(values) <= 2 * np.sqrt(2.0) / stats.truncnorm(-2, 2).std()).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "made",
+    [
+        eg.initializers.RandomUniform(seed=4),
+        eg.initializers.RandomNormal(seed=4),
+        eg.initializers.TruncatedNormal(seed=4),
+        eg.initializers.TruncatedNormal(stddev=1.0, seed=4, convention="torch"),
+        eg.initializers.TruncatedNormal(stddev=9.0, seed=4, convention="torch"),
+        eg.initializers.GlorotUniform(seed=4),
+    ],
+    ids=repr,
+)
+def test_each_law_has_the_same_bits_for_any_number_of_threads(made, dtype):
+    found, before = [], eg.get_num_threads()
+    for threads in (1, 2, 3):
+        eg.set_num_threads(threads)
+        try:
+            found.append(made((901, 307), dtype).numpy().copy())
+        finally:
+            eg.set_num_threads(before)
+    assert np.unique(found[0]).size > 1000
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+
+
+@pytest.mark.parametrize("kink", [0.1, 1 / 3, 0.7, -1.234, np.pi / 7])
+def test_scales_of_functions_with_kinks_anywhere(kink):
+    """E[max(z − k, 0)²] = (1 + k²) Φ(−k) − k φ(k); of a step at k it is Φ(−k)."""
+
+    def scale(function):
+        return eg.initializers.for_activation(function, variance_preserving=True).scale
+
+    above = stats.norm.sf(kink)
+    bent = (1 + kink**2) * above - kink * stats.norm.pdf(kink)
+    assert scale(lambda z: eg.maximum(z - kink, 0.0)) == pytest.approx(1 / bent, rel=1e-11)
+    step = scale(lambda z: eg.where(z > kink, 1.0, z * 0.0))
+    assert step == pytest.approx(1 / above, rel=1e-11)
+
+
+def test_the_scale_of_a_rough_function_is_found_in_time():
+    """E[sin(1000 z)²] = ½ (1 − e^−2000000): no panel resolves it at first."""
+    found = eg.initializers.for_activation(lambda z: (z * 1000.0).sin(), variance_preserving=True)
+    assert found.scale == pytest.approx(2.0, rel=1e-2)

@@ -7,23 +7,24 @@ import pytest
 
 import evengrad as eg
 from evengrad import optimizers
+from optimizer_statements import (
+    adadelta,
+    adagrad,
+    adam,
+    adamax,
+    amsgrad,
+    lion,
+    momentum,
+    nadam,
+    rmsprop,
+    sgd,
+    stated,
+    steps,
+    walk,
+)
 
 GRADIENTS = (0.5, -0.25, 1.0)
 CONVENTIONS = ("keras", "torch", "tf1")
-
-
-def walk(optimizer, gradients, start=1.0):
-    """Return the parameters after each step, in float64."""
-    w = eg.tensor(np.full_like(gradients[0], start), requires_grad=True)
-    path = []
-    for gradient in gradients:
-        optimizer.apply_gradients([(eg.tensor(gradient), w)])
-        path.append(np.array(w.detach().numpy()))
-    return np.array(path)
-
-
-def steps(*values):
-    return [np.array([value]) for value in values]
 
 
 # AdaDelta begins with tiny steps: η = 100. Literals of 50-digit arithmetic.
@@ -94,172 +95,6 @@ def test_a_tiny_gradient_shows_epsilon(convention, moved):
     assert -got[0, 0] == pytest.approx(moved, rel=1e-6)
 
 
-# ---- statements of the rules, one step a function: (state, gradient, step, parameter) -> step
-
-
-def root(x, epsilon, convention):
-    """Return the root with ε inside for keras and tf1, outside for torch."""
-    return np.sqrt(x) + epsilon if convention == "torch" else np.sqrt(x + epsilon)
-
-
-def adagrad(convention, rate=0.01, lr_decay=0.0):
-    epsilon = {"keras": 1e-7, "torch": 1e-10, "tf1": 0.0}[convention]
-    state = {"s": 0.0 if convention == "torch" else 0.1}
-
-    def step(g, t):
-        state["s"] = state["s"] + g * g
-        return rate / (1 + (t - 1) * lr_decay) * g / root(state["s"], epsilon, convention)
-
-    return step
-
-
-def rmsprop(convention, rate=0.01, momentum=0.0, centered=False):
-    rho = 0.99 if convention == "torch" else 0.9
-    epsilon = {"keras": 1e-7, "torch": 1e-8, "tf1": 1e-10}[convention]
-    state = {"s": 1.0 if convention == "tf1" else 0.0, "a": 0.0, "b": 0.0}
-
-    def step(g, _):
-        state["s"] = rho * state["s"] + (1 - rho) * g * g
-        state["a"] = rho * state["a"] + (1 - rho) * g
-        spread = state["s"] - state["a"] ** 2 if centered else state["s"]
-        u = g / root(spread, epsilon, convention)
-        if not momentum:
-            return rate * u
-        if convention == "torch":
-            state["b"] = momentum * state["b"] + u
-            return rate * state["b"]
-        state["b"] = momentum * state["b"] + rate * u
-        return state["b"]
-
-    return step
-
-
-def adadelta(convention, rate=1.0):
-    rho = 0.9 if convention == "torch" else 0.95
-    epsilon = {"keras": 1e-7, "torch": 1e-6, "tf1": 1e-8}[convention]
-    state = {"s": 0.0, "d": 0.0}
-
-    def step(g, _):
-        state["s"] = rho * state["s"] + (1 - rho) * g * g
-        delta = np.sqrt(state["d"] + epsilon) / np.sqrt(state["s"] + epsilon) * g
-        state["d"] = rho * state["d"] + (1 - rho) * delta * delta
-        return rate * delta
-
-    return step
-
-
-def nadam(convention, rate=0.01, b1=0.9, b2=0.999):
-    epsilon = 1e-7 if convention == "keras" else 1e-8
-    psi = 0.004 if convention == "torch" else 1.0
-    state = {"m": 0.0, "v": 0.0, "product": 1.0}
-
-    def mu(t):
-        return b1 * (1 - 0.5 * 0.96 ** (t * psi))
-
-    def step(g, t):
-        state["m"] = b1 * state["m"] + (1 - b1) * g
-        state["v"] = b2 * state["v"] + (1 - b2) * g * g
-        if convention == "tf1":
-            ahead = b1 * state["m"] + (1 - b1) * g
-            size = rate * np.sqrt(1 - b2**t) / (1 - b1**t)
-            return size * ahead / (np.sqrt(state["v"]) + epsilon)
-        state["product"] *= mu(t)
-        ahead = mu(t + 1) * state["m"] / (1 - state["product"] * mu(t + 1))
-        ahead = ahead + (1 - mu(t)) * g / (1 - state["product"])
-        return rate * ahead / (np.sqrt(state["v"] / (1 - b2**t)) + epsilon)
-
-    return step
-
-
-def adamax(convention, rate=0.01, b1=0.9, b2=0.999):
-    epsilon = 1e-7 if convention == "keras" else 1e-8
-    state = {"m": 0.0, "u": 0.0}
-
-    def step(g, t):
-        state["m"] = b1 * state["m"] + (1 - b1) * g
-        if convention == "torch":
-            state["u"] = np.maximum(b2 * state["u"], np.abs(g) + epsilon)
-            return rate * state["m"] / ((1 - b1**t) * state["u"])
-        state["u"] = np.maximum(b2 * state["u"], np.abs(g))
-        return rate * state["m"] / ((1 - b1**t) * (state["u"] + epsilon))
-
-    return step
-
-
-def lion(_, rate=0.01, b1=0.9, b2=0.99):
-    state = {"m": 0.0}
-
-    def step(g, _):
-        direction = np.sign(b1 * state["m"] + (1 - b1) * g)
-        state["m"] = b2 * state["m"] + (1 - b2) * g
-        return rate * direction
-
-    return step
-
-
-def adam(convention, rate=0.01, b1=0.9, b2=0.999):
-    epsilon = 1e-7 if convention == "keras" else 1e-8
-    state = {"m": 0.0, "v": 0.0}
-
-    def step(g, t):
-        state["m"] = b1 * state["m"] + (1 - b1) * g
-        state["v"] = b2 * state["v"] + (1 - b2) * g * g
-        if convention == "torch":
-            unbiased = np.sqrt(state["v"] / (1 - b2**t))
-            return rate * state["m"] / (1 - b1**t) / (unbiased + epsilon)
-        size = rate * np.sqrt(1 - b2**t) / (1 - b1**t)
-        return size * state["m"] / (np.sqrt(state["v"]) + epsilon)
-
-    return step
-
-
-def amsgrad(convention, rate=0.01, b1=0.9, b2=0.999, **_):
-    """The largest v so far, before its bias is corrected, in place of v."""
-    epsilon = 1e-7 if convention == "keras" else 1e-8
-    state = {"m": 0.0, "v": 0.0, "most": 0.0}
-
-    def step(g, t):
-        state["m"] = b1 * state["m"] + (1 - b1) * g
-        state["v"] = b2 * state["v"] + (1 - b2) * g * g
-        state["most"] = np.maximum(state["most"], state["v"])
-        if convention == "torch":
-            unbiased = np.sqrt(state["most"] / (1 - b2**t))
-            return rate * state["m"] / (1 - b1**t) / (unbiased + epsilon)
-        size = rate * np.sqrt(1 - b2**t) / (1 - b1**t)
-        return size * state["m"] / (np.sqrt(state["most"]) + epsilon)
-
-    return step
-
-
-def sgd(_, rate=0.01):
-    return lambda g, t: rate * g  # noqa: ARG005 - the signature of a rule
-
-
-def momentum(convention, rate=0.01, momentum=0.9, nesterov=False):
-    state = {"a": 0.0}
-
-    def step(g, _):
-        if convention == "keras":
-            state["a"] = momentum * state["a"] - rate * g
-            return -(momentum * state["a"] - rate * g) if nesterov else -state["a"]
-        state["a"] = momentum * state["a"] + g
-        return rate * (g + momentum * state["a"]) if nesterov else rate * state["a"]
-
-    return step
-
-
-def stated(step, gradients, start=1.0, before=None):
-    """Return the path of a rule; `before` gives the decayed parameter and the gradient."""
-    w = np.full_like(gradients[0], start)
-    path = []
-    for t, g in enumerate(gradients, 1):
-        if before is not None:
-            w, g = before(w, g)  # noqa: PLW2901 - what the rule sees
-        w = w - step(g, t)
-        path.append(w)
-    return np.array(path)
-
-
 @pytest.fixture(params=["any", "tiny"])
 def gradients(request):
     """150 steps of 40 parameters, sizes from 1e-12 to 10, or all of 1e-12."""
@@ -322,7 +157,80 @@ def test_adagrad_s_falling_rate(gradients):
     assert (np.abs(got - expected) / scale).max() < 1e-12
 
 
+# What float32 rounds, in units of how far a parameter has come: 150 steps, each of a few roundings.
+CLOSE_IN_FLOAT32 = 2e-5
+
+
+IN_FLOAT32 = [
+    (convention, *rule)
+    for rule in RULES
+    for convention in CONVENTIONS
+    if not (convention == "tf1" and "amsgrad" in rule[2])
+]
+
+
+@pytest.mark.parametrize(
+    ("convention", "name", "rule", "settings"), [*IN_FLOAT32, ("keras", "Lion", lion, {})]
+)
+def test_many_steps_in_float32(convention, name, rule, settings):
+    """Gradients whose squares float32 holds, against the statement in float64 on the same."""
+    if settings.get("amsgrad"):
+        rule = partial(rule, b2=settings["beta_2"])
+    rng = np.random.default_rng(1)
+    sizes = 10.0 ** rng.uniform(-3, 1, size=(150, 40))
+    gradients = (sizes * rng.choice([-1.0, 1.0], size=sizes.shape)).astype("float32")
+    rate = 1.0 if name == "Adadelta" else 0.01
+    word = {} if name == "Lion" else {"convention": convention}
+    got = walk(getattr(optimizers, name)(rate, **word, **settings), gradients, start=0.0)
+    assert got.dtype == np.float32
+    expected = stated(rule(convention, rate, **settings), gradients.astype("float64"), start=0.0)
+    scale = np.maximum.accumulate(np.abs(expected), axis=0)
+    error = np.abs(got - expected) / scale
+    # A variance that is the difference of two nearly equal numbers has fewer digits.
+    assert error.max() < (50 if settings.get("centered") else 1) * CLOSE_IN_FLOAT32
+
+
 # ---- decay of the weights
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"), [("Adadelta", adadelta), ("Adamax", adamax), ("Lion", lion)]
+)
+@pytest.mark.parametrize("convention", ["keras", "torch"])
+def test_decay_of_the_other_rules(gradients, name, rule, convention):
+    word = {} if name == "Lion" else {"convention": convention}
+    if name == "Lion" and convention == "torch":
+        convention = "keras"
+    optimizer = getattr(optimizers, name)(0.01, weight_decay=0.1, **word)
+
+    def before(w, g):
+        return (w - 0.01 * 0.1 * w, g) if convention == "keras" else (w, g + 0.1 * w)
+
+    expected = stated(rule(convention, 0.01), gradients, before=before)
+    np.testing.assert_allclose(walk(optimizer, gradients), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("convention", ["keras", "torch"])
+def test_adamw_with_the_largest_square(convention):
+    """θ ← θ − ηλθ, then the known step of AMSGrad: from 1 with 1, −.1, .1, β₂ .9, η .1, λ .5."""
+    known = {
+        "keras": (0.900000031623, 0.841961949967, 0.792150513102),
+        "torch": (0.900000001000, 0.841961901791, 0.792150449994),
+    }[convention]
+    w, expected = 1.0, []
+    for before, after in zip((1.0, *known), known, strict=False):
+        w = w * 0.95 + (after - before)
+        expected.append(w)
+    optimizer = optimizers.AdamW(0.1, 0.5, beta_2=0.9, amsgrad=True, convention=convention)
+    got = walk(optimizer, steps(1.0, -0.1, 0.1))[:, 0]
+    np.testing.assert_allclose(got, expected, atol=2e-12, rtol=0)
+
+
+def test_adamw_with_the_largest_square_over_many_steps(gradients):
+    optimizer = optimizers.AdamW(0.01, 0.1, beta_2=0.9, amsgrad=True)
+    rule = amsgrad("keras", b2=0.9)
+    expected = stated(rule, gradients, before=lambda w, g: (w - 0.01 * 0.1 * w, g))
+    np.testing.assert_allclose(walk(optimizer, gradients), expected, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,14 @@ def trajectory(optimizer, gradients, start=1.0, rates=None):
     ("optimizer", "expected"),
     [
         (eg.optimizers.SGD(0.1), (0.95, 0.975, 0.875)),
+        (eg.optimizers.SGD(0.1, convention="torch"), (0.95, 0.975, 0.875)),
+        (eg.optimizers.SGD(0.1, convention="tf1"), (0.95, 0.975, 0.875)),
         (eg.optimizers.SGD(0.1, momentum=0.9), (0.95, 0.93, 0.812)),
         (eg.optimizers.SGD(0.1, momentum=0.9, convention="torch"), (0.95, 0.93, 0.812)),
         (eg.optimizers.SGD(0.1, momentum=0.9, convention="tf1"), (0.95, 0.93, 0.812)),
         (eg.optimizers.SGD(0.1, 0.9, nesterov=True), (0.905, 0.912, 0.7058)),
         (eg.optimizers.SGD(0.1, 0.9, True, convention="torch"), (0.905, 0.912, 0.7058)),
+        (eg.optimizers.SGD(0.1, 0.9, True, convention="tf1"), (0.905, 0.912, 0.7058)),
         (eg.optimizers.Adam(0.1), (0.900000632452, 0.873367079208, 0.807556100877)),
         (
             eg.optimizers.Adam(0.1, convention="torch"),
@@ -50,9 +53,14 @@ def test_known_trajectories(optimizer, expected):
     [
         ({"momentum": 0.9}, (0.95, 0.9075, 0.85925)),
         ({"momentum": 0.9, "convention": "torch"}, (0.95, 0.948, 0.9362)),
+        ({"momentum": 0.9, "convention": "tf1"}, (0.95, 0.948, 0.9362)),
         ({"momentum": 0.9, "nesterov": True}, (0.905, 0.86925, 0.815825)),
         (
             {"momentum": 0.9, "nesterov": True, "convention": "torch"},
+            (0.905, 0.9057, 0.88508),
+        ),
+        (
+            {"momentum": 0.9, "nesterov": True, "convention": "tf1"},
             (0.905, 0.9057, 0.88508),
         ),
     ],
@@ -61,6 +69,33 @@ def test_where_the_rate_changes_the_conventions_differ(settings, expected):
     optimizer = eg.optimizers.SGD(0.1, **settings)
     got = trajectory(optimizer, GRADIENTS, rates=(0.1, 0.01, 0.01))
     np.testing.assert_allclose(got, expected, atol=1e-14, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("convention", "expected"), [("keras", -2.0), ("torch", -1.19), ("tf1", -1.19)]
+)
+def test_a_rate_that_falls_at_once(convention, expected):
+    """Gradients of 1, rates 1 and .1, β .9: −1 − (.9 + .1), or −1 − .1 · 1.9."""
+    optimizer = eg.optimizers.SGD(1.0, 0.9, convention=convention)
+    got = trajectory(optimizer, (1.0, 1.0), start=0.0, rates=(1.0, 0.1))
+    assert got[-1] == pytest.approx(expected, abs=1e-15)
+
+
+@pytest.mark.parametrize("convention", ["keras", "torch", "tf1"])
+def test_momentum_is_at_most_ten_times_as_fast(convention):
+    """A constant gradient: step t is η · g · (1 − .9ᵗ) / .1."""
+    optimizer = eg.optimizers.SGD(1e-3, 0.9, convention=convention)
+    path = trajectory(optimizer, [2.0] * 44, start=0.0)
+    lengths = -np.diff([0.0, *path]) / (1e-3 * 2.0)
+    for step, expected in ((1, 1.0), (10, 6.513216), (22, 9.015229), (44, 9.903023)):
+        assert lengths[step - 1] == pytest.approx(expected, abs=6e-7)
+
+
+def test_adam_beside_amsgrad():
+    optimizer = eg.optimizers.Adam(0.1, beta_2=0.9, convention="torch")
+    got = trajectory(optimizer, (1.0, -0.1, 0.1))
+    expected = (0.900000001000, 0.839159541688, 0.784451403679)
+    np.testing.assert_allclose(got, expected, atol=6e-13, rtol=0)
 
 
 @pytest.mark.parametrize(

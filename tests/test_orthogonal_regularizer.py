@@ -56,6 +56,18 @@ def test_length_is_of_no_account():
     assert penalty(eg.tensor(scaled)).item() == pytest.approx(penalty(eg.tensor(w)).item())
 
 
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 1e20), ("float64", 1e200)])
+def test_weights_whose_squares_leave_the_range(dtype, size):
+    """The slope falls as the weights grow: that of size 1, over the size."""
+    small, large = (np.array([[3.0, 4.0], [5.0, 0.0]]) * factor for factor in (1.0, size))
+    penalty, slopes = regularizers.OrthogonalRegularizer(1.0), []
+    for values in (small, large):
+        w = eg.tensor(values, dtype=dtype, requires_grad=True)
+        assert penalty(w).item() == pytest.approx(0.6, rel=1e-6)
+        slopes.append(eg.autograd.grad(penalty(w), [w])[0].numpy())
+    np.testing.assert_allclose(slopes[1] * size, slopes[0], rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("eager", [False, True])
 def test_training_with_it_makes_columns_orthogonal(eager):
     penalty = regularizers.OrthogonalRegularizer(1.0, "columns")

@@ -35,13 +35,15 @@ from evengrad.optimizers import schedules
             range(6),
             (1, 1, 1, 0.1, 0.1, 0.01),
         ),
+        (schedules.StepDecay(1, 3, 0.5), range(7), (1, 1, 1, 0.5, 0.5, 0.5, 0.25)),
+        (schedules.StepDecay(1, 1), range(4), (1, 0.1, 0.01, 0.001)),
         (schedules.InverseTimeDecay(0.1, 5, 0.5), (0, 10), (0.1, 0.05)),
         (
             schedules.InverseTimeDecay(0.1, 5, 1.0, staircase=True),
             (0, 4, 5, 9, 10),
             (0.1, 0.1, 0.05, 0.05, 0.1 / 3),
         ),
-        (schedules.PowerDecay(0.1, 4, 0.5), (0, 4, 12), (0.1, 0.1 / math.sqrt(2), 0.05)),
+        (schedules.PowerDecay(0.1, 4, c=0.5), (0, 4, 12), (0.1, 0.1 / math.sqrt(2), 0.05)),
         (
             schedules.PolynomialDecay(1, 10, 0.1, power=2),
             (0, 5, 10, 20),
@@ -130,6 +132,9 @@ def test_restarts_hit_every_boundary():
         (lambda: schedules.PiecewiseConstantDecay([2], [1, 2, 3]), "values: expected one more"),
         (lambda: schedules.Join([1.0], [2]), "schedules: expected one more"),
         (lambda: schedules.ExponentialDecay(0.1, 0, 0.5), "decay_steps"),
+        (lambda: schedules.StepDecay(0.1, 0), "step_size"),
+        (lambda: schedules.StepDecay(0.1, 3, -1.0), "gamma"),
+        (lambda: schedules.PowerDecay(0.1, 3, -1.0), "^c: expected"),
         (lambda: schedules.PolynomialDecay(-1, 10), "initial_learning_rate"),
         (lambda: schedules.CosineDecay(0.1, 10, warmup_steps=3), "warmup_target"),
         (lambda: schedules.CosineDecayRestarts(0.1, 10, t_mul=0.5), "t_mul"),
@@ -143,6 +148,29 @@ def test_restarts_hit_every_boundary():
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        schedules.ExponentialDecay(0.1, 1, 10.0),
+        schedules.StepDecay(0.1, 1, 10.0),
+        schedules.CosineDecayRestarts(0.1, 1, t_mul=1.0, m_mul=10.0),
+    ],
+    ids=repr,
+)
+def test_a_rate_beyond_all_numbers_is_named(schedule):
+    """10⁴⁰⁰ is no float64."""
+    optimizer = eg.optimizers.SGD(schedule)
+    optimizer.iterations = 400
+    w = eg.tensor(np.ones(1), requires_grad=True)
+    with pytest.raises(ValueError, match=r"learning_rate\(400\): expected a number in .*got inf"):
+        optimizer.apply_gradients([(eg.tensor(np.ones(1)), w)])
+    assert (w.item(), optimizer.iterations) == (1.0, 400)
+
+
+def test_a_power_beyond_all_numbers_is_a_rate_of_0():
+    assert schedules.PowerDecay(0.1, 1, c=400.0)(10) == 0.0
 
 
 def test_both_schedules_of_a_cycle_reach_every_captured_step():

@@ -251,6 +251,15 @@ def same(value: Any, default: Any) -> bool:
     )
 
 
+def beyond(shown: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments that differ from what a convention sets where nothing is passed."""
+    return {
+        name: value
+        for name, value in shown.items()
+        if name not in defaults or repr(value) != repr(defaults[name])
+    }
+
+
 def show(value: Any) -> str:
     """Return an argument's value as one would write it."""
     if callable(value) and not isinstance(value, (type, Configured)):

@@ -19,10 +19,21 @@ def enter(tensor: Tensor, layer: Any, name: str) -> None:
     _owners[key] = (held, weakref.ref(layer), name)
 
 
-def path_of(tensor: Tensor) -> str | None:
-    """Return a variable's path, as `Model.named_weights` has it; None for any other tensor."""
+def _owner(tensor: Tensor) -> tuple[Any, str]:
+    """Return the layer that has a tensor for a variable, and its name; None for any other."""
     held, owner, name = _owners.get(id(tensor), (None, None, ""))
     layer = None if owner is None else owner()
-    if held is None or layer is None or held() is not tensor:
-        return None
-    return f"{layer.path}/{name}"
+    return (None if held is None or held() is not tensor else layer), name
+
+
+def path_of(tensor: Tensor) -> str | None:
+    """Return a variable's path, as `Model.named_weights` has it; None for any other tensor."""
+    layer, name = _owner(tensor)
+    return None if layer is None else f"{layer.path}/{name}"
+
+
+def decays(tensor: Tensor) -> bool:
+    """Tell whether the weight decay of optimizers reaches a tensor, unless a group says less."""
+    layer, name = _owner(tensor)
+    weights = [] if layer is None else layer._state.weights
+    return all(weight.decays for weight in weights if weight.name == name)

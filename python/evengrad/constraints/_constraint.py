@@ -28,6 +28,9 @@ class Constraint(Configured):
         """Return the values that take the place of `w`."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(self, w)")
 
+    def _check(self, shape: tuple[int, ...], variable: str) -> None:
+        """Raise an error where a variable of that shape cannot be constrained."""
+
 
 class NonNeg(Constraint):
     """No weight below 0: w ← max(w, 0).

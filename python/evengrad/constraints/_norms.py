@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import operator
+from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
 from evengrad._checks import check_float
 from evengrad._names import choose
+from evengrad._norms import scaled_norm
 from evengrad.constraints._constraint import Constraint
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
 
-# What Keras adds to every norm that it divides by.
-KERAS_EPSILON = 1e-7
+CONVENTIONS = ("exact", "keras", "torch", "tf1")
+# What Keras adds to every norm that it divides by, and `torch.renorm` to those it divides by.
+EPSILON = 1e-7
 
 
 class _Norm(Constraint):
@@ -23,24 +26,48 @@ class _Norm(Constraint):
     convention: str
 
     def _set(self, axis: int | tuple[int, ...], convention: str) -> None:
-        self.axis = axis if isinstance(axis, int) else tuple(axis)
-        self.convention = choose(convention, ("exact", "keras", "tf1"), "convention")
+        self.axis = check_axis(axis)
+        self.convention = choose(convention, CONVENTIONS, "convention")
 
-    def _norms(self, w: Tensor) -> Tensor:
-        return w.square().sum(dim=self.axis, keepdim=True).sqrt()
+    def _check(self, shape: tuple[int, ...], variable: str) -> None:
+        count = len(shape)
+        for axis in self.axis if isinstance(self.axis, tuple) else (self.axis,):
+            if not -count <= axis < count:
+                raise ValueError(
+                    f"{variable}: axis: {self!r} takes norms along dimension {axis}, which shape "
+                    f"{shape} lacks; pass another axis, 0 for a bias"
+                )
 
-    def _scaled(self, w: Tensor, norms: Tensor, wanted: Tensor) -> Tensor:
-        """Return w with these norms replaced; a vector of zeros has no direction and stays."""
-        if self.convention == "keras":
-            return w * (wanted / (norms + KERAS_EPSILON))
-        return w * (wanted / _core.where(norms > 0.0, norms, 1.0))
+    def _split(self, w: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Return norms, w / (‖w‖ + ε), and w · ‖w‖ / (‖w‖ + ε); zeros have no direction and stay.
+
+        No square is taken of the weights themselves: their own may overflow, or vanish.
+        """
+        self._check(tuple(w.shape), type(self).__name__)
+        largest, shares, norm = scaled_norm(w, self.axis)
+        divisor = norm if epsilon == 0.0 else norm + epsilon / largest
+        directions = shares / _core.where(largest == 0.0, 1.0, divisor)
+        return largest * norm, directions, (directions * norm) * largest
+
+
+def check_axis(axis: Any) -> int | tuple[int, ...]:
+    """Return a dimension or several, or raise an error."""
+    given = list(axis) if isinstance(axis, (tuple, list)) else [axis]
+    for one in given:
+        if isinstance(one, bool) or not hasattr(one, "__index__"):
+            raise TypeError(f"axis: expected an integer or a tuple of integers, got {axis!r}")
+    whole = tuple(operator.index(one) for one in given)
+    if not whole:
+        raise ValueError("axis: expected at least one dimension, got none")
+    return whole if isinstance(axis, (tuple, list)) else whole[0]
 
 
 class MaxNorm(_Norm):
     """Bound the norm of each neuron's incoming weights: w ← w · r / ‖w‖ where ‖w‖ > r.
 
     Weights inside the ball are left as they are, to the bit. Under ``"keras"`` all are multiplied
-    by min(‖w‖, r) / (1e-7 + ‖w‖), which shrinks them a little.
+    by min(‖w‖, r) / (1e-7 + ‖w‖), which shrinks them a little. Under ``"torch"`` only those outside
+    are shortened, by r / (1e-7 + ‖w‖): `torch.renorm`.
 
     Parameters
     ----------
@@ -50,12 +77,14 @@ class MaxNorm(_Norm):
         What the norm is taken along. Kernels are (in, out): 0, the default, is over what comes into
         each neuron; 1 would be over what goes out of each input.
     convention
-        ``"exact"``, ``"keras"`` or ``"tf1"``, which is exact too.
+        ``"exact"``, ``"keras"``, ``"torch"``, or ``"tf1"``, which is exact too.
 
     Raises
     ------
     ValueError
-        A value out of range.
+        A value out of range; a variable without that dimension.
+    TypeError
+        An `axis` that is no integer and no tuple of integers.
 
     References
     ----------
@@ -79,8 +108,11 @@ class MaxNorm(_Norm):
 
     def __call__(self, w: Tensor) -> Tensor:
         """Return w, shortened where it is too long."""
-        norms = self._norms(w)
-        return self._scaled(w, norms, _core.minimum(norms, self.max_value))
+        epsilon = EPSILON if self.convention in ("keras", "torch") else 0.0
+        norms, directions, _ = self._split(w, epsilon)
+        if self.convention == "keras":
+            return directions * _core.minimum(norms, self.max_value)
+        return _core.where(norms <= self.max_value, w, directions * self.max_value)
 
 
 class MinMaxNorm(_Norm):
@@ -98,12 +130,15 @@ class MinMaxNorm(_Norm):
     axis
         What the norm is taken along; 0 is over what comes into each neuron.
     convention
-        ``"exact"`` or ``"keras"``.
+        ``"exact"`` or ``"keras"``; ``"torch"`` and ``"tf1"``, whose libraries have no such thing,
+        are exact.
 
     Raises
     ------
     ValueError
-        A value out of range.
+        A value out of range; a variable without that dimension.
+    TypeError
+        An `axis` that is no integer and no tuple of integers.
 
     Examples
     --------
@@ -127,11 +162,12 @@ class MinMaxNorm(_Norm):
 
     def __call__(self, w: Tensor) -> Tensor:
         """Return w with its norms brought towards the bounds."""
-        norms = self._norms(w)
+        keras = self.convention == "keras"
+        norms, directions, shrunk = self._split(w, EPSILON if keras else 0.0)
         bounded = norms.clamp(self.min_value, self.max_value)
-        if self.rate == 1.0:
-            return self._scaled(w, norms, bounded)
-        return self._scaled(w, norms, norms + (bounded - norms) * self.rate)
+        start, end = shrunk if keras else w, directions * bounded
+        moved = end if self.rate == 1.0 else start + (end - start) * self.rate
+        return moved if keras else _core.where(bounded == norms, w, moved)
 
 
 class UnitNorm(_Norm):
@@ -144,7 +180,15 @@ class UnitNorm(_Norm):
     axis
         What the norm is taken along; 0 is over what comes into each neuron.
     convention
-        ``"exact"`` or ``"keras"``.
+        ``"exact"`` or ``"keras"``; ``"torch"`` and ``"tf1"``, whose libraries have no such thing,
+        are exact.
+
+    Raises
+    ------
+    ValueError
+        An unknown convention; a variable without that dimension.
+    TypeError
+        An `axis` that is no integer and no tuple of integers.
 
     Examples
     --------
@@ -157,5 +201,4 @@ class UnitNorm(_Norm):
 
     def __call__(self, w: Tensor) -> Tensor:
         """Return w / ‖w‖."""
-        norms = self._norms(w)
-        return self._scaled(w, norms, _core.where(norms > 0.0, norms * 0.0 + 1.0, norms))
+        return self._split(w, EPSILON if self.convention == "keras" else 0.0)[1]

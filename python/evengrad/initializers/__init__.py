@@ -38,6 +38,7 @@ def get(initializer: Any, argument: str = "initializer") -> Callable[..., Any]:
     ----------
     initializer
         A name, an `Initializer`, or a function of shape and dtype that returns an array or tensor.
+        ``"normal"`` and ``"uniform"`` are short for ``"random_normal"`` and ``"random_uniform"``.
     argument
         The argument that an error names.
 
@@ -54,9 +55,10 @@ def get(initializer: Any, argument: str = "initializer") -> Callable[..., Any]:
     HeNormal()
     """
     if isinstance(initializer, str):
-        made: Callable[..., Any] = _look_up(
-            initializer, _public_names(globals(), Initializer), argument
-        )()
+        # Keras' short names.
+        offered = {"normal": RandomNormal, "uniform": RandomUniform}
+        offered.update(_public_names(globals(), Initializer))
+        made: Callable[..., Any] = _look_up(initializer, offered, argument)()
         return made
     if callable(initializer) and not isinstance(initializer, type):
         given: Callable[..., Any] = initializer

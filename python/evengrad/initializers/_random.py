@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from evengrad import _core
 from evengrad._checks import check_float
+from evengrad._names import choose
 from evengrad.initializers._initializer import Initializer, checked_seed
 
 if TYPE_CHECKING:
-    from evengrad import _core
     from evengrad._core import Tensor
+
+# Where PyTorch cuts a normal law, whatever its deviation.
+BOUND = 2.0
 
 
 class RandomNormal(Initializer):
@@ -49,7 +55,8 @@ class RandomNormal(Initializer):
 class TruncatedNormal(Initializer):
     """Normally distributed values, drawn again where more than two deviations from the mean.
 
-    Cutting makes the values' own deviation 0.8796 times `stddev`.
+    Cutting makes the values' own deviation 0.8796 times `stddev`. Under ``"torch"`` they lie
+    between −2 and 2, whatever `mean` and `stddev`, as those of `torch.nn.init.trunc_normal_`.
 
     Parameters
     ----------
@@ -59,11 +66,14 @@ class TruncatedNormal(Initializer):
         The standard deviation before the cut, 0 or more.
     seed
         Takes the place of the model's seed.
+    convention
+        ``"keras"``, ``"torch"``, or ``"tf1"``, which is as ``"keras"``.
 
     Raises
     ------
     ValueError
-        A negative `stddev`.
+        A negative `stddev`; an unknown convention; under ``"torch"`` a `mean` more than two
+        deviations outside −2 to 2.
 
     Examples
     --------
@@ -72,14 +82,46 @@ class TruncatedNormal(Initializer):
     (True, 0.88)
     """
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        mean: float = 0.0,
+        stddev: float = 0.05,
+        seed: int | None = None,
+        convention: str = "keras",
+    ) -> None:
         self.mean = check_float(mean, "mean")
         self.stddev = check_float(stddev, "stddev", low=0.0)
         self.seed = checked_seed(seed)
+        self.convention = choose(convention, ("keras", "torch", "tf1"), "convention")
+        if self.convention == "torch":
+            reach = BOUND + 2 * self.stddev
+            check_float(self.mean, "mean", low=-reach, high=reach)
 
     def sample(self, shape: tuple[int, ...], dtype: str, generator: _core.Generator) -> Tensor:
         """Draw."""
+        if self.convention == "torch":
+            return self._between_bounds(shape, dtype, generator)
         return generator.truncated_normal(shape, self.mean, self.stddev, dtype)
+
+    def _between_bounds(
+        self, shape: tuple[int, ...], dtype: str, generator: _core.Generator
+    ) -> Tensor:
+        """Draw until all are between the bounds; from a wide law by its density over them."""
+        values = np.empty(shape, dtype).reshape(-1)
+        wide, top = self.stddev > BOUND, np.clip(self.mean, -BOUND, BOUND)
+        missing = np.arange(values.size)
+        while missing.size:
+            count = (missing.size,)
+            if wide:
+                drawn = generator.uniform(count, -BOUND, BOUND, "float64").numpy()
+                far = ((drawn - self.mean) ** 2 - (top - self.mean) ** 2) / (2 * self.stddev**2)
+                kept = generator.uniform(count, 0.0, 1.0, "float64").numpy() < np.exp(-far)
+            else:
+                drawn = generator.normal(count, self.mean, self.stddev, "float64").numpy()
+                kept = np.abs(drawn) <= BOUND
+            values[missing[kept]] = drawn[kept]
+            missing = missing[~kept]
+        return _core.tensor(values.reshape(shape), dtype=dtype)
 
 
 class RandomUniform(Initializer):

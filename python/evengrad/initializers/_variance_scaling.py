@@ -109,14 +109,14 @@ class VarianceScaling(Initializer):
 
 
 class _Named(VarianceScaling):
-    """A variance scaling with a name of its own: `seed` is its only argument."""
+    """A variance scaling with a name of its own."""
 
     SCALE = 1.0
     MODE = "fan_in"
     DISTRIBUTION = "truncated_normal"
 
-    def __init__(self, seed: int | None = None) -> None:
-        super().__init__(self.SCALE, self.MODE, self.DISTRIBUTION, seed)
+    def __init__(self, seed: int | None = None, convention: str = "keras") -> None:
+        super().__init__(self.SCALE, self.MODE, self.DISTRIBUTION, seed, convention)
 
     __repr__ = Configured.__repr__
 
@@ -130,6 +130,8 @@ class GlorotUniform(_Named):
     ----------
     seed
         Takes the place of the model's seed.
+    convention
+        ``"keras"``, ``"torch"`` or ``"tf1"``, which have the same uniform law.
 
     References
     ----------
@@ -154,6 +156,9 @@ class GlorotNormal(_Named):
     ----------
     seed
         Takes the place of the model's seed.
+    convention
+        Whose truncated law, as for `VarianceScaling`: ``"keras"``, ``"torch"`` (not cut) or
+        ``"tf1"``.
 
     References
     ----------
@@ -177,6 +182,8 @@ class HeUniform(_Named):
     ----------
     seed
         Takes the place of the model's seed.
+    convention
+        ``"keras"``, ``"torch"`` or ``"tf1"``, which have the same uniform law.
 
     References
     ----------
@@ -200,6 +207,9 @@ class HeNormal(_Named):
     ----------
     seed
         Takes the place of the model's seed.
+    convention
+        Whose truncated law, as for `VarianceScaling`: ``"keras"``, ``"torch"`` (not cut) or
+        ``"tf1"``.
 
     References
     ----------
@@ -222,6 +232,8 @@ class LecunUniform(_Named):
     ----------
     seed
         Takes the place of the model's seed.
+    convention
+        ``"keras"``, ``"torch"`` or ``"tf1"``, which have the same uniform law.
 
     References
     ----------
@@ -244,6 +256,9 @@ class LecunNormal(_Named):
     ----------
     seed
         Takes the place of the model's seed.
+    convention
+        Whose truncated law, as for `VarianceScaling`: ``"keras"``, ``"torch"`` (not cut) or
+        ``"tf1"``.
 
     References
     ----------

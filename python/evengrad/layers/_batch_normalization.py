@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evengrad import _core, initializers
 from evengrad._checks import check_float
+from evengrad._config import beyond
 from evengrad._names import choose
 from evengrad.layers._layer import Layer
 
@@ -127,12 +128,7 @@ class BatchNormalization(Layer):
         )
 
     def _shown(self) -> dict[str, Any]:
-        default = CONVENTIONS[self.convention]._asdict()
-        return {
-            name: value
-            for name, value in super()._shown().items()
-            if name not in default or value != default[name]
-        }
+        return beyond(super()._shown(), CONVENTIONS[self.convention]._asdict())
 
     def build(self, input_shape: Any) -> None:
         """Make factor and offset and the moving statistics."""

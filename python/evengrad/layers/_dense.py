@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core, activations, constraints, initializers, regularizers
 from evengrad._checks import check_int
+from evengrad._config import beyond
 from evengrad._names import choose
 from evengrad.layers._layer import Layer
 from evengrad.layers._symbolic import row_size
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 # Activations that look at more than one number; the core computes all others within the layer's own
 # pass over memory.
 APART = frozenset({"linear", "softmax", "log_softmax"})
+# What a convention sets where nothing is passed; PyTorch's is even over ±1/√in, and so is its bias.
+FIRST_KERNELS = {
+    "keras": initializers.GlorotUniform(),
+    "torch": initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),
+    "tf1": initializers.GlorotUniform(),
+}
+FIRST_BIASES = {"keras": initializers.Zeros(), "torch": None, "tf1": initializers.Zeros()}
 
 
 class Dense(Layer):
@@ -36,7 +44,8 @@ class Dense(Layer):
     kernel_initializer, bias_initializer
         A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype. The
         kernel's may be ``"auto"``: what `initializers.for_activation` pairs with `activation`, not
-        with an activation layer that follows.
+        with an activation layer that follows. Default ``"glorot_uniform"`` and ``"zeros"``; under
+        ``"torch"`` both are even over ±1/√in.
     kernel_regularizer, bias_regularizer
         A name from `evengrad.regularizers`, a regularizer, or a function of the variable: a penalty
         that is added to the loss.
@@ -49,6 +58,9 @@ class Dense(Layer):
         A layer that normalises, such as `BatchNormalization`, or None.
     norm_position
         ``"before"`` the activation or ``"after"`` it.
+    convention
+        ``"keras"``, ``"torch"``, or ``"tf1"``, which is as ``"keras"``: whose first values are the
+        default.
     name, dtype, trainable
         As for every `Layer`.
 
@@ -81,8 +93,8 @@ class Dense(Layer):
         units: int,
         activation: Any = None,
         use_bias: bool | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
+        kernel_initializer: Any = None,
+        bias_initializer: Any = None,
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
         activity_regularizer: Any = None,
@@ -91,6 +103,7 @@ class Dense(Layer):
         *,
         norm: Layer | None = None,
         norm_position: str = "before",
+        convention: str = "keras",
         name: str | None = None,
         dtype: Any = None,
         trainable: bool = True,
@@ -108,10 +121,18 @@ class Dense(Layer):
             if isinstance(part, Layer) and not trainable:
                 part.trainable = False
         self.use_bias = self._has_bias_by_default() if use_bias is None else bool(use_bias)
-        if isinstance(kernel_initializer, str) and kernel_initializer == "auto":
+        self.convention = choose(convention, tuple(FIRST_KERNELS), "convention")
+        if kernel_initializer is None:
+            kernel_initializer = FIRST_KERNELS[self.convention]
+        elif isinstance(kernel_initializer, str) and kernel_initializer == "auto":
             kernel_initializer = initializers.for_activation(self.activation)
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
-        self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
+        if bias_initializer is None:
+            bias_initializer = FIRST_BIASES[self.convention]
+        # None: an even law whose bounds follow from the input.
+        self.bias_initializer = bias_initializer and initializers.get(
+            bias_initializer, "bias_initializer"
+        )
         penalty = regularizers.get
         self.kernel_regularizer = penalty(kernel_regularizer, "kernel_regularizer")
         self.bias_regularizer = penalty(bias_regularizer, "bias_regularizer")
@@ -123,7 +144,11 @@ class Dense(Layer):
         return self.norm is None or self.norm_position == "after"
 
     def _shown(self) -> dict[str, Any]:
-        shown = super()._shown()
+        default = {
+            "kernel_initializer": FIRST_KERNELS[self.convention],
+            "bias_initializer": FIRST_BIASES[self.convention],
+        }
+        shown = beyond(super()._shown(), default)
         if self.use_bias is self._has_bias_by_default():
             shown.pop("use_bias", None)
         return shown
@@ -139,10 +164,11 @@ class Dense(Layer):
         )
         self.bias = None
         if self.use_bias:
+            bound = 1.0 / max(1, input_shape[-1]) ** 0.5
             self.bias = self.add_weight(
                 "bias",
                 (self.units,),
-                self.bias_initializer,
+                self.bias_initializer or initializers.RandomUniform(-bound, bound),
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )

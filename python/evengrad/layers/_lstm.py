@@ -5,11 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from evengrad import _core, activations
-from evengrad.initializers import Initializer, Ones
+from evengrad._checks import check_int
+from evengrad._config import beyond
+from evengrad._names import choose
+from evengrad.initializers import GlorotUniform, Initializer, Ones, Orthogonal, RandomUniform, Zeros
 from evengrad.layers._recurrent import Recurrent, is_named
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
+
+
+class _SumOfTwo(Initializer):
+    """The sum of PyTorch's two biases, each even over ±bound."""
+
+    def __init__(self, bound: float) -> None:
+        self.bound = bound
+
+    def sample(self, shape: tuple[int, ...], dtype: str, generator: _core.Generator) -> Tensor:
+        """Draw."""
+        one, other = (generator.uniform(shape, -self.bound, self.bound, dtype) for _ in range(2))
+        return one + other
 
 
 class _ForgetOne(Initializer):
@@ -54,9 +69,12 @@ class LSTM(Recurrent):
         Whether there is a bias.
     kernel_initializer, recurrent_initializer, bias_initializer
         A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype, for
-        the kernel of the inputs, that of the outputs before, and the bias.
+        the kernel of the inputs, that of the outputs before, and the bias. Default
+        ``"glorot_uniform"``, ``"orthogonal"`` and ``"zeros"``; under ``"torch"`` all are even over
+        ±1/√units, the bias as the sum of two such.
     unit_forget_bias
         Whether the bias of the forget gate f begins at 1, so that the state is kept at first.
+        Default yes; no under ``"torch"``.
     kernel_regularizer, recurrent_regularizer, bias_regularizer
         A name from `evengrad.regularizers`, a regularizer, or a function of the variable.
     activity_regularizer
@@ -74,6 +92,11 @@ class LSTM(Recurrent):
         Whether the last states are returned after the output, as a list.
     go_backwards
         Whether the steps are taken from the last to the first; outputs are in that order, too.
+    convention
+        ``"keras"``, ``"torch"`` or ``"tf1"``: whose first values are the default. PyTorch has two
+        biases, which begin and add up as this one does, but each of which takes the gradient, so
+        that their sum moves twice as far in a step of gradient descent. TensorFlow 1 adds the 1 of
+        the forget gate in every step and does not store it; here it is part of the bias.
     name, dtype, trainable
         As for every `Layer`.
 
@@ -122,10 +145,10 @@ class LSTM(Recurrent):
         activation: Any = "tanh",
         recurrent_activation: Any = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        unit_forget_bias: bool = True,
+        kernel_initializer: Any = None,
+        recurrent_initializer: Any = None,
+        bias_initializer: Any = None,
+        unit_forget_bias: bool | None = None,
         kernel_regularizer: Any = None,
         recurrent_regularizer: Any = None,
         bias_regularizer: Any = None,
@@ -139,17 +162,24 @@ class LSTM(Recurrent):
         return_state: bool = False,
         go_backwards: bool = False,
         *,
+        convention: str = "keras",
         name: str | None = None,
         dtype: Any = None,
         trainable: bool = True,
     ) -> None:
+        self.convention = choose(convention, ("keras", "torch", "tf1"), "convention")
+        default = self._default(check_int(units, "units", at_least=1))
+
+        def chosen(given: Any, argument: str) -> Any:
+            return default[argument] if given is None else given
+
         super().__init__(
             units,
             activation,
             use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
+            chosen(kernel_initializer, "kernel_initializer"),
+            chosen(recurrent_initializer, "recurrent_initializer"),
+            chosen(bias_initializer, "bias_initializer"),
             kernel_regularizer,
             recurrent_regularizer,
             bias_regularizer,
@@ -167,7 +197,35 @@ class LSTM(Recurrent):
             trainable,
         )
         self.recurrent_activation = activations.get(recurrent_activation)
-        self.unit_forget_bias = bool(unit_forget_bias)
+        self.unit_forget_bias = bool(chosen(unit_forget_bias, "unit_forget_bias"))
+
+    def _default(self, units: int) -> dict[str, Any]:
+        """Return what the convention sets where nothing is passed."""
+        if self.convention == "torch":
+            bound = 1.0 / units**0.5
+            return {
+                "kernel_initializer": RandomUniform(-bound, bound),
+                "recurrent_initializer": RandomUniform(-bound, bound),
+                "bias_initializer": _SumOfTwo(bound),
+                "unit_forget_bias": False,
+            }
+        return {
+            "kernel_initializer": GlorotUniform(),
+            "recurrent_initializer": Orthogonal(),
+            "bias_initializer": Zeros(),
+            "unit_forget_bias": True,
+        }
+
+    def _shown(self) -> dict[str, Any]:
+        return beyond(super()._shown(), self._default(self.units))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as they stand now."""
+        config = super().get_config()
+        if isinstance(self.bias_initializer, _SumOfTwo):
+            # It has no name: the convention brings it back.
+            config["bias_initializer"] = None
+        return config
 
     def first_bias(self) -> Any:
         """Return the initialiser of the bias."""

@@ -6,11 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core, constraints, initializers, regularizers
 from evengrad._checks import check_float, check_int
+from evengrad._config import beyond
+from evengrad._names import choose
 from evengrad.layers._activation import Elementwise
 from evengrad.layers._symbolic import fits
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
+
+
+# What a convention sets where nothing is passed.
+SLOPES = {"keras": 0.3, "torch": 0.01, "tf1": 0.2}
+FIRST_SLOPES = {
+    "keras": initializers.Zeros(),
+    "torch": initializers.Constant(0.25),
+    "tf1": initializers.Zeros(),
+}
 
 
 def leaky(x: Tensor, slope: Tensor) -> Tensor:
@@ -91,15 +102,17 @@ class LeakyReLU(Elementwise):
     Parameters
     ----------
     negative_slope
-        The slope below zero, 0 or more. The paper's and PyTorch's default is 0.01, that of Keras'
-        layer 0.3; 0.2 is a large leak.
+        The slope below zero, 0 or more. Default 0.01, as in the paper and in PyTorch; 0.3, as in
+        Keras' layer, under ``"keras"``; 0.2, a large leak, under ``"tf1"``.
+    convention
+        ``"torch"``, ``"keras"`` or ``"tf1"``: whose slope is the default.
     name, dtype, trainable
         As for every `Layer`.
 
     Raises
     ------
     ValueError
-        A negative slope.
+        A negative slope; an unknown convention.
 
     References
     ----------
@@ -117,14 +130,20 @@ class LeakyReLU(Elementwise):
 
     def __init__(
         self,
-        negative_slope: float = 0.01,
+        negative_slope: float | None = None,
+        convention: str = "torch",
         *,
         name: str | None = None,
         dtype: Any = None,
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, dtype=dtype, trainable=trainable)
-        self.negative_slope = check_float(negative_slope, "negative_slope", low=0.0, open_high=True)
+        self.convention = choose(convention, tuple(SLOPES), "convention")
+        slope = SLOPES[self.convention] if negative_slope is None else negative_slope
+        self.negative_slope = check_float(slope, "negative_slope", low=0.0, open_high=True)
+
+    def _shown(self) -> dict[str, Any]:
+        return beyond(super()._shown(), {"negative_slope": SLOPES[self.convention]})
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return the function of x."""
@@ -134,24 +153,28 @@ class LeakyReLU(Elementwise):
 class PReLU(Elementwise):
     """The rectifier whose leak is learned: x where x > 0, else alpha · x.
 
-    Good on large data; on small data the slopes overfit. Weight decay would pull them towards the
-    plain rectifier: ``optimizer.exclude_from_weight_decay(var_names=["alpha"])``.
+    Good on large data; on small data the slopes overfit. The weight decay of optimizers leaves them
+    alone, since it would pull them towards the plain rectifier.
 
     Parameters
     ----------
     alpha_initializer, alpha_regularizer, alpha_constraint
-        As those of `Dense`, for the slopes.
+        As those of `Dense`, for the slopes. They begin at 0 by default, at 0.25 under ``"torch"``.
     shared_axes
-        A dimension or several, counted from 1, whose places share one slope; none by default: every
-        feature has its own.
+        A dimension or several, counted from 1, whose places share one slope. By default none, every
+        feature has its own; all under ``"torch"``, where there is one slope. ``()`` is none.
+    decays
+        Whether the weight decay of optimizers reaches the slopes; no by default.
+    convention
+        ``"keras"``, ``"torch"``, or ``"tf1"``, which is as ``"keras"``.
     name, dtype, trainable
         As for every `Layer`.
 
     Raises
     ------
     ValueError
-        An unknown name; `shared_axes` holds 0. From a call: a dimension that the input lacks, or
-        another shape than the layer was built for.
+        An unknown name or convention; `shared_axes` holds 0. From a call: a dimension that the
+        input lacks, or another shape than the layer was built for.
 
     Notes
     -----
@@ -174,17 +197,21 @@ class PReLU(Elementwise):
 
     def __init__(
         self,
-        alpha_initializer: Any = "zeros",
+        alpha_initializer: Any = None,
         alpha_regularizer: Any = None,
         alpha_constraint: Any = None,
         shared_axes: Any = None,
+        decays: bool = False,
+        convention: str = "keras",
         *,
         name: str | None = None,
         dtype: Any = None,
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, dtype=dtype, trainable=trainable)
-        self.alpha_initializer = initializers.get(alpha_initializer, "alpha_initializer")
+        self.convention = choose(convention, tuple(FIRST_SLOPES), "convention")
+        first = FIRST_SLOPES[self.convention] if alpha_initializer is None else alpha_initializer
+        self.alpha_initializer = initializers.get(first, "alpha_initializer")
         self.alpha_regularizer = regularizers.get(alpha_regularizer, "alpha_regularizer")
         self.alpha_constraint = constraints.get(alpha_constraint, "alpha_constraint")
         axes = shared_axes
@@ -192,11 +219,18 @@ class PReLU(Elementwise):
             given = axes if isinstance(axes, (tuple, list)) else [axes]
             axes = [check_int(axis, "shared_axes", at_least=1) for axis in given]
         self.shared_axes = axes
+        self.decays = bool(decays)
+
+    def _shown(self) -> dict[str, Any]:
+        return beyond(super()._shown(), {"alpha_initializer": FIRST_SLOPES[self.convention]})
 
     def build(self, input_shape: Any) -> None:
         """Make the slopes."""
         shape = list(input_shape[1:])
-        for axis in self.shared_axes or []:
+        shared = self.shared_axes
+        if shared is None:
+            shared = range(1, len(shape) + 1) if self.convention == "torch" else []
+        for axis in shared:
             shape[axis - 1] = 1
         if None in shape:
             raise self._story(
@@ -208,6 +242,7 @@ class PReLU(Elementwise):
             self.alpha_initializer,
             regularizer=self.alpha_regularizer,
             constraint=self.alpha_constraint,
+            decays=self.decays,
         )
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training

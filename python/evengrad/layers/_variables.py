@@ -79,6 +79,8 @@ class Weight:
 
     # The penalty on it, a function of the tensor that returns one element.
     regularizer: Any = None
+    # Whether the weight decay of optimizers reaches it.
+    decays: bool = True
 
     def __init__(self, name: str, tensor: Tensor, trainable: bool, initializer: Any) -> None:
         self.name = name
@@ -302,6 +304,7 @@ class Variables(Configured):
         *,
         regularizer: Any = None,
         constraint: Any = None,
+        decays: bool = True,
     ) -> Tensor:
         """Make a variable; call it from `build`.
 
@@ -322,6 +325,8 @@ class Variables(Configured):
             A name, a regularizer, or a function of the variable: a penalty added to the loss.
         constraint
             A name, a constraint, or a function of the variable: what it becomes after each update.
+        decays
+            False for what the weight decay of optimizers shall leave alone.
 
         Returns
         -------
@@ -333,7 +338,8 @@ class Variables(Configured):
         MemoryError
             The shape needs more memory than there is.
         ValueError
-            The layer has a variable of that name; the initialiser returned another shape.
+            The layer has a variable of that name; the initialiser returned another shape; the
+            constraint asks for a dimension that the shape lacks.
         """
         sizes = (shape,) if isinstance(shape, int) else tuple(shape)
         if any(weight.name == name for weight in self._state.weights):
@@ -343,6 +349,9 @@ class Variables(Configured):
                 f"{self.path}/{name}: shape {sizes} has more elements than memory can hold"
             )
         chosen = initializers.get(initializer, f"{self.path}: initializer of {name!r}")
+        after = constraints.get(constraint, f"{self.path}: constraint of {name!r}")
+        if isinstance(after, constraints.Constraint):
+            after._check(sizes, f"{self.path}/{name}")
         kind = self.dtype if dtype is None else dtype
         weight = Weight(name, _core.zeros((), dtype=kind), trainable, chosen)
         try:
@@ -351,7 +360,7 @@ class Variables(Configured):
             raise MemoryError(f"{self.path}/{name}: {error}") from error
         weight.tensor = tensor
         weight.regularizer = regularizers.get(regularizer, f"{self.path}: regularizer of {name!r}")
-        after = constraints.get(constraint, f"{self.path}: constraint of {name!r}")
+        weight.decays = decays
         if after is not None:
             constrain(tensor, after)
         if trainable and self._state.trainable:

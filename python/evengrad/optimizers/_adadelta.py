@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad._checks import check_float
-from evengrad.optimizers._optimizer import (
-    Optimizer,
-    Setting,
-    by_convention,
-    check_convention,
-    check_decay,
-)
+from evengrad.optimizers._optimizer import Optimizer, check_convention
+from evengrad.optimizers._settings import Setting, by_convention
 from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
@@ -70,8 +64,8 @@ class Adadelta(Optimizer):
     """
 
     rule = "adadelta"
-    rho = Setting()
-    epsilon = Setting()
+    rho = Setting(below=1.0)
+    epsilon = Setting(positive=True)
 
     @takes_shared
     def __init__(
@@ -94,8 +88,8 @@ class Adadelta(Optimizer):
         super().__init__(
             rate,
             {
-                "rho": check_decay(decay, "rho"),
-                "epsilon": check_float(small, "epsilon", low=0.0, open_low=True),
+                "rho": decay,
+                "epsilon": small,
             },
             weight_decay=weight_decay,
             clipnorm=clipnorm,

@@ -5,12 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evengrad._checks import check_float
-from evengrad.optimizers._optimizer import (
-    Optimizer,
-    Setting,
-    by_convention,
-    check_convention,
-)
+from evengrad.optimizers._optimizer import Optimizer, check_convention
+from evengrad.optimizers._settings import Absent, Fixed, Setting, by_convention
 from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
@@ -71,7 +67,8 @@ class Adagrad(Optimizer):
     """
 
     rule = "adagrad"
-    epsilon = Setting()
+    epsilon = Setting(positive=True)
+    initial_accumulator_value, lr_decay = Fixed(), Fixed()
 
     @takes_shared
     def __init__(
@@ -95,8 +92,6 @@ class Adagrad(Optimizer):
         self.initial_accumulator_value = check_float(
             start, "initial_accumulator_value", low=0.0, open_low=tf1
         )
-        if tf1 and epsilon:
-            raise ValueError('epsilon: the convention "tf1" has none; choose "keras" or "torch"')
         small = by_convention(epsilon, chosen, keras=1e-7, torch=1e-10, tf1=0.0)
         self.lr_decay = check_float(lr_decay, "lr_decay", low=0.0)
         if self.lr_decay and chosen != "torch":
@@ -105,7 +100,7 @@ class Adagrad(Optimizer):
             rate,
             {
                 "initial_accumulator_value": self.initial_accumulator_value,
-                "epsilon": check_float(small, "epsilon", low=0.0, open_low=not tf1),
+                "epsilon": small,
                 "lr_decay": self.lr_decay,
             },
             weight_decay=weight_decay,
@@ -115,3 +110,8 @@ class Adagrad(Optimizer):
             convention=chosen,
             **shared,
         )
+
+    def _setting(self, name: str) -> Setting | None:
+        if name == "epsilon" and self.convention == "tf1":
+            return Absent(name, 'the convention "tf1" has none; choose "keras" or "torch"')
+        return super()._setting(name)

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from evengrad._checks import check_float
-from evengrad.optimizers._optimizer import (
-    Optimizer,
-    Setting,
-    by_convention,
-    check_convention,
-    check_decay,
-)
+from evengrad.optimizers._optimizer import Optimizer, check_convention
+from evengrad.optimizers._settings import Fixed, Setting, by_convention
 from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
@@ -73,9 +67,10 @@ class Adam(Optimizer):
     """
 
     rule = "adam"
-    beta_1 = Setting()
-    beta_2 = Setting()
-    epsilon = Setting()
+    beta_1 = Setting(below=1.0)
+    beta_2 = Setting(below=1.0)
+    epsilon = Setting(positive=True)
+    amsgrad = Fixed()
 
     @takes_shared
     def __init__(
@@ -94,11 +89,11 @@ class Adam(Optimizer):
         **shared: Unpack[Shared],
     ) -> None:
         chosen = check_convention(convention)
-        first = check_decay(beta_1, "beta_1")
-        second = check_decay(beta_2, "beta_2")
+        first = beta_1
+        second = beta_2
         default = 1e-7 if chosen == "keras" else 1e-8
         given = default if epsilon is None else epsilon
-        small = check_float(given, "epsilon", low=0.0, open_low=True)
+        small = given
         self.amsgrad = bool(amsgrad)
         if amsgrad and chosen == "tf1":
             raise ValueError('amsgrad: the convention "tf1" has none; choose "keras" or "torch"')

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad._checks import check_float
-from evengrad.optimizers._optimizer import (
-    Optimizer,
-    Setting,
-    by_convention,
-    check_convention,
-    check_decay,
-)
+from evengrad.optimizers._optimizer import Optimizer, check_convention
+from evengrad.optimizers._settings import Setting, by_convention
 from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
@@ -70,9 +64,9 @@ class Adamax(Optimizer):
     """
 
     rule = "adamax"
-    beta_1 = Setting()
-    beta_2 = Setting()
-    epsilon = Setting()
+    beta_1 = Setting(below=1.0)
+    beta_2 = Setting(below=1.0)
+    epsilon = Setting(positive=True)
 
     @takes_shared
     def __init__(
@@ -95,9 +89,9 @@ class Adamax(Optimizer):
         super().__init__(
             rate,
             {
-                "beta_1": check_decay(beta_1, "beta_1"),
-                "beta_2": check_decay(beta_2, "beta_2"),
-                "epsilon": check_float(small, "epsilon", low=0.0, open_low=True),
+                "beta_1": beta_1,
+                "beta_2": beta_2,
+                "epsilon": small,
             },
             weight_decay=weight_decay,
             clipnorm=clipnorm,

@@ -6,18 +6,25 @@ from typing import TYPE_CHECKING
 
 from evengrad import _core
 from evengrad._checks import check_float
+from evengrad._norms import scaled_norm
 from evengrad.autograd import no_grad
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
 
 
+# Norms are counted in 2⁴⁰: many of the largest numbers have a norm that is none. A power of two
+# rounds nothing.
+UNIT = 2.0**-40
+
+
 class Clipping:
     """Bounds gradients before the update, in one way or in none.
 
     `value`: each element to [−c, c]. `norm`: each tensor to a norm of at most c, g · c / max(‖g‖,
-    c). `global_norm`: all together to a norm of at most c, g · c / max(N, c); with the convention
-    ``"torch"``, g · min(1, c / (N + 1e-6)).
+    c), whatever the convention. `global_norm`: all together to a norm of at most c, g · c /
+    max(N, c); with the convention ``"torch"``, as `torch.nn.utils.clip_grad_norm_` has it,
+    g · min(1, c / (N + 1e-6)).
     """
 
     def __init__(
@@ -42,20 +49,24 @@ class Clipping:
             if self.value is not None:
                 return [g.clamp(-self.value, self.value) for g in gradients]
             if self.norm is not None:
-                factors = [self._factor(_square(g).sqrt(), self.norm) for g in gradients]
+                limit = self.norm * UNIT
+                factors = [limit / _core.maximum(_norm(g, UNIT), limit) for g in gradients]
                 return [g * f.astype(g.dtype) for g, f in zip(gradients, factors, strict=True)]
             if self.global_norm is not None:
-                squares = _core.stack([_square(g) for g in gradients])
-                factor = self._factor(squares.sum().sqrt(), self.global_norm)
+                norms = _core.stack([_norm(g, UNIT) for g in gradients])
+                factor = self._factor_of_all(_norm(norms, 1.0), self.global_norm * UNIT)
                 return [g * factor.astype(g.dtype) for g in gradients]
         return gradients
 
-    def _factor(self, norm: Tensor, limit: float) -> Tensor:
+    def _factor_of_all(self, norm: Tensor, limit: float) -> Tensor:
         if self.convention == "torch":
-            return _core.minimum(limit / (norm + 1e-6), 1.0)
+            return _core.minimum(limit / (norm + 1e-6 * UNIT), 1.0)
         return limit / _core.maximum(norm, limit)
 
 
-def _square(gradient: Tensor) -> Tensor:
-    """Return ‖g‖² in float64: the square of an exploding float32 gradient is no float32."""
-    return gradient.astype("float64").square().sum()
+def _norm(gradient: Tensor, unit: float) -> Tensor:
+    """Return ‖g‖ · unit in float64: the square of an exploding float32 gradient is no float32."""
+    if gradient.dtype != "float64":
+        return gradient.astype("float64").square().sum().sqrt() * unit
+    largest, _, of_shares = scaled_norm(gradient)
+    return ((largest * unit) * of_shares).reshape(())

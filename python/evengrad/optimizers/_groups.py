@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evengrad._checks import check_float
 from evengrad._config import Configured
 from evengrad._core import Tensor
-from evengrad._paths import path_of
+from evengrad._paths import decays, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -147,23 +147,23 @@ class Members:
 
     def enter(self, core: Any, parameters: Iterable[Tensor]) -> None:
         """Tell the core of the parameters that it has not heard of."""
-        if self.groups is None:
-            return
+        groups = self.groups or []
         new = [parameter for parameter in parameters if id(parameter) not in self.known]
         first = not self.known
         used: set[int] = set()
         for parameter in new:
-            rate = decay = 1.0
-            for number, group in enumerate(self.groups):
+            rate, decay = 1.0, float(decays(parameter))
+            for number, group in enumerate(groups):
                 if group.holds(parameter):
                     used.add(number)
                     rate *= group.learning_rate_multiplier
                     decay *= group.weight_decay_multiplier
-            core.scale(parameter, rate, decay)
+            if (rate, decay) != (1.0, 1.0):
+                core.scale(parameter, rate, decay)
             self.known[id(parameter)] = parameter
         if not first:
             return
-        for number, group in enumerate(self.groups):
+        for number, group in enumerate(groups):
             if number not in used:
                 paths = [path_of(parameter) for parameter in new]
                 logger.warning(

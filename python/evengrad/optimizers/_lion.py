@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad.optimizers._optimizer import (
-    Optimizer,
-    Setting,
-    check_decay,
-)
+from evengrad.optimizers._optimizer import Optimizer
+from evengrad.optimizers._settings import Setting
 from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
@@ -62,8 +59,8 @@ class Lion(Optimizer):
     """
 
     rule = "lion"
-    beta_1 = Setting()
-    beta_2 = Setting()
+    beta_1 = Setting(below=1.0)
+    beta_2 = Setting(below=1.0)
 
     @takes_shared
     def __init__(
@@ -80,7 +77,7 @@ class Lion(Optimizer):
     ) -> None:
         super().__init__(
             learning_rate,
-            {"beta_1": check_decay(beta_1, "beta_1"), "beta_2": check_decay(beta_2, "beta_2")},
+            {"beta_1": beta_1, "beta_2": beta_2},
             weight_decay=weight_decay,
             clipnorm=clipnorm,
             clipvalue=clipvalue,

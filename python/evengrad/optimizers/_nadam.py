@@ -5,13 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evengrad._checks import check_float
-from evengrad.optimizers._optimizer import (
-    Optimizer,
-    Setting,
-    by_convention,
-    check_convention,
-    check_decay,
-)
+from evengrad.optimizers._optimizer import Optimizer, check_convention
+from evengrad.optimizers._settings import Fixed, Setting, by_convention
 from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
@@ -72,9 +67,10 @@ class Nadam(Optimizer):
     """
 
     rule = "nadam"
-    beta_1 = Setting()
-    beta_2 = Setting()
-    epsilon = Setting()
+    beta_1 = Setting(below=1.0)
+    beta_2 = Setting(below=1.0)
+    epsilon = Setting(positive=True)
+    momentum_decay = Fixed()
 
     @takes_shared
     def __init__(
@@ -96,9 +92,9 @@ class Nadam(Optimizer):
         rate = by_convention(learning_rate, chosen, keras=0.001, torch=0.002, tf1=0.001)
         small = by_convention(epsilon, chosen, keras=1e-7, torch=1e-8, tf1=1e-8)
         settings = {
-            "beta_1": check_decay(beta_1, "beta_1"),
-            "beta_2": check_decay(beta_2, "beta_2"),
-            "epsilon": check_float(small, "epsilon", low=0.0, open_low=True),
+            "beta_1": beta_1,
+            "beta_2": beta_2,
+            "epsilon": small,
         }
         self.momentum_decay = by_convention(
             momentum_decay, chosen, keras=1.0, torch=0.004, tf1=None

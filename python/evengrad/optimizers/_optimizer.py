@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from evengrad import _core
 from evengrad._capture import take_part
-from evengrad._checks import check_float
 from evengrad._config import Configured
 from evengrad._constrained import apply_constraints
 from evengrad._names import choose
 from evengrad.optimizers._averages import KeepsAverages
 from evengrad.optimizers._clipping import Clipping
 from evengrad.optimizers._groups import Members, ParameterGroup, excluded
+from evengrad.optimizers._settings import RATE, Fixed, Setting
 from evengrad.optimizers._shared import check_shared, core_settings, takes_shared
 
 if TYPE_CHECKING:
@@ -24,21 +24,6 @@ if TYPE_CHECKING:
     from evengrad.optimizers._shared import Shared
 
 CONVENTIONS = ("keras", "torch", "tf1")
-
-
-class Setting:
-    """A number of the rule, or a schedule; may be changed between steps. It lives in the core."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, optimizer: Optimizer | None, owner: type) -> Any:
-        if optimizer is None:
-            return self
-        return optimizer._get(self.name)
-
-    def __set__(self, optimizer: Optimizer, value: float | Callable[[int], float]) -> None:
-        optimizer._set(self.name, value)
 
 
 class Optimizer(KeepsAverages, Configured):
@@ -92,6 +77,10 @@ class Optimizer(KeepsAverages, Configured):
     decays: ClassVar[dict[str, str]] = {"keras": "decoupled", "torch": "coupled"}
 
     weight_decay = Setting()
+    convention = Fixed()
+    clipnorm, clipvalue, global_clipnorm = Fixed(), Fixed(), Fixed()
+    use_ema, ema_momentum, ema_overwrite_frequency = Fixed(), Fixed(), Fixed()
+    gradient_accumulation_steps = Fixed()
 
     @takes_shared
     def __init__(
@@ -109,10 +98,9 @@ class Optimizer(KeepsAverages, Configured):
         self.convention = convention
         around = check_shared(shared)
         self.groups: list[ParameterGroup] | None = around["groups"]
-        self.use_ema: bool = around["use_ema"]
-        self.ema_momentum: float = around["ema_momentum"]
-        self.ema_overwrite_frequency: int | None = around["ema_overwrite_frequency"]
-        self.gradient_accumulation_steps: int | None = around["gradient_accumulation_steps"]
+        self.use_ema, self.ema_momentum = around["use_ema"], around["ema_momentum"]
+        self.ema_overwrite_frequency = around["ema_overwrite_frequency"]
+        self.gradient_accumulation_steps = around["gradient_accumulation_steps"]
         self._members = Members(self.groups)
         self._swapped: dict[int, Tensor] = {}
         # What has state; with the tensor, so that its identity stays its own.
@@ -120,17 +108,28 @@ class Optimizer(KeepsAverages, Configured):
         self._clipping = Clipping(clipvalue, clipnorm, global_clipnorm, convention)
         self.clipvalue, self.clipnorm = clipvalue, clipnorm
         self.global_clipnorm = global_clipnorm
-        self._settings: dict[str, Any] = dict(settings)
+        self._settings: dict[str, Any] = {
+            name: value if (known := self._setting(name)) is None else known.given(value)
+            for name, value in settings.items()
+        }
         if weight_decay is not None:
             self._settings.update(self._check_decay(weight_decay))
-        given = {**self._settings, "learning_rate": learning_rate}
+        given = {**self._settings, "learning_rate": RATE.given(learning_rate)}
         self._schedules = {name: value for name, value in given.items() if callable(value)}
         first = {name: self._scheduled(name, 0) for name in self._schedules}
-        numbers = {**given, **first}
-        numbers["learning_rate"] = check_float(numbers["learning_rate"], "learning_rate", low=0.0)
         self._core = _core.Optimizer(
-            self.rule, {**numbers, "convention": convention, **core_settings(around)}
+            self.rule, {**given, **first, "convention": convention, **core_settings(around)}
         )
+
+    def _setting(self, name: str) -> Setting | None:
+        """Return the bounds of a number that may change; None for what the rule is chosen by."""
+        found = RATE if name == "learning_rate" else getattr(type(self), name, None)
+        return found if isinstance(found, Setting) else None
+
+    def _number(self, name: str, value: Any, label: str) -> float:
+        setting = self._setting(name)
+        assert setting is not None  # noqa: S101 - callers ask for names of settings
+        return setting.number(value, label)
 
     def _check_decay(self, weight_decay: Any) -> dict[str, Any]:
         """Return the settings that make weights decay."""
@@ -139,9 +138,8 @@ class Optimizer(KeepsAverages, Configured):
                 f'weight_decay: the convention "{self.convention}" has none for '
                 f"{type(self).__name__}; use AdamW, or a regularizer"
             )
-        if not callable(weight_decay):
-            weight_decay = check_float(weight_decay, "weight_decay", low=0.0)
-        return {"weight_decay": weight_decay, "decay": self.decays[self.convention]}
+        checked = type(self).weight_decay.given(weight_decay)
+        return {"weight_decay": checked, "decay": self.decays[self.convention]}
 
     # ---- settings
 
@@ -174,10 +172,12 @@ class Optimizer(KeepsAverages, Configured):
                 f"{name}: {type(self).__name__} was made without; pass it when making the optimizer"
             )
         if callable(value):
-            number = check_float(value(self.iterations), f"{name}({self.iterations})", low=0.0)
+            # A file's reader asks it for the first value.
+            self._number(name, value(0), f"{name}(0)")
+            number = self._number(name, value(self.iterations), f"{name}({self.iterations})")
             self._schedules[name] = value
         else:
-            number = check_float(value, name, low=0.0)
+            number = self._number(name, value, name)
             self._schedules.pop(name, None)
         self._core.queue(name, [])
         self._core.set(name, number)
@@ -186,7 +186,7 @@ class Optimizer(KeepsAverages, Configured):
 
     def _scheduled(self, name: str, step: int) -> float:
         """Return a schedule's value for the step after `step` others."""
-        return check_float(self._schedules[name](step), f"{name}({step})", low=0.0)
+        return self._number(name, self._schedules[name](step), f"{name}({step})")
 
     def prepare(self, steps: int) -> None:
         """Compute the schedules' values for the next steps, which may run without Python."""
@@ -246,6 +246,8 @@ class Optimizer(KeepsAverages, Configured):
         ------
         ValueError
             The loss depends on none of the parameters, or has several elements.
+        TypeError
+            A tensor in place of a list of them.
 
         Examples
         --------
@@ -270,6 +272,11 @@ class Optimizer(KeepsAverages, Configured):
         parameters
             Leaf tensors that require a gradient.
 
+        Raises
+        ------
+        TypeError
+            A tensor in place of a list of them.
+
         Examples
         --------
         >>> w = eg.tensor([2.0], requires_grad=True)
@@ -277,6 +284,9 @@ class Optimizer(KeepsAverages, Configured):
         >>> pairs[0][0].tolist()
         [4.0]
         """
+        given: Any = parameters
+        if isinstance(given, _core.Tensor):
+            raise TypeError("parameters: expected a list of tensors, got one tensor; pass [tensor]")
         wanted = list(parameters)
         return list(zip(_core.gradients(loss, wanted), wanted, strict=True))
 
@@ -291,8 +301,8 @@ class Optimizer(KeepsAverages, Configured):
         Raises
         ------
         ValueError
-            No pair has a gradient; a gradient's shape differs from its parameter's; the parameters
-            differ between steps whose gradients are accumulated.
+            No pair has a gradient; a pair the wrong way round; a gradient's shape differs from its
+            parameter's; the parameters differ between steps whose gradients are accumulated.
 
         Examples
         --------
@@ -307,6 +317,11 @@ class Optimizer(KeepsAverages, Configured):
                 f"{type(self).__name__}: no parameter has a gradient; the loss depends on none of "
                 "them, or was computed under no_grad or detached"
             )
+        for number, (g, p) in enumerate(with_gradient):
+            if g.is_leaf and g.requires_grad and not p.requires_grad:
+                raise ValueError(
+                    f"pairs: expected (gradient, parameter), got a parameter first in pair {number}"
+                )
         parameters = [p for _, p in with_gradient]
         gradients = [g for g, _ in with_gradient]
         self._members.enter(self._core, parameters)
@@ -360,26 +375,6 @@ class Optimizer(KeepsAverages, Configured):
 def _remade(kind: type[Optimizer], config: dict[str, Any]) -> Optimizer:
     """Return an optimizer with those arguments, without state."""
     return kind(**config)
-
-
-def by_convention(given: Any, convention: str, **defaults: Any) -> Any:
-    """Return an argument, or where it was not given, the convention's default."""
-    return defaults[convention] if given is None else given
-
-
-def check_decay(value: Any, argument: str) -> Any:
-    """Return a factor in [0, 1) by which averages decay, or a schedule of it."""
-    if callable(value):
-        return value
-    return check_float(value, argument, low=0.0, high=1.0, open_high=True)
-
-
-def check_momentum(value: Any) -> Any:
-    """Return a momentum in [0, 1), or a schedule, which begins above 0 and so has a buffer."""
-    chosen = check_decay(value, "momentum")
-    if callable(chosen):
-        check_float(chosen(0), "momentum(0)", low=0.0, high=1.0, open_low=True, open_high=True)
-    return chosen
 
 
 def check_convention(convention: Any) -> str:

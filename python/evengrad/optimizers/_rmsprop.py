@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad._checks import check_float
-from evengrad.optimizers._optimizer import (
-    Optimizer,
-    Setting,
-    by_convention,
-    check_convention,
-    check_decay,
-    check_momentum,
-)
+from evengrad.optimizers._optimizer import Optimizer, check_convention
+from evengrad.optimizers._settings import Fixed, Momentum, Setting, by_convention
 from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
@@ -39,6 +32,7 @@ class RMSprop(Optimizer):
         ρ in [0, 1). Default 0.9; 0.99 under ``"torch"``.
     momentum
         μ in [0, 1), or a function of the number of steps made so far that begins above 0.
+        Made with 0 there is no buffer, and it stays 0; else it may be changed, but not to 0.
     epsilon
         ε above 0. Default 1e-7; 1e-8 under ``"torch"``, 1e-10 under ``"tf1"``, where s starts at 1.
     centered
@@ -77,9 +71,10 @@ class RMSprop(Optimizer):
     """
 
     rule = "rmsprop"
-    rho = Setting()
-    momentum = Setting()
-    epsilon = Setting()
+    rho = Setting(below=1.0)
+    momentum = Momentum()
+    epsilon = Setting(positive=True)
+    centered = Fixed()
 
     @takes_shared
     def __init__(
@@ -105,9 +100,9 @@ class RMSprop(Optimizer):
         super().__init__(
             rate,
             {
-                "rho": check_decay(decay, "rho"),
-                "momentum": check_momentum(momentum),
-                "epsilon": check_float(small, "epsilon", low=0.0, open_low=True),
+                "rho": decay,
+                "momentum": momentum,
+                "epsilon": small,
                 "centered": self.centered,
             },
             weight_decay=weight_decay,

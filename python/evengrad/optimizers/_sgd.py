@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad.optimizers._optimizer import (
-    Optimizer,
-    Setting,
-    check_convention,
-    check_momentum,
-)
+from evengrad._checks import check_float
+from evengrad.optimizers._optimizer import Optimizer, check_convention
+from evengrad.optimizers._settings import Fixed, Momentum
 from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
@@ -25,7 +22,8 @@ class SGD(Optimizer):
 
     With momentum β: m ← β · m − η · g, θ ← θ + m. With Nesterov's: θ ← θ + β · m − η · g after the
     same m. The conventions ``"torch"`` and ``"tf1"`` keep η out of the buffer, a ← β · a + g,
-    θ ← θ − η · a (Nesterov: θ − η · (g + β · a)): the same while η is constant.
+    θ ← θ − η · a (Nesterov: θ − η · (g + β · a)): the same while η is constant. Under ``"torch"``
+    the buffer may be dampened, a ← β · a + (1 − d) · g, but a ← g in the optimizer's first step.
 
     Parameters
     ----------
@@ -34,8 +32,11 @@ class SGD(Optimizer):
         required under ``"tf1"``.
     momentum
         β in [0, 1), or a function of the number of steps made so far that begins above 0.
+        Made with 0 there is no buffer, and it stays 0; else it may be changed, but not to 0.
     nesterov
         Whether the gradient is taken where the momentum leads.
+    dampening
+        d in [0, 1]; with a momentum that is not Nesterov's, under ``"torch"`` alone. Default 0.
     weight_decay
         λ, or a function of the number of steps made so far; None for no decay. Under ``"keras"``
         θ ← θ − η · λ · θ before the update; under ``"torch"`` g ← g + λ · θ.
@@ -50,7 +51,8 @@ class SGD(Optimizer):
     Raises
     ------
     ValueError
-        A value out of range; two ways of clipping; ``nesterov`` without momentum under ``"torch"``.
+        A value out of range; two ways of clipping; ``nesterov`` without momentum under ``"torch"``;
+        ``dampening`` elsewhere, without momentum, or with Nesterov's.
 
     References
     ----------
@@ -72,7 +74,8 @@ class SGD(Optimizer):
     """
 
     rule = "sgd"
-    momentum = Setting()
+    momentum = Momentum()
+    nesterov, dampening = Fixed(), Fixed()
 
     @takes_shared
     def __init__(
@@ -81,6 +84,7 @@ class SGD(Optimizer):
         momentum: float | Callable[[int], float] = 0.0,
         nesterov: bool = False,
         *,
+        dampening: float = 0.0,
         weight_decay: float | Callable[[int], float] | None = None,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
@@ -91,14 +95,18 @@ class SGD(Optimizer):
         chosen = check_convention(convention)
         if learning_rate is None and chosen == "tf1":
             raise ValueError('learning_rate: the convention "tf1" has no default; pass a number')
-        beta = check_momentum(momentum)
         self.nesterov = bool(nesterov)
-        if nesterov and chosen == "torch" and beta == 0.0:
+        self.dampening = check_float(dampening, "dampening", low=0.0, high=1.0)
+        if nesterov and chosen == "torch" and momentum == 0.0:
             raise ValueError('nesterov: the convention "torch" expects a momentum above 0, got 0')
+        if self.dampening and chosen != "torch":
+            raise ValueError('dampening: for the convention "torch"; the others have none')
+        if self.dampening and (nesterov or momentum == 0.0):
+            raise ValueError("dampening: expected a momentum above 0 with it, not Nesterov's")
         default = {"keras": 0.01, "torch": 0.001}.get(chosen, 0.0)
         super().__init__(
             default if learning_rate is None else learning_rate,
-            {"momentum": beta, "nesterov": self.nesterov},
+            {"momentum": momentum, "nesterov": self.nesterov, "dampening": self.dampening},
             weight_decay=weight_decay,
             clipnorm=clipnorm,
             clipvalue=clipvalue,

@@ -63,8 +63,12 @@ class OrthogonalRegularizer(Regularizer):
             )
         vectors = w if self.mode == "rows" else w.T
         count = int(vectors.shape[0])
-        squares = vectors.square().sum(dim=1, keepdim=True)
-        directions = vectors / _core.maximum(squares, SHORTEST**2).sqrt()
+        # By the largest element, a constant to the slope: squares of large weights are no numbers.
+        largest = vectors.detach().abs().amax(dim=1, keepdim=True)
+        unit = _core.where(largest == 0.0, 1.0, largest)
+        shares = vectors / unit
+        squares = shares.square().sum(dim=1, keepdim=True)
+        directions = shares / _core.maximum(squares, (SHORTEST / unit).square()).sqrt()
         others = _core.tensor(1.0 - np.eye(count), dtype=w.dtype)
         total = ((directions @ directions.T) * others).abs().sum()
         # Each pair stands twice in the sum; a single vector has no pair.

@@ -13,6 +13,7 @@ fn twenty_thousand_steps_take_no_more_memory_than_one_hundred() -> Result<()> {
     let momentum = Momentum {
         learning_rate: 1e-3,
         momentum: 0.9,
+        dampening: 0.0,
         nesterov: true,
         convention: Convention::Torch,
     };

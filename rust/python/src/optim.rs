@@ -19,10 +19,11 @@ use crate::tensor::Tensor;
 ///     ``"sgd"``, ``"adam"``, ``"adadelta"``, ``"adagrad"``, ``"adamax"``, ``"lion"``, ``"nadam"`` or
 ///     ``"rmsprop"``.
 /// settings : dict, optional
-///     sgd: ``learning_rate`` (0.01), ``momentum`` (0), ``nesterov``. adam: ``learning_rate`` (0.001),
-///     ``beta_1`` (0.9), ``beta_2`` (0.999), ``epsilon`` (1e-7), ``amsgrad``. The others: as the class of
-///     that name in ``evengrad.optimizers``, with Keras' defaults. All: ``weight_decay``, and how it works,
-///     ``decay``: ``"decoupled"`` (if not given), ``"unscaled"`` or ``"coupled"``;
+///     sgd: ``learning_rate`` (0.01), ``momentum`` (0), ``dampening`` (0), ``nesterov``. adam:
+///     ``learning_rate`` (0.001), ``beta_1`` (0.9), ``beta_2`` (0.999), ``epsilon`` (1e-7), ``amsgrad``. The
+///     others: as the class of that name in ``evengrad.optimizers``, with Keras' defaults. All:
+///     ``weight_decay``, and how it works, ``decay``: ``"decoupled"`` (if not given), ``"unscaled"`` or
+///     ``"coupled"``;
 ///     ``gradient_accumulation_steps``; ``ema_momentum`` (without it no averages are kept) and
 ///     ``ema_overwrite_frequency``. Where libraries differ:
 ///     ``convention``, the one whose form the rule takes: ``"keras"`` (if not given), ``"torch"`` or ``"tf1"``.

@@ -10,6 +10,7 @@ from evengrad.optimizers.schedules._decay import ExponentialDecay as Exponential
 from evengrad.optimizers.schedules._decay import InverseTimeDecay as InverseTimeDecay
 from evengrad.optimizers.schedules._decay import PolynomialDecay as PolynomialDecay
 from evengrad.optimizers.schedules._decay import PowerDecay as PowerDecay
+from evengrad.optimizers.schedules._decay import StepDecay as StepDecay
 from evengrad.optimizers.schedules._one_cycle import OneCycle as OneCycle
 from evengrad.optimizers.schedules._one_cycle import OneCycleMomentum as OneCycleMomentum
 from evengrad.optimizers.schedules._pieces import Join as Join

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from evengrad._checks import check_float, check_int
-from evengrad.optimizers.schedules._schedule import Schedule
+from evengrad.optimizers.schedules._schedule import Schedule, to_power
 
 
 class CosineDecay(Schedule):
@@ -138,8 +138,8 @@ class CosineDecayRestarts(Schedule):
         else:
             while left >= period:
                 left, period, number = left - period, period * self.t_mul, number + 1
-        share = self.m_mul**number * half_wave(left / period)
-        return float(self.initial_learning_rate * ((1.0 - self.alpha) * share + self.alpha))
+        share = to_power(self.m_mul, number) * half_wave(left / period)
+        return self.initial_learning_rate * ((1.0 - self.alpha) * share + self.alpha)
 
 
 def half_wave(share: float) -> float:

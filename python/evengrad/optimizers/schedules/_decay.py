@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from evengrad._checks import check_float
-from evengrad.optimizers.schedules._schedule import Schedule
+from evengrad._checks import check_float, check_int
+from evengrad.optimizers.schedules._schedule import Schedule, to_power
 
 
 class ExponentialDecay(Schedule):
@@ -60,7 +60,45 @@ class ExponentialDecay(Schedule):
         exponent = step / self.decay_steps
         if self.staircase:
             exponent = math.floor(exponent)
-        return float(self.initial_learning_rate * self.decay_rate**exponent)
+        return self.initial_learning_rate * to_power(self.decay_rate, exponent)
+
+
+class StepDecay(Schedule):
+    """Fall by a factor at every so many steps: η = η₀ · γ^⌊step / size⌋.
+
+    That is `ExponentialDecay` with a staircase, under PyTorch's names for it.
+
+    Parameters
+    ----------
+    initial_learning_rate
+        η₀.
+    step_size
+        Steps between two falls.
+    gamma
+        γ; 0.1 by default.
+
+    Raises
+    ------
+    ValueError
+        A value out of range.
+
+    Examples
+    --------
+    >>> schedule = eg.optimizers.schedules.StepDecay(1.0, 3, gamma=0.5)
+    >>> [schedule(step) for step in range(7)]
+    [1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.25]
+    """
+
+    def __init__(self, initial_learning_rate: float, step_size: int, gamma: float = 0.1) -> None:
+        self.initial_learning_rate = check_float(
+            initial_learning_rate, "initial_learning_rate", low=0.0
+        )
+        self.step_size = check_int(step_size, "step_size", at_least=1)
+        self.gamma = check_float(gamma, "gamma", low=0.0)
+
+    def __call__(self, step: int) -> float:
+        """Return η₀ · γ^⌊step / size⌋."""
+        return self.initial_learning_rate * to_power(self.gamma, step // self.step_size)
 
 
 class InverseTimeDecay(Schedule):
@@ -115,15 +153,15 @@ class InverseTimeDecay(Schedule):
 
 
 class PowerDecay(Schedule):
-    """Fall as a power of time: η = η₀ / (1 + step / steps)^power.
+    """Fall as a power of time: η = η₀ / (1 + step / steps)^c.
 
     Parameters
     ----------
     initial_learning_rate
         η₀.
     decay_steps
-        Steps after which η is η₀ / 2^power.
-    power
+        Steps after which η is η₀ / 2^c.
+    c
         The power; 1 by default.
 
     Raises
@@ -142,18 +180,16 @@ class PowerDecay(Schedule):
     (0.1, 0.05, 0.025)
     """
 
-    def __init__(
-        self, initial_learning_rate: float, decay_steps: float, power: float = 1.0
-    ) -> None:
+    def __init__(self, initial_learning_rate: float, decay_steps: float, c: float = 1.0) -> None:
         self.initial_learning_rate = check_float(
             initial_learning_rate, "initial_learning_rate", low=0.0
         )
         self.decay_steps = check_float(decay_steps, "decay_steps", low=0.0, open_low=True)
-        self.power = check_float(power, "power", low=0.0)
+        self.c = check_float(c, "c", low=0.0)
 
     def __call__(self, step: int) -> float:
-        """Return η₀ / (1 + step / steps)^power."""
-        return float(self.initial_learning_rate / (1.0 + step / self.decay_steps) ** self.power)
+        """Return η₀ / (1 + step / steps)^c."""
+        return self.initial_learning_rate / to_power(1.0 + step / self.decay_steps, self.c)
 
 
 class PolynomialDecay(Schedule):

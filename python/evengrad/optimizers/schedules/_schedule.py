@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from evengrad._config import Configured
 
 
@@ -30,3 +32,11 @@ class Schedule(Configured):
     def __call__(self, step: int) -> float:
         """Return the value for the step that follows `step` others."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(self, step)")
+
+
+def to_power(base: float, exponent: float) -> float:
+    """Return base^exponent; infinity, which no optimizer takes, where that is too large."""
+    try:
+        return float(base**exponent)
+    except OverflowError:
+        return math.inf

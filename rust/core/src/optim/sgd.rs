@@ -4,6 +4,7 @@
 //! plain       θ ← θ − ηg
 //! keras       m ← βm − ηg;   θ ← θ + m          Nesterov: θ ← θ + βm − ηg
 //! torch, tf1  a ← βa + g;    θ ← θ − ηa         Nesterov: θ ← θ − η(g + βa)
+//! dampened    a ← βa + (1−d)g, but a ← g in the first step
 //! ```
 //! Both momentum forms agree while η is constant and differ once it changes.
 
@@ -27,6 +28,8 @@ pub struct Momentum {
     pub learning_rate: f64,
     /// β at the start.
     pub momentum: f64,
+    /// d: the share of every gradient but the first that stays out of the buffer.
+    pub dampening: f64,
     /// Looks ahead (Nesterov).
     pub nesterov: bool,
     /// Keras puts η inside the buffer, the others outside.
@@ -87,11 +90,12 @@ impl UpdateRule for Momentum {
     fn settings(&self) -> Settings {
         vec![("learning_rate", self.learning_rate), ("momentum", self.momentum)]
     }
-    fn scalars(&self, _step: u64, settings: &[f64], _memory: &mut f64) -> [f64; SCALARS] {
+    fn scalars(&self, step: u64, settings: &[f64], _memory: &mut f64) -> [f64; SCALARS] {
         let (eta, beta) = (settings[0], settings[1]);
+        let taken = if step == 1 { 1.0 } else { 1.0 - self.dampening };
         let (inside, outside) = match self.convention {
-            Convention::Keras => (-eta, 1.0),
-            Convention::Torch | Convention::Tf1 => (1.0, -eta),
+            Convention::Keras => (-eta * taken, 1.0),
+            Convention::Torch | Convention::Tf1 => (taken, -eta),
         };
         let (of_buffer, of_gradient) = if self.nesterov { (beta, inside) } else { (1.0, 0.0) };
         [inside, beta, outside, of_buffer, of_gradient, 0.0, 0.0, 0.0]

@@ -201,12 +201,13 @@ pub(super) fn build(
 fn sgd(py: Python<'_>, mut given: Given<'_>) -> PyResult<Optimizer> {
     let learning_rate = given.number("learning_rate", 0.01)?;
     let momentum = given.number("momentum", 0.0)?;
+    let dampening = given.number("dampening", 0.0)?;
     let nesterov = given.flag("nesterov")?;
     let convention = given.convention()?;
     if momentum == 0.0 {
         return given.make(py, Sgd { learning_rate });
     }
-    given.make(py, Momentum { learning_rate, momentum, nesterov, convention })
+    given.make(py, Momentum { learning_rate, momentum, dampening, nesterov, convention })
 }
 
 fn adam(py: Python<'_>, mut given: Given<'_>) -> PyResult<Optimizer> {
