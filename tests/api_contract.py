@@ -34,8 +34,6 @@ BASES = {
 }
 # Classes below these that compute nothing by themselves: what their subclasses write.
 ABSTRACT = {eg.metrics.MeanMetric: "values"}
-# Modules whose functions are operations on tensors.
-OPERATIONS = {"evengrad": "op", "evengrad.functional": "op", "evengrad.activations": "activation"}
 
 # Needs no example: the reason.
 WITHOUT_EXAMPLE = {
@@ -63,8 +61,8 @@ def public_modules(package=eg):
             yield from public_modules(importlib.import_module(f"{package.__name__}.{found.name}"))
 
 
-def family_of(module, thing):
-    """Return what kind of thing it is."""
+def family_of(thing):
+    """Return what kind of thing it is. A function is an operation, wherever it stands."""
     if inspect.isclass(thing):
         if issubclass(thing, BaseException):
             return "errors"
@@ -73,9 +71,8 @@ def family_of(module, thing):
                 base_alone = (thing is base and family != "models") or thing in ABSTRACT
                 return "bases" if base_alone else family
         return "class"
-    if module is eg.activations and thing not in eg.activations._offered().values():
-        return "function"
-    return OPERATIONS.get(module.__name__, "function")
+    named = any(thing is other for other in eg.activations._offered().values())
+    return "activation" if named else "op"
 
 
 def own_items(module, root="evengrad"):
@@ -89,7 +86,7 @@ def own_items(module, root="evengrad"):
         if not (getattr(thing, "__module__", None) or "").startswith(root):
             continue
         prefix = module.__name__.partition(".")[2]
-        yield Item(f"{prefix}.{name}" if prefix else name, thing, family_of(module, thing))
+        yield Item(f"{prefix}.{name}" if prefix else name, thing, family_of(thing))
 
 
 def tensor_items(tensor=eg.Tensor):

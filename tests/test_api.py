@@ -10,10 +10,13 @@ import types
 import numpy as np
 import pytest
 
+import api_arguments as arguments
 import api_contract as contract
 import api_examples as examples
+import api_modes as modes
 import api_round_trips as round_trips
 import evengrad as eg
+from evengrad._saving._describe import Decoder
 
 ITEMS = contract.items()
 
@@ -49,6 +52,14 @@ def test_gradients(item):
     examples.check_gradient(item)
 
 
+COMPUTES = [*DIFFERENTIABLE, *(item for item in ITEMS if item.family in modes.TAKE_PART)]
+
+
+@pytest.mark.parametrize("item", named(dict.fromkeys(COMPUTES)))
+def test_modes(item):
+    modes.check_modes(item)
+
+
 @pytest.mark.parametrize("item", named(ITEMS))
 def test_round_trip(item, tmp_path):
     round_trips.check_round_trip(item, tmp_path)
@@ -72,15 +83,19 @@ def test_items_are_found_by_looking():
     families = {item.name: item.family for item in ITEMS}
     assert families["layers.LSTM"] == "layers"
     assert families["layers.Layer"] == families["metrics.MeanMetric"] == "bases"
-    assert families["elu"] == "op"
-    assert families["activations.softmax"] == "activation"
-    assert families["activations.get"] == "function"
+    assert families["expm1"] == families["activations.get"] == "op"
+    assert families["elu"] == families["activations.softmax"] == "activation"
 
     module = types.ModuleType("evengrad.fresh")
     module.Fresh = type("Fresh", (eg.layers.Layer,), {"__module__": "evengrad.fresh"})
     module._Hidden = type("_Hidden", (), {"__module__": "evengrad.fresh"})
     module.np, module.limit, module.borrowed = np, 3, np.mean
-    assert list(contract.own_items(module)) == [item_of(module.Fresh, "layers", "fresh.Fresh")]
+    module.fresh = types.FunctionType((lambda x: x).__code__, {"__name__": "evengrad.fresh"})
+    assert list(contract.own_items(module)) == [
+        item_of(module.Fresh, "layers", "fresh.Fresh"),
+        # A function is an operation, in whatever module it stands.
+        item_of(module.fresh, "op", "fresh.fresh"),
+    ]
     # What a module declares is public, and nothing else.
     module.__all__ = []
     assert list(contract.own_items(module)) == []
@@ -95,10 +110,17 @@ def test_tables_name_what_exists():
         examples.INPUTS,
         examples.NOT_DIFFERENTIABLE,
         examples.TARGETS,
+        modes.DRAWING,
+        modes.OF_OTHER_DTYPE,
     ):
         assert set(table) - names == set()
     families = {item.family for item in [*ITEMS, *contract.operator_items()]}
     assert set(examples.WITHOUT_GRADIENT) - families == set()
+    assert modes.TAKE_PART.keys() - families == set()
+    configured = [item for item in ITEMS if arguments.is_configured(item.thing)]
+    pairs = [(item, p.name) for item in configured for p in arguments.parameters_of(item)]
+    taken = {name for _, name in pairs} | {f"{item}.{name}" for item, name in pairs}
+    assert (arguments.OTHERS.keys() | arguments.TOGETHER.keys()) - taken == set()
     assert set(round_trips.NOT_IN_FILES) - families == set()
 
 
@@ -193,7 +215,7 @@ def test_missing_entries_say_where_to_add_them():
     with pytest.raises(examples.ContractError, match=r"made_up: no guess .*add it to CALLS"):
         examples.check_gradient(item_of(lambda x, shape: x.reshape(*shape), "op"))
     with pytest.raises(examples.ContractError, match=r"\['sharpness'\] to ARGUMENTS"):
-        round_trips.check_arguments(item_of(Needs, "layers"))
+        arguments.check_arguments(item_of(Needs, "layers"))
     wide = type("Wide", (eg.layers.Layer,), {"call": lambda _, x: x.reshape(2, 5, 7)})
     with pytest.raises(examples.ContractError, match="add it to INPUTS"):
         examples.check_gradient(item_of(wide, "layers"))
@@ -206,6 +228,46 @@ class Forgets(eg.layers.Layer):
         self.gain = min(gain, 0.125)
 
 
+class ForgetsChoice(eg.layers.Layer):
+    """A layer that does not keep one choice of two."""
+
+    def __init__(self, mode: str = "a") -> None:
+        if mode not in ("a", "b"):
+            raise ValueError(f"mode: unknown {mode!r}; Valid: a, b")
+        self.mode = "a"
+
+
+class ForgetsNumber(eg.optimizers.SGD):
+    """An optimiser that does not keep what is None by default."""
+
+    def __init__(self, clipnorm: float | None = None) -> None:
+        super().__init__(clipnorm=clipnorm)
+        self.clipnorm = None
+
+
+class ForgetsName(eg.layers.Dense):
+    """A layer that does not keep what is made of a name."""
+
+    def __init__(self, units: int, kernel_initializer: str = "zeros") -> None:
+        super().__init__(units, kernel_initializer=kernel_initializer)
+        self.kernel_initializer = eg.initializers.Zeros()
+
+
+class Hides(eg.layers.Layer):
+    """A layer with an argument of which nobody knows another value."""
+
+    def __init__(self, shape=None) -> None:
+        self.shape = shape
+
+
+class Refuses(eg.layers.Layer):
+    """A layer with an argument that needs another one."""
+
+    def __init__(self, gain: float = 0.0) -> None:
+        if gain:
+            raise ValueError("gain: needs more")
+
+
 class Swaps(eg.regularizers.Regularizer):
     """A regulariser whose arguments grow with each way through a file."""
 
@@ -213,11 +275,43 @@ class Swaps(eg.regularizers.Regularizer):
         self.rate = 2.0 * rate
 
 
-def test_lost_arguments_are_found(tmp_path):
-    with pytest.raises(examples.ContractError, match=r"made with gain=0.5, get_config says 0.125"):
-        round_trips.check_arguments(item_of(Forgets, "layers"))
-    with pytest.raises(examples.ContractError, match="comes back from get_config as"):
-        round_trips.check_arguments(item_of(Swaps, "regularizers"))
+@pytest.mark.parametrize(
+    ("culprit", "message"),
+    [
+        (Forgets, "made with gain=0.5, get_config says 0.125"),
+        (ForgetsChoice, "made with mode='b', get_config says 'a'"),
+        (ForgetsNumber, "made with clipnorm=0.25, get_config says None"),
+        (ForgetsName, r"made with kernel_initializer='constant', get_config says Zeros\(\)"),
+        (Hides, "no other value is known for its argument 'shape'; .* OTHERS"),
+        (Refuses, r"refuses gain=0.25 \(gain: needs more\); .* TOGETHER"),
+        (Swaps, "comes back from get_config as"),
+    ],
+)
+def test_lost_arguments_are_found(culprit, message):
+    with pytest.raises(examples.ContractError, match=message):
+        arguments.check_arguments(item_of(culprit, "layers"))
+
+
+def test_lost_state_is_found(monkeypatch, tmp_path):
+    item = item_of(eg.optimizers.SGD, "optimizers", "optimizers.SGD")
+    round_trips.check_round_trip(item, tmp_path)
+    # The file has no slots: plain descent goes on all the same, momentum does not.
+    monkeypatch.setattr(eg.optimizers.SGD, "slots", lambda *_: {})
+    lost = r"SGD\(.*momentum.*\) does not go on from its file"
+    with pytest.raises(examples.ContractError, match=lost):
+        round_trips.check_round_trip(item, tmp_path)
+
+
+def test_a_lost_activation_is_found(monkeypatch, tmp_path):
+    item = item_of(eg.tanh, contract.family_of(eg.tanh))
+    round_trips.check_round_trip(item, tmp_path)
+    offered = {"square": round_trips.square, "tanh": eg.relu}
+    monkeypatch.setattr(Decoder, "function", lambda _, name: offered[name])
+    with pytest.raises(examples.ContractError, match=r"comes back .* as relu"):
+        round_trips.check_round_trip(item, tmp_path)
+
+
+def test_lost_families_are_found(tmp_path):
     # A class that is not public cannot be loaded, and a new family has to say how it is kept.
     with pytest.raises(ValueError, match="unknown class 'Halved'"):
         round_trips.check_round_trip(item_of(Halved, "layers"), tmp_path)
@@ -226,6 +320,51 @@ def test_lost_arguments_are_found(tmp_path):
     nameless = item_of(type("Bare", (), {}), "class")
     with pytest.raises((pickle.PicklingError, AssertionError), match="Bare"):
         round_trips.check_round_trip(nameless, tmp_path)
+
+
+class Counts(eg.layers.Layer):
+    """A layer whose state Python changes, unseen by a replay."""
+
+    calls = 0.0
+
+    def call(self, x):
+        self.calls += 1.0
+        return x * self.calls
+
+
+class Narrow(eg.layers.Layer):
+    """A layer that computes in float32, whatever comes."""
+
+    def call(self, x):
+        return x.astype("float32") * 2.0
+
+
+class Reads(eg.losses.Loss):
+    """A loss that takes its numbers out of the capture."""
+
+    factor = 0.0
+
+    def call(self, y_true, y_pred):
+        self.factor += 1.0
+        return ((y_pred - y_true) ** 2).mean(-1) * self.factor
+
+
+def test_differences_between_modes_are_found():
+    calls = iter(range(1, 99))
+    for culprit, family in (
+        (lambda x: x * next(calls), "op"),
+        (Counts, "layers"),
+        (Reads, "losses"),
+    ):
+        with pytest.raises(examples.ContractError, match="captured, it gives"):
+            modes.check_modes(item_of(culprit, family))
+    with pytest.raises(examples.ContractError, match="in float64 it returns float32"):
+        modes.check_modes(item_of(lambda x: x.astype("float32"), "op"))
+    with pytest.raises(examples.ContractError, match="in float64 it returns float32"):
+        modes.check_modes(item_of(Narrow, "layers"))
+    rough = item_of(lambda x: x * (1.5 if x.dtype == "float32" else 1.0), "op")
+    with pytest.raises(examples.ContractError, match=r"(?s)in float32, .* in float64"):
+        modes.check_modes(rough)
 
 
 def test_lost_bits_are_found():
