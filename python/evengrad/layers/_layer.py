@@ -256,17 +256,23 @@ class Layer(Variables):
         shape = shapes if several else shapes[0]
         self._check_input(shape)
         if not self._state.built:
+            before = {id(layer) for _, layer in self._named_layers() if layer.built}
             self._build_for(shape)
-            self._mark_provisional()
+            self._mark_provisional(before)
         output = self.compute_output_shape(shape)
         node = Node(self, items, several)
         if isinstance(output, list):
             return [Symbolic(one, self.dtype, node) for one in output]
         return Symbolic(output, self.dtype, node)
 
-    def _mark_provisional(self) -> None:
+    def _mark_provisional(self, before: set[int]) -> None:
+        """Mark what was built just now: a model draws its first values from a seed of its own.
+
+        What had been built before, by its identity, may have learned its values.
+        """
         for _, layer in self._named_layers():
-            layer._state.provisional = not layer._state.adopted or layer is not self
+            if id(layer) not in before:
+                layer._state.provisional = not layer._state.adopted or layer is not self
 
     def _story(self, expected: str, got: Any, fix: str) -> ValueError:
         """Return an error that names this layer: what was expected, what came, the likely fix."""
