@@ -35,6 +35,7 @@ def model(*extra, front=(), last=None):
             layers.AlphaDropout(0.1),
             layers.Activation("selu"),
         ),
+        model(layers.Dense(20, layers.Activation("selu"), kernel_initializer="lecun_normal")),
         eg.Sequential([hidden(), layers.Dense(3), layers.Softmax()]),
         eg.Sequential([hidden(), layers.Dense(1, "exponential")]),
         # It ends in features.
@@ -106,6 +107,11 @@ class Own(eg.Model):
         (model(layers.Activation("relu")), "activation: activation is without SELU"),
         (model(layers.ReLU()), "activation: re_lu is without SELU"),
         (model(layers.PReLU()), "activation: p_re_lu is without SELU"),
+        (
+            model(layers.Dense(20, layers.ReLU(), kernel_initializer="lecun_normal")),
+            "activation: dense_1/activation is without SELU",
+        ),
+        (model(hidden(activity_regularizer="l1")), "regularisers: dense_1 is penalised"),
         (model(layers.Maxout(20)), "activation: maxout is without SELU"),
         (
             model(layers.Dense(20, kernel_initializer="lecun_normal")),

@@ -56,6 +56,12 @@ class Layer(Variables):
         Set in a class: whether `Model.predict_mc` runs its layers as in training, as it does those
         of dropout and noise.
 
+    Raises
+    ------
+    ValueError
+        A name that is empty or has a ``/`` in it, an unknown dtype. From a call: an input that does
+        not fit the variables.
+
     Examples
     --------
     >>> class Scale(eg.layers.Layer):
@@ -93,10 +99,26 @@ class Layer(Variables):
         ----------
         input_shape
             A tuple; a list of tuples where the layer is called with a list.
+
+        Examples
+        --------
+        >>> layer = eg.layers.Dense(2)
+        >>> layer.build((None, 3))
+        >>> layer.kernel.shape
+        (3, 2)
         """
 
     def call(self, x: Any, training: bool = False) -> Any:
-        """Return the layer's output."""
+        """Return the layer's output.
+
+        Examples
+        --------
+        >>> class Twice(eg.layers.Layer):
+        ...     def call(self, x):
+        ...         return 2.0 * x
+        >>> Twice()([[1.0, 2.0]]).tolist()
+        [[2.0, 4.0]]
+        """
         raise NotImplementedError(f"{type(self).__name__} must define call(self, x, training)")
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -108,6 +130,11 @@ class Layer(Variables):
         ----------
         input_shape
             A tuple, or a list of tuples.
+
+        Examples
+        --------
+        >>> eg.layers.Dense(2).compute_output_shape((None, 3))
+        (None, 2)
         """
         shapes = input_shape if isinstance(input_shape, list) else [input_shape]
         rows = [_core.zeros((1, *shape[1:]), dtype=self.dtype) for shape in shapes]
@@ -118,7 +145,14 @@ class Layer(Variables):
         return (None, *outputs.shape[1:])
 
     def multiply_adds(self, input_shape: Any) -> int:
-        """Return the multiplications with addition that one row costs; 0 where none stand out."""
+        """Return the multiplications with addition that one row costs; 0 where none stand out.
+
+        Examples
+        --------
+        >>> layer = eg.layers.Dense(2)
+        >>> layer.multiply_adds((None, 3))
+        6
+        """
         del input_shape
         layers = [child for _, child in self._children()]
         return sum(child.multiply_adds(child._state.input_shape) for child in layers if child.built)
@@ -129,7 +163,15 @@ class Layer(Variables):
         return None
 
     def call_without_activation(self, x: Any) -> Tensor:
-        """Return the output before the final activation: logits, if that is a softmax."""
+        """Return the output before the final activation: logits, if that is a softmax.
+
+        Examples
+        --------
+        >>> layer = eg.layers.Dense(1, "sigmoid", kernel_initializer="ones")
+        >>> x = eg.zeros((1, 2))
+        >>> layer(x).tolist(), layer.call_without_activation(x).tolist()
+        ([[0.5]], [[0.0]])
+        """
         raise NotImplementedError(f"{type(self).__name__} ends in no activation")
 
     # ---- calling

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from evengrad import layers
+from evengrad import activations, layers
 from evengrad._training._arrays import build_for, inputs_of
 from evengrad.autograd import no_grad
 from evengrad.constraints import MaxNorm
@@ -149,12 +149,17 @@ def _units(passed: Iterable[Layer]) -> list[Unit]:
     for layer in passed:
         if isinstance(layer, (layers.Dense, layers.Maxout)):
             units.append(Unit(layer, []))
-        if not isinstance(layer, (layers.Dense, layers.Activation, Elementwise)):
+        if isinstance(layer, (layers.Activation, Elementwise)):
+            name = layer.final_activation
+        elif isinstance(layer, layers.Dense) and not isinstance(layer.activation, layers.Layer):
+            name = activations._name_of(layer.activation)
+        else:
+            # An activation that is a layer comes by itself.
             continue
         if not units:
             units.append(Unit(None, []))
-        if layer.final_activation != "linear":
-            units[-1].activations.append((layer, layer.final_activation))
+        if name != "linear":
+            units[-1].activations.append((layer, name))
     return units
 
 
