@@ -121,12 +121,30 @@ CALLS = {
 MAKES_A_LEAF = "makes a leaf of values"
 READS_VALUES = "leaves the tape: it gives values to Python"
 MANAGES = "manages gradients or memory, and computes nothing"
+GIVES_ADVICE = "makes a model, or says how to make one"
 COUNTS = "its result is a truth or a number of a place"
 # Functions among the operations that have no gradient: the reason.
 NOT_DIFFERENTIABLE = {
     **dict.fromkeys(["arange", "full", "ones", "randn", "tensor", "zeros"], MAKES_A_LEAF),
     **dict.fromkeys(["get_default_dtype", "get_num_threads", "set_default_dtype"], "a setting"),
     **dict.fromkeys(["set_num_threads", "build_info", "show_versions"], "of the process"),
+    **{
+        f"{module}.get": "finds an object by its name"
+        for module in (
+            "activations",
+            "constraints",
+            "initializers",
+            "losses",
+            "metrics",
+            "optimizers",
+            "regularizers",
+        )
+    },
+    **dict.fromkeys(["activations.suggest", "initializers.for_activation"], GIVES_ADVICE),
+    **dict.fromkeys(["models.funnel", "models.funnel_widths", "models.guideline"], GIVES_ADVICE),
+    **dict.fromkeys(["autograd.grad", "autograd.gradcheck"], "walks the tape"),
+    "utils.set_random_seed": "of the process",
+    "utils.to_categorical": "makes an array of classes",
     "Input": "begins a graph of layers, which holds no values",
     "accumulate": "adds to state in place, off the tape, by its documentation",
     "compile": "takes a function; test_compile.py compares its gradients",
@@ -147,7 +165,6 @@ WITHOUT_GRADIENT = {
     "class": "no operation",
     "constraints": "applied between steps, off the tape",
     "errors": "no operation",
-    "function": "no operation",
     "initializers": "make leaves",
     "metrics": "count, off the tape",
     "models": "made of layers",
@@ -200,7 +217,14 @@ def failure(attempt, guess):
     """Return what went wrong in an attempt; None for nothing."""
     try:
         attempt(guess)
-    except (TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
+    except (
+        TypeError,
+        ValueError,
+        AttributeError,
+        RuntimeError,
+        IndexError,
+        AssertionError,
+    ) as error:
         return f"{type(error).__name__}: {error}"
     return None
 

@@ -66,6 +66,64 @@ def _(value, names):
     del names
 
 
+@means("nn.Embedding(1000, n)")
+def _(value, names):
+    [vectors] = names["layer"].get_weights()
+    assert vectors.shape == (1000, 100)
+    follows(vectors.ravel(), stats.norm())
+    close(value, vectors[names["y"]][:, None])
+
+
+def torch_weights(layer, order):
+    """Give a recurrent layer weights; return W, U and the biases of gates in PyTorch's order."""
+    rng = np.random.default_rng(7)
+    weights = [rng.normal(scale=0.3, size=w.shape) for w in layer.get_weights()]
+    layer.set_weights(weights)
+    gates = [np.split(w, len(order), axis=-1) for w in weights]
+    return [[parts[place] for place in order] for parts in gates]
+
+
+@means("nn.LSTM(8, n, batch_first=True)")
+def _(value, names):
+    layer, x = names["layer"], names["X"].reshape(16, 4, 8).astype("float64")
+    assert not layer.get_weights()[2].any()
+    kernels, recurrent, biases = torch_weights(layer, (0, 1, 2, 3))
+    h = c = np.zeros((16, 100))
+    outputs = []
+    for number in range(4):
+        sums = [
+            x[:, number] @ w + h @ u + b for w, u, b in zip(kernels, recurrent, biases, strict=True)
+        ]
+        i, f, o = (special.expit(sums[gate]) for gate in (0, 1, 3))
+        c = f * c + i * np.tanh(sums[2])
+        h = o * np.tanh(c)
+        outputs.append(h)
+    sequence, last, state = layer(x)
+    close(sequence, np.stack(outputs, axis=1), 1e-5)
+    close(last, h, 1e-5)
+    close(state, c, 1e-5)
+    assert [part.shape for part in value] == [(16, 4, 100), (16, 100), (16, 100)]
+
+
+@means("nn.GRU(8, n, batch_first=True)")
+def _(value, names):
+    layer, x = names["layer"], names["X"].reshape(16, 4, 8).astype("float64")
+    # Keras' z, r, g are PyTorch's second, first and third.
+    kernels, recurrent, biases = torch_weights(layer, (1, 0, 2))
+    h = np.zeros((16, 100))
+    outputs = []
+    for number in range(4):
+        given = [x[:, number] @ w + b[0] for w, b in zip(kernels, biases, strict=True)]
+        kept = [h @ u + b[1] for u, b in zip(recurrent, biases, strict=True)]
+        r, z = (special.expit(given[gate] + kept[gate]) for gate in (0, 1))
+        h = (1 - z) * np.tanh(given[2] + r * kept[2]) + z * h
+        outputs.append(h)
+    sequence, last = layer(x)
+    close(sequence, np.stack(outputs, axis=1), 1e-5)
+    close(last, h, 1e-5)
+    assert [part.shape for part in value] == [(16, 4, 100), (16, 100)]
+
+
 @means("nn.CrossEntropyLoss()(logits, y)")
 def _(value, names):
     shares = special.log_softmax(names["logits"].numpy(), axis=1)

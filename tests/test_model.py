@@ -142,6 +142,27 @@ def test_graph_seed():
     np.testing.assert_array_equal(chain.get_weights()[0], weights(1)[0])
 
 
+@pytest.mark.parametrize(
+    "around",
+    [lambda layer: eg.Sequential([layer, layers.Dense(2)]), lambda layer: layers.Residual([layer])],
+    ids=["Sequential", "Residual"],
+)
+def test_a_trained_layer_inside_a_part_of_a_graph_keeps_its_values(around, rng):
+    layer = layers.Dense(4)
+    trained = eg.Sequential([layer, layers.Dense(1)])
+    trained.compile("sgd", "mse")
+    trained.fit(rng.normal(size=(8, 4)), np.ones(8), verbose=0)
+    kernel = trained.get_weights()[0]
+    x = eg.Input((4,))
+    graph = eg.Model(x, around(layer)(x), seed=5)
+    np.testing.assert_array_equal(layer.get_weights()[0], kernel)
+    # What is new follows from the model's seed all the same.
+    other = eg.Input((4,))
+    again = eg.Model(other, around(layer)(other), seed=5)
+    for one, two in zip(graph.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
 def test_very_deep_graph():
     x = a = eg.Input((2,))
     for _ in range(2000):

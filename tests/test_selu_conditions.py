@@ -28,6 +28,18 @@ def model(*extra, front=(), last=None):
         model(hidden(kernel_initializer=eg.initializers.VarianceScaling())),
         model(eg.Sequential([hidden(), hidden()])),
         model(front=[layers.Rescaling(1.0), layers.Flatten()]),
+        # The activation as a layer of its own, noise and chains in between.
+        model(layers.Dense(20, kernel_initializer="lecun_normal"), layers.Activation("selu")),
+        model(
+            eg.Sequential([layers.Dense(20, kernel_initializer="lecun_normal")]),
+            layers.AlphaDropout(0.1),
+            layers.Activation("selu"),
+        ),
+        model(layers.Dense(20, layers.Activation("selu"), kernel_initializer="lecun_normal")),
+        eg.Sequential([hidden(), layers.Dense(3), layers.Softmax()]),
+        eg.Sequential([hidden(), layers.Dense(1, "exponential")]),
+        # It ends in features.
+        eg.Sequential([hidden(), hidden()]),
     ],
     ids=repr,
 )
@@ -45,6 +57,21 @@ def skipped():
     x = eg.Input((4,))
     y = hidden()(x)
     return eg.Model(x, layers.Dense(1)(layers.Dense(20)(y) + y))
+
+
+def test_heads_of_a_graph_are_no_hidden_layers():
+    x = eg.Input((4,))
+    y = hidden()(x)
+    heads = [layers.Dense(1, name="a")(y), layers.Activation("sigmoid")(layers.Dense(1)(y))]
+    [message] = eg.Model(x, heads).check_selu(X)
+    assert message.startswith("stack: the graph branches")
+
+
+def test_a_layer_that_is_used_twice_is_named_once():
+    x = eg.Input((4,))
+    twice = layers.Dense(4, "relu", kernel_initializer="lecun_normal", name="twice")
+    [message] = eg.Model(x, layers.Dense(1)(twice(twice(x)))).check_selu(X)
+    assert message.startswith("activation: twice is without SELU")
 
 
 def two_headed():
@@ -76,6 +103,33 @@ class Own(eg.Model):
         (
             model(hidden(kernel_initializer="lecun_uniform"), hidden(kernel_initializer="ones")),
             "initialiser: dense_1, dense_2 are not begun",
+        ),
+        (model(layers.Activation("relu")), "activation: activation is without SELU"),
+        (model(layers.ReLU()), "activation: re_lu is without SELU"),
+        (model(layers.PReLU()), "activation: p_re_lu is without SELU"),
+        (
+            model(layers.Dense(20, layers.ReLU(), kernel_initializer="lecun_normal")),
+            "activation: dense_1/activation is without SELU",
+        ),
+        (model(hidden(activity_regularizer="l1")), "regularisers: dense_1 is penalised"),
+        (model(layers.Maxout(20)), "activation: maxout is without SELU"),
+        (
+            model(layers.Dense(20, kernel_initializer="lecun_normal")),
+            "activation: dense_1 is without SELU",
+        ),
+        (
+            model(layers.Dense(20, kernel_initializer="lecun_normal"), layers.Activation("elu")),
+            "activation: activation is without SELU",
+        ),
+        (model(front=[layers.Activation("tanh")]), "activation: activation is without SELU"),
+        # It ends in features, which a rectifier makes.
+        (
+            eg.Sequential([hidden(), hidden(activation="relu", kernel_initializer="lecun_normal")]),
+            "activation: dense_1 is without SELU",
+        ),
+        (
+            eg.Sequential([hidden(), hidden(kernel_initializer="he_normal")]),
+            "initialiser: dense_1 is not begun",
         ),
         (model(layers.Residual(hidden())), "stack: residual is no part of a plain chain"),
         (two_headed(), "stack: the graph branches"),
@@ -120,6 +174,24 @@ class TestInputs:
         norm.adapt(X * 3 + 5)
         assert model(front=[norm]).check_selu(X * 3 + 5) == []
         assert len(model(front=[norm]).check_selu(X)) == 1
+
+    @pytest.mark.parametrize("nested", [False, True])
+    def test_normalization_in_front_of_a_graph(self, nested):
+        norm = layers.Normalization()
+        norm.adapt(X * 3 + 5)
+        x = eg.Input((4,))
+        first = eg.Sequential([norm, layers.Flatten()])(x) if nested else layers.Flatten()(norm(x))
+        graph = eg.Model(x, layers.Dense(1)(hidden()(first)))
+        assert graph.check_selu(X * 3 + 5) == []
+        assert len(graph.check_selu(X)) == 1
+
+    def test_a_normalisation_that_another_path_goes_around(self):
+        norm = layers.Normalization()
+        norm.adapt(X * 3 + 5)
+        x = eg.Input((4,))
+        joined = layers.Concatenate()([norm(x), x])
+        [message, *_] = eg.Model(x, layers.Dense(1)(joined)).check_selu(X * 3 + 5)
+        assert message.startswith("inputs: 4 of 4 features")
 
     def test_several_inputs(self):
         a, b = eg.Input((4,)), eg.Input((4,))

@@ -98,6 +98,11 @@ def randn(*shape: int, dtype: Any = None, requires_grad: bool = False) -> _core.
     requires_grad
         Whether gradients are computed for it.
 
+    Raises
+    ------
+    ValueError
+        A negative size, or an unknown dtype.
+
     Examples
     --------
     >>> eg.randn(2, 3).shape

@@ -77,6 +77,11 @@ hard_swish = hard_silu
 def linear(x: Any) -> Tensor:
     """Return the input as it is.
 
+    Parameters
+    ----------
+    x
+        A tensor or an array.
+
     Examples
     --------
     >>> eg.activations.linear([1.0, -2.0]).tolist()
@@ -87,6 +92,13 @@ def linear(x: Any) -> Tensor:
 
 def softmax(x: Any, axis: int = -1) -> Tensor:
     """Turn the scores of a dimension, the last by default, into shares of one: e^x / Σ e^x.
+
+    Parameters
+    ----------
+    x
+        A tensor or an array, the scores.
+    axis
+        The dimension; a negative one counts from the end.
 
     Examples
     --------
@@ -99,6 +111,13 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
     """Return the logarithm of the softmax of a dimension, the last by default: x − ln Σ e^x.
 
+    Parameters
+    ----------
+    x
+        A tensor or an array, the scores.
+    axis
+        The dimension; a negative one counts from the end.
+
     Examples
     --------
     >>> eg.activations.log_softmax([[1000.0, 0.0]]).tolist()
@@ -109,6 +128,11 @@ def log_softmax(x: Any, axis: int = -1) -> Tensor:
 
 def get(activation: Any) -> Callable[..., Any]:
     """Return the activation with that name; a function is returned as it is, None is `linear`.
+
+    Parameters
+    ----------
+    activation
+        A name, a function of a tensor, or None.
 
     Raises
     ------

@@ -274,6 +274,11 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
     Tensor
         As `input` in shape and dtype.
 
+    Raises
+    ------
+    ValueError
+        `p` outside [0, 1).
+
     References
     ----------
     Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.

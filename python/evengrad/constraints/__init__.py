@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 def get(constraint: Any, argument: str = "constraint") -> Callable[..., Any] | None:
     """Return the constraint with that name; objects, functions and None are returned as they are.
 
+    Parameters
+    ----------
+    constraint
+        A name, a constraint, a function of a variable, or None.
+    argument
+        What messages call it.
+
     Raises
     ------
     ValueError

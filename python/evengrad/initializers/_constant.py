@@ -52,6 +52,13 @@ class Constant(Initializer):
     value
         The value.
 
+    Raises
+    ------
+    TypeError
+        A value that is no number.
+    ValueError
+        NaN.
+
     Examples
     --------
     >>> eg.initializers.Constant(0.5)((2,)).tolist()

@@ -27,6 +27,10 @@ class Activation(Layer):
     ValueError
         An unknown name.
 
+    Notes
+    -----
+    Input (rows, ...), any shape; the output has the same.
+
     Examples
     --------
     >>> eg.layers.Activation("relu")([[-1.0, 2.0]]).tolist()
@@ -103,6 +107,10 @@ class ELU(Elementwise):
     ValueError
         A negative `alpha`.
 
+    Notes
+    -----
+    Input (rows, ...), any shape; the output has the same.
+
     References
     ----------
     Clevert et al., "Fast and accurate deep network learning by exponential linear units", 2015.
@@ -147,6 +155,10 @@ class Softmax(Elementwise):
     ------
     ValueError
         `axis` is 0; from a call: the input has no such dimension.
+
+    Notes
+    -----
+    Input (rows, ...), any shape; the output has the same.
 
     Examples
     --------

@@ -77,6 +77,12 @@ class Layer(Variables):
         Set in a class: whether `Model.predict_mc` runs its layers as in training, as it does those
         of dropout and noise.
 
+    Raises
+    ------
+    ValueError
+        A name that is empty or has a ``/`` in it, an unknown dtype. From a call: an input that does
+        not fit the variables.
+
     Examples
     --------
     >>> class Scale(eg.layers.Layer):
@@ -114,10 +120,26 @@ class Layer(Variables):
         ----------
         input_shape
             A tuple; a list of tuples where the layer is called with a list.
+
+        Examples
+        --------
+        >>> layer = eg.layers.Dense(2)
+        >>> layer.build((None, 3))
+        >>> layer.kernel.shape
+        (3, 2)
         """
 
     def call(self, x: Any, training: bool = False) -> Any:
-        """Return the layer's output."""
+        """Return the layer's output.
+
+        Examples
+        --------
+        >>> class Twice(eg.layers.Layer):
+        ...     def call(self, x):
+        ...         return 2.0 * x
+        >>> Twice()([[1.0, 2.0]]).tolist()
+        [[2.0, 4.0]]
+        """
         raise NotImplementedError(f"{type(self).__name__} must define call(self, x, training)")
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -129,6 +151,11 @@ class Layer(Variables):
         ----------
         input_shape
             A tuple, or a list of tuples.
+
+        Examples
+        --------
+        >>> eg.layers.Dense(2).compute_output_shape((None, 3))
+        (None, 2)
         """
         several = isinstance(input_shape, list)
         alone = True
@@ -146,6 +173,12 @@ class Layer(Variables):
         """Return the multiplications with addition that one row costs; 0 where none stand out.
 
         One of a single step, where the number of steps is left open.
+
+        Examples
+        --------
+        >>> layer = eg.layers.Dense(2)
+        >>> layer.multiply_adds((None, 3))
+        6
         """
         del input_shape
         layers = [child for _, child in self._children()]
@@ -157,7 +190,15 @@ class Layer(Variables):
         return None
 
     def call_without_activation(self, x: Any) -> Tensor:
-        """Return the output before the final activation: logits, if that is a softmax."""
+        """Return the output before the final activation: logits, if that is a softmax.
+
+        Examples
+        --------
+        >>> layer = eg.layers.Dense(1, "sigmoid", kernel_initializer="ones")
+        >>> x = eg.zeros((1, 2))
+        >>> layer(x).tolist(), layer.call_without_activation(x).tolist()
+        ([[0.5]], [[0.0]])
+        """
         raise NotImplementedError(f"{type(self).__name__} ends in no activation")
 
     # ---- calling
@@ -298,17 +339,23 @@ class Layer(Variables):
         shape = shapes if several else shapes[0]
         self._check_input(shape)
         if not self._state.built:
+            before = {id(layer) for _, layer in self._named_layers() if layer.built}
             self._build_for(shape)
-            self._mark_provisional()
+            self._mark_provisional(before)
         output = self.compute_output_shape(shape)
         node = Node(self, items, several)
         if isinstance(output, list):
             return [Symbolic(one, self.dtype, node) for one in output]
         return Symbolic(output, self.dtype, node)
 
-    def _mark_provisional(self) -> None:
+    def _mark_provisional(self, before: set[int]) -> None:
+        """Mark what was built just now: a model draws its first values from a seed of its own.
+
+        What had been built before, by its identity, may have learned its values.
+        """
         for _, layer in self._named_layers():
-            layer._state.provisional = not layer._state.adopted or layer is not self
+            if id(layer) not in before:
+                layer._state.provisional = not layer._state.adopted or layer is not self
 
     def _story(self, expected: str, got: Any, fix: str) -> ValueError:
         """Return an error that names this layer: what was expected, what came, the likely fix."""

@@ -50,6 +50,15 @@ class Merge(Layer):
 class Add(Merge):
     """Add inputs of one shape: the end of a shortcut, x + F(x).
 
+    Raises
+    ------
+    ValueError
+        From a call: no list of inputs, or inputs of different shapes.
+
+    Notes
+    -----
+    Inputs (rows, ...), any shape that they share; the output has the same.
+
     References
     ----------
     He et al., "Deep residual learning for image recognition", 2015.
@@ -68,6 +77,15 @@ class Add(Merge):
 class Subtract(Merge):
     """Subtract the second of two inputs of one shape from the first.
 
+    Raises
+    ------
+    ValueError
+        From a call: no list of two inputs, or inputs of different shapes.
+
+    Notes
+    -----
+    Two inputs (rows, ...), any shape that they share; the output has the same.
+
     Examples
     --------
     >>> eg.layers.Subtract()([eg.full((1, 2), 3.0), eg.ones((1, 2))]).tolist()
@@ -84,6 +102,15 @@ class Subtract(Merge):
 class Multiply(Merge):
     """Multiply inputs of one shape, element by element: a gate.
 
+    Raises
+    ------
+    ValueError
+        From a call: no list of inputs, or inputs of different shapes.
+
+    Notes
+    -----
+    Inputs (rows, ...), any shape that they share; the output has the same.
+
     Examples
     --------
     >>> eg.layers.Multiply()([eg.full((1, 2), 3.0), eg.full((1, 2), 2.0)]).tolist()
@@ -97,6 +124,15 @@ class Multiply(Merge):
 
 class Average(Merge):
     """Take the mean of inputs of one shape, element by element.
+
+    Raises
+    ------
+    ValueError
+        From a call: no list of inputs, or inputs of different shapes.
+
+    Notes
+    -----
+    Inputs (rows, ...), any shape that they share; the output has the same.
 
     Examples
     --------
@@ -118,6 +154,15 @@ class Maximum(Merge):
 
     Two that are equal share the gradient.
 
+    Raises
+    ------
+    ValueError
+        From a call: no list of inputs, or inputs of different shapes.
+
+    Notes
+    -----
+    Inputs (rows, ...), any shape that they share; the output has the same.
+
     Examples
     --------
     >>> eg.layers.Maximum()([eg.tensor([[1.0, 5.0]]), eg.tensor([[3.0, 2.0]])]).tolist()
@@ -133,6 +178,15 @@ class Minimum(Merge):
     """Take the smallest of inputs of one shape, element by element.
 
     Two that are equal share the gradient.
+
+    Raises
+    ------
+    ValueError
+        From a call: no list of inputs, or inputs of different shapes.
+
+    Notes
+    -----
+    Inputs (rows, ...), any shape that they share; the output has the same.
 
     Examples
     --------
@@ -159,6 +213,10 @@ class Concatenate(Layer):
     ------
     ValueError
         `axis` is 0, or the inputs differ in another dimension.
+
+    Notes
+    -----
+    Inputs (rows, ...); the output has the sum of their sizes along `axis`.
 
     Examples
     --------

@@ -53,6 +53,10 @@ class Normalization(Layer):
     The statistics are the variables `mean` and `variance`, which are not trainable; the layer keeps
     them as `mean_` and `variance_`.
 
+    Notes
+    -----
+    Input (rows, ...), any shape; the output has the same.
+
     Examples
     --------
     >>> layer = eg.layers.Normalization()
@@ -207,6 +211,15 @@ class Rescaling(Layer):
         What is added.
     name, dtype, trainable
         As for every `Layer`.
+
+    Raises
+    ------
+    TypeError
+        A factor or an offset that is no number.
+
+    Notes
+    -----
+    Input (rows, ...), any shape; the output has the same.
 
     Examples
     --------

@@ -204,7 +204,13 @@ class Variables(Configured):
             weight.tensor.requires_grad = flag and weight.trainable
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as they stand now; see `Configured.get_config`."""
+        """Return the constructor's arguments as they stand now; see `Configured.get_config`.
+
+        Examples
+        --------
+        >>> eg.layers.Flatten(name="rows").get_config()
+        {'name': 'rows', 'dtype': None, 'trainable': True}
+        """
         config = super().get_config()
         if "name" in config:
             config["name"] = self._state.given_name
@@ -340,6 +346,17 @@ class Variables(Configured):
         ValueError
             The layer has a variable of that name; the initialiser returned another shape; the
             constraint asks for a dimension that the shape lacks.
+
+        Examples
+        --------
+        >>> class Shift(eg.layers.Layer):
+        ...     def build(self, input_shape):
+        ...         self.offset = self.add_weight("offset", (input_shape[-1],), "ones")
+        ...
+        ...     def call(self, x):
+        ...         return x + self.offset
+        >>> Shift()([[1.0, 2.0]]).tolist()
+        [[2.0, 3.0]]
         """
         sizes = (shape,) if isinstance(shape, int) else tuple(shape)
         if any(weight.name == name for weight in self._state.weights):
@@ -393,13 +410,33 @@ class Variables(Configured):
 
         Its values follow from the model's seed and the layer's path, and its position is saved with
         the model. Read it as ``self.generator(name)`` in `call`.
+
+        Examples
+        --------
+        >>> class Noise(eg.layers.Layer):
+        ...     def build(self, input_shape):
+        ...         self.add_generator()
+        ...
+        ...     def call(self, x):
+        ...         return x + self.generator().normal(x.shape, 0.0, 0.1, x.dtype)
+        >>> Noise()(np.zeros((2, 3))).shape
+        (2, 3)
         """
         stream = generator(self._seed(), f"{self.path}/{name}")
         self._state.generators[name] = stream
         return stream
 
     def generator(self, name: str = "noise") -> _core.Generator:
-        """Return a stream made by `add_generator`."""
+        """Return a stream made by `add_generator`.
+
+        Examples
+        --------
+        >>> layer = eg.layers.Dropout(0.5)
+        >>> layer(np.zeros((2, 3)), training=True).shape
+        (2, 3)
+        >>> layer.generator("mask").draws
+        1
+        """
         return self._state.generators[name]
 
     def _named_layers(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -481,7 +518,15 @@ class Variables(Configured):
         return [*self._weight_penalties(), *[one for one in of_outputs if one is not None]]
 
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
-        """Return copies of all variables as NumPy arrays, in the order of `weights`."""
+        """Return copies of all variables as NumPy arrays, in the order of `weights`.
+
+        Examples
+        --------
+        >>> layer = eg.layers.Dense(2, kernel_initializer="ones")
+        >>> layer.build((None, 1))
+        >>> [w.tolist() for w in layer.get_weights()]
+        [[[1.0, 1.0]], [0.0, 0.0]]
+        """
         return [np.array(tensor.detach().numpy()) for tensor in self.weights]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
@@ -496,6 +541,14 @@ class Variables(Configured):
         ------
         ValueError
             The number of arrays or a shape differs; nothing is changed then.
+
+        Examples
+        --------
+        >>> layer = eg.layers.Dense(2)
+        >>> layer.build((None, 1))
+        >>> layer.set_weights([[[3.0, 4.0]], [0.5, 0.5]])
+        >>> layer([[1.0]]).tolist()
+        [[3.5, 4.5]]
         """
         named = self.named_weights()
         if not named and not self.built:
@@ -523,7 +576,13 @@ class Variables(Configured):
             layer._state.provisional = False
 
     def count_params(self) -> int:
-        """Return the number of values in all variables."""
+        """Return the number of values in all variables.
+
+        Examples
+        --------
+        >>> eg.Sequential([eg.Input((3,)), eg.layers.Dense(2)]).count_params()
+        8
+        """
         return sum(tensor.size for tensor in self.weights)
 
 

@@ -564,6 +564,15 @@ class Model(Clones, FindsLearningRate, PlansTraining, AnswersQuestions, Network)
             The file is damaged.
         ValueError
             A variable is missing, unknown, or of another shape; nothing is changed.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((3,)), eg.layers.Dense(2)], seed=1)
+        >>> model.save_weights("net.safetensors")
+        >>> other = eg.Sequential([eg.Input((3,)), eg.layers.Dense(2)], seed=2)
+        >>> other.load_weights("net.safetensors")
+        >>> np.array_equal(other.get_weights()[0], model.get_weights()[0])
+        True
         """
         from evengrad._saving._model_file import load_weights
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import itertools
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -11,12 +12,17 @@ from evengrad._training._arrays import build_for, inputs_of
 from evengrad.autograd import no_grad
 from evengrad.constraints import MaxNorm
 from evengrad.initializers import VarianceScaling
+from evengrad.layers._activation import Elementwise
 from evengrad.layers._merge import Merge
 from evengrad.layers._recurrent import Recurrent
+from evengrad.models._network import Network
 from evengrad.models._sequential import Sequential
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from evengrad.layers._layer import Layer
+    from evengrad.models._graph import Graph
     from evengrad.models._model import Model
 
 # What mean and deviation of a feature may be off by; the sampling error of few rows is added.
@@ -29,6 +35,41 @@ IN_FRONT = (layers.Normalization, layers.Rescaling, layers.Flatten, layers.Resha
 SKIPS = (layers.Residual, layers.Concatenate, Merge, Recurrent)
 NOISES = (layers.Dropout, layers.GaussianDropout, layers.GaussianNoise)
 NORMS = (layers.BatchNormalization, layers.LayerNormalization)
+# What outputs end in. Another function at a model's end is that of a hidden layer: the model makes
+# features. None is a function of the user's.
+OF_OUTPUTS = (
+    None,
+    "exponential",
+    "hard_sigmoid",
+    "hard_tanh",
+    "linear",
+    "log_softmax",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "tanh",
+)
+
+
+class Unit(NamedTuple):
+    """A layer with a kernel, if one leads, and what is applied to its sums: layers with names."""
+
+    layer: Layer | None
+    activations: list[tuple[Layer, str | None]]
+
+    def without_selu(self) -> Iterator[Layer]:
+        """Yield what keeps the unit from being one of SELU."""
+        of_its_own = isinstance(self.layer, layers.Maxout)
+        if self.layer is not None and (of_its_own or not self.activations):
+            yield self.layer
+        yield from (layer for layer, name in self.activations if name != "selu")
+
+    def members(self) -> list[Layer]:
+        """Return all layers of the unit."""
+        return [
+            *([] if self.layer is None else [self.layer]),
+            *(one for one, _ in self.activations),
+        ]
 
 
 def check_selu(model: Model, x: Any) -> list[str]:
@@ -36,17 +77,16 @@ def check_selu(model: Model, x: Any) -> list[str]:
     xs = inputs_of(model, x)
     build_for(model, xs)
     inside = [layer for _, layer in model._named_layers()]
-    dense = [layer for layer in inside if isinstance(layer, layers.Dense)]
-    # What makes the outputs is no hidden layer.
-    ends = [*model._heads(), *dense[-1:]]
-    hidden = [layer for layer in dense if not any(layer is end for end in ends)]
+    dense = [layer for layer in inside if isinstance(layer, (layers.Dense, layers.Maxout))]
+    hidden = _hidden(model)
     found = _inputs(model, xs)
-    others = [layer for layer in hidden if activations._name_of(layer.activation) != "selu"]
+    others = [layer for unit in hidden for layer in unit.without_selu()]
     if others:
         found.append(
             f"activation: {named(others)} without SELU; use activation='selu' in all hidden layers"
         )
-    begun = [layer for layer in hidden if not is_lecun_normal(layer.kernel_initializer)]
+    kernels = [unit.layer for unit in hidden if isinstance(unit.layer, layers.Dense)]
+    begun = [layer for layer in kernels if not is_lecun_normal(layer.kernel_initializer)]
     if begun:
         found.append(
             f"initialiser: {named(begun)} not begun with LeCun's normal values; use "
@@ -83,22 +123,96 @@ def check_selu(model: Model, x: Any) -> list[str]:
 
 def named(some: list[Any]) -> str:
     """Return the layers' names with the verb: ``dense is``, ``dense, dense_1 are``."""
-    names = [layer.path for layer in some[:MOST_NAMES]]
-    more = f" and {len(some) - MOST_NAMES} more" if len(some) > MOST_NAMES else ""
-    return f"{', '.join(names)}{more} {'is' if len(some) == 1 else 'are'}"
+    # A layer that is used twice is one.
+    names = list(dict.fromkeys(layer.path for layer in some))
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{', '.join(names[:MOST_NAMES])}{more} {'is' if len(names) == 1 else 'are'}"
+
+
+def pieces(layer: Layer) -> Iterator[Layer]:
+    """Yield the layers that data passes, models and other containers opened, in their order."""
+    if isinstance(layer, Sequential):
+        inside: Iterable[Layer] = layer.layers
+    elif isinstance(layer, Network) and layer._graph is not None:
+        inside = [node.layer for node in layer._graph.nodes if node.layer is not None]
+    else:
+        inside = [child for _, child in layer._children()]
+        if not inside or isinstance(layer, layers.Dense):
+            yield layer
+    for child in inside:
+        yield from pieces(child)
+
+
+def _units(passed: Iterable[Layer]) -> list[Unit]:
+    """Return layers as units: each with what is applied to its sums by itself or behind it."""
+    units: list[Unit] = []
+    for layer in passed:
+        if isinstance(layer, (layers.Dense, layers.Maxout)):
+            units.append(Unit(layer, []))
+        if isinstance(layer, (layers.Activation, Elementwise)):
+            name = layer.final_activation
+        elif isinstance(layer, layers.Dense) and not isinstance(layer.activation, layers.Layer):
+            name = activations._name_of(layer.activation)
+        else:
+            # An activation that is a layer comes by itself.
+            continue
+        if not units:
+            units.append(Unit(None, []))
+        if name != "linear":
+            units[-1].activations.append((layer, name))
+    return units
+
+
+def _hidden(model: Model) -> list[Unit]:
+    """Return the units that make no output."""
+    units = _units(pieces(model))
+    heads = [_units(pieces(head))[-1:] for head in model._heads() if head is not None]
+    ends = [*units[-1:], *itertools.chain.from_iterable(heads)]
+    members = {id(layer) for end in ends for layer in end.members()}
+    return [
+        unit
+        for unit in units
+        if members.isdisjoint(map(id, unit.members()))
+        or any(name not in OF_OUTPUTS for _, name in unit.activations)
+    ]
+
+
+def _front(model: Model) -> list[list[Layer]]:
+    """Return, for each input, the layers that data passes before the net proper."""
+    if isinstance(model, Sequential):
+        return [list(itertools.takewhile(_is_in_front, pieces(model)))]
+    if model._graph is None:
+        return []
+    return [_behind(model._graph, symbol) for symbol in model._graph.inputs]
+
+
+def _behind(graph: Graph, symbol: Any) -> list[Layer]:
+    """Return the layers in front that an input of a graph passes."""
+    front: list[Layer] = []
+    while True:
+        uses = [node for node in graph.nodes if any(x is symbol for x in node.inputs)]
+        if len(uses) != 1 or uses[0].layer is None or len(uses[0].inputs) != 1:
+            return front
+        passed = list(pieces(uses[0].layer))
+        leading = list(itertools.takewhile(_is_in_front, passed))
+        front += leading
+        if len(leading) < len(passed):
+            return front
+        symbol = uses[0].outputs[0]
+
+
+def _is_in_front(layer: Layer) -> bool:
+    return isinstance(layer, IN_FRONT)
 
 
 def _inputs(model: Model, xs: list[np.ndarray[Any, Any]]) -> list[str]:
     """Check that each feature has mean 0 and deviation 1, behind layers that see to that."""
     found = []
-    for number, x in enumerate(xs):
+    for number, (x, front) in enumerate(itertools.zip_longest(xs, _front(model), fillvalue=())):
         values = np.asarray(x, np.float64)
-        if isinstance(model, Sequential):
-            with no_grad():
-                for layer in model.layers:
-                    if not isinstance(layer, IN_FRONT):
-                        break
-                    values = layer(values).numpy().astype(np.float64)
+        with no_grad():
+            for layer in front:
+                values = layer(values).numpy().astype(np.float64)
         mean, deviation = values.mean(0).ravel(), values.std(0).ravel()
         close = TOLERANCE + 3 / np.sqrt(len(values))
         off = np.flatnonzero((abs(mean) > close) | (abs(deviation - 1) > close))

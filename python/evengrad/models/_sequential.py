@@ -82,6 +82,12 @@ class Sequential(Model):
         ------
         IndexError
             There is none.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((3,)), eg.layers.Dense(4), eg.layers.Dense(2)])
+        >>> model.pop(), model.output_shape
+        (Dense(2), (None, 4))
         """
         if not self._chain:
             raise IndexError("pop: the model has no layers")

@@ -23,6 +23,11 @@ from evengrad.optimizers._sgd import SGD as SGD
 def get(optimizer: Any) -> Optimizer:
     """Return a new optimizer with that name and its defaults; an optimizer is returned as it is.
 
+    Parameters
+    ----------
+    optimizer
+        A name, or an `Optimizer`.
+
     Raises
     ------
     ValueError

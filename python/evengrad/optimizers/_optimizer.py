@@ -64,6 +64,11 @@ class Optimizer(KeepsAverages, Configured):
         batch k times as large, up to rounding; statistics of batch normalisation are still those
         of the small ones. Steps that are left over at an epoch's end count for the next.
 
+    Raises
+    ------
+    ValueError
+        A value out of range, an unknown convention, two ways of clipping.
+
     Examples
     --------
     >>> optimizer = eg.optimizers.get("adam")
@@ -189,7 +194,20 @@ class Optimizer(KeepsAverages, Configured):
         return self._number(name, self._schedules[name](step), f"{name}({step})")
 
     def prepare(self, steps: int) -> None:
-        """Compute the schedules' values for the next steps, which may run without Python."""
+        """Compute the schedules' values for the next steps, which may run without Python.
+
+        Raises
+        ------
+        RuntimeError
+            The weights are exchanged with their averages.
+        ValueError, TypeError
+            A schedule returns what is no learning rate.
+
+        Examples
+        --------
+        >>> optimizer = eg.optimizers.SGD(lambda step: 0.1 / (step + 1))
+        >>> optimizer.prepare(100)
+        """
         if self._swapped:
             raise RuntimeError(
                 f"{type(self).__name__}: the weights are exchanged with their averages; call "

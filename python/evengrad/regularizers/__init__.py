@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 def get(regularizer: Any, argument: str = "regularizer") -> Callable[..., Any] | None:
     """Return the regularizer with that name; objects, functions and None are returned as they are.
 
+    Parameters
+    ----------
+    regularizer
+        A name, a regularizer, a function of a variable, or None.
+    argument
+        What messages call it.
+
     Raises
     ------
     ValueError

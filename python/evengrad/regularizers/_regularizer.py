@@ -41,6 +41,11 @@ class L1(Regularizer):
     l1
         c; 0.01 by default.
 
+    Raises
+    ------
+    TypeError, ValueError
+        A factor that is no number, or below 0.
+
     References
     ----------
     Tibshirani, "Regression shrinkage and selection via the lasso", 1996.
@@ -68,6 +73,11 @@ class L2(Regularizer):
         c; 0.01 by default.
     convention
         ``"keras"``, ``"torch"`` or ``"tf1"``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A factor that is no number, or below 0.
 
     References
     ----------
@@ -98,6 +108,11 @@ class L1L2(Regularizer):
         The factors; 0 by default.
     convention
         ``"keras"``, ``"torch"`` or ``"tf1"``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A factor that is no number, or below 0.
 
     References
     ----------

@@ -108,6 +108,13 @@ impl Tensor {
 
     /// x held to [low, high]; the derivative is 1 inside and at the bounds, 0 outside.
     ///
+    /// Parameters
+    /// ----------
+    /// low, high
+    ///     The bounds, two numbers.
+    ///
+    /// Examples
+    /// --------
     /// >>> eg.tensor([-3.0, 0.5, 3.0]).clamp(-1.0, 1.0).numpy().round(4)
     /// array([-1. ,  0.5,  1. ], dtype=float32)
     #[pyo3(signature = (low, high))]
@@ -133,6 +140,13 @@ impl Tensor {
 
     /// x where x > 0, else negative_slope·x.
     ///
+    /// Parameters
+    /// ----------
+    /// negative_slope
+    ///     The derivative below 0.
+    ///
+    /// Examples
+    /// --------
     /// >>> eg.tensor([-1.0, 2.0]).leaky_relu(0.25).numpy().round(4)
     /// array([-0.25,  2.  ], dtype=float32)
     #[pyo3(signature = (negative_slope=0.01))]
@@ -142,6 +156,13 @@ impl Tensor {
 
     /// x where x > 0, else alpha·(eˣ - 1) (Clevert et al. 2015).
     ///
+    /// Parameters
+    /// ----------
+    /// alpha
+    ///     What the values tend to below 0, with the sign changed.
+    ///
+    /// Examples
+    /// --------
     /// >>> eg.tensor([-1.0, 2.0]).elu().numpy().round(4)
     /// array([-0.6321,  2.    ], dtype=float32)
     #[pyo3(signature = (alpha=1.0))]
@@ -161,6 +182,13 @@ impl Tensor {
 
     /// x where x > 0, else alpha·(e^(x/alpha) - 1) (Barron 2017).
     ///
+    /// Parameters
+    /// ----------
+    /// alpha
+    ///     What the values tend to below 0, with the sign changed.
+    ///
+    /// Examples
+    /// --------
     /// >>> eg.tensor([-1.0, 2.0]).celu(2.0).numpy().round(4)
     /// array([-0.7869,  2.    ], dtype=float32)
     #[pyo3(signature = (alpha=1.0))]

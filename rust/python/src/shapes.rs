@@ -259,6 +259,11 @@ impl Tensor {
 
     /// Two dimensions exchanged, as a view.
     ///
+    /// Parameters
+    /// ----------
+    /// dim0, dim1
+    ///     The dimensions; negative ones count from the end.
+    ///
     /// Raises
     /// ------
     /// IndexError
@@ -291,6 +296,11 @@ impl Tensor {
 
     /// The dimensions from `start_dim` on merged into one.
     ///
+    /// Parameters
+    /// ----------
+    /// start_dim
+    ///     The first of the dimensions; a negative one counts from the end.
+    ///
     /// Raises
     /// ------
     /// IndexError
@@ -307,6 +317,11 @@ impl Tensor {
 
     /// A view without a dimension of size 1, or without all of them; a dimension of another size stays.
     ///
+    /// Parameters
+    /// ----------
+    /// dim
+    ///     The dimension; a negative one counts from the end. None for all of size 1.
+    ///
     /// Raises
     /// ------
     /// IndexError
@@ -322,6 +337,11 @@ impl Tensor {
     }
 
     /// A view with a new dimension of size 1 before `dim`.
+    ///
+    /// Parameters
+    /// ----------
+    /// dim
+    ///     The place of the new dimension; a negative one counts from the new end.
     ///
     /// Raises
     /// ------

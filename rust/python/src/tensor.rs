@@ -232,6 +232,11 @@ impl Tensor {
 
     /// Set ``requires_grad`` and return this tensor.
     ///
+    /// Parameters
+    /// ----------
+    /// flag
+    ///     Whether gradients are to be computed for this tensor.
+    ///
     /// Examples
     /// --------
     /// >>> eg.tensor([1.0, 2.0]).requires_grad_().requires_grad

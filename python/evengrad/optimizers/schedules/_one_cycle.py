@@ -167,6 +167,11 @@ class OneCycleMomentum(Schedule):
     cycle
         The schedule of the learning rate.
 
+    Raises
+    ------
+    TypeError
+        `cycle` is no `OneCycle`.
+
     Examples
     --------
     >>> cycle = eg.optimizers.schedules.OneCycle(1.0, 20)
