@@ -5,6 +5,7 @@ use evengrad_core::ops::elementwise::{UNARY_NAMES, by_name};
 use evengrad_core::{DType, Result, Tensor as CoreTensor, tape};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use crate::door::{run, run_tensor};
 use crate::names::{self, default_dtype};
@@ -104,6 +105,27 @@ pub(crate) fn maximum(x: &Bound<'_, PyAny>, y: &Bound<'_, PyAny>) -> PyResult<Te
 #[pyfunction]
 pub(crate) fn minimum(x: &Bound<'_, PyAny>, y: &Bound<'_, PyAny>) -> PyResult<Tensor> {
     of_two(x, y, CoreTensor::minimum)
+}
+
+/// x where positive, else slope·x; at zero the derivative is the slope, and that of the slope is 0.
+///
+/// Parameters
+/// ----------
+/// x, slope : Tensor, array or number
+///     Shapes that broadcast. Both get gradients.
+///
+/// Raises
+/// ------
+/// ValueError
+///     If the shapes do not broadcast.
+///
+/// Examples
+/// --------
+/// >>> eg._core.prelu(eg.tensor([[-1.0, -1.0], [2.0, 2.0]]), eg.tensor([0.25, 0.5])).tolist()
+/// [[-0.25, -0.5], [2.0, 2.0]]
+#[pyfunction]
+pub(crate) fn prelu(x: &Bound<'_, PyAny>, slope: &Bound<'_, PyAny>) -> PyResult<Tensor> {
+    of_two(x, slope, CoreTensor::prelu)
 }
 
 /// `x` where `mask` is true, else `y`.
@@ -267,6 +289,38 @@ pub(crate) fn cat(py: Python<'_>, tensors: &Bound<'_, PyAny>, dim: isize) -> PyR
 pub(crate) fn stack(py: Python<'_>, tensors: &Bound<'_, PyAny>, dim: isize) -> PyResult<Tensor> {
     let tensors = list("stack", tensors)?;
     run_tensor(py, || CoreTensor::stack(&references(&tensors), dim))
+}
+
+/// The parts of a tensor along a dimension, without that dimension: the opposite of :func:`stack`.
+///
+/// Parameters
+/// ----------
+/// x : Tensor or array
+///     With at least one dimension.
+/// dim : int
+///     The dimension to take apart.
+///
+/// Returns
+/// -------
+/// tuple of Tensor
+///     Views, one for each position.
+///
+/// Raises
+/// ------
+/// IndexError
+///     If there is no such dimension.
+///
+/// Examples
+/// --------
+/// >>> [part.tolist() for part in eg.unbind(eg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=1)]
+/// [[1.0, 3.0], [2.0, 4.0]]
+#[pyfunction]
+#[pyo3(signature = (x, dim=0))]
+pub(crate) fn unbind<'py>(x: &Bound<'py, PyAny>, dim: isize) -> PyResult<Bound<'py, PyTuple>> {
+    let py = x.py();
+    let x = other_tensor("x", x, None)?;
+    let parts = run(py, || x.unbind(dim))?;
+    PyTuple::new(py, parts.into_iter().map(Tensor))
 }
 
 /// The rows of `x` (along dimension 0) whose numbers `indices` holds.
