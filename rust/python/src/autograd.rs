@@ -1,4 +1,4 @@
-//! Python inside the backward pass: hooks of tensors, and functions whose gradients Python computes.
+//! Gradients of inputs, and Python inside the backward pass: hooks of tensors, functions whose gradients Python computes.
 //!
 //! The tape calls back between launches, when nobody waits for this thread with the engine's lock in hand; the way
 //! back into Python is door.rs's.
@@ -15,7 +15,57 @@ use pyo3::prelude::*;
 use crate::door::{call_back, run, run_tensor};
 use crate::error::exception;
 use crate::functions::{list, references};
+use crate::operand::other_tensor;
 use crate::tensor::Tensor;
+
+/// ∂output/∂input for each of `inputs`, leaves or results, without touching any ``grad``.
+///
+/// Parameters
+/// ----------
+/// output : Tensor
+///     What is differentiated.
+/// inputs : sequence of Tensor
+///     With respect to these.
+/// gradient : Tensor or array, optional
+///     Weights of the output's elements; may be left out (then 1) where it has one element.
+/// retain_graph : bool
+///     Keep the graph for another pass.
+///
+/// Returns
+/// -------
+/// list of Tensor or None
+///     None for an input that the output does not depend on.
+///
+/// Raises
+/// ------
+/// RuntimeError
+///     If the output requires no gradient, or its graph was freed by an earlier pass.
+/// ValueError
+///     If `gradient` is missing or has another shape.
+///
+/// Examples
+/// --------
+/// >>> x = eg.tensor(3.0, requires_grad=True)
+/// >>> [slope] = eg._core.gradients(x * x, [x])
+/// >>> slope.item()
+/// 6.0
+#[pyfunction]
+#[pyo3(signature = (output, inputs, gradient=None, retain_graph=false))]
+pub(crate) fn gradients(
+    py: Python<'_>,
+    output: &Bound<'_, Tensor>,
+    inputs: &Bound<'_, PyAny>,
+    gradient: Option<&Bound<'_, PyAny>>,
+    retain_graph: bool,
+) -> PyResult<Vec<Option<Tensor>>> {
+    let output = &output.get().0;
+    let inputs = list("inputs", inputs)?;
+    let gradient =
+        gradient.map(|given| other_tensor("gradient", given, Some(output.dtype()))).transpose()?;
+    let found =
+        run(py, || tape::gradients(output, &references(&inputs), gradient.as_ref(), retain_graph))?;
+    Ok(found.into_iter().map(|gradient| gradient.map(Tensor)).collect())
+}
 
 /// How often hooks of leaves have been added or removed: a captured step has those of its capture.
 static CHANGES: AtomicU64 = AtomicU64::new(0);

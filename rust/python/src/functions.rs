@@ -2,7 +2,7 @@
 
 use evengrad_core::ops::dense::dense as core_dense;
 use evengrad_core::ops::elementwise::{UNARY_NAMES, by_name};
-use evengrad_core::{DType, Result, Tensor as CoreTensor, tape};
+use evengrad_core::{DType, Result, Tensor as CoreTensor};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -351,55 +351,6 @@ pub(crate) fn take(
     let x = other_tensor("x", x, None)?;
     let indices = other_tensor("indices", indices, Some(DType::I64))?;
     run_tensor(py, || x.take_rows(&indices))
-}
-
-/// ∂output/∂input for each of `inputs`, leaves or results, without touching any ``grad``.
-///
-/// Parameters
-/// ----------
-/// output : Tensor
-///     What is differentiated.
-/// inputs : sequence of Tensor
-///     With respect to these.
-/// gradient : Tensor or array, optional
-///     Weights of the output's elements; may be left out (then 1) where it has one element.
-/// retain_graph : bool
-///     Keep the graph for another pass.
-///
-/// Returns
-/// -------
-/// list of Tensor or None
-///     None for an input that the output does not depend on.
-///
-/// Raises
-/// ------
-/// RuntimeError
-///     If the output requires no gradient, or its graph was freed by an earlier pass.
-/// ValueError
-///     If `gradient` is missing or has another shape.
-///
-/// Examples
-/// --------
-/// >>> x = eg.tensor(3.0, requires_grad=True)
-/// >>> [slope] = eg._core.gradients(x * x, [x])
-/// >>> slope.item()
-/// 6.0
-#[pyfunction]
-#[pyo3(signature = (output, inputs, gradient=None, retain_graph=false))]
-pub(crate) fn gradients(
-    py: Python<'_>,
-    output: &Bound<'_, Tensor>,
-    inputs: &Bound<'_, PyAny>,
-    gradient: Option<&Bound<'_, PyAny>>,
-    retain_graph: bool,
-) -> PyResult<Vec<Option<Tensor>>> {
-    let output = &output.get().0;
-    let inputs = list("inputs", inputs)?;
-    let gradient =
-        gradient.map(|given| other_tensor("gradient", given, Some(output.dtype()))).transpose()?;
-    let found =
-        run(py, || tape::gradients(output, &references(&inputs), gradient.as_ref(), retain_graph))?;
-    Ok(found.into_iter().map(|gradient| gradient.map(Tensor)).collect())
 }
 
 /// state += scale·value, in place and off the tape: how a step keeps sums that outlive it.

@@ -108,8 +108,8 @@ macro_rules! elementwise {
         /// The functions as types, for kernels that fuse them.
         pub mod functions {
             use super::{
-                Bounds, DType, GELU_CUBIC, GELU_RATE, Keeps, Result, SELU_ALPHA, SELU_SCALE, Unary, VectorMath, above, bounded,
-                bounded_below, gelu_steepness, leak, leak_slope, signum, within,
+                Bounds, DType, GELU_CUBIC, GELU_RATE, Keeps, Result, SELU_ALPHA, SELU_SCALE, Unary,
+                VectorMath, above, bounded, bounded_below, gelu_steepness, leak, leak_slope, signum, within,
             };
             $(
                 $(#[$doc])*
