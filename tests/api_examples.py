@@ -90,6 +90,7 @@ MASK = np.array([[True, False, True], [False, True, False], [True, True, False]]
 CALLS = {
     "cat": (lambda x, y: eg.cat([x, y], 1), [BOTH_SIGNS, OTHER]),
     "stack": (lambda x, y: eg.stack([x, y]), [BOTH_SIGNS, OTHER]),
+    "unbind": (lambda x: eg.cat(eg.unbind(x, 1)[1:]), [BOTH_SIGNS]),
     "take": (lambda x: eg.take(x, [2, 0, 2]), [BOTH_SIGNS]),
     "where": (lambda x, y: eg.where(MASK, x, y), [BOTH_SIGNS, OTHER]),
     "clamp": (lambda x: eg.clamp(x, -1.5, 3.0), [BOTH_SIGNS]),
@@ -113,6 +114,7 @@ CALLS = {
     "Tensor.permute": (lambda x: x.permute(1, 0), [BOTH_SIGNS]),
     "Tensor.unsqueeze": (lambda x: x.unsqueeze(1), [BOTH_SIGNS]),
     "Tensor.expand": (lambda x: x.unsqueeze(0).expand(2, 3, 3), [BOTH_SIGNS]),
+    "Tensor.unbind": (lambda x: eg.cat(x.unbind(-1)[1:]), [BOTH_SIGNS]),
     "Tensor.astype": (lambda x: x.astype("float64"), [BOTH_SIGNS]),
     "Tensor.T": (lambda x: x.T, [BOTH_SIGNS]),
     "Tensor.__getitem__": (lambda x: x[1:, 2], [BOTH_SIGNS]),
@@ -152,6 +154,7 @@ NOT_DIFFERENTIABLE = {
     **{f"Tensor.{name}": READS_VALUES for name in ("numpy", "item", "tolist", "detach")},
     **{f"Tensor.{name}": MANAGES for name in ("backward", "copy_", "retain_grad", "zero_grad")},
     "Tensor.requires_grad_": MANAGES,
+    "Tensor.register_hook": MANAGES,
     "Tensor.argmax": COUNTS,
     **{f"Tensor.__{name}__": COUNTS for name in ("eq", "ne", "lt", "le", "gt", "ge", "bool")},
     **{f"Tensor.__{name}__": READS_VALUES for name in ("array", "dlpack", "float", "int")},

@@ -261,6 +261,43 @@ def _(value, names):
     close(value, np.tile(names["w"].detach().numpy(), (1, 2)))
 
 
+@means("x.unbind(1)")
+def _(value, names):
+    for column, expected in zip(value, names["w"].detach().numpy().T, strict=True):
+        close(column, expected)
+
+
+@means("weight.register_hook(lambda g: g.clamp(-1, 1))")
+def _(value, names):
+    close(value, np.ones(names["w"].shape))
+
+
+@means("torch.autograd.Function")
+def _(value, names):
+    del names
+
+    class Identity(value):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.factor = 3.0
+            return x
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * ctx.factor
+
+    x = eg.ones((2,), requires_grad=True)
+    Identity.apply(x).sum().backward()
+    close(x.grad, [3.0, 3.0])
+
+
+@means('F.gelu(x, approximate="tanh")')
+def _(value, names):
+    x = names["X"].astype("float64")
+    inner = np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)
+    close(value, 0.5 * x * (1 + np.tanh(inner)), 1e-6)
+
+
 @means("torch.set_num_threads(1)")
 def _(value, names):
     assert value is None

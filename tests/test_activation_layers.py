@@ -246,6 +246,25 @@ class TestMaxout:
         [gradient] = eg.autograd.grad(y, [layer.kernel])
         assert gradient.tolist() == [[1.5, 1.5]]
 
+    def test_three_equal_pieces_share_it_equally(self):
+        layer = layers.Maxout(2, 4, dtype="float64")
+        layer.build((None, 1))
+        # Of the first unit three pieces are the largest, of the second two.
+        layer.set_weights([np.array([[3.0, 1.0, 3.0, 2.0, 3.0, 2.0, 0.0, 0.0]]), np.zeros(8)])
+        y = layer([[6.0]])
+        assert y.tolist() == [[18.0, 12.0]]
+        [gradient] = eg.autograd.grad(y.sum(), [layer.bias])
+        third = 1 / 3
+        expected = [third, 0.0, third, 0.5, third, 0.5, 0.0, 0.0]
+        np.testing.assert_allclose(gradient.numpy(), expected, rtol=1e-15)
+
+    def test_no_rows_and_more_dimensions(self, rng):
+        layer = layers.Maxout(3, 4, dtype="float64")
+        x = rng.normal(size=(2, 5, 6))
+        flat = layer(x.reshape(10, 6)).detach().numpy()
+        np.testing.assert_array_equal(layer(x).detach().numpy(), flat.reshape(2, 5, 3))
+        assert layer(np.zeros((0, 6))).shape == (0, 3)
+
     def test_what_does_not_fit(self):
         layer = layers.Maxout(2)
         layer(np.ones((2, 3)))

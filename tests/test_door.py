@@ -20,7 +20,15 @@ pytestmark = pytest.mark.skipif(not BINDING.exists(), reason="needs the sources"
 # door.rs, and the two helpers that take a closure to it.
 DOORS = ("run", "run_tensor", "run_in_turns", "binary", "of_two")
 # Flags, and the state of this thread: they compute nothing and wait for nobody.
-LOOKS = {"set_requires_grad", "retain_grad", "set_grad", "require_float", "forbid", "begin"}
+LOOKS = {
+    "set_requires_grad",
+    "retain_grad",
+    "set_grad",
+    "require_float",
+    "forbid",
+    "begin",
+    "hooks",
+}
 
 CODE = re.compile(r'//[^\n]*|"(?:\\.|[^"\\])*"', re.DOTALL)
 METHOD = re.compile(r"pub fn (\w+)(?:<[^>]*>)?\(\s*&(?:mut )?self[^;{]*?-> Result<", re.DOTALL)

@@ -232,7 +232,7 @@ def test_a_column_may_be_left_out_or_written():
         (lambda: eg.utils.to_categorical([0, 5], 3), ValueError, r"\[0, 3\), got 5"),
         (lambda: eg.utils.set_random_seed(-1), ValueError, "seed"),
         (lambda: eg.functional.mse_loss([1.0], [1.0], "avg"), ValueError, "reduction: unknown"),
-        (lambda: eg.functional.dropout([1.0], 1.0), ValueError, r"p: expected .*\[0, 1\)"),
+        (lambda: eg.functional.dropout([1.0], 1.5), ValueError, r"p: expected .*\[0, 1\]"),
     ],
 )
 def test_bad_arguments(make, error, message):

@@ -102,9 +102,9 @@ class TestDropout:
         first, second = (layer(np.ones((9, 9)), training=True).numpy().copy() for _ in "ab")
         assert not np.array_equal(first, second)
 
-    @pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, float("nan")])
+    @pytest.mark.parametrize("rate", [-0.1, 1.5, float("nan")])
     def test_bad_rate(self, rate):
-        with pytest.raises(ValueError, match=r"rate: expected a number in \[0, 1\)"):
+        with pytest.raises(ValueError, match=r"rate: expected a number in \[0, 1\]"):
             layers.Dropout(rate)
 
 

@@ -192,11 +192,59 @@ def test_fresh_in_each_replayed_step(make):
     assert 0.03 < spread.mean() < 0.3
 
 
-@pytest.mark.parametrize("kind", [layers.AlphaDropout, layers.GaussianDropout])
-@pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, float("nan")])
-def test_bad_rate(kind, rate):
-    with pytest.raises(ValueError, match=r"rate: expected a number in \[0, 1\)"):
+@pytest.mark.parametrize(
+    ("kind", "bounds"),
+    [(layers.AlphaDropout, r"\[0, 1\]"), (layers.GaussianDropout, r"\[0, 1\)")],
+)
+@pytest.mark.parametrize("rate", [-0.1, 1.5, float("nan")])
+def test_bad_rate(kind, bounds, rate):
+    with pytest.raises(ValueError, match=f"rate: expected a number in {bounds}"):
         kind(rate)
+
+
+def test_infinite_variance_is_refused():
+    with pytest.raises(ValueError, match="got 1, where the noise would have infinite variance"):
+        layers.GaussianDropout(1.0)
+
+
+@pytest.mark.parametrize("kind", [layers.Dropout, layers.AlphaDropout])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("captured", [False, True])
+def test_with_rate_one_nothing_passes(kind, dtype, captured):
+    layer = kind(1.0, dtype=dtype)
+    x = np.array([[1.0, -2.0, np.inf, -np.inf, np.nan, 0.0, 1e30]], dtype)
+
+    def step(x):
+        leaf = eg.tensor(np.zeros((1, 7), dtype), requires_grad=True)
+        y = layer(x + leaf, training=True)
+        return y, *eg.autograd.grad(y, [leaf], eg.ones((1, 7), dtype=dtype))
+
+    y, gradient = (eg.compile(step) if captured else step)(eg.tensor(x))
+    np.testing.assert_array_equal(y.detach().numpy(), np.zeros((1, 7)))
+    np.testing.assert_array_equal(gradient.numpy(), np.zeros((1, 7)))
+    # In inference all passes.
+    np.testing.assert_array_equal(layer(x).numpy(), x)
+
+
+def test_a_net_behind_full_dropout_still_learns_its_bias():
+    model = eg.Sequential([eg.Input((3,)), layers.Dropout(1.0), layers.Dense(1)], seed=1)
+    before = model.get_weights()
+    model.compile(eg.optimizers.SGD(0.5), "mse")
+    model.fit(np.ones((8, 3)), np.full(8, 2.0), verbose=0)
+    kernel, bias = model.get_weights()
+    np.testing.assert_array_equal(kernel, before[0])
+    assert bias.tolist() == [2.0]
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_the_function_at_both_ends(p):
+    x = eg.tensor([1.0, float("inf"), -3.0], requires_grad=True)
+    y = eg.functional.dropout(x, p)
+    y.backward(eg.ones((3,)))
+    assert y.tolist() == [(1.0 - p) * v if p == 0.0 else 0.0 for v in x.tolist()]
+    assert x.grad.tolist() == [1.0 - p] * 3
+    with pytest.raises(ValueError, match=r"p: expected a number in \[0, 1\], got 1.1"):
+        eg.functional.dropout(x, 1.1)
 
 
 @pytest.mark.parametrize("stddev", [-0.1, float("inf"), float("nan")])

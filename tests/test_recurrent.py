@@ -456,3 +456,14 @@ def test_other_features_than_built_for():
     layer(np.zeros((1, 3, 4)))
     with pytest.raises(ValueError, match=r"\(rows, steps, 4\)"):
         layer(np.zeros((1, 3, 5)))
+
+
+@pytest.mark.parametrize("kind", [layers.SimpleRNN, layers.GRU, layers.LSTM])
+def test_mistakes_name_the_layer(kind):
+    layer = kind(3, name="rec")
+    states = [np.zeros((2, 3)), *([np.zeros((5, 3))] * (layer.states - 1))]
+    message = r"rec: expected first states with as many rows as the input, 5, got \(2, 3\)"
+    with pytest.raises(ValueError, match=message):
+        layer([np.zeros((5, 4, 2)), *states])
+    with pytest.raises(ValueError, match=r"kernel_initializer: 'auto' pairs .* of a Dense layer"):
+        kind(3, kernel_initializer="auto")

@@ -41,6 +41,7 @@ from evengrad._core import set_num_threads as set_num_threads
 from evengrad._core import stack as stack
 from evengrad._core import take as take
 from evengrad._core import tensor as tensor
+from evengrad._core import unbind as unbind
 from evengrad._core import zeros as zeros
 from evengrad._default_arguments import default_arguments as default_arguments
 from evengrad._elementwise import abs as abs

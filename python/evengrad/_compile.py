@@ -174,6 +174,7 @@ class Compiled(Generic[P, R]):
         functools.update_wrapper(self, function)
         self.function = function
         self._captured: dict[Hashable, _Captured] = {}
+        self._hooks = _core.hook_changes()
 
     @property
     def signatures(self) -> int:
@@ -193,6 +194,10 @@ class Compiled(Generic[P, R]):
         if _core.is_capturing():
             # Inside another captured step the operations belong to that one.
             return self.function(*args, **kwargs)
+        if self._hooks != _core.hook_changes():
+            # Captures have the hooks of their time.
+            self.clear()
+            self._hooks = _core.hook_changes()
         arguments = _Arguments(args, kwargs)
         key = tuple(arguments.key)
         captured = self._captured.get(key)

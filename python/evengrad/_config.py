@@ -224,12 +224,6 @@ def remade(value: Any) -> Any:
     return value
 
 
-def public_name(value: Any) -> str | None:
-    """Return the name under which a string argument finds `value`, if there is one."""
-    named = getattr(value, "_public_name", None)
-    return named if isinstance(named, str) else None
-
-
 def same(value: Any, default: Any) -> bool:
     """Tell whether an argument has its default value, whose short form may be a string."""
     if value is default:
@@ -263,5 +257,8 @@ def beyond(shown: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
 def show(value: Any) -> str:
     """Return an argument's value as one would write it."""
     if callable(value) and not isinstance(value, (type, Configured)):
-        return repr(getattr(value, "__name__", value))
+        from evengrad import activations
+
+        # `activations.exponential` is `exp` under the name that arguments take.
+        return repr(activations._name_of(value) or getattr(value, "__name__", value))
     return repr(value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evengrad._elementwise import as_tensor
+from evengrad._names import choose
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -38,7 +39,7 @@ def relu(x: Any) -> Tensor:
 
 
 def relu6(x: Any) -> Tensor:
-    """Rectify and hold to 6.
+    """Rectify and hold to 6; the derivative at zero is 0, at 6 it is 1 as that of `clamp`.
 
     Elementwise: min(max(0, x), 6).
 
@@ -70,12 +71,17 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
     x
         A tensor, or what converts to one.
     negative_slope
-        Factor below zero; PyTorch's default, where Keras' layer has 0.3.
+        Factor below zero, any finite number; PyTorch's default, where Keras' layer has 0.3.
 
     Returns
     -------
     Tensor
         As `x` in shape and dtype.
+
+    Raises
+    ------
+    ValueError
+        An infinite slope.
 
     Examples
     --------
@@ -95,12 +101,17 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
     x
         A tensor, or what converts to one.
     alpha
-        The function tends to −alpha; it is smooth at zero for 1 alone.
+        The function tends to −alpha; 0 or more. It is smooth at zero for 1 alone.
 
     Returns
     -------
     Tensor
         As `x` in shape and dtype.
+
+    Raises
+    ------
+    ValueError
+        A negative or infinite `alpha`.
 
     Examples
     --------
@@ -120,12 +131,17 @@ def celu(x: Any, alpha: float = 1.0) -> Tensor:
     x
         A tensor, or what converts to one.
     alpha
-        The function tends to −alpha.
+        The function tends to −alpha; more than 0.
 
     Returns
     -------
     Tensor
         As `x` in shape and dtype.
+
+    Raises
+    ------
+    ValueError
+        An `alpha` of 0 or less, or infinite.
 
     Examples
     --------
@@ -273,27 +289,39 @@ def silu(x: Any) -> Tensor:
     return as_tensor(x).silu()
 
 
-def gelu(x: Any) -> Tensor:
-    """Apply the Gaussian error unit (Hendrycks & Gimpel 2016), not its tanh approximation.
+def gelu(x: Any, approximate: bool | str = False) -> Tensor:
+    """Apply the Gaussian error unit (Hendrycks & Gimpel 2016), exactly or by tanh.
 
-    Elementwise: x · Φ(x), Φ the normal distribution function.
+    Elementwise: x · Φ(x), Φ the normal distribution function; approximately
+    x/2 · (1 + tanh(√(2/π) · (x + 0.044715x³))), which older networks were trained with.
 
     Parameters
     ----------
     x
         A tensor, or what converts to one.
+    approximate
+        Keras' False or True, or PyTorch's ``"none"`` or ``"tanh"``.
 
     Returns
     -------
     Tensor
         As `x` in shape and dtype.
 
+    Raises
+    ------
+    ValueError
+        Another `approximate`.
+
     Examples
     --------
     >>> eg.gelu([-1.0, 2.0]).numpy().astype(float).round(4).tolist()
     [-0.1587, 1.9545]
+    >>> eg.gelu([-1.0, 2.0], "tanh").numpy().astype(float).round(4).tolist()
+    [-0.1588, 1.9546]
     """
-    return as_tensor(x).gelu()
+    if not isinstance(approximate, bool):
+        approximate = choose(approximate, ("none", "tanh"), "approximate") == "tanh"
+    return as_tensor(x).gelu_tanh() if approximate else as_tensor(x).gelu()
 
 
 def mish(x: Any) -> Tensor:
@@ -320,7 +348,7 @@ def mish(x: Any) -> Tensor:
 
 
 def hard_sigmoid(x: Any) -> Tensor:
-    """Apply the logistic function made of three straight pieces.
+    """Apply the logistic function made of three straight pieces; at ±3 the slope is 1/6.
 
     Elementwise: x/6 + ½ held to [0, 1].
 
@@ -343,7 +371,7 @@ def hard_sigmoid(x: Any) -> Tensor:
 
 
 def hard_tanh(x: Any) -> Tensor:
-    """Apply the hyperbolic tangent made of three straight pieces.
+    """Apply the hyperbolic tangent made of three straight pieces; at ±1 the slope is 1.
 
     Elementwise: x held to [−1, 1].
 
@@ -368,7 +396,7 @@ def hard_tanh(x: Any) -> Tensor:
 def hard_silu(x: Any) -> Tensor:
     """Apply SiLU with the hard sigmoid, also called hard swish (Howard et al. 2019).
 
-    Elementwise: x · hard_sigmoid(x).
+    Elementwise: x · hard_sigmoid(x). The derivative at ±3 is that of the middle piece.
 
     Parameters
     ----------

@@ -6,7 +6,6 @@ Any function of a tensor serves as an activation too: ``layers.Dense(8, activati
 from __future__ import annotations
 
 import functools
-import types
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
@@ -14,7 +13,6 @@ from evengrad._activation_advice import Suggestion, suggest
 from evengrad._elementwise import as_tensor as _as_tensor
 from evengrad._elementwise import exp as exponential
 from evengrad._names import look_up as _look_up
-from evengrad._names import public_names as _public_names
 from evengrad._nonlinear import (
     celu,
     elu,
@@ -67,8 +65,8 @@ __all__ = [
     "tanh",
 ]
 
-# Functions here that are no activations.
-_OTHERS = frozenset({"get", "suggest"})
+# What is no activation.
+_OTHERS = frozenset({"Suggestion", "get", "suggest"})
 
 swish = silu
 hard_swish = hard_silu
@@ -139,7 +137,7 @@ def get(activation: Any) -> Callable[..., Any]:
     ValueError
         No activation has that name; the message lists them.
     TypeError
-        Neither a string nor a function.
+        Neither a string nor a function; a class.
 
     Examples
     --------
@@ -151,6 +149,11 @@ def get(activation: Any) -> Callable[..., Any]:
     if isinstance(activation, str):
         found: Callable[..., Any] = _look_up(activation, _offered(), "activation")
         return found
+    if isinstance(activation, type):
+        raise TypeError(
+            f"activation: expected a name, a function of a tensor or a layer, got the class "
+            f"{activation.__name__}; make an object of it, {activation.__name__}()"
+        )
     if callable(activation):
         function: Callable[..., Any] = activation
         return function
@@ -160,12 +163,7 @@ def get(activation: Any) -> Callable[..., Any]:
 @functools.cache
 def _offered() -> dict[str, Any]:
     """Return the activations by name. Kept: layers ask at every call."""
-    functions = {
-        name: thing
-        for name, thing in _public_names(globals(), None).items()
-        if isinstance(thing, types.FunctionType)
-    }
-    return {name: thing for name, thing in functions.items() if name not in _OTHERS}
+    return {name: globals()[name] for name in __all__ if name not in _OTHERS}
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Gradients: of any output with respect to any inputs, and their check against differences."""
+"""Gradients of any output with respect to any inputs, their check, and functions with your own."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import numpy as np
 from evengrad import _core
 from evengrad._core import Tensor
 from evengrad._elementwise import as_tensor as _as_tensor
+from evengrad._function import Context, Function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
+
+__all__ = ["Context", "Function", "grad", "gradcheck", "no_grad"]
 
 P = ParamSpec("P")
 R = TypeVar("R")

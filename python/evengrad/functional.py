@@ -265,7 +265,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
     input
         Any shape.
     p
-        The share that is zeroed, in [0, 1).
+        The share that is zeroed, in [0, 1]; with 1 all outputs and gradients are 0.
     training
         Where False, the input is returned as it is.
 
@@ -290,7 +290,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
     [0.0, 2.0]
     """
     x = as_tensor(input)
-    rate = check_float(p, "p", low=0.0, high=1.0, open_high=True)
+    rate = check_float(p, "p", low=0.0, high=1.0)
     if not training or rate == 0.0:
         return x
     return _core.dropout(x, rate, generator(next_seed(), "dropout"))

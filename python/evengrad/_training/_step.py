@@ -84,6 +84,7 @@ class Step:
         self.recording: Recording | None = None
         self.trains = self._trains()
         self.as_of = attributes_set()
+        self.hooks = _core.hook_changes()
 
     def _trains(self) -> list[Any]:
         """Return what a captured step depends on: variables that train, and layers that do."""
@@ -94,7 +95,9 @@ class Step:
         return [weights, layers]
 
     def is_current(self) -> bool:
-        """Tell whether the captured step still trains what is trainable."""
+        """Tell whether the captured step still trains what is trainable, under the same hooks."""
+        if self.hooks != _core.hook_changes():
+            return False
         now = attributes_set()
         if now != self.as_of:
             if self.trains != self._trains():

@@ -54,6 +54,12 @@ def get(initializer: Any, argument: str = "initializer") -> Callable[..., Any]:
     >>> eg.initializers.get("he_normal")
     HeNormal()
     """
+    if isinstance(initializer, str) and initializer == "auto":
+        raise ValueError(
+            f"{argument}: 'auto' pairs the kernel of a Dense layer with its activation and stands "
+            "for nothing here; take a name such as 'glorot_uniform', or what "
+            "initializers.for_activation(...) returns"
+        )
     if isinstance(initializer, str):
         # Keras' short names.
         offered = {"normal": RandomNormal, "uniform": RandomUniform}

@@ -6,10 +6,42 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core, activations
 from evengrad._checks import check_float, check_int
+from evengrad._core import Tensor
 from evengrad.layers._layer import Layer
 
 if TYPE_CHECKING:
-    from evengrad._core import Tensor
+    from collections.abc import Callable
+
+
+def activated(layer: Layer, activation: Callable[..., Any], x: Tensor) -> Tensor:
+    """Return a layer's activation of x; what goes wrong in a user's function names the layer."""
+    try:
+        output = activation(x)
+    except TypeError as error:
+        if "ufunc" not in str(error):
+            raise
+        raise TypeError(
+            f"{layer.path}: expected an activation made of operations on tensors, got one that "
+            f"calls NumPy ({error}); use this library's functions, such as evengrad.tanh for "
+            "numpy.tanh"
+        ) from error
+    if not isinstance(output, Tensor):
+        raise TypeError(
+            f"{layer.path}: expected an activation that returns a tensor, got "
+            f"{type(output).__name__} from it; use operations on tensors alone"
+        )
+    return output
+
+
+def activated_alike(layer: Layer, activation: Callable[..., Any], x: Tensor) -> Tensor:
+    """Return a layer's activation of x, which must have the shape of x."""
+    output = activated(layer, activation, x)
+    if output.shape != x.shape:
+        raise ValueError(
+            f"{layer.path}: expected an activation that keeps the shape {x.shape}, got "
+            f"{output.shape} from it; put what changes shapes into a layer of its own"
+        )
+    return output
 
 
 class Activation(Layer):
@@ -50,8 +82,7 @@ class Activation(Layer):
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return activation(x)."""
-        output: Tensor = self.activation(x)
-        return output
+        return activated(self, self.activation, x)
 
     def call_without_activation(self, x: Tensor) -> Tensor:
         """Return the input."""

@@ -8,6 +8,7 @@ from evengrad import _core, activations, constraints, initializers, regularizers
 from evengrad._checks import check_int
 from evengrad._config import beyond
 from evengrad._names import choose
+from evengrad.layers._activation import activated_alike
 from evengrad.layers._layer import Layer
 from evengrad.layers._symbolic import row_size
 
@@ -68,7 +69,9 @@ class Dense(Layer):
     ------
     ValueError
         `units` below 1; an unknown name. From a call: the last dimension differs from the one that
-        the layer was built for.
+        the layer was built for; the activation changes the shape.
+    TypeError
+        From a call: the activation is no function of tensors.
 
     Notes
     -----
@@ -180,13 +183,12 @@ class Dense(Layer):
         """Return activation(x · kernel + bias), normalised where there is a `norm`."""
         output: Tensor
         if self.norm is not None and self.norm_position == "before":
-            output = self.activation(self.norm(self._weighted(x, None)))
-            return output
+            return activated_alike(self, self.activation, self.norm(self._weighted(x, None)))
         name = activations._name_of(self.activation)
         if name is not None and name not in APART:
             output = self._weighted(x, self.activation.__name__)
         else:
-            output = self.activation(self._weighted(x, None))
+            output = activated_alike(self, self.activation, self._weighted(x, None))
         return output if self.norm is None else self.norm(output)
 
     def call_without_activation(self, x: Tensor) -> Tensor:

@@ -21,14 +21,14 @@ class Dropout(Layer):
     Parameters
     ----------
     rate
-        The share that is zeroed, in [0, 1).
+        The share that is zeroed, in [0, 1]; with 1 all outputs and gradients are 0.
     name, dtype, trainable
         As for every `Layer`.
 
     Raises
     ------
     ValueError
-        `rate` is outside [0, 1).
+        `rate` is outside [0, 1].
 
     References
     ----------
@@ -55,7 +55,7 @@ class Dropout(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, dtype=dtype, trainable=trainable)
-        self.rate = check_float(rate, "rate", low=0.0, high=1.0, open_high=True)
+        self.rate = check_float(rate, "rate", low=0.0, high=1.0)
 
     def build(self, input_shape: Any) -> None:
         """Make the stream of masks."""

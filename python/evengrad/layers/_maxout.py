@@ -41,8 +41,8 @@ bias_constraint
     Notes
     -----
     Input (..., in), kernel (in, pieces · units), bias (pieces · units,), output (..., units). The
-    first `units` columns of the kernel are the first pieces of all units, and so on. Where two sums
-    are the largest, they share the gradient.
+    first `units` columns of the kernel are the first pieces of all units, and so on. Where
+    several sums are the largest, they share the gradient equally.
 
     References
     ----------
@@ -113,12 +113,9 @@ bias_constraint
         """Return the largest sums."""
         vectors = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
         sums = _core.dense(vectors, self.kernel, self.bias)
-        # Halves against each other, which is many times faster than rows of a few numbers.
-        parts = [sums[:, i * self.units : (i + 1) * self.units] for i in range(self.pieces)]
-        while len(parts) > 1:
-            pairs = zip(parts[::2], parts[1::2], strict=False)
-            parts = [_core.maximum(a, b) for a, b in pairs] + parts[len(parts) // 2 * 2 :]
-        return parts[0] if x.ndim == 2 else parts[0].reshape(*x.shape[:-1], self.units)
+        # The pieces of a unit lie `units` apart: the largest are found many units at a time.
+        largest = sums.reshape(vectors.shape[0], self.pieces, self.units).amax(1)
+        return largest if x.ndim == 2 else largest.reshape(*x.shape[:-1], self.units)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the input's shape with `units` in the last place."""

@@ -23,17 +23,20 @@ class AlphaDropout(Layer):
     and shifted: a · (x · mask + α' · (1 − mask)) + b, with p the rate, b = −a·p·α' and
     a = 1 / √((1 − p)(1 + p·α'²)). In inference the input passes unchanged.
 
+    With rate 1 every output is 0, the limit: all elements are dropped, and a·α' + b =
+    α'·√((1 − p) / (1 + p·α'²)) tends to 0.
+
     Parameters
     ----------
     rate
-        The share that is dropped, in [0, 1).
+        The share that is dropped, in [0, 1].
     name, dtype, trainable
         As for every `Layer`.
 
     Raises
     ------
     ValueError
-        `rate` is outside [0, 1).
+        `rate` is outside [0, 1].
 
     References
     ----------
@@ -58,7 +61,7 @@ class AlphaDropout(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, dtype=dtype, trainable=trainable)
-        self.rate = check_float(rate, "rate", low=0.0, high=1.0, open_high=True)
+        self.rate = check_float(rate, "rate", low=0.0, high=1.0)
 
     def build(self, input_shape: Any) -> None:
         """Make the stream of masks."""
@@ -70,6 +73,9 @@ class AlphaDropout(Layer):
         if not training or self.rate == 0.0:
             return x
         keep = 1.0 - self.rate
+        if keep == 0.0:
+            # The scale is infinite there; dropout gives zeros, whatever x is.
+            return _core.dropout(x, self.rate, self.generator("mask"))
         scale = 1.0 / math.sqrt(keep * (1.0 + self.rate * SELU_LOW**2))
         # a (x m + α'(1 − m)) + b  =  a (x − α') m + a α' (1 − p);  dropout divides by 1 − p.
         kept = _core.dropout(x - SELU_LOW, self.rate, self.generator("mask"))
@@ -88,7 +94,7 @@ class GaussianDropout(Layer):
     Parameters
     ----------
     rate
-        In [0, 1).
+        In [0, 1): with 1 the variance would be infinite.
     name, dtype, trainable
         As for every `Layer`.
 
@@ -121,6 +127,11 @@ class GaussianDropout(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, dtype=dtype, trainable=trainable)
+        if rate == 1:
+            raise ValueError(
+                "rate: expected a number in [0, 1), got 1, where the noise would have infinite "
+                "variance; layers.Dropout(1.0) gives zeros"
+            )
         self.rate = check_float(rate, "rate", low=0.0, high=1.0, open_high=True)
 
     def build(self, input_shape: Any) -> None:

@@ -24,14 +24,6 @@ FIRST_SLOPES = {
 }
 
 
-def leaky(x: Tensor, slope: Tensor) -> Tensor:
-    """Return x where x > 0, else slope · x; the derivative at zero is the slope.
-
-    A sum of two parts, so that an infinite x meets no slope on the side where it has none.
-    """
-    return x.relu() + slope * x.clamp(-float("inf"), 0.0)
-
-
 class ReLU(Elementwise):
     """The rectified linear unit: max(0, x), with a leak, a threshold and an upper bound on demand.
 
@@ -247,7 +239,7 @@ class PReLU(Elementwise):
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return the function of x."""
-        return leaky(x, self.alpha)
+        return _core.prelu(x, self.alpha)
 
     def _check_input(self, shape: Any) -> None:
         super()._check_input(shape)
@@ -325,4 +317,5 @@ class RReLU(Elementwise):
         """Return the function of x, with random slopes in training."""
         if not training:
             return x.leaky_relu((self.lower + self.upper) / 2)
-        return leaky(x, self.generator("slope").uniform(x.shape, self.lower, self.upper, x.dtype))
+        slopes = self.generator("slope").uniform(x.shape, self.lower, self.upper, x.dtype)
+        return _core.prelu(x, slopes)

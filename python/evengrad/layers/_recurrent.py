@@ -20,19 +20,6 @@ def is_named(function: Any, name: str) -> bool:
     return activations._name_of(function) == name
 
 
-def by_step(x: Tensor) -> list[Tensor]:
-    """Return the steps of (rows, steps, width), each (rows, width).
-
-    In halves: the gradient of a part is written in the shape of what it was cut from, so that all
-    steps cut from the whole would write the square of the steps.
-    """
-    steps = x.shape[1]
-    if steps == 1:
-        return [x.squeeze(1)]
-    half = steps // 2
-    return by_step(x[:, :half]) + by_step(x[:, half:])
-
-
 class Recurrent(Layer):
     """Base of the recurrent layers. A subclass says how many gates and states it has, and one step.
 
@@ -172,6 +159,12 @@ class Recurrent(Layer):
         """Return the last output or all outputs, and the last states where asked for."""
         inputs, *states = x if isinstance(x, list) else [x]
         rows = inputs.shape[0]
+        if any(state.shape[0] != rows for state in states):
+            raise self._story(
+                f"first states with as many rows as the input, {rows}",
+                ", ".join(str(state.shape) for state in states),
+                "pass the states of the same rows, or the input alone",
+            )
         if not states:
             zeros = _core.zeros((rows, self.units), dtype=inputs.dtype)
             states = [zeros] * self.states
@@ -203,7 +196,7 @@ class Recurrent(Layer):
             last = [self._gate(both[:, -1], i) for i in range(self.states)]
             return (both if self.states == 1 else both[:, :, : self.units]), last
         outputs = []
-        for inputs in by_step(projected):
+        for inputs in projected.unbind(1):
             states = self.step(inputs, states, mask)
             outputs.append(states[0])
         return (_core.stack(outputs, dim=1) if self.return_sequences else None), states

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evengrad import activations
+from evengrad.layers._activation import activated_alike
 from evengrad.layers._dense import Dense
 from evengrad.layers._layer import Layer
 
@@ -117,8 +118,7 @@ class Residual(Layer):
         for part in self._parts:
             inner = part(inner)
         shortcut = x if self._shortcut is None else self._shortcut(x)
-        output: Tensor = self.activation(shortcut + inner)
-        return output
+        return activated_alike(self, self.activation, shortcut + inner)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the body's output shape."""

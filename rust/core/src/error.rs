@@ -1,6 +1,45 @@
 //! The one error type of the core. Each variant names the kind of mistake; its text names the operation or
 //! argument, what was expected, what came, and the likely fix.
 
+use std::fmt;
+use std::sync::Arc;
+
+/// An error of code that the host had the core call, such as a hook: the core passes it through as it is.
+#[derive(Clone)]
+pub struct HostError(Arc<dyn std::error::Error + Send + Sync>);
+
+impl HostError {
+    /// Wraps the host's own error.
+    pub fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(error))
+    }
+
+    /// The host's error again, if it is of that type.
+    pub fn get<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.0.downcast_ref()
+    }
+}
+
+impl fmt::Debug for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl PartialEq for HostError {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for HostError {}
+
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -25,6 +64,9 @@ pub enum Error {
     /// A defect of the library itself.
     #[error("{0}")]
     Internal(String),
+    /// An error of the host's own code.
+    #[error("{0}")]
+    Host(HostError),
 }
 
 /// The core's result type.

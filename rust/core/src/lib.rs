@@ -33,5 +33,5 @@ pub mod tensor;
 pub mod testing;
 
 pub use dtype::DType;
-pub use error::{Error, Result};
+pub use error::{Error, HostError, Result};
 pub use tensor::Tensor;

@@ -5,12 +5,15 @@
 //! is reached only after everything that used its output. Nodes are counted references rather than places in
 //! one vector: parts of a graph that nobody holds any more are freed at once, on any thread.
 
+mod hooks;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+pub use hooks::{Hook, Hooks};
 use smallvec::SmallVec;
 
 use crate::error::{Error, Result, bail};
@@ -78,6 +81,7 @@ pub struct Node {
     name: &'static str,
     record: Mutex<Option<Record>>,
     retained: Mutex<Option<WeakTensor>>,
+    hooks: OnceLock<Arc<Hooks>>,
 }
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -97,6 +101,7 @@ impl Node {
             name: rule.name(),
             record: Mutex::new(Some(Record { rule, edges })),
             retained: Mutex::new(None),
+            hooks: OnceLock::new(),
         })
     }
 
@@ -108,6 +113,10 @@ impl Node {
     /// Leaves the gradient of this node's output with `tensor` when a backward pass comes by.
     pub(crate) fn retain(&self, tensor: &Tensor) {
         *lock(&self.retained) = Some(tensor.downgrade());
+    }
+
+    pub(crate) fn hooks(&self) -> &OnceLock<Arc<Hooks>> {
+        &self.hooks
     }
 
     fn take_record(&mut self) -> Option<Record> {
@@ -176,6 +185,11 @@ pub fn is_recording(inputs: &[&Tensor]) -> bool {
     RECORDING.get() && inputs.iter().any(|input| input.requires_grad())
 }
 
+/// A tensor with the memory of `output` and a place on the tape, with a backward rule of the host's.
+pub fn record(output: &Tensor, inputs: &[&Tensor], rule: impl Backward) -> Tensor {
+    output.detach().recorded(inputs, |_| rule)
+}
+
 /// The gradient that the pass starts from: what was given, or one for a single element.
 fn seed(output: &Tensor, gradient: Option<&Tensor>) -> Result<Tensor> {
     match gradient {
@@ -215,6 +229,8 @@ struct Walk {
     leaves: Vec<(Tensor, Option<Tensor>)>,
     /// Where in `leaves` a leaf stands.
     places: std::collections::HashMap<usize, usize>,
+    /// Gradients of results that asked to keep theirs.
+    retained: Vec<(Tensor, Option<Tensor>)>,
 }
 
 impl Walk {
@@ -246,11 +262,11 @@ impl Walk {
     /// Visits every node; `visit` sees each node with the complete gradient of its output.
     fn run(&mut self, retain_graph: bool, mut visit: impl FnMut(&Node, &Tensor)) -> Result<()> {
         while let Some((_, (node, gradient))) = self.pending.pop_last() {
+            let hooks = node.hooks.get();
+            let gradient = hooks.map_or(Ok(gradient.clone()), |hooks| hooks.run(gradient))?;
             visit(&node, &gradient);
             if let Some(holder) = lock(&node.retained).as_ref().and_then(WeakTensor::upgrade) {
-                let mut slot = holder.grad();
-                add_to(&mut slot, gradient.clone())?;
-                holder.set_grad(slot)?;
+                self.retained.push((holder, Some(gradient.clone())));
             }
             let Some(record) = lock(&node.record).take() else {
                 bail!(
@@ -265,8 +281,30 @@ impl Walk {
                 *lock(&node.record) = Some(record);
             }
             outcome?;
+            if let (false, Some(hooks)) = (retain_graph, hooks) {
+                // They may hold the tensor they are the hooks of, and would hold it for ever.
+                hooks.clear();
+            }
+        }
+        for (leaf, gradient) in &mut self.leaves {
+            if let Some(complete) = gradient.take() {
+                *gradient = Some(leaf.run_hooks(complete)?);
+            }
         }
         Ok(())
+    }
+
+    /// Adds the gradients found to those that are there: all of them, or in an error none.
+    fn leave(gradients: impl IntoIterator<Item = (Tensor, Option<Tensor>)>) -> Result<()> {
+        let mut sums = Vec::new();
+        for (tensor, gradient) in gradients {
+            if let Some(gradient) = gradient {
+                let mut slot = tensor.grad();
+                add_to(&mut slot, gradient)?;
+                sums.push((tensor, slot));
+            }
+        }
+        sums.into_iter().try_for_each(|(tensor, sum)| tensor.set_grad(sum))
     }
 
     fn propagate(&mut self, record: &Record, gradient: &Tensor) -> Result<()> {
@@ -304,6 +342,7 @@ fn start(output: &Tensor, gradient: Option<&Tensor>) -> Result<Walk> {
         pending: BTreeMap::new(),
         leaves: Vec::new(),
         places: std::collections::HashMap::new(),
+        retained: Vec::new(),
     };
     let edge = match output.node() {
         Some(node) => Edge::Node(Arc::clone(node)),
@@ -320,14 +359,7 @@ pub fn backward(output: &Tensor, gradient: Option<&Tensor>, retain_graph: bool) 
     let _quiet = no_grad();
     let mut walk = start(output, gradient)?;
     walk.run(retain_graph, |_, _| ())?;
-    for (leaf, gradient) in walk.leaves {
-        if let Some(gradient) = gradient {
-            let mut slot = leaf.grad();
-            add_to(&mut slot, gradient)?;
-            leaf.set_grad(slot)?;
-        }
-    }
-    Ok(())
+    Walk::leave(walk.retained.into_iter().chain(walk.leaves))
 }
 
 /// The gradients of `output` with respect to `inputs` (leaves or results), without touching any `grad`.
@@ -355,5 +387,6 @@ pub fn gradients(
             slot.clone_from(&walk.leaves[place].1);
         }
     }
+    Walk::leave(walk.retained)?;
     Ok(found)
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 
@@ -13,7 +13,7 @@ use crate::error::{Result, bail};
 use crate::host;
 use crate::launch::{Arguments, Cost, Operand, launch};
 use crate::layout::{Layout, count, show};
-use crate::tape::{self, Node};
+use crate::tape::{self, Hooks, Node};
 
 /// An n-dimensional array that may take part in differentiation. Cloning shares it.
 #[derive(Clone)]
@@ -27,6 +27,8 @@ struct Inner {
     retains_grad: AtomicBool,
     node: Option<Arc<Node>>,
     grad: Mutex<Option<Tensor>>,
+    /// Those of a leaf; the hooks of a result are its node's.
+    hooks: OnceLock<Arc<Hooks>>,
 }
 
 impl Tensor {
@@ -44,6 +46,7 @@ impl Tensor {
             retains_grad: AtomicBool::new(false),
             node,
             grad: Mutex::new(None),
+            hooks: OnceLock::new(),
         }))
     }
 
@@ -228,6 +231,27 @@ impl Tensor {
             node.retain(self);
         }
         Ok(())
+    }
+
+    /// What sees this tensor's gradient in each backward pass that comes by. The hooks of a result go with its graph,
+    /// when a pass frees it.
+    pub fn hooks(&self) -> Result<&Arc<Hooks>> {
+        if !self.requires_grad() {
+            bail!(
+                State,
+                "register_hook: this tensor does not require a gradient, so that no pass computes one for it; make it \
+                 with requires_grad=True"
+            );
+        }
+        Ok(self.node().map_or(&self.0.hooks, |node| node.hooks()).get_or_init(Arc::default))
+    }
+
+    /// Shows the complete gradient of a leaf to its hooks.
+    pub(crate) fn run_hooks(&self, gradient: Self) -> Result<Self> {
+        match self.0.hooks.get() {
+            Some(hooks) => hooks.run(gradient),
+            None => Ok(gradient),
+        }
     }
 
     /// The gradient that backward passes have left here.

@@ -119,6 +119,7 @@ fn functions_of_one_number() {
         ("softsign", kink, Tensor::softsign),
         ("silu", wide, Tensor::silu),
         ("gelu", wide, Tensor::gelu),
+        ("gelu_tanh", wide, Tensor::gelu_tanh),
         ("mish", wide, Tensor::mish),
         ("hard_sigmoid", domain(-5.0, 5.0, &[-3.0, 3.0]), Tensor::hard_sigmoid),
         ("hard_tanh", domain(-2.0, 2.0, &[-1.0, 1.0]), Tensor::hard_tanh),
@@ -146,6 +147,7 @@ fn operators_of_two_tensors() {
         ("pow", Tensor::pow),
         ("maximum", Tensor::maximum),
         ("minimum", Tensor::minimum),
+        ("prelu", |x, slope| x.sub(&Tensor::full(&[], 1.0, x.dtype())?)?.prelu(slope)),
     ];
     let domain = Domain { low: 0.3, high: 3.0, kinks: &[] };
     for (name, f) in table {

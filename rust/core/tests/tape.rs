@@ -3,8 +3,10 @@
 use evengrad_core::generator::Generator;
 use evengrad_core::ops::loss::{Reduction, cross_entropy};
 use evengrad_core::ops::slice::Span;
-use evengrad_core::tape::{backward, gradients, no_grad};
-use evengrad_core::{DType, Error, Result, Tensor, team};
+use std::sync::{Arc, Mutex};
+
+use evengrad_core::tape::{Hook, backward, gradients, no_grad};
+use evengrad_core::{DType, Error, HostError, Result, Tensor, team};
 
 fn leaf(values: &[f64], shape: &[usize]) -> Tensor {
     let x = Tensor::from_slice(values, shape).expect("fits");
@@ -172,4 +174,82 @@ fn the_number_of_threads_changes_no_bit() {
         assert!(large_step().expect("a step") == alone, "{count} threads");
     }
     team::set_threads(before).expect("a count");
+}
+
+/// A hook made of a closure.
+struct Call<F>(F);
+
+impl<F: Fn(&Tensor) -> Result<Option<Tensor>> + Send + Sync> Hook for Call<F> {
+    fn call(&self, gradient: &Tensor) -> Result<Option<Tensor>> {
+        (self.0)(gradient)
+    }
+}
+
+#[test]
+fn hooks_see_complete_gradients_in_order_and_may_replace_them() -> Result<()> {
+    let x = leaf(&[3.0], &[1]);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let note = |name: &'static str, factor: f64| {
+        let seen = Arc::clone(&seen);
+        Arc::new(Call(move |gradient: &Tensor| {
+            seen.lock().expect("no panic").push((name, gradient.item()?));
+            Ok(Some(gradient.mul(&Tensor::full(&[], factor, DType::F64)?)?))
+        }))
+    };
+    let y = x.square()?;
+    y.retain_grad()?;
+    y.hooks()?.add(note("y", 10.0));
+    let first = x.hooks()?.add(note("first", 2.0));
+    x.hooks()?.add(note("second", 5.0));
+    // y is used twice, x three times: each hook runs once, on the sum.
+    backward(&y.add(&y)?.add(&x)?, None, true)?;
+    // dy = 2, times 10; dx = 20 * 6 + 1.
+    assert_eq!(*seen.lock().expect("no panic"), [("y", 2.0), ("first", 121.0), ("second", 242.0)]);
+    assert_eq!((grad(&y), grad(&x)), (vec![20.0], vec![1210.0]));
+    assert!(x.hooks()?.remove(first) && !x.hooks()?.remove(first));
+    let found = gradients(&y, &[&x, &y], None, false)?;
+    let found: Vec<f64> = found.iter().flatten().map(|g| g.item().expect("one")).collect();
+    assert_eq!(found, [10.0 * 6.0 * 5.0, 10.0]);
+    Ok(())
+}
+
+#[test]
+fn a_failing_hook_leaves_no_gradient_anywhere() -> Result<()> {
+    let (x, z) = (leaf(&[3.0], &[1]), leaf(&[1.0], &[1]));
+    let y = x.mul(&z)?;
+    y.retain_grad()?;
+    let problem = || std::io::Error::other("the host's own");
+    let hooks = [
+        x.hooks()?
+            .add(Arc::new(Call(move |_: &Tensor| Err(Error::Host(HostError::new(problem())))))),
+        x.hooks()?.add(Arc::new(Call(|_: &Tensor| Ok(Some(Tensor::ones(&[2], DType::F64)?))))),
+    ];
+    let Err(Error::Host(error)) = backward(&y, None, true) else { panic!("the hook fails") };
+    assert_eq!(error.get::<std::io::Error>().expect("its type").to_string(), "the host's own");
+    x.hooks()?.remove(hooks[0]);
+    let text = backward(&y, None, true).expect_err("another shape").to_string();
+    assert!(text.contains("a gradient of shape (1,) and dtype float64, got shape (2,)"), "{text}");
+    assert!(x.grad().is_none() && y.grad().is_none() && z.grad().is_none());
+    x.hooks()?.remove(hooks[1]);
+    backward(&y, None, true)?;
+    assert_eq!((grad(&x), grad(&y), grad(&z)), (vec![1.0], vec![1.0], vec![3.0]));
+    assert!(Tensor::ones(&[1], DType::F64)?.hooks().is_err());
+    Ok(())
+}
+
+#[test]
+fn hooks_of_a_result_go_with_its_graph() -> Result<()> {
+    let x = leaf(&[3.0], &[1]);
+    let y = x.square()?;
+    let witness = Arc::new(());
+    // The hook holds the tensor it is the hook of.
+    let held = (y.clone(), Arc::clone(&witness));
+    y.hooks()?.add(Arc::new(Call(move |_: &Tensor| {
+        let _ = &held;
+        Ok(None)
+    })));
+    backward(&y, None, false)?;
+    drop(y);
+    assert_eq!(Arc::strong_count(&witness), 1);
+    Ok(())
 }

@@ -8,8 +8,8 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use evengrad_core::Result;
 use evengrad_core::team::{self, Team};
+use evengrad_core::{Error, HostError, Result};
 use pyo3::prelude::*;
 
 use crate::error::{InternalError, exception};
@@ -53,6 +53,12 @@ pub(crate) fn run_in_turns(
         py.check_signals()?;
     }
     Ok(())
+}
+
+/// The way back: Python code that native work calls, such as a hook of the backward pass. Its exception passes the core
+/// as it is. Only for work between launches: who holds the engine must not wait for the interpreter.
+pub(crate) fn call_back<T>(work: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T> {
+    Python::attach(work).map_err(|error| Error::Host(HostError::new(error)))
 }
 
 /// The exception for a panic, with the panic's text.

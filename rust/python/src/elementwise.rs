@@ -130,7 +130,7 @@ impl Tensor {
         run_tensor(py, || self.0.relu())
     }
 
-    /// The rectifier held to 6, min(max(0, x), 6).
+    /// The rectifier held to 6, min(max(0, x), 6); the derivative is 0 at zero and 1 at 6.
     ///
     /// >>> eg.tensor([-1.0, 8.0]).relu6().numpy().round(4)
     /// array([0., 6.], dtype=float32)
@@ -138,7 +138,7 @@ impl Tensor {
         run_tensor(py, || self.0.relu6())
     }
 
-    /// x where x > 0, else negative_slope·x.
+    /// x where x > 0, else negative_slope·x; the slope is any finite number, else a ``ValueError``.
     ///
     /// Parameters
     /// ----------
@@ -154,7 +154,7 @@ impl Tensor {
         run_tensor(py, || self.0.leaky_relu(negative_slope))
     }
 
-    /// x where x > 0, else alpha·(eˣ - 1) (Clevert et al. 2015).
+    /// x where x > 0, else alpha·(eˣ - 1) (Clevert et al. 2015); a ``ValueError`` for alpha below zero.
     ///
     /// Parameters
     /// ----------
@@ -180,7 +180,7 @@ impl Tensor {
         run_tensor(py, || self.0.selu())
     }
 
-    /// x where x > 0, else alpha·(e^(x/alpha) - 1) (Barron 2017).
+    /// x where x > 0, else alpha·(e^(x/alpha) - 1) (Barron 2017); a ``ValueError`` unless alpha > 0.
     ///
     /// Parameters
     /// ----------
@@ -244,6 +244,14 @@ impl Tensor {
         run_tensor(py, || self.0.gelu())
     }
 
+    /// The tanh approximation of :meth:`gelu`, x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
+    ///
+    /// >>> eg.tensor([0.0, 2.0]).gelu_tanh().numpy().round(4)
+    /// array([0.    , 1.9546], dtype=float32)
+    fn gelu_tanh(&self, py: Python<'_>) -> PyResult<Self> {
+        run_tensor(py, || self.0.gelu_tanh())
+    }
+
     /// x·tanh(softplus(x)) (Misra 2019).
     ///
     /// >>> eg.tensor([0.0, 2.0]).mish().numpy().round(4)
@@ -252,7 +260,7 @@ impl Tensor {
         run_tensor(py, || self.0.mish())
     }
 
-    /// x/6 + 1/2 held to [0, 1].
+    /// x/6 + 1/2 held to [0, 1]; the derivative at a bound is that of the inside.
     ///
     /// >>> eg.tensor([-4.0, 1.5]).hard_sigmoid().numpy().round(4)
     /// array([0.  , 0.75], dtype=float32)
@@ -260,7 +268,7 @@ impl Tensor {
         run_tensor(py, || self.0.hard_sigmoid())
     }
 
-    /// x held to [-1, 1].
+    /// x held to [-1, 1]; the derivative at a bound is 1, as that of :meth:`clamp`.
     ///
     /// >>> eg.tensor([-4.0, 0.5]).hard_tanh().numpy().round(4)
     /// array([-1. ,  0.5], dtype=float32)
@@ -268,7 +276,7 @@ impl Tensor {
         run_tensor(py, || self.0.hard_tanh())
     }
 
-    /// x·hard_sigmoid(x), also called hard swish.
+    /// x·hard_sigmoid(x), also called hard swish; the derivative at ±3 is that of the inside.
     ///
     /// >>> eg.tensor([-4.0, 3.0]).hard_silu().numpy().round(4)
     /// array([0., 3.], dtype=float32)

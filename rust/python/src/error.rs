@@ -3,7 +3,7 @@
 
 use evengrad_core::Error;
 use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
-use pyo3::{PyErr, create_exception};
+use pyo3::{PyErr, Python, create_exception};
 
 create_exception!(
     evengrad,
@@ -22,5 +22,9 @@ pub(crate) fn exception(error: Error) -> PyErr {
         Error::Memory(text) => PyMemoryError::new_err(text),
         Error::State(text) => PyRuntimeError::new_err(text),
         Error::Internal(text) => InternalError::new_err(text),
+        Error::Host(error) => match error.get::<PyErr>() {
+            Some(raised) => Python::attach(|py| raised.clone_ref(py)),
+            None => InternalError::new_err(error.to_string()),
+        },
     }
 }

@@ -2,9 +2,10 @@
 
 use evengrad_core::ops::dense::dense as core_dense;
 use evengrad_core::ops::elementwise::{UNARY_NAMES, by_name};
-use evengrad_core::{DType, Result, Tensor as CoreTensor, tape};
+use evengrad_core::{DType, Result, Tensor as CoreTensor};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use crate::door::{run, run_tensor};
 use crate::names::{self, default_dtype};
@@ -104,6 +105,27 @@ pub(crate) fn maximum(x: &Bound<'_, PyAny>, y: &Bound<'_, PyAny>) -> PyResult<Te
 #[pyfunction]
 pub(crate) fn minimum(x: &Bound<'_, PyAny>, y: &Bound<'_, PyAny>) -> PyResult<Tensor> {
     of_two(x, y, CoreTensor::minimum)
+}
+
+/// x where positive, else slope·x; at zero the derivative is the slope, and that of the slope is 0.
+///
+/// Parameters
+/// ----------
+/// x, slope : Tensor, array or number
+///     Shapes that broadcast. Both get gradients.
+///
+/// Raises
+/// ------
+/// ValueError
+///     If the shapes do not broadcast.
+///
+/// Examples
+/// --------
+/// >>> eg._core.prelu(eg.tensor([[-1.0, -1.0], [2.0, 2.0]]), eg.tensor([0.25, 0.5])).tolist()
+/// [[-0.25, -0.5], [2.0, 2.0]]
+#[pyfunction]
+pub(crate) fn prelu(x: &Bound<'_, PyAny>, slope: &Bound<'_, PyAny>) -> PyResult<Tensor> {
+    of_two(x, slope, CoreTensor::prelu)
 }
 
 /// `x` where `mask` is true, else `y`.
@@ -269,6 +291,38 @@ pub(crate) fn stack(py: Python<'_>, tensors: &Bound<'_, PyAny>, dim: isize) -> P
     run_tensor(py, || CoreTensor::stack(&references(&tensors), dim))
 }
 
+/// The parts of a tensor along a dimension, without that dimension: the opposite of :func:`stack`.
+///
+/// Parameters
+/// ----------
+/// x : Tensor or array
+///     With at least one dimension.
+/// dim : int
+///     The dimension to take apart.
+///
+/// Returns
+/// -------
+/// tuple of Tensor
+///     Views, one for each position.
+///
+/// Raises
+/// ------
+/// IndexError
+///     If there is no such dimension.
+///
+/// Examples
+/// --------
+/// >>> [part.tolist() for part in eg.unbind(eg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=1)]
+/// [[1.0, 3.0], [2.0, 4.0]]
+#[pyfunction]
+#[pyo3(signature = (x, dim=0))]
+pub(crate) fn unbind<'py>(x: &Bound<'py, PyAny>, dim: isize) -> PyResult<Bound<'py, PyTuple>> {
+    let py = x.py();
+    let x = other_tensor("x", x, None)?;
+    let parts = run(py, || x.unbind(dim))?;
+    PyTuple::new(py, parts.into_iter().map(Tensor))
+}
+
 /// The rows of `x` (along dimension 0) whose numbers `indices` holds.
 ///
 /// Parameters
@@ -297,55 +351,6 @@ pub(crate) fn take(
     let x = other_tensor("x", x, None)?;
     let indices = other_tensor("indices", indices, Some(DType::I64))?;
     run_tensor(py, || x.take_rows(&indices))
-}
-
-/// ∂output/∂input for each of `inputs`, leaves or results, without touching any ``grad``.
-///
-/// Parameters
-/// ----------
-/// output : Tensor
-///     What is differentiated.
-/// inputs : sequence of Tensor
-///     With respect to these.
-/// gradient : Tensor or array, optional
-///     Weights of the output's elements; may be left out (then 1) where it has one element.
-/// retain_graph : bool
-///     Keep the graph for another pass.
-///
-/// Returns
-/// -------
-/// list of Tensor or None
-///     None for an input that the output does not depend on.
-///
-/// Raises
-/// ------
-/// RuntimeError
-///     If the output requires no gradient, or its graph was freed by an earlier pass.
-/// ValueError
-///     If `gradient` is missing or has another shape.
-///
-/// Examples
-/// --------
-/// >>> x = eg.tensor(3.0, requires_grad=True)
-/// >>> [slope] = eg._core.gradients(x * x, [x])
-/// >>> slope.item()
-/// 6.0
-#[pyfunction]
-#[pyo3(signature = (output, inputs, gradient=None, retain_graph=false))]
-pub(crate) fn gradients(
-    py: Python<'_>,
-    output: &Bound<'_, Tensor>,
-    inputs: &Bound<'_, PyAny>,
-    gradient: Option<&Bound<'_, PyAny>>,
-    retain_graph: bool,
-) -> PyResult<Vec<Option<Tensor>>> {
-    let output = &output.get().0;
-    let inputs = list("inputs", inputs)?;
-    let gradient =
-        gradient.map(|given| other_tensor("gradient", given, Some(output.dtype()))).transpose()?;
-    let found =
-        run(py, || tape::gradients(output, &references(&inputs), gradient.as_ref(), retain_graph))?;
-    Ok(found.into_iter().map(|gradient| gradient.map(Tensor)).collect())
 }
 
 /// state += scale·value, in place and off the tape: how a step keeps sums that outlive it.

@@ -16,6 +16,7 @@
 
 use pyo3::prelude::*;
 
+mod autograd;
 mod capture;
 mod creation;
 mod dlpack;
@@ -43,6 +44,8 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::autograd::{HookHandle, Saved, gradients, hook_changes, record};
+    #[pymodule_export]
     use crate::capture::{Feed, Plan, abort_capture, begin_capture, end_capture, is_capturing};
     #[pymodule_export]
     use crate::creation::{
@@ -53,7 +56,7 @@ mod _core {
     use crate::error::InternalError;
     #[pymodule_export]
     use crate::functions::{
-        accumulate, cat, choose, dense, gradients, matmul, maximum, minimum, stack, take,
+        accumulate, cat, choose, dense, matmul, maximum, minimum, prelu, stack, take, unbind,
     };
     #[pymodule_export]
     use crate::inference::Inference;

@@ -356,6 +356,23 @@ impl Tensor {
         run_tensor(py, || self.0.unsqueeze(dim))
     }
 
+    /// The parts along a dimension, as views without it.
+    ///
+    /// Raises
+    /// ------
+    /// IndexError
+    ///     If there is no such dimension.
+    ///
+    /// Examples
+    /// --------
+    /// >>> first, second = eg.tensor([[1.0, 2.0], [3.0, 4.0]]).unbind()
+    /// >>> second.tolist()
+    /// [3.0, 4.0]
+    #[pyo3(signature = (dim=0))]
+    fn unbind<'py>(slf: &Bound<'py, Self>, dim: isize) -> PyResult<Bound<'py, PyTuple>> {
+        crate::functions::unbind(slf.as_any(), dim)
+    }
+
     /// A view in which dimensions of size 1, and new ones in front, are repeated.
     ///
     /// Raises

@@ -8,6 +8,7 @@ use crate::kernels::map::Lanewise;
 use crate::kernels::math::VectorMath;
 use crate::launch::{Arguments, Cost, Operand, launch};
 use crate::layout::{Shape, broadcast};
+use crate::ops::elementwise::{leak, leak_slope};
 use crate::ops::lanewise::map;
 use crate::tape::{Backward, Gradients, Saved};
 use crate::tensor::Tensor;
@@ -33,6 +34,11 @@ lanewise! {
     // NaN in either wins, so that a bad value is never hidden.
     Maximum(x, y) = V::select(V::mask_or(y.lt(x), x.is_nan()), x, y);
     Minimum(x, y) = V::select(V::mask_or(x.lt(y), x.is_nan()), x, y);
+    // x where positive, else y x.
+    Leak(x, y) = leak(x, y);
+    LeakSlope(g, x, y) = g * leak_slope(x, y);
+    // ∂/∂y of that, times g.
+    LeakRateSlope(g, x) = g * V::constant(0.0).min(x);
     // ∂(x/y)/∂y = -x/y², times g.
     DivideSlope(g, x, y) = -(g * x / (y * y));
     // ∂x^y/∂x = y x^(y-1): 0 where y = 0, where the formula could be 0 * inf.
@@ -65,6 +71,7 @@ enum Operator {
     Power,
     Maximum,
     Minimum,
+    Leak,
 }
 
 impl Operator {
@@ -77,6 +84,7 @@ impl Operator {
             Self::Power => "pow",
             Self::Maximum => "maximum",
             Self::Minimum => "minimum",
+            Self::Leak => "prelu",
         }
     }
 
@@ -90,6 +98,7 @@ impl Operator {
             Self::Power => map(name, Power, [x, y]),
             Self::Maximum => map(name, Maximum, [x, y]),
             Self::Minimum => map(name, Minimum, [x, y]),
+            Self::Leak => map(name, Leak, [x, y]),
         }
     }
 
@@ -103,6 +112,7 @@ impl Operator {
             Self::Power => map(name, PowerBaseSlope, [g, x, y]),
             Self::Maximum => map(name, LargerSlope, [g, x, y]),
             Self::Minimum => map(name, SmallerSlope, [g, x, y]),
+            Self::Leak => map(name, LeakSlope, [g, x, y]),
         }
     }
 
@@ -117,6 +127,7 @@ impl Operator {
             Self::Power => map(name, PowerExponentSlope, [g, x, y]),
             Self::Maximum => map(name, LargerSlope, [g, y, x]),
             Self::Minimum => map(name, SmallerSlope, [g, y, x]),
+            Self::Leak => map(name, LeakRateSlope, [g, x]),
         }
     }
 
@@ -209,6 +220,10 @@ impl Tensor {
     /// The smaller of each pair; at a tie both get half the gradient.
     pub fn minimum(&self, other: &Self) -> Result<Self> {
         binary(Operator::Minimum, self, other)
+    }
+    /// x where positive, else `slope`·x; the derivative at zero is the slope (He et al. 2015).
+    pub fn prelu(&self, slope: &Self) -> Result<Self> {
+        binary(Operator::Leak, self, slope)
     }
 
     /// The elements converted to another type; differentiable between floating-point types.

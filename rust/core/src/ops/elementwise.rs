@@ -3,7 +3,8 @@
 
 use smallvec::smallvec;
 
-use crate::error::Result;
+use crate::dtype::DType;
+use crate::error::{Result, bail};
 use crate::kernels::map::Lanewise;
 use crate::kernels::math::VectorMath;
 use crate::ops::lanewise::{map, map_into};
@@ -19,12 +20,48 @@ pub enum Keeps {
     Output,
 }
 
+/// The numbers that a parameter of a function may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bounds {
+    /// All.
+    Any,
+    /// Neither NaN nor infinite.
+    Finite,
+    /// Zero or more, and finite.
+    NotNegative,
+    /// More than zero, and finite.
+    Positive,
+}
+
+impl Bounds {
+    /// Refuses a parameter that is outside, or that rounds to something outside in the type it is computed with.
+    fn check(self, function: &str, parameter: &str, value: f64, dtype: DType) -> Result<()> {
+        let rounded = if dtype == DType::F32 { f64::from(value as f32) } else { value };
+        let (inside, expected) = match self {
+            Self::Any => (true, ""),
+            Self::Finite => (rounded.is_finite(), "(-inf, inf)"),
+            Self::NotNegative => (value >= 0.0 && rounded.is_finite(), "[0, inf)"),
+            Self::Positive => (rounded > 0.0 && rounded.is_finite(), "(0, inf)"),
+        };
+        if !inside {
+            let dtype = dtype.name();
+            bail!(
+                Value,
+                "{function}: {parameter}: expected a {dtype} in {expected}, got {value:?}"
+            );
+        }
+        Ok(())
+    }
+}
+
 /// A differentiable function of one number.
 pub trait Unary: Copy + Send + Sync + 'static {
     /// The operation's name.
     const NAME: &'static str;
     /// What the derivative is computed from.
     const KEEPS: Keeps;
+    /// Refuses parameters for which the formulas do not hold.
+    fn check(self, dtype: DType) -> Result<()>;
     /// The value at x.
     fn value<V: VectorMath>(self, x: V) -> V;
     /// The derivative, from x or y as `KEEPS` says.
@@ -56,6 +93,7 @@ impl<F: Unary> AnyUnary for F {
         unary(*self, x)
     }
     fn value_into(&self, x: &Tensor, out: &Tensor) -> Result<()> {
+        self.check(x.dtype())?;
         map_into(F::NAME, Value(*self), [x], out)
     }
     fn slope(&self, grad: &Tensor, kept: &Tensor) -> Result<Tensor> {
@@ -65,11 +103,14 @@ impl<F: Unary> AnyUnary for F {
 
 /// Expands each row to a type in [`functions`], a method of [`Tensor`] and an entry of [`UNARY_NAMES`].
 macro_rules! elementwise {
-    ($( $(#[$doc:meta])* $name:ident($x:ident $(; $($p:ident),+)?) = $value:expr,
+    ($( $(#[$doc:meta])* $name:ident($x:ident $(; $($p:ident in $bounds:ident),+)?) = $value:expr,
         from $keeps:ident($k:ident) => $derivative:expr; )+) => {
         /// The functions as types, for kernels that fuse them.
         pub mod functions {
-            use super::{Keeps, SELU_ALPHA, SELU_SCALE, Unary, VectorMath, positive, signum};
+            use super::{
+                Bounds, DType, GELU_CUBIC, GELU_RATE, Keeps, Result, SELU_ALPHA, SELU_SCALE, Unary,
+                VectorMath, above, bounded, bounded_below, gelu_steepness, leak, leak_slope, signum, within,
+            };
             $(
                 $(#[$doc])*
                 #[allow(non_camel_case_types, reason = "one name for the operation, its type and its method")]
@@ -78,6 +119,11 @@ macro_rules! elementwise {
                 impl Unary for $name {
                     const NAME: &'static str = stringify!($name);
                     const KEEPS: Keeps = Keeps::$keeps;
+                    fn check(self, dtype: DType) -> Result<()> {
+                        let _ = dtype;
+                        $($( Bounds::$bounds.check(Self::NAME, stringify!($p), self.$p, dtype)?; )+)?
+                        Ok(())
+                    }
                     #[inline(always)]
                     fn value<V: VectorMath>(self, $x: V) -> V {
                         $($( let $p = V::constant(self.$p); )+)?
@@ -137,7 +183,7 @@ elementwise! {
     /// |x|; the derivative at zero is 0.
     abs(x) = x.abs(), from Input(x) => signum(x);
     /// The sign of x: -1, 0 or 1; its derivative is 0.
-    sign(x) = signum(x), from Input(x) => x * V::constant(0.0);
+    sign(x) = signum(x), from Input(x) => above(x, V::constant(0.0), V::constant(0.0));
     /// Sine.
     sin(x) = x.sin(), from Input(x) => x.cos();
     /// Cosine.
@@ -145,15 +191,12 @@ elementwise! {
     /// The error function.
     erf(x) = x.erf(), from Input(x) => V::constant(std::f64::consts::FRAC_2_SQRT_PI) * (-(x * x)).exp();
     /// x held to [low, high]; the derivative at a bound is 1, outside 0.
-    clamp(x; low, high) = {
+    clamp(x; low in Any, high in Any) = {
         let y = V::select(x.lt(low), low, x);
         V::select(high.lt(y), high, y)
-    }, from Input(x) => {
-        let inside = V::mask_and(low.le(x), x.le(high));
-        V::select(inside, V::constant(1.0), V::constant(0.0))
-    };
+    }, from Input(x) => within(x, low, high);
     /// x to a fixed power, by the general formula: `Tensor::pow_scalar` knows the short ways.
-    power(x; exponent) = x.powf(exponent), from Input(x) => {
+    power(x; exponent in Any) = x.powf(exponent), from Input(x) => {
         // At exponent 0 the derivative is 0 everywhere; the formula would give 0 * inf at x = 0.
         let zero = V::constant(0.0);
         V::select(exponent.eq(zero), zero, exponent * x.powf(exponent - V::constant(1.0)))
@@ -161,30 +204,29 @@ elementwise! {
 
     /// max(0, x); the derivative at zero is 0. NaN stays NaN.
     relu(x) = V::select(x.le(V::constant(0.0)), V::constant(0.0), x),
-        from Output(y) => positive(y);
-    /// min(max(0, x), 6).
+        from Output(y) => above(y, V::constant(1.0), V::constant(0.0));
+    /// min(max(0, x), 6); the derivative is 0 at zero, as that of `relu`, and 1 at 6, as that of `clamp`.
     relu6(x) = {
         let y = V::select(x.le(V::constant(0.0)), V::constant(0.0), x);
         V::select(V::constant(6.0).le(y), V::constant(6.0), y)
-    }, from Output(y) => V::select(y.lt(V::constant(6.0)), positive(y), V::constant(0.0));
+    }, from Input(x) => {
+        let slope = above(x, V::constant(1.0), V::constant(0.0));
+        V::select(V::constant(6.0).lt(x), V::constant(0.0), slope)
+    };
     /// x where positive, else `negative_slope`·x; the derivative at zero is the slope.
-    leaky_relu(x; negative_slope) = V::select(x.le(V::constant(0.0)), negative_slope * x, x),
-        from Input(x) => V::select(x.le(V::constant(0.0)), negative_slope, V::constant(1.0));
+    leaky_relu(x; negative_slope in Finite) = leak(x, negative_slope), from Input(x) => leak_slope(x, negative_slope);
     /// x where positive, else alpha·(e^x - 1) (Clevert et al. 2015); the left derivative alpha stands at zero.
-    elu(x; alpha) = V::select(x.le(V::constant(0.0)), alpha * x.expm1(), x),
-        from Output(y) => V::select(y.le(V::constant(0.0)), y + alpha, V::constant(1.0));
+    elu(x; alpha in NotNegative) = V::select(x.le(V::constant(0.0)), alpha * x.expm1(), x),
+        from Output(y) => above(y, V::constant(1.0), y + alpha);
     /// λx where positive, else λα(e^x - 1), with the constants that keep mean 0 and variance 1
     /// (Klambauer et al. 2017).
     selu(x) = {
         let negative = V::constant(SELU_SCALE * SELU_ALPHA) * x.expm1();
         V::select(x.le(V::constant(0.0)), negative, V::constant(SELU_SCALE) * x)
-    }, from Output(y) => {
-        let negative = y + V::constant(SELU_SCALE * SELU_ALPHA);
-        V::select(y.le(V::constant(0.0)), negative, V::constant(SELU_SCALE))
-    };
+    }, from Output(y) => above(y, V::constant(SELU_SCALE), y + V::constant(SELU_SCALE * SELU_ALPHA));
     /// x where positive, else alpha·(e^(x/alpha) - 1) (Barron 2017): smooth for every alpha.
-    celu(x; alpha) = V::select(x.le(V::constant(0.0)), alpha * (x / alpha).expm1(), x),
-        from Output(y) => V::select(y.le(V::constant(0.0)), y / alpha + V::constant(1.0), V::constant(1.0));
+    celu(x; alpha in Positive) = V::select(x.le(V::constant(0.0)), alpha * (x / alpha).expm1(), x),
+        from Output(y) => above(y, V::constant(1.0), y / alpha + V::constant(1.0));
     /// The logistic function 1 / (1 + e^-x).
     sigmoid(x) = x.sigmoid(), from Output(y) => y * (V::constant(1.0) - y);
     /// Hyperbolic tangent.
@@ -192,39 +234,51 @@ elementwise! {
     /// ln(1 + e^x).
     softplus(x) = x.softplus(), from Input(x) => x.sigmoid();
     /// x / (1 + |x|).
-    softsign(x) = x / (V::constant(1.0) + x.abs()), from Input(x) => {
+    softsign(x) = {
+        let x = bounded(x);
+        x / (V::constant(1.0) + x.abs())
+    }, from Input(x) => {
         let d = V::constant(1.0) + x.abs();
         (d * d).recip()
     };
     /// x·sigmoid(x), also called swish.
-    silu(x) = x * x.sigmoid(), from Input(x) => {
+    silu(x) = bounded_below(x) * x.sigmoid(), from Input(x) => {
         let s = x.sigmoid();
-        s.mul_add(x * (V::constant(1.0) - s), s)
+        s.mul_add(bounded(x) * (V::constant(1.0) - s), s)
     };
     /// x·Φ(x) with the normal distribution function Φ (Hendrycks & Gimpel 2016), not the tanh approximation.
-    gelu(x) = x * x.normal_cdf(), from Input(x) => {
+    gelu(x) = bounded_below(x) * x.normal_cdf(), from Input(x) => {
         let density = V::constant(0.398_942_280_401_432_7) * (V::constant(-0.5) * x * x).exp();
         // Beyond overflow of x² the density is 0 and x·0 is wanted, not inf·0.
         let tail = V::select(density.eq(V::constant(0.0)), V::constant(0.0), x * density);
         x.normal_cdf() + tail
     };
-    /// x·tanh(softplus(x)) (Misra 2019).
-    mish(x) = x * x.softplus().tanh(), from Input(x) => {
-        let t = x.softplus().tanh();
-        t + x * x.sigmoid() * t.neg_mul_add(t, V::constant(1.0))
+    /// The tanh approximation of `gelu`, x/2·(1 + tanh u) with u = √(2/π)·(x + 0.044715·x³), computed as x·sigmoid(2u):
+    /// the same without cancellation where tanh is near -1.
+    gelu_tanh(x) = bounded_below(x) * (x * gelu_steepness(x)).sigmoid(), from Input(x) => {
+        let s = (x * gelu_steepness(x)).sigmoid();
+        // Far out s is 0 or 1, and its derivative 0.
+        let x = V::constant(100.0).min(V::constant(-100.0).max(x));
+        let rise = V::constant(6.0 * GELU_RATE * GELU_CUBIC).mul_add(x * x, V::constant(2.0 * GELU_RATE));
+        s.mul_add(x * rise * (V::constant(1.0) - s), s)
     };
-    /// x/6 + 1/2 held to [0, 1].
+    /// x·tanh(softplus(x)) (Misra 2019).
+    mish(x) = bounded_below(x) * x.softplus().tanh(), from Input(x) => {
+        let t = x.softplus().tanh();
+        t + bounded(x) * x.sigmoid() * t.neg_mul_add(t, V::constant(1.0))
+    };
+    /// x/6 + 1/2 held to [0, 1]; the derivative at a bound is that of the inside.
     hard_sigmoid(x) = {
         let y = x.mul_add(V::constant(1.0 / 6.0), V::constant(0.5));
         let y = V::select(y.lt(V::constant(0.0)), V::constant(0.0), y);
         V::select(V::constant(1.0).lt(y), V::constant(1.0), y)
-    }, from Input(x) => V::select(x.abs().lt(V::constant(3.0)), V::constant(1.0 / 6.0), V::constant(0.0));
-    /// x held to [-1, 1].
+    }, from Input(x) => V::constant(1.0 / 6.0) * within(x, V::constant(-3.0), V::constant(3.0));
+    /// x held to [-1, 1]: `clamp` with these bounds.
     hard_tanh(x) = {
         let y = V::select(x.lt(V::constant(-1.0)), V::constant(-1.0), x);
         V::select(V::constant(1.0).lt(y), V::constant(1.0), y)
-    }, from Input(x) => V::select(x.abs().lt(V::constant(1.0)), V::constant(1.0), V::constant(0.0));
-    /// x·`hard_sigmoid`(x), also called hard swish.
+    }, from Input(x) => within(x, V::constant(-1.0), V::constant(1.0));
+    /// x·`hard_sigmoid`(x), also called hard swish; the derivative at ±3 is that of the inside.
     hard_silu(x) = {
         let three = V::constant(3.0);
         let inside = x * (x + three) * V::constant(1.0 / 6.0);
@@ -233,8 +287,8 @@ elementwise! {
     }, from Input(x) => {
         let three = V::constant(3.0);
         let inside = (x + x + three) * V::constant(1.0 / 6.0);
-        let d = V::select(x.le(-three), V::constant(0.0), inside);
-        V::select(three.le(x), V::constant(1.0), d)
+        let d = V::select(x.lt(-three), V::constant(0.0), inside);
+        V::select(three.lt(x), V::constant(1.0), d)
     };
 }
 
@@ -242,12 +296,60 @@ elementwise! {
 pub const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 /// λ of SELU.
 pub const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+/// √(2/π), in the tanh approximation of GELU.
+const GELU_RATE: f64 = 0.797_884_560_802_865_4;
+/// The factor of x³ there.
+const GELU_CUBIC: f64 = 0.044_715;
 
-/// 1 where x > 0, NaN where it is NaN, else 0.
+/// 2u / x of the tanh approximation of GELU.
 #[inline(always)]
-fn positive<V: VectorMath>(x: V) -> V {
-    let one = V::select(V::constant(0.0).lt(x), V::constant(1.0), V::constant(0.0));
+fn gelu_steepness<V: VectorMath>(x: V) -> V {
+    V::constant(2.0 * GELU_RATE * GELU_CUBIC).mul_add(x * x, V::constant(2.0 * GELU_RATE))
+}
+
+/// `yes` where x > 0, NaN where it is NaN, else `no`.
+#[inline(always)]
+fn above<V: VectorMath>(x: V, yes: V, no: V) -> V {
+    let chosen = V::select(V::constant(0.0).lt(x), yes, no);
+    V::select(x.is_nan(), x, chosen)
+}
+
+/// 1 where low <= x <= high, NaN where x is NaN, else 0.
+#[inline(always)]
+fn within<V: VectorMath>(x: V, low: V, high: V) -> V {
+    let inside = V::mask_and(low.le(x), x.le(high));
+    let one = V::select(inside, V::constant(1.0), V::constant(0.0));
     V::select(x.is_nan(), x, one)
+}
+
+/// x where positive, else slope · x, which is 0 for a slope of 0 even where x is -inf.
+#[inline(always)]
+pub(super) fn leak<V: VectorMath>(x: V, slope: V) -> V {
+    let zero = V::constant(0.0);
+    let below = V::select(slope.eq(zero), zero, slope * x);
+    V::select(x.le(zero), below, x)
+}
+
+/// The derivative of [`leak`]: the slope at zero.
+#[inline(always)]
+pub(super) fn leak_slope<V: VectorMath>(x: V, slope: V) -> V {
+    above(x, V::constant(1.0), slope)
+}
+
+/// Beyond this, in either direction and either type, every function that holds its argument is at its limit.
+const LARGE: f64 = 1e30;
+
+/// x, and instead of -inf a number that a factor of 0 takes to 0: for functions that tend to 0 there.
+#[inline(always)]
+fn bounded_below<V: VectorMath>(x: V) -> V {
+    // In this order NaN stays NaN.
+    V::constant(-LARGE).max(x)
+}
+
+/// x without its infinities, as [`bounded_below`] has it on one side.
+#[inline(always)]
+fn bounded<V: VectorMath>(x: V) -> V {
+    V::constant(LARGE).min(bounded_below(x))
 }
 
 /// -1, 0 or 1; NaN stays NaN.
@@ -295,6 +397,7 @@ impl<F: Unary> Backward for UnaryBackward<F> {
 
 /// Applies a function and records it.
 pub fn unary<F: Unary>(function: F, x: &Tensor) -> Result<Tensor> {
+    function.check(x.dtype())?;
     let y = map(F::NAME, Value(function), [x])?;
     Ok(y.recorded(&[x], |y| {
         let kept = Saved::new(if F::KEEPS == Keeps::Input { x } else { y });

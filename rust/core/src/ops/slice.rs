@@ -188,6 +188,32 @@ impl Tensor {
         Ok(y.recorded(&[self], |_| SliceBackward { shape: self.shape().into(), region }))
     }
 
+    /// Views at every position of a dimension, in order.
+    pub fn unbind(&self, dim: isize) -> Result<Vec<Self>> {
+        let dim = dimension("unbind", dim, self.ndim())?;
+        let mut parts = Vec::with_capacity(self.shape()[dim]);
+        self.unbind_into(dim, &mut parts)?;
+        Ok(parts)
+    }
+
+    /// Cuts in halves: the gradient of a part is written in the shape of what it was cut from, so that parts that are
+    /// all cut from the whole would write the square of their number.
+    fn unbind_into(&self, dim: usize, parts: &mut Vec<Self>) -> Result<()> {
+        let size = self.shape()[dim];
+        if size < 2 {
+            for place in 0..size {
+                parts.push(self.index(dim as isize, place as isize)?);
+            }
+            return Ok(());
+        }
+        let mut spans: SmallVec<[Span; 4]> = SmallVec::from_elem(Span::ALL, dim + 1);
+        for half in [0..size / 2, size / 2..size] {
+            spans[dim] = Span::range(half);
+            self.slice(&spans)?.unbind_into(dim, parts)?;
+        }
+        Ok(())
+    }
+
     /// A view with the order of the elements reversed in the given dimensions.
     pub fn flip(&self, dims: &[isize]) -> Result<Self> {
         let mut spans: SmallVec<[Span; 4]> = SmallVec::from_elem(Span::ALL, self.ndim());
@@ -233,6 +259,22 @@ mod tests {
         let text = x.index(0, 3).expect_err("outside").to_string();
         assert!(text.contains("3 is out of range for dimension 0 of size 3"), "{text}");
         assert_eq!(x.slice(&[Span::ALL, Span::range(4..4)]).expect("empty").shape(), [3, 0]);
+    }
+
+    #[test]
+    fn unbound_parts_are_the_positions() {
+        let x = counted(&[2, 5]);
+        x.set_requires_grad(true).expect("a float leaf");
+        let parts = x.unbind(-1).expect("two dimensions");
+        let firsts: Vec<f64> = parts.iter().map(|part| values(part)[0]).collect();
+        assert_eq!(firsts, [0., 1., 2., 3., 4.]);
+        let g = Tensor::from_slice(&[7., 9.], &[2]).expect("fits");
+        crate::tape::backward(&parts[3], Some(&g), false).expect("a graph");
+        let grad = x.grad().expect("reached");
+        assert_eq!(values(&grad), [0., 0., 0., 7., 0., 0., 0., 0., 9., 0.]);
+        assert!(counted(&[0, 3]).unbind(0).expect("empty").is_empty());
+        assert_eq!(counted(&[3, 0]).unbind(0).expect("empty")[2].shape(), [0]);
+        assert!(counted(&[]).unbind(0).is_err());
     }
 
     #[test]
