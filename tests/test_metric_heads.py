@@ -357,6 +357,23 @@ def test_a_row_with_nan_is_wrong(make, y):
     assert make()(y, np.array([[np.inf, 0], [-np.inf, np.inf], [0, -np.inf]])) == 1.0
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_that_are_right_are_found_in_one_launch(rng, dtype):
+    scores = rng.integers(0, 4, (70, 3, 5)).astype(dtype)
+    scores[::7, 1, 2] = np.nan
+    labels = rng.integers(0, 5, (70, 3))
+    right = (scores.argmax(-1) == labels) & ~np.isnan(scores).any(-1)
+    assert 0 < right.sum() < right.size
+    metric = metrics.SparseCategoricalAccuracy()
+    for given in (labels, labels[:, :, None], labels.astype("float64")):
+        targets, predictions = eg.tensor(given), eg.tensor(scores)
+        eg._core.begin_capture()
+        found = metric.values(targets, predictions)
+        plan = eg._core.end_capture()
+        np.testing.assert_array_equal(found.numpy(), right.astype(dtype), strict=True)
+        assert plan.describe()["launches"] == 1
+
+
 def test_an_output_that_is_nan_is_wrong():
     assert metrics.BinaryAccuracy()([0.0, 1.0], [np.nan, np.nan]) == 0.0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
@@ -59,7 +58,7 @@ class SparseCategoricalAccuracy(_Sparse):
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return 1 for each row that is right."""
-        return chosen_right(as_labels(y_true, y_pred, self.name), y_pred)
+        return _core.argmax_equals(y_pred, as_labels(y_true, y_pred, self.name))
 
 
 class CategoricalAccuracy(MeanMetric):
@@ -90,7 +89,8 @@ class CategoricalAccuracy(MeanMetric):
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return 1 for each row that is right."""
-        return chosen_right(same_shape(y_true, y_pred, self.name).argmax(dim=-1), y_pred)
+        labels = same_shape(y_true, y_pred, self.name).argmax(dim=-1)
+        return _core.argmax_equals(y_pred, labels)
 
 
 class BinaryAccuracy(MeanMetric):
@@ -226,15 +226,6 @@ def as_labels(y_true: Tensor, y_pred: Tensor, name: str) -> Tensor:
             "categorical_accuracy, or top_k_categorical_accuracy"
         )
     return y_true.reshape(*rows)
-
-
-def chosen_right(labels: Tensor, y_pred: Tensor) -> Tensor:
-    """Return 1 for each row whose largest prediction is the label's, and 0 where one is NaN."""
-    right: Tensor = y_pred.argmax(dim=-1) == labels
-    # The largest of a row with NaN is NaN, so that one question answers both.
-    found = _core.where(right, y_pred.amax(dim=-1), math.nan)
-    known: Tensor = found == found  # noqa: PLR0124 - NaN equals nothing
-    return known.astype(y_pred.dtype)
 
 
 def among_largest(chosen: Tensor, y_pred: Tensor, k: int) -> Tensor:

@@ -128,6 +128,38 @@ pub(crate) fn prelu(x: &Bound<'_, PyAny>, slope: &Bound<'_, PyAny>) -> PyResult<
     of_two(x, slope, CoreTensor::prelu)
 }
 
+/// 1 for each row of scores whose largest is the label's, else 0; rows with NaN give 0.
+///
+/// Of those that tie the first counts. It has no gradient.
+///
+/// Parameters
+/// ----------
+/// x : Tensor
+///     (..., classes).
+/// labels : Tensor or array
+///     (...): class numbers, of any type.
+///
+/// Raises
+/// ------
+/// ValueError
+///     If the shapes do not fit, or there are no classes.
+///
+/// Examples
+/// --------
+/// >>> scores = eg.tensor([[0.9, 0.1], [0.7, 0.3], [0.4, float("nan")]])
+/// >>> eg._core.argmax_equals(scores, [0, 1, 0]).tolist()
+/// [1.0, 0.0, 0.0]
+#[pyfunction]
+pub(crate) fn argmax_equals(
+    py: Python<'_>,
+    x: &Bound<'_, PyAny>,
+    labels: &Bound<'_, PyAny>,
+) -> PyResult<Tensor> {
+    let x = other_tensor("x", x, None)?;
+    let labels = other_tensor("labels", labels, None)?;
+    run_tensor(py, || x.argmax_equals(&labels))
+}
+
 /// `x` where `mask` is true, else `y`.
 ///
 /// Parameters

@@ -56,7 +56,8 @@ mod _core {
     use crate::error::InternalError;
     #[pymodule_export]
     use crate::functions::{
-        accumulate, cat, choose, dense, matmul, maximum, minimum, prelu, stack, take, unbind,
+        accumulate, argmax_equals, cat, choose, dense, matmul, maximum, minimum, prelu, stack,
+        take, unbind,
     };
     #[pymodule_export]
     use crate::inference::Inference;

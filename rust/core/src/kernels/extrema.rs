@@ -1,6 +1,7 @@
-//! Where the largest element stands, and the shares of the gradient of an extreme one. NaN wins over all.
+//! Where the largest element stands, and whether a label says so; the shares of the gradient of an extreme one. NaN
+//! wins over all.
 //!
-//! Both walk the middle of (before, reduced, after): `after` columns side by side, or rows where it is 1.
+//! They walk the middle of (before, reduced, after): `after` columns side by side, or rows where it is 1.
 
 use num_traits::Float;
 
@@ -204,6 +205,31 @@ pub fn first_of_largest<T: Scalar + Real>(x: &[T], reduced: usize, after: usize,
     assert!(reduced > 0 && after > 0 && out.len().is_multiple_of(after));
     assert!(x.len() == out.len() * reduced);
     dispatch(Positions { x, reduced, after, out });
+}
+
+/// Rows whose positions are found at a time, on the stack.
+const ROWS: usize = 64;
+
+/// One for each row whose first largest element is the one that its label numbers, and no NaN; else zero.
+///
+/// # Panics
+/// Where the slices do not have the sizes that the arguments say, or rows are empty.
+pub fn rows_where_largest<T: Scalar + Real>(
+    x: &[T],
+    classes: usize,
+    mut labels: impl Iterator<Item = f64>,
+    out: &mut [T],
+) {
+    let mut positions = [0; ROWS];
+    for (x, out) in x.chunks(ROWS * classes).zip(out.chunks_mut(ROWS)) {
+        let positions = &mut positions[..out.len()];
+        first_of_largest(x, classes, 1, positions);
+        let rows = x.chunks_exact(classes).zip(&*positions).zip(&mut labels);
+        for (((row, &at), label), out) in rows.zip(out) {
+            let right = at as f64 == label && !row[at as usize].is_nan();
+            *out = if right { T::one() } else { T::zero() };
+        }
+    }
 }
 
 /// Elements of a block with their extreme values, and where the gradient goes.

@@ -5,15 +5,16 @@
 //! ```
 //!
 //! NaN counts as the largest and as the smallest, so that it is never hidden. Nothing has no largest element: an
-//! empty dimension is an error.
+//! empty dimension is an error. Of scores of classes, `argmax_equals` asks in one pass whether the largest is the
+//! label's, and a number.
 
 use std::ops::Range;
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::dtype::{DType, with_float};
+use crate::dtype::{DType, Element, with_element, with_float};
 use crate::error::{Result, bail};
-use crate::kernels::extrema::{Shares, first_of_largest, share_gradient};
+use crate::kernels::extrema::{Shares, first_of_largest, rows_where_largest, share_gradient};
 use crate::kernels::reduce::Fold;
 use crate::launch::{Arguments, Cost, Operand, launch};
 use crate::layout::{Layout, Shape, show};
@@ -142,6 +143,36 @@ impl Tensor {
         let shape: &Shape = if keepdim { &s.kept } else { &s.squeezed };
         Ok(out.view(Layout::contiguous(shape)))
     }
+
+    /// One for each row (last dimension) whose first largest element is the one that `labels` numbers, else zero; rows
+    /// with NaN have none. Labels of any type are compared as numbers. Not differentiable.
+    pub fn argmax_equals(&self, labels: &Self) -> Result<Self> {
+        const NAME: &str = "argmax_equals";
+        let s = filled(NAME, self, &[-1])?;
+        let classes = s.reduced;
+        if labels.shape() != s.squeezed.as_slice() {
+            bail!(
+                Shape,
+                "{NAME}: expected a label for each row, shape {}, got {}",
+                show(&s.squeezed),
+                show(labels.shape())
+            );
+        }
+        let labels = labels.packed()?;
+        let out = Self::empty(&s.squeezed, self.dtype())?;
+        let operands = [
+            Operand::read_own(&s.x, classes),
+            Operand::read_own(&labels, 1),
+            Operand::write_own(&out, 1),
+        ];
+        let cost = Cost::elementwise(s.x.count(), 2.0, 1, s.x.dtype());
+        with_float!(self.dtype(), NAME, T => with_element!(labels.dtype(), L => launch(NAME, out.count(), cost,
+        operands.into_iter().collect(), move |units: Range<usize>, arguments: &Arguments<'_>| {
+            let labels = arguments.own::<L>(1, &units).iter().map(|label| label.to_f64());
+            rows_where_largest(arguments.own::<T>(0, &units), classes, labels, arguments.own_mut(2, &units));
+        })))?;
+        Ok(out)
+    }
 }
 
 #[cfg(test)]
@@ -151,6 +182,10 @@ mod tests {
 
     fn tensor(values: &[f64], shape: &[usize]) -> Tensor {
         Tensor::from_slice(values, shape).expect("fits")
+    }
+
+    fn zeros_of(shape: &[usize], dtype: DType) -> Tensor {
+        Tensor::zeros(shape, dtype).expect("small")
     }
 
     fn values(t: &Tensor) -> Vec<f64> {
@@ -194,6 +229,51 @@ mod tests {
             );
             assert_eq!(x.amin(&[], false).expect("filled").item().expect("one"), 0.0);
         }
+    }
+
+    #[test]
+    fn rows_whose_largest_is_the_label() {
+        let nan = f64::NAN;
+        let rows: [([f64; 3], f64, f64); 10] = [
+            ([1., 3., 2.], 1., 1.),
+            ([1., 3., 2.], 2., 0.),
+            // Of those that tie the first counts.
+            ([3., 3., 2.], 0., 1.),
+            ([3., 3., 2.], 1., 0.),
+            ([nan, 9., 2.], 0., 0.),
+            ([nan, 9., 2.], 1., 0.),
+            ([1., 9., nan], 1., 0.),
+            ([1., f64::INFINITY, 2.], 1., 1.),
+            // No class has such a number.
+            ([1., 3., 2.], 1.5, 0.),
+            ([1., 3., 2.], nan, 0.),
+        ];
+        // More than the kernel asks for at a time.
+        let many = 300;
+        let of = |i: usize| &rows[i % rows.len()];
+        let scores: Vec<f64> = (0..many).flat_map(|i| of(i).0).collect();
+        let labels: Vec<f64> = (0..many).map(|i| of(i).1).collect();
+        let expected: Vec<f64> = (0..many).map(|i| of(i).2).collect();
+        let (x, labels) = (tensor(&scores, &[many, 3]), tensor(&labels, &[many]));
+        assert_eq!(values(&x.argmax_equals(&labels).expect("labels of rows")), expected);
+        let steps = x.with_shape(&[3, 100, 3]).expect("fits");
+        let right = steps.argmax_equals(&labels.with_shape(&[3, 100]).expect("fits"));
+        assert_eq!(values(&right.expect("labels of steps")), expected);
+        let turned = tensor(&[1., 5., 4., 2.], &[2, 2]).transpose(0, 1).expect("two dims");
+        let zeros = Tensor::from_slice(&[0i64, 0], &[2]).expect("fits");
+        assert_eq!(values(&turned.argmax_equals(&zeros).expect("int64 labels")), [0., 1.]);
+    }
+
+    #[test]
+    fn a_label_for_each_row_or_an_error() {
+        let x = tensor(&[1., 2., 3., 4.], &[2, 2]);
+        let error = x.argmax_equals(&tensor(&[0.], &[1])).expect_err("two rows").to_string();
+        assert!(error.contains("shape (2,), got (1,)"), "{error}");
+        assert!(zeros_of(&[2], DType::I64).argmax_equals(&zeros_of(&[], DType::I64)).is_err());
+        let none = zeros_of(&[2, 0], DType::F32).argmax_equals(&zeros_of(&[2], DType::I64));
+        assert!(matches!(none, Err(crate::Error::Value(_))));
+        let no_rows = zeros_of(&[0, 2], DType::F32).argmax_equals(&zeros_of(&[0], DType::I64));
+        assert_eq!(no_rows.expect("nothing asked").shape(), [0]);
     }
 
     #[test]
