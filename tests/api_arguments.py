@@ -53,8 +53,11 @@ TOGETHER = {
     "optimizers.Adagrad.lr_decay": {"convention": "torch"},
     "optimizers.AdamW.convention": {"weight_decay": 0.25},
     "optimizers.SGD.convention": {"learning_rate": 0.25},
+    "optimizers.SGD.dampening": {"convention": "torch", "momentum": 0.5},
     "optimizers.schedules.CosineDecay.warmup_steps": {"warmup_target": 0.5},
 }
+# Short names whose long forms name the class.
+SHORT = {"normal": "random_normal", "uniform": "random_uniform"}
 # No class takes this.
 NO_CHOICE = "no such choice"
 # A function of the number of steps, in place of a number.
@@ -152,6 +155,7 @@ def stands_for(kept, value):
         if eg.activations._offered().get(value) is kept:
             return True
         name = offered.get(id(kept), type(kept).__name__)
+        value = SHORT.get(value, value)
         return name.replace("_", "").lower() == value.replace("_", "").lower()
     if isinstance(value, (list, tuple, Configured)):
         return repr(kept) == repr(value) or np.array_equal(kept, value)

@@ -35,27 +35,6 @@ BASES = {
 }
 # Classes below these that compute nothing by themselves: what their subclasses write.
 ABSTRACT = {eg.metrics.MeanMetric: "values"}
-SHAPE = "its docstring says no shape: (rows, ...), or any shape"
-RAISES = "its docstring has no section Raises, and it raises errors"
-OF_TARGETS = "its check_target has no section Raises, and it raises errors"
-# What is still missing, by item. Empty it.
-NOT_YET = {
-    "layers.Dropout": [SHAPE],
-    "layers.AlphaDropout": [SHAPE],
-    "layers.GaussianDropout": [SHAPE],
-    "layers.GaussianNoise": [SHAPE],
-    "layers.LeakyReLU": [SHAPE],
-    "layers.ReLU": [SHAPE],
-    "layers.RReLU": [SHAPE],
-    "losses.BinaryCrossentropy": [OF_TARGETS],
-    "losses.CategoricalCrossentropy": [OF_TARGETS],
-    "losses.SparseCategoricalCrossentropy": [OF_TARGETS],
-    "losses.Poisson": [OF_TARGETS],
-    "losses.Loss": [RAISES, OF_TARGETS],
-    "metrics.BinaryAccuracy": [RAISES],
-    "metrics.SparseTopKCategoricalAccuracy": [RAISES],
-    "metrics.TopKCategoricalAccuracy": [RAISES],
-}
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,7 @@ NOT_DIFFERENTIABLE = {
     },
     **dict.fromkeys(["activations.suggest", "initializers.for_activation"], GIVES_ADVICE),
     **dict.fromkeys(["models.funnel", "models.funnel_widths", "models.guideline"], GIVES_ADVICE),
+    "models.clone_model": "makes a model of another",
     **dict.fromkeys(["autograd.grad", "autograd.gradcheck"], "walks the tape"),
     "utils.set_random_seed": "of the process",
     "utils.to_categorical": "makes an array of classes",

@@ -55,7 +55,6 @@ def test_items_are_found_by_looking():
 def test_tables_name_what_exists():
     names = {item.name for item in [*ITEMS, *contract.operator_items()]}
     for table in (
-        contract.NOT_YET,
         documentation.WITHOUT_EXAMPLE,
         examples.ARGUMENTS,
         examples.CALLS,
@@ -246,8 +245,7 @@ class ForgetsNumber(eg.optimizers.SGD):
     """An optimiser that does not keep what is None by default."""
 
     def __init__(self, clipnorm: float | None = None) -> None:
-        super().__init__(clipnorm=clipnorm)
-        self.clipnorm = None
+        super().__init__()
 
 
 class ForgetsName(eg.layers.Dense):

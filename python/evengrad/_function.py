@@ -151,6 +151,11 @@ class Function:
         -------
         Tensor or tuple of Tensor
             What `forward` returned.
+
+        Raises
+        ------
+        TypeError
+            `forward` returned something else than tensors, or outputs of two floating-point dtypes.
         """
         ctx = Context(tuple(isinstance(arg, Tensor) and arg.requires_grad for arg in args))
         recording = _core.set_recording(False)

@@ -30,6 +30,10 @@ class Dropout(Layer):
     ValueError
         `rate` is outside [0, 1].
 
+    Notes
+    -----
+    Input (rows, ...), any shape; the output has the same.
+
     References
     ----------
     Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.

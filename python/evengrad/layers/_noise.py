@@ -38,6 +38,10 @@ class AlphaDropout(Layer):
     ValueError
         `rate` is outside [0, 1].
 
+    Notes
+    -----
+    Input (rows, ...), any shape; the output has the same.
+
     References
     ----------
     Klambauer et al., "Self-normalizing neural networks", 2017.
@@ -103,6 +107,10 @@ class GaussianDropout(Layer):
     ValueError
         `rate` is outside [0, 1).
 
+    Notes
+    -----
+    Input (rows, ...), any shape; the output has the same.
+
     References
     ----------
     Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014,
@@ -167,6 +175,10 @@ class GaussianNoise(Layer):
     ------
     ValueError
         A negative `stddev`.
+
+    Notes
+    -----
+    Input (rows, ...), any shape; the output has the same.
 
     References
     ----------

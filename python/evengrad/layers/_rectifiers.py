@@ -46,6 +46,10 @@ class ReLU(Elementwise):
     ValueError
         A negative argument.
 
+    Notes
+    -----
+    Input (rows, ...), any shape; the output has the same.
+
     References
     ----------
     Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines", 2010.
@@ -105,6 +109,10 @@ class LeakyReLU(Elementwise):
     ------
     ValueError
         A negative slope; an unknown convention.
+
+    Notes
+    -----
+    Input (rows, ...), any shape; the output has the same.
 
     References
     ----------
@@ -278,6 +286,10 @@ class RReLU(Elementwise):
     ------
     ValueError
         `lower` is negative or above `upper`.
+
+    Notes
+    -----
+    Input (rows, ...), any shape; the output has the same.
 
     References
     ----------

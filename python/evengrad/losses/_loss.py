@@ -30,6 +30,11 @@ class Loss(Configured):
     name
         The name in reports; by default from the class.
 
+    Raises
+    ------
+    ValueError
+        An unknown reduction.
+
     Examples
     --------
     >>> class Quartic(eg.losses.Loss):
@@ -173,6 +178,14 @@ class Loss(Configured):
             What messages call the targets: ``"y"``.
         dtype
             The model's dtype.
+
+        Raises
+        ------
+        ValueError
+            Targets of another shape than the outputs, or values that the loss has no meaning for,
+            such as NaN, labels out of range or targets outside [0, 1].
+        TypeError
+            Targets that are no numbers.
         """
         fitted = fit_columns(y, output_shape, what)
         if fitted.dtype.kind not in "fiub":

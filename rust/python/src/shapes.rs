@@ -358,6 +358,11 @@ impl Tensor {
 
     /// The parts along a dimension, as views without it.
     ///
+    /// Parameters
+    /// ----------
+    /// dim : int
+    ///     The dimension to take apart.
+    ///
     /// Raises
     /// ------
     /// IndexError
