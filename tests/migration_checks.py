@@ -412,3 +412,26 @@ def _(value, names):
 def _(value, names):
     del value
     assert np.array_equal(names["model"].get_weights()[0], names["old"].get_weights()[0])
+
+
+@means("X = tf.placeholder(tf.float32, [None, None, 8])")
+def _(value, names):
+    rng = names["rng"]
+    for steps in (3, 5):
+        x = rng.normal(size=(4, steps, 8)).astype("float32")
+        close(value.predict(x), value.layers[0](x), 1e-6)
+
+
+@means("tf.add_check_numerics_ops()")
+def _(value, names):
+    model = names["model"]
+    model.compile(eg.optimizers.SGD(1e30), "sparse_categorical_crossentropy")
+    history = model.fit(names["X"], names["y"], epochs=4, verbose=0, callbacks=[value])
+    assert len(history.history["loss"]) == 1
+
+
+@means("the same construction once more, in another scope")
+def _(value, names):
+    pairs = list(zip(value.get_weights(), names["model"].get_weights(), strict=True))
+    assert all(new.shape == old.shape for new, old in pairs)
+    assert not np.array_equal(*pairs[0])

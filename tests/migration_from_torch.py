@@ -11,8 +11,8 @@ from migration_checks import close, draws, follows, means, seeded, step, traject
 def _(value, names):
     value(names["X"])
     kernel, bias = value.get_weights()
-    follows(kernel.ravel(), uniform(1 / np.sqrt(8)))
-    assert not bias.any()
+    for values in (kernel.ravel(), bias):
+        follows(values, uniform(1 / np.sqrt(8)))
 
 
 @means("nn.Sequential(nn.Linear(8, n), nn.ReLU(), nn.Linear(n, 3))")
@@ -86,7 +86,11 @@ def torch_weights(layer, order):
 @means("nn.LSTM(8, n, batch_first=True)")
 def _(value, names):
     layer, x = names["layer"], names["X"].reshape(16, 4, 8).astype("float64")
-    assert not layer.get_weights()[2].any()
+    kernel, recurrent, bias = (w.ravel() for w in layer.get_weights())
+    for values in (kernel, recurrent):
+        follows(values, uniform(0.1))
+    # The sum of PyTorch's two.
+    follows(bias, stats.triang(0.5, -0.2, 0.4))
     kernels, recurrent, biases = torch_weights(layer, (0, 1, 2, 3))
     h = c = np.zeros((16, 100))
     outputs = []
@@ -147,6 +151,13 @@ def _(value, names):
     close(trajectory(value), places, 1e-12)
 
 
+@means("torch.optim.SGD(params, lr=0.1, momentum=0.9, dampening=0.1)")
+def _(value, names):
+    del names
+    # The buffer is 0.5, then 0.9 · 0.5 − 0.9 · 0.25 = 0.225, then 0.9 · 0.225 + 0.9 = 1.1025.
+    close(trajectory(value), [0.95, 0.9275, 0.81725], 1e-12)
+
+
 @means('[{"params": decays}, {"params": biases, "weight_decay": 0.0}]')
 def _(value, names):
     def trained(optimizer, start):
@@ -185,6 +196,12 @@ def _(value, names):
     # The start is max / 25, the peak at step 0.3 · 100 − 1, the end max / 25 / 10⁴.
     close([value(step) for step in (0, 29, 99)], [0.004, 0.1, 4e-7], 1e-12)
     close(value(14.5), (0.004 + 0.1) / 2, 1e-12)
+
+
+@means("StepLR(optimizer, 30)")
+def _(value, names):
+    del names
+    close([value(step) for step in (0, 29, 30, 59, 60)], [0.1, 0.1, 0.01, 0.01, 0.001], 1e-12)
 
 
 @means("MultiStepLR(optimizer, [30, 80], gamma=0.1)")

@@ -245,6 +245,7 @@ class ForgetsNumber(eg.optimizers.SGD):
     """An optimiser that does not keep what is None by default."""
 
     def __init__(self, clipnorm: float | None = None) -> None:
+        del clipnorm
         super().__init__()
 
 
