@@ -174,8 +174,8 @@ def reached(results: dict[str, Result]) -> str:
     ]
     shown = ", ".join("never" if number is None else str(number) for number in epochs)
     return (
-        f"The plain net's best loss, of epoch {', '.join(map(str, plain.best_epochs))}, is reached "
-        f"with batch norm in epoch {shown};\npublished: in epoch 5 that of epoch 27"
+        f"The plain nets' best losses, of epochs {', '.join(map(str, plain.best_epochs))}, are "
+        f"reached with batch norm in epochs {shown};\npublished: in epoch 5 that of epoch 27"
     )
 
 
