@@ -8,7 +8,7 @@ import pytest
 
 import evengrad as eg
 from evengrad import _core, layers
-from evengrad.layers import _variables
+from evengrad.layers import _nested
 
 
 def answered(model):
@@ -224,10 +224,10 @@ def test_threads_ask_one_model_at_the_same_time():
 def test_a_model_that_is_gone_is_not_watched():
     model = chain()
     ask(model, np.ones((1, 6), np.float32))
-    before = len(_variables._watchers)
+    before = len(_nested._watchers)
     del model
     gc.collect()
-    assert len(_variables._watchers) < before or before == 0
+    assert len(_nested._watchers) < before or before == 0
 
 
 def test_an_inference_wants_whole_float_tensors():

@@ -219,7 +219,7 @@ def test_what_does_not_fit(x, samples, error, message):
     model = build(layers.Dropout(0.5))
     with pytest.raises(error, match=message):
         model.predict_mc(x, samples)
-    with pytest.raises(TypeError, match="did you mean 'samples'"):
+    with pytest.raises(TypeError, match=r"^Sequential\.predict_mc: .*did you mean 'samples'"):
         model.predict_mc(np.ones((2, 5)), sampels=3)
 
 

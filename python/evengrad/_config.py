@@ -105,11 +105,14 @@ def suggests_keywords(function: Function) -> Function:
     """Have a function or method answer a misspelt keyword with the nearest valid one."""
     names = keyword_names(inspect.signature(function))
     valid = [] if names is None else [name for name in names if name != "self"]
+    of_method = names is not None and names[:1] == ["self"]
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
         if kwargs and names is not None:
-            check_keywords(kwargs, valid, function.__qualname__)
+            # The user's class, not the one here that a method happens to stand in.
+            owner = f"{type(args[0]).__name__}." if of_method and args else ""
+            check_keywords(kwargs, valid, owner + function.__name__)
         return function(*args, **kwargs)
 
     return checked  # type: ignore[return-value]  # it is called as `function` is

@@ -20,7 +20,7 @@ from evengrad._saving._architecture import (
 from evengrad._saving._describe import encode
 from evengrad._saving._errors import FileFormatError
 from evengrad.layers._restoring import Restoration
-from evengrad.layers._variables import restoring
+from evengrad.layers._state import restoring
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ from evengrad._training._arrays import output_shapes_for
 from evengrad._training._gathering import ACCURACIES, Gathered, Mean, gather, metric_for
 from evengrad._training._output import Output
 from evengrad.autograd import no_grad
-from evengrad.layers._variables import context
+from evengrad.layers._state import context
 from evengrad.metrics._metric import Metric
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from evengrad._checks import check_int
 from evengrad._training._arrays import build_for, inputs_of, is_batches
 from evengrad._training._predict import _block_size
 from evengrad.autograd import no_grad
-from evengrad.layers._variables import context
+from evengrad.layers._state import context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from evengrad import _core, losses
-from evengrad.layers._variables import context
+from evengrad.layers._state import context
 from evengrad.losses._crossentropy import _CrossEntropy
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from evengrad import _core
 from evengrad._capture import Recording, reads_values, recording
 from evengrad._paths import path_of
 from evengrad.autograd import no_grad
-from evengrad.layers._variables import attributes_set
+from evengrad.layers._nested import attributes_set
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor

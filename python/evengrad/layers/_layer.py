@@ -13,8 +13,9 @@ from evengrad._checks import check_dtype
 from evengrad._config import outside_scopes
 from evengrad._core import Tensor
 from evengrad.autograd import no_grad
+from evengrad.layers._state import context
 from evengrad.layers._symbolic import Node, Shape, Symbolic, is_open, show_shape
-from evengrad.layers._variables import Variables, context
+from evengrad.layers._variables import Variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

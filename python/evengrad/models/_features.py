@@ -10,7 +10,7 @@ from evengrad._checks import check_int
 from evengrad._names import did_you_mean
 from evengrad._training._arrays import build_for, inputs_of
 from evengrad._training._predict import _block_size, run
-from evengrad.layers._variables import context
+from evengrad.layers._state import context
 
 if TYPE_CHECKING:
     from evengrad.layers._layer import Layer

@@ -15,7 +15,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._capture import recording
 from evengrad._core import Tensor
-from evengrad.layers._variables import watch_attributes
+from evengrad.layers._nested import watch_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

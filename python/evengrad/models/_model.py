@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from evengrad._config import suggests_keywords
 from evengrad._random import generator
 from evengrad.models._asking import AnswersQuestions
+from evengrad.models._batches import TakesBatches, as_list
 from evengrad.models._clone import Clones
+from evengrad.models._keeping import KeepsFiles
 from evengrad.models._network import Network
 from evengrad.models._planning import PlansTraining
 from evengrad.models._range_test import FindsLearningRate
 from evengrad.models._summary import Summary, summarize
 
 if TYPE_CHECKING:
-    import os
-
     from evengrad import _core
     from evengrad._training._compiled import Compilation
     from evengrad.callbacks import History
     from evengrad.optimizers import Optimizer
 
 
-class Model(Clones, FindsLearningRate, PlansTraining, AnswersQuestions, Network):
+class Model(
+    Clones, FindsLearningRate, PlansTraining, AnswersQuestions, TakesBatches, KeepsFiles, Network
+):
     """A network that can be trained, evaluated, asked and saved.
 
     Either a graph, ``Model(inputs, outputs)``, drawn with `evengrad.Input` and layers; or a
@@ -409,78 +409,6 @@ class Model(Clones, FindsLearningRate, PlansTraining, AnswersQuestions, Network)
             self, x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks
         )
 
-    @suggests_keywords
-    def train_on_batch(
-        self,
-        x: Any,
-        y: Any,
-        sample_weight: Any = None,
-        class_weight: Any = None,
-        return_dict: bool = False,
-    ) -> Any:
-        """Make one step on one batch.
-
-        Parameters
-        ----------
-        x, y, sample_weight, class_weight
-            As for `fit`, arrays alone.
-        return_dict
-            Whether figures come in a dict by name.
-
-        Returns
-        -------
-        float, list or dict
-            This batch's loss before the step, then this batch's metrics; not running means.
-
-        Raises
-        ------
-        ValueError, TypeError
-            Data that does not fit; nothing is changed.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.layers.Dense(1, kernel_initializer="ones")])
-        >>> model.compile(eg.optimizers.SGD(0.1), "mse")
-        >>> [round(model.train_on_batch(np.ones((4, 2)), np.zeros(4)), 4) for _ in range(2)]
-        [4.0, 0.64]
-        """
-        from evengrad._training._evaluate import on_batch
-
-        logs = on_batch(self, x, y, sample_weight, class_weight, training=True)
-        return logs if return_dict else as_list(logs)
-
-    @suggests_keywords
-    def test_on_batch(
-        self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False
-    ) -> Any:
-        """Return loss and metrics of one batch, without training; see `train_on_batch`.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.layers.Dense(1, kernel_initializer="ones")])
-        >>> model.compile("sgd", "mse")
-        >>> model.test_on_batch(np.ones((4, 2)), np.zeros(4))
-        4.0
-        """
-        from evengrad._training._evaluate import on_batch
-
-        logs = on_batch(self, x, y, sample_weight, None, training=False)
-        return logs if return_dict else as_list(logs)
-
-    def predict_on_batch(self, x: Any) -> Any:
-        """Return the outputs for one batch, computed at once.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.layers.Dense(1, kernel_initializer="ones")])
-        >>> model.predict_on_batch(np.ones((2, 3))).tolist()
-        [[3.0], [3.0]]
-        """
-        first = x[0] if isinstance(x, (list, tuple)) and len(x) else x
-        return self.predict(x, batch_size=max(1, len(np.asarray(first))), verbose=0)
-
-    # ---- reports and files
-
     def summary(self) -> Summary:
         """Return a table of the layers: output shape, parameters, multiply-adds, memory.
 
@@ -501,85 +429,3 @@ class Model(Clones, FindsLearningRate, PlansTraining, AnswersQuestions, Network)
         2260
         """
         return summarize(self)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the whole model to one file: architecture, variables, and how training stands.
-
-        The file is a safetensors file with a description in its header. It is written beside its
-        place and moved there when it is complete: a crash leaves the old file or the new one.
-        Models inside the model come back as such, and a layer that several places share is shared
-        again.
-
-        Parameters
-        ----------
-        path
-            The file; by custom it ends in ``.safetensors``.
-
-        Raises
-        ------
-        ValueError
-            The model has not been built, a part of it cannot be described, or two variables have
-            the same path.
-        OSError
-            The file cannot be written; an older one is untouched.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(2)])
-        >>> model.save("net.safetensors")
-        >>> same = eg.load_model("net.safetensors")
-        >>> bool((same.predict(np.ones((1, 4))) == model.predict(np.ones((1, 4)))).all())
-        True
-        """
-        from evengrad._saving._model_file import save_model
-
-        save_model(self, path)
-
-    def save_weights(self, path: str | os.PathLike[str]) -> None:
-        """Write all variables to a safetensors file, by their paths.
-
-        Raises
-        ------
-        ValueError
-            The model has not been built.
-        OSError
-            The file cannot be written; an older one is untouched.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(2)])
-        >>> model.save_weights("weights.safetensors")
-        >>> model.load_weights("weights.safetensors")
-        """
-        from evengrad._saving._model_file import save_weights
-
-        save_weights(self, path)
-
-    def load_weights(self, path: str | os.PathLike[str]) -> None:
-        """Take all variables from a file of `save_weights` or `save`.
-
-        Raises
-        ------
-        FileFormatError
-            The file is damaged.
-        ValueError
-            A variable is missing, unknown, or of another shape; nothing is changed.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.Input((3,)), eg.layers.Dense(2)], seed=1)
-        >>> model.save_weights("net.safetensors")
-        >>> other = eg.Sequential([eg.Input((3,)), eg.layers.Dense(2)], seed=2)
-        >>> other.load_weights("net.safetensors")
-        >>> np.array_equal(other.get_weights()[0], model.get_weights()[0])
-        True
-        """
-        from evengrad._saving._model_file import load_weights
-
-        load_weights(self, path)
-
-
-def as_list(logs: dict[str, Any]) -> Any:
-    """Return figures as Keras does: the loss alone, or a list that begins with it."""
-    values = list(logs.values())
-    return values[0] if len(values) == 1 else values

@@ -8,8 +8,8 @@ from evengrad._checks import check_dtype, check_row_shape
 from evengrad._names import did_you_mean, snake_case
 from evengrad._random import check_seed, next_seed
 from evengrad.layers._layer import Layer, shapes_of_outputs, takes_training
+from evengrad.layers._state import context
 from evengrad.layers._symbolic import fits, is_open, show_shape
-from evengrad.layers._variables import context
 from evengrad.models._graph import Graph
 from evengrad.models._inference import Answers
 
