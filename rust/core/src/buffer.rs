@@ -1,21 +1,21 @@
 //! Memory for tensors: 64-byte aligned, recycled by a pool, always initialised.
 //!
-//! A dead buffer goes back to the pool of its size class, so that a training loop allocates nothing after its
-//! first step. The pool is only ever tried, never waited for: a child process that was forked while another
-//! thread held the pool falls back to the allocator instead of hanging.
+//! A dead buffer goes back to the pool of its size class (`pool.rs`), so that a training loop allocates nothing after
+//! its first step.
 
 use std::alloc::{Layout as AllocLayout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 
 use crate::error::{Result, bail};
 use crate::pages;
+use crate::pool::{self, Origin, Piece};
+
+pub use crate::pool::held_bytes as pooled_bytes;
 
 /// One cache line, and the width of the widest vector register.
 pub const ALIGNMENT: usize = 64;
-/// Memory that dead buffers may hold back from the system in all.
-const POOL_LIMIT: usize = 256 << 20;
 /// Requests above this are compared with the machine's memory, because a system that overcommits grants
 /// them and ends the process at the first touch.
 const LARGE_REQUEST: usize = 1 << 28;
@@ -23,7 +23,7 @@ const LARGE_REQUEST: usize = 1 << 28;
 /// A block of memory shared by the tensors that view it.
 #[derive(Debug)]
 pub struct Buffer {
-    pointer: NonNull<u8>,
+    piece: Piece,
     capacity: usize,
     version: AtomicU64,
 }
@@ -33,22 +33,6 @@ pub struct Buffer {
 unsafe impl Send for Buffer {}
 // SAFETY: as above.
 unsafe impl Sync for Buffer {}
-
-/// Four size classes for each power of two that a `usize` holds.
-const CLASSES: usize = 4 * usize::BITS as usize;
-
-struct Pool {
-    free: [Vec<usize>; CLASSES],
-    held: usize,
-}
-
-static POOL: Mutex<Pool> = Mutex::new(Pool { free: [const { Vec::new() }; CLASSES], held: 0 });
-
-/// The number of a size class, from its capacity: the highest bit and the two below it tell classes apart.
-fn class_number(capacity: usize) -> usize {
-    let octave = capacity.ilog2() as usize;
-    4 * octave + ((capacity >> (octave - 2)) & 3)
-}
 
 /// Rounds up to one of four sizes an octave: at most a quarter is wasted, and equal needs meet again.
 fn size_class(bytes: usize) -> usize {
@@ -93,16 +77,11 @@ impl Buffer {
             );
         }
         let capacity = size_class(bytes);
-        let recycled = POOL.try_lock().ok().and_then(|mut pool| {
-            let address = pool.free[class_number(capacity)].pop()?;
-            pool.held -= capacity;
-            NonNull::new(address as *mut u8)
-        });
-        let pointer = match recycled {
-            Some(pointer) => pointer,
+        let piece = match pool::take(capacity) {
+            Some(piece) => piece,
             None => Self::allocate(capacity)?,
         };
-        Ok(Arc::new(Self { pointer, capacity, version: AtomicU64::new(0) }))
+        Ok(Arc::new(Self { piece, capacity, version: AtomicU64::new(0) }))
     }
 
     fn memory_layout(capacity: usize) -> AllocLayout {
@@ -110,24 +89,23 @@ impl Buffer {
             .expect("size was checked against isize::MAX")
     }
 
-    fn allocate(capacity: usize) -> Result<NonNull<u8>> {
-        if is_mapped(capacity) {
-            return match pages::map(capacity) {
-                Some(pointer) => Ok(pointer),
-                None => bail!(Memory, "the system refused {capacity} bytes of memory for a tensor"),
-            };
-        }
-        // SAFETY: the layout's size is not zero (the smallest class is one cache line).
-        let pointer = unsafe { alloc_zeroed(Self::memory_layout(capacity)) };
-        match NonNull::new(pointer) {
-            Some(pointer) => Ok(pointer),
+    fn allocate(capacity: usize) -> Result<Piece> {
+        let (pointer, origin) = if is_mapped(capacity) {
+            (pages::map(capacity), Origin::Pages)
+        } else {
+            // SAFETY: the layout's size is not zero (the smallest class is one cache line).
+            let pointer = unsafe { alloc_zeroed(Self::memory_layout(capacity)) };
+            (NonNull::new(pointer), Origin::Allocator)
+        };
+        match pointer {
+            Some(pointer) => Ok(Piece { pointer, origin }),
             None => bail!(Memory, "the system refused {capacity} bytes of memory for a tensor"),
         }
     }
 
     /// The first byte.
     pub fn pointer(&self) -> *mut u8 {
-        self.pointer.as_ptr()
+        self.piece.pointer.as_ptr()
     }
 
     /// How many bytes may be used.
@@ -141,7 +119,7 @@ impl Buffer {
         #[cfg(unix)]
         if is_mapped(self.capacity) {
             // SAFETY: `allocate` mapped it with this size.
-            unsafe { pages::forget(self.pointer, self.capacity) };
+            unsafe { pages::forget(self.piece.pointer, self.capacity) };
         }
     }
 
@@ -158,27 +136,20 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if let Ok(mut pool) = POOL.try_lock()
-            && pool.held + self.capacity <= POOL_LIMIT
-        {
-            pool.held += self.capacity;
-            pool.free[class_number(self.capacity)].push(self.pointer.as_ptr() as usize);
+        if pool::give(self.piece, self.capacity) {
             return;
         }
-        #[cfg(unix)]
-        if is_mapped(self.capacity) {
+        let pointer = self.piece.pointer;
+        match self.piece.origin {
+            // Nobody takes it back: its pages are the system's again, its addresses are lost.
+            Origin::Slab => pool::empty(self.piece, self.capacity),
+            #[cfg(unix)]
             // SAFETY: `allocate` mapped it with this size, and nothing refers to it any more.
-            unsafe { pages::unmap(self.pointer, self.capacity) };
-            return;
+            Origin::Pages => unsafe { pages::unmap(pointer, self.capacity) },
+            // SAFETY: the memory came from `allocate` with this very layout and nothing refers to it any more.
+            _ => unsafe { dealloc(pointer.as_ptr(), Self::memory_layout(self.capacity)) },
         }
-        // SAFETY: the memory came from `allocate` with this very layout and nothing refers to it any more.
-        unsafe { dealloc(self.pointer.as_ptr(), Self::memory_layout(self.capacity)) }
     }
-}
-
-/// Bytes that dead buffers hold at the moment.
-pub fn pooled_bytes() -> usize {
-    POOL.try_lock().map_or(0, |pool| pool.held)
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub mod optim;
 mod pages;
 #[allow(unsafe_code, reason = "shares the addresses of a plan's buffers among its workers")]
 pub mod plan;
+#[allow(unsafe_code, reason = "cuts slabs into the memory of buffers")]
+mod pool;
 #[allow(unsafe_code, reason = "loads and stores of vectors in arrays of fixed length")]
 pub mod rng;
 pub mod tape;

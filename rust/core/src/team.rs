@@ -217,7 +217,7 @@ impl Team {
 
 /// A meeting point of `width` workers that run side by side.
 ///
-/// Waiting spins for some tens of microseconds, then yields the processor, so that a worker without a core does
+/// Waiting spins for a while, then yields the processor, so that a worker without a core does
 /// not keep the others from theirs.
 pub struct Barrier {
     width: usize,
@@ -226,8 +226,10 @@ pub struct Barrier {
     broken: AtomicBool,
 }
 
-/// Spins before a waiting worker yields: about 20 to 50 microseconds.
-const SPINS: usize = 2_000;
+/// Spins before a waiting worker yields: some 100 to 300 microseconds. The shares of a phase end further apart than they
+/// should by tens of microseconds on a busy machine, and a yielded core may go to another process for milliseconds, however
+/// little priority that has.
+const SPINS: usize = 6_000;
 
 impl Barrier {
     /// For `width` workers.

@@ -68,6 +68,8 @@ pub(super) struct Schedule {
 
 /// Bytes of a block's own data that should stay in a core's cache while the block passes its chain.
 const BLOCK_BYTES: usize = 256 << 10;
+/// Shared data above this does not stay in a core's cache from one block to the next.
+const SECOND_LEVEL_BYTES: usize = 1 << 20;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Place {
@@ -276,7 +278,10 @@ fn block_units(chain: &Chain, launches: &[Launch]) -> usize {
         }
     }
     let per_unit: usize = own.values().sum::<usize>().max(1);
-    let budget = BLOCK_BYTES.max(shared.values().sum());
+    let shared: usize = shared.values().sum();
+    // What does not stay in the cache is fetched again for each block: then the blocks are so large that it is the
+    // lesser part of what they move.
+    let budget = if shared > SECOND_LEVEL_BYTES { 4 * shared } else { BLOCK_BYTES.max(shared) };
     (budget / per_unit).clamp(1, chain.units)
 }
 
