@@ -169,6 +169,9 @@ impl<F: Fn(Range<usize>, &Arguments<'_>) + Send + Sync + 'static> Kernel for F {
     }
 }
 
+/// Bytes that a launch finds in the caches, as a rule.
+const CACHED_BYTES: f64 = 8e6;
+
 /// What a launch costs in all.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cost {
@@ -179,10 +182,11 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Nanoseconds on one thread of a present-day processor, roughly: 50 flops and 10 bytes a nanosecond. It only
-    /// weighs launches against each other and against the price of waking a thread.
+    /// Nanoseconds on one thread of a present-day processor, roughly: 50 flops a nanosecond, and 30 bytes, or 10 where so
+    /// many come from memory. It only weighs launches against each other and against the price of waking a thread.
     pub fn nanoseconds(self) -> f64 {
-        (self.flops / 50.0).max(self.bytes / 10.0)
+        let bytes = if self.bytes < CACHED_BYTES { self.bytes / 30.0 } else { self.bytes / 10.0 };
+        (self.flops / 50.0).max(bytes)
     }
 
     /// An elementwise pass: `flops` operations for each of `n` elements of `dtype`, `streams` arrays wide.

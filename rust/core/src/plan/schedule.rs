@@ -50,7 +50,7 @@ pub(super) struct Phase {
 }
 
 /// A phase that takes less, by estimate, is worth no barrier of its own.
-const SMALL_NANOSECONDS: f64 = 5_000.0;
+const SMALL_NANOSECONDS: f64 = 2_000.0;
 
 impl Phase {
     /// True where one worker does it at the barrier before, while the others wait.
