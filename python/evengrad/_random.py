@@ -7,7 +7,6 @@ of building, nor on what else drew numbers, nor on the number of threads.
 from __future__ import annotations
 
 import random
-import secrets
 import threading
 from typing import Any
 
@@ -76,7 +75,8 @@ def next_seed() -> int:
     """Return the seed of the next model or layer that was given none."""
     with _seeds.lock:
         if _seeds.seed is None:
-            _seeds.seed = secrets.randbelow(SEED_LIMIT)
+            # What `secrets` would ask, without the imports that it brings.
+            _seeds.seed = random.SystemRandom().randrange(SEED_LIMIT)
         _seeds.derived += 1
         return int(_core.derive_stream(_seeds.seed, f"seed/{_seeds.derived}")) % SEED_LIMIT
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import sys
 
@@ -13,9 +12,12 @@ PARTNERS = ("numpy", "scipy", "scikit-learn", "pandas", "matplotlib", "tqdm")
 
 def installed(name: str) -> str:
     """Return the version of a distribution, or that there is none."""
+    # Here, since it takes as long to import as half of evengrad.
+    from importlib import metadata
+
     try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
         return "not installed"
 
 

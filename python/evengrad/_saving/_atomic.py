@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from typing import TYPE_CHECKING
 
@@ -44,7 +43,7 @@ def _create_beside(target: str) -> tuple[int, str]:
     """Create a file in the target's folder that nobody else has; the umask decides its mode."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     for _ in range(TRIES):
-        temporary = f"{target}.{secrets.token_hex(4)}.tmp"
+        temporary = f"{target}.{os.urandom(4).hex()}.tmp"
         try:
             return os.open(temporary, flags, 0o666), temporary
         except FileExistsError:
