@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
@@ -215,9 +216,7 @@ class _Rule:
         parts, start = [], 0
         for shape in self.shapes:
             if shape is not None:
-                size = 1
-                for length in shape:
-                    size *= length
+                size = math.prod(shape)
                 parts.append(joined[start : start + size].reshape(*shape))
                 start += size
         return parts

@@ -11,10 +11,11 @@ from evengrad import _core, losses, metrics, optimizers
 from evengrad._checks import check_float
 from evengrad._names import did_you_mean
 from evengrad._training._arrays import output_shapes_for
-from evengrad._training._gathering import ACCURACIES, Gathered, Mean, gather, metric_for
+from evengrad._training._gathering import Gathered, Mean, gather, metric_for
 from evengrad._training._output import Output
 from evengrad.autograd import no_grad
 from evengrad.layers._state import context
+from evengrad.metrics import ACCURACIES
 from evengrad.metrics._metric import Metric
 
 if TYPE_CHECKING:

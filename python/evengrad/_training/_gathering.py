@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from evengrad._training._output import Output
     from evengrad.metrics import Metric
 
-ACCURACIES = metrics.ACCURACIES
-
 
 class Mean:
     """A weighted mean that a captured step adds to."""
@@ -68,29 +66,26 @@ def metric_for(
 ) -> tuple[Metric, str | None]:
     """Return the metric that was asked for, and the activation through which it gets the output."""
     # A metric may compare with arrays; only a string can stand for an accuracy.
-    if not isinstance(item, str) or item not in ACCURACIES:
+    if not isinstance(item, str) or item not in metrics.ACCURACIES:
         metric = metrics.get(item)
         return metric, output.activation_for(metric)
-    if is_binary(output.loss, shape, targets):
-        if output.raw:
-            # What the loss makes of it is above ½ where the score itself is above 0.
-            return metrics.BinaryAccuracy(name=item, threshold=0.0), None
-        return metrics.BinaryAccuracy(name=item), output.skipped
-    sparse = isinstance(output.loss, losses.SparseCategoricalCrossentropy)
-    if sparse or (targets.ndim < len(shape) and shape[-1] != 1):
+    loss = output.loss
+    by_label = targets.ndim < len(shape) and shape[-1] != 1
+    if by_label or isinstance(loss, losses.SparseCategoricalCrossentropy):
         return metrics.SparseCategoricalAccuracy(name=item), None
-    return metrics.CategoricalAccuracy(name=item), None
+    if not is_binary(loss, shape[-1], targets):
+        return metrics.CategoricalAccuracy(name=item), None
+    if output.raw:
+        # What the loss makes of it is above ½ where the score itself is above 0.
+        return metrics.BinaryAccuracy(name=item, threshold=0.0), None
+    return metrics.BinaryAccuracy(name=item), output.skipped
 
 
-def is_binary(
-    loss: losses.Loss | None, shape: tuple[int | None, ...], targets: np.ndarray[Any, Any]
-) -> bool:
-    """Tell whether each output says yes or no by itself."""
-    if isinstance(loss, losses.SparseCategoricalCrossentropy):
-        return False
-    if targets.ndim < len(shape) and shape[-1] != 1:
-        return False
-    if isinstance(loss, (losses.Hinge, losses.SquaredHinge)) and shape[-1] != 1:
+def is_binary(loss: losses.Loss | None, outputs: int | None, targets: np.ndarray[Any, Any]) -> bool:
+    """Tell whether each output says yes or no by itself, where targets are no class numbers."""
+    if outputs == 1:
+        return True
+    if isinstance(loss, (losses.Hinge, losses.SquaredHinge)):
         # One yes in each row: the classes exclude each other.
         return bool(((targets > 0).sum(axis=-1) != 1).any())
-    return isinstance(loss, losses.BinaryCrossentropy) or shape[-1] == 1
+    return isinstance(loss, losses.BinaryCrossentropy)

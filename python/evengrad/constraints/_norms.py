@@ -39,15 +39,14 @@ class _Norm(Constraint):
                 )
 
     def _split(self, w: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Return norms, w / (‖w‖ + ε), and w · ‖w‖ / (‖w‖ + ε); zeros have no direction and stay.
+        """Return u, n with ‖w‖ = u · n, and w / (‖w‖ + ε); zeros have no direction and stay.
 
         No square is taken of the weights themselves: their own may overflow, or vanish.
         """
         self._check(tuple(w.shape), type(self).__name__)
         largest, shares, norm = scaled_norm(w, self.axis)
         divisor = norm if epsilon == 0.0 else norm + epsilon / largest
-        directions = shares / _core.where(largest == 0.0, 1.0, divisor)
-        return largest * norm, directions, (directions * norm) * largest
+        return largest, norm, shares / _core.where(largest == 0.0, 1.0, divisor)
 
 
 def check_axis(axis: Any) -> int | tuple[int, ...]:
@@ -109,7 +108,8 @@ class MaxNorm(_Norm):
     def __call__(self, w: Tensor) -> Tensor:
         """Return w, shortened where it is too long."""
         epsilon = EPSILON if self.convention in ("keras", "torch") else 0.0
-        norms, directions, _ = self._split(w, epsilon)
+        unit, norm, directions = self._split(w, epsilon)
+        norms = unit * norm
         if self.convention == "keras":
             return directions * _core.minimum(norms, self.max_value)
         return _core.where(norms <= self.max_value, w, directions * self.max_value)
@@ -163,10 +163,14 @@ class MinMaxNorm(_Norm):
     def __call__(self, w: Tensor) -> Tensor:
         """Return w with its norms brought towards the bounds."""
         keras = self.convention == "keras"
-        norms, directions, shrunk = self._split(w, EPSILON if keras else 0.0)
+        unit, norm, directions = self._split(w, EPSILON if keras else 0.0)
+        norms = unit * norm
         bounded = norms.clamp(self.min_value, self.max_value)
-        start, end = shrunk if keras else w, directions * bounded
-        moved = end if self.rate == 1.0 else start + (end - start) * self.rate
+        moved = directions * bounded
+        if self.rate != 1.0:
+            # Keras starts from w · ‖w‖ / (‖w‖ + ε), in an order in which nothing overflows.
+            start = (directions * norm) * unit if keras else w
+            moved = start + (moved - start) * self.rate
         return moved if keras else _core.where(bounded == norms, w, moved)
 
 
@@ -201,4 +205,4 @@ class UnitNorm(_Norm):
 
     def __call__(self, w: Tensor) -> Tensor:
         """Return w / ‖w‖."""
-        return self._split(w, EPSILON if self.convention == "keras" else 0.0)[1]
+        return self._split(w, EPSILON if self.convention == "keras" else 0.0)[2]
