@@ -19,14 +19,12 @@ import pytest
 import evengrad as eg
 from evengrad import callbacks, layers
 from evengrad._training import _progress, _source
+from training_checks import same, three_classes
 
 
 @pytest.fixture
 def data():
-    rng = np.random.default_rng(5)
-    x = rng.normal(size=(203, 12)).astype("float32")
-    y = (x[:, 0] > 0).astype(int) + (x[:, 1] > 0.3)
-    return x, y
+    return three_classes()
 
 
 def network(run_eagerly=False, dropout=0.3, optimizer=None, **settings):
@@ -47,12 +45,6 @@ def network(run_eagerly=False, dropout=0.3, optimizer=None, **settings):
         run_eagerly=run_eagerly,
     )
     return model
-
-
-def same(left, right):
-    return all(
-        np.array_equal(a, b) for a, b in zip(left.get_weights(), right.get_weights(), strict=True)
-    )
 
 
 def by_hand(model, x, y, epochs, size, compiled):

@@ -9,26 +9,18 @@ import pytest
 
 import evengrad as eg
 from evengrad import callbacks, layers
+from training_checks import same, three_classes
 
 
 @pytest.fixture
 def data():
-    rng = np.random.default_rng(5)
-    x = rng.normal(size=(203, 12)).astype("float32")
-    y = (x[:, 0] > 0).astype(int) + (x[:, 1] > 0.3)
-    return x, y
+    return three_classes()
 
 
 def network():
     model = eg.Sequential([layers.Dense(16, "relu"), layers.Dense(3, "softmax")], seed=7)
     model.compile(eg.optimizers.Adam(0.01), "sparse_categorical_crossentropy", ["accuracy"])
     return model
-
-
-def same(left, right):
-    return all(
-        np.array_equal(a, b) for a, b in zip(left.get_weights(), right.get_weights(), strict=True)
-    )
 
 
 class TestTerminateOnNaN:

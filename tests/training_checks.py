@@ -1,4 +1,21 @@
-"""What training changes, for tests of what must not."""
+"""Data to train on, and what training changes, for tests of what must not."""
+
+import numpy as np
+
+
+def three_classes():
+    """Return 203 rows of 12 features, and classes that follow from two of them."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(203, 12)).astype("float32")
+    y = (x[:, 0] > 0).astype(int) + (x[:, 1] > 0.3)
+    return x, y
+
+
+def same(left, right):
+    """Tell whether two models have equal weights, bit for bit."""
+    return all(
+        np.array_equal(a, b) for a, b in zip(left.get_weights(), right.get_weights(), strict=True)
+    )
 
 
 def everything(model):
