@@ -19,7 +19,15 @@ struct Workload {
     adam: bool,
 }
 
-const WORKLOADS: [Workload; 3] = [
+/// Layers of 100 units between the inputs and 10 classes.
+const fn hundreds<const LEN: usize>(inputs: usize) -> [usize; LEN] {
+    let mut sizes = [100; LEN];
+    sizes[0] = inputs;
+    sizes[LEN - 1] = 10;
+    sizes
+}
+
+const WORKLOADS: [Workload; 5] = [
     Workload {
         name: "tabular",
         sizes: &[30, 64, 32, 2],
@@ -40,6 +48,21 @@ const WORKLOADS: [Workload; 3] = [
         batch: 20,
         activation: ("elu", &[1.0]),
         adam: true,
+    },
+    // Without the batch normalisation of the race.
+    Workload {
+        name: "deep-20",
+        sizes: &hundreds::<22>(3072),
+        batch: 128,
+        activation: ("elu", &[1.0]),
+        adam: true,
+    },
+    Workload {
+        name: "selu-100",
+        sizes: &hundreds::<102>(784),
+        batch: 128,
+        activation: ("selu", &[]),
+        adam: false,
     },
 ];
 /// Batches in the data.
@@ -65,7 +88,9 @@ impl<'a> Net<'a> {
         };
         let mut parameters = Vec::new();
         for pair in workload.sizes.windows(2) {
-            let scale = (6.0 / pair[0] as f32).sqrt();
+            // Uniform values of the variance that keeps the signal: LeCun's for SELU, else He's.
+            let gain = if workload.activation.0 == "selu" { 1.0 } else { 2.0 };
+            let scale = (3.0 * gain / pair[0] as f32).sqrt();
             let w: Vec<f32> = (0..pair[0] * pair[1]).map(|_| noise() * scale).collect();
             parameters.push(Tensor::from_slice(&w, pair).expect("fits"));
             parameters.push(Tensor::zeros(&pair[1..], DType::F32).expect("fits"));
