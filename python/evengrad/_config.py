@@ -248,6 +248,11 @@ def same(value: Any, default: Any) -> bool:
     )
 
 
+def by_convention(given: Any, convention: str, **defaults: Any) -> Any:
+    """Return an argument, or where it was not given, the convention's default."""
+    return defaults[convention] if given is None else given
+
+
 def beyond(shown: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments that differ from what a convention sets where nothing is passed."""
     return {

@@ -44,9 +44,9 @@ class _Norm(Constraint):
         No square is taken of the weights themselves: their own may overflow, or vanish.
         """
         self._check(tuple(w.shape), type(self).__name__)
-        largest, shares, norm = scaled_norm(w, self.axis)
-        divisor = norm if epsilon == 0.0 else norm + epsilon / largest
-        return largest, norm, shares / _core.where(largest == 0.0, 1.0, divisor)
+        unit, shares, norm = scaled_norm(w, self.axis)
+        divisor = norm if epsilon == 0.0 else norm + epsilon / unit
+        return unit, norm, shares / _core.where(norm == 0.0, 1.0, divisor)
 
 
 def check_axis(axis: Any) -> int | tuple[int, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core, activations, constraints, initializers, regularizers
 from evengrad._checks import check_int
-from evengrad._config import beyond
+from evengrad._config import beyond, by_convention
 from evengrad._names import choose
 from evengrad.layers._activation import activated_alike
 from evengrad.layers._layer import Layer
@@ -125,17 +125,13 @@ class Dense(Layer):
                 part.trainable = False
         self.use_bias = self._has_bias_by_default() if use_bias is None else bool(use_bias)
         self.convention = choose(convention, tuple(FIRST_KERNELS), "convention")
-        if kernel_initializer is None:
-            kernel_initializer = FIRST_KERNELS[self.convention]
-        elif isinstance(kernel_initializer, str) and kernel_initializer == "auto":
-            kernel_initializer = initializers.for_activation(self.activation)
-        self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
-        if bias_initializer is None:
-            bias_initializer = FIRST_BIASES[self.convention]
+        kernel = by_convention(kernel_initializer, self.convention, **FIRST_KERNELS)
+        if isinstance(kernel, str) and kernel == "auto":
+            kernel = initializers.for_activation(self.activation)
+        self.kernel_initializer = initializers.get(kernel, "kernel_initializer")
+        bias = by_convention(bias_initializer, self.convention, **FIRST_BIASES)
         # None: an even law whose bounds follow from the input.
-        self.bias_initializer = bias_initializer and initializers.get(
-            bias_initializer, "bias_initializer"
-        )
+        self.bias_initializer = bias and initializers.get(bias, "bias_initializer")
         penalty = regularizers.get
         self.kernel_regularizer = penalty(kernel_regularizer, "kernel_regularizer")
         self.bias_regularizer = penalty(bias_regularizer, "bias_regularizer")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core, constraints, initializers, regularizers
 from evengrad._checks import check_float, check_int
-from evengrad._config import beyond
+from evengrad._config import beyond, by_convention
 from evengrad._names import choose
 from evengrad.layers._activation import Elementwise
 from evengrad.layers._symbolic import fits
@@ -139,7 +139,7 @@ class LeakyReLU(Elementwise):
     ) -> None:
         super().__init__(name=name, dtype=dtype, trainable=trainable)
         self.convention = choose(convention, tuple(SLOPES), "convention")
-        slope = SLOPES[self.convention] if negative_slope is None else negative_slope
+        slope = by_convention(negative_slope, self.convention, **SLOPES)
         self.negative_slope = check_float(slope, "negative_slope", low=0.0, open_high=True)
 
     def _shown(self) -> dict[str, Any]:
@@ -210,7 +210,7 @@ class PReLU(Elementwise):
     ) -> None:
         super().__init__(name=name, dtype=dtype, trainable=trainable)
         self.convention = choose(convention, tuple(FIRST_SLOPES), "convention")
-        first = FIRST_SLOPES[self.convention] if alpha_initializer is None else alpha_initializer
+        first = by_convention(alpha_initializer, self.convention, **FIRST_SLOPES)
         self.alpha_initializer = initializers.get(first, "alpha_initializer")
         self.alpha_regularizer = regularizers.get(alpha_regularizer, "alpha_regularizer")
         self.alpha_constraint = constraints.get(alpha_constraint, "alpha_constraint")

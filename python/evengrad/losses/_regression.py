@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from evengrad import _core
 from evengrad._checks import check_float, check_int
+from evengrad._norms import scaled
 from evengrad.losses._loss import Loss
 
 if TYPE_CHECKING:
@@ -224,10 +225,9 @@ class CosineSimilarity(Loss):
 def unit(x: Tensor, axis: int) -> Tensor:
     """Return vectors of length 1, and zeros as they are; no square overflows."""
     # Lengths do not matter to the result, so that the divisor needs no gradient.
-    largest = x.detach().abs().amax(dim=axis, keepdim=True)
-    scaled = x / _core.where(largest == 0.0, 1.0, largest)
-    square = scaled.square().sum(dim=axis, keepdim=True)
-    return scaled / _core.where(square == 0.0, 1.0, square).sqrt()
+    _, shares = scaled(x, axis)
+    square = shares.square().sum(dim=axis, keepdim=True)
+    return shares / _core.where(square == 0.0, 1.0, square).sqrt()
 
 
 MSE = MeanSquaredError

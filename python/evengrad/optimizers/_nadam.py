@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evengrad._checks import check_float
+from evengrad._config import by_convention
 from evengrad.optimizers._optimizer import Optimizer, check_convention
-from evengrad.optimizers._settings import Fixed, Setting, by_convention
+from evengrad.optimizers._settings import Fixed, Setting
 from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:

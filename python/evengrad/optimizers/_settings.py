@@ -124,8 +124,3 @@ class Fixed:
 
 RATE = Setting()
 RATE.name = "learning_rate"
-
-
-def by_convention(given: Any, convention: str, **defaults: Any) -> Any:
-    """Return an argument, or where it was not given, the convention's default."""
-    return defaults[convention] if given is None else given

@@ -9,6 +9,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._checks import check_float
 from evengrad._names import choose
+from evengrad._norms import scaled
 from evengrad.regularizers._regularizer import Regularizer
 
 if TYPE_CHECKING:
@@ -64,9 +65,7 @@ class OrthogonalRegularizer(Regularizer):
         vectors = w if self.mode == "rows" else w.T
         count = int(vectors.shape[0])
         # By the largest element, a constant to the slope: squares of large weights are no numbers.
-        largest = vectors.detach().abs().amax(dim=1, keepdim=True)
-        unit = _core.where(largest == 0.0, 1.0, largest)
-        shares = vectors / unit
+        unit, shares = scaled(vectors, 1)
         squares = shares.square().sum(dim=1, keepdim=True)
         directions = shares / _core.maximum(squares, (SHORTEST / unit).square()).sqrt()
         others = _core.tensor(1.0 - np.eye(count), dtype=w.dtype)

@@ -117,7 +117,7 @@ impl Buffer {
     /// written. The caller holds the engine, or nobody else uses the buffer.
     pub(crate) fn forget_contents(&self) {
         #[cfg(unix)]
-        if is_mapped(self.capacity) {
+        if self.piece.origin == Origin::Pages {
             // SAFETY: `allocate` mapped it with this size.
             unsafe { pages::forget(self.piece.pointer, self.capacity) };
         }
