@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use evengrad_core::buffer::Buffer;
-use evengrad_core::kernels::gemm::{MatMut, MatRef, NoEpilogue, gemm};
+use evengrad_core::kernels::gemm::{Gemm, MatMut, MatRef, gemm};
 use evengrad_core::kernels::simd::{Isa, Kernel, Scalar, Simd, Vector, dispatch, dispatch_on};
 
 /// Does nothing, so that what is left is the dispatch itself.
@@ -127,7 +127,7 @@ impl<T: Scalar> Product<T> {
         let (a, b) = (matrix(&self.a, m, k, turned_a), matrix(&self.b, k, n, turned_b));
         let c = MatMut { ptr: self.c.pointer(), row_stride: n as isize };
         // SAFETY: the three were allocated in these sizes, apart from each other.
-        unsafe { gemm((m, n, k), a, b, c, false, NoEpilogue) }
+        unsafe { gemm(Gemm::new((m, n, k), a, b, c)) }
     }
 }
 

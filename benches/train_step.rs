@@ -1,6 +1,7 @@
-//! A whole training step: gather, forward, loss, backward, update; eager and replayed.
+//! A whole training step: gather, forward, loss, backward, update; eager, replayed, and replayed in each way that its plan
+//! can take. And the answer to one row, likewise.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use evengrad_core::feed::Feed;
@@ -9,7 +10,7 @@ use evengrad_core::ops::elementwise::by_name;
 use evengrad_core::ops::loss::{Reduction, cross_entropy};
 use evengrad_core::optim::{Adam, Convention, Momentum, Optimizer};
 use evengrad_core::plan::Plan;
-use evengrad_core::{DType, Tensor, capture, tape};
+use evengrad_core::{DType, Tensor, capture, tape, team};
 
 struct Workload {
     name: &'static str,
@@ -137,18 +138,24 @@ impl<'a> Net<'a> {
         }
     }
 
-    fn step(&self) {
-        self.refill();
-        self.feed.next_batch().expect("refilled");
-        let mut h = self.x.take_rows(self.feed.indices()).expect("rows exist");
-        let y = self.y.take_rows(self.feed.indices()).expect("rows exist");
+    fn forward(&self, x: &Tensor) -> Tensor {
         let layers = self.parameters.len() / 2;
+        let mut h = x.clone();
         for (i, pair) in self.parameters.chunks(2).enumerate() {
             let (name, parameters) = self.workload.activation;
             let activation = if i + 1 < layers { by_name(name, parameters) } else { None };
             h = dense(&h, &pair[0], Some(&pair[1]), activation).expect("shapes fit");
         }
-        let loss = cross_entropy(&h, &y, 0.0, None, Reduction::Mean).expect("labels fit");
+        h
+    }
+
+    fn step(&self) {
+        self.refill();
+        self.feed.next_batch().expect("refilled");
+        let x = self.x.take_rows(self.feed.indices()).expect("rows exist");
+        let y = self.y.take_rows(self.feed.indices()).expect("rows exist");
+        let loss =
+            cross_entropy(&self.forward(&x), &y, 0.0, None, Reduction::Mean).expect("labels fit");
         let parameters: Vec<&Tensor> = self.parameters.iter().collect();
         let gradients: Vec<Tensor> = tape::gradients(&loss, &parameters, None, false)
             .expect("recorded")
@@ -168,24 +175,62 @@ fn train_steps(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new("eager", workload.name), |bench| {
             bench.iter(|| net.step());
         });
-        capture::begin().expect("none is open");
-        net.step();
-        let mut plan = Plan::new(capture::end().expect("opened above")).expect("not empty");
+        let mut plan = captured(|| net.step());
         group.bench_function(BenchmarkId::new("replay", workload.name), |bench| {
-            bench.iter_custom(|steps| {
-                let mut left = steps as usize;
-                let start = std::time::Instant::now();
-                while left > 0 {
-                    net.refill();
-                    let some = left.min(net.feed.remaining());
-                    left -= plan.replay(some, Duration::MAX).expect("refilled");
-                }
-                start.elapsed()
-            });
+            bench.iter_custom(|steps| replay(&net, &mut plan, steps));
         });
+        for (way, threads) in ways(&plan) {
+            plan.stay_with(way, threads);
+            let id = BenchmarkId::new(format!("way {way} on {threads}"), workload.name);
+            group.bench_function(id, |bench| {
+                bench.iter_custom(|steps| replay(&net, &mut plan, steps));
+            });
+        }
     }
     group.finish();
 }
 
-criterion_group!(benches, train_steps);
+fn captured(step: impl FnOnce()) -> Plan {
+    capture::begin().expect("none is open");
+    step();
+    Plan::new(capture::end().expect("opened above")).expect("not empty")
+}
+
+/// All ways of a plan, each on one thread and on all.
+fn ways(plan: &Plan) -> Vec<(usize, usize)> {
+    let mut threads = vec![1, team::threads()];
+    threads.dedup();
+    (0..plan.ways()).flat_map(|way| threads.iter().map(move |&count| (way, count))).collect()
+}
+
+fn replay(net: &Net<'_>, plan: &mut Plan, steps: u64) -> Duration {
+    let mut left = steps as usize;
+    let start = Instant::now();
+    while left > 0 {
+        net.refill();
+        let some = left.min(net.feed.remaining());
+        left -= plan.replay(some, Duration::MAX).expect("refilled");
+    }
+    start.elapsed()
+}
+
+/// One row through the net, each answer a replay of its own.
+fn one_row(c: &mut Criterion) {
+    let mut group = c.benchmark_group("one row");
+    for workload in &WORKLOADS[..3] {
+        let net = Net::new(workload);
+        let row = Tensor::ones(&[1, workload.sizes[0]], DType::F32).expect("fits");
+        let mut plan = captured(|| drop(net.forward(&row)));
+        for (way, threads) in ways(&plan) {
+            plan.stay_with(way, threads);
+            let id = BenchmarkId::new(format!("way {way} on {threads}"), workload.name);
+            group.bench_function(id, |bench| {
+                bench.iter(|| plan.replay(1, Duration::MAX).expect("no feed"));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, train_steps, one_row);
 criterion_main!(benches);

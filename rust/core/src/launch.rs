@@ -26,6 +26,14 @@ pub enum Access {
         /// Bytes of one unit.
         bytes: usize,
     },
+    /// Unit `u` touches the bytes `u * bytes .. (u + 1) * bytes`, as far as there are so many, of each row of the
+    /// operand.
+    Columns {
+        /// Bytes of one unit in each row.
+        bytes: usize,
+        /// Bytes of a row.
+        row: usize,
+    },
     /// A unit may touch everything (a broadcast or transposed operand, a weight read by every row).
     All,
     /// Units write disjoint places that are not one range each (the columns of a transposed copy).
@@ -92,6 +100,8 @@ pub type Operands = SmallVec<[Operand; 4]>;
 pub struct Arguments<'a> {
     pointers: &'a [*mut u8],
     operands: &'a [Operand],
+    /// Bit `i` stands for operand `i`: it lies in scratch that holds the columns of this run alone.
+    narrow: u32,
 }
 
 // SAFETY: workers share the addresses while one holds the engine's lock, and each of them owns its units.
@@ -102,7 +112,13 @@ unsafe impl Send for Arguments<'_> {}
 impl<'a> Arguments<'a> {
     /// `pointers[i]` is the address of byte `operands[i].origin`.
     pub(crate) fn new(pointers: &'a [*mut u8], operands: &'a [Operand]) -> Self {
-        Self { pointers, operands }
+        Self { pointers, operands, narrow: 0 }
+    }
+
+    /// The same, where the operands that `narrow` has a bit for lie in scratch that holds only the columns of the units
+    /// to run: their rows are no longer than those.
+    pub(crate) fn with_narrow(self, narrow: u32) -> Self {
+        Self { narrow, ..self }
     }
 
     /// Address of the first element of operand `i`.
@@ -138,6 +154,21 @@ impl<'a> Arguments<'a> {
         // SAFETY: as in `own`; and the executor never runs a unit twice at a time, so that this share is
         // reached by this call alone. A kernel asks for each operand's share once.
         unsafe { std::slice::from_raw_parts_mut(self.pointer::<T>(i).wrapping_add(start), len) }
+    }
+
+    /// The columns of `units` of an operand that is cut by columns: their first element, and the elements from one row
+    /// to the next.
+    pub(crate) fn columns<T: Element>(&self, i: usize, units: &Range<usize>) -> (*mut T, usize) {
+        let Access::Columns { bytes, row } = self.operands[i].access else {
+            unreachable!("operand {i} is not cut by columns")
+        };
+        let pitch = if self.narrow >> i & 1 == 1 { units.len() * bytes } else { row };
+        (self.pointers[i].wrapping_add(units.start * bytes).cast(), pitch / size_of::<T>())
+    }
+
+    /// True where operand `i` is cut by columns.
+    pub(crate) fn has_columns(&self, i: usize) -> bool {
+        matches!(self.operands[i].access, Access::Columns { .. })
     }
 
     /// A view of an operand that is only read; `layout` counts from the operand's origin and stays inside its extent.
@@ -195,6 +226,52 @@ impl Cost {
     }
 }
 
+/// Another axis of the same work: units that are columns of a matrix where those of the launch are its rows. A plan takes
+/// it where a matrix should stay with the thread that updates it, or where there are fewer rows than threads.
+pub struct ByColumns {
+    /// Number of units.
+    pub units: usize,
+    /// What a unit touches of each operand.
+    pub access: SmallVec<[Access; 4]>,
+    /// The computation.
+    pub kernel: Arc<dyn Kernel>,
+}
+
+/// Bytes of a unit in each row of a matrix that is cut by columns: a cache line.
+const COLUMN: usize = 64;
+
+impl ByColumns {
+    /// Columns of `units` of a matrix with `columns` columns.
+    pub(crate) fn range<T>(units: &Range<usize>, columns: usize) -> Range<usize> {
+        let each = COLUMN / size_of::<T>();
+        (units.start * each).min(columns)..(units.end * each).min(columns)
+    }
+
+    /// The axis along the rows of `of`, a matrix without gaps; `None` where that is no matrix of several units.
+    pub(crate) fn of(of: &Tensor, access: &[Access], kernel: impl Kernel) -> Option<Self> {
+        let Access::Columns { row, .. } = Self::access(of)? else { return None };
+        let units = row.div_ceil(COLUMN);
+        (units > 1).then(|| Self {
+            units,
+            access: access.iter().copied().collect(),
+            kernel: Arc::new(kernel),
+        })
+    }
+
+    /// The operands of the launch as units by columns touch them.
+    fn operands(&self, operands: &[Operand]) -> Operands {
+        let turned = operands.iter().zip(&self.access);
+        turned.map(|(operand, &access)| Operand { access, ..operand.clone() }).collect()
+    }
+
+    /// How units touch a matrix without gaps; `None` for anything else.
+    pub(crate) fn access(of: &Tensor) -> Option<Access> {
+        let row = of.shape().last()? * of.dtype().size();
+        (of.ndim() == 2 && of.layout().is_contiguous())
+            .then_some(Access::Columns { bytes: COLUMN, row })
+    }
+}
+
 /// A kernel with its operands, its units and its cost.
 pub struct Launch {
     /// The operation's name, for reports.
@@ -206,7 +283,32 @@ pub struct Launch {
     /// Memory read and written.
     pub operands: Operands,
     /// The computation.
-    pub kernel: Box<dyn Kernel>,
+    pub kernel: Arc<dyn Kernel>,
+    /// The same work along another axis.
+    pub by_columns: Option<ByColumns>,
+}
+
+impl Launch {
+    /// A launch of the same work on the same memory.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            operands: self.operands.clone(),
+            kernel: Arc::clone(&self.kernel),
+            by_columns: None,
+            ..*self
+        }
+    }
+
+    /// The same work by columns, where it can be cut so.
+    pub(crate) fn turned(&self) -> Option<Self> {
+        let other = self.by_columns.as_ref()?;
+        Some(Self {
+            units: other.units,
+            operands: other.operands(&self.operands),
+            kernel: Arc::clone(&other.kernel),
+            ..self.again()
+        })
+    }
 }
 
 /// Addresses of the operands' origins.
@@ -232,6 +334,24 @@ pub fn launch<K: Kernel>(
     operands: Operands,
     kernel: K,
 ) -> Result<()> {
+    launch_either(name, units, cost, operands, kernel, || None)
+}
+
+/// Fewer units than this are few: where the same work can be cut by columns, it is.
+pub(crate) const FEW_UNITS: usize = 16;
+
+/// [`launch`] of work that can be cut along another axis too, which is asked for where a plan may take it.
+///
+/// # Panics
+/// As [`launch`].
+pub fn launch_either<K: Kernel>(
+    name: &'static str,
+    units: usize,
+    cost: Cost,
+    operands: Operands,
+    kernel: K,
+    by_columns: impl FnOnce() -> Option<ByColumns>,
+) -> Result<()> {
     if units == 0 {
         return Ok(());
     }
@@ -244,12 +364,28 @@ pub fn launch<K: Kernel>(
         }
         operand.buffer.touch();
     }
+    let few = units < FEW_UNITS && team::is_worth_splitting(cost);
+    let by_columns = if few || capture::is_open() { by_columns() } else { None };
     {
         let mut engine = team::engine();
         let addresses = pointers(&operands);
         let arguments = Arguments::new(&addresses, &operands);
-        engine.split(units, cost, &|range| kernel.run(range, &arguments))?;
+        match by_columns.as_ref().filter(|_| few) {
+            Some(other) => {
+                let operands = other.operands(&operands);
+                let arguments = Arguments::new(&addresses, &operands);
+                engine.split(other.units, cost, &|range| other.kernel.run(range, &arguments))?;
+            }
+            None => engine.split(units, cost, &|range| kernel.run(range, &arguments))?,
+        }
     }
-    capture::record(|| Launch { name, units, cost, operands, kernel: Box::new(kernel) });
+    capture::record(|| Launch {
+        name,
+        units,
+        cost,
+        operands,
+        kernel: Arc::new(kernel),
+        by_columns,
+    });
     Ok(())
 }

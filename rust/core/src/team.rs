@@ -3,12 +3,16 @@
 //! A forked child inherits neither threads nor the lock's owner, so both are kept per generation of the
 //! process: the child's first use makes its own, and the parent's are left alone.
 
+mod helpers;
+
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use crate::error::{Error, Result, bail};
+use helpers::Helpers;
+
+use crate::error::{Result, bail};
 use crate::launch::Cost;
 
 /// Below this a launch stays on the caller's thread: waking a sleeping worker costs 10 to 30 microseconds.
@@ -49,7 +53,7 @@ static WANTED: AtomicUsize = AtomicUsize::new(0);
 /// The threads that run launches. Whoever holds it is the only one doing native work.
 #[derive(Default)]
 pub struct Team {
-    pool: Option<rayon::ThreadPool>,
+    helpers: Option<Helpers>,
 }
 
 /// Waits for all other native work of the process and takes the team.
@@ -157,6 +161,11 @@ pub fn set_threads(count: usize) -> Result<()> {
     Ok(())
 }
 
+/// True where a launch is worth waking a thread for.
+pub(crate) fn is_worth_splitting(cost: Cost) -> bool {
+    cost.nanoseconds() >= SPLIT_NANOSECONDS
+}
+
 /// The units that worker `worker` of `width` takes.
 pub(crate) fn share(units: usize, worker: usize, width: usize) -> Range<usize> {
     units * worker / width..units * (worker + 1) / width
@@ -171,24 +180,12 @@ impl Team {
             work(0);
             return Ok(());
         }
-        let helpers = width - 1;
-        if self.pool.as_ref().is_none_or(|pool| pool.current_num_threads() < helpers) {
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(helpers)
-                .thread_name(|i| format!("evengrad-{}", i + 1))
-                .build();
-            self.pool = Some(pool.map_err(|error| {
-                Error::Memory(format!("the system refused {helpers} threads: {error}"))
-            })?);
-        }
-        if let Some(pool) = &self.pool {
-            pool.in_place_scope(|scope| {
-                for worker in 1..width {
-                    scope.spawn(move |_| work(worker));
-                }
-                work(0);
-            });
-        }
+        let wanted = width - 1;
+        let helpers = match self.helpers.take().filter(|helpers| helpers.count() >= wanted) {
+            Some(helpers) => helpers,
+            None => Helpers::new(wanted)?,
+        };
+        self.helpers.insert(helpers).together(width, work);
         Ok(())
     }
 
@@ -199,11 +196,11 @@ impl Team {
         cost: Cost,
         work: &(dyn Fn(Range<usize>) + Sync),
     ) -> Result<()> {
-        let nanoseconds = cost.nanoseconds();
-        if nanoseconds < SPLIT_NANOSECONDS {
+        if !is_worth_splitting(cost) {
             work(0..units);
             return Ok(());
         }
+        let nanoseconds = cost.nanoseconds();
         let width =
             threads().min(units).min(1 + (nanoseconds / (SPLIT_NANOSECONDS / 2.0)) as usize);
         self.together(width, &|worker| {

@@ -225,6 +225,61 @@ fn threads_and_replay_do_not_change_a_bit() -> Result<()> {
     Ok(())
 }
 
+/// Large weights may be cut by columns, and the way back of a deep net by layers: whichever a plan takes, and however the
+/// shares are cut again by what they take, bits are the same.
+#[test]
+fn every_way_has_the_same_bits() -> Result<()> {
+    let mut deep = vec![500];
+    deep.extend([128; 40]);
+    deep.push(10);
+    for (sizes, ways) in [(vec![20, 30, 3], 1), (SIZES.to_vec(), 2), (deep, 3)] {
+        let eager = Net::new(&sizes, 60)?;
+        for _ in 0..STEPS {
+            eager.step()?;
+        }
+        let expected = eager.bits()?;
+        for (way, threads) in (0..ways).flat_map(|way| [1, 2, 3, 5].map(|n| (way, n))) {
+            let net = Net::new(&sizes, 60)?;
+            let mut plan = net.captured()?;
+            assert_eq!(plan.ways(), ways);
+            plan.stay_with(way, threads);
+            // In two goes, so that the second has the shares that the first one's times suggest.
+            for steps in [STEPS - 3, 2] {
+                assert_eq!(plan.replay(steps, Duration::MAX)?, steps);
+            }
+            let plan = plan.explain();
+            assert!(net.bits()? == expected, "way {way} on {threads} threads differs:\n{plan}");
+        }
+    }
+    Ok(())
+}
+
+/// A single row leaves nothing to share among threads but the columns of large weights.
+#[test]
+fn one_row_has_the_same_bits_by_columns() -> Result<()> {
+    let net = Net::new(&[784, 301, 10], 1)?;
+    let [w1, b1, w2, b2] = &net.parameters[..] else { panic!("two layers") };
+    let x = Tensor::zeros(&[1, 784], DType::F32)?;
+    let answer = || {
+        let h = dense(&x, &w1.detach(), Some(&b1.detach()), by_name("relu", &[]))?;
+        dense(&h, &w2.detach(), Some(&b2.detach()), None)
+    };
+    capture::begin()?;
+    let out = answer();
+    let mut plan = Plan::new(capture::end().expect("opened above"))?;
+    let out = out?;
+    assert_eq!(plan.ways(), 2);
+    for (way, threads) in [(0, 1), (0, 2), (1, 1), (1, 2), (1, 3)] {
+        let row: Vec<f32> = (0..784).map(|i| (i % (7 + way + threads)) as f32 - 3.0).collect();
+        x.write(&row)?;
+        plan.stay_with(way, threads);
+        plan.replay(1, Duration::MAX)?;
+        assert_eq!(out.to_vec::<f32>()?, answer()?.to_vec::<f32>()?, "{}", plan.explain());
+    }
+    assert!(plan.explain().contains("19 units: dense"), "{}", plan.explain());
+    Ok(())
+}
+
 /// However deep the net, a step is two phases: rows through the net and back, then the weights.
 #[test]
 fn a_dense_net_is_two_phases() -> Result<()> {

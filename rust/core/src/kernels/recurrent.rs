@@ -3,7 +3,7 @@
 //! A step is one small product with the recurrent kernel for all rows that are taken together, and one pass over their
 //! gates. Rows do not depend on each other, nor on which of them are taken together.
 
-use super::gemm::{Gemm, MatMut, MatRef, NoEpilogue};
+use super::gemm::{Gemm, MatMut, MatRef};
 use super::math::{Real, VectorMath};
 use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 
@@ -172,7 +172,7 @@ fn product<T: Scalar, S: Simd>(
     let b = MatRef { ptr: b.as_ptr(), row_stride, col_stride };
     let c = MatMut { ptr: c.as_mut_ptr(), row_stride: c_stride as isize };
     // The matrices lie inside the slices, as was just checked, and C is borrowed by itself.
-    S::outlined(Gemm { m, n, k, a, b: b.into(), c, accumulate, epilogue: NoEpilogue });
+    S::outlined(Gemm { accumulate, ..Gemm::new((m, n, k), a, b, c) });
 }
 
 impl<T: Scalar + Real> Kernel for Forward<'_, T> {

@@ -1,7 +1,5 @@
 //! The loop of an optimiser's update rule: one pass over gradient, parameter and slots, in place.
 
-use core::ops::Range;
-
 use super::math::{Real, VectorMath};
 use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 
@@ -37,11 +35,31 @@ pub struct Arrays<T, const SLOTS: usize> {
     pub slots: [*mut T; SLOTS],
 }
 
+/// Which elements of the arrays an update takes: `rows` pieces of `len`, each so many elements behind the one before.
+#[derive(Debug, Clone, Copy)]
+pub struct Pieces {
+    /// How many pieces.
+    pub rows: usize,
+    /// Elements of a piece.
+    pub len: usize,
+    /// Elements from one piece to the next in parameter and slots.
+    pub row: usize,
+    /// The same in the gradient.
+    pub gradient_row: usize,
+}
+
+impl Pieces {
+    /// A single piece.
+    pub fn one(len: usize) -> Self {
+        Self { rows: 1, len, row: len, gradient_row: len }
+    }
+}
+
 struct Update<'a, R, T, const SLOTS: usize> {
     rule: R,
     scalars: &'a [f64; STEP_SCALARS],
     arrays: Arrays<T, SLOTS>,
-    elements: Range<usize>,
+    pieces: Pieces,
 }
 
 impl<R: Rule<SLOTS>, T: Scalar + Real, const SLOTS: usize> Kernel for Update<'_, R, T, SLOTS> {
@@ -52,55 +70,62 @@ impl<R: Rule<SLOTS>, T: Scalar + Real, const SLOTS: usize> Kernel for Update<'_,
         let lanes = <T::V<S> as Vector>::LANES;
         let scalars = std::array::from_fn(|i| T::V::<S>::constant(self.scalars[i]));
         let [decoupled, coupled] = [self.scalars[SCALARS], self.scalars[SCALARS + 1]];
-        let mut at = self.elements.start;
-        while at < self.elements.end {
-            let left = self.elements.end - at;
-            // SAFETY: `update` asks for it: all elements of the range are valid.
-            unsafe {
-                let load = |from: *const T| {
-                    if left >= lanes {
-                        T::V::<S>::load(from)
-                    } else {
-                        T::V::<S>::load_first(from, left)
+        for piece in 0..self.pieces.rows {
+            let (of_gradient, of_others) =
+                (piece * self.pieces.gradient_row, piece * self.pieces.row);
+            let mut at = 0;
+            while at < self.pieces.len {
+                let left = self.pieces.len - at;
+                // SAFETY: `update` asks for it: all elements of the range are valid.
+                unsafe {
+                    let load = |from: *const T| {
+                        if left >= lanes {
+                            T::V::<S>::load(from)
+                        } else {
+                            T::V::<S>::load_first(from, left)
+                        }
+                    };
+                    let store = |value: T::V<S>, to: *mut T| {
+                        if left >= lanes { value.store(to) } else { value.store_first(to, left) }
+                    };
+                    let mut g = load(self.arrays.gradient.add(of_gradient + at));
+                    let mut w = load(self.arrays.parameter.add(of_others + at));
+                    if decoupled != 0.0 {
+                        w = w.neg_mul_add(T::V::<S>::constant(decoupled), w);
                     }
-                };
-                let store = |value: T::V<S>, to: *mut T| {
-                    if left >= lanes { value.store(to) } else { value.store_first(to, left) }
-                };
-                let mut g = load(self.arrays.gradient.add(at));
-                let mut w = load(self.arrays.parameter.add(at));
-                if decoupled != 0.0 {
-                    w = w.neg_mul_add(T::V::<S>::constant(decoupled), w);
+                    if coupled != 0.0 {
+                        g = w.mul_add(T::V::<S>::constant(coupled), g);
+                    }
+                    let mut slots = [g; SLOTS];
+                    for (slot, from) in slots.iter_mut().zip(self.arrays.slots) {
+                        *slot = load(from.add(of_others + at));
+                    }
+                    store(
+                        self.rule.update(&scalars, w, g, &mut slots),
+                        self.arrays.parameter.add(of_others + at),
+                    );
+                    for (slot, to) in slots.into_iter().zip(self.arrays.slots) {
+                        store(slot, to.add(of_others + at));
+                    }
                 }
-                if coupled != 0.0 {
-                    g = w.mul_add(T::V::<S>::constant(coupled), g);
-                }
-                let mut slots = [g; SLOTS];
-                for (slot, from) in slots.iter_mut().zip(self.arrays.slots) {
-                    *slot = load(from.add(at));
-                }
-                store(self.rule.update(&scalars, w, g, &mut slots), self.arrays.parameter.add(at));
-                for (slot, to) in slots.into_iter().zip(self.arrays.slots) {
-                    store(slot, to.add(at));
-                }
+                at += lanes;
             }
-            at += lanes;
         }
     }
 }
 
-/// Applies a rule to the elements of the range.
+/// Applies a rule to the pieces of the arrays.
 ///
 /// # Safety
-/// Each array is valid at all elements of the range, the arrays do not overlap, and nobody else touches them
+/// Each array is valid at all elements of the pieces, the arrays do not overlap, and nobody else touches these elements
 /// meanwhile.
 pub unsafe fn update<R: Rule<SLOTS>, T: Scalar + Real, const SLOTS: usize>(
     rule: R,
     scalars: &[f64; STEP_SCALARS],
     arrays: Arrays<T, SLOTS>,
-    elements: Range<usize>,
+    pieces: Pieces,
 ) {
-    dispatch(Update { rule, scalars, arrays, elements });
+    dispatch(Update { rule, scalars, arrays, pieces });
 }
 
 /// Zero in place of a number too small to be normal: arithmetic with subnormals is slow by a hundredfold on many

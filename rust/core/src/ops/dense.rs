@@ -11,10 +11,10 @@ use std::ops::Range;
 use smallvec::smallvec;
 
 use super::elementwise::{AnyUnary, Keeps, Unary as _, functions};
-use super::matmul::{Product, flipped, product, product_cost, rows_operand};
+use super::matmul::{Product, columns_access, flipped, product, product_cost, rows_operand};
 use crate::dtype::with_float;
 use crate::error::{Result, bail};
-use crate::launch::{Arguments, Operand, Operands, launch};
+use crate::launch::{Access, Arguments, ByColumns, Operand, Operands, launch_either};
 use crate::layout::show;
 use crate::tape::{self, Backward, Gradients, Saved};
 use crate::tensor::Tensor;
@@ -36,10 +36,18 @@ fn affine(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>, lowest: f64) -> Re
     let bias = bias.map(|_| (3, lowest));
     let product = Product::new(x, kernel);
     let cost = product_cost(m, k, n, x.dtype());
-    with_float!(x.dtype(), "dense", T => launch("dense", m, cost, operands,
+    let access = columns_access(kernel, &out).map(|[of_x, of_kernel, of_out]| {
+        let access = [of_x, of_kernel, of_out, Access::All];
+        (access, if bias.is_some() { 4 } else { 3 })
+    });
+    with_float!(x.dtype(), "dense", T => launch_either("dense", m, cost, operands,
     move |rows: Range<usize>, arguments: &Arguments<'_>| {
-        product.block::<T>(arguments, &rows, &(0..n), bias);
-    }))?;
+        product.rows::<T>(arguments, &rows, bias);
+    },
+    || access.and_then(|(access, count)| ByColumns::of(&out, &access[..count],
+    move |units: Range<usize>, arguments: &Arguments<'_>| {
+        product.columns::<T>(arguments, &units, bias);
+    }))))?;
     Ok(out)
 }
 

@@ -12,16 +12,11 @@ use smallvec::smallvec;
 
 use crate::dtype::{DType, Float, with_float};
 use crate::error::{Result, bail};
-use crate::kernels::gemm::{AddBias, MatMut, MatRef, NoEpilogue, gemm};
-use crate::launch::{Arguments, Cost, Operand, launch};
+use crate::kernels::gemm::{AddBias, Gemm, MatMut, MatRef, NoEpilogue, gemm};
+use crate::launch::{Access, Arguments, ByColumns, Cost, Operand, launch, launch_either};
 use crate::layout::{Layout, Shape, broadcast, show};
 use crate::tape::{Backward, Gradients, Saved};
 use crate::tensor::Tensor;
-
-/// Fewer rows than this over a matrix larger than `COLUMN_BYTES` are cut by columns: one row must not leave all but one
-/// thread idle.
-const FEW_ROWS: usize = 16;
-const COLUMN_BYTES: usize = 1 << 20;
 
 /// What a product costs.
 pub(crate) fn product_cost(m: usize, k: usize, n: usize, dtype: DType) -> Cost {
@@ -58,39 +53,69 @@ impl Product {
         Self { m, k, n, a: steps(a), b: steps(b) }
     }
 
-    /// Computes the block of the result; operand `bias` holds one number for each column to add, after which nothing is
-    /// less than `lowest`.
-    pub(crate) fn block<T: Float>(
+    /// Computes rows of the result; operand `bias` holds one number for each column to add, after which nothing is less
+    /// than `lowest`.
+    pub(crate) fn rows<T: Float>(
         self,
         arguments: &Arguments<'_>,
         rows: &Range<usize>,
-        columns: &Range<usize>,
         bias: Option<(usize, f64)>,
     ) {
-        let matrix = |i: usize, (row_stride, col_stride): (isize, isize)| MatRef {
-            ptr: arguments.pointer::<T>(i).cast_const(),
-            row_stride,
-            col_stride,
-        };
-        let a = matrix(0, self.a).at(rows.start, 0);
-        let b = matrix(1, self.b).at(0, columns.start);
+        let a = matrix(arguments.pointer::<T>(0), self.a).at(rows.start, 0);
+        let b = matrix(arguments.pointer::<T>(1), self.b);
         let c = MatMut { ptr: arguments.pointer::<T>(2), row_stride: self.n as isize };
-        let c = c.at(rows.start, columns.start);
-        let size = (rows.len(), columns.len(), self.k);
-        let bias = bias.map(|(i, lowest)| AddBias {
-            bias: arguments.pointer::<T>(i).wrapping_add(columns.start).cast_const(),
-            lowest: T::from(lowest).unwrap_or_else(T::neg_infinity),
-        });
-        // SAFETY: the operands are whole matrices of the sizes that `new` read off the tensors, the result is new
-        // memory that overlaps neither factor, and the bias has an element for each column.
-        #[allow(unsafe_code, reason = "the one call of the matrix kernel")]
-        unsafe {
-            match bias {
-                Some(bias) => gemm(size, a, b, c, false, bias),
-                None => gemm(size, a, b, c, false, NoEpilogue),
+        let bias = bias.map(|(i, lowest)| (arguments.pointer::<T>(i), lowest));
+        let size = (rows.len(), self.n, self.k);
+        multiply(Gemm::new(size, a, b, c.at(rows.start, 0)), bias);
+    }
+
+    /// The same for columns of the result, given as units of [`ByColumns`].
+    pub(crate) fn columns<T: Float>(
+        self,
+        arguments: &Arguments<'_>,
+        units: &Range<usize>,
+        bias: Option<(usize, f64)>,
+    ) {
+        let columns = ByColumns::range::<T>(units, self.n);
+        let a = matrix(arguments.pointer::<T>(0), self.a);
+        let b = if arguments.has_columns(1) {
+            let (first, row) = arguments.columns::<T>(1, units);
+            matrix(first, (row as isize, 1))
+        } else {
+            matrix(arguments.pointer::<T>(1), self.b).at(0, columns.start)
+        };
+        let (first, row) = arguments.columns::<T>(2, units);
+        let c = MatMut { ptr: first, row_stride: row as isize };
+        let bias =
+            bias.map(|(i, lowest)| (arguments.pointer::<T>(i).wrapping_add(columns.start), lowest));
+        multiply(Gemm::new((self.m, columns.len(), self.k), a, b, c), bias);
+    }
+}
+
+fn matrix<T>(ptr: *mut T, (row_stride, col_stride): (isize, isize)) -> MatRef<T> {
+    MatRef { ptr: ptr.cast_const(), row_stride, col_stride }
+}
+
+/// The product, with a bias for each column added and nothing less than a number if given.
+fn multiply<T: Float>(product: Gemm<T, NoEpilogue>, bias: Option<(*mut T, f64)>) {
+    // SAFETY: the operands are whole matrices of the sizes that `Product::new` read off the tensors, of which callers
+    // take as many rows and columns as their units have; the result is new memory that overlaps neither factor, and the
+    // bias has an element for each column.
+    #[allow(unsafe_code, reason = "the one call of the matrix kernel")]
+    unsafe {
+        match bias {
+            Some((bias, lowest)) => {
+                let lowest = T::from(lowest).unwrap_or_else(T::neg_infinity);
+                gemm(product.with_epilogue(AddBias { bias, lowest }));
             }
+            None => gemm(product),
         }
     }
+}
+
+/// How units by columns touch `a`, `b` and `out` of a product.
+pub(crate) fn columns_access(b: &Tensor, out: &Tensor) -> Option<[Access; 3]> {
+    Some([Access::All, ByColumns::access(b).unwrap_or(Access::All), ByColumns::access(out)?])
 }
 
 /// `out = a·b` for matrices; `out` has no gaps.
@@ -101,23 +126,16 @@ pub(crate) fn product_into(name: &'static str, a: &Tensor, b: &Tensor, out: &Ten
         return out.fill(0.0);
     }
     let cost = product_cost(m, k, n, out.dtype());
-    let by_columns = m < FEW_ROWS && k * n * out.dtype().size() > COLUMN_BYTES;
-    with_float!(out.dtype(), name, T => {
-        if by_columns {
-            let target =
-                if m == 1 { Operand::write_own(out, 1) } else { Operand::write_scattered(out) };
-            let operands = [Operand::read(a), Operand::read(b), target].into_iter().collect();
-            launch(name, n, cost, operands, move |columns: Range<usize>, arguments: &Arguments<'_>| {
-                product.block::<T>(arguments, &(0..m), &columns, None);
-            })
-        } else {
-            let operands =
-                [rows_operand(a), Operand::read(b), Operand::write_own(out, n)].into_iter().collect();
-            launch(name, m, cost, operands, move |rows: Range<usize>, arguments: &Arguments<'_>| {
-                product.block::<T>(arguments, &rows, &(0..n), None);
-            })
-        }
-    })
+    let operands =
+        [rows_operand(a), Operand::read(b), Operand::write_own(out, n)].into_iter().collect();
+    with_float!(out.dtype(), name, T => launch_either(name, m, cost, operands,
+    move |rows: Range<usize>, arguments: &Arguments<'_>| {
+        product.rows::<T>(arguments, &rows, None);
+    },
+    || ByColumns::of(out, &columns_access(b, out)?,
+    move |units: Range<usize>, arguments: &Arguments<'_>| {
+        product.columns::<T>(arguments, &units, None);
+    })))
 }
 
 /// a·b for matrices, off the tape.
@@ -177,7 +195,7 @@ fn pair_product<T: Float>(
     #[allow(unsafe_code, reason = "one matrix of a batch")]
     unsafe {
         let c = MatMut { ptr: c, row_stride: n as isize };
-        gemm((m, n, k), a, b, c, false, NoEpilogue);
+        gemm(Gemm::new((m, n, k), a, b, c));
     };
 }
 

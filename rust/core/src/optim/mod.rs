@@ -22,10 +22,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use smallvec::SmallVec;
 
 use crate::capture::{self, Host};
-use crate::dtype::with_float;
+use crate::dtype::{Float, with_float};
 use crate::error::{Result, bail};
-use crate::kernels::update::{Arrays, GATE, Rule, SCALARS, STEP_SCALARS, update};
-use crate::launch::{Arguments, Cost, Operand, Operands, launch};
+use crate::kernels::update::{Arrays, GATE, Pieces, Rule, SCALARS, STEP_SCALARS, update};
+use crate::launch::{Access, Arguments, ByColumns, Cost, Operand, Operands, launch_either};
 use crate::layout::show;
 use crate::tensor::Tensor;
 use crate::{DType, host, team};
@@ -110,22 +110,51 @@ fn launch_rule<R: Rule<SLOTS>, const SLOTS: usize>(
             .collect();
     operands.extend(slots.iter().map(|slot| Operand::write_own(slot, 1)));
     let cost = Cost::elementwise(n, 12.0, 3 + 2 * SLOTS, dtype);
-    with_float!(dtype, name, T => launch(name, n, cost, operands,
+    let access = ByColumns::access(parameter).zip(ByColumns::access(gradient));
+    let access = access.map(|(of_parameter, of_gradient)| {
+        let mut access: SmallVec<[Access; 8]> = SmallVec::from_elem(of_parameter, operands.len());
+        (access[0], access[1]) = (Access::All, of_gradient);
+        access
+    });
+    let columns = parameter.shape().last().copied().unwrap_or(0);
+    let rows = n.checked_div(columns).unwrap_or(0);
+    with_float!(dtype, name, T => launch_either(name, n, cost, operands,
     move |elements: Range<usize>, arguments: &Arguments<'_>| {
-        let mut scalars = [0.0; STEP_SCALARS];
-        scalars.copy_from_slice(arguments.all::<f64>(0));
-        if scalars[GATE] == 0.0 {
-            return;
-        }
+        let at = elements.start;
         let arrays = Arrays::<T, SLOTS> {
-            gradient: arguments.pointer(1),
-            parameter: arguments.pointer(2),
-            slots: std::array::from_fn(|i| arguments.pointer(3 + i)),
+            gradient: arguments.pointer::<T>(1).wrapping_add(at),
+            parameter: arguments.pointer::<T>(2).wrapping_add(at),
+            slots: std::array::from_fn(|i| arguments.pointer::<T>(3 + i).wrapping_add(at)),
         };
-        // SAFETY: the operands are distinct tensors of `n` elements, cut by elements.
+        run_rule(rule, arguments, arrays, Pieces::one(elements.len()));
+    },
+    || ByColumns::of(parameter, &access?,
+    move |units: Range<usize>, arguments: &Arguments<'_>| {
+        let (gradient, gradient_row) = arguments.columns(1, &units);
+        let (parameter, row) = arguments.columns(2, &units);
+        let slots = std::array::from_fn(|i| arguments.columns(3 + i, &units).0);
+        let len = ByColumns::range::<T>(&units, columns).len();
+        let arrays = Arrays::<T, SLOTS> { gradient, parameter, slots };
+        run_rule(rule, arguments, arrays, Pieces { rows, len, row, gradient_row });
+    })))
+}
+
+/// The update of some elements of a parameter, unless the step's gate is closed.
+fn run_rule<R: Rule<SLOTS>, T: Float, const SLOTS: usize>(
+    rule: R,
+    arguments: &Arguments<'_>,
+    arrays: Arrays<T, SLOTS>,
+    pieces: Pieces,
+) {
+    let mut scalars = [0.0; STEP_SCALARS];
+    scalars.copy_from_slice(arguments.all::<f64>(0));
+    if scalars[GATE] != 0.0 {
+        // SAFETY: the operands are distinct tensors, of whose elements the units own these.
         #[allow(unsafe_code, reason = "the one call of the update kernel")]
-        unsafe { update(rule, &scalars, arrays, elements) };
-    }))
+        unsafe {
+            update(rule, &scalars, arrays, pieces);
+        }
+    }
 }
 
 struct Slots {

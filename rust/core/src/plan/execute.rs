@@ -1,60 +1,61 @@
 //! Running a schedule: every worker walks the same phases with its own share of the blocks.
 
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use smallvec::SmallVec;
-
-use super::schedule::{Chain, Schedule};
-use super::tuner::Tuner;
+use super::program::{Addresses, Program};
+use super::schedule::Schedule;
+use super::temporaries;
+use super::tuner::{Choice, Tuner};
 use crate::buffer::Buffer;
 use crate::capture::Host;
 use crate::error::{Error, Result};
-use crate::launch::{Arguments, Launch, pointers};
+use crate::launch::{Launch, pointers};
 use crate::team::{self, Barrier, Team};
 
-/// Consecutive units of one chain.
-#[derive(Debug, Clone, Copy)]
-struct Item {
-    chain: usize,
-    start: usize,
-    stop: usize,
+/// Shares are looked at again after so many steps: the least of several times tells of the work, and not of what came in
+/// between.
+const LEAST_STEPS: usize = 3;
+/// And not before so long, which doubles with each time, up to the most.
+const BALANCED: Duration = Duration::from_millis(2);
+const LONGEST_BALANCED: Duration = Duration::from_millis(200);
+
+/// One way to do a step: its launches, each along one of its axes, and when they run.
+pub(super) struct Way {
+    pub(super) launches: Vec<Launch>,
+    pub(super) schedule: Schedule,
+    pub(super) addresses: Vec<Addresses>,
+    /// One program for each width tried so far.
+    programs: Vec<Tried>,
 }
 
-/// Some units of one launch, ready to run.
-struct Task {
-    launch: usize,
-    units: Range<usize>,
-    /// Where its operands lie, those in the worker's scratch included.
-    addresses: Addresses,
+/// The program for a width, and what has become of it.
+struct Tried {
+    width: usize,
+    program: Arc<Program>,
+    /// Steps since its shares were last looked at, the time they took, and the time until the next look.
+    steps: usize,
+    elapsed: Duration,
+    wait: Duration,
 }
 
-type Addresses = SmallVec<[*mut u8; 8]>;
+impl Way {
+    pub(super) fn new(launches: Vec<Launch>, schedule: Schedule) -> Self {
+        // Addresses first: moved operands will have none of their own.
+        let addresses = launches.iter().map(|launch| pointers(&launch.operands)).collect();
+        Self { launches, schedule, addresses, programs: Vec::new() }
+    }
 
-/// What lies between two barriers: a phase, and small ones after it.
-struct Stretch {
-    /// What each worker does in the phase.
-    shares: Vec<Vec<Task>>,
-    /// Phases that are worth no barrier of their own: whoever comes last to the barrier does them, while the others wait.
-    last: Vec<Task>,
+    fn tried(&mut self, width: usize) -> Option<&mut Tried> {
+        self.programs.iter_mut().find(|tried| tried.width == width)
+    }
 }
-
-/// What is done in a step. Everything that does not change from step to step is worked out here, once.
-struct Program(Vec<Stretch>);
-
-// SAFETY: the addresses point into buffers that the plan's launches and its executor keep alive, and are used under the
-// engine's lock, by the one worker whose tasks they are.
-unsafe impl Send for Program {}
-// SAFETY: as above.
-unsafe impl Sync for Program {}
 
 pub(super) struct Executor {
-    addresses: Vec<Addresses>,
-    /// One program for each width tried so far.
-    programs: Vec<(usize, Arc<Program>)>,
+    /// The first is the one for a single thread.
+    pub(super) ways: Vec<Way>,
     scratch: Vec<Arc<Buffer>>,
     tuner: Tuner,
 }
@@ -70,47 +71,6 @@ pub(super) struct Chunk {
     pub(super) error: Option<Error>,
 }
 
-/// Cuts a phase's work into equal shares by cost; each share is a run of items.
-fn cut(chains: &[Chain], width: usize) -> Vec<Vec<Item>> {
-    let total: f64 = chains.iter().map(|chain| chain.cost).sum();
-    let mut shares = vec![Vec::new(); width];
-    let mut before = 0.0;
-    for (index, chain) in chains.iter().enumerate() {
-        let unit = chain.cost / chain.units as f64;
-        // The unit at which worker w's share of the whole phase begins, within this chain.
-        let border = |worker: usize| {
-            let cost = total * worker as f64 / width as f64 - before;
-            (cost / unit).round().clamp(0.0, chain.units as f64) as usize
-        };
-        for (worker, share) in shares.iter_mut().enumerate() {
-            let start = if worker == 0 { 0 } else { border(worker) };
-            let stop = if worker + 1 == width { chain.units } else { border(worker + 1) };
-            if start < stop {
-                share.push(Item { chain: index, start, stop });
-            }
-        }
-        before += chain.cost;
-    }
-    shares
-}
-
-/// The blocks of an item. The last two share what is left evenly, so that none is a sliver.
-fn blocks(item: Item, block: usize) -> impl Iterator<Item = Range<usize>> {
-    let mut start = item.start;
-    std::iter::from_fn(move || {
-        let left = item.stop - start;
-        let size = if left <= block {
-            left
-        } else if left < 2 * block {
-            left.div_ceil(2)
-        } else {
-            block
-        };
-        start += size;
-        (size > 0).then_some(start - size..start)
-    })
-}
-
 /// One chunk of steps as its workers see it.
 struct Run<'a> {
     launches: &'a [Launch],
@@ -122,13 +82,6 @@ struct Run<'a> {
     done: AtomicUsize,
     stop: AtomicBool,
     error: Mutex<Option<Error>>,
-}
-
-fn perform(launches: &[Launch], tasks: &[Task]) {
-    for task in tasks {
-        let launch = &launches[task.launch];
-        launch.kernel.run(task.units.clone(), &Arguments::new(&task.addresses, &launch.operands));
-    }
 }
 
 impl Run<'_> {
@@ -149,7 +102,7 @@ impl Run<'_> {
     fn work(&self, worker: usize) {
         // Hosts may look at memory, and the thread that called holds the engine for all workers.
         let _held = team::mark_held();
-        let Some((last, others)) = self.program.0.split_last() else { return };
+        let Some(last) = self.program.len().checked_sub(1) else { return };
         let between_steps = || {
             let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
             if !self.next_step(done) {
@@ -157,95 +110,89 @@ impl Run<'_> {
             }
         };
         while !self.stop.load(Ordering::Relaxed) {
-            for stretch in others {
-                perform(self.launches, &stretch.shares[worker]);
-                if !self.barrier.wait_after(|| perform(self.launches, &stretch.last)) {
+            for stretch in 0..=last {
+                self.program.perform(self.launches, stretch, worker);
+                let finish = || {
+                    self.program.perform_last(self.launches, stretch);
+                    if stretch == last {
+                        // Whoever comes last prepares the next step while the others wait: one barrier does for both.
+                        between_steps();
+                    }
+                };
+                if !self.barrier.wait_after(finish) {
                     return;
                 }
-            }
-            perform(self.launches, &last.shares[worker]);
-            // Whoever comes last prepares the next step while the others wait: one barrier does for both.
-            let finish = || {
-                perform(self.launches, &last.last);
-                between_steps();
-            };
-            if !self.barrier.wait_after(finish) {
-                return;
             }
         }
     }
 }
 
 impl Executor {
-    pub(super) fn new(launches: &[Launch], schedule: &Schedule) -> Self {
-        Self {
-            addresses: launches.iter().map(|launch| pointers(&launch.operands)).collect(),
-            programs: Vec::new(),
-            scratch: Vec::new(),
-            tuner: Tuner::new(schedule.cost),
-        }
+    pub(super) fn new(mut ways: Vec<Way>) -> Result<Self> {
+        temporaries::move_temporaries(&mut ways)?;
+        let tuner = Tuner::new(ways[0].schedule.cost, ways.len());
+        Ok(Self { ways, scratch: Vec::new(), tuner })
     }
 
-    /// What each of `width` workers has to do.
-    fn program(&mut self, schedule: &Schedule, width: usize) -> Result<Arc<Program>> {
-        if let Some((_, program)) = self.programs.iter().find(|(known, _)| *known == width) {
-            return Ok(Arc::clone(program));
+    /// What each worker has to do.
+    fn program(&mut self, choice: Choice) -> Result<Arc<Program>> {
+        let Choice { way, width } = choice;
+        if let Some(tried) = self.ways[way].tried(width) {
+            return Ok(Arc::clone(&tried.program));
         }
-        self.reserve_scratch(schedule, width)?;
-        let mut stretches: Vec<Stretch> = Vec::new();
-        for phase in &schedule.phases {
-            if let Some(before) = stretches.last_mut().filter(|_| phase.is_small()) {
-                // The others wait, so that the first worker's scratch is free.
-                let items = cut(&phase.chains, 1).remove(0);
-                before.last.extend(self.tasks(&phase.chains, &items, 0));
-                continue;
-            }
-            let shares = cut(&phase.chains, width).into_iter().enumerate();
-            let shares =
-                shares.map(|(worker, items)| self.tasks(&phase.chains, &items, worker)).collect();
-            stretches.push(Stretch { shares, last: Vec::new() });
-        }
-        let program = Arc::new(Program(stretches));
-        self.programs.push((width, Arc::clone(&program)));
-        Ok(program)
+        self.reserve_scratch(width)?;
+        let way = &mut self.ways[way];
+        let phases = way.schedule.phases.iter();
+        let costs = phases.map(|phase| phase.chains.iter().map(|chain| chain.cost).collect());
+        let program = Arc::new(Program::new(way, width, costs.collect(), &self.scratch));
+        let tried = Tried { width, program, steps: 0, elapsed: Duration::ZERO, wait: BALANCED };
+        way.programs.push(tried);
+        Ok(Arc::clone(&way.programs[way.programs.len() - 1].program))
     }
 
-    /// A worker's share of a phase: block after block, each through its whole chain.
-    fn tasks(&self, chains: &[Chain], items: &[Item], worker: usize) -> Vec<Task> {
-        let scratch = self.scratch[worker].pointer();
-        let mut tasks = Vec::new();
-        for &item in items {
-            let chain = &chains[item.chain];
-            for block in blocks(item, chain.block) {
-                for link in &chain.links {
-                    let mut addresses = self.addresses[link.launch].clone();
-                    for moved in &link.moved {
-                        // Kernels count from unit 0, of which scratch holds only this block.
-                        addresses[moved.operand] = scratch
-                            .wrapping_add(moved.offset)
-                            .wrapping_sub(block.start * moved.unit);
-                    }
-                    let units = block.start * link.scale..block.end * link.scale;
-                    tasks.push(Task { launch: link.launch, units, addresses });
-                }
+    /// Takes note of steps with a choice, and cuts the shares again where workers were found to wait for each other.
+    fn balance(&mut self, Choice { way, width }: Choice, steps: usize, elapsed: Duration) {
+        let way = &mut self.ways[way];
+        let Some(tried) = way.tried(width).filter(|_| width > 1) else { return };
+        tried.steps += steps;
+        tried.elapsed += elapsed;
+        if tried.steps < LEAST_STEPS || tried.elapsed < tried.wait {
+            return;
+        }
+        (tried.steps, tried.elapsed) = (0, Duration::ZERO);
+        tried.wait = (2 * tried.wait).min(LONGEST_BALANCED);
+        if let Some(costs) = tried.program.unbalanced() {
+            let program = Arc::new(Program::new(way, width, costs, &self.scratch));
+            if let Some(tried) = way.tried(width) {
+                tried.program = program;
             }
         }
-        tasks
     }
 
     /// Runs one step on this thread, without a look at the clock.
-    pub(super) fn run_alone(&mut self, launches: &[Launch], schedule: &Schedule) -> Result<()> {
-        let program = self.program(schedule, 1)?;
-        for stretch in &program.0 {
-            perform(launches, &stretch.shares[0]);
-            perform(launches, &stretch.last);
+    pub(super) fn run_alone(&mut self) -> Result<()> {
+        let program = self.program(Choice { way: 0, width: 1 })?;
+        let launches = &self.ways[0].launches;
+        for stretch in 0..program.len() {
+            program.perform(launches, stretch, 0);
+            program.perform_last(launches, stretch);
         }
         Ok(())
     }
 
+    /// The way that was quickest of late.
+    pub(super) fn way(&self) -> &Way {
+        &self.ways[self.tuner.winner().way]
+    }
+
+    /// Has steps be done in this way by so many workers from now on.
+    pub(super) fn fix(&mut self, way: usize, width: usize) {
+        self.tuner.fix(Choice { way, width });
+    }
+
     /// The number of workers that was quickest of late.
     pub(super) fn threads(&self) -> usize {
-        self.tuner.winner()
+        self.tuner.winner().width
     }
 
     /// Bytes of scratch in use.
@@ -254,33 +201,32 @@ impl Executor {
     }
 
     /// Scratch for the largest block of any chain, for each worker; kept from run to run.
-    fn reserve_scratch(&mut self, schedule: &Schedule, width: usize) -> Result<()> {
-        let chains = schedule.phases.iter().flat_map(|phase| &phase.chains);
-        let bytes = chains.map(|chain| chain.scratch).max().unwrap_or(0);
+    fn reserve_scratch(&mut self, width: usize) -> Result<()> {
+        let phases = self.ways.iter().flat_map(|way| &way.schedule.phases);
+        let bytes = phases.flat_map(|phase| &phase.chains).map(|chain| chain.scratch).max();
         while self.scratch.len() < width {
-            self.scratch.push(Buffer::new(bytes)?);
+            self.scratch.push(Buffer::new(bytes.unwrap_or(0))?);
         }
         Ok(())
     }
 
-    /// Runs a chunk of at most `steps` steps, as long as the tuner wants to stay with one width.
+    /// Runs a chunk of at most `steps` steps, as long as the tuner wants to stay with one choice.
     pub(super) fn run(
         &mut self,
         team: &mut Team,
-        launches: &[Launch],
-        schedule: &Schedule,
         hosts: &[Arc<dyn Host>],
         steps: usize,
         limit: Duration,
     ) -> Chunk {
-        let (width, stretch) = self.tuner.next(team::threads());
-        let program = match self.program(schedule, width) {
+        let (choice, stretch) = self.tuner.next(team::threads());
+        let program = match self.program(choice) {
             Ok(program) => program,
             Err(error) => return Chunk { steps: 0, error: Some(error) },
         };
+        let width = choice.width;
         let start = Instant::now();
         let run = Run {
-            launches,
+            launches: &self.ways[choice.way].launches,
             program: &program,
             hosts,
             barrier: Barrier::new(width),
@@ -303,33 +249,9 @@ impl Executor {
         });
         let done = run.done.load(Ordering::Relaxed);
         let error = run.error.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.tuner.learn(width, done, start.elapsed());
+        let elapsed = start.elapsed();
+        self.balance(choice, done, elapsed);
+        self.tuner.learn(choice, done, elapsed);
         Chunk { steps: done, error: error.or(outcome.err()) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::schedule::Link;
-
-    fn chain(units: usize, cost: f64) -> Chain {
-        Chain { units, links: vec![Link::new(0, 1)], cost, block: units, scratch: 0 }
-    }
-
-    #[test]
-    fn shares_cover_each_chain_once_and_evenly() {
-        let chains = [chain(50, 100.0), chain(3, 1.0), chain(1, 500.0), chain(1000, 399.0)];
-        for width in 1..7 {
-            let shares = cut(&chains, width);
-            for (index, chain) in chains.iter().enumerate() {
-                let mut next = 0;
-                for item in shares.iter().flatten().filter(|item| item.chain == index) {
-                    assert_eq!(item.start, next);
-                    next = item.stop;
-                }
-                assert_eq!(next, chain.units, "width {width}");
-            }
-        }
     }
 }

@@ -1,12 +1,15 @@
 //! Plans: a captured step that runs again and again without tape, allocation or Python.
 
+mod columns;
 mod constants;
 mod execute;
 mod inference;
+mod program;
 mod schedule;
 mod temporaries;
 mod tuner;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +19,7 @@ use crate::error::{Result, bail};
 use crate::launch::Launch;
 use crate::team::{self, Team};
 
-use execute::Executor;
+use execute::{Executor, Way};
 use schedule::Schedule;
 use tuner::ALONE_NANOSECONDS;
 
@@ -25,9 +28,7 @@ const LONGEST: Duration = Duration::from_secs(1 << 20);
 
 /// A captured step, ready to run again.
 pub struct Plan {
-    launches: Vec<Launch>,
     hosts: Vec<Arc<dyn Host>>,
-    schedule: Schedule,
     executor: Executor,
     written: Vec<Arc<Buffer>>,
     steps_done: u64,
@@ -54,27 +55,51 @@ pub struct Description {
     pub threads: usize,
 }
 
+/// The ways to do a step that are worth trying.
+fn ways(launches: Vec<Launch>) -> Vec<Way> {
+    let again = || launches.iter().map(Launch::again).collect();
+    let by_rows = Schedule::new(&launches);
+    let by_layers = is_deep(&launches).then(|| Way::new(again(), Schedule::by_layers(&launches)));
+    let by_columns = columns::by_columns(&launches).map(|launches| {
+        let schedule = Schedule::new(&launches);
+        Way::new(launches, schedule)
+    });
+    let by_rows = Way::new(launches, by_rows);
+    std::iter::once(by_rows).chain(by_columns).chain(by_layers).collect()
+}
+
+/// Bytes of a step that leave the caches of a core, and those that leave every cache in use.
+const DEEP_BYTES: std::ops::Range<usize> = 4 << 20..64 << 20;
+/// Launches of a step that is worth cutting into many phases.
+const DEEP_LAUNCHES: usize = 60;
+
+/// True for a step of many launches that together need more than a core's caches hold.
+fn is_deep(launches: &[Launch]) -> bool {
+    let operands = launches.iter().flat_map(|launch| &launch.operands);
+    let buffers: HashMap<usize, usize> = operands
+        .map(|operand| (Arc::as_ptr(&operand.buffer) as usize, operand.extent.len()))
+        .collect();
+    launches.len() >= DEEP_LAUNCHES && DEEP_BYTES.contains(&buffers.values().sum())
+}
+
 impl Plan {
     /// Plans what a capture recorded.
     pub fn new(recording: Recording) -> Result<Self> {
         let Recording { launches, hosts } = recording;
-        let mut launches = constants::without_constants(launches);
+        let launches = constants::without_constants(launches);
         if launches.is_empty() {
             bail!(State, "capture: the step launched no work, so there is nothing to replay");
         }
-        let mut schedule = Schedule::new(&launches);
-        // Addresses first: moved operands have none of their own.
-        let executor = Executor::new(&launches, &schedule);
-        temporaries::move_to_scratch(&mut launches, &mut schedule)?;
-        let mut written: Vec<Arc<Buffer>> = launches
-            .iter()
+        let executor = Executor::new(ways(launches))?;
+        let operands = executor.ways.iter().flat_map(|way| &way.launches);
+        let mut written: Vec<Arc<Buffer>> = operands
             .flat_map(|launch| &launch.operands)
             .filter(|operand| operand.writes)
             .map(|operand| Arc::clone(&operand.buffer))
             .collect();
         written.sort_by_key(|buffer| Arc::as_ptr(buffer) as usize);
         written.dedup_by(|a, b| Arc::ptr_eq(a, b));
-        Ok(Self { launches, hosts, schedule, executor, written, steps_done: 0 })
+        Ok(Self { hosts, executor, written, steps_done: 0 })
     }
 
     /// Runs up to `steps` whole steps, fewer if `limit` has passed; gives how many.
@@ -92,8 +117,6 @@ impl Plan {
         let outcome = loop {
             let run = self.executor.run(
                 &mut engine,
-                &self.launches,
-                &self.schedule,
                 &self.hosts,
                 steps - done,
                 limit.saturating_sub(start.elapsed()),
@@ -117,10 +140,9 @@ impl Plan {
             for host in &self.hosts {
                 host.advance()?;
             }
-            self.executor.run_alone(&self.launches, &self.schedule)?;
+            self.executor.run_alone()?;
         } else {
-            let (launches, schedule) = (&self.launches, &self.schedule);
-            let run = self.executor.run(engine, launches, schedule, &self.hosts, 1, LONGEST);
+            let run = self.executor.run(engine, &self.hosts, 1, LONGEST);
             if let Some(error) = run.error {
                 return Err(error);
             }
@@ -131,7 +153,22 @@ impl Plan {
 
     /// True where a step is worth no second thread.
     pub fn is_small(&self) -> bool {
-        self.schedule.cost < ALONE_NANOSECONDS
+        self.executor.ways[0].schedule.cost < ALONE_NANOSECONDS
+    }
+
+    /// In how many ways the plan can do a step: by rows, with large weights by columns, by layers.
+    pub fn ways(&self) -> usize {
+        self.executor.ways.len()
+    }
+
+    /// Stays with one way, counted from 0, and so many threads, instead of measuring which is quickest: for tests and
+    /// benches.
+    ///
+    /// # Panics
+    /// Where there is no such way, or no thread.
+    pub fn stay_with(&mut self, way: usize, threads: usize) {
+        assert!(way < self.ways() && threads > 0);
+        self.executor.fix(way, threads);
     }
 
     fn note_steps(&mut self, done: usize) {
@@ -148,21 +185,21 @@ impl Plan {
 
     /// What the plan consists of.
     pub fn describe(&self) -> Description {
-        let mut buffers: Vec<_> = self
-            .launches
-            .iter()
+        let way = self.executor.way();
+        let launches = self.executor.ways.iter().flat_map(|way| &way.launches);
+        let mut buffers: Vec<_> = launches
             .flat_map(|launch| &launch.operands)
             .map(|operand| (Arc::as_ptr(&operand.buffer) as usize, operand.buffer.capacity()))
             .collect();
         buffers.sort_unstable();
         buffers.dedup();
         Description {
-            launches: self.launches.len(),
-            chains: self.schedule.phases.iter().map(|phase| phase.chains.len()).sum(),
-            phases: self.schedule.phases.len(),
-            barriers: self.schedule.barriers(),
-            flops: self.launches.iter().map(|launch| launch.cost.flops).sum(),
-            traffic: self.launches.iter().map(|launch| launch.cost.bytes).sum(),
+            launches: way.launches.len(),
+            chains: way.schedule.phases.iter().map(|phase| phase.chains.len()).sum(),
+            phases: way.schedule.phases.len(),
+            barriers: way.schedule.barriers(),
+            flops: way.launches.iter().map(|launch| launch.cost.flops).sum(),
+            traffic: way.launches.iter().map(|launch| launch.cost.bytes).sum(),
             memory: buffers.iter().map(|(_, bytes)| bytes).sum::<usize>()
                 + self.executor.scratch_bytes(),
             threads: self.executor.threads(),
@@ -173,11 +210,12 @@ impl Plan {
     pub fn explain(&self) -> String {
         use std::fmt::Write as _;
         let mut text = String::new();
-        for (i, phase) in self.schedule.phases.iter().enumerate() {
+        let way = self.executor.way();
+        for (i, phase) in way.schedule.phases.iter().enumerate() {
             let _ = writeln!(text, "phase {}", i + 1);
             for chain in &phase.chains {
                 let names: Vec<_> =
-                    chain.links.iter().map(|link| self.launches[link.launch].name).collect();
+                    chain.links.iter().map(|link| way.launches[link.launch].name).collect();
                 let _ = writeln!(text, "  {} units: {}", chain.units, names.join(" > "));
             }
         }

@@ -42,6 +42,8 @@ pub(super) struct Chain {
     pub(super) block: usize,
     /// Bytes of scratch that a block needs.
     pub(super) scratch: usize,
+    /// Nothing joins it any more.
+    pub(super) closed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +73,9 @@ const BLOCK_BYTES: usize = 256 << 10;
 /// Shared data above this does not stay in a core's cache from one block to the next.
 const SECOND_LEVEL_BYTES: usize = 1 << 20;
 
+/// Bytes that a chain writes before it ends for those who wait for it: half of a core's cache.
+const LAYERS_BYTES: usize = 256 << 10;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Place {
     phase: usize,
@@ -94,6 +99,8 @@ struct Planner<'a> {
     places: Vec<Place>,
     /// Scale of each placed launch in its chain.
     scales: Vec<usize>,
+    /// Whether chains end where much waits for them; see [`Schedule::by_layers`].
+    by_layers: bool,
     touches: HashMap<usize, Vec<Touch>>,
 }
 
@@ -125,6 +132,9 @@ impl Planner<'_> {
             (Access::Own { bytes: x }, Access::Own { bytes: y }) => {
                 a.origin == b.origin && x * a_scale == y * b_scale
             }
+            (Access::Columns { bytes: x, row }, Access::Columns { bytes: y, row: other }) => {
+                a.origin == b.origin && row == other && x * a_scale == y * b_scale
+            }
             _ => false,
         }
     }
@@ -147,7 +157,21 @@ impl Planner<'_> {
             .filter(|(_, touch)| self.places[touch.launch].phase == phase)
             .collect();
         if !self.try_join(index, phase, &newest) {
+            if self.by_layers {
+                self.close(phase, &newest);
+            }
             self.open(index, phase + 1);
+        }
+    }
+
+    /// Ends the chains that somebody waits for, where they have written much.
+    fn close(&mut self, phase: usize, newest: &[(usize, Touch)]) {
+        for (_, touch) in newest {
+            let chain = &mut self.phases[phase].chains[self.places[touch.launch].chain];
+            let operands = chain.links.iter().flat_map(|link| &self.launches[link.launch].operands);
+            let written = operands.filter(|operand| operand.writes);
+            chain.closed |=
+                written.map(|operand| operand.extent.len()).sum::<usize>() > LAYERS_BYTES;
         }
     }
 
@@ -164,7 +188,10 @@ impl Planner<'_> {
         let units = homes.iter().map(|&home| chains[home].units).min().unwrap_or(1);
         let Some((scale, divide)) = Self::line_up(units, launch.units) else { return false };
         let units = units / divide;
-        if homes.iter().any(|&home| !Self::divides(units, chains[home].units)) {
+        if homes
+            .iter()
+            .any(|&home| chains[home].closed || !Self::divides(units, chains[home].units))
+        {
             return false;
         }
         let fits = newest.iter().all(|(o, touch)| {
@@ -214,6 +241,7 @@ impl Planner<'_> {
             cost: 0.0,
             block: 1,
             scratch: 0,
+            closed: false,
         });
         self.settle(index, place, 1);
     }
@@ -261,6 +289,11 @@ impl Planner<'_> {
 /// Units that are taken at a time: their own data should fit a core's cache, but be no less than what the block
 /// reads of shared data (weights), or those would be fetched again and again for little.
 fn block_units(chain: &Chain, launches: &[Launch]) -> usize {
+    if chain.links.len() == 1 {
+        // Nothing comes after it that would find its data in the cache.
+        return chain.units;
+    }
+    let mut even = false;
     let mut own: HashMap<usize, usize> = HashMap::new();
     let mut shared: HashMap<usize, usize> = HashMap::new();
     for link in &chain.links {
@@ -270,6 +303,11 @@ fn block_units(chain: &Chain, launches: &[Launch]) -> usize {
                 Access::Own { bytes } => {
                     let slot = own.entry(key).or_default();
                     *slot = (*slot).max(bytes * link.scale);
+                }
+                Access::Columns { bytes, row } => {
+                    let slot = own.entry(key).or_default();
+                    *slot = (*slot).max(bytes * link.scale * (operand.extent.len() / row));
+                    even = true;
                 }
                 Access::All | Access::Scattered => {
                     shared.insert(key, operand.extent.len());
@@ -282,7 +320,9 @@ fn block_units(chain: &Chain, launches: &[Launch]) -> usize {
     // What does not stay in the cache is fetched again for each block: then the blocks are so large that it is the
     // lesser part of what they move.
     let budget = if shared > SECOND_LEVEL_BYTES { 4 * shared } else { BLOCK_BYTES.max(shared) };
-    (budget / per_unit).clamp(1, chain.units)
+    let units = (budget / per_unit).clamp(1, chain.units);
+    // Products take two units of columns side by side.
+    if even { units.next_multiple_of(2).min(chain.units) } else { units }
 }
 
 impl Schedule {
@@ -292,18 +332,32 @@ impl Schedule {
         later + usize::from(!self.phases.is_empty())
     }
 
+    /// As few phases as can be: rows through the whole net and back, then all weights.
     pub(super) fn new(launches: &[Launch]) -> Self {
+        Self::with(launches, false)
+    }
+
+    /// Some layers at a time on the way back: their weights take gradient and update as soon as nobody needs the old ones
+    /// any more, while what they need is near. That costs a meeting each time.
+    pub(super) fn by_layers(launches: &[Launch]) -> Self {
+        Self::with(launches, true)
+    }
+
+    fn with(launches: &[Launch], by_layers: bool) -> Self {
         let mut planner = Planner {
             launches,
             phases: Vec::new(),
             places: Vec::with_capacity(launches.len()),
             scales: Vec::with_capacity(launches.len()),
+            by_layers,
             touches: HashMap::new(),
         };
         for index in 0..launches.len() {
             planner.place(index);
         }
-        planner.defer();
+        if !by_layers {
+            planner.defer();
+        }
         let mut phases = planner.phases;
         for phase in &mut phases {
             // What was joined to another chain, or deferred, left nothing behind.

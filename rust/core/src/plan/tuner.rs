@@ -1,10 +1,10 @@
-//! The number of workers, chosen by measuring while the steps run.
+//! The number of workers and the way they share a step, chosen by measuring while the steps run.
 //!
-//! Results do not depend on it, so it may change between chunks of steps: a second thread that shares a core, or a core
-//! that another process holds, is noticed by its cost.
+//! Results do not depend on them, so they may change between chunks of steps: a second thread that shares a core, or a
+//! core that another process holds, is noticed by its cost.
 //!
-//! Every width is tried for a moment, and the best one then runs and is measured on. A trial counts by its quickest
-//! chunk, for a thread that lost its processor meanwhile says nothing about the width; the one that runs counts by all
+//! Every choice is tried for a moment, and the best one then runs and is measured on. A trial counts by its quickest
+//! chunk, for a thread that lost its processor meanwhile says nothing about the choice; the one that runs counts by all
 //! its time, so that a lucky trial is found out after [`LOOK`].
 
 use std::time::Duration;
@@ -16,31 +16,43 @@ pub(super) const ALONE_NANOSECONDS: f64 = 5_000.0;
 const TOGETHER_NANOSECONDS: f64 = 50e6;
 /// Above this the widest is tried first, below it last: a short run is over before threads have come together.
 const WIDEST_FIRST_NANOSECONDS: f64 = 1e6;
-/// A trial takes so long, in chunks of at most so much, and ends early with a width that takes so many times as long as
+/// A trial takes so long, in chunks of at most so much, and ends early with a choice that takes so many times as long as
 /// another.
 const TRIAL: Duration = Duration::from_micros(2100);
 const CHUNK: Duration = Duration::from_micros(700);
 const HOPELESS: f64 = 2.0;
-/// How long the best width runs before it is compared with what the others reached.
+/// How long the best choice runs before it is compared with what the others reached.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long the others are not tried again: twice as long after each time that the same one won, up to the most.
 const STAY: Duration = Duration::from_millis(200);
 const LONGEST_STAY: Duration = Duration::from_millis(1600);
 
-/// Chooses the number of workers by the time that a step takes with each candidate.
+/// How a step is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// Which of the plan's ways; the first is that of a single worker.
+    pub(super) way: usize,
+    /// How many workers.
+    pub(super) width: usize,
+}
+
+/// Chooses by the time that a step takes with each candidate.
 pub(super) struct Tuner {
     /// Estimated nanoseconds of a step on one thread.
     estimate: f64,
+    ways: usize,
     most: usize,
     candidates: Vec<Candidate>,
     state: State,
+    /// What is run without measuring.
+    fixed: Option<Choice>,
     /// The winner of the last trials and how long it may stay.
-    winner: usize,
+    winner: Choice,
     stay: Duration,
 }
 
 struct Candidate {
-    width: usize,
+    choice: Choice,
     nanoseconds: f64,
 }
 
@@ -53,10 +65,25 @@ enum State {
 }
 
 const SETTLED: State = State::Settled { since: Duration::ZERO, steps: 0, looked: Duration::ZERO };
+const ALONE: Choice = Choice { way: 0, width: 1 };
 
 impl Tuner {
-    pub(super) fn new(estimate: f64) -> Self {
-        Self { estimate, most: 0, candidates: Vec::new(), state: SETTLED, winner: 0, stay: STAY }
+    pub(super) fn new(estimate: f64, ways: usize) -> Self {
+        Self {
+            estimate,
+            ways,
+            most: 0,
+            candidates: Vec::new(),
+            state: SETTLED,
+            fixed: None,
+            winner: ALONE,
+            stay: STAY,
+        }
+    }
+
+    /// Has this choice be run from now on.
+    pub(super) fn fix(&mut self, choice: Choice) {
+        (self.fixed, self.winner) = (Some(choice), choice);
     }
 
     fn reset(&mut self, most: usize) {
@@ -76,9 +103,12 @@ impl Tuner {
         if self.estimate > WIDEST_FIRST_NANOSECONDS {
             widths.reverse();
         }
+        // The other ways are for as many threads as there are.
+        let ways = |width| 0..if width == most { self.ways } else { 1 };
         self.candidates = widths
             .into_iter()
-            .map(|width| Candidate { width, nanoseconds: f64::INFINITY })
+            .flat_map(|width| ways(width).map(move |way| Choice { way, width }))
+            .map(|choice| Candidate { choice, nanoseconds: f64::INFINITY })
             .collect();
         self.stay = STAY;
         self.try_out(0);
@@ -89,36 +119,39 @@ impl Tuner {
         self.state = State::Trying { index, left: TRIAL };
     }
 
-    /// The width that won the last trials.
-    pub(super) fn winner(&self) -> usize {
-        self.winner.max(1)
+    /// What won the last trials.
+    pub(super) fn winner(&self) -> Choice {
+        self.winner
     }
 
-    fn best(&self) -> usize {
+    fn best(&self) -> Choice {
         let best = self.candidates.iter().min_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds));
-        best.map_or(1, |candidate| candidate.width)
+        best.map_or(ALONE, |candidate| candidate.choice)
     }
 
-    /// The width to run next and for how long.
-    pub(super) fn next(&mut self, most: usize) -> (usize, Duration) {
+    /// What to run next and for how long.
+    pub(super) fn next(&mut self, most: usize) -> (Choice, Duration) {
+        if let Some(choice) = self.fixed {
+            return (choice, LOOK);
+        }
         if self.most != most || self.candidates.is_empty() {
             self.reset(most);
         }
         if self.candidates.len() == 1 {
-            self.winner = self.candidates[0].width;
+            self.winner = self.candidates[0].choice;
             return (self.winner, Duration::MAX / 4);
         }
         match self.state {
-            State::Trying { index, .. } => (self.candidates[index].width, CHUNK),
+            State::Trying { index, .. } => (self.candidates[index].choice, CHUNK),
             State::Settled { .. } => (self.best(), LOOK),
         }
     }
 
     /// Takes note of a chunk of steps.
-    pub(super) fn learn(&mut self, width: usize, steps: usize, elapsed: Duration) {
-        let others = self.candidates.iter().filter(|other| other.width != width);
+    pub(super) fn learn(&mut self, choice: Choice, steps: usize, elapsed: Duration) {
+        let others = self.candidates.iter().filter(|other| other.choice != choice);
         let bar = others.map(|other| other.nanoseconds).fold(f64::INFINITY, f64::min) * HOPELESS;
-        let known = self.candidates.iter_mut().find(|known| known.width == width);
+        let known = self.candidates.iter_mut().find(|known| known.choice == choice);
         let Some(candidate) = known.filter(|_| steps > 0) else { return };
         let nanoseconds = |elapsed: Duration, steps| elapsed.as_nanos() as f64 / steps as f64;
         match &mut self.state {
@@ -168,13 +201,13 @@ mod tests {
     fn run(tuner: &mut Tuner, total: Duration, cost: impl Fn(usize) -> Duration) -> [f64; 3] {
         let (mut time, mut on) = (Duration::ZERO, [Duration::ZERO; 3]);
         while time < total {
-            let (width, chunk) = tuner.next(2);
-            let step = cost(width);
+            let (choice, chunk) = tuner.next(2);
+            let step = cost(choice.width);
             let steps = chunk.as_nanos().div_ceil(step.as_nanos()) as usize;
             let elapsed = step * steps as u32;
-            tuner.learn(width, steps, elapsed);
+            tuner.learn(choice, steps, elapsed);
             time += elapsed;
-            on[width] += elapsed;
+            on[choice.width] += elapsed;
         }
         on.map(|on| on.as_secs_f64() / time.as_secs_f64())
     }
@@ -187,32 +220,32 @@ mod tests {
 
     #[test]
     fn the_faster_width_gets_the_time() {
-        let mut tuner = Tuner::new(1e6);
+        let mut tuner = Tuner::new(1e6, 1);
         assert!(run(&mut tuner, SECOND, micros(50, 90))[1] > 0.97);
-        assert_eq!(tuner.winner(), 1);
-        let mut tuner = Tuner::new(1e6);
+        assert_eq!(tuner.winner().width, 1);
+        let mut tuner = Tuner::new(1e6, 1);
         assert!(run(&mut tuner, SECOND, micros(90, 50))[2] > 0.97);
-        assert_eq!(tuner.winner(), 2);
+        assert_eq!(tuner.winner().width, 2);
     }
 
     #[test]
     fn long_steps_take_all_threads() {
-        let mut tuner = Tuner::new(1e9);
-        assert_eq!(tuner.next(3).0, 3);
-        assert_eq!(tuner.next(1).0, 1);
-        let mut tuner = Tuner::new(2e7);
+        let mut tuner = Tuner::new(1e9, 1);
+        assert_eq!(tuner.next(3).0.width, 3);
+        assert_eq!(tuner.next(1).0.width, 1);
+        let mut tuner = Tuner::new(2e7, 1);
         assert!(run(&mut tuner, 4 * SECOND, micros(20_000, 12_000))[2] > 0.9);
     }
 
     #[test]
     fn a_small_step_stays_on_one_thread() {
-        let mut tuner = Tuner::new(1e3);
-        assert_eq!(tuner.next(8).0, 1);
+        let mut tuner = Tuner::new(1e3, 1);
+        assert_eq!(tuner.next(8).0.width, 1);
     }
 
     #[test]
     fn a_width_that_has_become_slow_is_given_up_at_once_and_found_again_later() {
-        let mut tuner = Tuner::new(1e6);
+        let mut tuner = Tuner::new(1e6, 1);
         run(&mut tuner, SECOND, micros(90, 50));
         // Another process has taken a core.
         assert!(run(&mut tuner, SECOND, micros(90, 400))[1] > 0.9);
@@ -222,28 +255,28 @@ mod tests {
 
     #[test]
     fn a_trial_is_not_lost_to_one_interruption() {
-        let mut tuner = Tuner::new(1e5);
+        let mut tuner = Tuner::new(1e5, 1);
         for chunk in 0..8 {
-            let (width, _) = tuner.next(2);
+            let (choice, _) = tuner.next(2);
             let lost = if chunk == 1 { 4000 } else { 0 };
             tuner.learn(
-                width,
+                choice,
                 10,
-                Duration::from_micros(lost + if width == 1 { 300 } else { 500 }),
+                Duration::from_micros(lost + if choice.width == 1 { 300 } else { 500 }),
             );
         }
-        assert_eq!(tuner.winner(), 1);
+        assert_eq!(tuner.winner().width, 1);
     }
 
     #[test]
     fn a_hopeless_width_is_not_tried_twice() {
-        let mut tuner = Tuner::new(1e5);
+        let mut tuner = Tuner::new(1e5, 1);
         for _ in 0..7 {
-            assert_eq!(tuner.next(2).0, 1);
-            tuner.learn(1, 10, Duration::from_micros(300));
+            assert_eq!(tuner.next(2).0.width, 1);
+            tuner.learn(ALONE, 10, Duration::from_micros(300));
         }
-        assert_eq!(tuner.next(2).0, 2);
-        tuner.learn(2, 10, Duration::from_micros(700));
-        assert_eq!(tuner.next(2).0, 1);
+        assert_eq!(tuner.next(2).0.width, 2);
+        tuner.learn(Choice { way: 0, width: 2 }, 10, Duration::from_micros(700));
+        assert_eq!(tuner.next(2).0.width, 1);
     }
 }

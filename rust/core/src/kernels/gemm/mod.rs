@@ -107,20 +107,32 @@ pub struct Gemm<T, E> {
     pub epilogue: E,
 }
 
-/// `C = epilogue(A B)`, or `epilogue(C + A B)` with `accumulate`; A is m x k, B k x n, C m x n.
+impl<T> Gemm<T, NoEpilogue> {
+    /// `C = A B` for A of m x k, B of k x n and C of m x n elements.
+    pub fn new(
+        (m, n, k): (usize, usize, usize),
+        a: MatRef<T>,
+        b: impl Into<Right<T>>,
+        c: MatMut<T>,
+    ) -> Self {
+        Self { m, n, k, a, b: b.into(), c, accumulate: false, epilogue: NoEpilogue }
+    }
+
+    /// The same product with something to do to the result.
+    #[must_use]
+    pub fn with_epilogue<E>(self, epilogue: E) -> Gemm<T, E> {
+        let Self { m, n, k, a, b, c, accumulate, .. } = self;
+        Gemm { m, n, k, a, b, c, accumulate, epilogue }
+    }
+}
+
+/// `C = epilogue(A B)`, or `epilogue(C + A B)` with `accumulate`.
 ///
 /// # Safety
 /// A and B are valid for reading in their shapes, C for writing (and reading) in its own, C overlaps neither, and
 /// the epilogue may be applied to every element.
-pub unsafe fn gemm<T: Scalar, E: Epilogue<T>>(
-    (m, n, k): (usize, usize, usize),
-    a: MatRef<T>,
-    b: impl Into<Right<T>>,
-    c: MatMut<T>,
-    accumulate: bool,
-    epilogue: E,
-) {
-    dispatch(Gemm { m, n, k, a, b: b.into(), c, accumulate, epilogue });
+pub unsafe fn gemm<T: Scalar, E: Epilogue<T>>(product: Gemm<T, E>) {
+    dispatch(product);
 }
 
 /// [`gemm`] on a given instruction set.

@@ -1,0 +1,61 @@
+//! The same step with its large weights cut by columns.
+//!
+//! A plan by rows has every thread read all of every weight, and update some of its rows: in each step a weight goes
+//! from the caches of those that updated it into those of all. By columns a thread multiplies with the columns that it
+//! updates, and they stay with it. What crosses instead are the layer's inputs and outputs, and the threads meet once
+//! more for it. Which of the two is quicker is measured, since bits are the same.
+//!
+//! Few rows are the other case: there is nothing else to cut among threads.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::launch::{Access, FEW_UNITS, Launch, Operand};
+
+/// Bytes of a matrix from which it is worth a meeting: what two cores exchange within some microseconds.
+const LEAST_BYTES: usize = 128 << 10;
+
+fn key(operand: &Operand) -> usize {
+    Arc::as_ptr(&operand.buffer) as usize
+}
+
+/// The operands that a launch touches column by column, if it is cut by columns.
+fn columns(launch: &Launch) -> impl Iterator<Item = &Operand> {
+    let access = launch.by_columns.iter().flat_map(|other| &other.access);
+    let cut = launch.operands.iter().zip(access);
+    cut.filter(|(_, access)| matches!(access, Access::Columns { .. })).map(|(operand, _)| operand)
+}
+
+/// Weights that one launch reads and a later one updates, with the gradients and the slots of the update.
+fn kept(launches: &[Launch]) -> HashSet<usize> {
+    let mut read = HashSet::new();
+    let mut kept = HashSet::new();
+    for launch in launches {
+        let is_update = columns(launch).any(|operand| {
+            operand.writes && operand.extent.len() >= LEAST_BYTES && read.contains(&key(operand))
+        });
+        if is_update {
+            kept.extend(columns(launch).map(key));
+        }
+        read.extend(columns(launch).filter(|operand| !operand.writes).map(key));
+    }
+    kept
+}
+
+/// The launches by columns where that may pay; `None` where there are none.
+pub(super) fn by_columns(launches: &[Launch]) -> Option<Vec<Launch>> {
+    let kept = kept(launches);
+    let turned: Vec<Option<Launch>> = launches
+        .iter()
+        .map(|launch| {
+            let few = launch.units < FEW_UNITS
+                && columns(launch).any(|operand| operand.extent.len() >= LEAST_BYTES);
+            let pays = few || columns(launch).any(|operand| kept.contains(&key(operand)));
+            if pays { launch.turned() } else { None }
+        })
+        .collect();
+    turned.iter().any(Option::is_some).then(|| {
+        let pairs = turned.into_iter().zip(launches);
+        pairs.map(|(turned, launch)| turned.unwrap_or_else(|| launch.again())).collect()
+    })
+}

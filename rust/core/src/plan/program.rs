@@ -1,0 +1,330 @@
+//! What each worker does in a step, worked out beforehand: shares of equal cost, block after block.
+//!
+//! Costs are estimates at first. Workers take the time of what they do, and the shares are cut again by that: estimates
+//! know nothing of what lies in which cache. Shares change no bits.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use super::execute::Way;
+use super::schedule::Chain;
+use crate::buffer::Buffer;
+use crate::launch::{Access, Arguments, Launch};
+
+/// Consecutive units of one chain.
+#[derive(Debug, Clone, Copy)]
+struct Item {
+    chain: usize,
+    start: usize,
+    stop: usize,
+}
+
+/// Some units of one launch, ready to run.
+struct Task {
+    launch: usize,
+    units: Range<usize>,
+    /// Where its operands lie.
+    addresses: Addresses,
+    /// Which of them are as narrow as the units: see [`Arguments::with_narrow`].
+    narrow: u32,
+}
+
+pub(super) type Addresses = SmallVec<[*mut u8; 8]>;
+
+/// What a worker does of one chain.
+struct Part {
+    chain: usize,
+    /// Where its tasks end among those of the share.
+    end: usize,
+    /// The least nanoseconds that it has taken; the most there are before it ran.
+    quickest: AtomicU64,
+}
+
+/// What one worker does in a phase.
+#[derive(Default)]
+struct Share {
+    tasks: Vec<Task>,
+    parts: Vec<Part>,
+}
+
+/// What lies between two barriers: a phase, and small ones after it.
+struct Stretch {
+    phase: usize,
+    shares: Vec<Share>,
+    /// Phases that are worth no barrier of their own: whoever comes last to the barrier does them, while the others wait.
+    last: Vec<Task>,
+}
+
+/// Nanoseconds of each chain on one thread, by phases.
+pub(super) type Costs = Vec<Vec<f64>>;
+
+/// What is done in a step. Everything that does not change from step to step is worked out here, once.
+pub(super) struct Program {
+    stretches: Vec<Stretch>,
+    width: usize,
+    costs: Costs,
+}
+
+// SAFETY: the addresses point into buffers that the plan's launches and its executor keep alive, and are used under the
+// engine's lock, by the one worker whose tasks they are.
+unsafe impl Send for Program {}
+// SAFETY: as above.
+unsafe impl Sync for Program {}
+
+/// Cuts a phase's work into equal shares by cost: a part of every chain that is large, and a run of the others.
+fn cut(chains: &[Chain], costs: &[f64], width: usize) -> Vec<Vec<Item>> {
+    let total: f64 = costs.iter().sum();
+    let is_large = |index: usize| {
+        costs[index] * LARGE * width as f64 >= total && chains[index].units >= 4 * width
+    };
+    let (large, others): (Vec<usize>, Vec<usize>) =
+        (0..chains.len()).partition(|&index| is_large(index));
+    let mut shares = vec![Vec::new(); width];
+    for index in large {
+        cut_run(chains, costs, &[index], &mut shares);
+    }
+    cut_run(chains, costs, &others, &mut shares);
+    shares
+}
+
+/// A chain is large if it takes one part in so many of what falls to a worker.
+const LARGE: f64 = 2.0;
+
+/// Cuts some chains into equal shares, each of which is a run of items.
+fn cut_run(chains: &[Chain], costs: &[f64], run: &[usize], shares: &mut [Vec<Item>]) {
+    let total: f64 = run.iter().map(|&index| costs[index]).sum();
+    let width = shares.len();
+    let mut before = 0.0;
+    for &index in run {
+        let units = chains[index].units;
+        let unit = costs[index] / units as f64;
+        // The unit at which worker w's share of the run begins, within this chain.
+        let border = |worker: usize| {
+            let cost = total * worker as f64 / width as f64 - before;
+            (cost / unit).round().clamp(0.0, units as f64) as usize
+        };
+        for (worker, share) in shares.iter_mut().enumerate() {
+            let start = if worker == 0 { 0 } else { border(worker) };
+            let stop = if worker + 1 == width { units } else { border(worker + 1) };
+            if start < stop {
+                share.push(Item { chain: index, start, stop });
+            }
+        }
+        before += costs[index];
+    }
+}
+
+/// The blocks of an item. The last two share what is left evenly, so that none is a sliver.
+fn blocks(item: Item, block: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut start = item.start;
+    std::iter::from_fn(move || {
+        let left = item.stop - start;
+        let size = if left <= block {
+            left
+        } else if left < 2 * block {
+            left.div_ceil(2)
+        } else {
+            block
+        };
+        start += size;
+        (size > 0).then_some(start - size..start)
+    })
+}
+
+fn perform(launches: &[Launch], tasks: &[Task]) {
+    for task in tasks {
+        let launch = &launches[task.launch];
+        let arguments = Arguments::new(&task.addresses, &launch.operands);
+        let arguments = arguments.with_narrow(task.narrow);
+        launch.kernel.run(task.units.clone(), &arguments);
+    }
+}
+
+impl Share {
+    /// Block after block of a worker's items, each through its whole chain.
+    fn new(way: &Way, chains: &[Chain], items: &[Item], scratch: &Buffer) -> Self {
+        let mut share = Self::default();
+        for &item in items {
+            let chain = &chains[item.chain];
+            for block in blocks(item, chain.block) {
+                for link in &chain.links {
+                    let mut addresses = way.addresses[link.launch].clone();
+                    let mut narrow = 0;
+                    for moved in &link.moved {
+                        // Kernels count from unit 0, of which scratch holds only this block.
+                        addresses[moved.operand] = scratch
+                            .pointer()
+                            .wrapping_add(moved.offset)
+                            .wrapping_sub(block.start * moved.unit);
+                        let operand = &way.launches[link.launch].operands[moved.operand];
+                        if matches!(operand.access, Access::Columns { .. }) {
+                            narrow |= 1 << moved.operand;
+                        }
+                    }
+                    let units = block.start * link.scale..block.end * link.scale;
+                    share.tasks.push(Task { launch: link.launch, units, addresses, narrow });
+                }
+            }
+            let (end, quickest) = (share.tasks.len(), AtomicU64::new(u64::MAX));
+            share.parts.push(Part { chain: item.chain, end, quickest });
+        }
+        share
+    }
+
+    /// Does all of it and takes the time.
+    fn perform_timed(&self, launches: &[Launch]) {
+        let (mut start, mut before) = (0, Instant::now());
+        for part in &self.parts {
+            perform(launches, &self.tasks[start..part.end]);
+            let now = Instant::now();
+            let nanoseconds = (now - before).as_nanos() as u64;
+            // Nobody else writes it.
+            if nanoseconds < part.quickest.load(Ordering::Relaxed) {
+                part.quickest.store(nanoseconds, Ordering::Relaxed);
+            }
+            (start, before) = (part.end, now);
+        }
+    }
+
+    /// Nanoseconds of all parts at their quickest; `None` where one did not run yet.
+    fn nanoseconds(&self) -> Option<f64> {
+        let times = self.parts.iter().map(|part| part.quickest.load(Ordering::Relaxed));
+        times.map(|time| (time < u64::MAX).then_some(time as f64)).sum()
+    }
+}
+
+impl Program {
+    /// For so many workers, each with a scratch of its own.
+    pub(super) fn new(way: &Way, width: usize, costs: Costs, scratch: &[Arc<Buffer>]) -> Self {
+        let mut stretches: Vec<Stretch> = Vec::new();
+        for (phase, (of, costs)) in way.schedule.phases.iter().zip(&costs).enumerate() {
+            if let Some(before) = stretches.last_mut().filter(|_| of.is_small()) {
+                // The others wait, so that the first worker's scratch is free.
+                let items = cut(&of.chains, costs, 1).remove(0);
+                before.last.extend(Share::new(way, &of.chains, &items, &scratch[0]).tasks);
+                continue;
+            }
+            let shares = cut(&of.chains, costs, width);
+            let shares = shares.iter().zip(scratch);
+            let shares = shares.map(|(items, scratch)| Share::new(way, &of.chains, items, scratch));
+            stretches.push(Stretch { phase, shares: shares.collect(), last: Vec::new() });
+        }
+        Self { stretches, width, costs }
+    }
+
+    /// How many stretches there are.
+    pub(super) fn len(&self) -> usize {
+        self.stretches.len()
+    }
+
+    /// Does a worker's share of a stretch.
+    pub(super) fn perform(&self, launches: &[Launch], stretch: usize, worker: usize) {
+        let share = &self.stretches[stretch].shares[worker];
+        if self.width > 1 {
+            share.perform_timed(launches);
+        } else {
+            perform(launches, &share.tasks);
+        }
+    }
+
+    /// Does what one worker does for all at the end of a stretch.
+    pub(super) fn perform_last(&self, launches: &[Launch], stretch: usize) {
+        perform(launches, &self.stretches[stretch].last);
+    }
+
+    /// What the chains cost, as measured, where the workers' shares by the present costs differ; the measuring then
+    /// begins anew.
+    pub(super) fn unbalanced(&self) -> Option<Costs> {
+        let mut costs = self.costs.clone();
+        let (mut longest, mut mean) = (0.0, 0.0);
+        for stretch in &self.stretches {
+            let times = stretch.shares.iter().map(Share::nanoseconds);
+            let times: Vec<f64> = times.collect::<Option<_>>()?;
+            longest += times.iter().copied().fold(0.0, f64::max);
+            mean += times.iter().sum::<f64>() / self.width as f64;
+            let costs = &mut costs[stretch.phase];
+            costs.fill(0.0);
+            for part in stretch.shares.iter().flat_map(|share| &share.parts) {
+                // More than nothing: shares are cut by quotients of costs.
+                costs[part.chain] += 1.0 + part.quickest.load(Ordering::Relaxed) as f64;
+                part.quickest.store(u64::MAX, Ordering::Relaxed);
+            }
+        }
+        (longest > UNEVEN * mean).then_some(costs)
+    }
+}
+
+/// Shares whose longest takes so many times the mean are cut again.
+const UNEVEN: f64 = 1.02;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::schedule::Link;
+
+    fn chain(units: usize, cost: f64) -> Chain {
+        Chain { units, links: vec![Link::new(0, 1)], cost, block: units, scratch: 0, closed: false }
+    }
+
+    #[test]
+    fn shares_cover_each_chain_once_and_evenly() {
+        let chains = [chain(50, 100.0), chain(3, 1.0), chain(1, 500.0), chain(1000, 399.0)];
+        let costs: Vec<f64> = chains.iter().map(|chain| chain.cost).collect();
+        for width in 1..7 {
+            let shares = cut(&chains, &costs, width);
+            for (index, chain) in chains.iter().enumerate() {
+                let mut next = 0;
+                for item in shares.iter().flatten().filter(|item| item.chain == index) {
+                    assert_eq!(item.start, next);
+                    next = item.stop;
+                }
+                assert_eq!(next, chain.units, "width {width}");
+            }
+        }
+    }
+
+    /// A program of one phase with two chains, as two workers share it.
+    fn program(parts: [&[(usize, u64)]; 2]) -> Program {
+        let share = |parts: &[(usize, u64)]| Share {
+            tasks: Vec::new(),
+            parts: parts
+                .iter()
+                .map(|&(chain, time)| Part { chain, end: 0, quickest: AtomicU64::new(time) })
+                .collect(),
+        };
+        let shares = parts.into_iter().map(share).collect();
+        let stretches = vec![Stretch { phase: 0, shares, last: Vec::new() }];
+        Program { stretches, width: 2, costs: vec![vec![500.0, 500.0]] }
+    }
+
+    #[test]
+    fn shares_are_cut_by_the_time_that_they_take() {
+        // Estimated alike, but the second chain takes four times as long.
+        let uneven = program([&[(0, 200)], &[(1, 800)]]);
+        let costs = uneven.unbalanced().expect("one waits for the other");
+        assert_eq!(costs, [[201.0, 801.0]]);
+        let shares = cut(&[chain(4, 0.0), chain(7, 0.0)], &costs[0], 2);
+        assert_eq!((shares[0][0].stop, shares[0][1].stop), (4, 3));
+        assert_eq!((shares[1][0].start, shares[1][0].stop), (3, 7));
+        // All times are forgotten, so that there is nothing to go by until the next step.
+        assert!(uneven.unbalanced().is_none());
+    }
+
+    #[test]
+    fn even_shares_stay() {
+        assert!(program([&[(0, 500), (1, 7)], &[(1, 505)]]).unbalanced().is_none());
+        assert!(program([&[(0, 500)], &[(1, u64::MAX)]]).unbalanced().is_none());
+    }
+
+    #[test]
+    fn a_large_chain_is_cut_among_all_whatever_stands_before_it() {
+        let chains = [chain(3, 100.0), chain(40, 800.0), chain(5, 100.0)];
+        let shares = cut(&chains, &[100.0, 800.0, 100.0], 2);
+        let large: Vec<_> = shares.iter().map(|share| (share[0].chain, share[0].stop)).collect();
+        assert_eq!(large, [(1, 20), (1, 40)]);
+    }
+}
