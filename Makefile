@@ -40,10 +40,11 @@ bench:  ## the criterion benches (BENCH=name for one of them, FILTER=text for so
 
 # WHEEL names a wheel that is there already, instead of one made here first. QUICK=1 only shows
 # whether the race runs.
-race: $(if $(WHEEL),,native-wheel)  ## race other libraries here (WORKLOADS=, TASKS=, PEERS=, SECONDS_EACH=, ROUNDS=, QUICK=1)
+race: $(if $(WHEEL),,native-wheel)  ## race other libraries here (WORKLOADS=, TASKS=, PEERS=, SECONDS_EACH=, ROUNDS=, ATTEMPTS=, QUICK=1)
 	PEERS="$(PEERS)" tools/race.sh $(or $(WHEEL),$(NATIVE_WHEELS)/*.whl) \
 	    $(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(TASKS),--tasks $(TASKS)) \
 	    $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	    $(if $(ATTEMPTS),--attempts $(ATTEMPTS)) \
 	    $(if $(QUICK),--quick)
 
 lint: .venv-test/stamp  ## formatting, clippy, rustdoc, ruff and mypy

@@ -90,6 +90,11 @@ impl Operand {
     pub fn write_scattered(tensor: &Tensor) -> Self {
         Self::new(tensor, Access::Scattered, true)
     }
+
+    /// Tells its buffer from others, for as long as somebody holds it.
+    pub(crate) fn key(&self) -> usize {
+        Arc::as_ptr(&self.buffer) as usize
+    }
 }
 
 /// The operands of a launch.
@@ -100,8 +105,6 @@ pub type Operands = SmallVec<[Operand; 4]>;
 pub struct Arguments<'a> {
     pointers: &'a [*mut u8],
     operands: &'a [Operand],
-    /// Bit `i` stands for operand `i`: it lies in scratch that holds the columns of this run alone.
-    narrow: u32,
 }
 
 // SAFETY: workers share the addresses while one holds the engine's lock, and each of them owns its units.
@@ -112,13 +115,7 @@ unsafe impl Send for Arguments<'_> {}
 impl<'a> Arguments<'a> {
     /// `pointers[i]` is the address of byte `operands[i].origin`.
     pub(crate) fn new(pointers: &'a [*mut u8], operands: &'a [Operand]) -> Self {
-        Self { pointers, operands, narrow: 0 }
-    }
-
-    /// The same, where the operands that `narrow` has a bit for lie in scratch that holds only the columns of the units
-    /// to run: their rows are no longer than those.
-    pub(crate) fn with_narrow(self, narrow: u32) -> Self {
-        Self { narrow, ..self }
+        Self { pointers, operands }
     }
 
     /// Address of the first element of operand `i`.
@@ -162,8 +159,7 @@ impl<'a> Arguments<'a> {
         let Access::Columns { bytes, row } = self.operands[i].access else {
             unreachable!("operand {i} is not cut by columns")
         };
-        let pitch = if self.narrow >> i & 1 == 1 { units.len() * bytes } else { row };
-        (self.pointers[i].wrapping_add(units.start * bytes).cast(), pitch / size_of::<T>())
+        (self.pointers[i].wrapping_add(units.start * bytes).cast(), row / size_of::<T>())
     }
 
     /// True where operand `i` is cut by columns.
@@ -247,15 +243,19 @@ impl ByColumns {
         (units.start * each).min(columns)..(units.end * each).min(columns)
     }
 
-    /// The axis along the rows of `of`, a matrix without gaps; `None` where that is no matrix of several units.
-    pub(crate) fn of(of: &Tensor, access: &[Access], kernel: impl Kernel) -> Option<Self> {
-        let Access::Columns { row, .. } = Self::access(of)? else { return None };
-        let units = row.div_ceil(COLUMN);
-        (units > 1).then(|| Self {
-            units,
-            access: access.iter().copied().collect(),
-            kernel: Arc::new(kernel),
-        })
+    /// The axis along the rows of the matrices that are touched by columns, all of them equally wide; `None` where these
+    /// make no more than one unit.
+    pub(crate) fn new(
+        access: impl IntoIterator<Item = Access>,
+        kernel: impl Kernel,
+    ) -> Option<Self> {
+        let access: SmallVec<[Access; 4]> = access.into_iter().collect();
+        let row = access.iter().find_map(|access| match access {
+            Access::Columns { row, .. } => Some(*row),
+            _ => None,
+        });
+        let units = row?.div_ceil(COLUMN);
+        (units > 1).then(|| Self { units, access, kernel: Arc::new(kernel) })
     }
 
     /// The operands of the launch as units by columns touch them.

@@ -228,6 +228,19 @@ pub struct Barrier {
 /// little priority that has.
 const SPINS: usize = 6_000;
 
+/// Waits for something that other threads do.
+fn wait_until(is_done: impl Fn() -> bool) {
+    let mut spins = 0;
+    while !is_done() {
+        if spins < SPINS {
+            spins += 1;
+            std::hint::spin_loop();
+        } else {
+            std::thread::yield_now();
+        }
+    }
+}
+
 impl Barrier {
     /// For `width` workers.
     pub fn new(width: usize) -> Self {
@@ -257,18 +270,9 @@ impl Barrier {
             self.arrived.store(0, Ordering::Relaxed);
             self.round.store(round.wrapping_add(1), Ordering::Release);
         } else {
-            let mut spins = 0;
-            while self.round.load(Ordering::Acquire) == round {
-                if self.broken.load(Ordering::Relaxed) {
-                    return false;
-                }
-                if spins < SPINS {
-                    spins += 1;
-                    std::hint::spin_loop();
-                } else {
-                    std::thread::yield_now();
-                }
-            }
+            wait_until(|| {
+                self.round.load(Ordering::Acquire) != round || self.broken.load(Ordering::Relaxed)
+            });
         }
         !self.broken.load(Ordering::Relaxed)
     }

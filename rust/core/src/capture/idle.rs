@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::launch::{Access, Launch, Operand};
+use crate::launch::{Access, Launch};
 use crate::pages;
 
 /// A buffer of many pages.
@@ -32,10 +32,6 @@ pub(super) struct Idle {
     constant: HashSet<usize>,
 }
 
-fn key(operand: &Operand) -> usize {
-    Arc::as_ptr(&operand.buffer) as usize
-}
-
 impl Idle {
     /// Gives back the pages of buffers that nobody but the recorded launches holds.
     pub(super) fn give_back(&mut self, launches: &[Launch]) {
@@ -55,23 +51,23 @@ impl Idle {
     pub(super) fn note(&mut self, index: usize, launch: &Launch) {
         let mut reads = launch.operands.iter().filter(|operand| !operand.writes);
         // The planner leaves out no more launches than these.
-        let is_constant = reads.all(|operand| self.constant.contains(&key(operand)));
+        let is_constant = reads.all(|operand| self.constant.contains(&operand.key()));
         for (o, operand) in launch.operands.iter().enumerate() {
             if operand.writes && is_constant {
-                self.constant.insert(key(operand));
+                self.constant.insert(operand.key());
             }
             if operand.buffer.capacity() < pages::HUGE {
                 continue;
             }
             let of_whole_units = matches!(operand.access, Access::Own { .. });
-            match self.large.iter_mut().find(|large| large.key == key(operand)) {
+            match self.large.iter_mut().find(|large| large.key == operand.key()) {
                 Some(large) => {
                     large.operands += 1;
                     large.replaceable &= large.extent.start <= operand.extent.start
                         && operand.extent.end <= large.extent.end;
                 }
                 None => self.large.push(Large {
-                    key: key(operand),
+                    key: operand.key(),
                     first: (index, o),
                     extent: operand.extent.clone(),
                     operands: 1,

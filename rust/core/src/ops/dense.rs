@@ -36,18 +36,14 @@ fn affine(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>, lowest: f64) -> Re
     let bias = bias.map(|_| (3, lowest));
     let product = Product::new(x, kernel);
     let cost = product_cost(m, k, n, x.dtype());
-    let access = columns_access(kernel, &out).map(|[of_x, of_kernel, of_out]| {
-        let access = [of_x, of_kernel, of_out, Access::All];
-        (access, if bias.is_some() { 4 } else { 3 })
-    });
     with_float!(x.dtype(), "dense", T => launch_either("dense", m, cost, operands,
     move |rows: Range<usize>, arguments: &Arguments<'_>| {
         product.rows::<T>(arguments, &rows, bias);
     },
-    || access.and_then(|(access, count)| ByColumns::of(&out, &access[..count],
+    || ByColumns::new(columns_access(kernel, &out)?.into_iter().chain(bias.map(|_| Access::All)),
     move |units: Range<usize>, arguments: &Arguments<'_>| {
         product.columns::<T>(arguments, &units, bias);
-    }))))?;
+    })))?;
     Ok(out)
 }
 

@@ -132,7 +132,7 @@ pub(crate) fn product_into(name: &'static str, a: &Tensor, b: &Tensor, out: &Ten
     move |rows: Range<usize>, arguments: &Arguments<'_>| {
         product.rows::<T>(arguments, &rows, None);
     },
-    || ByColumns::of(out, &columns_access(b, out)?,
+    || ByColumns::new(columns_access(b, out)?,
     move |units: Range<usize>, arguments: &Arguments<'_>| {
         product.columns::<T>(arguments, &units, None);
     })))

@@ -110,12 +110,6 @@ fn launch_rule<R: Rule<SLOTS>, const SLOTS: usize>(
             .collect();
     operands.extend(slots.iter().map(|slot| Operand::write_own(slot, 1)));
     let cost = Cost::elementwise(n, 12.0, 3 + 2 * SLOTS, dtype);
-    let access = ByColumns::access(parameter).zip(ByColumns::access(gradient));
-    let access = access.map(|(of_parameter, of_gradient)| {
-        let mut access: SmallVec<[Access; 8]> = SmallVec::from_elem(of_parameter, operands.len());
-        (access[0], access[1]) = (Access::All, of_gradient);
-        access
-    });
     let columns = parameter.shape().last().copied().unwrap_or(0);
     let rows = n.checked_div(columns).unwrap_or(0);
     with_float!(dtype, name, T => launch_either(name, n, cost, operands,
@@ -128,7 +122,9 @@ fn launch_rule<R: Rule<SLOTS>, const SLOTS: usize>(
         };
         run_rule(rule, arguments, arrays, Pieces::one(elements.len()));
     },
-    || ByColumns::of(parameter, &access?,
+    || ByColumns::new(
+        [Access::All, ByColumns::access(gradient)?].into_iter()
+            .chain(std::iter::repeat_n(ByColumns::access(parameter)?, 1 + SLOTS)),
     move |units: Range<usize>, arguments: &Arguments<'_>| {
         let (gradient, gradient_row) = arguments.columns(1, &units);
         let (parameter, row) = arguments.columns(2, &units);

@@ -8,16 +8,11 @@
 //! Few rows are the other case: there is nothing else to cut among threads.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use crate::launch::{Access, FEW_UNITS, Launch, Operand};
 
 /// Bytes of a matrix from which it is worth a meeting: what two cores exchange within some microseconds.
 const LEAST_BYTES: usize = 128 << 10;
-
-fn key(operand: &Operand) -> usize {
-    Arc::as_ptr(&operand.buffer) as usize
-}
 
 /// The operands that a launch touches column by column, if it is cut by columns.
 fn columns(launch: &Launch) -> impl Iterator<Item = &Operand> {
@@ -32,12 +27,12 @@ fn kept(launches: &[Launch]) -> HashSet<usize> {
     let mut kept = HashSet::new();
     for launch in launches {
         let is_update = columns(launch).any(|operand| {
-            operand.writes && operand.extent.len() >= LEAST_BYTES && read.contains(&key(operand))
+            operand.writes && operand.extent.len() >= LEAST_BYTES && read.contains(&operand.key())
         });
         if is_update {
-            kept.extend(columns(launch).map(key));
+            kept.extend(columns(launch).map(Operand::key));
         }
-        read.extend(columns(launch).filter(|operand| !operand.writes).map(key));
+        read.extend(columns(launch).filter(|operand| !operand.writes).map(Operand::key));
     }
     kept
 }
@@ -50,7 +45,7 @@ pub(super) fn by_columns(launches: &[Launch]) -> Option<Vec<Launch>> {
         .map(|launch| {
             let few = launch.units < FEW_UNITS
                 && columns(launch).any(|operand| operand.extent.len() >= LEAST_BYTES);
-            let pays = few || columns(launch).any(|operand| kept.contains(&key(operand)));
+            let pays = few || columns(launch).any(|operand| kept.contains(&operand.key()));
             if pays { launch.turned() } else { None }
         })
         .collect();

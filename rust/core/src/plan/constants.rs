@@ -4,20 +4,15 @@
 //! result stands since the capture, so replays need not compute it again, and nothing has to wait for it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use crate::launch::{Launch, Operand};
-
-fn key(operand: &Operand) -> usize {
-    Arc::as_ptr(&operand.buffer) as usize
-}
+use crate::launch::Launch;
 
 /// The launches that replays must run.
 pub(super) fn without_constants(launches: Vec<Launch>) -> Vec<Launch> {
     let mut writers: HashMap<usize, usize> = HashMap::new();
     for operand in launches.iter().flat_map(|launch| &launch.operands) {
         if operand.writes {
-            *writers.entry(key(operand)).or_default() += 1;
+            *writers.entry(operand.key()).or_default() += 1;
         }
     }
     // Buffers whose contents are known to stay as the capture left them.
@@ -27,13 +22,13 @@ pub(super) fn without_constants(launches: Vec<Launch>) -> Vec<Launch> {
         .filter(|launch| {
             let is_constant = launch.operands.iter().all(|operand| {
                 if operand.writes {
-                    writers[&key(operand)] == 1
+                    writers[&operand.key()] == 1
                 } else {
-                    constant.get(&key(operand)) == Some(&true)
+                    constant.get(&operand.key()) == Some(&true)
                 }
             });
             for operand in launch.operands.iter().filter(|operand| operand.writes) {
-                constant.insert(key(operand), is_constant);
+                constant.insert(operand.key(), is_constant);
             }
             !is_constant
         })

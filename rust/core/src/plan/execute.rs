@@ -54,7 +54,7 @@ impl Way {
 }
 
 pub(super) struct Executor {
-    /// The first is the one for a single thread.
+    /// The first is the one for fewer threads than there are.
     pub(super) ways: Vec<Way>,
     scratch: Vec<Arc<Buffer>>,
     tuner: Tuner,

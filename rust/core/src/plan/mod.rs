@@ -76,9 +76,8 @@ const DEEP_LAUNCHES: usize = 60;
 /// True for a step of many launches that together need more than a core's caches hold.
 fn is_deep(launches: &[Launch]) -> bool {
     let operands = launches.iter().flat_map(|launch| &launch.operands);
-    let buffers: HashMap<usize, usize> = operands
-        .map(|operand| (Arc::as_ptr(&operand.buffer) as usize, operand.extent.len()))
-        .collect();
+    let buffers: HashMap<usize, usize> =
+        operands.map(|operand| (operand.key(), operand.extent.len())).collect();
     launches.len() >= DEEP_LAUNCHES && DEEP_BYTES.contains(&buffers.values().sum())
 }
 
@@ -189,7 +188,7 @@ impl Plan {
         let launches = self.executor.ways.iter().flat_map(|way| &way.launches);
         let mut buffers: Vec<_> = launches
             .flat_map(|launch| &launch.operands)
-            .map(|operand| (Arc::as_ptr(&operand.buffer) as usize, operand.buffer.capacity()))
+            .map(|operand| (operand.key(), operand.buffer.capacity()))
             .collect();
         buffers.sort_unstable();
         buffers.dedup();

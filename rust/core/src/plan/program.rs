@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::execute::Way;
 use super::schedule::Chain;
 use crate::buffer::Buffer;
-use crate::launch::{Access, Arguments, Launch};
+use crate::launch::{Arguments, Launch};
 
 /// Consecutive units of one chain.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +29,6 @@ struct Task {
     units: Range<usize>,
     /// Where its operands lie.
     addresses: Addresses,
-    /// Which of them are as narrow as the units: see [`Arguments::with_narrow`].
-    narrow: u32,
 }
 
 pub(super) type Addresses = SmallVec<[*mut u8; 8]>;
@@ -138,9 +136,7 @@ fn blocks(item: Item, block: usize) -> impl Iterator<Item = Range<usize>> {
 fn perform(launches: &[Launch], tasks: &[Task]) {
     for task in tasks {
         let launch = &launches[task.launch];
-        let arguments = Arguments::new(&task.addresses, &launch.operands);
-        let arguments = arguments.with_narrow(task.narrow);
-        launch.kernel.run(task.units.clone(), &arguments);
+        launch.kernel.run(task.units.clone(), &Arguments::new(&task.addresses, &launch.operands));
     }
 }
 
@@ -153,20 +149,15 @@ impl Share {
             for block in blocks(item, chain.block) {
                 for link in &chain.links {
                     let mut addresses = way.addresses[link.launch].clone();
-                    let mut narrow = 0;
                     for moved in &link.moved {
                         // Kernels count from unit 0, of which scratch holds only this block.
                         addresses[moved.operand] = scratch
                             .pointer()
                             .wrapping_add(moved.offset)
                             .wrapping_sub(block.start * moved.unit);
-                        let operand = &way.launches[link.launch].operands[moved.operand];
-                        if matches!(operand.access, Access::Columns { .. }) {
-                            narrow |= 1 << moved.operand;
-                        }
                     }
                     let units = block.start * link.scale..block.end * link.scale;
-                    share.tasks.push(Task { launch: link.launch, units, addresses, narrow });
+                    share.tasks.push(Task { launch: link.launch, units, addresses });
                 }
             }
             let (end, quickest) = (share.tasks.len(), AtomicU64::new(u64::MAX));

@@ -73,7 +73,7 @@ const BLOCK_BYTES: usize = 256 << 10;
 /// Shared data above this does not stay in a core's cache from one block to the next.
 const SECOND_LEVEL_BYTES: usize = 1 << 20;
 
-/// Bytes that a chain writes before it ends for those who wait for it: half of a core's cache.
+/// Bytes that a chain writes before it ends for those who wait for it: a quarter of a core's second-level cache.
 const LAYERS_BYTES: usize = 256 << 10;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -107,7 +107,7 @@ struct Planner<'a> {
 impl Planner<'_> {
     /// Earlier operands that operand `o` must come after: one of the two writes and they overlap.
     fn conflicts<'b>(&'b self, operand: &'b Operand) -> impl Iterator<Item = Touch> + 'b {
-        let key = std::sync::Arc::as_ptr(&operand.buffer) as usize;
+        let key = operand.key();
         self.touches.get(&key).into_iter().flatten().copied().filter(move |touch| {
             let earlier = &self.launches[touch.launch].operands[touch.operand];
             (earlier.writes || operand.writes) && overlap(earlier, operand)
@@ -251,7 +251,7 @@ impl Planner<'_> {
         self.scales.push(scale);
         let launch = &self.launches[index];
         for (o, operand) in launch.operands.iter().enumerate() {
-            let key = std::sync::Arc::as_ptr(&operand.buffer) as usize;
+            let key = operand.key();
             self.touches.entry(key).or_default().push(Touch { launch: index, operand: o });
         }
     }
@@ -298,7 +298,7 @@ fn block_units(chain: &Chain, launches: &[Launch]) -> usize {
     let mut shared: HashMap<usize, usize> = HashMap::new();
     for link in &chain.links {
         for operand in &launches[link.launch].operands {
-            let key = std::sync::Arc::as_ptr(&operand.buffer) as usize;
+            let key = operand.key();
             match operand.access {
                 Access::Own { bytes } => {
                     let slot = own.entry(key).or_default();

@@ -28,10 +28,6 @@ pub(super) struct Moved {
     pub(super) offset: usize,
 }
 
-fn key(operand: &Operand) -> usize {
-    Arc::as_ptr(&operand.buffer) as usize
-}
-
 /// How a buffer is used, as far as it may be moved.
 struct Use {
     chain: (usize, usize),
@@ -64,7 +60,7 @@ fn uses(launches: &[Launch], schedule: &Schedule, ways: usize) -> HashMap<usize,
                         }
                         Access::All | Access::Scattered => (0, 0),
                     };
-                    let known = uses.entry(key(operand)).or_insert(Use {
+                    let known = uses.entry(operand.key()).or_insert(Use {
                         chain: (p, c),
                         unit,
                         rows,
@@ -90,7 +86,7 @@ fn uses(launches: &[Launch], schedule: &Schedule, ways: usize) -> HashMap<usize,
     }
     let holders = launches.iter().flat_map(|launch| &launch.operands);
     for operand in holders {
-        if let Some(known) = uses.get_mut(&key(operand)) {
+        if let Some(known) = uses.get_mut(&operand.key()) {
             let is_ours = Arc::strong_count(&operand.buffer) == known.operands * ways;
             known.movable &= is_ours;
             known.replaceable &= is_ours;
@@ -139,7 +135,7 @@ fn move_to_arena(way: &mut Way, uses: &HashMap<usize, Use>) -> Result<()> {
     let arena = Buffer::new(places.end())?;
     for (launch, addresses) in way.launches.iter_mut().zip(&mut way.addresses) {
         for (operand, address) in launch.operands.iter_mut().zip(addresses) {
-            let Some(offset) = offsets.get(&key(operand)) else { continue };
+            let Some(offset) = offsets.get(&operand.key()) else { continue };
             operand.buffer = Arc::clone(&arena);
             operand.origin += offset;
             operand.extent = operand.extent.start + offset..operand.extent.end + offset;
@@ -149,28 +145,28 @@ fn move_to_arena(way: &mut Way, uses: &HashMap<usize, Use>) -> Result<()> {
     Ok(())
 }
 
-/// Where temporaries lie in a chain's scratch: two that are never needed at a time may share a place.
+/// Where temporaries lie in a chain's scratch or in the arena: two that are never needed at a time may share a place.
 ///
-/// A block passes the links in order, so that a temporary is needed from the link that writes it to the last that reads
-/// it. Each gets the first gap that those needed meanwhile leave.
+/// A block passes the links of a chain, and a step its phases, in order, so that a temporary is needed from the one that
+/// writes it to the last that reads it. Each gets the first gap that those needed meanwhile leave.
 #[derive(Default)]
 struct Places {
     placed: Vec<Place>,
 }
 
 struct Place {
-    links: RangeInclusive<usize>,
+    needed: RangeInclusive<usize>,
     bytes: Range<usize>,
 }
 
 impl Places {
-    /// A place for so many bytes during these links.
-    fn find(&mut self, links: RangeInclusive<usize>, bytes: usize) -> usize {
+    /// A place for so many bytes during these links or phases.
+    fn find(&mut self, needed: RangeInclusive<usize>, bytes: usize) -> usize {
         let mut taken: Vec<_> = self
             .placed
             .iter()
             .filter(|place| {
-                place.links.start() <= links.end() && links.start() <= place.links.end()
+                place.needed.start() <= needed.end() && needed.start() <= place.needed.end()
             })
             .map(|place| place.bytes.clone())
             .collect();
@@ -182,7 +178,7 @@ impl Places {
             }
             offset = offset.max(taken.end);
         }
-        self.placed.push(Place { links, bytes: offset..offset + bytes });
+        self.placed.push(Place { needed, bytes: offset..offset + bytes });
         offset
     }
 
@@ -199,7 +195,7 @@ fn move_chain(
     nothing: &Arc<Buffer>,
 ) {
     let movable = |operand: &Operand| {
-        let key = key(operand);
+        let key = operand.key();
         uses.get(&key).filter(|known| known.movable).map(|known| (key, known.unit, known.rows))
     };
     let mut last: HashMap<usize, usize> = HashMap::new();
@@ -219,6 +215,10 @@ fn move_chain(
             });
             link.moved.push(Moved { operand: index, unit, offset });
             operand.buffer = Arc::clone(nothing);
+            if let Access::Columns { row, .. } = &mut operand.access {
+                // Scratch holds the columns of a block alone.
+                *row = unit * chain.block;
+            }
         }
     }
     chain.scratch = places.end();

@@ -30,7 +30,7 @@ const LONGEST_STAY: Duration = Duration::from_millis(1600);
 /// How a step is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Choice {
-    /// Which of the plan's ways; the first is that of a single worker.
+    /// Which of the plan's ways; the first is that of fewer workers than there may be.
     pub(super) way: usize,
     /// How many workers.
     pub(super) width: usize,

@@ -7,12 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, Thread};
 
+use super::wait_until;
 use crate::error::{Error, Result};
 
 /// Looks at the next piece of work before a helper goes to sleep: some 50 microseconds.
 const AWAKE_SPINS: usize = 2_000;
-/// Looks at whether helpers have finished before the caller yields its core between looks.
-const CALLER_SPINS: usize = 6_000;
 /// Bits of the state that hold the width.
 const WIDTH_BITS: u32 = 16;
 
@@ -99,15 +98,7 @@ impl Helpers {
             helper.wake();
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| work(0)));
-        let mut spins = 0;
-        while shared.finished.load(Ordering::Acquire) + 1 < width {
-            if spins < CALLER_SPINS {
-                spins += 1;
-                std::hint::spin_loop();
-            } else {
-                thread::yield_now();
-            }
-        }
+        wait_until(|| shared.finished.load(Ordering::Acquire) + 1 >= width);
         let panic = shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(panic) = outcome.err().or(panic) {
             resume_unwind(panic);
