@@ -1,9 +1,10 @@
 //! What this machine can do at this moment, to judge figures by: prints one line of JSON.
 //!
 //! Fused multiply-adds in registers and the triad `a = b + s * c` in memory, on one thread and on as many as
-//! the process may use, and the time that a cache line takes from one thread to another. Two virtual
-//! processors are at times two cores and at times two halves of one, so a ratio that was measured with two
-//! threads means little without these.
+//! the process may use, the time that a cache line takes from one thread to another, and the time to write
+//! many lines one after the other that another thread has read, or written. Two virtual processors are at
+//! times two cores, near or far from each other, and at times two halves of one, so a ratio that was measured
+//! with two threads means little without these.
 
 use std::hint::{black_box, spin_loop};
 use std::sync::Barrier;
@@ -165,12 +166,68 @@ fn pass_a_line(threads: usize) -> Option<f64> {
     (threads > 1).then(|| (0..TRIES).map(|_| one_try()).fold(f64::INFINITY, f64::min))
 }
 
+/// What another thread did with lines before they are written.
+#[derive(Clone, Copy)]
+enum Before {
+    Read,
+    Written,
+}
+
+/// Nanoseconds to write a line, one of many in a row, that another thread has read or written since;
+/// `None` where there is one thread.
+fn write_lines_of_another(threads: usize, before: Before) -> Option<f64> {
+    // Half of what a core's second-level cache holds, as a rule.
+    const LINES: usize = 4096;
+    const PASSES: usize = 50;
+    let lines: Vec<Line> = (0..LINES).map(|_| Line(AtomicUsize::new(0))).collect();
+    let turn = Barrier::new(2);
+    let write = || {
+        for line in &lines {
+            line.0.store(line.0.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+    };
+    let times = || {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..PASSES {
+                    turn.wait();
+                    match before {
+                        Before::Read => {
+                            let sum: usize =
+                                lines.iter().map(|line| line.0.load(Ordering::Relaxed)).sum();
+                            black_box(sum);
+                        }
+                        Before::Written => write(),
+                    }
+                    turn.wait();
+                }
+            });
+            let one_pass = |_| {
+                turn.wait();
+                turn.wait();
+                let begin = Instant::now();
+                write();
+                begin.elapsed().as_nanos() as f64 / LINES as f64
+            };
+            let mut times: Vec<f64> = (0..PASSES).map(one_pass).collect();
+            times.sort_by(f64::total_cmp);
+            times[PASSES / 2]
+        })
+    };
+    (threads > 1).then(times)
+}
+
 fn main() {
+    let number =
+        |of: Option<f64>| of.map_or_else(|| "null".to_owned(), |value| format!("{value:.1}"));
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let line = pass_a_line(threads).map_or_else(|| "null".to_owned(), |ns| format!("{ns:.1}"));
+    let line = number(pass_a_line(threads));
+    let [read, written] = [Before::Read, Before::Written]
+        .map(|before| number(write_lines_of_another(threads, before)));
     println!(
         "{{\"isa\": \"{}\", \"threads\": {threads}, \"fma_gflops\": {{\"one\": {:.2}, \"all\": {:.2}}}, \
-         \"line_ns\": {line}, \"triad_gbs\": {{\"one\": {:.2}, \"all\": {:.2}}}}}",
+         \"line_ns\": {line}, \"write_line_ns\": {{\"read\": {read}, \"written\": {written}}}, \
+         \"triad_gbs\": {{\"one\": {:.2}, \"all\": {:.2}}}}}",
         isa(),
         multiply_adds(1),
         multiply_adds(threads),

@@ -67,11 +67,16 @@ def show_ceilings(measured: dict[str, Any]) -> str:
     """Return the ceilings in one line, with what others took meanwhile."""
     multiply_adds, triad = measured["fma_gflops"], measured["triad_gbs"]
     scaling = multiply_adds["all"] / multiply_adds["one"]
-    line = measured["line_ns"]
+    line, write = measured["line_ns"], measured["write_line_ns"]
+    lines = "no second core"
+    if line is not None:
+        lines = (
+            f"a cache line passed in {line:.0f} ns (of many, written in {write['read']:.1f} ns after "
+            f"another core read it, in {write['written']:.1f} after it wrote it)"
+        )
     taken = f"{measured['others'] or 0.0:.0%} of a core taken by others"
     return (
         f"{multiply_adds['one']:.0f} GFLOP/s on one thread, {multiply_adds['all']:.0f} on "
         f"{measured['threads']} ({scaling:.2f}×), triad {triad['one']:.1f} and {triad['all']:.1f} "
-        f"GB/s, {'no second core' if line is None else f'a cache line passed in {line:.0f} ns'}, "
-        f"{taken}"
+        f"GB/s, {lines}, {taken}"
     )

@@ -254,6 +254,37 @@ fn every_way_has_the_same_bits() -> Result<()> {
     Ok(())
 }
 
+/// Workers read copies of weights: they follow what another plan, the host or another number of threads does meanwhile.
+#[test]
+fn copies_follow_changes_from_elsewhere() -> Result<()> {
+    let run = |threads: [usize; 2]| -> Result<Vec<u64>> {
+        let net = Net::new(&[60, 80, 70, 10], 60)?;
+        let mut plans = [net.captured()?, net.captured()?];
+        let mut go = |plan: usize, threads: usize, steps: usize| -> Result<()> {
+            plans[plan].stay_with(0, threads);
+            assert_eq!(plans[plan].replay(steps, Duration::MAX)?, steps);
+            Ok(())
+        };
+        go(0, threads[0], 2)?;
+        go(1, threads[1], 2)?;
+        go(0, threads[0], 1)?;
+        let halves: Vec<f32> = net.parameters[2].to_vec()?.iter().map(|x: &f32| x / 2.0).collect();
+        net.parameters[2].write(&halves)?;
+        go(0, threads[0], 2)?;
+        go(0, threads[1], 2)?;
+        go(0, 1, 1)?;
+        go(0, threads[0], 1)?;
+        net.step()?;
+        go(0, threads[0], 1)?;
+        net.bits()
+    };
+    let expected = run([1, 1])?;
+    for threads in [[2, 3], [3, 2], [4, 4], [2, 1]] {
+        assert!(run(threads)? == expected, "{threads:?} threads");
+    }
+    Ok(())
+}
+
 /// A single row leaves nothing to share among threads but the columns of large weights.
 #[test]
 fn one_row_has_the_same_bits_by_columns() -> Result<()> {

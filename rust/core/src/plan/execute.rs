@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::exchange::Exchange;
 use super::program::{Addresses, Program};
 use super::schedule::Schedule;
 use super::temporaries;
@@ -35,6 +36,7 @@ pub(super) struct Way {
 struct Tried {
     width: usize,
     program: Arc<Program>,
+    exchange: Exchange,
     /// Steps since its shares were last looked at, the time they took, and the time until the next look.
     steps: usize,
     elapsed: Duration,
@@ -58,6 +60,8 @@ pub(super) struct Executor {
     pub(super) ways: Vec<Way>,
     scratch: Vec<Arc<Buffer>>,
     tuner: Tuner,
+    /// What the last chunk of steps was done with: only its copies saw them.
+    last: Option<Choice>,
 }
 
 // SAFETY: as for `Program`.
@@ -131,7 +135,7 @@ impl Executor {
     pub(super) fn new(mut ways: Vec<Way>) -> Result<Self> {
         temporaries::move_temporaries(&mut ways)?;
         let tuner = Tuner::new(ways[0].schedule.cost, ways.len());
-        Ok(Self { ways, scratch: Vec::new(), tuner })
+        Ok(Self { ways, scratch: Vec::new(), tuner, last: None })
     }
 
     /// What each worker has to do.
@@ -144,10 +148,36 @@ impl Executor {
         let way = &mut self.ways[way];
         let phases = way.schedule.phases.iter();
         let costs = phases.map(|phase| phase.chains.iter().map(|chain| chain.cost).collect());
-        let program = Arc::new(Program::new(way, width, costs.collect(), &self.scratch));
-        let tried = Tried { width, program, steps: 0, elapsed: Duration::ZERO, wait: BALANCED };
-        way.programs.push(tried);
-        Ok(Arc::clone(&way.programs[way.programs.len() - 1].program))
+        let exchange = Exchange::new(way, width)?;
+        let program = Arc::new(Program::new(way, width, costs.collect(), &self.scratch, &exchange));
+        way.programs.push(Tried {
+            width,
+            program: Arc::clone(&program),
+            exchange,
+            steps: 0,
+            elapsed: Duration::ZERO,
+            wait: BALANCED,
+        });
+        Ok(program)
+    }
+
+    /// Makes sure that the copies of a choice equal the buffers.
+    fn refresh(&mut self, choice: Choice) {
+        let is_new = self.last.replace(choice) != Some(choice);
+        if let Some(tried) = self.ways[choice.way].tried(choice.width) {
+            if is_new {
+                tried.exchange.forget();
+            }
+            tried.exchange.refresh();
+        }
+    }
+
+    /// Takes note that the versions of all buffers that steps write have gone up by one.
+    pub(super) fn note_version(&mut self) {
+        let Some(Choice { way, width }) = self.last else { return };
+        if let Some(tried) = self.ways[way].tried(width) {
+            tried.exchange.note_version();
+        }
     }
 
     /// Takes note of steps with a choice, and cuts the shares again where workers were found to wait for each other.
@@ -161,17 +191,19 @@ impl Executor {
         }
         (tried.steps, tried.elapsed) = (0, Duration::ZERO);
         tried.wait = (2 * tried.wait).min(LONGEST_BALANCED);
-        if let Some(costs) = tried.program.unbalanced() {
-            let program = Arc::new(Program::new(way, width, costs, &self.scratch));
-            if let Some(tried) = way.tried(width) {
-                tried.program = program;
-            }
+        if let Some(costs) = tried.program.unbalanced()
+            && let Some(at) = way.programs.iter().position(|tried| tried.width == width)
+        {
+            let exchange = &way.programs[at].exchange;
+            let program = Program::new(way, width, costs, &self.scratch, exchange);
+            way.programs[at].program = Arc::new(program);
         }
     }
 
     /// Runs one step on this thread, without a look at the clock.
     pub(super) fn run_alone(&mut self) -> Result<()> {
         let program = self.program(Choice { way: 0, width: 1 })?;
+        self.last = None;
         let launches = &self.ways[0].launches;
         for stretch in 0..program.len() {
             program.perform(launches, stretch, 0);
@@ -195,9 +227,11 @@ impl Executor {
         self.tuner.winner().width
     }
 
-    /// Bytes of scratch in use.
-    pub(super) fn scratch_bytes(&self) -> usize {
-        self.scratch.iter().map(|area| area.capacity()).sum()
+    /// Bytes of scratch and of copies.
+    pub(super) fn extra_bytes(&self) -> usize {
+        let programs = self.ways.iter().flat_map(|way| &way.programs);
+        let copies: usize = programs.map(|tried| tried.exchange.bytes()).sum();
+        copies + self.scratch.iter().map(|area| area.capacity()).sum::<usize>()
     }
 
     /// Scratch for the largest block of any chain, for each worker; kept from run to run.
@@ -223,6 +257,7 @@ impl Executor {
             Ok(program) => program,
             Err(error) => return Chunk { steps: 0, error: Some(error) },
         };
+        self.refresh(choice);
         let width = choice.width;
         let start = Instant::now();
         let run = Run {
@@ -250,6 +285,10 @@ impl Executor {
         let done = run.done.load(Ordering::Relaxed);
         let error = run.error.into_inner().unwrap_or_else(PoisonError::into_inner);
         let elapsed = start.elapsed();
+        if outcome.is_err() {
+            // Whoever panicked may have left copies behind.
+            self.last = None;
+        }
         self.balance(choice, done, elapsed);
         self.tuner.learn(choice, done, elapsed);
         Chunk { steps: done, error: error.or(outcome.err()) }

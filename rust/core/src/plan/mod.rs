@@ -2,6 +2,7 @@
 
 mod columns;
 mod constants;
+mod exchange;
 mod execute;
 mod inference;
 mod program;
@@ -175,6 +176,7 @@ impl Plan {
         for buffer in &self.written {
             buffer.touch();
         }
+        self.executor.note_version();
     }
 
     /// Steps that replays have made so far.
@@ -200,7 +202,7 @@ impl Plan {
             flops: way.launches.iter().map(|launch| launch.cost.flops).sum(),
             traffic: way.launches.iter().map(|launch| launch.cost.bytes).sum(),
             memory: buffers.iter().map(|(_, bytes)| bytes).sum::<usize>()
-                + self.executor.scratch_bytes(),
+                + self.executor.extra_bytes(),
             threads: self.executor.threads(),
         }
     }

@@ -10,8 +10,9 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
+use super::exchange::{Exchange, Publish, Take, Traffic};
 use super::execute::Way;
-use super::schedule::Chain;
+use super::schedule::{Chain, Link};
 use crate::buffer::Buffer;
 use crate::launch::{Arguments, Launch};
 
@@ -23,12 +24,17 @@ struct Item {
     stop: usize,
 }
 
-/// Some units of one launch, ready to run.
-struct Task {
-    launch: usize,
-    units: Range<usize>,
-    /// Where its operands lie.
-    addresses: Addresses,
+/// A piece of work, ready to run.
+enum Task {
+    /// Some units of one launch.
+    Run {
+        launch: usize,
+        units: Range<usize>,
+        /// Where its operands lie.
+        addresses: Addresses,
+    },
+    /// What has been written goes to the copies of other workers.
+    Publish(Publish),
 }
 
 pub(super) type Addresses = SmallVec<[*mut u8; 8]>;
@@ -45,6 +51,8 @@ struct Part {
 /// What one worker does in a phase.
 #[derive(Default)]
 struct Share {
+    /// What it takes over from others first.
+    takes: Vec<Take>,
     tasks: Vec<Task>,
     parts: Vec<Part>,
 }
@@ -135,39 +143,77 @@ fn blocks(item: Item, block: usize) -> impl Iterator<Item = Range<usize>> {
 
 fn perform(launches: &[Launch], tasks: &[Task]) {
     for task in tasks {
-        let launch = &launches[task.launch];
-        launch.kernel.run(task.units.clone(), &Arguments::new(&task.addresses, &launch.operands));
+        match task {
+            Task::Run { launch, units, addresses } => {
+                let launch = &launches[*launch];
+                launch.kernel.run(units.clone(), &Arguments::new(addresses, &launch.operands));
+            }
+            Task::Publish(written) => written.perform(),
+        }
+    }
+}
+
+/// Where a share is done.
+struct Spot<'a> {
+    way: &'a Way,
+    exchange: &'a Exchange,
+    scratch: &'a Buffer,
+    /// The phase, and which worker; `None` for whoever comes last.
+    phase: usize,
+    worker: Option<usize>,
+}
+
+impl Spot<'_> {
+    /// Where the operands of a link lie for a block.
+    fn addresses(&self, link: &Link, block: &Range<usize>) -> Addresses {
+        let mut addresses = self.way.addresses[link.launch].clone();
+        if let Some(worker) = self.worker {
+            let operands = &self.way.launches[link.launch].operands;
+            for (address, operand) in addresses.iter_mut().zip(operands) {
+                *address = self.exchange.find(operand, self.phase, worker).unwrap_or(*address);
+            }
+        }
+        for moved in &link.moved {
+            // Kernels count from unit 0, of which scratch holds only this block.
+            addresses[moved.operand] = self
+                .scratch
+                .pointer()
+                .wrapping_add(moved.offset)
+                .wrapping_sub(block.start * moved.unit);
+        }
+        addresses
+    }
+
+    /// Block after block of a worker's items, each through its whole chain; and what others see of it.
+    fn share(&self, items: &[Item]) -> (Share, Traffic) {
+        let chains = &self.way.schedule.phases[self.phase].chains;
+        let launches = &self.way.launches;
+        let (mut share, mut traffic) = (Share::default(), Traffic::default());
+        for &item in items {
+            let chain = &chains[item.chain];
+            for block in blocks(item, chain.block) {
+                share.tasks.extend(chain.links.iter().map(|link| Task::Run {
+                    launch: link.launch,
+                    units: block.start * link.scale..block.end * link.scale,
+                    addresses: self.addresses(link, &block),
+                }));
+                let written = self.exchange.written(launches, chain, &block);
+                let publish = written.iter().map(|&block| self.exchange.publish(block));
+                share.tasks.extend(publish.map(Task::Publish));
+                traffic.written.extend(written);
+            }
+            traffic.read.extend(self.exchange.reads(launches, chain, self.phase));
+            let (end, quickest) = (share.tasks.len(), AtomicU64::new(u64::MAX));
+            share.parts.push(Part { chain: item.chain, end, quickest });
+        }
+        (share, traffic)
     }
 }
 
 impl Share {
-    /// Block after block of a worker's items, each through its whole chain.
-    fn new(way: &Way, chains: &[Chain], items: &[Item], scratch: &Buffer) -> Self {
-        let mut share = Self::default();
-        for &item in items {
-            let chain = &chains[item.chain];
-            for block in blocks(item, chain.block) {
-                for link in &chain.links {
-                    let mut addresses = way.addresses[link.launch].clone();
-                    for moved in &link.moved {
-                        // Kernels count from unit 0, of which scratch holds only this block.
-                        addresses[moved.operand] = scratch
-                            .pointer()
-                            .wrapping_add(moved.offset)
-                            .wrapping_sub(block.start * moved.unit);
-                    }
-                    let units = block.start * link.scale..block.end * link.scale;
-                    share.tasks.push(Task { launch: link.launch, units, addresses });
-                }
-            }
-            let (end, quickest) = (share.tasks.len(), AtomicU64::new(u64::MAX));
-            share.parts.push(Part { chain: item.chain, end, quickest });
-        }
-        share
-    }
-
     /// Does all of it and takes the time.
     fn perform_timed(&self, launches: &[Launch]) {
+        self.takes.iter().for_each(Take::perform);
         let (mut start, mut before) = (0, Instant::now());
         for part in &self.parts {
             perform(launches, &self.tasks[start..part.end]);
@@ -190,19 +236,47 @@ impl Share {
 
 impl Program {
     /// For so many workers, each with a scratch of its own.
-    pub(super) fn new(way: &Way, width: usize, costs: Costs, scratch: &[Arc<Buffer>]) -> Self {
+    pub(super) fn new(
+        way: &Way,
+        width: usize,
+        costs: Costs,
+        scratch: &[Arc<Buffer>],
+        exchange: &Exchange,
+    ) -> Self {
         let mut stretches: Vec<Stretch> = Vec::new();
-        for (phase, (of, costs)) in way.schedule.phases.iter().zip(&costs).enumerate() {
-            if let Some(before) = stretches.last_mut().filter(|_| of.is_small()) {
+        // What each worker writes and reads for others in a stretch, and whoever comes last behind them.
+        let mut traffic: Vec<Vec<Traffic>> = Vec::new();
+        for (phase, costs) in costs.iter().enumerate() {
+            let chains = &way.schedule.phases[phase].chains;
+            let spot = |worker: usize| Spot {
+                way,
+                exchange,
+                scratch: &scratch[worker],
+                phase,
+                worker: Some(worker),
+            };
+            if way.schedule.is_attached(phase)
+                && let Some((before, traffic)) = stretches.last_mut().zip(traffic.last_mut())
+            {
                 // The others wait, so that the first worker's scratch is free.
-                let items = cut(&of.chains, costs, 1).remove(0);
-                before.last.extend(Share::new(way, &of.chains, &items, &scratch[0]).tasks);
+                let whoever = Spot { worker: None, ..spot(0) };
+                let (share, seen) = whoever.share(&cut(chains, costs, 1)[0]);
+                before.last.extend(share.tasks);
+                traffic[width].written.extend(seen.written);
                 continue;
             }
-            let shares = cut(&of.chains, costs, width);
-            let shares = shares.iter().zip(scratch);
-            let shares = shares.map(|(items, scratch)| Share::new(way, &of.chains, items, scratch));
-            stretches.push(Stretch { phase, shares: shares.collect(), last: Vec::new() });
+            let shares = cut(chains, costs, width);
+            let shares = shares.iter().enumerate().map(|(worker, items)| spot(worker).share(items));
+            let (shares, mut seen): (Vec<_>, Vec<_>) = shares.unzip();
+            seen.push(Traffic::default());
+            traffic.push(seen);
+            stretches.push(Stretch { phase, shares, last: Vec::new() });
+        }
+        for worker in 0..width {
+            let takes = exchange.takes(&traffic, worker);
+            for (stretch, takes) in stretches.iter_mut().zip(takes) {
+                stretch.shares[worker].takes = takes;
+            }
         }
         Self { stretches, width, costs }
     }
@@ -255,7 +329,6 @@ const UNEVEN: f64 = 1.02;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::schedule::Link;
 
     fn chain(units: usize, cost: f64) -> Chain {
         Chain { units, links: vec![Link::new(0, 1)], cost, block: units, scratch: 0, closed: false }
@@ -281,6 +354,7 @@ mod tests {
     /// A program of one phase with two chains, as two workers share it.
     fn program(parts: [&[(usize, u64)]; 2]) -> Program {
         let share = |parts: &[(usize, u64)]| Share {
+            takes: Vec::new(),
             tasks: Vec::new(),
             parts: parts
                 .iter()

@@ -56,7 +56,7 @@ const SMALL_NANOSECONDS: f64 = 2_000.0;
 
 impl Phase {
     /// True where one worker does it at the barrier before, while the others wait.
-    pub(super) fn is_small(&self) -> bool {
+    fn is_small(&self) -> bool {
         self.chains.iter().map(|chain| chain.cost).sum::<f64>() < SMALL_NANOSECONDS
     }
 }
@@ -326,10 +326,14 @@ fn block_units(chain: &Chain, launches: &[Launch]) -> usize {
 }
 
 impl Schedule {
+    /// True where a phase is done by one worker at the barrier that ends the phase before.
+    pub(super) fn is_attached(&self, phase: usize) -> bool {
+        phase > 0 && self.phases[phase].is_small()
+    }
+
     /// Barriers of a step.
     pub(super) fn barriers(&self) -> usize {
-        let later = self.phases.iter().skip(1).filter(|phase| !phase.is_small()).count();
-        later + usize::from(!self.phases.is_empty())
+        (0..self.phases.len()).filter(|&phase| !self.is_attached(phase)).count()
     }
 
     /// As few phases as can be: rows through the whole net and back, then all weights.
