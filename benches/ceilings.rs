@@ -176,35 +176,42 @@ enum Before {
 /// Nanoseconds to write a line, one of many in a row, that another thread has read or written since;
 /// `None` where there is one thread.
 fn write_lines_of_another(threads: usize, before: Before) -> Option<f64> {
-    // Half of what a core's second-level cache holds, as a rule.
+    // 256 KiB: a part of what a core's second-level cache holds.
     const LINES: usize = 4096;
+    const WORDS: usize = 64 / size_of::<AtomicUsize>();
     const PASSES: usize = 50;
-    let lines: Vec<Line> = (0..LINES).map(|_| Line(AtomicUsize::new(0))).collect();
-    let turn = Barrier::new(2);
+    let words: Vec<AtomicUsize> = (0..LINES * WORDS).map(|_| AtomicUsize::new(0)).collect();
+    let turn = AtomicUsize::new(0);
+    // Awake, as workers are: a core that sleeps lets go of its lines sooner.
+    let wait_for = |at: usize| {
+        while turn.load(Ordering::Acquire) != at {
+            spin_loop();
+        }
+    };
     let write = || {
-        for line in &lines {
-            line.0.store(line.0.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        for word in words.iter().step_by(WORDS) {
+            word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
     };
     let times = || {
         thread::scope(|scope| {
             scope.spawn(|| {
-                for _ in 0..PASSES {
-                    turn.wait();
+                for pass in 0..PASSES {
+                    wait_for(2 * pass + 1);
                     match before {
                         Before::Read => {
                             let sum: usize =
-                                lines.iter().map(|line| line.0.load(Ordering::Relaxed)).sum();
+                                words.iter().map(|word| word.load(Ordering::Relaxed)).sum();
                             black_box(sum);
                         }
                         Before::Written => write(),
                     }
-                    turn.wait();
+                    turn.store(2 * pass + 2, Ordering::Release);
                 }
             });
-            let one_pass = |_| {
-                turn.wait();
-                turn.wait();
+            let one_pass = |pass| {
+                turn.store(2 * pass + 1, Ordering::Release);
+                wait_for(2 * pass + 2);
                 let begin = Instant::now();
                 write();
                 begin.elapsed().as_nanos() as f64 / LINES as f64
