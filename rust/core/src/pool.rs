@@ -49,6 +49,7 @@ unsafe impl Send for Piece {}
 /// A piece that waits, and whether the system has its pages back.
 struct Waiting {
     piece: Piece,
+    capacity: usize,
     emptied: bool,
 }
 
@@ -119,7 +120,7 @@ pub(crate) fn give(piece: Piece, capacity: usize) -> bool {
     } else {
         pool.held += capacity;
     }
-    pool.free[class_number(capacity)].push(Waiting { piece, emptied });
+    pool.free[class_number(capacity)].push(Waiting { piece, capacity, emptied });
     true
 }
 
@@ -144,6 +145,24 @@ pub(crate) fn empty(piece: Piece, capacity: usize) {
         // SAFETY: these pages lie within the piece, which nobody uses.
         unsafe {
             pages::forget(piece.pointer.add(first - start), end - first);
+        }
+    }
+}
+
+/// Gives dead buffers that came as pages back to the system, all of them.
+pub(crate) fn release_pages() {
+    #[cfg(unix)]
+    if let Some(mut pool) = try_often(TRIES) {
+        for number in class_number(pages::HUGE)..CLASSES {
+            let waiting = std::mem::take(&mut pool.free[number]);
+            let (mapped, others): (Vec<_>, Vec<_>) =
+                waiting.into_iter().partition(|waiting| waiting.piece.origin == Origin::Pages);
+            pool.free[number] = others;
+            for waiting in mapped {
+                pool.held -= waiting.capacity;
+                // SAFETY: the piece came from `map` with this size, and waited for somebody to use it.
+                unsafe { pages::unmap(waiting.piece.pointer, waiting.capacity) };
+            }
         }
     }
 }
@@ -194,6 +213,17 @@ mod tests {
             let neighbour = std::slice::from_raw_parts(second.pointer.as_ptr(), 40 << 10);
             assert!(neighbour.iter().all(|&byte| byte == 8));
         }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn released_pages_are_the_system_s() {
+        // Of a size that no other test uses.
+        let capacity = 7 * pages::HUGE;
+        let pointer = pages::map(capacity).expect("some MiB");
+        assert!(give(Piece { pointer, origin: Origin::Pages }, capacity));
+        release_pages();
+        assert!(take(capacity).is_none());
     }
 
     #[test]

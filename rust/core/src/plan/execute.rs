@@ -138,6 +138,12 @@ impl Executor {
         Ok(Self { ways, scratch: Vec::new(), tuner, last: None })
     }
 
+    /// Lets all memory go.
+    pub(super) fn clear(&mut self) {
+        self.ways.clear();
+        self.scratch.clear();
+    }
+
     /// What each worker has to do.
     fn program(&mut self, choice: Choice) -> Result<Arc<Program>> {
         let Choice { way, width } = choice;

@@ -18,6 +18,7 @@ use crate::buffer::Buffer;
 use crate::capture::{Host, Recording};
 use crate::error::{Result, bail};
 use crate::launch::Launch;
+use crate::pool;
 use crate::team::{self, Team};
 
 use execute::{Executor, Way};
@@ -82,6 +83,15 @@ fn is_deep(launches: &[Launch]) -> bool {
     launches.len() >= DEEP_LAUNCHES && DEEP_BYTES.contains(&buffers.values().sum())
 }
 
+impl Drop for Plan {
+    /// Large buffers of a plan fit no other one as a rule: they are not kept for it.
+    fn drop(&mut self) {
+        self.written.clear();
+        self.executor.clear();
+        pool::release_pages();
+    }
+}
+
 impl Plan {
     /// Plans what a capture recorded.
     pub fn new(recording: Recording) -> Result<Self> {
@@ -91,6 +101,8 @@ impl Plan {
             bail!(State, "capture: the step launched no work, so there is nothing to replay");
         }
         let executor = Executor::new(ways(launches))?;
+        // What the captured step needed beside the plan, such as gradients of large weights, is not needed again.
+        pool::release_pages();
         let operands = executor.ways.iter().flat_map(|way| &way.launches);
         let mut written: Vec<Arc<Buffer>> = operands
             .flat_map(|launch| &launch.operands)
