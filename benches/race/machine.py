@@ -71,8 +71,8 @@ def show_ceilings(measured: dict[str, Any]) -> str:
     lines = "no second core"
     if line is not None:
         lines = (
-            f"a cache line passed in {line:.0f} ns (of many, written in {write['read']:.1f} ns after "
-            f"another core read it, in {write['written']:.1f} after it wrote it)"
+            f"a cache line passed in {line:.0f} ns (of many, written in {write['read']:.1f} ns "
+            f"after another core read it, in {write['written']:.1f} after it wrote it)"
         )
     taken = f"{measured['others'] or 0.0:.0%} of a core taken by others"
     return (
