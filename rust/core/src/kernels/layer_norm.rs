@@ -6,7 +6,7 @@
 use core::ops::Range;
 
 use super::math::{Real, VectorMath};
-use super::rows::{Sum, Tail, narrow, widen};
+use super::rows::{Sum, Tail, is_far, narrow, widen};
 use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 use super::softmax::each_vector;
 
@@ -60,6 +60,7 @@ impl<T: Scalar + Real> Kernel for Forward<'_, T> {
     fn run<S: Simd>(self) {
         let tail = Tail::<T::V<S>>::new(self.width);
         let n = self.width as f64;
+        let far = is_far::<T::V<S>>(self.out, self.width);
         let rows = self.x.chunks_exact(self.width).zip(self.out.chunks_exact_mut(self.width));
         for ((x, out), (mean, inverse)) in rows.zip(self.mean.iter_mut().zip(self.inverse)) {
             let (x, out) = (x.as_ptr(), out.as_mut_ptr());
@@ -79,18 +80,21 @@ impl<T: Scalar + Real> Kernel for Forward<'_, T> {
             let (m, r) = (T::V::<S>::splat(*mean), T::V::<S>::splat(*inverse));
             match (self.gamma.map(<[T]>::as_ptr), self.beta.map(<[T]>::as_ptr)) {
                 (Some(gamma), Some(beta)) => {
-                    each_vector!(tail, out, [x = x, g = gamma, b = beta] => ((x - m) * r).mul_add(g, b));
+                    each_vector!(tail, out, far: far, [x = x, g = gamma, b = beta] => ((x - m) * r).mul_add(g, b));
                 }
                 (Some(gamma), None) => {
-                    each_vector!(tail, out, [x = x, g = gamma] => (x - m) * r * g);
+                    each_vector!(tail, out, far: far, [x = x, g = gamma] => (x - m) * r * g);
                 }
                 (None, Some(beta)) => {
-                    each_vector!(tail, out, [x = x, b = beta] => (x - m).mul_add(r, b));
+                    each_vector!(tail, out, far: far, [x = x, b = beta] => (x - m).mul_add(r, b));
                 }
                 (None, None) => {
-                    each_vector!(tail, out, [x = x] => (x - m) * r);
+                    each_vector!(tail, out, far: far, [x = x] => (x - m) * r);
                 }
             }
+        }
+        if far {
+            <T::V<S> as Vector>::settle();
         }
     }
 }
@@ -145,6 +149,7 @@ impl<T: Scalar + Real> Kernel for Backward<'_, T> {
     fn run<S: Simd>(self) {
         let tail = Tail::<T::V<S>>::new(self.width);
         let n = self.width as f64;
+        let far = is_far::<T::V<S>>(self.out, self.width);
         let rows = self.grad.chunks_exact(self.width).zip(self.x.chunks_exact(self.width));
         let rows = rows.zip(self.out.chunks_exact_mut(self.width));
         for (((grad, x), out), (&mean, &inverse)) in rows.zip(self.mean.iter().zip(self.inverse)) {
@@ -161,13 +166,16 @@ impl<T: Scalar + Real> Kernel for Backward<'_, T> {
                     product += g * f * (x - m)
                 );
                 let (shift, tilt) = shares(n, inverse, total, product);
-                each_vector!(tail, out, [g = grad, f = gamma, x = x]
+                each_vector!(tail, out, far: far, [g = grad, f = gamma, x = x]
                     => (x - m).neg_mul_add(tilt, g * f - shift) * r);
             } else {
                 each_sum!(tail, [g = grad, x = x], total += g, product += g * (x - m));
                 let (shift, tilt) = shares(n, inverse, total, product);
-                each_vector!(tail, out, [g = grad, x = x] => (x - m).neg_mul_add(tilt, g - shift) * r);
+                each_vector!(tail, out, far: far, [g = grad, x = x] => (x - m).neg_mul_add(tilt, g - shift) * r);
             }
+        }
+        if far {
+            <T::V<S> as Vector>::settle();
         }
     }
 }

@@ -59,15 +59,19 @@ pub(super) unsafe fn exp_sum<V: VectorMath<Elem: Scalar + Real>>(
 }
 
 /// Applies a function of one vector from each input to rows of equal length, position by position. `$x` are the
-/// vectors; the lanes beyond a row's end hold zeros.
+/// vectors; the lanes beyond a row's end hold zeros. `far` says whether the result is written past the caches: then
+/// it has whole vectors, aligned, and somebody settles it.
 macro_rules! each_vector {
     ($tail:expr, $out:expr, [$($x:ident = $from:expr),+] => $value:expr) => {
+        each_vector!($tail, $out, far: false, [$($x = $from),+] => $value)
+    };
+    ($tail:expr, $out:expr, far: $far:expr, [$($x:ident = $from:expr),+] => $value:expr) => {
         let mut at = 0;
         while at < $tail.whole {
             // SAFETY: a whole vector stands at `at` of every row.
             unsafe {
                 $( let $x = <T::V<S> as Vector>::load($from.add(at)); )+
-                $value.store($out.add(at));
+                if $far { $value.stream($out.add(at)) } else { $value.store($out.add(at)) }
             }
             at += <T::V<S> as Vector>::LANES;
         }

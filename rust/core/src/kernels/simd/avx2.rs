@@ -67,6 +67,7 @@ impl Vector for F32x8 {
         fn mul_add(self, a: Self, b: Self) -> Self { Self(_mm256_fmadd_ps(self.0, a.0, b.0)) }
         fn neg_mul_add(self, a: Self, b: Self) -> Self { Self(_mm256_fnmadd_ps(self.0, a.0, b.0)) }
         fn sqrt(self) -> Self { Self(_mm256_sqrt_ps(self.0)) }
+        fn settle() -> () { _mm_sfence() }
         fn abs(self) -> Self { Self(_mm256_andnot_ps(_mm256_set1_ps(-0.0), self.0)) }
         fn round(self) -> Self { Self(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)) }
         fn floor(self) -> Self { Self(_mm256_round_ps::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(self.0)) }
@@ -110,6 +111,7 @@ impl Vector for F32x8 {
         unsafe fn load(p: *const f32) -> Self { Self(_mm256_loadu_ps(p)) }
         unsafe fn load_first(p: *const f32, n: usize) -> Self { Self(_mm256_maskload_ps(p, first_32(n))) }
         unsafe fn store(self, p: *mut f32) -> () { _mm256_storeu_ps(p, self.0) }
+        unsafe fn stream(self, p: *mut f32) -> () { _mm256_stream_ps(p, self.0) }
         unsafe fn store_first(self, p: *mut f32, n: usize) -> () { _mm256_maskstore_ps(p, first_32(n), self.0) }
         unsafe fn transpose(from: *const f32, stride: isize, rows: usize, to: *mut f32, to_stride: usize, cols: usize) -> () {
             for quad in 0..2 {
@@ -166,6 +168,7 @@ impl Vector for F64x4 {
         fn mul_add(self, a: Self, b: Self) -> Self { Self(_mm256_fmadd_pd(self.0, a.0, b.0)) }
         fn neg_mul_add(self, a: Self, b: Self) -> Self { Self(_mm256_fnmadd_pd(self.0, a.0, b.0)) }
         fn sqrt(self) -> Self { Self(_mm256_sqrt_pd(self.0)) }
+        fn settle() -> () { _mm_sfence() }
         fn abs(self) -> Self { Self(_mm256_andnot_pd(_mm256_set1_pd(-0.0), self.0)) }
         fn round(self) -> Self { Self(_mm256_round_pd::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)) }
         fn floor(self) -> Self { Self(_mm256_round_pd::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(self.0)) }
@@ -217,6 +220,7 @@ impl Vector for F64x4 {
         unsafe fn load(p: *const f64) -> Self { Self(_mm256_loadu_pd(p)) }
         unsafe fn load_first(p: *const f64, n: usize) -> Self { Self(_mm256_maskload_pd(p, first_64(n))) }
         unsafe fn store(self, p: *mut f64) -> () { _mm256_storeu_pd(p, self.0) }
+        unsafe fn stream(self, p: *mut f64) -> () { _mm256_stream_pd(p, self.0) }
         unsafe fn store_first(self, p: *mut f64, n: usize) -> () { _mm256_maskstore_pd(p, first_64(n), self.0) }
         unsafe fn transpose(from: *const f64, stride: isize, rows: usize, to: *mut f64, to_stride: usize, cols: usize) -> () {
             for pair in 0..2 {

@@ -50,6 +50,7 @@ impl Vector for F32x16 {
         fn mul_add(self, a: Self, b: Self) -> Self { Self(_mm512_fmadd_ps(self.0, a.0, b.0)) }
         fn neg_mul_add(self, a: Self, b: Self) -> Self { Self(_mm512_fnmadd_ps(self.0, a.0, b.0)) }
         fn sqrt(self) -> Self { Self(_mm512_sqrt_ps(self.0)) }
+        fn settle() -> () { _mm_sfence() }
         fn abs(self) -> Self { Self(_mm512_abs_ps(self.0)) }
         fn round(self) -> Self { Self(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)) }
         fn floor(self) -> Self { Self(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(self.0)) }
@@ -91,6 +92,7 @@ impl Vector for F32x16 {
         unsafe fn load(p: *const f32) -> Self { Self(_mm512_loadu_ps(p)) }
         unsafe fn load_first(p: *const f32, n: usize) -> Self { Self(_mm512_maskz_loadu_ps(first(n) as __mmask16, p)) }
         unsafe fn store(self, p: *mut f32) -> () { _mm512_storeu_ps(p, self.0) }
+        unsafe fn stream(self, p: *mut f32) -> () { _mm512_stream_ps(p, self.0) }
         unsafe fn store_first(self, p: *mut f32, n: usize) -> () { _mm512_mask_storeu_ps(p, first(n) as __mmask16, self.0) }
         unsafe fn transpose(from: *const f32, stride: isize, rows: usize, to: *mut f32, to_stride: usize, cols: usize) -> () {
             if cols <= 4 {
@@ -183,6 +185,7 @@ impl Vector for F64x8 {
         fn mul_add(self, a: Self, b: Self) -> Self { Self(_mm512_fmadd_pd(self.0, a.0, b.0)) }
         fn neg_mul_add(self, a: Self, b: Self) -> Self { Self(_mm512_fnmadd_pd(self.0, a.0, b.0)) }
         fn sqrt(self) -> Self { Self(_mm512_sqrt_pd(self.0)) }
+        fn settle() -> () { _mm_sfence() }
         fn abs(self) -> Self { Self(_mm512_abs_pd(self.0)) }
         fn round(self) -> Self { Self(_mm512_roundscale_pd::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)) }
         fn floor(self) -> Self { Self(_mm512_roundscale_pd::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(self.0)) }
@@ -224,6 +227,7 @@ impl Vector for F64x8 {
         unsafe fn load(p: *const f64) -> Self { Self(_mm512_loadu_pd(p)) }
         unsafe fn load_first(p: *const f64, n: usize) -> Self { Self(_mm512_maskz_loadu_pd(first(n) as __mmask8, p)) }
         unsafe fn store(self, p: *mut f64) -> () { _mm512_storeu_pd(p, self.0) }
+        unsafe fn stream(self, p: *mut f64) -> () { _mm512_stream_pd(p, self.0) }
         unsafe fn store_first(self, p: *mut f64, n: usize) -> () { _mm512_mask_storeu_pd(p, first(n) as __mmask8, self.0) }
         unsafe fn transpose(from: *const f64, stride: isize, rows: usize, to: *mut f64, to_stride: usize, cols: usize) -> () {
             let mut y = [[_mm512_setzero_pd(); 2]; 4];

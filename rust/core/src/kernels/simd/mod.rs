@@ -75,6 +75,15 @@ pub trait Vector:
     /// `p` is valid for writing `n` elements.
     unsafe fn store_first(self, p: *mut Self::Elem, n: usize);
 
+    /// Writes `LANES` elements to memory rather than to a cache, where the instruction set can: what is written does not
+    /// have to be read first, and takes no place from what is needed. [`Self::settle`] comes before anybody else looks.
+    ///
+    /// # Safety
+    /// As for [`Self::store`], and `p` is aligned to the size of the vector.
+    unsafe fn stream(self, p: *mut Self::Elem);
+    /// Puts what [`Self::stream`] has written before all that is written from now on.
+    fn settle();
+
     /// `self * a + b`, rounded once.
     fn mul_add(self, a: Self, b: Self) -> Self;
     /// `b - self * a`, rounded once.

@@ -37,6 +37,7 @@ impl Vector for F32x4 {
         fn mul_add(self, a: Self, b: Self) -> Self { Self(vfmaq_f32(b.0, self.0, a.0)) }
         fn neg_mul_add(self, a: Self, b: Self) -> Self { Self(vfmsq_f32(b.0, self.0, a.0)) }
         fn sqrt(self) -> Self { Self(vsqrtq_f32(self.0)) }
+        fn settle() -> () {}
         fn abs(self) -> Self { Self(vabsq_f32(self.0)) }
         fn round(self) -> Self { Self(vrndnq_f32(self.0)) }
         fn floor(self) -> Self { Self(vrndmq_f32(self.0)) }
@@ -82,6 +83,7 @@ impl Vector for F32x4 {
             Self(x)
         }
         unsafe fn store(self, p: *mut f32) -> () { vst1q_f32(p, self.0) }
+        unsafe fn stream(self, p: *mut f32) -> () { vst1q_f32(p, self.0) }
         unsafe fn store_first(self, p: *mut f32, n: usize) -> () {
             if n > 0 { vst1q_lane_f32::<0>(p, self.0); }
             if n > 1 { vst1q_lane_f32::<1>(p.add(1), self.0); }
@@ -131,6 +133,7 @@ impl Vector for F64x2 {
         fn mul_add(self, a: Self, b: Self) -> Self { Self(vfmaq_f64(b.0, self.0, a.0)) }
         fn neg_mul_add(self, a: Self, b: Self) -> Self { Self(vfmsq_f64(b.0, self.0, a.0)) }
         fn sqrt(self) -> Self { Self(vsqrtq_f64(self.0)) }
+        fn settle() -> () {}
         fn abs(self) -> Self { Self(vabsq_f64(self.0)) }
         fn round(self) -> Self { Self(vrndnq_f64(self.0)) }
         fn floor(self) -> Self { Self(vrndmq_f64(self.0)) }
@@ -175,6 +178,7 @@ impl Vector for F64x2 {
             Self(x)
         }
         unsafe fn store(self, p: *mut f64) -> () { vst1q_f64(p, self.0) }
+        unsafe fn stream(self, p: *mut f64) -> () { vst1q_f64(p, self.0) }
         unsafe fn store_first(self, p: *mut f64, n: usize) -> () {
             if n > 0 { vst1q_lane_f64::<0>(p, self.0); }
             if n > 1 { vst1q_lane_f64::<1>(p.add(1), self.0); }

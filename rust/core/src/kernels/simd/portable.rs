@@ -117,6 +117,13 @@ macro_rules! array_vector {
                 unsafe { p.cast::<[$elem; $lanes]>().write(self.0) }
             }
             #[inline(always)]
+            unsafe fn stream(self, p: *mut $elem) {
+                // SAFETY: as in load.
+                unsafe { self.store(p) }
+            }
+            #[inline(always)]
+            fn settle() {}
+            #[inline(always)]
             unsafe fn store_first(self, p: *mut $elem, n: usize) {
                 debug_assert!(n <= $lanes);
                 for (i, lane) in self.0.into_iter().enumerate() {
