@@ -1,10 +1,11 @@
 """How training fares while another process keeps one core busy.
 
     make race QUICK=1    # makes the environment and installs the wheel
-    .venv-race-evengrad/bin/python benches/race/foreign_load.py
+    .venv-race-evengrad/bin/python benches/race/foreign_load.py tabular mnist
 
-For each workload: steps a second on all threads and on one, on a quiet machine and beside a process
-that never stops on the last core; each the median of some runs, taken in turn.
+For each workload named (six of them if none is): steps a second on all threads and on one, on a
+quiet machine and beside a process that never stops on the last core; each the median of some runs,
+taken in turn.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def main() -> None:
     cores = machine.cores(None)
     widths = (len(cores), 1)
     print(f"{'steps/s':12}" + "".join(f"{f'{n} threads':>12}{'busy core':>12}" for n in widths))
-    for workload in WORKLOADS:
+    for workload in sys.argv[1:] or WORKLOADS:
         quiet: dict[int, list[float]] = {width: [] for width in widths}
         busy: dict[int, list[float]] = {width: [] for width in widths}
         for _ in range(ROUNDS):
