@@ -6,8 +6,7 @@
 use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 use crate::rng::{Key, philox_blocks};
 
-/// Blocks that are computed side by side: enough that the compiler keeps the loop over them and makes vectors of it
-/// (half as many it unrolls into scalars, eight times slower).
+/// Blocks that are computed side by side: several vectors of any instruction set, which wait less for each other.
 const B: usize = 32;
 /// Elements that they decide about.
 const SPAN: usize = 4 * B;
@@ -47,7 +46,7 @@ impl<T: Scalar> Kernel for Apply<'_, T> {
         while !x.is_empty() {
             let skip = (first % SPAN as u64) as usize;
             let block = first / SPAN as u64 * B as u64;
-            let words = philox_blocks::<B>(key, mask.draw, block);
+            let words = philox_blocks::<S, B>(key, mask.draw, block);
             let len = (SPAN - skip).min(x.len());
             if len == SPAN {
                 // SAFETY: there are as many elements as words, and lanes divide them.

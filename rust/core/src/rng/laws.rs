@@ -110,7 +110,7 @@ impl<E: Copy + Default, L: Law<E>> Kernel for Fill<'_, E, L> {
         let mut block = first / L::PER_BLOCK as u64;
         let mut skip = (first % L::PER_BLOCK as u64) as usize;
         while !out.is_empty() {
-            law.values::<S>(&philox_blocks(key, draw, block), &mut values);
+            law.values::<S>(&philox_blocks::<S, BLOCKS>(key, draw, block), &mut values);
             let batch = &values[skip..BLOCKS * L::PER_BLOCK];
             let (head, rest) = out.split_at_mut(batch.len().min(out.len()));
             head.copy_from_slice(&batch[..head.len()]);

@@ -5,6 +5,8 @@
 //! (high(N c) ^ b ^ k, low(N c), high(M a) ^ d ^ l, low(M a))        (k, l) += (golden, silver)
 //! ```
 
+use crate::kernels::simd::{Simd, Vector};
+
 const ROUNDS: usize = 10;
 const M: u32 = 0xD251_1F53;
 const N: u32 = 0xCD9E_8D57;
@@ -44,37 +46,80 @@ pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 
 /// The words of `B` counters `(block, draw)` with consecutive blocks: word `w` of block `j` is `[w][j]`.
 ///
-/// Inlined into a kernel, the loop over the blocks is compiled for its instruction set. Each word stands in a lane of
-/// 64 bits, whose upper half may hold anything: products look at the lower half only and leave both their halves where
-/// the next round wants them, so that a round is two products, two shifts and two exclusive ors of three.
+/// Each word stands in a lane of 64 bits, whose upper half may hold anything: products look at the lower half only and
+/// leave both their halves where the next round wants them, so that a round is two products, two shifts and two
+/// exclusive ors of three. Even and odd blocks stand in vectors of their own, which one vector of words takes up in
+/// the end.
 #[inline(always)]
 #[must_use]
-pub fn philox_blocks<const B: usize>(key: [u32; 2], draw: u64, first_block: u64) -> [[u32; B]; 4] {
-    const LOW: u64 = u32::MAX as u64;
-    let mut keys = [[0; 2]; ROUNDS];
+pub fn philox_blocks<S: Simd, const B: usize>(
+    key: [u32; 2],
+    draw: u64,
+    first_block: u64,
+) -> [[u32; B]; 4] {
+    let lanes = const { <S::F64 as Vector>::LANES };
+    const { assert!(B.is_multiple_of(2 * <S::F64 as Vector>::LANES)) };
     let mut current = key;
+    let mut keys = [[splat::<S>(0); 2]; ROUNDS];
     for words in &mut keys {
-        *words = current.map(u64::from);
+        *words = [splat::<S>(current[0].into()), splat::<S>(current[1].into())];
         current = next(current);
     }
+    let low = splat::<S>(u32::MAX.into());
+    // SAFETY: no vector has more lanes.
+    let steps = unsafe { S::F64::load(EVEN.as_ptr().cast()).to_bits() };
     let mut words = [[0; B]; 4];
-    for j in 0..B {
-        let block = first_block.wrapping_add(j as u64);
-        let [mut a, mut b, mut c, mut d] = [block, block >> 32, draw, draw >> 32];
-        for [k, l] in keys {
-            let (m, n) = ((a & LOW) * u64::from(M), (c & LOW) * u64::from(N));
-            [a, b, c, d] = [(n >> 32) ^ b ^ k, n, (m >> 32) ^ d ^ l, m];
+    // Loops, and no closures: those are not always inlined, and then lose the instruction set.
+    for start in (0..B).step_by(2 * lanes) {
+        let first = first_block.wrapping_add(start as u64);
+        let even = S::F64::bits_add(splat::<S>(first), steps);
+        let odd = S::F64::bits_add(splat::<S>(first.wrapping_add(1)), steps);
+        let (mut even, mut odd) = (counter::<S>(even, draw), counter::<S>(odd, draw));
+        for key in keys {
+            even = vector_round::<S>(even, key);
+            odd = vector_round::<S>(odd, key);
         }
-        for (words, word) in words.iter_mut().zip([a, b, c, d]) {
-            words[j] = word as u32;
+        for w in 0..4 {
+            let odd = S::F64::bits_shl::<32>(odd[w]);
+            let both = S::F64::bits_or(S::F64::bits_and(even[w], low), odd);
+            // SAFETY: as many words as twice the lanes follow from `start` on; a vector may be stored anywhere.
+            unsafe { S::F64::from_bits(both).store(words[w].as_mut_ptr().add(start).cast()) };
         }
     }
     words
 }
 
+type Bits<S> = <<S as Simd>::F64 as Vector>::Bits;
+
+#[inline(always)]
+fn splat<S: Simd>(word: u64) -> Bits<S> {
+    S::F64::bits_splat(word.cast_signed())
+}
+
+/// The words of the counters of some blocks before the first round.
+#[inline(always)]
+fn counter<S: Simd>(blocks: Bits<S>, draw: u64) -> [Bits<S>; 4] {
+    [blocks, S::F64::bits_shr::<32>(blocks), splat::<S>(draw), splat::<S>(draw >> 32)]
+}
+
+/// [`round`] in each lane.
+#[inline(always)]
+fn vector_round<S: Simd>([a, b, c, d]: [Bits<S>; 4], [k, l]: [Bits<S>; 2]) -> [Bits<S>; 4] {
+    let of_a = S::F64::bits_mul_low(a, splat::<S>(M.into()));
+    let of_c = S::F64::bits_mul_low(c, splat::<S>(N.into()));
+    let (high_a, high_c) = (S::F64::bits_shr::<32>(of_a), S::F64::bits_shr::<32>(of_c));
+    let first = S::F64::bits_xor(S::F64::bits_xor(high_c, b), k);
+    let third = S::F64::bits_xor(S::F64::bits_xor(high_a, d), l);
+    [first, of_c, third, of_a]
+}
+
+/// From a block to the next but one, lane by lane.
+const EVEN: [u64; 8] = [0, 2, 4, 6, 8, 10, 12, 14];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::simd::{Isa, Kernel, dispatch_on};
 
     /// The known answers that the authors publish with their library Random123.
     #[test]
@@ -95,16 +140,33 @@ mod tests {
         );
     }
 
+    struct Blocks {
+        key: [u32; 2],
+        first: u64,
+    }
+
+    impl Kernel for Blocks {
+        type Output = [[u32; 32]; 4];
+
+        #[inline(always)]
+        fn run<S: Simd>(self) -> Self::Output {
+            philox_blocks::<S, 32>(self.key, (3 << 32) + 4, self.first)
+        }
+    }
+
     #[test]
     fn blocks_are_the_words_of_their_counters() {
         let key = [7, 11];
-        // The block's high word changes within the range.
-        let first = (5 << 32) - 3;
-        let words = philox_blocks::<8>(key, (3 << 32) + 4, first);
-        for j in 0..8 {
-            let block = first + j as u64;
-            let expected = philox4x32([block as u32, (block >> 32) as u32, 4, 3], key);
-            assert_eq!(words.map(|word| word[j]), expected);
+        // The block's high word changes within the range, or the number starts again from zero.
+        for (isa, first) in
+            Isa::available().flat_map(|isa| [(isa, (5 << 32) - 3), (isa, u64::MAX - 4)])
+        {
+            let words = dispatch_on(isa, Blocks { key, first });
+            for j in 0..32 {
+                let block = first.wrapping_add(j as u64);
+                let expected = philox4x32([block as u32, (block >> 32) as u32, 4, 3], key);
+                assert_eq!(words.map(|word| word[j]), expected, "{isa}");
+            }
         }
     }
 }

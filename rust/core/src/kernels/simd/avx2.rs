@@ -92,6 +92,11 @@ impl Vector for F32x8 {
         fn bits_sub(a: __m256i, b: __m256i) -> __m256i { _mm256_sub_epi32(a, b) }
         fn bits_and(a: __m256i, b: __m256i) -> __m256i { _mm256_and_si256(a, b) }
         fn bits_or(a: __m256i, b: __m256i) -> __m256i { _mm256_or_si256(a, b) }
+        fn bits_xor(a: __m256i, b: __m256i) -> __m256i { _mm256_xor_si256(a, b) }
+        fn bits_mul_low(a: __m256i, b: __m256i) -> __m256i {
+            let low = _mm256_set1_epi32(0xffff);
+            _mm256_mullo_epi32(_mm256_and_si256(a, low), _mm256_and_si256(b, low))
+        }
         fn bits_shl<const N: u32>(a: __m256i) -> __m256i { _mm256_sll_epi32(a, _mm_cvtsi32_si128(N as i32)) }
         fn bits_shr<const N: u32>(a: __m256i) -> __m256i { _mm256_srl_epi32(a, _mm_cvtsi32_si128(N as i32)) }
         fn to_int(self) -> __m256i { _mm256_cvtps_epi32(self.0) }
@@ -193,6 +198,8 @@ impl Vector for F64x4 {
         fn bits_sub(a: __m256i, b: __m256i) -> __m256i { _mm256_sub_epi64(a, b) }
         fn bits_and(a: __m256i, b: __m256i) -> __m256i { _mm256_and_si256(a, b) }
         fn bits_or(a: __m256i, b: __m256i) -> __m256i { _mm256_or_si256(a, b) }
+        fn bits_xor(a: __m256i, b: __m256i) -> __m256i { _mm256_xor_si256(a, b) }
+        fn bits_mul_low(a: __m256i, b: __m256i) -> __m256i { _mm256_mul_epu32(a, b) }
         fn bits_shl<const N: u32>(a: __m256i) -> __m256i { _mm256_sll_epi64(a, _mm_cvtsi32_si128(N as i32)) }
         fn bits_shr<const N: u32>(a: __m256i) -> __m256i { _mm256_srl_epi64(a, _mm_cvtsi32_si128(N as i32)) }
         fn to_int(self) -> __m256i {

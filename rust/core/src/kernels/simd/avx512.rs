@@ -75,6 +75,11 @@ impl Vector for F32x16 {
         fn bits_sub(a: __m512i, b: __m512i) -> __m512i { _mm512_sub_epi32(a, b) }
         fn bits_and(a: __m512i, b: __m512i) -> __m512i { _mm512_and_si512(a, b) }
         fn bits_or(a: __m512i, b: __m512i) -> __m512i { _mm512_or_si512(a, b) }
+        fn bits_xor(a: __m512i, b: __m512i) -> __m512i { _mm512_xor_si512(a, b) }
+        fn bits_mul_low(a: __m512i, b: __m512i) -> __m512i {
+            let low = _mm512_set1_epi32(0xffff);
+            _mm512_mullo_epi32(_mm512_and_si512(a, low), _mm512_and_si512(b, low))
+        }
         fn bits_shl<const N: u32>(a: __m512i) -> __m512i { _mm512_slli_epi32::<N>(a) }
         fn bits_shr<const N: u32>(a: __m512i) -> __m512i { _mm512_srli_epi32::<N>(a) }
         fn to_int(self) -> __m512i { _mm512_cvtps_epi32(self.0) }
@@ -210,6 +215,8 @@ impl Vector for F64x8 {
         fn bits_sub(a: __m512i, b: __m512i) -> __m512i { _mm512_sub_epi64(a, b) }
         fn bits_and(a: __m512i, b: __m512i) -> __m512i { _mm512_and_si512(a, b) }
         fn bits_or(a: __m512i, b: __m512i) -> __m512i { _mm512_or_si512(a, b) }
+        fn bits_xor(a: __m512i, b: __m512i) -> __m512i { _mm512_xor_si512(a, b) }
+        fn bits_mul_low(a: __m512i, b: __m512i) -> __m512i { _mm512_mul_epu32(a, b) }
         fn bits_shl<const N: u32>(a: __m512i) -> __m512i { _mm512_slli_epi64::<N>(a) }
         fn bits_shr<const N: u32>(a: __m512i) -> __m512i { _mm512_srli_epi64::<N>(a) }
         fn to_int(self) -> __m512i { _mm512_cvtpd_epi64(self.0) }

@@ -139,6 +139,10 @@ pub trait Vector:
     fn bits_and(a: Self::Bits, b: Self::Bits) -> Self::Bits;
     /// Bitwise or.
     fn bits_or(a: Self::Bits, b: Self::Bits) -> Self::Bits;
+    /// Bitwise exclusive or.
+    fn bits_xor(a: Self::Bits, b: Self::Bits) -> Self::Bits;
+    /// The product of the lower halves of the lanes.
+    fn bits_mul_low(a: Self::Bits, b: Self::Bits) -> Self::Bits;
     /// Left shift by `N` bits.
     fn bits_shl<const N: u32>(a: Self::Bits) -> Self::Bits;
     /// Logical right shift by `N` bits.
@@ -288,6 +292,12 @@ mod tests {
                     ("bits_sub", Bits, T::V::<S>::from_bits(T::V::<S>::bits_sub(bits_a, bits_b))),
                     ("bits_and", Bits, T::V::<S>::from_bits(T::V::<S>::bits_and(bits_a, bits_b))),
                     ("bits_or", Bits, T::V::<S>::from_bits(T::V::<S>::bits_or(bits_a, bits_b))),
+                    ("bits_xor", Bits, T::V::<S>::from_bits(T::V::<S>::bits_xor(bits_a, bits_b))),
+                    (
+                        "bits_mul_low",
+                        Bits,
+                        T::V::<S>::from_bits(T::V::<S>::bits_mul_low(bits_a, bits_b)),
+                    ),
                     ("bits_shl", Bits, T::V::<S>::from_bits(T::V::<S>::bits_shl::<23>(bits_a))),
                     ("bits_shr", Bits, T::V::<S>::from_bits(T::V::<S>::bits_shr::<9>(bits_a))),
                     ("to_int", Bits, T::V::<S>::from_bits(small.to_int())),

@@ -60,6 +60,11 @@ impl Vector for F32x4 {
         fn bits_sub(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t { vsubq_u32(a, b) }
         fn bits_and(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t { vandq_u32(a, b) }
         fn bits_or(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t { vorrq_u32(a, b) }
+        fn bits_xor(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t { veorq_u32(a, b) }
+        fn bits_mul_low(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t {
+            let low = vdupq_n_u32(0xffff);
+            vmulq_u32(vandq_u32(a, low), vandq_u32(b, low))
+        }
         fn bits_shl<const N: u32>(a: uint32x4_t) -> uint32x4_t { vshlq_u32(a, vdupq_n_s32(N as i32)) }
         fn bits_shr<const N: u32>(a: uint32x4_t) -> uint32x4_t { vshlq_u32(a, vdupq_n_s32(-(N as i32))) }
         fn to_int(self) -> uint32x4_t { vreinterpretq_u32_s32(vcvtnq_s32_f32(self.0)) }
@@ -156,6 +161,8 @@ impl Vector for F64x2 {
         fn bits_sub(a: uint64x2_t, b: uint64x2_t) -> uint64x2_t { vsubq_u64(a, b) }
         fn bits_and(a: uint64x2_t, b: uint64x2_t) -> uint64x2_t { vandq_u64(a, b) }
         fn bits_or(a: uint64x2_t, b: uint64x2_t) -> uint64x2_t { vorrq_u64(a, b) }
+        fn bits_xor(a: uint64x2_t, b: uint64x2_t) -> uint64x2_t { veorq_u64(a, b) }
+        fn bits_mul_low(a: uint64x2_t, b: uint64x2_t) -> uint64x2_t { vmull_u32(vmovn_u64(a), vmovn_u64(b)) }
         fn bits_shl<const N: u32>(a: uint64x2_t) -> uint64x2_t { vshlq_u64(a, vdupq_n_s64(N as i64)) }
         fn bits_shr<const N: u32>(a: uint64x2_t) -> uint64x2_t { vshlq_u64(a, vdupq_n_s64(-(N as i64))) }
         fn to_int(self) -> uint64x2_t { vreinterpretq_u64_s64(vcvtnq_s64_f64(self.0)) }

@@ -240,6 +240,15 @@ macro_rules! array_vector {
                 pairs(a, b, |a, b| a | b)
             }
             #[inline(always)]
+            fn bits_xor(a: Self::Bits, b: Self::Bits) -> Self::Bits {
+                pairs(a, b, |a, b| a ^ b)
+            }
+            #[inline(always)]
+            fn bits_mul_low(a: Self::Bits, b: Self::Bits) -> Self::Bits {
+                const LOW: $uint = $uint::MAX >> ($uint::BITS / 2);
+                pairs(a, b, |a, b| (a & LOW) * (b & LOW))
+            }
+            #[inline(always)]
             fn bits_shl<const N: u32>(a: Self::Bits) -> Self::Bits {
                 each(a, |a| a << N)
             }
