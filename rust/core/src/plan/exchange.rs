@@ -10,6 +10,7 @@
 //! A copy changes nothing in what is computed, and the buffer itself is always up to date.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::execute::Way;
@@ -34,7 +35,7 @@ pub(super) struct Region {
 
 impl Region {
     /// What a launch writes of an operand for some of its units.
-    fn new(operand: &Operand, units: &std::ops::Range<usize>) -> Option<Self> {
+    fn new(operand: &Operand, units: &Range<usize>) -> Option<Self> {
         match operand.access {
             Access::Own { bytes } => Some(Self {
                 start: operand.origin + units.start * bytes,
@@ -52,7 +53,7 @@ impl Region {
         }
     }
 
-    fn pieces(self) -> impl Iterator<Item = std::ops::Range<usize>> {
+    fn pieces(self) -> impl Iterator<Item = Range<usize>> {
         (0..self.rows).map(move |row| {
             let start = self.start + row * self.pitch;
             start..start + self.len
@@ -214,7 +215,7 @@ impl Exchange {
         &self,
         launches: &[Launch],
         chain: &Chain,
-        block: &std::ops::Range<usize>,
+        block: &Range<usize>,
     ) -> Vec<(usize, Region)> {
         let mut found = Vec::new();
         for (position, operand) in operands(chain, launches) {
