@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use evengrad_core::generator::Generator;
 use evengrad_core::ops::dense::dense;
 use evengrad_core::ops::elementwise::by_name;
 use evengrad_core::ops::loss::{Reduction, cross_entropy};
@@ -68,6 +69,20 @@ fn dense_layers(c: &mut Criterion) {
                 let y = forward();
                 tape::gradients(&y, &[&w, &b], Some(&seed), false).expect("recorded")
             });
+        });
+    }
+    group.finish();
+}
+
+/// Masks are drawn where they are used: throughput in elements, each of which takes a random word.
+fn dropouts(c: &mut Criterion) {
+    let mut group = c.benchmark_group("dropout");
+    let generator = Generator::new(1, 2);
+    for n in [2000, 1 << 20] {
+        let x = noise(&[n]);
+        group.throughput(Throughput::Elements(n as u64));
+        group.bench_function(BenchmarkId::from_parameter(n), |bench| {
+            bench.iter(|| black_box(&x).dropout(0.5, &generator).expect("a rate below one"));
         });
     }
     group.finish();
@@ -168,5 +183,14 @@ fn recurrences(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, products, dense_layers, activations, losses, recurrences, updates);
+criterion_group!(
+    benches,
+    products,
+    dense_layers,
+    dropouts,
+    activations,
+    losses,
+    recurrences,
+    updates
+);
 criterion_main!(benches);

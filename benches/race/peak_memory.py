@@ -37,7 +37,7 @@ def measure_here(name: str) -> dict[str, float]:
     before = resident("VmRSS") - parameters
     for _ in range(2):
         fit.epochs(1)
-    slots = {"adam": 2, "momentum": 1}[workload.optimizer]
+    slots = len(fit.model.optimizer.slots(fit.model.trainable_weights[0]))
     widths = (workload.inputs, *workload.hidden, workload.classes)
     activations = workload.batch * sum(widths) * 4 / MEBI
     return {

@@ -289,3 +289,47 @@ pub fn column_sums<T: Scalar + Real>(columns: ColumnSums<'_, T>) {
     assert!(c.gamma.len() == n && c.beta.len() == n);
     dispatch(columns);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::rows::FAR_BYTES;
+
+    /// Many rows are written past the caches: each is what it is by itself, up to the last element.
+    #[test]
+    fn many_rows_are_those_of_few() {
+        let width = 2048;
+        let count = FAR_BYTES / (width * size_of::<f32>()) + 3;
+        let noise = |seed: usize, n: usize| -> Vec<f32> {
+            (0..n).map(|i| ((i * 7919 + seed) % 1013) as f32 / 500.0 - 1.0).collect()
+        };
+        let [x, grad] = [1, 2].map(|seed| noise(seed, count * width));
+        let [gamma, beta] = [3, 4].map(|seed| noise(seed, width));
+        let mut room = vec![0.0_f32; count * width + 16];
+        let start = room.as_ptr().align_offset(64);
+        let factors = [None, Some(&gamma[..])];
+        let shifts = [None, Some(&beta[..])];
+        for (gamma, beta) in factors.into_iter().flat_map(|g| shifts.map(|b| (g, b))) {
+            let run = |x: &[f32], mean: &mut [f32], inverse: &mut [f32], out: &mut [f32]| {
+                forward(Forward { x, width, epsilon: 1e-3, gamma, beta, mean, inverse, out });
+            };
+            let back = |grad: &[f32], x: &[f32], mean: &[f32], inverse: &[f32], out: &mut [f32]| {
+                backward(Backward { grad, x, gamma, width, mean, inverse, out });
+            };
+            let (mut mean, mut inverse) = (vec![0.0; count], vec![0.0; count]);
+            let out = &mut room[start..][..count * width];
+            run(&x, &mut mean, &mut inverse, out);
+            let (mut row, mut m, mut r) = (vec![0.0; width], [0.0], [0.0]);
+            for (x, out) in x.chunks(width).zip(out.chunks(width)) {
+                run(x, &mut m, &mut r, &mut row);
+                assert!(row == out);
+            }
+            back(&grad, &x, &mean, &inverse, out);
+            let of = grad.chunks(width).zip(x.chunks(width)).zip(out.chunks(width));
+            for (i, ((grad, x), out)) in of.enumerate() {
+                back(grad, x, &mean[i..=i], &inverse[i..=i], &mut row);
+                assert!(row == out);
+            }
+        }
+    }
+}

@@ -68,7 +68,7 @@ pub fn philox_blocks<S: Simd, const B: usize>(
     let low = splat::<S>(u32::MAX.into());
     // SAFETY: no vector has more lanes.
     let steps = unsafe { S::F64::load(EVEN.as_ptr().cast()).to_bits() };
-    let mut words = [[0; B]; 4];
+    let mut words = Aligned([[0; B]; 4]);
     // Loops, and no closures: those are not always inlined, and then lose the instruction set.
     for start in (0..B).step_by(2 * lanes) {
         let first = first_block.wrapping_add(start as u64);
@@ -82,12 +82,16 @@ pub fn philox_blocks<S: Simd, const B: usize>(
         for w in 0..4 {
             let odd = S::F64::bits_shl::<32>(odd[w]);
             let both = S::F64::bits_or(S::F64::bits_and(even[w], low), odd);
-            // SAFETY: as many words as twice the lanes follow from `start` on; a vector may be stored anywhere.
-            unsafe { S::F64::from_bits(both).store(words[w].as_mut_ptr().add(start).cast()) };
+            // SAFETY: as many words as twice the lanes follow from `start` on, an even number from an aligned place.
+            unsafe { S::F64::from_bits(both).store(words.0[w].as_mut_ptr().add(start).cast()) };
         }
     }
-    words
+    words.0
 }
+
+/// Words where pairs of them may be written as one.
+#[repr(align(64))]
+struct Aligned<T>(T);
 
 type Bits<S> = <<S as Simd>::F64 as Vector>::Bits;
 
