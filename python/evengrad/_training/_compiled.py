@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -164,7 +165,7 @@ class Bound:
         # Whether the log has told of weights without gradient.
         self.unreached_told = False
         self.finite_steps = _core.zeros((), dtype="float64")
-        self.output_losses = [Mean() for _ in self.outputs] if len(self.outputs) > 1 else []
+        self.output_losses = {name: Mean() for name in names} if len(names) > 1 else {}
         self.metrics: list[Gathered] = []
         for argument in ("metrics", "weighted_metrics"):
             self._take_metrics(argument, getattr(compilation, argument), targets)
@@ -218,12 +219,13 @@ class Bound:
         penalties += self.model._weight_penalties()
         total: Tensor | None = None
         rows = int(xs[0].shape[0])
-        for i, (output, y, result) in enumerate(zip(self.outputs, ys, results, strict=True)):
+        names = self.model.output_names
+        for name, output, y, result in zip(names, self.outputs, ys, results, strict=True):
             if output.loss is None:
                 continue
             loss = output.loss_of(y, result, weight)
             if self.output_losses:
-                self.output_losses[i].add(loss, rows)
+                self.output_losses[name].add(loss, rows)
             share = loss if output.weight == 1.0 else loss * output.weight
             total = share if total is None else total + share
         if total is None:
@@ -246,24 +248,37 @@ class Bound:
 
     def states(self) -> list[Tensor]:
         """Return all tensors that gathering changes."""
-        means = [self.loss, *self.output_losses]
+        means = [self.loss, *self.output_losses.values()]
         found = [tensor for mean in means for tensor in (mean.total, mean.count)]
         found.append(self.finite_steps)
         for one in self.metrics:
             found += one.metric._states
         return found
 
+    def lies_in_states(self) -> bool:
+        """Tell whether gathering changes `states` alone: no metric forgets in its own way."""
+        return all(type(one.metric).reset_state is Metric.reset_state for one in self.metrics)
+
+    def restore(self, values: np.ndarray[Any, Any]) -> None:
+        """Set all states to these values, one after the other."""
+        at = 0
+        for state in self.states():
+            end = at + math.prod(state.shape)
+            state.copy_(values[at:end].reshape(state.shape))
+            at = end
+
     def reset(self) -> None:
         """Forget all batches."""
-        for state in self.states():
-            state.copy_(np.zeros(state.shape))
+        for mean in (self.loss, *self.output_losses.values()):
+            mean.reset()
+        self.finite_steps.copy_(self.loss.zero)
         for one in self.metrics:
             one.metric.reset_state()
 
     def logs(self) -> dict[str, Any]:
         """Return the figures over the batches since the last reset: numbers, and some arrays."""
         figures: dict[str, Any] = {"loss": self.loss.result()}
-        for name, mean in zip(self.model.output_names, self.output_losses, strict=False):
+        for name, mean in self.output_losses.items():
             figures[f"{name}_loss"] = mean.result()
         for one in self.metrics:
             figure = one.metric.result()

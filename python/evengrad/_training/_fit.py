@@ -21,6 +21,7 @@ from evengrad._training._evaluate import Evaluation
 from evengrad._training._progress import Progress
 from evengrad._training._runner import ArrayRunner, Stretches
 from evengrad._training._split import rows_of, split_rows
+from evengrad._training._unheard import Unheard
 from evengrad.callbacks import History
 from evengrad.callbacks._callback import Callback, CallbackList, check_callbacks
 
@@ -104,6 +105,10 @@ class ArraySource:
         self.limit = options.steps_per_epoch
         self.steps = min(self.runner.steps_per_epoch, self.limit or self.runner.steps_per_epoch)
 
+    def unheard(self) -> Unheard:
+        """Return what runs the same epochs where nobody hears of each."""
+        return Unheard(self.runner, self.model._shuffler() if self.shuffle else None)
+
     def epoch(self, stretches: Stretches) -> Iterator[int]:
         """Run an epoch; yield the number of steps after each stretch."""
         rows = self.runner.rows
@@ -142,6 +147,8 @@ def fit(model: Model, x: Any, y: Any, options: Options) -> History:
     model.history = history
     model.stop_training = False
     training = _Training(model, source, validation, callbacks, progress)
+    if isinstance(source, ArraySource) and validation is None and not users and progress.is_silent:
+        training.unheard = source.unheard()
     compilation = model._compiled()
     compilation.watches_loss = callbacks.watches_loss
     try:
@@ -192,23 +199,44 @@ class _Training:
         self.validation = validation
         self.callbacks = callbacks
         self.progress = progress
+        # Set where the history alone hears of epochs.
+        self.unheard: Unheard | None = None
         self.logs: dict[str, Any] = {}
 
     def run(self, first: int, last: int) -> None:
         """Run the epochs."""
         tell = self.callbacks.tell
         tell("on_train_begin", {})
-        for epoch in range(first, last):
-            tell("on_epoch_begin", epoch, {})
-            self.progress.begin(epoch, self.source.steps)
-            self._epoch()
-            self.progress.end(self.logs)
-            tell("on_epoch_end", epoch, self.logs)
+        epoch = first
+        while epoch < last:
+            # The first epoch captures the steps.
+            count = 0 if epoch == first else self._several(epoch, last)
+            if count == 0:
+                tell("on_epoch_begin", epoch, {})
+                self.progress.begin(epoch, self.source.steps)
+                self._epoch()
+                self.progress.end(self.logs)
+                tell("on_epoch_end", epoch, self.logs)
+            epoch += count or 1
             if self.model.stop_training:
                 break
         if first < last:
             self.model.optimizer.finalize_variable_values(self.model.trainable_weights)
         tell("on_train_end", self.logs)
+
+    def _several(self, epoch: int, last: int) -> int:
+        """Run epochs from this one on without Python; return how many, 0 where that cannot be."""
+        unheard, count = self.unheard, 0
+        if unheard is None:
+            return 0
+        try:
+            unheard.run(last - epoch)
+        finally:
+            # After an exception too: these epochs have been run.
+            for self.logs in unheard.figures():
+                self.callbacks.tell("on_epoch_end", epoch + count, self.logs)
+                count += 1
+        return count
 
     def _epoch(self) -> None:
         singly = self.callbacks.wants_batches("train")

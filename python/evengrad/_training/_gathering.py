@@ -21,12 +21,18 @@ class Mean:
     def __init__(self) -> None:
         self.total = _core.zeros((), dtype="float64")
         self.count = _core.zeros((), dtype="float64")
+        self.zero = _core.zeros((), dtype="float64")
         self.one = _core.ones((), dtype="float64")
 
     def add(self, value: Tensor, rows: int) -> None:
         """Take in a batch's mean."""
         _core.accumulate(self.total, value.detach(), scale=float(rows))
         _core.accumulate(self.count, self.one, scale=float(rows))
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self.total.copy_(self.zero)
+        self.count.copy_(self.zero)
 
     def result(self) -> float:
         """Return the mean; 0 before the first batch."""

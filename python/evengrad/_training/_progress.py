@@ -49,6 +49,11 @@ class Progress:
         """Whether it wants to be told a few times a second."""
         return self.style == BAR
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether it shows nothing."""
+        return self.style == SILENT
+
     def begin(self, epoch: int, steps: int | None) -> None:
         """Begin an epoch."""
         self._started = time.perf_counter()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from evengrad._training._arrays import Array
     from evengrad._training._compiled import Bound
+    from evengrad._training._step import Captured
 
 # Seconds between two looks at the progress.
 TURN = 0.2
@@ -81,6 +82,17 @@ class ArrayRunner:
             fresh.eager = fresh.eager or any(known.eager for known in self._steps.values())
             self._steps[batch_size] = step = fresh
         return step
+
+    def captured(self) -> list[Captured] | None:
+        """Return the steps of an epoch; None where one needs Python, or is not captured yet."""
+        if self.source.buffers:
+            # Rows come piece by piece.
+            return None
+        sizes = {self.batch_size, self.rows % self.batch_size} - {0}
+        steps = [self._steps.get(size) for size in sorted(sizes, reverse=True)]
+        found = [step.captured() for step in steps if step is not None and step.is_current()]
+        captured = [one for one in found if one is not None]
+        return captured if len(captured) == len(sizes) else None
 
     def epoch(self, order: np.ndarray[Any, Any], stretches: Stretches) -> Iterator[int]:
         """Visit the rows in this order; yield the number of steps, first 0, after each stretch."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from evengrad import _core
-from evengrad._capture import Recording, reads_values, recording
+from evengrad._capture import Recording, Scheduled, reads_values, recording
 from evengrad._paths import path_of
 from evengrad.autograd import no_grad
 from evengrad.layers._nested import attributes_set
@@ -69,6 +69,14 @@ class Kept:
             stream.draws = draws
 
 
+class Captured(NamedTuple):
+    """What it takes to run a captured step over rows that a feed names."""
+
+    plan: _core.Plan
+    feed: _core.Feed
+    scheduled: list[Scheduled]
+
+
 class Step:
     """A step over one kind of batch.
 
@@ -104,6 +112,13 @@ class Step:
                 return False
             self.as_of = now
         return True
+
+    def captured(self) -> Captured | None:
+        """Return what was captured; None where steps run in Python, or do nothing."""
+        recording, feed = self.recording, self.batch.feed
+        if self.eager or recording is None or recording.plan is None or feed is None:
+            return None
+        return Captured(recording.plan, feed, recording.scheduled)
 
     def body(self) -> None:
         """Do one step."""

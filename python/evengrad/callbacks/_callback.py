@@ -121,13 +121,16 @@ class CallbackList:
 
     def __init__(self, callbacks: list[Callback], model: Model, params: dict[str, Any]) -> None:
         self.callbacks = callbacks
+        self._wanted: dict[str, bool] = {}
         for callback in callbacks:
             callback.set_model(model)
             callback.set_params(params)
 
     def wants_batches(self, kind: str) -> bool:
-        """Tell whether any callback has methods for batches."""
-        return any(callback.wants_batches(kind) for callback in self.callbacks)
+        """Tell whether any callback has methods for batches; looked up once."""
+        if kind not in self._wanted:
+            self._wanted[kind] = any(callback.wants_batches(kind) for callback in self.callbacks)
+        return self._wanted[kind]
 
     @property
     def watches_loss(self) -> bool:

@@ -63,9 +63,14 @@ impl Feed {
         &self.0.indices
     }
 
+    /// Rows in a batch.
+    pub fn batch_size(&self) -> usize {
+        self.0.indices.count()
+    }
+
     /// Sets the rows to visit from now on; their number is a multiple of the batch size.
     pub fn load(&self, rows: Vec<i64>) -> Result<()> {
-        let batch = self.0.indices.count();
+        let batch = self.batch_size();
         if !rows.len().is_multiple_of(batch) {
             bail!(
                 Value,
@@ -88,7 +93,7 @@ impl Feed {
     /// Batches that are left.
     pub fn remaining(&self) -> usize {
         let order = self.0.lock();
-        (order.rows.len() - order.next) / self.0.indices.count()
+        (order.rows.len() - order.next) / self.batch_size()
     }
 }
 

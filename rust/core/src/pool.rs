@@ -24,7 +24,7 @@ const SLAB: usize = 4 * pages::HUGE;
 /// the next load from another reads.
 const STAGGER: usize = 17 * ALIGNMENT;
 /// Another thread holds the pool for some tens of nanoseconds. Memory of a slab is worth as many tries.
-const TRIES: usize = 1000;
+pub(crate) const TRIES: usize = 1000;
 
 /// Where memory is from, and so who takes it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +110,7 @@ pub(crate) fn take(capacity: usize) -> Option<Piece> {
 /// Keeps the memory of a dead buffer for the next one; false where the caller has to give it back.
 pub(crate) fn give(piece: Piece, capacity: usize) -> bool {
     let is_slab = piece.origin == Origin::Slab;
-    let Some(mut pool) = try_often(if is_slab { TRIES } else { 1 }) else { return false };
+    let Some(mut pool) = try_often(&POOL, if is_slab { TRIES } else { 1 }) else { return false };
     let emptied = pool.held + capacity > LIMIT;
     if emptied {
         if !is_slab {
@@ -124,9 +124,14 @@ pub(crate) fn give(piece: Piece, capacity: usize) -> bool {
     true
 }
 
-fn try_often(tries: usize) -> Option<MutexGuard<'static, Pool>> {
+/// Takes a lock that is only ever held for a moment; none where that moment does not end, as in a child process that was
+/// forked while another thread held it.
+pub(crate) fn try_often<T>(
+    lock: &'static Mutex<T>,
+    tries: usize,
+) -> Option<MutexGuard<'static, T>> {
     for _ in 0..tries {
-        match POOL.try_lock() {
+        match lock.try_lock() {
             Ok(pool) => return Some(pool),
             Err(TryLockError::Poisoned(_)) => return None,
             Err(TryLockError::WouldBlock) => std::thread::yield_now(),
@@ -152,7 +157,7 @@ pub(crate) fn empty(piece: Piece, capacity: usize) {
 /// Gives dead buffers that came as pages back to the system, all of them.
 pub(crate) fn release_pages() {
     #[cfg(unix)]
-    if let Some(mut pool) = try_often(TRIES) {
+    if let Some(mut pool) = try_often(&POOL, TRIES) {
         for number in class_number(pages::HUGE)..CLASSES {
             let waiting = std::mem::take(&mut pool.free[number]);
             let (mapped, others): (Vec<_>, Vec<_>) =

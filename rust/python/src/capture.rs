@@ -15,7 +15,7 @@ use crate::operand::other_tensor;
 use crate::tensor::Tensor;
 
 /// How long a replay runs before Python's signal handlers get their turn.
-const TURN: Duration = Duration::from_millis(50);
+pub(crate) const TURN: Duration = Duration::from_millis(50);
 
 /// Begin to capture: until :func:`end_capture` every operation of this thread is done and recorded.
 ///
@@ -171,7 +171,7 @@ impl Plan {
 /// >>> feed.indices.tolist(), feed.remaining
 /// ([3, 1], 1)
 #[pyclass(frozen, weakref, module = "evengrad._core")]
-pub(crate) struct Feed(feed::Feed);
+pub(crate) struct Feed(pub(crate) feed::Feed);
 
 #[pymethods]
 impl Feed {

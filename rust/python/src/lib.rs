@@ -22,6 +22,7 @@ mod creation;
 mod dlpack;
 mod door;
 mod elementwise;
+mod epochs;
 mod error;
 mod functions;
 mod inference;
@@ -52,6 +53,8 @@ mod _core {
         arange, build_info, full, get_default_dtype, get_num_threads, is_recording, ones,
         set_default_dtype, set_num_threads, set_recording, tensor, zeros,
     };
+    #[pymodule_export]
+    use crate::epochs::Epochs;
     #[pymodule_export]
     use crate::error::InternalError;
     #[pymodule_export]

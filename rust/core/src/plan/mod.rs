@@ -2,6 +2,7 @@
 
 mod columns;
 mod constants;
+mod epochs;
 mod exchange;
 mod execute;
 mod inference;
@@ -21,6 +22,7 @@ use crate::launch::Launch;
 use crate::pool;
 use crate::team::{self, Team};
 
+pub use epochs::Epochs;
 use execute::{Executor, Way};
 use schedule::Schedule;
 use tuner::ALONE_NANOSECONDS;
