@@ -5,7 +5,7 @@ use super::pack::{pack_a, pack_panels, packed_len, panel_width};
 use super::plan::{Plan, TOGETHER, is_direct, widest};
 use super::scratch::Room;
 use super::thin::{Thin, is_thin};
-use super::tile::{Ahead, Column, RunColumn, part, parts, tile_rows, tile_vectors};
+use super::tile::{Ahead, Column, RunColumn, RunHalf, part, parts, tile_rows, tile_vectors};
 use super::{Gemm, MatRef, Right};
 use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, Vector};
 
@@ -196,6 +196,9 @@ unsafe fn blocks<T: Scalar, E: Epilogue<T>, S: Simd>(
     }
 }
 
+/// So many rows keep the multipliers busy with one vector each: a shorter tile waits for its chains.
+const ENOUGH_ROWS: usize = 8;
+
 /// How many tiles are finished before the epilogue passes over them.
 const FINISHED: usize = 4;
 
@@ -296,6 +299,11 @@ impl<T: Scalar> Panels<T> {
             } else {
                 widest(S::ISA, column.rows, left)
             };
+            // Few columns more than a vector are worth a pass of their own, half a vector wide.
+            let half = S::HALVES && (left - 1) * lanes + lanes / 2 >= cols - j;
+            let apart = half && vectors == 2 && left == 2 && column.rows >= ENOUGH_ROWS;
+            let vectors = if apart { 1 } else { vectors };
+            let half = half && left == 1;
             let here = (cols - j).min(vectors * lanes);
             // SAFETY: the caller's promise, for columns j..j + here.
             unsafe {
@@ -325,13 +333,13 @@ impl<T: Scalar> Panels<T> {
                     Some((epilogue, row, col)) if !E::IDENTITY => {
                         for first in (0..tiles).step_by(FINISHED) {
                             column.tiles = first..tiles.min(first + FINISHED);
-                            run_column::<T, S>(&column, vectors, edge);
+                            run_column::<T, S>(&column, vectors, half, edge);
                             apply::<T, E, S>(epilogue, &column, most, here, (row, col + j));
                         }
                     }
                     _ => {
                         column.tiles = 0..tiles;
-                        run_column::<T, S>(&column, vectors, edge);
+                        run_column::<T, S>(&column, vectors, half, edge);
                     }
                 }
             }
@@ -341,9 +349,18 @@ impl<T: Scalar> Panels<T> {
 }
 
 /// # Safety
-/// The column is valid, and `vectors` wide.
+/// The column is valid, and `vectors` wide, or up to half a vector.
 #[inline(always)]
-unsafe fn run_column<T: Scalar, S: Simd>(column: &Column<T>, vectors: usize, edge: bool) {
+unsafe fn run_column<T: Scalar, S: Simd>(
+    column: &Column<T>,
+    vectors: usize,
+    half: bool,
+    edge: bool,
+) {
+    if const { S::HALVES } && half {
+        S::outlined(RunHalf(column));
+        return;
+    }
     // Guards are constants: what an instruction set does not use is not compiled for it. On AVX-512 a masked load
     // costs nothing more, and edges need no code of their own.
     macro_rules! of_width {

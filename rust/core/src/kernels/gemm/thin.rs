@@ -16,16 +16,24 @@ const MOST_LANES: usize = 16;
 
 /// Whether turning the product pays.
 ///
-/// In multiply-adds of a vector for each p, a row of C costs one, if it fits a vector, and a vector of rows n when
-/// turned, and about five more where it has to be transposed first.
+/// In multiply-adds of a vector for each p, a row of C costs one, if it fits a vector, and little more than half of one,
+/// if it fits half a vector that multiplies in less time; a vector of rows costs n when turned, and some more where it has
+/// to be transposed first.
 #[inline(always)]
 pub(super) fn is_thin<T: Scalar, E, S: Simd>(g: &Gemm<T, E>) -> bool {
     let lanes = T::V::<S>::LANES;
-    let (extra, least) = if g.a.row_stride == 1 { (0, 4) } else { (5, 16) };
+    let half = S::HALVES && g.n <= lanes / 2;
+    let (extra, least) = match (g.a.row_stride, g.n) {
+        (1, _) => (0, 4),
+        // Its result need not be turned back.
+        (_, 1) => (3, 16),
+        _ => (if half { 7 } else { 5 }, 16),
+    };
+    let tenths = if half { 5 } else { 8 };
     g.n < lanes
         && g.m >= lanes
         && g.k >= least
-        && 10 * (g.n + extra) * g.m.div_ceil(lanes) < 8 * g.m
+        && 10 * (g.n + extra) * g.m.div_ceil(lanes) < tenths * g.m
 }
 
 /// The product.

@@ -3,11 +3,9 @@
 //! `c_ij <- fma(a_ip, b_pj, c_ij)` for ascending p: each element is one chain, and its order depends on nothing
 //! else. A chain may rest in C between two blocks of p without a change of its value.
 
-use core::marker::PhantomData;
 use core::ops::Range;
 
-use super::epilogue::{load_lanes, store_lanes};
-use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, Vector};
+use crate::kernels::simd::{Chain, Isa, Kernel, Scalar, Simd};
 
 /// The tallest tile of any instruction set.
 const TALLEST: usize = 14;
@@ -153,59 +151,74 @@ impl<T: Scalar, const NV: usize, const EDGE: bool> Kernel for RunColumn<'_, T, N
 
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let column = self.0;
-        let most = const { tile_rows(S::ISA, NV) };
-        let tiles = parts(column.rows, most);
-        let (base, longer) =
-            if tiles == 1 { (column.rows, 0) } else { (column.rows / tiles, column.rows % tiles) };
-        for i in column.tiles.clone() {
-            // As in `part`.
-            let (start, height) = (i * base + i.min(longer), base + usize::from(i < longer));
-            if column.ahead.rows > 0 {
-                column.ahead.ask(i, tiles);
-            }
-            let tile = Tile::<T, S, NV, EDGE> { column, start, simd: PhantomData };
-            // SAFETY: the caller vouches for the column, and the tile is a part of it. The guards are
-            // constants: tiles that the instruction set has no registers for are not compiled.
-            unsafe {
-                match height {
-                    1 => tile.run::<1>(),
-                    2 if const { tile_rows(S::ISA, NV) >= 2 } => tile.run::<2>(),
-                    3 if const { tile_rows(S::ISA, NV) >= 3 } => tile.run::<3>(),
-                    4 if const { tile_rows(S::ISA, NV) >= 4 } => tile.run::<4>(),
-                    5 if const { tile_rows(S::ISA, NV) >= 5 } => tile.run::<5>(),
-                    6 if const { tile_rows(S::ISA, NV) >= 6 } => tile.run::<6>(),
-                    7 if const { tile_rows(S::ISA, NV) >= 7 } => tile.run::<7>(),
-                    8 if const { tile_rows(S::ISA, NV) >= 8 } => tile.run::<8>(),
-                    9 if const { tile_rows(S::ISA, NV) >= 9 } => tile.run::<9>(),
-                    10 if const { tile_rows(S::ISA, NV) >= 10 } => tile.run::<10>(),
-                    11 if const { tile_rows(S::ISA, NV) >= 11 } => tile.run::<11>(),
-                    12 if const { tile_rows(S::ISA, NV) >= 12 } => tile.run::<12>(),
-                    13 if const { tile_rows(S::ISA, NV) >= 13 } => tile.run::<13>(),
-                    14 if const { tile_rows(S::ISA, NV) >= 14 } => tile.run::<14>(),
-                    _ => unreachable!("a part is at most as long as asked"),
-                }
+        run_tiles::<T::V<S>, S, NV, EDGE>(self.0);
+    }
+}
+
+/// Runs a column of no more than half a vector.
+pub(super) struct RunHalf<'a, T>(pub(super) &'a Column<T>);
+
+impl<T: Scalar> Kernel for RunHalf<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        run_tiles::<T::Half<S>, S, 1, true>(self.0);
+    }
+}
+
+#[inline(always)]
+fn run_tiles<C: Chain, S: Simd, const NV: usize, const EDGE: bool>(column: &Column<C::Elem>) {
+    let most = const { tile_rows(S::ISA, NV) };
+    let tiles = parts(column.rows, most);
+    let (base, longer) =
+        if tiles == 1 { (column.rows, 0) } else { (column.rows / tiles, column.rows % tiles) };
+    for i in column.tiles.clone() {
+        // As in `part`.
+        let (start, height) = (i * base + i.min(longer), base + usize::from(i < longer));
+        if column.ahead.rows > 0 {
+            column.ahead.ask(i, tiles);
+        }
+        let tile = Tile::<C, NV, EDGE> { column, start };
+        // SAFETY: the caller vouches for the column, and the tile is a part of it. The guards are
+        // constants: tiles that the instruction set has no registers for are not compiled.
+        unsafe {
+            match height {
+                1 => tile.run::<1>(),
+                2 if const { tile_rows(S::ISA, NV) >= 2 } => tile.run::<2>(),
+                3 if const { tile_rows(S::ISA, NV) >= 3 } => tile.run::<3>(),
+                4 if const { tile_rows(S::ISA, NV) >= 4 } => tile.run::<4>(),
+                5 if const { tile_rows(S::ISA, NV) >= 5 } => tile.run::<5>(),
+                6 if const { tile_rows(S::ISA, NV) >= 6 } => tile.run::<6>(),
+                7 if const { tile_rows(S::ISA, NV) >= 7 } => tile.run::<7>(),
+                8 if const { tile_rows(S::ISA, NV) >= 8 } => tile.run::<8>(),
+                9 if const { tile_rows(S::ISA, NV) >= 9 } => tile.run::<9>(),
+                10 if const { tile_rows(S::ISA, NV) >= 10 } => tile.run::<10>(),
+                11 if const { tile_rows(S::ISA, NV) >= 11 } => tile.run::<11>(),
+                12 if const { tile_rows(S::ISA, NV) >= 12 } => tile.run::<12>(),
+                13 if const { tile_rows(S::ISA, NV) >= 13 } => tile.run::<13>(),
+                14 if const { tile_rows(S::ISA, NV) >= 14 } => tile.run::<14>(),
+                _ => unreachable!("a part is at most as long as asked"),
             }
         }
     }
 }
 
 /// One tile of a column, from row `start`.
-struct Tile<'a, T, S, const NV: usize, const EDGE: bool> {
-    column: &'a Column<T>,
+struct Tile<'a, C: Chain, const NV: usize, const EDGE: bool> {
+    column: &'a Column<C::Elem>,
     start: usize,
-    simd: PhantomData<S>,
 }
 
 #[allow(clippy::needless_range_loop, reason = "tiles read as index equations")]
-impl<T: Scalar, S: Simd, const NV: usize, const EDGE: bool> Tile<'_, T, S, NV, EDGE> {
+impl<C: Chain, const NV: usize, const EDGE: bool> Tile<'_, C, NV, EDGE> {
     /// # Safety
     /// `MR` rows from `start` on exist in the column, and its pointers and strides are valid for them.
     #[inline(always)]
     unsafe fn run<const MR: usize>(&self) {
         let t = self.column;
-        let lanes = T::V::<S>::LANES;
-        let mut acc = [[T::V::<S>::constant(0.0); NV]; MR];
+        let lanes = C::WIDTH;
+        let mut acc = [[C::zero(); NV]; MR];
         let (c_row, from_row) = (here(t.c_row), here(t.from_row));
         // SAFETY: the caller's promise; vector v of row i starts at column v * lanes of the panel, and only
         // the columns that exist are touched.
@@ -216,7 +229,7 @@ impl<T: Scalar, S: Simd, const NV: usize, const EDGE: bool> Tile<'_, T, S, NV, E
                 each_row!(i => {
                     for v in 0..NV {
                         let p = from.offset(i as isize * from_row).add(v * lanes);
-                        acc[i][v] = load_lanes::<T, S>(p, self.lanes_of(v));
+                        acc[i][v] = C::read(p, self.lanes_of(v));
                     }
                 });
             }
@@ -242,7 +255,7 @@ impl<T: Scalar, S: Simd, const NV: usize, const EDGE: bool> Tile<'_, T, S, NV, E
             each_row!(i => {
                 for v in 0..NV {
                     let p = c.offset(i as isize * c_row).add(v * lanes);
-                    store_lanes::<T, S>(acc[i][v], p, self.lanes_of(v));
+                    acc[i][v].write(p, self.lanes_of(v));
                 }
             });
         }
@@ -251,7 +264,7 @@ impl<T: Scalar, S: Simd, const NV: usize, const EDGE: bool> Tile<'_, T, S, NV, E
     /// Columns that exist in vector `v`.
     #[inline(always)]
     fn lanes_of(&self, v: usize) -> usize {
-        if v + 1 == NV { self.column.lanes } else { T::V::<S>::LANES }
+        if v + 1 == NV { self.column.lanes } else { C::WIDTH }
     }
 
     /// The chains of a tile over the depth of the block.
@@ -259,12 +272,9 @@ impl<T: Scalar, S: Simd, const NV: usize, const EDGE: bool> Tile<'_, T, S, NV, E
     /// # Safety
     /// As for [`Self::run`].
     #[inline(always)]
-    unsafe fn multiply<const MR: usize>(
-        &self,
-        mut acc: [[T::V<S>; NV]; MR],
-    ) -> [[T::V<S>; NV]; MR] {
+    unsafe fn multiply<const MR: usize>(&self, mut acc: [[C; NV]; MR]) -> [[C; NV]; MR] {
         let t = self.column;
-        let lanes = T::V::<S>::LANES;
+        let lanes = C::WIDTH;
         // SAFETY: the caller's promise: rows start..start + MR of A and the panel of B exist for each p below
         // `depth`. Pointers are moved by wrapping arithmetic, since after the last p they point nowhere.
         unsafe {
@@ -281,18 +291,18 @@ impl<T: Scalar, S: Simd, const NV: usize, const EDGE: bool> Tile<'_, T, S, NV, E
             }
             let mut b = t.b;
             for _ in 0..t.depth {
-                let mut row = [T::V::<S>::constant(0.0); NV];
+                let mut row = [C::zero(); NV];
                 for v in 0..NV {
                     row[v] = if EDGE && v + 1 == NV {
-                        T::V::<S>::load_first(b.add(v * lanes), t.lanes)
+                        C::read_first(b.add(v * lanes), t.lanes)
                     } else {
-                        T::V::<S>::load(b.add(v * lanes))
+                        C::read_all(b.add(v * lanes))
                     };
                 }
                 each_row!(i => {
-                    let x = T::V::<S>::splat(*a_rows[i / 3].offset((i % 3) as isize * a_row));
+                    let x = C::all(*a_rows[i / 3].offset((i % 3) as isize * a_row));
                     for v in 0..NV {
-                        acc[i][v] = x.mul_add(row[v], acc[i][v]);
+                        acc[i][v] = acc[i][v].add_product(x, row[v]);
                     }
                 });
                 for p in &mut a_rows[..MR.div_ceil(3)] {

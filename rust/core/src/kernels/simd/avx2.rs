@@ -25,6 +25,8 @@ impl Simd for Avx2 {
     }
     type F32 = F32x8;
     type F64 = F64x4;
+    type HalfF32 = Self::F32;
+    type HalfF64 = Self::F64;
 }
 
 /// 1.5 * 2^52: adding it to a small integer leaves the integer in the low bits.

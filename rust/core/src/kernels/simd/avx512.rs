@@ -6,7 +6,7 @@ use core::ops::Neg;
 
 use super::avx2::{F32x8, F64x4};
 use super::intrinsics::{in_isa, in_isa_raw, operators};
-use super::{Isa, Kernel, Simd, Vector, row};
+use super::{Chain, Isa, Kernel, Simd, Vector, row};
 
 /// AVX-512 with FMA.
 #[derive(Clone, Copy)]
@@ -26,6 +26,10 @@ impl Simd for Avx512 {
     }
     type F32 = F32x16;
     type F64 = F64x8;
+    // Zen 4 multiplies 512 bits in two halves.
+    const HALVES: bool = true;
+    type HalfF32 = HalfF32;
+    type HalfF64 = HalfF64;
 }
 
 /// A mask of the first `n` lanes.
@@ -273,3 +277,35 @@ impl Neg for F64x8 {
     type Output = Self;
     in_isa! { fn neg(self) -> Self { Self(_mm512_xor_pd(self.0, _mm512_set1_pd(-0.0))) } }
 }
+
+/// Eight `f32` lanes of sums, with the masks of AVX-512.
+#[derive(Clone, Copy)]
+pub(super) struct HalfF32(__m256);
+
+/// Four `f64` lanes of sums, with the masks of AVX-512.
+#[derive(Clone, Copy)]
+pub(super) struct HalfF64(__m256d);
+
+macro_rules! halves {
+    ($half:ident, $elem:ident, $lanes:literal: $zero:ident $all:ident $read:ident $read_all:ident $write:ident $fma:ident) => {
+        impl Chain for $half {
+            type Elem = $elem;
+            const WIDTH: usize = $lanes;
+
+            in_isa! {
+                fn zero() -> Self { Self($zero()) }
+                fn all(x: $elem) -> Self { Self($all(x)) }
+                fn add_product(self, a: Self, b: Self) -> Self { Self($fma(a.0, b.0, self.0)) }
+            }
+
+            in_isa_raw! {
+                unsafe fn read_first(p: *const $elem, n: usize) -> Self { Self($read(first(n) as __mmask8, p)) }
+                unsafe fn read_all(p: *const $elem) -> Self { Self($read_all(p)) }
+                unsafe fn write(self, p: *mut $elem, n: usize) -> () { $write(p, first(n) as __mmask8, self.0) }
+            }
+        }
+    };
+}
+
+halves!(HalfF32, f32, 8: _mm256_setzero_ps _mm256_set1_ps _mm256_maskz_loadu_ps _mm256_loadu_ps _mm256_mask_storeu_ps _mm256_fmadd_ps);
+halves!(HalfF64, f64, 4: _mm256_setzero_pd _mm256_set1_pd _mm256_maskz_loadu_pd _mm256_loadu_pd _mm256_mask_storeu_pd _mm256_fmadd_pd);

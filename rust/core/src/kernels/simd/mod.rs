@@ -8,6 +8,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod chain;
 mod dispatch;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod intrinsics;
@@ -20,6 +21,7 @@ use core::ops::{Add, Div, Mul, Neg, Sub};
 
 use num_traits::Float;
 
+pub use chain::Chain;
 pub use dispatch::{Isa, Kernel, dispatch, dispatch_on, isa};
 
 /// A scalar that vectors are made of: `f32` or `f64`.
@@ -182,12 +184,20 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type F32: Vector<Elem = f32>;
     /// `f64` lanes.
     type F64: Vector<Elem = f64>;
+    /// Whether there are vectors of half the lanes that multiply in less time, on some of the processors.
+    const HALVES: bool = false;
+    /// Half the `f32` lanes, where [`Self::HALVES`].
+    type HalfF32: Chain<Elem = f32>;
+    /// Half the `f64` lanes, where [`Self::HALVES`].
+    type HalfF64: Chain<Elem = f64>;
 }
 
 /// A scalar with its vectors: what a kernel generic over `f32` and `f64` is written against.
 pub trait Scalar: Lane + Float + Default + Debug {
     /// This scalar's vector in an instruction set.
     type V<S: Simd>: Vector<Elem = Self>;
+    /// Half of it, where [`Simd::HALVES`].
+    type Half<S: Simd>: Chain<Elem = Self>;
 }
 
 impl Lane for f32 {
@@ -198,9 +208,11 @@ impl Lane for f64 {
 }
 impl Scalar for f32 {
     type V<S: Simd> = S::F32;
+    type Half<S: Simd> = S::HalfF32;
 }
 impl Scalar for f64 {
     type V<S: Simd> = S::F64;
+    type Half<S: Simd> = S::HalfF64;
 }
 
 /// The start of row `r`, or of the last one where there are only `rows`.

@@ -19,6 +19,8 @@ impl Simd for Neon {
     }
     type F32 = F32x4;
     type F64 = F64x2;
+    type HalfF32 = Self::F32;
+    type HalfF64 = Self::F64;
 }
 
 /// 4 lanes of `f32`.

@@ -16,6 +16,8 @@ impl Simd for Portable {
     }
     type F32 = Array<f32, 4>;
     type F64 = Array<f64, 2>;
+    type HalfF32 = Self::F32;
+    type HalfF64 = Self::F64;
 }
 
 /// `N` scalars.
