@@ -300,10 +300,10 @@ impl<T: Scalar> Panels<T> {
                 widest(S::ISA, column.rows, left)
             };
             // Few columns more than a vector are worth a pass of their own, half a vector wide.
-            let half = S::HALVES && (left - 1) * lanes + lanes / 2 >= cols - j;
-            let apart = half && vectors == 2 && left == 2 && column.rows >= ENOUGH_ROWS;
+            let ends_in_half = S::HALVES && (left - 1) * lanes + lanes / 2 >= cols - j;
+            let apart = ends_in_half && vectors == 2 && left == 2 && column.rows >= ENOUGH_ROWS;
             let vectors = if apart { 1 } else { vectors };
-            let half = half && left == 1;
+            let half = ends_in_half && left == 1;
             let here = (cols - j).min(vectors * lanes);
             // SAFETY: the caller's promise, for columns j..j + here.
             unsafe {

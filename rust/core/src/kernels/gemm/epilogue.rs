@@ -1,6 +1,6 @@
 //! What happens to a finished part of the product while it is still in the cache.
 
-use crate::kernels::simd::{Scalar, Simd, Vector};
+use crate::kernels::simd::{Chain, Scalar, Simd, Vector};
 
 /// A function of the finished product and the place in it, applied before the result is stored.
 ///
@@ -57,9 +57,7 @@ impl<T: Scalar> Epilogue<T> for AddBias<T> {
 #[inline(always)]
 pub unsafe fn load_lanes<T: Scalar, S: Simd>(p: *const T, lanes: usize) -> T::V<S> {
     // SAFETY: the caller's promise.
-    unsafe {
-        if lanes >= T::V::<S>::LANES { T::V::<S>::load(p) } else { T::V::<S>::load_first(p, lanes) }
-    }
+    unsafe { Chain::read(p, lanes) }
 }
 
 /// A whole store where all lanes exist.
@@ -69,5 +67,5 @@ pub unsafe fn load_lanes<T: Scalar, S: Simd>(p: *const T, lanes: usize) -> T::V<
 #[inline(always)]
 pub unsafe fn store_lanes<T: Scalar, S: Simd>(v: T::V<S>, p: *mut T, lanes: usize) {
     // SAFETY: the caller's promise.
-    unsafe { if lanes >= T::V::<S>::LANES { v.store(p) } else { v.store_first(p, lanes) } }
+    unsafe { Chain::write(v, p, lanes) }
 }

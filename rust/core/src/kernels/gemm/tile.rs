@@ -167,6 +167,7 @@ impl<T: Scalar> Kernel for RunHalf<'_, T> {
     }
 }
 
+/// Runs the tiles of a column that is `NV` of these vectors wide.
 #[inline(always)]
 fn run_tiles<C: Chain, S: Simd, const NV: usize, const EDGE: bool>(column: &Column<C::Elem>) {
     let most = const { tile_rows(S::ISA, NV) };
