@@ -12,6 +12,8 @@ import pytest
 import evengrad as eg
 from evengrad import callbacks, layers
 from evengrad._training import _fit
+from evengrad._training._compiled import Bound
+from evengrad._training._unheard import Unheard
 from training_checks import everything, three_classes
 
 EPOCHS = 9
@@ -158,6 +160,55 @@ def test_layers_that_are_thawed_train_in_the_next_call(visits):
     model.fit(x, y, epochs=3, verbose=0)
     assert not np.array_equal(before[0], model.layers[0].get_weights()[0])
     assert len(visits) == 2
+
+
+def interrupting(function, before=(), after=()):
+    """Return the function such that some of its calls are interrupted, before or after it works."""
+    count = 0
+
+    def call(*args):
+        nonlocal count
+        count += 1
+        if count in before:
+            raise KeyboardInterrupt
+        outcome = function(*args)
+        if count in after:
+            raise KeyboardInterrupt
+        return outcome
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (Bound, "restore"),
+        (Bound, "logs"),
+        (callbacks.History, "on_epoch_end"),
+        (Unheard, "run"),
+    ],
+)
+@pytest.mark.parametrize(
+    "when", [{"before": [4]}, {"after": [4]}, {"before": [4, 5], "after": [8]}]
+)
+def test_ctrl_c_while_figures_are_noted_loses_none(monkeypatch, owner, name, when):
+    x, y = three_classes()
+    model = network()
+    model.fit(x, y, epochs=1, verbose=0)
+    before = int(model.optimizer.iterations)
+    monkeypatch.setattr(owner, name, interrupting(getattr(owner, name), **when))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, epochs=400, verbose=0)
+    monkeypatch.undo()
+    steps = -(-len(x) // 32)
+    ended = (int(model.optimizer.iterations) - before) // steps
+    assert ended >= 4 or owner is Unheard
+    history = model.history
+    assert history.epoch == list(range(ended))
+    assert {len(column) for column in history.history.values()} == {ended}
+    again = network()
+    again.fit(x, y, epochs=1, verbose=0)
+    assert again.fit(x, y, epochs=ended, verbose=0).history == history.history
 
 
 INTERRUPTED = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from evengrad.callbacks import History
 from evengrad.callbacks._callback import Callback, CallbackList, check_callbacks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from evengrad._training._arrays import Array
     from evengrad._training._compiled import Bound
@@ -146,7 +147,7 @@ def fit(model: Model, x: Any, y: Any, options: Options) -> History:
     callbacks = CallbackList([history, *users], model, params)
     model.history = history
     model.stop_training = False
-    training = _Training(model, source, validation, callbacks, progress)
+    training = _Training(model, source, validation, history, callbacks, progress)
     if isinstance(source, ArraySource) and validation is None and not users and progress.is_silent:
         training.unheard = source.unheard()
     compilation = model._compiled()
@@ -191,12 +192,14 @@ class _Training:
         model: Model,
         source: ArraySource | BatchSource,
         validation: Evaluation | None,
+        history: History,
         callbacks: CallbackList,
         progress: Progress,
     ) -> None:
         self.model = model
         self.source = source
         self.validation = validation
+        self.history = history
         self.callbacks = callbacks
         self.progress = progress
         # Set where the history alone hears of epochs.
@@ -226,17 +229,35 @@ class _Training:
 
     def _several(self, epoch: int, last: int) -> int:
         """Run epochs from this one on without Python; return how many, 0 where that cannot be."""
-        unheard, count = self.unheard, 0
-        if unheard is None:
+        unheard = self.unheard
+        prepared = None if unheard is None else unheard.prepare(last - epoch)
+        if unheard is None or prepared is None:
             return 0
+        known = len(self.history.epoch)
         try:
-            unheard.run(last - epoch)
+            unheard.run(*prepared)
         finally:
             # After an exception too: these epochs have been run.
-            for self.logs in unheard.figures():
-                self.callbacks.tell("on_epoch_end", epoch + count, self.logs)
-                count += 1
-        return count
+            self._note(partial(unheard.figures, prepared[0]), epoch - known)
+        return len(self.history.epoch) - known
+
+    def _note(self, figures: Callable[[int], Iterator[dict[str, Any]]], offset: int) -> None:
+        """Put the figures of epochs that ran without Python into the history; Ctrl-C waits so long.
+
+        `figures` yields them from one of them on, `offset` lies between an epoch and its row.
+        """
+        first = len(self.history.epoch)
+        interrupt = None
+        while True:
+            try:
+                row = len(self.history.epoch)
+                for self.logs in figures(row - first):
+                    self.history.on_epoch_end(offset + len(self.history.epoch), self.logs)
+                break
+            except KeyboardInterrupt as error:
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
 
     def _epoch(self) -> None:
         singly = self.callbacks.wants_batches("train")
@@ -278,6 +299,7 @@ class _Training:
         The exception is passed on; one that a callback raises here is logged.
         """
         self.progress.close()
+        self.history._drop_unfinished()
         for callback in users:
             try:
                 callback.on_train_end(self.logs)

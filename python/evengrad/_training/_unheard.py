@@ -35,14 +35,12 @@ class Unheard:
         self.bound: Bound = runner.bound
         self.shuffle = shuffle
         self._pace = Stretches(single=False, timed=True)
-        self._epochs: _core.Epochs | None = None
 
-    def run(self, most: int) -> None:
-        """Run some epochs; none where the steps need Python, or are not captured yet."""
+    def prepare(self, most: int) -> tuple[_core.Epochs, int] | None:
+        """Return what runs epochs, and how many; None where steps need Python or a capture."""
         steps = self.runner.captured() if self.bound.lies_in_states() else None
         if steps is None:
-            return
-        started = time.perf_counter()
+            return None
         count = self._pace.next(most)
         # The steps share an optimizer: it hears of all of them at once.
         scheduled = {id(one): one for step in steps for one in step.scheduled}
@@ -50,13 +48,16 @@ class Unheard:
             participant.prepare(count * self.runner.steps_per_epoch)
         parts = [(step.plan, step.feed) for step in steps]
         states = self.bound.states()
-        self._epochs = _core.Epochs(parts, self.runner.rows, states, self.shuffle)
-        self._epochs.run(count)
+        return _core.Epochs(parts, self.runner.rows, states, self.shuffle), count
+
+    def run(self, epochs: _core.Epochs, count: int) -> None:
+        """Run so many epochs."""
+        started = time.perf_counter()
+        epochs.run(count)
         self._pace.took(count, time.perf_counter() - started)
 
-    def figures(self) -> Iterator[dict[str, Any]]:
-        """Yield the figures of each epoch that has ended since the last call."""
-        if self._epochs is not None:
-            for values in self._epochs.take_finished():
-                self.bound.restore(values)
-                yield self.bound.logs()
+    def figures(self, epochs: _core.Epochs, first: int) -> Iterator[dict[str, Any]]:
+        """Yield the figures of each epoch that has ended, from the first to be told on."""
+        for values in epochs.finished()[first:]:
+            self.bound.restore(values)
+            yield self.bound.logs()

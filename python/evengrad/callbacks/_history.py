@@ -42,12 +42,19 @@ class History(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Keep the figures."""
-        self.epoch.append(epoch)
+        row = len(self.epoch)
         for name, value in (logs or {}).items():
             column = self.history.setdefault(name, [])
             # A figure that begins late has no value for the epochs before.
-            column += [float("nan")] * (len(self.epoch) - 1 - len(column))
-            column.append(value if isinstance(value, np.ndarray) else float(value))
+            column += [float("nan")] * (row - len(column))
+            column[row:] = [value if isinstance(value, np.ndarray) else float(value)]
+        # Last: without its number, a row counts as not written, and the next one overwrites it.
+        self.epoch.append(epoch)
+
+    def _drop_unfinished(self) -> None:
+        """Forget the row that Ctrl-C cut off."""
+        for column in self.history.values():
+            del column[len(self.epoch) :]
 
     def _numbers(self) -> dict[str, list[Any]]:
         """Return the columns of numbers; a metric may also come to an array in each epoch."""

@@ -45,7 +45,7 @@ use crate::random::Generator;
 /// >>> eg._core.accumulate(total, eg._core.take(rows, feed.indices).sum())
 /// >>> epochs = eg._core.Epochs([(eg._core.end_capture(), feed)], 4, [total])
 /// >>> epochs.run(3)
-/// >>> epochs.take_finished().tolist()
+/// >>> epochs.finished().tolist()
 /// [[10.0], [10.0], [10.0]]
 #[pyclass(frozen, weakref, module = "evengrad._core")]
 pub(crate) struct Epochs {
@@ -91,7 +91,7 @@ impl Epochs {
     /// Raises
     /// ------
     /// KeyboardInterrupt
-    ///     On Ctrl-C, after whole steps; :meth:`take_finished` has the epochs that have ended.
+    ///     On Ctrl-C, after whole steps; :meth:`finished` has the epochs that have ended.
     fn run(&self, py: Python<'_>, epochs: usize) -> PyResult<()> {
         run(py, || {
             self.lock().queue(epochs);
@@ -104,9 +104,9 @@ impl Epochs {
         })
     }
 
-    /// The values of all sums after each epoch that has ended since the last call, an epoch in a row.
-    fn take_finished<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let values = run(py, || Ok(self.lock().take_finished()))?;
+    /// The values of all sums after each epoch that the last :meth:`run` has ended, an epoch in a row.
+    fn finished<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let values = run(py, || Ok(self.lock().finished().to_vec()))?;
         let shape = [values.len() / self.width.max(1), self.width];
         PyArray1::from_vec(py, values).reshape(shape)
     }

@@ -46,14 +46,15 @@ impl Epochs {
         Ok(Self { rows, shuffle, feeds, sums, waiting, visited, finished })
     }
 
-    /// Has so many epochs be run from now on; what was left of others is forgotten.
+    /// Has so many epochs be run from now on; others, left or finished, are forgotten.
     pub fn queue(&mut self, epochs: usize) {
         (self.waiting, self.visited) = (epochs, None);
+        self.finished.clear();
     }
 
-    /// The sums of each epoch that has ended since the last call, one after the other.
-    pub fn take_finished(&mut self) -> Vec<f64> {
-        std::mem::take(&mut self.finished)
+    /// The sums of each epoch that has ended since the last [`Epochs::queue`], one after the other.
+    pub fn finished(&self) -> &[f64] {
+        &self.finished
     }
 
     /// Runs what is queued, for about as long as `limit`; false where nothing is left.
@@ -134,7 +135,7 @@ mod tests {
         let mut all =
             Epochs::new(5, shuffle, feeds.clone(), vec![sum.clone()]).expect("no row is left");
         all.queue(epochs);
-        let (mut finished, mut batches) = (vec![], vec![]);
+        let mut batches = vec![];
         loop {
             let more = all.run(limit, |feed, steps, _| {
                 assert!(steps > 0);
@@ -145,9 +146,8 @@ mod tests {
                 batches.push(batch);
                 Ok(1)
             });
-            finished.extend(all.take_finished());
             if !more.expect("no step fails") {
-                return (finished, batches);
+                return (all.finished().to_vec(), batches);
             }
         }
     }
@@ -186,8 +186,9 @@ mod tests {
             feeds[0].next_batch().map(|()| 1)
         });
         assert!(outcome.is_err());
-        assert_eq!(all.take_finished(), [0.0; 2]);
+        assert_eq!(all.finished(), [0.0; 2]);
         all.queue(0);
+        assert_eq!(all.finished(), []);
         assert!(
             !all.run(Duration::MAX, |_, _, _| unreachable!("nothing is queued")).expect("idle")
         );
