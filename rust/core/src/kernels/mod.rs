@@ -2,6 +2,7 @@
 
 pub mod batch_norm;
 mod caches;
+pub mod cross_entropy;
 pub mod dropout;
 pub mod extrema;
 pub mod gather;

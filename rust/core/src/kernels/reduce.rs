@@ -37,6 +37,9 @@ pub enum Fold {
     Smallest,
 }
 
+/// So few blocks are folded one by one instead, each in the same order.
+const FEW_BLOCKS: usize = 2;
+
 /// True where blocks of (reduced, after) are folded side by side.
 fn is_transposed(reduced: usize, after: usize, lanes: usize) -> bool {
     let most = if after == 1 { SHORT_ROW * lanes } else { SMALL_BLOCK * lanes };
@@ -140,15 +143,16 @@ impl<F: Join, T: Scalar + Real> Kernel for Blocks<'_, F, T> {
     fn run<S: Simd>(self) {
         let lanes = <T::V<S> as Vector>::LANES;
         let (reduced, after) = (self.reduced, self.after);
-        if is_transposed(reduced, after, lanes) {
+        let small = is_transposed(reduced, after, lanes);
+        if small && self.out.len() > FEW_BLOCKS * after {
             self.transposed::<T::V<S>>();
-        } else if after == 1 {
+        } else if after == 1 && !small {
             let tail = Tail::<T::V<S>>::new(reduced);
             for (x, out) in self.x.chunks_exact(reduced).zip(self.out) {
                 // SAFETY: the row has `reduced` elements.
                 *out = narrow(unsafe { row::<F, T::V<S>>(x.as_ptr(), reduced, &tail) });
             }
-        } else if after < lanes {
+        } else if after < lanes && !small {
             self.few_columns::<T::V<S>>();
         } else {
             let blocks = self.x.chunks_exact(reduced * after);

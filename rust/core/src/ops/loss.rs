@@ -17,8 +17,8 @@ use smallvec::smallvec;
 use crate::dtype::{DType, Element, with_float};
 use crate::error::{Result, bail};
 use crate::host;
-use crate::kernels::loss::{
-    ROW_STATISTICS, Target, cross_entropy_rows, cross_entropy_rows_backward,
+use crate::kernels::cross_entropy::{
+    Statistics, Target, cross_entropy_rows, cross_entropy_rows_backward,
 };
 use crate::kernels::reduce::sum_row;
 use crate::launch::{Arguments, Cost, Operand, Operands, launch};
@@ -134,10 +134,11 @@ fn checked_target(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
     target.cast(logits.dtype())?.packed()
 }
 
-/// Adds the optional last operand of both passes, and tells whether it is there.
-fn push_weight(operands: &mut Operands, weight: Option<&Tensor>) -> bool {
-    operands.extend(weight.map(|weight| Operand::read_own(weight, 1)));
-    weight.is_some()
+/// Adds an operand that need not be there, with an element for each row; gives its place.
+fn push(operands: &mut Operands, operand: Option<Operand>) -> Option<usize> {
+    let place = operand.is_some().then_some(operands.len());
+    operands.extend(operand);
+    place
 }
 
 /// What the target operand holds.
@@ -157,7 +158,9 @@ fn target<'a, T: Element>(
 struct CrossEntropyBackward {
     logits: Saved,
     target: Saved,
-    statistics: Saved,
+    largest: Saved,
+    log: Saved,
+    mass: Option<Saved>,
     weight: Option<Saved>,
     smoothing: f64,
     reduction: Reduction,
@@ -178,12 +181,17 @@ impl Backward for CrossEntropyBackward {
         let mut operands: Operands = smallvec![
             Operand::read_own(logits, width),
             Operand::read_own(kept, if labels { 1 } else { width }),
-            Operand::read_own(self.statistics.get()?, ROW_STATISTICS),
+            Operand::read_own(self.largest.get()?, 1),
+            Operand::read_own(self.log.get()?, 1),
             if each { Operand::read_own(&grad, 1) } else { Operand::read(&grad) },
             Operand::write_own(&out, width),
         ];
-        let weight = self.weight.as_ref().map(Saved::get).transpose()?;
-        let weighted = push_weight(&mut operands, weight);
+        let read = |kept: &Option<Saved>| -> Result<Option<Operand>> {
+            let kept = kept.as_ref().map(Saved::get).transpose()?;
+            Ok(kept.map(|kept| Operand::read_own(kept, 1)))
+        };
+        let mass = push(&mut operands, read(&self.mass)?);
+        let weight = push(&mut operands, read(&self.weight)?);
         let (smoothing, scale) = (self.smoothing, self.reduction.scale(rows));
         let cost = Cost::elementwise(logits.count(), 24.0, 2, logits.dtype());
         let units = if width == 0 { 0 } else { rows };
@@ -194,11 +202,15 @@ impl Backward for CrossEntropyBackward {
                 width,
                 target(arguments, 1, labels, &units),
                 smoothing,
-                weighted.then(|| arguments.own(5, &units)),
-                arguments.own(2, &units),
-                if each { arguments.own(3, &units) } else { arguments.all(3) },
+                weight.map(|i| arguments.own(i, &units)),
+                Statistics {
+                    largest: arguments.own(2, &units),
+                    log: arguments.own(3, &units),
+                    mass: mass.map_or(&[], |i| arguments.own(i, &units)),
+                },
+                if each { arguments.own(4, &units) } else { arguments.all(4) },
                 scale,
-                arguments.own_mut(4, &units),
+                arguments.own_mut(5, &units),
             );
         }))?;
         Ok(smallvec![Some(out)])
@@ -231,15 +243,18 @@ pub fn cross_entropy(
     let weight = row_weights("cross_entropy", weight, rows, logits.dtype())?;
     let labels = kept.dtype() == DType::I64;
     let x = logits.packed()?;
-    let losses = Tensor::empty(&[rows], x.dtype())?;
-    let statistics = Tensor::empty(&[rows, ROW_STATISTICS], x.dtype())?;
+    let each = || Tensor::empty(&[rows], x.dtype());
+    let (losses, largest, log) = (each()?, each()?, each()?);
+    let mass = if labels { None } else { Some(each()?) };
     let mut operands: Operands = smallvec![
         Operand::read_own(&x, width),
         Operand::read_own(&kept, if labels { 1 } else { width }),
         Operand::write_own(&losses, 1),
-        Operand::write_own(&statistics, ROW_STATISTICS),
+        Operand::write_own(&largest, 1),
+        Operand::write_own(&log, 1),
     ];
-    let weighted = push_weight(&mut operands, weight.as_ref());
+    let to_mass = push(&mut operands, mass.as_ref().map(|mass| Operand::write_own(mass, 1)));
+    let of_weight = push(&mut operands, weight.as_ref().map(|weight| Operand::read_own(weight, 1)));
     let cost = Cost::elementwise(x.count(), 24.0, 1, x.dtype());
     with_float!(x.dtype(), "cross_entropy", T => launch("cross_entropy", rows, cost, operands,
     move |units: Range<usize>, arguments: &Arguments<'_>| {
@@ -248,15 +263,21 @@ pub fn cross_entropy(
             width,
             target(arguments, 1, labels, &units),
             label_smoothing,
-            weighted.then(|| arguments.own(4, &units)),
+            of_weight.map(|i| arguments.own(i, &units)),
             arguments.own_mut(2, &units),
-            arguments.own_mut(3, &units),
+            Statistics {
+                largest: arguments.own_mut(3, &units),
+                log: arguments.own_mut(4, &units),
+                mass: to_mass.map_or(&mut [], |i| arguments.own_mut(i, &units)),
+            },
         );
     }))?;
     Ok(reduction.fold(losses, rows)?.recorded(&[logits], |_| CrossEntropyBackward {
         logits: Saved::new(&x),
         target: Saved::new(&kept),
-        statistics: Saved::new(&statistics),
+        largest: Saved::new(&largest),
+        log: Saved::new(&log),
+        mass: mass.as_ref().map(Saved::new),
         weight: weight.as_ref().map(Saved::new),
         smoothing: label_smoothing,
         reduction,

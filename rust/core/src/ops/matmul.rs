@@ -12,7 +12,7 @@ use smallvec::smallvec;
 
 use crate::dtype::{DType, Float, with_float};
 use crate::error::{Result, bail};
-use crate::kernels::gemm::{AddBias, Gemm, MatMut, MatRef, NoEpilogue, gemm};
+use crate::kernels::gemm::{AddBias, Gemm, MatMut, MatRef, gemm};
 use crate::launch::{Access, Arguments, ByColumns, Cost, Operand, launch, launch_either};
 use crate::layout::{Layout, Shape, broadcast, show};
 use crate::tape::{Backward, Gradients, Saved};
@@ -97,19 +97,17 @@ fn matrix<T>(ptr: *mut T, (row_stride, col_stride): (isize, isize)) -> MatRef<T>
 }
 
 /// The product, with a bias for each column added and nothing less than a number if given.
-fn multiply<T: Float>(product: Gemm<T, NoEpilogue>, bias: Option<(*mut T, f64)>) {
+fn multiply<T: Float>(product: Gemm<T>, bias: Option<(*mut T, f64)>) {
+    let bias = bias.map(|(bias, lowest)| AddBias {
+        bias: bias.cast_const(),
+        lowest: T::from(lowest).unwrap_or_else(T::neg_infinity),
+    });
     // SAFETY: the operands are whole matrices of the sizes that `Product::new` read off the tensors, of which callers
     // take as many rows and columns as their units have; the result is new memory that overlaps neither factor, and the
     // bias has an element for each column.
     #[allow(unsafe_code, reason = "the one call of the matrix kernel")]
     unsafe {
-        match bias {
-            Some((bias, lowest)) => {
-                let lowest = T::from(lowest).unwrap_or_else(T::neg_infinity);
-                gemm(product.with_epilogue(AddBias { bias, lowest }));
-            }
-            None => gemm(product),
-        }
+        gemm(Gemm { bias, ..product });
     }
 }
 

@@ -1,6 +1,6 @@
 //! A product cut into blocks that stay in the caches, and the packing of the blocks.
 
-use super::epilogue::{Epilogue, load_lanes, store_lanes};
+use super::epilogue::AddBias;
 use super::pack::{pack_a, pack_panels, packed_len, panel_width};
 use super::plan::{Plan, TOGETHER, is_direct, widest};
 use super::scratch::Room;
@@ -14,15 +14,15 @@ use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, Vector};
 /// # Safety
 /// The promise of `gemm`; there are rows and columns.
 #[inline(always)]
-pub(super) unsafe fn run<T: Scalar, E: Epilogue<T>, S: Simd>(g: &Gemm<T, E>) {
+pub(super) unsafe fn run<T: Scalar, S: Simd>(g: &Gemm<T>) {
     if let Right::Matrix(b) = g.b {
-        if is_thin::<T, E, S>(g) {
+        if is_thin::<T, S>(g) {
             S::outlined(Thin(g, b));
             return;
         }
-        if is_direct::<T, E, S>(g, b) {
+        if is_direct::<T, S>(g, b) {
             // SAFETY: the caller's promise.
-            unsafe { direct::<T, E, S>(g, b) }
+            unsafe { direct::<T, S>(g, b) }
             return;
         }
     }
@@ -34,10 +34,9 @@ pub(super) unsafe fn run<T: Scalar, E: Epilogue<T>, S: Simd>(g: &Gemm<T, E>) {
 /// # Safety
 /// The promise of `gemm`; there are rows and columns, and B's columns are one element apart.
 #[inline(always)]
-unsafe fn direct<T: Scalar, E: Epilogue<T>, S: Simd>(g: &Gemm<T, E>, b: MatRef<T>) {
+unsafe fn direct<T: Scalar, S: Simd>(g: &Gemm<T>, b: MatRef<T>) {
     let column = Column {
         rows: g.m,
-        tiles: 0..0,
         depth: g.k,
         a: g.a.ptr,
         a_row: g.a.row_stride,
@@ -50,6 +49,7 @@ unsafe fn direct<T: Scalar, E: Epilogue<T>, S: Simd>(g: &Gemm<T, E>, b: MatRef<T
         lanes: 0,
         from: core::ptr::null(),
         from_row: g.c.row_stride,
+        bias: None,
         ahead: Ahead::NOTHING,
     };
     let panels = Panels {
@@ -63,20 +63,20 @@ unsafe fn direct<T: Scalar, E: Epilogue<T>, S: Simd>(g: &Gemm<T, E>, b: MatRef<T
     let place = Place { ptr: g.c.ptr, row_stride: g.c.row_stride, panels: 1 };
     let from = g.accumulate.then_some(place);
     // SAFETY: the caller's promise.
-    unsafe { panels.each::<E, S>(g.n, column, (from, place), Some((&g.epilogue, 0, 0))) }
+    unsafe { panels.each::<S>(g.n, column, (from, place), g.bias) }
 }
 
 /// A product of several blocks, or with packed factors, in a function of its own: it needs more room on the stack
 /// than the small ones should pay for.
-struct Blocked<'a, T, E>(&'a Gemm<T, E>);
+struct Blocked<'a, T>(&'a Gemm<T>);
 
-impl<T: Scalar, E: Epilogue<T>> Kernel for Blocked<'_, T, E> {
+impl<T: Scalar> Kernel for Blocked<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self) {
         let g = self.0;
-        let plan = Plan::new::<T, E, S>(g);
+        let plan = Plan::new::<T, S>(g);
         // One vector more: packing writes whole vectors.
         let room_a = if plan.pack.a { plan.rows * plan.depth + T::V::<S>::LANES } else { 0 };
         let room_b = if plan.pack.b {
@@ -88,7 +88,7 @@ impl<T: Scalar, E: Epilogue<T>> Kernel for Blocked<'_, T, E> {
         let room_c = if plan.rest { packed_len::<T>(plan.group, plan.cols) } else { 0 };
         let room = Room::new::<T>([room_a, room_b, room_c]);
         // SAFETY: the promise of `gemm`, and room for the blocks of the plan.
-        unsafe { blocks::<T, E, S>(g, &plan, room.parts()) }
+        unsafe { blocks::<T, S>(g, &plan, room.parts()) }
     }
 }
 
@@ -97,13 +97,13 @@ impl<T: Scalar, E: Epilogue<T>> Kernel for Blocked<'_, T, E> {
 /// # Safety
 /// The promise of `gemm`; the rooms hold the blocks of A and B that the plan packs.
 #[inline(always)]
-unsafe fn blocks<T: Scalar, E: Epilogue<T>, S: Simd>(
-    g: &Gemm<T, E>,
+unsafe fn blocks<T: Scalar, S: Simd>(
+    g: &Gemm<T>,
     plan: &Plan,
     [room_a, room_b, room_c]: [*mut T; 3],
 ) {
     let most = tile_rows(S::ISA, tile_vectors(S::ISA));
-    // Without inner length there is one block of depth zero, which still stores and applies the epilogue.
+    // Without inner length there is one block of depth zero, which still stores and adds the bias.
     let depths = parts(g.k, plan.depth).max(1);
     let mut col = 0;
     while col < g.n {
@@ -137,7 +137,6 @@ unsafe fn blocks<T: Scalar, E: Epilogue<T>, S: Simd>(
                     };
                     let column = Column {
                         rows,
-                        tiles: 0..0,
                         depth,
                         a: a.ptr,
                         a_row: a.row_stride,
@@ -150,6 +149,7 @@ unsafe fn blocks<T: Scalar, E: Epilogue<T>, S: Simd>(
                         lanes: 0,
                         from: core::ptr::null(),
                         from_row: from.map_or(to.row_stride, |from| from.row_stride),
+                        bias: None,
                         ahead: Ahead::NOTHING,
                     };
                     let right = match g.b {
@@ -186,9 +186,9 @@ unsafe fn blocks<T: Scalar, E: Epilogue<T>, S: Simd>(
                             ahead: plan.stream,
                         },
                     };
-                    let finish = (d + 1 == depths).then_some((&g.epilogue, row, col));
+                    let bias = g.bias.filter(|_| d + 1 == depths).map(|bias| bias.at(col));
                     // SAFETY: the caller's promise.
-                    unsafe { right.each::<E, S>(cols, column, (from, to), finish) }
+                    unsafe { right.each::<S>(cols, column, (from, to), bias) }
                 }
             }
         }
@@ -198,9 +198,6 @@ unsafe fn blocks<T: Scalar, E: Epilogue<T>, S: Simd>(
 
 /// So many rows keep the multipliers busy with one vector each: a shorter tile waits for its chains.
 const ENOUGH_ROWS: usize = 8;
-
-/// How many tiles are finished before the epilogue passes over them.
-const FINISHED: usize = 4;
 
 /// Where chains rest: element (i, j) at `ptr + i * row_stride + j % W + (j / W) * W * panels`.
 #[derive(Clone, Copy)]
@@ -272,17 +269,17 @@ impl<T: Scalar> Panels<T> {
         }
     }
 
-    /// Runs a column of tiles for each panel, and the epilogue where the chains end.
+    /// Runs a column of tiles for each panel; with a bias where the chains end.
     ///
     /// # Safety
     /// B, A and C are valid for the shape of the column and `cols` columns.
     #[inline(always)]
-    unsafe fn each<E: Epilogue<T>, S: Simd>(
+    unsafe fn each<S: Simd>(
         &self,
         cols: usize,
         mut column: Column<T>,
         (chains, result): (Option<Place<T>>, Place<T>),
-        finish: Option<(&E, usize, usize)>,
+        bias: Option<AddBias<T>>,
     ) {
         let lanes = T::V::<S>::LANES;
         let width = self.width;
@@ -327,21 +324,8 @@ impl<T: Scalar> Panels<T> {
                 column.ahead = self.ahead(j, cols, together, column.depth, here);
                 column.lanes = here - (vectors - 1) * lanes;
                 let edge = !self.packed && column.lanes < lanes;
-                let most = tile_rows(S::ISA, vectors);
-                let tiles = parts(column.rows, most);
-                match finish {
-                    Some((epilogue, row, col)) if !E::IDENTITY => {
-                        for first in (0..tiles).step_by(FINISHED) {
-                            column.tiles = first..tiles.min(first + FINISHED);
-                            run_column::<T, S>(&column, vectors, half, edge);
-                            apply::<T, E, S>(epilogue, &column, most, here, (row, col + j));
-                        }
-                    }
-                    _ => {
-                        column.tiles = 0..tiles;
-                        run_column::<T, S>(&column, vectors, half, edge);
-                    }
-                }
+                column.bias = bias.map(|bias| bias.at(j));
+                run_column::<T, S>(&column, vectors, half, edge);
             }
             j += here;
         }
@@ -381,39 +365,5 @@ fn either<T: Scalar, S: Simd, const NV: usize>(column: &Column<T>, edge: bool) {
         S::outlined(RunColumn::<T, NV, true>(column));
     } else {
         S::outlined(RunColumn::<T, NV, false>(column));
-    }
-}
-
-/// The epilogue on finished tiles, which are still in the cache.
-///
-/// A pass of its own, so that the tiles are compiled once for all epilogues: it costs one load and one store
-/// for each vector of the result, against `depth` multiplications.
-///
-/// # Safety
-/// C is valid for the tiles and `cols` columns; the column's place in the matrix is (row, col).
-#[inline(always)]
-unsafe fn apply<T: Scalar, E: Epilogue<T>, S: Simd>(
-    epilogue: &E,
-    column: &Column<T>,
-    most: usize,
-    cols: usize,
-    (row, col): (usize, usize),
-) {
-    let lanes = T::V::<S>::LANES;
-    let (start, _) = part(column.rows, most, column.tiles.start);
-    let (last, height) = part(column.rows, most, column.tiles.end - 1);
-    let mut j = 0;
-    while j < cols {
-        let here = lanes.min(cols - j);
-        for i in start..last + height {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let p = column.c.offset(i as isize * column.c_row).add(j);
-                let v = load_lanes::<T, S>(p, here);
-                let v = epilogue.apply::<S>(v, row + i, col + j, here);
-                store_lanes::<T, S>(v, p, here);
-            }
-        }
-        j += lanes;
     }
 }

@@ -1,4 +1,4 @@
-//! The product of two matrices, `C = A B` or `C += A B`, with an epilogue on the finished tiles.
+//! The product of two matrices, `C = A B` or `C += A B`, with a bias added to the finished tiles.
 //!
 //! `c_ij = f(fma(a_i,k-1, b_k-1,j, ... fma(a_i1, b_1j, fma(a_i0, b_0j, c0))))`, with `c0` zero or what C held: every
 //! element is one chain in ascending order of the inner index. Its bits depend on its row of A and its column
@@ -15,7 +15,7 @@ mod scratch;
 mod thin;
 mod tile;
 
-pub use epilogue::{AddBias, Epilogue, NoEpilogue, load_lanes, store_lanes};
+pub use epilogue::AddBias;
 pub use pack::{PackedB, pack_b, packed_len, panel_width};
 pub(super) use tile::prefetch;
 
@@ -88,7 +88,7 @@ impl<T> From<PackedB<T>> for Right<T> {
 
 /// A product as a [`Kernel`], for callers that are inside one already.
 #[derive(Clone, Copy, Debug)]
-pub struct Gemm<T, E> {
+pub struct Gemm<T> {
     /// Rows of A and C.
     pub m: usize,
     /// Columns of B and C.
@@ -104,10 +104,10 @@ pub struct Gemm<T, E> {
     /// Add to C instead of replacing it.
     pub accumulate: bool,
     /// What happens to the result before it is stored.
-    pub epilogue: E,
+    pub bias: Option<AddBias<T>>,
 }
 
-impl<T> Gemm<T, NoEpilogue> {
+impl<T> Gemm<T> {
     /// `C = A B` for A of m x k, B of k x n and C of m x n elements.
     pub fn new(
         (m, n, k): (usize, usize, usize),
@@ -115,23 +115,16 @@ impl<T> Gemm<T, NoEpilogue> {
         b: impl Into<Right<T>>,
         c: MatMut<T>,
     ) -> Self {
-        Self { m, n, k, a, b: b.into(), c, accumulate: false, epilogue: NoEpilogue }
-    }
-
-    /// The same product with something to do to the result.
-    #[must_use]
-    pub fn with_epilogue<E>(self, epilogue: E) -> Gemm<T, E> {
-        let Self { m, n, k, a, b, c, accumulate, .. } = self;
-        Gemm { m, n, k, a, b, c, accumulate, epilogue }
+        Self { m, n, k, a, b: b.into(), c, accumulate: false, bias: None }
     }
 }
 
-/// `C = epilogue(A B)`, or `epilogue(C + A B)` with `accumulate`.
+/// `C = A B`, or `C += A B` with `accumulate`, and the bias on that.
 ///
 /// # Safety
 /// A and B are valid for reading in their shapes, C for writing (and reading) in its own, C overlaps neither, and
-/// the epilogue may be applied to every element.
-pub unsafe fn gemm<T: Scalar, E: Epilogue<T>>(product: Gemm<T, E>) {
+/// there is a bias for every column.
+pub unsafe fn gemm<T: Scalar>(product: Gemm<T>) {
     dispatch(product);
 }
 
@@ -142,18 +135,18 @@ pub unsafe fn gemm<T: Scalar, E: Epilogue<T>>(product: Gemm<T, E>) {
 ///
 /// # Panics
 /// Where this processor lacks it.
-pub unsafe fn gemm_on<T: Scalar, E: Epilogue<T>>(isa: Isa, product: Gemm<T, E>) {
+pub unsafe fn gemm_on<T: Scalar>(isa: Isa, product: Gemm<T>) {
     dispatch_on(isa, product);
 }
 
-impl<T: Scalar, E: Epilogue<T>> Kernel for Gemm<T, E> {
+impl<T: Scalar> Kernel for Gemm<T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self) {
         if self.m > 0 && self.n > 0 {
             // SAFETY: the promise of `gemm`.
-            unsafe { blocks::run::<T, E, S>(&self) }
+            unsafe { blocks::run::<T, S>(&self) }
         }
     }
 }
@@ -163,7 +156,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::kernels::simd::{Vector, isa};
+    use crate::kernels::simd::isa;
 
     /// A matrix in memory of its own, with strides wider than it needs.
     struct Matrix<T> {
@@ -217,13 +210,13 @@ mod tests {
     }
 
     /// A product on one instruction set, into a C that held `c`; what lies between its rows must not change.
-    fn product<T: Scalar, E: Epilogue<T>>(
+    fn product<T: Scalar>(
         isa: Isa,
         (m, n, k): (usize, usize, usize),
         a: MatRef<T>,
         b: Right<T>,
         start: Option<&Matrix<T>>,
-        epilogue: E,
+        bias: Option<AddBias<T>>,
     ) -> Vec<T> {
         let pitch = n + 3;
         let guard = T::from(77.0).unwrap_or_default();
@@ -237,7 +230,7 @@ mod tests {
         let target = MatMut { ptr: c.as_mut_ptr(), row_stride: pitch as isize };
         let accumulate = start.is_some();
         // SAFETY: every matrix is allocated in its shape.
-        unsafe { gemm_on(isa, Gemm { m, n, k, a, b, c: target, accumulate, epilogue }) }
+        unsafe { gemm_on(isa, Gemm { m, n, k, a, b, c: target, accumulate, bias }) }
         let mut out = Vec::with_capacity(m * n);
         for row in c.chunks_exact(pitch) {
             out.extend_from_slice(&row[..n]);
@@ -264,8 +257,8 @@ mod tests {
             let panels = Right::Packed(PackedB { ptr: panels.as_ptr(), k });
             for isa in Isa::available() {
                 for right in [Right::Matrix(b.as_ref()), panels] {
-                    let plain = product(isa, (m, n, k), a.as_ref(), right, None, NoEpilogue);
-                    let more = product(isa, (m, n, k), a.as_ref(), right, Some(&start), NoEpilogue);
+                    let plain = product(isa, (m, n, k), a.as_ref(), right, None, None);
+                    let more = product(isa, (m, n, k), a.as_ref(), right, Some(&start), None);
                     let first = first.get_or_insert_with(|| [plain.clone(), more.clone()]);
                     assert!(first[0] == plain, "{m}x{n}x{k} {order_a:?} {order_b:?} {isa}");
                     assert!(first[1] == more, "{m}x{n}x{k} {order_a:?} {order_b:?} {isa} +=");
@@ -336,10 +329,10 @@ mod tests {
             let b = Matrix::<f32>::new(k, n, ORDERS[order / 3], 0, 2);
             let right = Right::Matrix(b.as_ref());
             for isa in Isa::available() {
-                let whole = product(isa, (m, n, k), a.as_ref(), right, None, NoEpilogue);
+                let whole = product(isa, (m, n, k), a.as_ref(), right, None, None);
                 let (from_a, from_b) = (a.as_ref().at(row, 0), b.as_ref().at(0, col));
                 let of = (rows, cols, k);
-                let part = product(isa, of, from_a, Right::Matrix(from_b), None, NoEpilogue);
+                let part = product(isa, of, from_a, Right::Matrix(from_b), None, None);
                 for i in 0..rows {
                     let expected = &whole[(row + i) * n + col..][..cols];
                     prop_assert_eq!(&part[i * cols..][..cols], expected, "row {} {}", i, isa);
@@ -357,7 +350,7 @@ mod tests {
         let panels = Right::Packed(PackedB { ptr: panels.as_ptr(), k });
         for (right, more) in [(Right::Matrix(b.as_ref()), false), (panels, true)] {
             let begin = more.then_some(&start);
-            let whole = product(isa, (m, n, k), a.as_ref(), right, begin, NoEpilogue);
+            let whole = product(isa, (m, n, k), a.as_ref(), right, begin, None);
             // Strips through the middle and along the ends, which cross every cut between blocks.
             for (row, rows, col, cols) in
                 [(m / 2, 3, 0, n), (m - 2, 2, 0, n), (0, m, 0, 5), (0, m, n - 9, 9)]
@@ -366,7 +359,7 @@ mod tests {
                 let (a, b) = (a.as_ref().at(row, 0), Right::Matrix(b.as_ref().at(0, col)));
                 let begin =
                     Matrix { data: start.data[row * start.row_stride + col..].to_vec(), ..start };
-                let part = product(isa, of, a, b, more.then_some(&begin), NoEpilogue);
+                let part = product(isa, of, a, b, more.then_some(&begin), None);
                 for i in 0..rows {
                     let expected = &whole[(row + i) * n + col..][..cols];
                     assert!(part[i * cols..][..cols] == *expected, "row {} {isa}", row + i);
@@ -390,46 +383,49 @@ mod tests {
         }
     }
 
-    /// `row + col / 1000 + c_ij`, and a check that the lanes named are those of the matrix.
-    struct Places(usize, usize);
-
-    impl Epilogue<f64> for Places {
-        #[inline(always)]
-        unsafe fn apply<S: Simd>(&self, v: S::F64, row: usize, col: usize, lanes: usize) -> S::F64 {
-            assert!(row < self.0 && col + lanes <= self.1);
-            let mut place = [0.0; 8];
-            for (i, x) in place.iter_mut().enumerate() {
-                *x = row as f64 + (col + i) as f64 / 1000.0;
+    /// With a bias for each column and a lowest value, to an empty C and to one that held something.
+    fn check_bias<T: Scalar>(isa: Isa, (m, n, k): (usize, usize, usize), order: Order) {
+        let a = Matrix::<T>::new(m, k, order, 0, 1);
+        let b = Matrix::<T>::new(k, n, order, 0, 2);
+        let start = Matrix::<T>::new(m, n, Order::Rows, 0, 3);
+        let right = Right::Matrix(b.as_ref());
+        let of = |x: f64| T::from(x).unwrap_or_default();
+        // No number in C stays none, whatever the lowest value is.
+        let bias: Vec<T> = (0..n)
+            .map(|j| if j % 7 == 5 { T::nan() } else { of((j % 9) as f64 / 4.0 - 1.0) })
+            .collect();
+        for start in [None, Some(&start)] {
+            let plain = product(isa, (m, n, k), a.as_ref(), right, start, None);
+            for lowest in [f64::NEG_INFINITY, 0.25] {
+                let add = AddBias { bias: bias.as_ptr(), lowest: of(lowest) };
+                let out = product(isa, (m, n, k), a.as_ref(), right, start, Some(add));
+                for (i, x) in out.iter().enumerate() {
+                    let z = plain[i] + bias[i % n];
+                    let expected = if z <= of(lowest) { of(lowest) } else { z };
+                    let same = *x == expected || (x.is_nan() && expected.is_nan());
+                    assert!(same, "{m}x{n}x{k} at {}, {} {isa}", i / n, i % n);
+                }
             }
-            // SAFETY: eight lanes are the most there are.
-            v + unsafe { S::F64::load(place.as_ptr()) }
         }
     }
 
     #[test]
-    fn the_epilogue_runs_once_at_every_place() {
+    fn a_bias_is_added_once_at_every_place() {
         for isa in Isa::available() {
-            for (m, n, k) in
-                [(1, 70, 3), (29, 41, 0), (40, 37, 600), (150, 30, 300), (70, 1, 20), (2100, 2, 16)]
-            {
-                let a = Matrix::<f64>::new(m, k, Order::Rows, 0, 1);
-                let b = Matrix::<f64>::new(k, n, Order::Rows, 0, 2);
-                let right = Right::Matrix(b.as_ref());
-                let plain = product(isa, (m, n, k), a.as_ref(), right, None, NoEpilogue);
-                let out = product(isa, (m, n, k), a.as_ref(), right, None, Places(m, n));
-                for i in 0..m {
-                    for j in 0..n {
-                        let expected = plain[i * n + j] + (i as f64 + j as f64 / 1000.0);
-                        assert_eq!(out[i * n + j], expected, "{i}, {j} {isa}");
-                    }
-                }
-                let bias: Vec<f64> = (0..n).map(|j| j as f64).collect();
-                for lowest in [f64::NEG_INFINITY, 2.5] {
-                    let add = AddBias { bias: bias.as_ptr(), lowest };
-                    let out = product(isa, (m, n, k), a.as_ref(), right, None, add);
-                    for (i, x) in out.iter().enumerate() {
-                        assert_eq!(*x, (plain[i] + bias[i % n]).max(lowest), "{i} {isa}");
-                    }
+            for size in [
+                (1, 70, 3),
+                (29, 41, 0),
+                (40, 37, 600),
+                (150, 30, 300),
+                (70, 1, 20),
+                (2100, 2, 16),
+                (9, 500, 18),
+                (32, 2, 32),
+                (515, 517, 261),
+            ] {
+                for order in ORDERS {
+                    check_bias::<f32>(isa, size, order);
+                    check_bias::<f64>(isa, size, order);
                 }
             }
         }
@@ -451,9 +447,9 @@ mod tests {
             // A thread's share of the columns starts at a panel.
             let a = Matrix::<f32>::new(5, k, Order::Rows, 0, 1);
             let all = PackedB { ptr: panels.as_ptr(), k };
-            let whole = product(Isa::Portable, (5, n, k), a.as_ref(), all.into(), None, NoEpilogue);
+            let whole = product(Isa::Portable, (5, n, k), a.as_ref(), all.into(), None, None);
             let from = Right::Packed(all.columns_from(64));
-            let share = product(Isa::Portable, (5, 11, k), a.as_ref(), from, None, NoEpilogue);
+            let share = product(Isa::Portable, (5, 11, k), a.as_ref(), from, None, None);
             for i in 0..5 {
                 assert_eq!(share[i * 11..][..11], whole[i * n + 64..][..11]);
             }

@@ -6,9 +6,8 @@
 use core::mem::MaybeUninit;
 
 use super::MatRef;
-use super::epilogue::{load_lanes, store_lanes};
 use super::tile::{here, part, prefetch};
-use crate::kernels::simd::{Kernel, Scalar, Simd, Vector, dispatch};
+use crate::kernels::simd::{Chain, Kernel, Scalar, Simd, Vector, dispatch};
 
 /// Columns of a panel: 128 bytes, two cache lines.
 pub const fn panel_width<T>() -> usize {
@@ -185,10 +184,10 @@ impl<T: Scalar> Interleave<T> {
                     // SAFETY: rows from start + r on exist up to `count`. After the last p the next panel follows, whose
                     // first elements are there already.
                     unsafe {
-                        let v = load_lanes::<T, S>(from.add(r), count - r);
+                        let v = T::V::<S>::read(from.add(r), count - r);
                         let to = self.to.add(start * self.len + p * self.pitch + r);
                         if p + 1 == self.len {
-                            store_lanes::<T, S>(v, to, self.pitch - r);
+                            v.write(to, self.pitch - r);
                         } else {
                             v.store(to);
                         }

@@ -5,7 +5,6 @@
 
 use core::mem::MaybeUninit;
 
-use super::epilogue::{Epilogue, NoEpilogue, load_lanes};
 use super::{Gemm, MatMut, MatRef, Right};
 use crate::kernels::simd::{Kernel, Scalar, Simd, Vector};
 
@@ -20,7 +19,7 @@ const MOST_LANES: usize = 16;
 /// if it fits half a vector that multiplies in less time; a vector of rows costs n when turned, and some more where it has
 /// to be transposed first.
 #[inline(always)]
-pub(super) fn is_thin<T: Scalar, E, S: Simd>(g: &Gemm<T, E>) -> bool {
+pub(super) fn is_thin<T: Scalar, S: Simd>(g: &Gemm<T>) -> bool {
     let lanes = T::V::<S>::LANES;
     let half = S::HALVES && g.n <= lanes / 2;
     let (extra, least) = match (g.a.row_stride, g.n) {
@@ -37,9 +36,9 @@ pub(super) fn is_thin<T: Scalar, E, S: Simd>(g: &Gemm<T, E>) -> bool {
 }
 
 /// The product.
-pub(super) struct Thin<'a, T, E>(pub(super) &'a Gemm<T, E>, pub(super) MatRef<T>);
+pub(super) struct Thin<'a, T>(pub(super) &'a Gemm<T>, pub(super) MatRef<T>);
 
-impl<T: Scalar, E: Epilogue<T>> Kernel for Thin<'_, T, E> {
+impl<T: Scalar> Kernel for Thin<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -54,9 +53,9 @@ impl<T: Scalar, E: Epilogue<T>> Kernel for Thin<'_, T, E> {
             b: Right::Matrix(g.a.at(row, 0).transposed()),
             c,
             accumulate: g.accumulate,
-            epilogue: NoEpilogue,
+            bias: None,
         };
-        if g.n == 1 && g.c.row_stride == 1 && E::IDENTITY {
+        if g.n == 1 && g.c.row_stride == 1 && g.bias.is_none() {
             // One column without gaps is its own transpose.
             S::outlined(turned(0, g.m, MatMut { ptr: g.c.ptr, row_stride: g.m as isize }));
             return;
@@ -87,8 +86,10 @@ impl<T: Scalar, E: Epilogue<T>> Kernel for Thin<'_, T, E> {
                     let here = lanes.min(rows - start);
                     T::V::<S>::transpose(block.add(start), pitch as isize, g.n, stage, lanes, here);
                     for i in 0..here {
-                        let v = load_lanes::<T, S>(stage.add(i * lanes), lanes);
-                        let v = g.epilogue.apply::<S>(v, row + start + i, 0, g.n);
+                        let mut v = T::V::<S>::load(stage.add(i * lanes));
+                        if let Some(bias) = &g.bias {
+                            v = bias.apply(v, 0, g.n);
+                        }
                         v.store_first(g.c.at(row + start + i, 0).ptr, g.n);
                     }
                 }

@@ -3,8 +3,7 @@
 //! `c_ij <- fma(a_ip, b_pj, c_ij)` for ascending p: each element is one chain, and its order depends on nothing
 //! else. A chain may rest in C between two blocks of p without a change of its value.
 
-use core::ops::Range;
-
+use super::epilogue::AddBias;
 use crate::kernels::simd::{Chain, Isa, Kernel, Scalar, Simd};
 
 /// The tallest tile of any instruction set.
@@ -84,8 +83,6 @@ pub(super) fn part(len: usize, most: usize, i: usize) -> (usize, usize) {
 /// A column of tiles: the product of `rows` rows of A with a panel of B.
 pub(super) struct Column<T> {
     pub(super) rows: usize,
-    /// Which of the tiles to run.
-    pub(super) tiles: Range<usize>,
     pub(super) depth: usize,
     /// The first element of A; `packed_a` says how the others follow.
     pub(super) a: *const T,
@@ -102,6 +99,8 @@ pub(super) struct Column<T> {
     /// Where the chains rested, or null where they start. Not always C: see `Plan::rest`.
     pub(super) from: *const T,
     pub(super) from_row: isize,
+    /// What is added where the chains end.
+    pub(super) bias: Option<AddBias<T>>,
     /// What is read after this column, asked for while its tiles run.
     pub(super) ahead: Ahead<T>,
 }
@@ -174,7 +173,7 @@ fn run_tiles<C: Chain, S: Simd, const NV: usize, const EDGE: bool>(column: &Colu
     let tiles = parts(column.rows, most);
     let (base, longer) =
         if tiles == 1 { (column.rows, 0) } else { (column.rows / tiles, column.rows % tiles) };
-    for i in column.tiles.clone() {
+    for i in 0..tiles {
         // As in `part`.
         let (start, height) = (i * base + i.min(longer), base + usize::from(i < longer));
         if column.ahead.rows > 0 {
@@ -253,6 +252,12 @@ impl<C: Chain, const NV: usize, const EDGE: bool> Tile<'_, C, NV, EDGE> {
                 });
             }
             acc = self.multiply(acc);
+            if let Some(bias) = &t.bias {
+                for v in 0..NV {
+                    let lanes = self.lanes_of(v);
+                    each_row!(i => { acc[i][v] = bias.apply(acc[i][v], v * C::WIDTH, lanes); });
+                }
+            }
             each_row!(i => {
                 for v in 0..NV {
                     let p = c.offset(i as isize * c_row).add(v * lanes);

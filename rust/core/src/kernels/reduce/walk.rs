@@ -251,14 +251,22 @@ pub(in crate::kernels) unsafe fn each_column<V: Vector<Elem: Scalar>>(
         // elements, they are copied together first.
         unsafe {
             let (mut from, mut stride) = (x.add(first), width);
-            let mut copy: Lanes<V::Elem>;
+            let mut copy = MaybeUninit::<[V::Elem; MOST_LANES * (MOST_LANES + 1)]>::uninit();
             if (blocks - 1) * width + first + lanes > all {
-                copy = [V::Elem::default(); MOST_LANES * MOST_LANES];
-                for block in 0..blocks {
-                    let to = copy.as_mut_ptr().add(block * lanes);
-                    core::ptr::copy_nonoverlapping(from.add(block * width), to, count);
+                let to = copy.as_mut_ptr().cast::<V::Elem>();
+                if width <= lanes {
+                    core::ptr::copy_nonoverlapping(from, to, blocks * width);
+                    // The vector of the last one reaches no further than this.
+                    V::constant(0.0).store(to.add(blocks * width));
+                } else {
+                    for block in 0..blocks {
+                        let to = to.add(block * lanes);
+                        V::constant(0.0).store(to);
+                        core::ptr::copy_nonoverlapping(from.add(block * width), to, count);
+                    }
+                    stride = lanes;
                 }
-                (from, stride) = (copy.as_ptr(), lanes);
+                from = to;
             }
             V::transpose(from, stride as isize, blocks, turned, lanes, count);
             for column in 0..count {

@@ -287,7 +287,7 @@ pub(super) struct HalfF32(__m256);
 pub(super) struct HalfF64(__m256d);
 
 macro_rules! halves {
-    ($half:ident, $elem:ident, $lanes:literal: $zero:ident $all:ident $read:ident $read_all:ident $write:ident $fma:ident) => {
+    ($half:ident, $elem:ident, $lanes:literal: $zero:ident $all:ident $read:ident $read_all:ident $write:ident $fma:ident $add:ident $le:ident $blend:ident) => {
         impl Chain for $half {
             type Elem = $elem;
             const WIDTH: usize = $lanes;
@@ -296,6 +296,8 @@ macro_rules! halves {
                 fn zero() -> Self { Self($zero()) }
                 fn all(x: $elem) -> Self { Self($all(x)) }
                 fn add_product(self, a: Self, b: Self) -> Self { Self($fma(a.0, b.0, self.0)) }
+                fn plus(self, other: Self) -> Self { Self($add(self.0, other.0)) }
+                fn or_lowest(self, lowest: Self) -> Self { Self($blend($le::<_CMP_LE_OQ>(self.0, lowest.0), self.0, lowest.0)) }
             }
 
             in_isa_raw! {
@@ -307,5 +309,5 @@ macro_rules! halves {
     };
 }
 
-halves!(HalfF32, f32, 8: _mm256_setzero_ps _mm256_set1_ps _mm256_maskz_loadu_ps _mm256_loadu_ps _mm256_mask_storeu_ps _mm256_fmadd_ps);
-halves!(HalfF64, f64, 4: _mm256_setzero_pd _mm256_set1_pd _mm256_maskz_loadu_pd _mm256_loadu_pd _mm256_mask_storeu_pd _mm256_fmadd_pd);
+halves!(HalfF32, f32, 8: _mm256_setzero_ps _mm256_set1_ps _mm256_maskz_loadu_ps _mm256_loadu_ps _mm256_mask_storeu_ps _mm256_fmadd_ps _mm256_add_ps _mm256_cmp_ps_mask _mm256_mask_blend_ps);
+halves!(HalfF64, f64, 4: _mm256_setzero_pd _mm256_set1_pd _mm256_maskz_loadu_pd _mm256_loadu_pd _mm256_mask_storeu_pd _mm256_fmadd_pd _mm256_add_pd _mm256_cmp_pd_mask _mm256_mask_blend_pd);

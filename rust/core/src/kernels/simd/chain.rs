@@ -39,6 +39,10 @@ pub trait Chain: Copy {
     unsafe fn write(self, p: *mut Self::Elem, n: usize);
     /// `self + a * b`, rounded once.
     fn add_product(self, a: Self, b: Self) -> Self;
+    /// `self + other`.
+    fn plus(self, other: Self) -> Self;
+    /// `lowest` where `self` is no more than that; what is no number stays so.
+    fn or_lowest(self, lowest: Self) -> Self;
 }
 
 impl<V: Vector> Chain for V {
@@ -76,5 +80,15 @@ impl<V: Vector> Chain for V {
     #[inline(always)]
     fn add_product(self, a: Self, b: Self) -> Self {
         a.mul_add(b, self)
+    }
+
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        self + other
+    }
+
+    #[inline(always)]
+    fn or_lowest(self, lowest: Self) -> Self {
+        V::select(self.le(lowest), lowest, self)
     }
 }

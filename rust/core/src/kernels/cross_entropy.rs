@@ -1,0 +1,506 @@
+//! Cross-entropy of rows of logits with labels or shares.
+
+use core::mem::MaybeUninit;
+
+use super::math::{Real, VectorMath};
+use super::reduce::each_column;
+use super::rows::{MOST_LANES, Sum, Tail, extreme, first, ln, narrow, row_extreme, widen};
+use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
+use super::softmax::{each_vector, exp_sum};
+
+/// What the forward pass keeps of each row.
+#[derive(Debug)]
+pub struct Statistics<S> {
+    /// The largest logit.
+    pub largest: S,
+    /// The logarithm of the sum of exponentials above it.
+    pub log: S,
+    /// The sum of the (smoothed) shares; empty for labels.
+    pub mass: S,
+}
+
+/// What rows of logits are compared with.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a, T> {
+    /// The number of the right class of each row. One that is no class gives NaN.
+    Labels(&'a [i64]),
+    /// A share for each class, `width` in a row.
+    Shares(&'a [T]),
+}
+
+impl<'a, T> Target<'a, T> {
+    /// The target of one row.
+    #[inline(always)]
+    fn row(&self, row: usize, width: usize) -> RowTarget<'a, T> {
+        match self {
+            Self::Labels(labels) => {
+                RowTarget::Label(usize::try_from(labels[row]).ok().filter(|&label| label < width))
+            }
+            Self::Shares(shares) => RowTarget::Shares(&shares[row * width..][..width]),
+        }
+    }
+
+    /// How many sums of shares the rows have.
+    fn masses(&self, rows: usize) -> usize {
+        if matches!(self, Self::Labels(_)) { 0 } else { rows }
+    }
+
+    fn covers(&self, rows: usize, width: usize) -> bool {
+        match self {
+            Self::Labels(labels) => labels.len() == rows,
+            Self::Shares(shares) => shares.len() == rows * width,
+        }
+    }
+}
+
+enum RowTarget<'a, T> {
+    Label(Option<usize>),
+    Shares(&'a [T]),
+}
+
+struct CrossEntropy<'a, T> {
+    logits: &'a [T],
+    width: usize,
+    target: Target<'a, T>,
+    smoothing: f64,
+    weight: Option<&'a [T]>,
+    losses: &'a mut [T],
+    statistics: Statistics<&'a mut [T]>,
+}
+
+impl<T: Scalar + Real> Kernel for CrossEntropy<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        if self.width <= NARROW {
+            self.narrow::<T::V<S>>();
+        } else {
+            self.wide::<S>();
+        }
+    }
+}
+
+/// Up to so many classes rows go side by side, a row in a lane: along a row there is too little for a vector.
+const NARROW: usize = 16;
+
+/// Rows of up to [`NARROW`] numbers, as many as a vector has lanes: a vector for each class.
+struct Classes<T>(MaybeUninit<[[T; MOST_LANES]; NARROW]>);
+
+impl<T: Scalar> Classes<T> {
+    /// Room for them.
+    #[inline(always)]
+    fn new() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+
+    #[inline(always)]
+    fn at(&mut self, class: usize) -> *mut T {
+        debug_assert!(class < NARROW);
+        self.0.as_mut_ptr().cast::<T>().wrapping_add(class * MOST_LANES)
+    }
+
+    /// The first `count` rows of `rows`; lanes beyond them repeat the last.
+    #[inline(always)]
+    fn of<V: Vector<Elem = T>>(rows: &[T], count: usize, width: usize) -> Self {
+        assert!(rows.len() >= count * width && width <= NARROW);
+        let mut all = Self::new();
+        // SAFETY: so many rows are there, and no vector has more lanes than there is room for.
+        unsafe {
+            each_column::<V>(rows.as_ptr(), rows.len(), count, width, |class, x| {
+                x.store(all.at(class));
+            });
+        }
+        all
+    }
+
+    /// A class of all rows.
+    ///
+    /// # Safety
+    /// It has been written.
+    #[inline(always)]
+    unsafe fn class<V: Vector<Elem = T>>(&self, class: usize) -> V {
+        debug_assert!(class < NARROW);
+        // SAFETY: the caller's promise.
+        unsafe { V::load(self.0.as_ptr().cast::<T>().add(class * MOST_LANES)) }
+    }
+
+    /// Writes the first `count` rows to the beginning of `rows`.
+    ///
+    /// # Safety
+    /// All `width` classes have been written.
+    #[inline(always)]
+    unsafe fn write<V: Vector<Elem = T>>(&mut self, rows: &mut [T], count: usize, width: usize) {
+        let len = count * width;
+        assert!(rows.len() >= len && count <= V::LANES && width <= NARROW);
+        // Whole vectors are written: what goes beyond the last row belongs to rows that follow, or lies in a copy.
+        let mut copy = MaybeUninit::<[T; MOST_LANES * (NARROW + 1)]>::uninit();
+        let fits = rows.len() >= len + V::LANES;
+        let to = if fits { rows.as_mut_ptr() } else { copy.as_mut_ptr().cast() };
+        // From the last block of classes to the first: what is written beyond a row's end belongs to what follows.
+        for class in (0..width).step_by(V::LANES).rev() {
+            let (from, classes) = (self.at(class), V::LANES.min(width - class));
+            // SAFETY: the caller's promise; the last row begins a vector or more before the end of `to`.
+            unsafe {
+                V::transpose(from, MOST_LANES as isize, classes, to.add(class), width, count);
+            }
+        }
+        if !fits {
+            // SAFETY: all elements of the rows were written.
+            unsafe { core::ptr::copy_nonoverlapping(to, rows.as_mut_ptr(), len) };
+        }
+    }
+}
+
+impl<T: Scalar + Real> CrossEntropy<'_, T> {
+    /// With m = max z, all in vectors of one number for each row: the loss is mass · ln Σ e^(z - m) - agreement.
+    #[inline(always)]
+    fn narrow<V: VectorMath<Elem = T>>(self) {
+        let width = self.width;
+        let (keep, spread) = (1.0 - self.smoothing, self.smoothing / width as f64);
+        let (keep, spread) = (V::constant(keep), V::constant(spread));
+        let mut statistics = self.statistics;
+        for (group, losses) in self.losses.chunks_mut(V::LANES).enumerate() {
+            let (first, count) = (group * V::LANES, losses.len());
+            let z = &self.logits[first * width..];
+            let columns = Classes::of::<V>(z, count, width);
+            // SAFETY: all classes were written.
+            let column = |class: usize| unsafe { columns.class::<V>(class) };
+            let mut largest = column(0);
+            for class in 1..width {
+                largest = extreme::<V, true>(largest, column(class));
+            }
+            let (mut sum, mut above) = (V::constant(0.0), V::constant(0.0));
+            for class in 0..width {
+                let distance = column(class) - largest;
+                sum = sum + distance.exp();
+                above = above + distance;
+            }
+            let log = sum.ln();
+            let (mut mass, mut chosen) = (V::constant(1.0), V::constant(0.0));
+            match self.target {
+                Target::Labels(labels) => {
+                    let mut at_label = [T::zero(); MOST_LANES];
+                    let rows = z.chunks_exact(width).zip(&labels[first..][..count]);
+                    for (to, (z, &label)) in at_label.iter_mut().zip(rows) {
+                        *to = usize::try_from(label)
+                            .ok()
+                            .and_then(|label| z.get(label))
+                            .map_or(T::nan(), |&z| z);
+                    }
+                    // SAFETY: no vector has more lanes.
+                    chosen = unsafe { V::load(at_label.as_ptr()) } - largest;
+                }
+                Target::Shares(shares) => {
+                    let shares = Classes::of::<V>(&shares[first * width..], count, width);
+                    mass = V::constant(0.0);
+                    for class in 0..width {
+                        // SAFETY: as above.
+                        let t = unsafe { shares.class::<V>(class) };
+                        mass = mass + t;
+                        // What has no share counts as nothing, whatever its logit is.
+                        let zero = V::constant(0.0);
+                        chosen =
+                            chosen + V::select(t.eq(zero), zero, t * (column(class) - largest));
+                    }
+                }
+            }
+            let mut agreement = keep * chosen;
+            if self.smoothing > 0.0 {
+                agreement = above.mul_add(spread, agreement);
+            }
+            let mass = mass.mul_add(keep, V::constant(self.smoothing));
+            let loss = mass * log - agreement;
+            // SAFETY: there are so many losses, and weights where there are any.
+            unsafe {
+                let weight = self.weight.map_or(V::constant(1.0), |weight| {
+                    V::load_first(weight[first..][..count].as_ptr(), count)
+                });
+                (weight * loss).store_first(losses.as_mut_ptr(), count);
+            }
+            let Statistics { largest: to_largest, log: to_log, mass: to_mass } = &mut statistics;
+            for (to, x) in [(to_largest, largest), (to_log, log), (to_mass, mass)] {
+                if !to.is_empty() {
+                    // SAFETY: there are so many.
+                    unsafe { x.store_first(to[first..][..count].as_mut_ptr(), count) };
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn wide<S: Simd>(self) {
+        let tail = Tail::<T::V<S>>::new(self.width);
+        let (keep, spread) = (1.0 - self.smoothing, self.smoothing / self.width as f64);
+        let Statistics { largest: to_largest, log: to_log, mass: to_mass } = self.statistics;
+        let rows = self.logits.chunks_exact(self.width).zip(self.losses);
+        for (row, (z, loss)) in rows.enumerate() {
+            // SAFETY: the row has `width` elements.
+            let largest = unsafe { row_extreme::<T::V<S>, true>(z.as_ptr(), &tail) };
+            let shift = T::V::<S>::splat(largest);
+            // SAFETY: as above.
+            let sum = unsafe { exp_sum(z.as_ptr(), shift, &tail, None) };
+            let log = ln::<T::V<S>>(narrow(sum));
+            let (mass, chosen) = match self.target.row(row, self.width) {
+                RowTarget::Label(None) => (1.0, f64::NAN),
+                RowTarget::Label(Some(label)) => (1.0, widen(z[label] - largest)),
+                // SAFETY: both rows have `width` elements.
+                RowTarget::Shares(t) => unsafe { dot(t.as_ptr(), z.as_ptr(), shift, &tail) },
+            };
+            let mut agreement = keep * chosen;
+            if self.smoothing > 0.0 {
+                // SAFETY: the row has `width` elements.
+                agreement += spread * unsafe { sum_above(z.as_ptr(), shift, &tail) };
+            }
+            let mass = keep * mass + self.smoothing;
+            let weight = self.weight.map_or(1.0, |weight| widen(weight[row]));
+            *loss = narrow(weight * (mass * widen(log) - agreement));
+            (to_largest[row], to_log[row]) = (largest, log);
+            if let Some(to) = to_mass.get_mut(row) {
+                *to = narrow(mass);
+            }
+        }
+    }
+}
+
+/// Σ t and Σ t (z - shift), where t = 0 counts as nothing whatever z is.
+///
+/// # Safety
+/// Both rows are valid for the width that `tail` was made for.
+#[inline(always)]
+unsafe fn dot<V: VectorMath<Elem: Scalar + Real>>(
+    t: *const V::Elem,
+    z: *const V::Elem,
+    shift: V,
+    tail: &Tail<V>,
+) -> (f64, f64) {
+    let zero = V::constant(0.0);
+    let (mut mass, mut sum) = (Sum::new(), Sum::new());
+    let mut at = 0;
+    while at < tail.whole {
+        // SAFETY: a whole vector stands at `at` of both rows.
+        let (t, z) = unsafe { (V::load(t.add(at)), V::load(z.add(at))) };
+        mass.add(t);
+        sum.add(V::select(t.eq(zero), zero, t * (z - shift)));
+        at += V::LANES;
+    }
+    if tail.left > 0 {
+        // SAFETY: the caller's promise.
+        let (t, z) = unsafe { (tail.load(t, zero), tail.load(z, shift)) };
+        mass.add(t);
+        sum.add(V::select(t.eq(zero), zero, t * (z - shift)));
+    }
+    (mass.total(), sum.total())
+}
+
+/// Σ (z - shift).
+///
+/// # Safety
+/// The row is valid for the width that `tail` was made for.
+#[inline(always)]
+unsafe fn sum_above<V: VectorMath<Elem: Scalar + Real>>(
+    z: *const V::Elem,
+    shift: V,
+    tail: &Tail<V>,
+) -> f64 {
+    let mut sum = Sum::new();
+    let mut at = 0;
+    while at < tail.whole {
+        // SAFETY: a whole vector stands at `at`.
+        sum.add(unsafe { V::load(z.add(at)) } - shift);
+        at += V::LANES;
+    }
+    if tail.left > 0 {
+        // SAFETY: the caller's promise.
+        sum.add(unsafe { tail.load(z, shift) } - shift);
+    }
+    sum.total()
+}
+
+/// The loss of each row, and what its gradient needs.
+///
+/// # Panics
+/// Where the slices do not have `width` elements (or one) for each row, or `width` is zero.
+pub fn cross_entropy_rows<T: Scalar + Real>(
+    logits: &[T],
+    width: usize,
+    target: Target<'_, T>,
+    smoothing: f64,
+    weight: Option<&[T]>,
+    losses: &mut [T],
+    statistics: Statistics<&mut [T]>,
+) {
+    let rows = losses.len();
+    assert!(width > 0 && logits.len() == rows * width && target.covers(rows, width));
+    assert!(statistics.largest.len() == rows && statistics.log.len() == rows);
+    assert!(statistics.mass.len() == target.masses(rows));
+    assert!(weight.is_none_or(|weight| weight.len() == rows));
+    dispatch(CrossEntropy { logits, width, target, smoothing, weight, losses, statistics });
+}
+
+struct CrossEntropyBackward<'a, T> {
+    logits: &'a [T],
+    width: usize,
+    target: Target<'a, T>,
+    smoothing: f64,
+    weight: Option<&'a [T]>,
+    statistics: Statistics<&'a [T]>,
+    grad: &'a [T],
+    scale: f64,
+    out: &'a mut [T],
+}
+
+impl<T: Scalar + Real> Kernel for CrossEntropyBackward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        if self.width <= NARROW {
+            self.narrow::<T::V<S>>();
+        } else {
+            self.wide::<S>();
+        }
+    }
+}
+
+/// What a row's gradient is multiplied with.
+#[inline(always)]
+fn factor<T: Scalar>(grad: &[T], weight: Option<&[T]>, scale: f64, row: usize) -> T {
+    let grad = grad[if grad.len() == 1 { 0 } else { row }];
+    let weight = weight.map_or(1.0, |weight| widen(weight[row]));
+    narrow(widen(grad) * weight * scale)
+}
+
+impl<T: Scalar + Real> CrossEntropyBackward<'_, T> {
+    /// As the forward pass: a row in each lane.
+    #[inline(always)]
+    fn narrow<V: VectorMath<Elem = T>>(self) {
+        let width = self.width;
+        let keep = V::constant(1.0 - self.smoothing);
+        let spread = V::constant(self.smoothing / width as f64);
+        let rows = self.out.len() / width;
+        for first in (0..rows).step_by(V::LANES) {
+            let count = V::LANES.min(rows - first);
+            let z = Classes::of::<V>(&self.logits[first * width..], count, width);
+            // SAFETY: there are so many.
+            let kept = |of: &[T]| unsafe { V::load_first(of[first..][..count].as_ptr(), count) };
+            let (largest, log) = (kept(self.statistics.largest), kept(self.statistics.log));
+            let mut factors = [T::zero(); MOST_LANES];
+            if self.grad.len() == 1 && self.weight.is_none() {
+                factors.fill(factor(self.grad, None, self.scale, 0));
+            } else {
+                for (lane, to) in factors.iter_mut().enumerate().take(count) {
+                    *to = factor(self.grad, self.weight, self.scale, first + lane);
+                }
+            }
+            let mut label = [T::zero(); MOST_LANES];
+            let mut shares = None;
+            match self.target {
+                Target::Labels(labels) => {
+                    for (lane, &class) in labels[first..][..count].iter().enumerate() {
+                        match usize::try_from(class) {
+                            Ok(class) if class < width => label[lane] = narrow(class as f64),
+                            _ => factors[lane] = T::nan(),
+                        }
+                    }
+                }
+                Target::Shares(all) => {
+                    let shares_here = Classes::of::<V>(&all[first * width..], count, width);
+                    shares = Some((shares_here, kept(self.statistics.mass)));
+                }
+            }
+            // SAFETY: no vector has more lanes.
+            let (factors, label) = unsafe { (V::load(factors.as_ptr()), V::load(label.as_ptr())) };
+            let mut gradient = Classes::new();
+            for class in 0..width {
+                // SAFETY: all classes were written.
+                let p = ((unsafe { z.class::<V>(class) } - largest) - log).exp();
+                let distance = match &shares {
+                    None => {
+                        let here = label.eq(V::constant(class as f64));
+                        (p - V::select(here, keep, V::constant(0.0))) - spread
+                    }
+                    Some((shares, mass)) => {
+                        // SAFETY: as above.
+                        let t = unsafe { shares.class::<V>(class) };
+                        p.mul_add(*mass, -t.mul_add(keep, spread))
+                    }
+                };
+                // SAFETY: there is room for so many classes.
+                unsafe { (distance * factors).store(gradient.at(class)) };
+            }
+            // SAFETY: all classes were written.
+            unsafe { gradient.write::<V>(&mut self.out[first * width..], count, width) };
+        }
+    }
+
+    #[inline(always)]
+    fn wide<S: Simd>(self) {
+        let tail = Tail::<T::V<S>>::new(self.width);
+        let keep: T = narrow(1.0 - self.smoothing);
+        let spread: T = narrow(self.smoothing / self.width as f64);
+        let Statistics { largest, log, mass } = self.statistics;
+        let rows = self.logits.chunks_exact(self.width);
+        for (row, (z, out)) in rows.zip(self.out.chunks_exact_mut(self.width)).enumerate() {
+            let scale = factor(self.grad, self.weight, self.scale, row);
+            let [largest, log] = [largest[row], log[row]].map(T::V::<S>::splat);
+            let factor = T::V::<S>::splat(scale);
+            let (from, to) = (z.as_ptr(), out.as_mut_ptr());
+            match self.target.row(row, self.width) {
+                RowTarget::Label(None) => out.fill(T::nan()),
+                RowTarget::Label(Some(label)) => {
+                    let off = T::V::<S>::splat(spread);
+                    each_vector!(tail, to, [z = from] => {
+                        (((z - largest) - log).exp() - off) * factor
+                    });
+                    let p = first(((T::V::<S>::splat(z[label]) - largest) - log).exp());
+                    out[label] = ((p - keep) - spread) * scale;
+                }
+                RowTarget::Shares(t) => {
+                    let [keep, spread, mass] = [keep, spread, mass[row]].map(T::V::<S>::splat);
+                    let t = t.as_ptr();
+                    each_vector!(tail, to, [z = from, t = t] => {
+                        let p = ((z - largest) - log).exp();
+                        p.mul_add(mass, -t.mul_add(keep, spread)) * factor
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// The gradient of the logits: (mass · softmax - smoothed target) · grad · weight · scale, where `grad` has one element,
+/// or one for each row.
+///
+/// # Panics
+/// Where the slices do not have the sizes of the forward pass, or `width` is zero.
+#[allow(clippy::too_many_arguments, reason = "what the forward pass took and kept, and the result")]
+pub fn cross_entropy_rows_backward<T: Scalar + Real>(
+    logits: &[T],
+    width: usize,
+    target: Target<'_, T>,
+    smoothing: f64,
+    weight: Option<&[T]>,
+    statistics: Statistics<&[T]>,
+    grad: &[T],
+    scale: f64,
+    out: &mut [T],
+) {
+    assert!(width > 0 && logits.len() == out.len());
+    let rows = out.len() / width;
+    assert!(target.covers(rows, width) && statistics.mass.len() == target.masses(rows));
+    assert!(statistics.largest.len() == rows && statistics.log.len() == rows);
+    assert!(grad.len() == 1 || grad.len() == rows);
+    assert!(weight.is_none_or(|weight| weight.len() == rows));
+    dispatch(CrossEntropyBackward {
+        logits,
+        width,
+        target,
+        smoothing,
+        weight,
+        statistics,
+        grad,
+        scale,
+        out,
+    });
+}
