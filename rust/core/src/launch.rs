@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use crate::buffer::Buffer;
 use crate::dtype::{DType, Element};
 use crate::error::Result;
+use crate::kernels::gemm::Piece;
 use crate::layout::Layout;
 use crate::tensor::Tensor;
 use crate::{capture, team};
@@ -105,6 +106,7 @@ pub type Operands = SmallVec<[Operand; 4]>;
 pub struct Arguments<'a> {
     pointers: &'a [*mut u8],
     operands: &'a [Operand],
+    later: &'a [Piece],
 }
 
 // SAFETY: workers share the addresses while one holds the engine's lock, and each of them owns its units.
@@ -115,7 +117,17 @@ unsafe impl Send for Arguments<'_> {}
 impl<'a> Arguments<'a> {
     /// `pointers[i]` is the address of byte `operands[i].origin`.
     pub(crate) fn new(pointers: &'a [*mut u8], operands: &'a [Operand]) -> Self {
-        Self { pointers, operands }
+        Self { pointers, operands, later: &[] }
+    }
+
+    /// The same, with memory that the work after this launch needs.
+    pub(crate) fn before(self, later: &'a [Piece]) -> Self {
+        Self { later, ..self }
+    }
+
+    /// What the work after this launch needs, for kernels that leave the memory time.
+    pub(crate) fn later(&self) -> &'a [Piece] {
+        self.later
     }
 
     /// Address of the first element of operand `i`.

@@ -16,7 +16,7 @@ use smallvec::smallvec;
 use crate::dtype::{DType, Element, with_element, with_float};
 use crate::error::{Result, bail};
 use crate::host;
-use crate::kernels::gather::{add_rows, group};
+use crate::kernels::gather::{add_rows, group, take_rows};
 use crate::launch::{Arguments, Cost, Operand, launch};
 use crate::layout::{Layout, Shape, show};
 use crate::tape::{Backward, Gradients, Saved};
@@ -136,12 +136,16 @@ impl Tensor {
                 }
                 return;
             }
-            for (&index, to) in indices.iter().zip(out.chunks_exact_mut(row)) {
-                match place(index, rows) {
+            let places = indices.iter().map(|&index| place(index, rows));
+            if whole {
+                take_rows(arguments.all::<T>(1), row, places, absent, out);
+                return;
+            }
+            let x = arguments.view::<T>(1, &layout);
+            for (place, to) in places.zip(out.chunks_exact_mut(row)) {
+                match place {
                     None => to.fill(absent),
-                    Some(k) if whole => to.copy_from_slice(&arguments.all::<T>(1)[k * row..][..row]),
                     Some(k) => {
-                        let x = arguments.view::<T>(1, &layout);
                         let from = x.index_axis(Axis(0), k);
                         to.iter_mut().zip(from.iter()).for_each(|(to, from)| *to = *from);
                     }

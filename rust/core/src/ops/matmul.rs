@@ -66,7 +66,8 @@ impl Product {
         let c = MatMut { ptr: arguments.pointer::<T>(2), row_stride: self.n as isize };
         let bias = bias.map(|(i, lowest)| (arguments.pointer::<T>(i), lowest));
         let size = (rows.len(), self.n, self.k);
-        multiply(Gemm::new(size, a, b, c.at(rows.start, 0)), bias);
+        let product = Gemm::new(size, a, b, c.at(rows.start, 0));
+        multiply(Gemm { later: arguments.later(), ..product }, bias);
     }
 
     /// The same for columns of the result, given as units of [`ByColumns`].
@@ -88,7 +89,8 @@ impl Product {
         let c = MatMut { ptr: first, row_stride: row as isize };
         let bias =
             bias.map(|(i, lowest)| (arguments.pointer::<T>(i).wrapping_add(columns.start), lowest));
-        multiply(Gemm::new((self.m, columns.len(), self.k), a, b, c), bias);
+        let product = Gemm::new((self.m, columns.len(), self.k), a, b, c);
+        multiply(Gemm { later: arguments.later(), ..product }, bias);
     }
 }
 
@@ -97,7 +99,7 @@ fn matrix<T>(ptr: *mut T, (row_stride, col_stride): (isize, isize)) -> MatRef<T>
 }
 
 /// The product, with a bias for each column added and nothing less than a number if given.
-fn multiply<T: Float>(product: Gemm<T>, bias: Option<(*mut T, f64)>) {
+fn multiply<T: Float>(product: Gemm<'_, T>, bias: Option<(*mut T, f64)>) {
     let bias = bias.map(|(bias, lowest)| AddBias {
         bias: bias.cast_const(),
         lowest: T::from(lowest).unwrap_or_else(T::neg_infinity),

@@ -28,6 +28,8 @@ pub(super) struct Way {
     pub(super) launches: Vec<Launch>,
     pub(super) schedule: Schedule,
     pub(super) addresses: Vec<Addresses>,
+    /// Whether products ask for what comes after them.
+    pub(super) looks_ahead: bool,
     /// One program for each width tried so far.
     programs: Vec<Tried>,
 }
@@ -47,7 +49,12 @@ impl Way {
     pub(super) fn new(launches: Vec<Launch>, schedule: Schedule) -> Self {
         // Addresses first: moved operands will have none of their own.
         let addresses = launches.iter().map(|launch| pointers(&launch.operands)).collect();
-        Self { launches, schedule, addresses, programs: Vec::new() }
+        Self { launches, schedule, addresses, looks_ahead: false, programs: Vec::new() }
+    }
+
+    /// The same way, with products that ask for what comes after them.
+    pub(super) fn looking_ahead(self) -> Self {
+        Self { looks_ahead: true, ..self }
     }
 
     fn tried(&mut self, width: usize) -> Option<&mut Tried> {

@@ -1,5 +1,6 @@
 //! Plans: a captured step that runs again and again without tape, allocation or Python.
 
+mod ahead;
 mod columns;
 mod constants;
 mod epochs;
@@ -63,7 +64,8 @@ pub struct Description {
 fn ways(launches: Vec<Launch>) -> Vec<Way> {
     let again = || launches.iter().map(Launch::again).collect();
     let by_rows = Schedule::new(&launches);
-    let by_layers = is_deep(&launches).then(|| Way::new(again(), Schedule::by_layers(&launches)));
+    let by_layers = is_deep(&launches)
+        .then(|| Way::new(again(), Schedule::by_layers(&launches)).looking_ahead());
     let by_columns = columns::by_columns(&launches).map(|launches| {
         let schedule = Schedule::new(&launches);
         Way::new(launches, schedule)

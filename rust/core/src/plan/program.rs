@@ -10,10 +10,12 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
+use super::ahead;
 use super::exchange::{Exchange, Publish, Take, Traffic};
 use super::execute::Way;
 use super::schedule::{Chain, Link};
 use crate::buffer::Buffer;
+use crate::kernels::gemm::Piece;
 use crate::launch::{Arguments, Launch};
 
 /// Consecutive units of one chain.
@@ -25,13 +27,15 @@ struct Item {
 }
 
 /// A piece of work, ready to run.
-enum Task {
+pub(super) enum Task {
     /// Some units of one launch.
     Run {
         launch: usize,
         units: Range<usize>,
         /// Where its operands lie.
         addresses: Addresses,
+        /// What it asks for.
+        later: Vec<Piece>,
     },
     /// What has been written goes to the copies of other workers.
     Publish(Publish),
@@ -144,9 +148,10 @@ fn blocks(item: Item, block: usize) -> impl Iterator<Item = Range<usize>> {
 fn perform(launches: &[Launch], tasks: &[Task]) {
     for task in tasks {
         match task {
-            Task::Run { launch, units, addresses } => {
+            Task::Run { launch, units, addresses, later } => {
                 let launch = &launches[*launch];
-                launch.kernel.run(units.clone(), &Arguments::new(addresses, &launch.operands));
+                let arguments = Arguments::new(addresses, &launch.operands).before(later);
+                launch.kernel.run(units.clone(), &arguments);
             }
             Task::Publish(written) => written.perform(),
         }
@@ -196,6 +201,7 @@ impl Spot<'_> {
                     launch: link.launch,
                     units: block.start * link.scale..block.end * link.scale,
                     addresses: self.addresses(link, &block),
+                    later: Vec::new(),
                 }));
                 let written = self.exchange.written(launches, chain, &block);
                 let publish = written.iter().map(|&block| self.exchange.publish(block));
@@ -276,6 +282,15 @@ impl Program {
             let takes = exchange.takes(&traffic, worker);
             for (stretch, takes) in stretches.iter_mut().zip(takes) {
                 stretch.shares[worker].takes = takes;
+            }
+        }
+        if way.looks_ahead {
+            for worker in 0..width {
+                let shares = stretches.iter_mut().map(|stretch| &mut stretch.shares[worker]);
+                ahead::plan(
+                    &way.launches,
+                    &mut shares.map(|share| &mut share.tasks[..]).collect::<Vec<_>>(),
+                );
             }
         }
         Self { stretches, width, costs }

@@ -71,7 +71,7 @@ pub(super) struct Schedule {
 /// Bytes of a block's own data that should stay in a core's cache while the block passes its chain.
 const BLOCK_BYTES: usize = 256 << 10;
 /// Shared data above this does not stay in a core's cache from one block to the next.
-const SECOND_LEVEL_BYTES: usize = 1 << 20;
+pub(super) const SECOND_LEVEL_BYTES: usize = 1 << 20;
 
 /// Bytes that a chain writes before it ends for those who wait for it: a quarter of a core's second-level cache.
 const LAYERS_BYTES: usize = 256 << 10;

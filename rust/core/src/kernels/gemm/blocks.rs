@@ -1,6 +1,7 @@
 //! A product cut into blocks that stay in the caches, and the packing of the blocks.
 
-use super::epilogue::AddBias;
+use super::bias::AddBias;
+use super::later::Later;
 use super::pack::{pack_a, pack_panels, packed_len, panel_width};
 use super::plan::{Plan, TOGETHER, is_direct, widest};
 use super::scratch::Room;
@@ -14,7 +15,7 @@ use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, Vector};
 /// # Safety
 /// The promise of `gemm`; there are rows and columns.
 #[inline(always)]
-pub(super) unsafe fn run<T: Scalar, S: Simd>(g: &Gemm<T>) {
+pub(super) unsafe fn run<T: Scalar, S: Simd>(g: &Gemm<'_, T>) {
     if let Right::Matrix(b) = g.b {
         if is_thin::<T, S>(g) {
             S::outlined(Thin(g, b));
@@ -34,7 +35,8 @@ pub(super) unsafe fn run<T: Scalar, S: Simd>(g: &Gemm<T>) {
 /// # Safety
 /// The promise of `gemm`; there are rows and columns, and B's columns are one element apart.
 #[inline(always)]
-unsafe fn direct<T: Scalar, S: Simd>(g: &Gemm<T>, b: MatRef<T>) {
+unsafe fn direct<T: Scalar, S: Simd>(g: &Gemm<'_, T>, b: MatRef<T>) {
+    let later = Later::new(g.later);
     let column = Column {
         rows: g.m,
         depth: g.k,
@@ -51,6 +53,7 @@ unsafe fn direct<T: Scalar, S: Simd>(g: &Gemm<T>, b: MatRef<T>) {
         from_row: g.c.row_stride,
         bias: None,
         ahead: Ahead::NOTHING,
+        later: &later,
     };
     let panels = Panels {
         b,
@@ -68,7 +71,7 @@ unsafe fn direct<T: Scalar, S: Simd>(g: &Gemm<T>, b: MatRef<T>) {
 
 /// A product of several blocks, or with packed factors, in a function of its own: it needs more room on the stack
 /// than the small ones should pay for.
-struct Blocked<'a, T>(&'a Gemm<T>);
+struct Blocked<'a, T>(&'a Gemm<'a, T>);
 
 impl<T: Scalar> Kernel for Blocked<'_, T> {
     type Output = ();
@@ -98,13 +101,14 @@ impl<T: Scalar> Kernel for Blocked<'_, T> {
 /// The promise of `gemm`; the rooms hold the blocks of A and B that the plan packs.
 #[inline(always)]
 unsafe fn blocks<T: Scalar, S: Simd>(
-    g: &Gemm<T>,
+    g: &Gemm<'_, T>,
     plan: &Plan,
     [room_a, room_b, room_c]: [*mut T; 3],
 ) {
     let most = tile_rows(S::ISA, tile_vectors(S::ISA));
     // Without inner length there is one block of depth zero, which still stores and adds the bias.
     let depths = parts(g.k, plan.depth).max(1);
+    let later = Later::new(g.later);
     let mut col = 0;
     while col < g.n {
         let cols = plan.cols.min(g.n - col);
@@ -151,6 +155,7 @@ unsafe fn blocks<T: Scalar, S: Simd>(
                         from_row: from.map_or(to.row_stride, |from| from.row_stride),
                         bias: None,
                         ahead: Ahead::NOTHING,
+                        later: &later,
                     };
                     let right = match g.b {
                         Right::Packed(b) => Panels {
@@ -277,7 +282,7 @@ impl<T: Scalar> Panels<T> {
     unsafe fn each<S: Simd>(
         &self,
         cols: usize,
-        mut column: Column<T>,
+        mut column: Column<'_, T>,
         (chains, result): (Option<Place<T>>, Place<T>),
         bias: Option<AddBias<T>>,
     ) {
@@ -336,7 +341,7 @@ impl<T: Scalar> Panels<T> {
 /// The column is valid, and `vectors` wide, or up to half a vector.
 #[inline(always)]
 unsafe fn run_column<T: Scalar, S: Simd>(
-    column: &Column<T>,
+    column: &Column<'_, T>,
     vectors: usize,
     half: bool,
     edge: bool,
@@ -360,7 +365,7 @@ unsafe fn run_column<T: Scalar, S: Simd>(
 
 /// A column with or without an edge.
 #[inline(always)]
-fn either<T: Scalar, S: Simd, const NV: usize>(column: &Column<T>, edge: bool) {
+fn either<T: Scalar, S: Simd, const NV: usize>(column: &Column<'_, T>, edge: bool) {
     if const { matches!(S::ISA, Isa::Avx512) } || edge {
         S::outlined(RunColumn::<T, NV, true>(column));
     } else {

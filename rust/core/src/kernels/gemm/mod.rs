@@ -7,17 +7,20 @@
 //!
 //! Single-threaded: callers split rows or columns of C.
 
+mod bias;
 mod blocks;
-mod epilogue;
+mod later;
 mod pack;
 mod plan;
 mod scratch;
 mod thin;
 mod tile;
 
-pub use epilogue::AddBias;
+pub use bias::AddBias;
+pub use later::Piece;
+pub(crate) use later::room;
 pub use pack::{PackedB, pack_b, packed_len, panel_width};
-pub(super) use tile::prefetch;
+pub(super) use tile::{prefetch, prefetch_near};
 
 use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, dispatch, dispatch_on};
 
@@ -88,7 +91,7 @@ impl<T> From<PackedB<T>> for Right<T> {
 
 /// A product as a [`Kernel`], for callers that are inside one already.
 #[derive(Clone, Copy, Debug)]
-pub struct Gemm<T> {
+pub struct Gemm<'a, T> {
     /// Rows of A and C.
     pub m: usize,
     /// Columns of B and C.
@@ -105,9 +108,11 @@ pub struct Gemm<T> {
     pub accumulate: bool,
     /// What happens to the result before it is stored.
     pub bias: Option<AddBias<T>>,
+    /// What comes after the product needs this memory.
+    pub later: &'a [Piece],
 }
 
-impl<T> Gemm<T> {
+impl<T> Gemm<'_, T> {
     /// `C = A B` for A of m x k, B of k x n and C of m x n elements.
     pub fn new(
         (m, n, k): (usize, usize, usize),
@@ -115,7 +120,7 @@ impl<T> Gemm<T> {
         b: impl Into<Right<T>>,
         c: MatMut<T>,
     ) -> Self {
-        Self { m, n, k, a, b: b.into(), c, accumulate: false, bias: None }
+        Self { m, n, k, a, b: b.into(), c, accumulate: false, bias: None, later: &[] }
     }
 }
 
@@ -124,7 +129,7 @@ impl<T> Gemm<T> {
 /// # Safety
 /// A and B are valid for reading in their shapes, C for writing (and reading) in its own, C overlaps neither, and
 /// there is a bias for every column.
-pub unsafe fn gemm<T: Scalar>(product: Gemm<T>) {
+pub unsafe fn gemm<T: Scalar>(product: Gemm<'_, T>) {
     dispatch(product);
 }
 
@@ -135,11 +140,11 @@ pub unsafe fn gemm<T: Scalar>(product: Gemm<T>) {
 ///
 /// # Panics
 /// Where this processor lacks it.
-pub unsafe fn gemm_on<T: Scalar>(isa: Isa, product: Gemm<T>) {
+pub unsafe fn gemm_on<T: Scalar>(isa: Isa, product: Gemm<'_, T>) {
     dispatch_on(isa, product);
 }
 
-impl<T: Scalar> Kernel for Gemm<T> {
+impl<T: Scalar> Kernel for Gemm<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -230,7 +235,7 @@ mod tests {
         let target = MatMut { ptr: c.as_mut_ptr(), row_stride: pitch as isize };
         let accumulate = start.is_some();
         // SAFETY: every matrix is allocated in its shape.
-        unsafe { gemm_on(isa, Gemm { m, n, k, a, b, c: target, accumulate, bias }) }
+        unsafe { gemm_on(isa, Gemm { m, n, k, a, b, c: target, accumulate, bias, later: &[] }) }
         let mut out = Vec::with_capacity(m * n);
         for row in c.chunks_exact(pitch) {
             out.extend_from_slice(&row[..n]);

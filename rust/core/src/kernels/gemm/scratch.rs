@@ -81,7 +81,7 @@ impl Room {
     pub(super) fn new<T>(parts: [usize; 3]) -> Self {
         let [first, second, third] = parts.map(|n| (n * size_of::<T>()).next_multiple_of(ALIGN));
         let len = first + second + third;
-        // Taken out while in use: a product inside an epilogue gets memory of its own.
+        // Taken out while in use: a product inside of another gets memory of its own.
         let mut scratch = if len > 0 { KEPT.take() } else { Scratch::EMPTY };
         scratch.grow(len);
         Self { scratch, offsets: [first, first + second] }

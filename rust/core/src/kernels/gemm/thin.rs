@@ -19,7 +19,7 @@ const MOST_LANES: usize = 16;
 /// if it fits half a vector that multiplies in less time; a vector of rows costs n when turned, and some more where it has
 /// to be transposed first.
 #[inline(always)]
-pub(super) fn is_thin<T: Scalar, S: Simd>(g: &Gemm<T>) -> bool {
+pub(super) fn is_thin<T: Scalar, S: Simd>(g: &Gemm<'_, T>) -> bool {
     let lanes = T::V::<S>::LANES;
     let half = S::HALVES && g.n <= lanes / 2;
     let (extra, least) = match (g.a.row_stride, g.n) {
@@ -36,7 +36,7 @@ pub(super) fn is_thin<T: Scalar, S: Simd>(g: &Gemm<T>) -> bool {
 }
 
 /// The product.
-pub(super) struct Thin<'a, T>(pub(super) &'a Gemm<T>, pub(super) MatRef<T>);
+pub(super) struct Thin<'a, T>(pub(super) &'a Gemm<'a, T>, pub(super) MatRef<T>);
 
 impl<T: Scalar> Kernel for Thin<'_, T> {
     type Output = ();
@@ -54,6 +54,7 @@ impl<T: Scalar> Kernel for Thin<'_, T> {
             c,
             accumulate: g.accumulate,
             bias: None,
+            later: &[],
         };
         if g.n == 1 && g.c.row_stride == 1 && g.bias.is_none() {
             // One column without gaps is its own transpose.

@@ -3,7 +3,8 @@
 //! `c_ij <- fma(a_ip, b_pj, c_ij)` for ascending p: each element is one chain, and its order depends on nothing
 //! else. A chain may rest in C between two blocks of p without a change of its value.
 
-use super::epilogue::AddBias;
+use super::bias::AddBias;
+use super::later::Later;
 use crate::kernels::simd::{Chain, Isa, Kernel, Scalar, Simd};
 
 /// The tallest tile of any instruction set.
@@ -81,7 +82,7 @@ pub(super) fn part(len: usize, most: usize, i: usize) -> (usize, usize) {
 }
 
 /// A column of tiles: the product of `rows` rows of A with a panel of B.
-pub(super) struct Column<T> {
+pub(super) struct Column<'a, T> {
     pub(super) rows: usize,
     pub(super) depth: usize,
     /// The first element of A; `packed_a` says how the others follow.
@@ -103,6 +104,8 @@ pub(super) struct Column<T> {
     pub(super) bias: Option<AddBias<T>>,
     /// What is read after this column, asked for while its tiles run.
     pub(super) ahead: Ahead<T>,
+    /// What is needed after the whole product.
+    pub(super) later: &'a Later<'a>,
 }
 
 /// Rows of memory that are asked for before they are needed, a share with each tile: all at once would fill the
@@ -140,12 +143,14 @@ impl<T> Ahead<T> {
 }
 
 /// Bytes of a cache line.
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 
 /// Runs a column whose panel is `NV` vectors wide; with `EDGE`, B has no more than `lanes` columns in the last.
-pub(super) struct RunColumn<'a, T, const NV: usize, const EDGE: bool>(pub(super) &'a Column<T>);
+pub(super) struct RunColumn<'a, 'c, T, const NV: usize, const EDGE: bool>(
+    pub(super) &'a Column<'c, T>,
+);
 
-impl<T: Scalar, const NV: usize, const EDGE: bool> Kernel for RunColumn<'_, T, NV, EDGE> {
+impl<T: Scalar, const NV: usize, const EDGE: bool> Kernel for RunColumn<'_, '_, T, NV, EDGE> {
     type Output = ();
 
     #[inline(always)]
@@ -155,9 +160,9 @@ impl<T: Scalar, const NV: usize, const EDGE: bool> Kernel for RunColumn<'_, T, N
 }
 
 /// Runs a column of no more than half a vector.
-pub(super) struct RunHalf<'a, T>(pub(super) &'a Column<T>);
+pub(super) struct RunHalf<'a, 'c, T>(pub(super) &'a Column<'c, T>);
 
-impl<T: Scalar> Kernel for RunHalf<'_, T> {
+impl<T: Scalar> Kernel for RunHalf<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -168,16 +173,20 @@ impl<T: Scalar> Kernel for RunHalf<'_, T> {
 
 /// Runs the tiles of a column that is `NV` of these vectors wide.
 #[inline(always)]
-fn run_tiles<C: Chain, S: Simd, const NV: usize, const EDGE: bool>(column: &Column<C::Elem>) {
+fn run_tiles<C: Chain, S: Simd, const NV: usize, const EDGE: bool>(column: &Column<'_, C::Elem>) {
     let most = const { tile_rows(S::ISA, NV) };
     let tiles = parts(column.rows, most);
     let (base, longer) =
         if tiles == 1 { (column.rows, 0) } else { (column.rows / tiles, column.rows % tiles) };
+    let lines = column.later.each(NV * most.min(column.rows) * column.depth);
     for i in 0..tiles {
         // As in `part`.
         let (start, height) = (i * base + i.min(longer), base + usize::from(i < longer));
         if column.ahead.rows > 0 {
             column.ahead.ask(i, tiles);
+        }
+        if lines > 0 {
+            column.later.ask(lines);
         }
         let tile = Tile::<C, NV, EDGE> { column, start };
         // SAFETY: the caller vouches for the column, and the tile is a part of it. The guards are
@@ -205,13 +214,13 @@ fn run_tiles<C: Chain, S: Simd, const NV: usize, const EDGE: bool>(column: &Colu
 }
 
 /// One tile of a column, from row `start`.
-struct Tile<'a, C: Chain, const NV: usize, const EDGE: bool> {
-    column: &'a Column<C::Elem>,
+struct Tile<'a, 'c, C: Chain, const NV: usize, const EDGE: bool> {
+    column: &'a Column<'c, C::Elem>,
     start: usize,
 }
 
 #[allow(clippy::needless_range_loop, reason = "tiles read as index equations")]
-impl<C: Chain, const NV: usize, const EDGE: bool> Tile<'_, C, NV, EDGE> {
+impl<C: Chain, const NV: usize, const EDGE: bool> Tile<'_, '_, C, NV, EDGE> {
     /// # Safety
     /// `MR` rows from `start` on exist in the column, and its pointers and strides are valid for them.
     #[inline(always)]
@@ -358,7 +367,7 @@ pub(in crate::kernels) fn prefetch<T>(p: *const T) {
 
 /// Asks for the cache line of `p` in the second-level cache; it need not exist.
 #[inline(always)]
-fn prefetch_near<T>(p: *const T) {
+pub(in crate::kernels) fn prefetch_near<T>(p: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: as above.
     unsafe {
