@@ -18,6 +18,7 @@ use crate::launch::{Access, Launch};
 const BLOCK: usize = 4096;
 /// How many of these the cache keeps: code, stacks and what nobody counts here take the rest.
 const BLOCKS: usize = SECOND_LEVEL_BYTES / BLOCK / 4 * 3;
+
 /// The blocks that were touched last.
 #[derive(Default)]
 struct Cache {
@@ -91,7 +92,7 @@ const LONG: f64 = 50e3;
 const BUSY: f64 = 5.0;
 
 /// Distributes what the tasks of one worker, stretch by stretch, are to ask for.
-pub(super) fn plan(launches: &[Launch], stretches: &mut [&mut [Task]]) {
+pub(super) fn distribute(launches: &[Launch], stretches: &mut [&mut [Task]]) {
     let mut cache = Cache::default();
     // The first round finds out what the cache holds when a step begins.
     for round in 0..2 {
@@ -196,7 +197,7 @@ mod tests {
             tasks.iter().map(of).collect()
         };
         let mut whole = tasks();
-        plan(&launches, &mut [&mut whole]);
+        distribute(&launches, &mut [&mut whole]);
         let found = asked(&whole);
         // In pieces, where two tensors share a block.
         let start = other.buffer().pointer().addr();
@@ -208,7 +209,7 @@ mod tests {
         // Behind a barrier it may be others that touch it.
         let (mut first, mut second) = (tasks(), tasks());
         let (first, second) = (&mut first[..1], &mut second[1..]);
-        plan(&launches, &mut [&mut *first, &mut *second]);
+        distribute(&launches, &mut [&mut *first, &mut *second]);
         assert!(asked(first)[0].is_empty());
     }
 }

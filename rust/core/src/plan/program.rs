@@ -287,10 +287,8 @@ impl Program {
         if way.looks_ahead {
             for worker in 0..width {
                 let shares = stretches.iter_mut().map(|stretch| &mut stretch.shares[worker]);
-                ahead::plan(
-                    &way.launches,
-                    &mut shares.map(|share| &mut share.tasks[..]).collect::<Vec<_>>(),
-                );
+                let mut tasks: Vec<_> = shares.map(|share| &mut share.tasks[..]).collect();
+                ahead::distribute(&way.launches, &mut tasks);
             }
         }
         Self { stretches, width, costs }
