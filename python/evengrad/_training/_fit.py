@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from evengrad.callbacks import History
 from evengrad.callbacks._callback import Callback, CallbackList, check_callbacks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from evengrad._training._arrays import Array
     from evengrad._training._compiled import Bound
@@ -233,31 +232,23 @@ class _Training:
         prepared = None if unheard is None else unheard.prepare(last - epoch)
         if unheard is None or prepared is None:
             return 0
-        known = len(self.history.epoch)
+        epochs, count = prepared
+        rows = self.history.epoch
+        first, interrupt = len(rows), None
         try:
-            unheard.run(*prepared)
+            unheard.run(epochs, count)
         finally:
-            # After an exception too: these epochs have been run.
-            self._note(partial(unheard.figures, prepared[0]), epoch - known)
-        return len(self.history.epoch) - known
-
-    def _note(self, figures: Callable[[int], Iterator[dict[str, Any]]], offset: int) -> None:
-        """Put the figures of epochs that ran without Python into the history; Ctrl-C waits so long.
-
-        `figures` yields them from one of them on, `offset` lies between an epoch and its row.
-        """
-        first = len(self.history.epoch)
-        interrupt = None
-        while True:
-            try:
-                row = len(self.history.epoch)
-                for self.logs in figures(row - first):
-                    self.history.on_epoch_end(offset + len(self.history.epoch), self.logs)
-                break
-            except KeyboardInterrupt as error:
-                interrupt = error
-        if interrupt is not None:
-            raise interrupt
+            # After an exception too: these epochs have been run. Ctrl-C waits until all are noted.
+            while True:
+                try:
+                    for self.logs in unheard.figures(epochs, len(rows) - first):
+                        self.history.on_epoch_end(epoch + len(rows) - first, self.logs)
+                    break
+                except KeyboardInterrupt as error:
+                    interrupt = error
+            if interrupt is not None:
+                raise interrupt
+        return len(rows) - first
 
     def _epoch(self) -> None:
         singly = self.callbacks.wants_batches("train")

@@ -14,7 +14,7 @@
 
 use core::ops::Range;
 
-use super::gemm::prefetch;
+use super::caches::prefetch;
 use super::math::{Real, VectorMath};
 use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 

@@ -1,4 +1,5 @@
-//! Sizes of this processor's caches, by which blocks are cut. They change the speed only, never a bit.
+//! This processor's caches: their sizes, by which blocks are cut, and asking for what will be needed. All of it changes
+//! the speed only, never a bit.
 
 use std::sync::OnceLock;
 
@@ -38,6 +39,37 @@ fn ask() -> Option<usize> {
 #[cfg(not(target_arch = "x86_64"))]
 fn ask() -> Option<usize> {
     None
+}
+
+/// Bytes of a cache line.
+pub(super) const LINE: usize = 64;
+
+/// Asks for the cache line of `p`, which need not exist.
+#[inline(always)]
+pub(super) fn prefetch<T>(p: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch faults at no address, and SSE is part of the target.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
+/// Asks for so many bytes from `from` on, which need not exist, in the second-level cache.
+#[inline(always)]
+pub(super) fn prefetch_near<T>(from: *const T, bytes: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for byte in (0..bytes).step_by(LINE) {
+        // SAFETY: as above.
+        unsafe {
+            use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T1>(from.wrapping_byte_add(byte).cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (from, bytes);
 }
 
 #[cfg(test)]

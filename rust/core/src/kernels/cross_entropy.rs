@@ -1,12 +1,13 @@
 //! Cross-entropy of rows of logits with labels or shares.
 
-use core::mem::MaybeUninit;
-
 use super::math::{Real, VectorMath};
-use super::reduce::each_column;
 use super::rows::{MOST_LANES, Sum, Tail, extreme, first, ln, narrow, row_extreme, widen};
 use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 use super::softmax::{each_vector, exp_sum};
+
+mod classes;
+
+use classes::{Classes, NARROW};
 
 /// What the forward pass keeps of each row.
 #[derive(Debug)]
@@ -77,77 +78,6 @@ impl<T: Scalar + Real> Kernel for CrossEntropy<'_, T> {
             self.narrow::<T::V<S>>();
         } else {
             self.wide::<S>();
-        }
-    }
-}
-
-/// Up to so many classes rows go side by side, a row in a lane: along a row there is too little for a vector.
-const NARROW: usize = 16;
-
-/// Rows of up to [`NARROW`] numbers, as many as a vector has lanes: a vector for each class.
-struct Classes<T>(MaybeUninit<[[T; MOST_LANES]; NARROW]>);
-
-impl<T: Scalar> Classes<T> {
-    /// Room for them.
-    #[inline(always)]
-    fn new() -> Self {
-        Self(MaybeUninit::uninit())
-    }
-
-    #[inline(always)]
-    fn at(&mut self, class: usize) -> *mut T {
-        debug_assert!(class < NARROW);
-        self.0.as_mut_ptr().cast::<T>().wrapping_add(class * MOST_LANES)
-    }
-
-    /// The first `count` rows of `rows`; lanes beyond them repeat the last.
-    #[inline(always)]
-    fn of<V: Vector<Elem = T>>(rows: &[T], count: usize, width: usize) -> Self {
-        assert!(rows.len() >= count * width && width <= NARROW);
-        let mut all = Self::new();
-        // SAFETY: so many rows are there, and no vector has more lanes than there is room for.
-        unsafe {
-            each_column::<V>(rows.as_ptr(), rows.len(), count, width, |class, x| {
-                x.store(all.at(class));
-            });
-        }
-        all
-    }
-
-    /// A class of all rows.
-    ///
-    /// # Safety
-    /// It has been written.
-    #[inline(always)]
-    unsafe fn class<V: Vector<Elem = T>>(&self, class: usize) -> V {
-        debug_assert!(class < NARROW);
-        // SAFETY: the caller's promise.
-        unsafe { V::load(self.0.as_ptr().cast::<T>().add(class * MOST_LANES)) }
-    }
-
-    /// Writes the first `count` rows to the beginning of `rows`.
-    ///
-    /// # Safety
-    /// All `width` classes have been written.
-    #[inline(always)]
-    unsafe fn write<V: Vector<Elem = T>>(&mut self, rows: &mut [T], count: usize, width: usize) {
-        let len = count * width;
-        assert!(rows.len() >= len && count <= V::LANES && width <= NARROW);
-        // Whole vectors are written: what goes beyond the last row belongs to rows that follow, or lies in a copy.
-        let mut copy = MaybeUninit::<[T; MOST_LANES * (NARROW + 1)]>::uninit();
-        let fits = rows.len() >= len + V::LANES;
-        let to = if fits { rows.as_mut_ptr() } else { copy.as_mut_ptr().cast() };
-        // From the last block of classes to the first: what is written beyond a row's end belongs to what follows.
-        for class in (0..width).step_by(V::LANES).rev() {
-            let (from, classes) = (self.at(class), V::LANES.min(width - class));
-            // SAFETY: the caller's promise; the last row begins a vector or more before the end of `to`.
-            unsafe {
-                V::transpose(from, MOST_LANES as isize, classes, to.add(class), width, count);
-            }
-        }
-        if !fits {
-            // SAFETY: all elements of the rows were written.
-            unsafe { core::ptr::copy_nonoverlapping(to, rows.as_mut_ptr(), len) };
         }
     }
 }

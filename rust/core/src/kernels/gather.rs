@@ -1,6 +1,6 @@
 //! Rows taken from their places, and added up again by place.
 
-use super::gemm::prefetch_near;
+use super::caches::prefetch_near;
 
 /// Columns whose sums are kept in registers or the nearest cache while the rows go by.
 const COLUMNS: usize = 64;
@@ -33,18 +33,13 @@ pub fn take_rows<T: Copy>(
                 // Without a next row, this one is asked for again, which costs nothing.
                 let next = next.unwrap_or(here).chunks(piece);
                 for ((here, to), next) in here.chunks(piece).zip(to.chunks_mut(piece)).zip(next) {
-                    for byte in (0..size_of_val(next)).step_by(LINE) {
-                        prefetch_near(next.as_ptr().wrapping_byte_add(byte));
-                    }
+                    prefetch_near(next.as_ptr(), size_of_val(next));
                     to.copy_from_slice(here);
                 }
             }
         }
     }
 }
-
-/// Bytes of a cache line.
-const LINE: usize = 64;
 
 /// Sorts positions by their place, those of one place in order: the positions of place `r` become
 /// `order[starts[r]..starts[r + 1]]`. Positions without a place are left out.

@@ -6,7 +6,7 @@
 //! | | lanes are |
 //! |---|---|
 //! | `after` fills a vector | neighbouring columns, several rows in one pass |
-//! | blocks of (reduced, after) are small | blocks, which are transposed for it |
+//! | blocks of (reduced, after) are small | blocks, which are transposed for it; of one or two, columns |
 //! | rows: `after` is 1 | parts of a row, joined at its end |
 //! | a few columns | elements, in as many vectors as there are columns |
 

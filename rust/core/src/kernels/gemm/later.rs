@@ -7,7 +7,7 @@
 
 use core::cell::Cell;
 
-use super::tile::{LINE, prefetch_near};
+use crate::kernels::caches::{LINE, prefetch_near};
 
 /// Some bytes at an address, which need not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +56,7 @@ impl<'a> Later<'a> {
         {
             let done = self.done.get();
             let here = left.min((first.bytes - done).div_ceil(LINE));
-            for line in 0..here {
-                prefetch_near(first.from.wrapping_add(done + line * LINE));
-            }
+            prefetch_near(first.from.wrapping_add(done), here * LINE);
             left -= here;
             let done = done + here * LINE;
             if done >= first.bytes {

@@ -20,7 +20,6 @@ pub use bias::AddBias;
 pub use later::Piece;
 pub(crate) use later::room;
 pub use pack::{PackedB, pack_b, packed_len, panel_width};
-pub(super) use tile::{prefetch, prefetch_near};
 
 use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, dispatch, dispatch_on};
 

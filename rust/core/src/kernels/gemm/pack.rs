@@ -6,7 +6,8 @@
 use core::mem::MaybeUninit;
 
 use super::MatRef;
-use super::tile::{here, part, prefetch};
+use super::tile::{here, part};
+use crate::kernels::caches::prefetch;
 use crate::kernels::simd::{Chain, Kernel, Scalar, Simd, Vector, dispatch};
 
 /// Columns of a panel: 128 bytes, two cache lines.

@@ -5,6 +5,7 @@
 
 use super::bias::AddBias;
 use super::later::Later;
+use crate::kernels::caches::{prefetch, prefetch_near};
 use crate::kernels::simd::{Chain, Isa, Kernel, Scalar, Simd};
 
 /// The tallest tile of any instruction set.
@@ -135,15 +136,10 @@ impl<T> Ahead<T> {
         let each = self.rows.div_ceil(tiles);
         for r in i * each..self.rows.min((i + 1) * each) {
             let row = self.from.wrapping_offset(r as isize * self.row_stride);
-            for byte in (0..self.bytes).step_by(LINE) {
-                prefetch_near(row.wrapping_byte_add(byte));
-            }
+            prefetch_near(row, self.bytes);
         }
     }
 }
-
-/// Bytes of a cache line.
-pub(super) const LINE: usize = 64;
 
 /// Runs a column whose panel is `NV` vectors wide; with `EDGE`, B has no more than `lanes` columns in the last.
 pub(super) struct RunColumn<'a, 'c, T, const NV: usize, const EDGE: bool>(
@@ -350,30 +346,4 @@ pub(super) fn here(mut stride: isize) -> isize {
         core::arch::asm!("/* {0} */", inout(reg) stride, options(nomem, nostack, preserves_flags));
     }
     stride
-}
-
-/// Asks for the cache line of `p`, which need not exist.
-#[inline(always)]
-pub(in crate::kernels) fn prefetch<T>(p: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch faults at no address, and SSE is part of the target.
-    unsafe {
-        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(p.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = p;
-}
-
-/// Asks for the cache line of `p` in the second-level cache; it need not exist.
-#[inline(always)]
-pub(in crate::kernels) fn prefetch_near<T>(p: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: as above.
-    unsafe {
-        use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T1>(p.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = p;
 }

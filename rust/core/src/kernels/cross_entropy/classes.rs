@@ -1,0 +1,84 @@
+//! Rows of few numbers side by side.
+
+use core::mem::MaybeUninit;
+
+use crate::kernels::reduce::each_column;
+use crate::kernels::rows::MOST_LANES;
+use crate::kernels::simd::{Scalar, Vector};
+
+/// Up to so many classes rows go side by side, a row in a lane: along a row there is too little for a vector.
+pub(super) const NARROW: usize = 16;
+
+/// Rows of up to [`NARROW`] numbers, as many as a vector has lanes: a vector for each class.
+pub(super) struct Classes<T>(MaybeUninit<[[T; MOST_LANES]; NARROW]>);
+
+impl<T: Scalar> Classes<T> {
+    /// Room for them.
+    #[inline(always)]
+    pub(super) fn new() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+
+    /// Where a class of all rows lies.
+    #[inline(always)]
+    pub(super) fn at(&mut self, class: usize) -> *mut T {
+        debug_assert!(class < NARROW);
+        self.0.as_mut_ptr().cast::<T>().wrapping_add(class * MOST_LANES)
+    }
+
+    /// The first `count` rows of `rows`; lanes beyond them repeat the last.
+    #[inline(always)]
+    pub(super) fn of<V: Vector<Elem = T>>(rows: &[T], count: usize, width: usize) -> Self {
+        assert!(rows.len() >= count * width && width <= NARROW);
+        let mut all = Self::new();
+        // SAFETY: so many rows are there, and no vector has more lanes than there is room for.
+        unsafe {
+            each_column::<V>(rows.as_ptr(), rows.len(), count, width, |class, x| {
+                x.store(all.at(class));
+            });
+        }
+        all
+    }
+
+    /// A class of all rows.
+    ///
+    /// # Safety
+    /// It has been written.
+    #[inline(always)]
+    pub(super) unsafe fn class<V: Vector<Elem = T>>(&self, class: usize) -> V {
+        debug_assert!(class < NARROW);
+        // SAFETY: the caller's promise.
+        unsafe { V::load(self.0.as_ptr().cast::<T>().add(class * MOST_LANES)) }
+    }
+
+    /// Writes the first `count` rows to the beginning of `rows`.
+    ///
+    /// # Safety
+    /// All `width` classes have been written.
+    #[inline(always)]
+    pub(super) unsafe fn write<V: Vector<Elem = T>>(
+        &mut self,
+        rows: &mut [T],
+        count: usize,
+        width: usize,
+    ) {
+        let len = count * width;
+        assert!(rows.len() >= len && count <= V::LANES && width <= NARROW);
+        // Whole vectors are written: what goes beyond the last row belongs to rows that follow, or lies in a copy.
+        let mut copy = MaybeUninit::<[T; MOST_LANES * (NARROW + 1)]>::uninit();
+        let fits = rows.len() >= len + V::LANES;
+        let to = if fits { rows.as_mut_ptr() } else { copy.as_mut_ptr().cast() };
+        // From the last block of classes to the first: what is written beyond a row's end belongs to what follows.
+        for class in (0..width).step_by(V::LANES).rev() {
+            let (from, classes) = (self.at(class), V::LANES.min(width - class));
+            // SAFETY: the caller's promise; the last row begins a vector or more before the end of `to`.
+            unsafe {
+                V::transpose(from, MOST_LANES as isize, classes, to.add(class), width, count);
+            }
+        }
+        if !fits {
+            // SAFETY: all elements of the rows were written.
+            unsafe { core::ptr::copy_nonoverlapping(to, rows.as_mut_ptr(), len) };
+        }
+    }
+}
