@@ -13,6 +13,8 @@ use crate::launch::{Access, FEW_UNITS, Launch, Operand};
 
 /// Bytes of a matrix from which it is worth a meeting: what two cores exchange within some microseconds.
 const LEAST_BYTES: usize = 128 << 10;
+/// The same for few rows, which are all that is exchanged: what a core reads of its own caches in half a microsecond.
+const LEAST_BYTES_OF_FEW_ROWS: usize = 64 << 10;
 
 /// The operands that a launch touches column by column, if it is cut by columns.
 fn columns(launch: &Launch) -> impl Iterator<Item = &Operand> {
@@ -44,7 +46,7 @@ pub(super) fn by_columns(launches: &[Launch]) -> Option<Vec<Launch>> {
         .iter()
         .map(|launch| {
             let few = launch.units < FEW_UNITS
-                && columns(launch).any(|operand| operand.extent.len() >= LEAST_BYTES);
+                && columns(launch).any(|operand| operand.extent.len() >= LEAST_BYTES_OF_FEW_ROWS);
             let pays = few || columns(launch).any(|operand| kept.contains(&operand.key()));
             if pays { launch.turned() } else { None }
         })

@@ -22,6 +22,10 @@ const LEAST_STEPS: usize = 3;
 /// And not before so long, which doubles with each time, up to the most.
 const BALANCED: Duration = Duration::from_millis(2);
 const LONGEST_BALANCED: Duration = Duration::from_millis(200);
+/// Of steps that take less than this, one in so many is timed: a look at the clock for each part takes a few percent of
+/// the smallest.
+const SHORT_NANOSECONDS: f64 = 100_000.0;
+const TIMED: usize = 8;
 
 /// One way to do a step: its launches, each along one of its axes, and when they run.
 pub(super) struct Way {
@@ -89,6 +93,9 @@ struct Run<'a> {
     hosts: &'a [Arc<dyn Host>],
     barrier: Barrier,
     steps: usize,
+    /// Which of the steps of this program are timed, none where nobody else shares them: every so many, and the number of
+    /// the first step.
+    timed: Option<(usize, usize)>,
     until: Instant,
     done: AtomicUsize,
     stop: AtomicBool,
@@ -120,9 +127,13 @@ impl Run<'_> {
                 self.stop.store(true, Ordering::Relaxed);
             }
         };
+        let mut step = 0;
         while !self.stop.load(Ordering::Relaxed) {
+            let timed =
+                self.timed.is_some_and(|(every, first)| (first + step).is_multiple_of(every));
+            step += 1;
             for stretch in 0..=last {
-                self.program.perform(self.launches, stretch, worker);
+                self.program.perform(self.launches, stretch, worker, timed);
                 let finish = || {
                     self.program.perform_last(self.launches, stretch);
                     if stretch == last {
@@ -219,7 +230,7 @@ impl Executor {
         self.last = None;
         let launches = &self.ways[0].launches;
         for stretch in 0..program.len() {
-            program.perform(launches, stretch, 0);
+            program.perform(launches, stretch, 0, false);
             program.perform_last(launches, stretch);
         }
         Ok(())
@@ -272,6 +283,9 @@ impl Executor {
         };
         self.refresh(choice);
         let width = choice.width;
+        let way = &mut self.ways[choice.way];
+        let every = if way.schedule.cost < SHORT_NANOSECONDS { TIMED } else { 1 };
+        let timed = way.tried(width).filter(|_| width > 1).map(|tried| (every, tried.steps));
         let start = Instant::now();
         let run = Run {
             launches: &self.ways[choice.way].launches,
@@ -279,6 +293,7 @@ impl Executor {
             hosts,
             barrier: Barrier::new(width),
             steps,
+            timed,
             until: start + limit.min(stretch),
             done: AtomicUsize::new(0),
             stop: AtomicBool::new(false),

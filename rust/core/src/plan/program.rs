@@ -95,17 +95,20 @@ fn cut(chains: &[Chain], costs: &[f64], width: usize) -> Vec<Vec<Item>> {
         (0..chains.len()).partition(|&index| is_large(index));
     let mut shares = vec![Vec::new(); width];
     for index in large {
-        cut_run(chains, costs, &[index], &mut shares);
+        cut_run(chains, costs, &[index], 0.0, &mut shares);
     }
-    cut_run(chains, costs, &others, &mut shares);
+    cut_run(chains, costs, &others, WHOLE_NANOSECONDS, &mut shares);
     shares
 }
 
 /// A chain is large if it takes one part in so many of what falls to a worker.
 const LARGE: f64 = 2.0;
 
-/// Cuts some chains into equal shares, each of which is a run of items.
-fn cut_run(chains: &[Chain], costs: &[f64], run: &[usize], shares: &mut [Vec<Item>]) {
+/// One chain among several that takes less is not cut: each part of it costs some tens of nanoseconds more.
+const WHOLE_NANOSECONDS: f64 = 400.0;
+
+/// Cuts some chains into equal shares, each of which is a run of items. Chains that take less than `whole` stay whole.
+fn cut_run(chains: &[Chain], costs: &[f64], run: &[usize], whole: f64, shares: &mut [Vec<Item>]) {
     let total: f64 = run.iter().map(|&index| costs[index]).sum();
     let width = shares.len();
     let mut before = 0.0;
@@ -115,7 +118,11 @@ fn cut_run(chains: &[Chain], costs: &[f64], run: &[usize], shares: &mut [Vec<Ite
         // The unit at which worker w's share of the run begins, within this chain.
         let border = |worker: usize| {
             let cost = total * worker as f64 / width as f64 - before;
-            (cost / unit).round().clamp(0.0, units as f64) as usize
+            if costs[index] < whole {
+                return if cost < costs[index] / 2.0 { 0 } else { units };
+            }
+            // Down where it is half of one: the last unit of all is often a part of one.
+            (cost / unit - 0.5).ceil().clamp(0.0, units as f64) as usize
         };
         for (worker, share) in shares.iter_mut().enumerate() {
             let start = if worker == 0 { 0 } else { border(worker) };
@@ -217,9 +224,8 @@ impl Spot<'_> {
 }
 
 impl Share {
-    /// Does all of it and takes the time.
+    /// Does all tasks and takes the time of each part.
     fn perform_timed(&self, launches: &[Launch]) {
-        self.takes.iter().for_each(Take::perform);
         let (mut start, mut before) = (0, Instant::now());
         for part in &self.parts {
             perform(launches, &self.tasks[start..part.end]);
@@ -299,10 +305,11 @@ impl Program {
         self.stretches.len()
     }
 
-    /// Does a worker's share of a stretch.
-    pub(super) fn perform(&self, launches: &[Launch], stretch: usize, worker: usize) {
+    /// Does a worker's share of a stretch, and takes the time of its parts if asked to.
+    pub(super) fn perform(&self, launches: &[Launch], stretch: usize, worker: usize, timed: bool) {
         let share = &self.stretches[stretch].shares[worker];
-        if self.width > 1 {
+        share.takes.iter().for_each(Take::perform);
+        if timed {
             share.perform_timed(launches);
         } else {
             perform(launches, &share.tasks);
@@ -390,6 +397,18 @@ mod tests {
         assert_eq!((shares[1][0].start, shares[1][0].stop), (3, 7));
         // All times are forgotten, so that there is nothing to go by until the next step.
         assert!(uneven.unbalanced().is_none());
+    }
+
+    #[test]
+    fn chains_of_a_moment_stay_whole() {
+        let chains = [chain(7, 0.0), chain(1, 0.0), chain(7, 0.0), chain(7, 0.0)];
+        // Half of all lies in the third, nearer to its beginning or to its end.
+        for (costs, first) in [([250.0, 50.0, 320.0, 280.0], 2), ([250.0, 50.0, 280.0, 320.0], 3)] {
+            let shares = cut(&chains, &costs, 2);
+            let items: Vec<_> = shares.iter().flatten().map(|item| item.chain).collect();
+            assert_eq!((items, shares[0].len()), (vec![0, 1, 2, 3], first));
+            assert!(shares.iter().flatten().all(|item| item.stop == chains[item.chain].units));
+        }
     }
 
     #[test]

@@ -228,7 +228,9 @@ impl Knowledge {
                 // What a chunk took beyond its length was lost to an interruption, unless it was a single step.
                 let counted = if steps == 1 { elapsed } else { elapsed.min(CHUNK) };
                 *left = left.saturating_sub(counted);
-                if left.is_zero() || candidate.nanoseconds > bar {
+                // Not before a chunk's time: the first of single steps may have had to wake a thread.
+                let hopeless = candidate.nanoseconds > bar && *left + CHUNK <= TRIAL;
+                if left.is_zero() || hopeless {
                     self.go_on(index + 1);
                 }
             }
@@ -301,6 +303,24 @@ mod tests {
         let mut tuner = self::tuner(9e5);
         assert!(run(&mut tuner, SECOND, micros(90, 50))[2] > 0.97);
         assert_eq!(tuner.winner().width, 2);
+    }
+
+    #[test]
+    fn a_thread_that_must_be_woken_for_the_first_of_single_steps_is_not_given_up_for_it() {
+        let mut tuner = self::tuner(12e3);
+        let (mut on, mut asleep) = ([Duration::ZERO; 3], true);
+        while on[1] + on[2] < SECOND {
+            let width = tuner.next(2).0.width;
+            let step = match (width, asleep) {
+                (2, true) => 45,
+                (2, false) => 8,
+                _ => 12,
+            };
+            asleep = width == 1;
+            tuner.learn(Choice { way: 0, width }, 1, Duration::from_micros(step));
+            on[width] += Duration::from_micros(step);
+        }
+        assert!(on[2] > SECOND * 9 / 10, "{on:?}");
     }
 
     #[test]

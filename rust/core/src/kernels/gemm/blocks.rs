@@ -5,7 +5,7 @@ use super::later::Later;
 use super::pack::{pack_a, pack_panels, packed_len, panel_width};
 use super::plan::{Plan, TOGETHER, is_direct, widest};
 use super::scratch::Room;
-use super::thin::{Thin, is_thin};
+use super::thin::{Thin, is_thin, last_turned};
 use super::tile::{Ahead, Column, RunColumn, RunHalf, part, parts, tile_rows, tile_vectors};
 use super::{Gemm, MatRef, Right};
 use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, Vector};
@@ -19,6 +19,16 @@ pub(super) unsafe fn run<T: Scalar, S: Simd>(g: &Gemm<'_, T>) {
     if let Right::Matrix(b) = g.b {
         if is_thin::<T, S>(g) {
             S::outlined(Thin(g, b));
+            return;
+        }
+        let last = last_turned::<T, S>(g);
+        if last > 0 {
+            let col = g.n - last;
+            let bias = g.bias.map(|bias| bias.at(col));
+            let whole = Gemm { n: col, ..*g };
+            let rest = Gemm { n: last, c: g.c.at(0, col), bias, later: &[], ..*g };
+            S::outlined(whole);
+            S::outlined(Thin(&rest, b.at(0, col)));
             return;
         }
         if is_direct::<T, S>(g, b) {

@@ -310,6 +310,11 @@ mod tests {
         check::<f64>((2100, 2, 17), 0);
         check::<f64>((711, 6, 5), 0);
         check::<f64>((33, 280, 256), 256);
+        // Few columns behind whole vectors, which are multiplied turned.
+        check::<f32>((40, 36, 70), 1);
+        check::<f32>((16, 17, 64), 0);
+        check::<f64>((40, 34, 70), 0);
+        check::<f64>((900, 9, 65), 2);
     }
 
     proptest! {
@@ -426,6 +431,7 @@ mod tests {
                 (9, 500, 18),
                 (32, 2, 32),
                 (515, 517, 261),
+                (40, 34, 70),
             ] {
                 for order in ORDERS {
                     check_bias::<f32>(isa, size, order);

@@ -8,6 +8,7 @@ use core::mem::MaybeUninit;
 use super::MatRef;
 use super::tile::{here, part};
 use crate::kernels::caches::prefetch;
+use crate::kernels::rows::MOST_LANES;
 use crate::kernels::simd::{Chain, Kernel, Scalar, Simd, Vector, dispatch};
 
 /// Columns of a panel: 128 bytes, two cache lines.
@@ -248,6 +249,3 @@ impl<T: Scalar> Interleave<T> {
         }
     }
 }
-
-/// The most lanes of any vector.
-const MOST_LANES: usize = 16;

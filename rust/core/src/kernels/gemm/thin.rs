@@ -6,12 +6,11 @@
 use core::mem::MaybeUninit;
 
 use super::{Gemm, MatMut, MatRef, Right};
+use crate::kernels::rows::MOST_LANES;
 use crate::kernels::simd::{Kernel, Scalar, Simd, Vector};
 
 /// Elements of a block of Cᵀ, on the stack.
 const BLOCK: usize = 4096;
-/// The most lanes of any vector.
-const MOST_LANES: usize = 16;
 
 /// Whether turning the product pays.
 ///
@@ -34,6 +33,21 @@ pub(super) fn is_thin<T: Scalar, S: Simd>(g: &Gemm<'_, T>) -> bool {
         && g.k >= least
         && 10 * (g.n + extra) * g.m.div_ceil(lanes) < tenths * g.m
 }
+
+/// Columns at the end of a product that are multiplied turned, so that the others fill whole vectors; mostly none.
+///
+/// Up to a quarter of a vector costs less so, where the rows of A lie side by side and the chains are long enough to pay
+/// for one more product: most of all for a layer of 17 units, or 33.
+#[inline(always)]
+pub(super) fn last_turned<T: Scalar, S: Simd>(g: &Gemm<'_, T>) -> usize {
+    let lanes = T::V::<S>::LANES;
+    let last = g.n % lanes;
+    let pays = g.a.row_stride == 1 && g.n > lanes && g.m >= lanes && g.k >= LONG;
+    if pays && last <= lanes / 4 { last } else { 0 }
+}
+
+/// Chains of so many multiply-adds are long.
+const LONG: usize = 64;
 
 /// The product.
 pub(super) struct Thin<'a, T>(pub(super) &'a Gemm<'a, T>, pub(super) MatRef<T>);
