@@ -19,7 +19,7 @@ export NATIVE_WHEELS := $(TARGET_DIR)/native-wheel
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help demo test test-pythons bench race lint wheel native-wheel docs sanitize clean
+.PHONY: help demo test test-pythons bench rivals race lint wheel native-wheel docs sanitize clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test-pythons: wheel  ## the Python tests against that wheel, on every CPython >=
 
 bench:  ## the criterion benches (BENCH=name for one of them, FILTER=text for some rows)
 	cargo bench --locked --package evengrad-benches $(if $(BENCH),--bench $(BENCH)) -- $(FILTER)
+
+rivals:  ## products of matrices beside those of other crates, on one thread
+	cargo run --release --locked --manifest-path benches/rivals/Cargo.toml --target-dir $(TARGET_DIR)/rivals
 
 # WHEEL names a wheel that is there already, instead of one made here first. QUICK=1 only shows
 # whether the race runs.

@@ -8,6 +8,7 @@ source tools/sections.sh
 
 section "rustfmt"
 cargo fmt --all --check
+cargo fmt --manifest-path benches/rivals/Cargo.toml --check
 
 section "ruff"
 .venv-test/bin/ruff check
