@@ -1,13 +1,12 @@
 //! Kernels alone, on data that is ready: what a launch costs before tape, plan and threads.
 
+mod product;
+
 use std::hint::black_box;
-use std::marker::PhantomData;
-use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use evengrad_core::buffer::Buffer;
-use evengrad_core::kernels::gemm::{Gemm, MatMut, MatRef, gemm};
 use evengrad_core::kernels::simd::{Isa, Kernel, Scalar, Simd, Vector, dispatch, dispatch_on};
+use product::{LAYOUTS, Product};
 
 /// Does nothing, so that what is left is the dispatch itself.
 struct Nothing;
@@ -76,61 +75,6 @@ fn multiply_adds(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The memory of a tensor, whose large pages products run on.
-struct Memory<T> {
-    buffer: Arc<Buffer>,
-    elements: PhantomData<T>,
-}
-
-impl<T: Scalar> Memory<T> {
-    fn new(len: usize, value: impl Fn(usize) -> T) -> Self {
-        let buffer = Buffer::new(len * size_of::<T>()).expect("fits");
-        let memory = Self { buffer, elements: PhantomData };
-        for i in 0..len {
-            // SAFETY: the buffer was made for so many elements, and is used here alone.
-            unsafe { memory.pointer().add(i).write(value(i)) };
-        }
-        memory
-    }
-
-    fn pointer(&self) -> *mut T {
-        self.buffer.pointer().cast()
-    }
-}
-
-/// A product of matrices in memory of their own, on one thread.
-struct Product<T> {
-    size: (usize, usize, usize),
-    a: Memory<T>,
-    b: Memory<T>,
-    c: Memory<T>,
-}
-
-impl<T: Scalar> Product<T> {
-    fn new((m, k, n): (usize, usize, usize)) -> Self {
-        let noise = |i: usize| T::from((i * 7919 % 2001) as f64 / 1000.0 - 1.0).unwrap_or_default();
-        let [a, b] = [m * k, k * n].map(|len| Memory::new(len, noise));
-        Self { size: (m, k, n), a, b, c: Memory::new(m * n, |_| T::zero()) }
-    }
-
-    /// The product, with factors that lie row after row, or column after column.
-    fn run(&self, [turned_a, turned_b]: [bool; 2]) {
-        let (m, k, n) = self.size;
-        let matrix = |x: &Memory<T>, rows: usize, cols: usize, turned: bool| {
-            let (row_stride, col_stride) = if turned { (1, rows) } else { (cols, 1) };
-            MatRef {
-                ptr: x.pointer().cast_const(),
-                row_stride: row_stride as isize,
-                col_stride: col_stride as isize,
-            }
-        };
-        let (a, b) = (matrix(&self.a, m, k, turned_a), matrix(&self.b, k, n, turned_b));
-        let c = MatMut { ptr: self.c.pointer(), row_stride: n as isize };
-        // SAFETY: the three were allocated in these sizes, apart from each other.
-        unsafe { gemm(Gemm::new((m, n, k), a, b, c)) }
-    }
-}
-
 /// Layers of usual networks, one row of a batch, thin results, and matrices larger than caches.
 const SIZES: [(usize, usize, usize); 20] = [
     (1, 4, 16),
@@ -166,9 +110,7 @@ fn products_of<T: Scalar>(criterion: &mut Criterion, name: &str) {
     for size @ (m, k, n) in SIZES {
         let product = Product::<T>::new(size);
         group.throughput(Throughput::Elements((2 * m * k * n) as u64));
-        for (layout, turned) in
-            [("A·B", [false, false]), ("Aᵀ·B", [true, false]), ("A·Bᵀ", [false, true])]
-        {
+        for (layout, turned) in LAYOUTS {
             group.bench_function(BenchmarkId::new(layout, format!("{m}x{k}x{n}")), |bencher| {
                 bencher.iter(|| black_box(&product).run(turned));
             });

@@ -3,24 +3,16 @@
 //!
 //! All take turns within milliseconds, and each counts by the median of its turns. Results are compared first.
 
+// What is timed is that of the benches of kernels.
+#[path = "../../product.rs"]
+mod product;
+
 use std::hint::black_box;
 use std::time::Instant;
 
-use evengrad_core::buffer::Buffer;
-use evengrad_core::kernels::gemm::{Gemm, MatMut, MatRef, gemm};
+use product::{LAYOUTS, Product};
 
-/// Which factor lies transposed: none forward, the first for the gradient of weights, the second for that of inputs.
-#[derive(Clone, Copy, PartialEq)]
-enum Turned {
-    Neither,
-    Left,
-    Right,
-}
-
-const KINDS: [(Turned, &str); 3] =
-    [(Turned::Neither, "A·B"), (Turned::Left, "Aᵀ·B"), (Turned::Right, "A·Bᵀ")];
-
-/// Rows of a batch, inputs and units of a layer.
+/// Rows of a batch, inputs and units of a layer, of the networks in `benches/race/workloads.py`.
 const LAYERS: [(&str, usize, usize, usize); 12] = [
     ("tabular", 32, 30, 64),
     ("tabular", 32, 64, 32),
@@ -41,33 +33,6 @@ const TURNS: usize = 15;
 /// Floating-point operations of a turn, at least.
 const TURN: f64 = 2e7;
 
-/// A product m x k by k x n.
-struct Product {
-    size: (usize, usize, usize),
-    turned: Turned,
-    a: Memory,
-    b: Memory,
-    c: Memory,
-}
-
-/// The memory of a tensor, whose large pages products run on.
-struct Memory(std::sync::Arc<Buffer>);
-
-impl Memory {
-    fn new(len: usize) -> Self {
-        let memory = Self(Buffer::new(4 * len).expect("fits"));
-        for i in 0..len {
-            // SAFETY: the buffer was made for so many elements, and nobody else has it.
-            unsafe { memory.pointer().add(i).write((i * 7919 % 2001) as f32 / 1000.0 - 1.0) };
-        }
-        memory
-    }
-
-    fn pointer(&self) -> *mut f32 {
-        self.0.pointer().cast()
-    }
-}
-
 #[derive(Clone, Copy)]
 enum Library {
     Evengrad,
@@ -83,14 +48,22 @@ const LIBRARIES: [(Library, &str); 4] = [
     (Library::Matrixmultiply, "matrixmultiply"),
 ];
 
-impl Product {
-    fn new((rows, inputs, units): (usize, usize, usize), turned: Turned) -> Self {
-        let size @ (m, k, n) = match turned {
-            Turned::Neither => (rows, inputs, units),
-            Turned::Left => (inputs, rows, units),
-            Turned::Right => (rows, units, inputs),
+/// One product, by all libraries.
+struct Contest {
+    size: (usize, usize, usize),
+    turned: [bool; 2],
+    product: Product<f32>,
+}
+
+impl Contest {
+    /// The product of this layout that a layer needs.
+    fn new((rows, inputs, units): (usize, usize, usize), turned: [bool; 2]) -> Self {
+        let size = match turned {
+            [true, _] => (inputs, rows, units),
+            [_, true] => (rows, units, inputs),
+            _ => (rows, inputs, units),
         };
-        Self { size, turned, a: Memory::new(m * k), b: Memory::new(k * n), c: Memory::new(m * n) }
+        Self { size, turned, product: Product::new(size) }
     }
 
     fn flops(&self) -> f64 {
@@ -100,35 +73,25 @@ impl Product {
 
     fn run(&self, library: Library) {
         let (m, k, n) = self.size;
-        let steps = |turned: bool, rows: usize, cols: usize| {
-            if turned { (1, rows as isize) } else { (cols as isize, 1) }
-        };
-        let (a_row, a_col) = steps(self.turned == Turned::Left, m, k);
-        let (b_row, b_col) = steps(self.turned == Turned::Right, k, n);
-        let (a, b, c) = (self.a.pointer(), self.b.pointer(), self.c.pointer());
-        let c_row = n as isize;
+        let (a, b, c) = self.product.matrices(self.turned);
         // SAFETY: the three were allocated in these sizes, apart from each other.
         unsafe {
             match library {
-                Library::Evengrad => {
-                    let a = MatRef { ptr: a.cast_const(), row_stride: a_row, col_stride: a_col };
-                    let b = MatRef { ptr: b.cast_const(), row_stride: b_row, col_stride: b_col };
-                    gemm(Gemm::new((m, n, k), a, b, MatMut { ptr: c, row_stride: c_row }));
-                }
+                Library::Evengrad => self.product.run(self.turned),
                 Library::Gemm => gemm::gemm(
                     m,
                     n,
                     k,
-                    c,
+                    c.ptr,
                     1,
-                    c_row,
+                    c.row_stride,
                     false,
-                    a.cast_const(),
-                    a_col,
-                    a_row,
-                    b.cast_const(),
-                    b_col,
-                    b_row,
+                    a.ptr,
+                    a.col_stride,
+                    a.row_stride,
+                    b.ptr,
+                    b.col_stride,
+                    b.row_stride,
                     0.0,
                     1.0,
                     false,
@@ -141,40 +104,58 @@ impl Product {
                     k,
                     n,
                     1.0,
-                    a.cast_const(),
-                    a_row,
-                    a_col,
-                    b.cast_const(),
-                    b_row,
-                    b_col,
+                    a.ptr,
+                    a.row_stride,
+                    a.col_stride,
+                    b.ptr,
+                    b.row_stride,
+                    b.col_stride,
                     0.0,
-                    c,
-                    c_row,
+                    c.ptr,
+                    c.row_stride,
                     1,
                     gemmkit::Parallelism::Serial,
                 ),
                 Library::Matrixmultiply => matrixmultiply::sgemm(
-                    m, k, n, 1.0, a, a_row, a_col, b, b_row, b_col, 0.0, c, c_row, 1,
+                    m,
+                    k,
+                    n,
+                    1.0,
+                    a.ptr,
+                    a.row_stride,
+                    a.col_stride,
+                    b.ptr,
+                    b.row_stride,
+                    b.col_stride,
+                    0.0,
+                    c.ptr,
+                    c.row_stride,
+                    1,
                 ),
             }
         }
     }
 
+    /// What a library makes of it, in place of no numbers.
     fn result(&self, library: Library) -> Vec<f32> {
-        self.run(library);
         let (m, _, n) = self.size;
-        // SAFETY: C has so many elements, and nobody writes them meanwhile.
-        unsafe { std::slice::from_raw_parts(self.c.pointer(), m * n) }.to_vec()
+        let (_, _, c) = self.product.matrices(self.turned);
+        // SAFETY: C has so many elements, and only the product, which ends in between, writes them too.
+        unsafe {
+            std::slice::from_raw_parts_mut(c.ptr, m * n).fill(f32::NAN);
+            self.run(library);
+            std::slice::from_raw_parts(c.ptr, m * n).to_vec()
+        }
     }
 
-    /// Whether two libraries mean the same product.
+    /// That all libraries mean the same product.
     fn check(&self) {
         let ours = self.result(Library::Evengrad);
         let tolerance = 1e-5 * self.size.1 as f32;
         for (library, name) in LIBRARIES {
             let theirs = self.result(library);
-            let apart = ours.iter().zip(&theirs).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
-            assert!(apart <= tolerance, "{name} differs by {apart} at {:?}", self.size);
+            let same = ours.iter().zip(&theirs).all(|(x, y)| (x - y).abs() <= tolerance);
+            assert!(same, "{name} differs at {:?}, {:?}", self.size, self.turned);
         }
     }
 
@@ -203,12 +184,12 @@ fn main() {
     let names = LIBRARIES.map(|(_, name)| format!("{name:>15}")).concat();
     println!("{:18} {:22}{names}{:>8}", "network", "product", "ratio");
     for (network, rows, inputs, units) in LAYERS {
-        for (turned, kind) in KINDS {
-            let product = Product::new((rows, inputs, units), turned);
-            product.check();
-            let speeds = product.race();
+        for (kind, turned) in LAYOUTS {
+            let contest = Contest::new((rows, inputs, units), turned);
+            contest.check();
+            let speeds = contest.race();
             let best = speeds[1..].iter().copied().fold(0.0, f64::max);
-            let (m, k, n) = product.size;
+            let (m, k, n) = contest.size;
             let shape = format!("{kind:5} {m}x{k}x{n}");
             let speeds_text = speeds.map(|speed| format!("{speed:>15.1}")).concat();
             println!("{network:18} {shape:22}{speeds_text}{:>8.2}", speeds[0] / best);
