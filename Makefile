@@ -19,7 +19,7 @@ export NATIVE_WHEELS := $(TARGET_DIR)/native-wheel
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help demo test test-pythons bench rivals race lint wheel native-wheel docs sanitize clean
+.PHONY: help demo test test-pythons bench rivals race compare lint stubs additions wheel native-wheel docs sanitize clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ demo: native-wheel .venv/stamp  ## train a network on the digits; results in dem
 	.venv/bin/pip install --quiet "$$(echo $(NATIVE_WHEELS)/*.whl)[progress,plot,sklearn]"
 	.venv/bin/python examples/01_digits.py --output demo-output
 
-test: .venv-build/stamp  ## everything that must pass: linters, tests, examples (what CI runs)
+test:  ## everything that must pass: linters, tests, examples (what CI runs)
 	tools/test.sh
 
 test-pythons: wheel  ## the Python tests against that wheel, on every CPython >= 3.10 found here
@@ -42,9 +42,20 @@ rivals:  ## products of matrices beside those of other crates, on one thread
 	cargo run --release --locked --manifest-path benches/rivals/Cargo.toml --target-dir $(TARGET_DIR)/rivals
 
 # WHEEL names a wheel that is there already, instead of one made here first. QUICK=1 only shows
-# whether the race runs.
-race: $(if $(WHEEL),,native-wheel)  ## race other libraries here (WORKLOADS=, TASKS=, PEERS=, SECONDS_EACH=, ROUNDS=, ATTEMPTS=, QUICK=1)
-	PEERS="$(PEERS)" tools/race.sh $(or $(WHEEL),$(NATIVE_WHEELS)/*.whl) \
+# whether the race runs. RECORD=1 puts its figures into docs/ and README.md.
+race_settings = WORKLOADS TASKS PEERS SECONDS_EACH ROUNDS ATTEMPTS
+race: $(if $(WHEEL),,native-wheel)  ## race other libraries here (WORKLOADS=, TASKS=, PEERS=, SECONDS_EACH=, ROUNDS=, ATTEMPTS=, RECORD=1, QUICK=1)
+	PEERS="$(PEERS)" RECORD="$(RECORD)" \
+	    COMMAND='$(strip make race $(foreach name,$(race_settings),$(if $($(name)),$(name)="$(strip $($(name)))")))' \
+	    tools/race.sh $(or $(WHEEL),$(NATIVE_WHEELS)/*.whl) \
+	    $(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(TASKS),--tasks $(TASKS)) \
+	    $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	    $(if $(ATTEMPTS),--attempts $(ATTEMPTS)) \
+	    $(if $(QUICK),--quick)
+
+# BASE names any commit; its wheel is built once and kept. WHEEL and QUICK as above.
+compare: .venv-build/stamp $(if $(WHEEL),,native-wheel)  ## measure this tree beside commit BASE (BASE=, WORKLOADS=, TASKS=, SECONDS_EACH=, ROUNDS=, QUICK=1)
+	tools/compare.sh $(or $(BASE),$(error BASE names no commit)) $(or $(WHEEL),$(NATIVE_WHEELS)/*.whl) \
 	    $(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(TASKS),--tasks $(TASKS)) \
 	    $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 	    $(if $(ATTEMPTS),--attempts $(ATTEMPTS)) \
@@ -53,7 +64,15 @@ race: $(if $(WHEEL),,native-wheel)  ## race other libraries here (WORKLOADS=, TA
 lint: .venv-test/stamp  ## formatting, clippy, rustdoc, ruff and mypy
 	tools/lint.sh
 
-wheel: .venv-build/stamp  ## the wheel to publish, in dist/ (Linux: manylinux for glibc >= 2.17)
+# The dev profile: it is compiled in any case before a change of the core is merged.
+stubs: .venv-build/stamp .venv-test/stamp  ## write what follows from the core's table of functions
+	VIRTUAL_ENV=$(CURDIR)/.venv-test .venv-build/bin/maturin develop --locked
+	.venv-test/bin/python tools/generate_stubs.py
+
+additions: .venv-build/stamp .venv-test/stamp  ## add one of each kind to a copy of the sources, and test it
+	tools/try_additions.sh
+
+wheel: .venv-wheel/stamp  ## the wheel to publish, in dist/ (Linux: manylinux for glibc >= 2.17)
 	tools/wheel.sh
 
 # A wheel for this machine, made with its own linker: quicker than `wheel`.
@@ -83,6 +102,9 @@ clean:  ## remove everything that the other targets made
 
 .venv-build/stamp: tools/requirements-build.txt
 	tools/make_venv.sh .venv-build -r $<
+
+.venv-wheel/stamp: tools/requirements-wheel.txt tools/requirements-build.txt
+	tools/make_venv.sh .venv-wheel -r $<
 
 .venv-test/stamp: tests/requirements.txt
 	tools/make_venv.sh .venv-test -r $<

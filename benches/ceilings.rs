@@ -1,4 +1,5 @@
-//! What this machine can do at this moment, to judge figures by: prints one line of JSON.
+//! Hardware ceilings at this moment, to judge figures by: peak FLOP/s, memory bandwidth, latency between cores. Prints
+//! one line of JSON.
 //!
 //! Fused multiply-adds in registers and the triad `a = b + s * c` in memory, on one thread and on as many as
 //! the process may use, the time that a cache line takes from one thread to another, and the time to write
@@ -60,7 +61,7 @@ impl Kernel for Triad<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) -> f64 {
         let s = black_box(0.5_f32);
-        // Plain safe code: inlined into the function for the instruction set, it is vectorised for it.
+        // Plain safe code: inlined into the function for the instruction set, it is vectorized for it.
         for ((a, b), c) in self.a.iter_mut().zip(self.b).zip(self.c) {
             *a = c.mul_add(s, *b);
         }

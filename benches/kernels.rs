@@ -1,4 +1,4 @@
-//! Kernels alone, on data that is ready: what a launch costs before tape, plan and threads.
+//! Vector and matrix kernels alone, on data that is ready: what a launch costs before tape, plan and threads.
 
 mod product;
 

@@ -1,4 +1,4 @@
-//! A product of matrices to be timed: for the benches of kernels, and beside other crates (`rivals`).
+//! A matrix product (GEMM) to be timed: for the benches of kernels, and beside other crates (`rivals`).
 
 use std::marker::PhantomData;
 use std::sync::Arc;

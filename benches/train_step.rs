@@ -1,5 +1,5 @@
-//! A whole training step: gather, forward, loss, backward, update; eager, replayed, and replayed in each way that its plan
-//! can take. And the answer to one row, likewise.
+//! A whole training step: gather, forward, loss, backward, update; eager, replayed, and replayed in each execution strategy
+//! of its plan. And inference on one row, likewise.
 
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ const WORKLOADS: [Workload; 5] = [
         activation: ("elu", &[1.0]),
         adam: true,
     },
-    // Without the batch normalisation of the race.
+    // Without the batch normalization of the race.
     Workload {
         name: "deep-20",
         sizes: &hundreds::<22>(3072),

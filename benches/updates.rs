@@ -1,4 +1,4 @@
-//! Update rules beside the triad. Throughput in bytes read and written: gradient, parameter and slots.
+//! Update rules of optimizers beside the triad. Throughput in bytes read and written: gradient, parameter and slots.
 
 use std::hint::black_box;
 
@@ -19,7 +19,7 @@ impl Kernel for Triad<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let s = black_box(0.5_f32);
-        // Plain safe code: inlined into the function for the instruction set, it is vectorised for it.
+        // Plain safe code: inlined into the function for the instruction set, it is vectorized for it.
         for ((a, b), c) in self.1.iter_mut().zip(self.0[0]).zip(self.0[1]) {
             *a = c.mul_add(s, *b);
         }

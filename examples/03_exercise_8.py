@@ -4,7 +4,7 @@
 
 trains five hidden layers of 100 ELU units with He's first values, by Adam at a rate of 0.01 in
 batches of 20, until the validation loss has not improved for 20 epochs, and goes back to the best
-epoch; then the same with batch normalisation; then with dropout. It prints a table with the
+epoch; then the same with batch normalization; then with dropout. It prints a table with the
 accuracies that the exercise's solution found on MNIST beside those on scikit-learn's digits, which
 are fewer and easier; checks that all have learned and that dropout does not help, as it did not
 there; and draws the losses (``exercise_8.png``). Needs scikit-learn and matplotlib:
@@ -34,7 +34,7 @@ RATE, BATCH, PATIENCE, MOST_EPOCHS = 0.01, 20, 20, 200
 MOMENTUM = 0.9
 # Each variant with the accuracy that the solution found on MNIST's test images. There the net with
 # dropout had other settings too: leaky ReLU, 90 units, batches of 500.
-PUBLISHED = {"plain": 0.9726, "batch normalisation": 0.9942, "dropout 0.5": 0.9862}
+PUBLISHED = {"plain": 0.9726, "batch normalization": 0.9942, "dropout 0.5": 0.9862}
 # What every variant must reach on images that it has never seen.
 PROMISED = 0.93
 
@@ -88,7 +88,7 @@ def network(variant: str, seed: int) -> eg.Sequential:
         layers.Dense,
         activation="elu",
         kernel_initializer="he_normal",
-        norm=norm if variant == "batch normalisation" else None,
+        norm=norm if variant == "batch normalization" else None,
     ):
         for _ in range(HIDDEN):
             chain.append(layers.Dense(WIDTH))

@@ -1,8 +1,8 @@
-"""Compare the optimisers on scikit-learn's digits, and let the range test find their rates.
+"""Compare the optimizers on scikit-learn's digits, and let the range test find their rates.
 
     python examples/04_optimizers.py --output results
 
-trains the same network (three layers of 100 ReLUs) with each optimiser: once with a learning rate
+trains the same network (three layers of 100 ReLUs) with each optimizer: once with a learning rate
 of 0.001 for all, as comparisons in books do, and once with the rate that
 `Model.find_learning_rate` suggests for it. It prints both as a table, checks the order that is
 known of the first, and writes the learning curves (``optimizers.png``) and the range test of Adam
@@ -53,7 +53,7 @@ ORDER = (("Nadam", "Adam", "AdamW"), ("AdaMax",), ("Nesterov", "momentum"), ("Ad
 
 @dataclass
 class Result:
-    """What an optimiser reached at one kind of learning rate: a value for each seed."""
+    """What an optimizer reached at one kind of learning rate: a value for each seed."""
 
     rates: list[float] = field(default_factory=list)
     losses: list[list[float]] = field(default_factory=list)
@@ -92,7 +92,7 @@ def network(optimizer: optimizers.Optimizer, seed: int) -> eg.Sequential:
 
 
 def train(name: str, data: Data, seeds: int, epochs: int) -> tuple[Result, Result, list[RangeTest]]:
-    """Return the results at the rate of all and at the optimiser's own, and the range tests."""
+    """Return the results at the rate of all and at the optimizer's own, and the range tests."""
     train_images, train_labels, test_images, test_labels = data
     same, own, tests = Result(), Result(), []
     for seed in range(seeds):

@@ -56,7 +56,7 @@ class Result:
 
 
 def digits() -> Data:
-    """Return standardised images and labels to train on, then others to test on."""
+    """Return standardized images and labels to train on, then others to test on."""
     images, labels = load_digits(return_X_y=True)
     split = train_test_split(images, labels, test_size=0.2, stratify=labels, random_state=42)
     train_images, test_images, train_labels, test_labels = split

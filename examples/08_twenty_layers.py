@@ -4,16 +4,16 @@
 
 trains 20 hidden layers of 100 units on all ten of scikit-learn's digits, by Nadam in batches of 32,
 until the validation loss has not improved for 20 epochs: ELU with He's first values; the same with
-batch normalisation before each activation and on the inputs; SELU with LeCun's on standardised
+batch normalization before each activation and on the inputs; SELU with LeCun's on standardized
 inputs; and that with alpha dropout before the last layer, also as the mean of ten passes with the
 dropout left on. It prints a table with the accuracies that the exercise's solution found on
-CIFAR-10 beside those here, on images that are fewer and easier; checks that batch normalisation
+CIFAR-10 beside those here, on images that are fewer and easier; checks that batch normalization
 reaches a lower validation loss, in the mean, and that its epochs cost more, as they did there; and
 draws the losses (``twenty_layers.png``). How SELU and alpha dropout compare is printed, not
 promised: one task is no ranking. Needs scikit-learn and matplotlib:
 ``pip install "evengrad[all]"``.
 
-Each variant has its own rate, as there: the net without normalisation bears a smaller one.
+Each variant has its own rate, as there: the net without normalization bears a smaller one.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def network(variant: Variant, data: Data, seed: int) -> eg.Sequential:
     ):
         chain: list[layers.Layer] = [layers.Dense(WIDTH) for _ in range(HIDDEN)]
     if variant.norm:
-        # Batch normalisation does without standardised inputs if it is applied to them, too.
+        # Batch normalization does without standardized inputs if it is applied to them, too.
         chain.insert(0, layers.BatchNormalization(momentum=MOMENTUM))
     if variant.activation == "selu":
         standard = layers.Normalization()
@@ -166,7 +166,7 @@ def table(results: dict[str, Result]) -> str:
 
 
 def reached(results: dict[str, Result]) -> str:
-    """Tell when batch normalisation is as good as the plain net becomes."""
+    """Tell when batch normalization is as good as the plain net becomes."""
     plain, norm = results["He + ELU"], results["+ batch norm"]
     epochs = [
         next((number for number, loss in enumerate(curve, 1) if loss <= best), None)
@@ -180,15 +180,15 @@ def reached(results: dict[str, Result]) -> str:
 
 
 def check(results: dict[str, Result], *, costs: bool) -> None:
-    """End with an error where batch normalisation did not help, or, if asked, cost nothing."""
+    """End with an error where batch normalization did not help, or, if asked, cost nothing."""
     plain, norm = results["He + ELU"], results["+ batch norm"]
     if not np.mean(norm.losses) < np.mean(plain.losses):
         raise SystemExit(
-            f"batch normalisation has not helped, unexpectedly: {norm.losses}, {plain.losses}"
+            f"batch normalization has not helped, unexpectedly: {norm.losses}, {plain.losses}"
         )
     if costs and not min(norm.milliseconds) > min(plain.milliseconds):
         raise SystemExit(
-            f"batch normalisation has cost nothing, unexpectedly: {norm.milliseconds} ms an epoch, "
+            f"batch normalization has cost nothing, unexpectedly: {norm.milliseconds} ms an epoch, "
             f"{plain.milliseconds} without"
         )
 

@@ -5,7 +5,8 @@
 #
 # PEERS names the libraries (all unless set), PYTHON the interpreter of their environments. Each gets
 # an environment of its own, .venv-race-NAME, so that none decides what another is built on; one that
-# cannot be installed here is left out, and the race goes on.
+# cannot be installed here is left out, and the race goes on. RECORD=1 puts the figures into the
+# documentation. COMMAND is what the user typed, to be told beside them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -33,5 +34,8 @@ else
     echo "race: the ceilings' program cannot be built here, there are no shares of the peak" >&2
 fi
 
-exec .venv-race-evengrad/bin/python benches/race/race.py \
+.venv-race-evengrad/bin/python benches/race/race.py --command "${COMMAND:-make race}" \
     --peers "${peers[@]}" ${ceilings[@]+"${ceilings[@]}"} "$@"
+if [[ ${RECORD:-} == 1 ]]; then
+    .venv-race-evengrad/bin/python benches/race/record.py race-output/results.json
+fi

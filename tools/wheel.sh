@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the wheel to publish into dist/, for the architecture of this machine.
 #
-# On Linux the wheel must load on distributions older than this one. zig (from PyPI, in .venv-build)
+# On Linux the wheel must load on distributions older than this one. zig (from PyPI, in .venv-wheel)
 # carries the symbol tables of every glibc and links against the one that the tag names: 2.17, the
 # oldest that Rust's standard library runs on, and thereby the lowest that is possible. maturin
 # reads the result back and refuses a wheel that asks for more than its tag says. Rust 1.95 and zig
@@ -28,7 +28,7 @@ case $(uname -s) in
 esac
 
 # maturin finds zig as a module of the Python that comes first on PATH.
-export PATH="$PWD/.venv-build/bin:$PATH"
+export PATH="$PWD/.venv-wheel/bin:$PATH"
 rm -rf dist
 maturin build --release --locked "${platform[@]}" --out dist
 ls -l dist

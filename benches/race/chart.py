@@ -1,11 +1,10 @@
-"""The chart of a race: how many times quicker than each peer."""
+"""The bar chart of a race: speedup over each peer, by workload."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
-from entrants import headline
 from results import best
 
 mpl.use("Agg")
@@ -21,9 +20,12 @@ if TYPE_CHECKING:
     from results import Figure
 
     Figures: TypeAlias = Mapping[str, Mapping[Entrant, Figure]]
+    # By workload and peer, a ratio and its label.
+    Rows: TypeAlias = dict[str, dict[str, tuple[float, str]]]
 
 TITLES = {
     "training": "training, model.fit",
+    "fresh-fit": "a new model, one epoch",
     "eager-loop": "training, eager loop by hand",
     "one-row": "one row at a time",
 }
@@ -37,13 +39,9 @@ COLOURS = {
 }
 
 
-def draw(path: Path, tasks: Mapping[str, Figures], threads: int, subtitle: str) -> bool:
-    """Write the chart; return False where there is nothing to compare."""
-    panels = {
-        task: rows
-        for task, per_workload in tasks.items()
-        if (rows := ratios(per_workload, headline(task, threads)))
-    }
+def draw(path: Path, tasks: Mapping[str, Rows], subtitle: str) -> bool:
+    """Write the chart, one panel a task; return False where there is nothing to compare."""
+    panels = {task: rows for task, rows in tasks.items() if rows}
     if not panels:
         return False
     figure, axes = plt.subplots(
@@ -65,7 +63,7 @@ def draw(path: Path, tasks: Mapping[str, Figures], threads: int, subtitle: str) 
     return True
 
 
-def ratios(per_workload: Figures, ours: Entrant) -> dict[str, dict[str, tuple[float, str]]]:
+def ratios(per_workload: Figures, ours: Entrant) -> Rows:
     """Return ours over the best of each peer, by workload and peer, where both have a figure.
 
     Each ratio comes with its label, which is marked where other processes were in the way.
@@ -90,7 +88,7 @@ def labelled(ours: Figure, theirs: Figure) -> tuple[float, str]:
     return quotient, f"{quotient:.3g}" + "*" * (ours.disturbed or theirs.disturbed)
 
 
-def bars(axis: plt.Axes, rows: dict[str, dict[str, tuple[float, str]]]) -> None:
+def bars(axis: plt.Axes, rows: Rows) -> None:
     """Draw a group of bars for each workload, on a logarithmic scale around 1."""
     peers = [peer for peer in COLOURS if any(peer in row for row in rows.values())]
     width = 0.8 / len(peers)

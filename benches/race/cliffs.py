@@ -1,4 +1,4 @@
-"""Whether one unit or one row more makes a step much slower: time per multiply-add of neighbours.
+"""Performance cliffs: whether one unit or one row more makes a training step much slower.
 
     make race QUICK=1    # makes the environment and installs the wheel
     .venv-race-evengrad/bin/python benches/race/cliffs.py

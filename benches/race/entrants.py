@@ -1,26 +1,35 @@
-"""Who takes part in the race, and with which settings."""
+"""The entrants of the race: libraries with their settings, by task."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from workloads import FRESH, WORKLOADS
+
 OURS = "evengrad"
 
-# What is raced, and on which workloads (None: on all).
-TASKS: dict[str, tuple[str, ...] | None] = {
+# What is raced, and on which workloads.
+TASKS: dict[str, tuple[str, ...]] = {
     # Whole epochs, by `fit` or the peer's equal of it.
-    "training": None,
+    "training": tuple(workload.name for workload in WORKLOADS),
+    # A new model, compiled and trained for one epoch: what a `fit` costs once decides.
+    "fresh-fit": tuple(workload.name for workload in FRESH),
     # A loop in Python without capture or compilation, where the overhead of an operation decides.
     "eager-loop": ("tabular", "five-by-100"),
     # One row at a time: of larger nets the memory's speed decides, which is everyone's.
     "one-row": ("tabular", "mnist", "mnist-bn", "five-by-100"),
 }
-UNITS = {"training": "steps/s", "eager-loop": "steps/s", "one-row": "rows/s"}
+UNITS = {
+    "training": "steps/s",
+    "fresh-fit": "fits/s",
+    "eager-loop": "steps/s",
+    "one-row": "rows/s",
+}
 
 
 @dataclass(frozen=True)
 class Family:
-    """A library: its settings for each task, the best of which counts, and what it must be told."""
+    """A library: its settings for each task, the best of which counts, and its environment."""
 
     settings: dict[str, tuple[str, ...]]
     environment: dict[str, str] = field(default_factory=dict)
@@ -30,7 +39,14 @@ class Family:
 FAMILIES = {
     # Ours counts at its first setting with all threads, the one that users have; the others are
     # shown beside it.
-    OURS: Family({"training": ("fit",), "eager-loop": ("eager",), "one-row": ("tensor", "array")}),
+    OURS: Family(
+        {
+            "training": ("fit",),
+            "fresh-fit": ("fit",),
+            "eager-loop": ("eager",),
+            "one-row": ("tensor", "array"),
+        }
+    ),
     "torch": Family(
         {
             "training": ("eager", "compile", "compile-all"),
@@ -54,7 +70,7 @@ FAMILIES = {
         {"training": ("default", "steps", "xla")},
         {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
     ),
-    "sklearn": Family({"training": ("fit",)}),
+    "sklearn": Family({"training": ("fit",), "fresh-fit": ("fit",)}),
     "onnxruntime": Family({"one-row": ("session",)}),
 }
 PEERS = [name for name in FAMILIES if name != OURS]

@@ -1,4 +1,4 @@
-"""How training fares while another process keeps one core busy.
+"""Training throughput under contention: another process keeps one core busy.
 
     make race QUICK=1    # makes the environment and installs the wheel
     .venv-race-evengrad/bin/python benches/race/foreign_load.py tabular mnist

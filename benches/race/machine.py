@@ -1,4 +1,4 @@
-"""What the race is run on: the processor's name, and its ceilings at this moment."""
+"""The machine under the race: processor, cores, and its hardware ceilings at this moment."""
 
 from __future__ import annotations
 

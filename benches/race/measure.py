@@ -1,11 +1,11 @@
-"""What all racers share: data, the clock, the check on losses, an eye on other processes.
+"""Shared by all racers: data, timing, the check on losses, the load of other processes.
 
 A racer is a script for one library, run by that library's Python in a process of its own:
 
     python racer_torch.py TASK WORKLOAD SETTING THREADS SECONDS
 
-It hands its trainers and answerers to `run`, which prints one line of JSON: the rate and what is
-needed to judge it, or why the library does not take part.
+It hands its trainers, answerers and fresh fits to `run`, which prints one line of JSON: the rate
+and what is needed to judge it, or why the library does not take part.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # The time of a measurement is cut into so many windows, and their median is its rate: a hiccup of
 # the machine falls into one of them.
 WINDOWS = 5
+# Epochs after which a new model must have a lower loss than in the first.
+WATCHED_EPOCHS = 5
 
 
 class Unsuitable(Exception):  # noqa: N818 - it is an answer, not an error
@@ -45,6 +47,13 @@ class Trainer(Protocol):
 
     def watched_epoch(self) -> float:
         """Train for one epoch and return the mean of its batches' losses."""
+
+
+class FreshFits(Protocol):
+    """New models of some library, each trained from its first weights on."""
+
+    def fit(self, epochs: int) -> list[float]:
+        """Make a model, train it for some epochs, and return the loss of each."""
 
 
 @dataclass
@@ -70,7 +79,7 @@ def data(workload: Workload) -> tuple[np.ndarray, np.ndarray]:
     smallest normal one, and the race would measure how slowly a processor computes with those.
     """
     generator = np.random.default_rng(0)
-    rows = workload.batches * workload.batch // 2
+    rows = workload.rows // 2
     x = generator.standard_normal((rows, workload.inputs), dtype=np.float32)
     rule = generator.standard_normal((workload.inputs, workload.classes), dtype=np.float32)
     labels = (x @ rule).argmax(axis=1)
@@ -157,6 +166,33 @@ def measure_training(trainer: Trainer, workload: Workload, seconds: float) -> di
     }
 
 
+def measure_fresh_fits(fresh: FreshFits, seconds: float) -> dict[str, Any]:
+    """Return new models trained per second, one epoch each, and the seconds of the first one.
+
+    The first one of a process imports what is needed, and starts the threads.
+    """
+    start = time.perf_counter()
+    fresh.fit(1)
+    first = time.perf_counter() - start
+    # One epoch has no fall of the loss to show.
+    losses = fresh.fit(WATCHED_EPOCHS)
+
+    def work(count: int) -> None:
+        for _ in repeat(None, count):
+            fresh.fit(1)
+
+    with other_processes() as others:
+        fits = rates(work, seconds)
+    return {
+        "rate": statistics.median(fits),
+        "windows": fits,
+        "first_seconds": first,
+        "first_loss": float(losses[0]),
+        "last_loss": float(losses[-1]),
+        "others": others.value,
+    }
+
+
 def measure_answers(answerer: Answerer, seconds: float) -> dict[str, Any]:
     """Return answers per second, and whether answers are numbers that depend on the row."""
     ask, row = answerer.ask, answerer.rows[0]
@@ -183,6 +219,7 @@ def run(
     libraries: Sequence[str],
     trainers: dict[str, Callable[[Workload, str, int], Trainer]],
     answerers: dict[str, Callable[[Workload, str, int], Answerer]],
+    fresh_fits: dict[str, Callable[[Workload, str, int], FreshFits]] | None = None,
 ) -> None:
     """Do what the command line says and print the outcome; see the module's text.
 
@@ -190,7 +227,7 @@ def run(
     ----------
     libraries
         The packages whose versions are of interest.
-    trainers, answerers
+    trainers, answerers, fresh_fits
         By the name of a task, a function of workload, setting and threads.
     """
     task, name, setting, threads, seconds = sys.argv[1:]
@@ -199,6 +236,8 @@ def run(
     try:
         if task in trainers:
             outcome = measure_training(trainers[task](*given), workload, float(seconds))
+        elif fresh_fits and task in fresh_fits:
+            outcome = measure_fresh_fits(fresh_fits[task](*given), float(seconds))
         else:
             outcome = measure_answers(answerers[task](*given), float(seconds))
     except Unsuitable as reason:

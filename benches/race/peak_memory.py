@@ -1,4 +1,4 @@
-"""The most memory that training takes, beside what it must take.
+"""Peak memory of training, beside parameters, gradients, optimizer state and activations.
 
     make race QUICK=1    # makes the environment and installs the wheel
     .venv-race-evengrad/bin/python benches/race/peak_memory.py huge

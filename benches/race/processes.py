@@ -1,4 +1,4 @@
-"""One measurement: a fresh process on the race's cores, repeated where others were in its way."""
+"""One measurement: a fresh process on the race's cores, repeated where others disturbed it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Products of matrices alone, on one thread, by the libraries that PyTorch and NumPy bring along.
+"""Matrix products (GEMM) of PyTorch and NumPy alone, on one thread.
 
     make race QUICK=1    # makes the environments
     .venv-race-torch/bin/python benches/race/products.py

@@ -20,23 +20,13 @@ from typing import TYPE_CHECKING, Any
 import machine
 from entrants import FAMILIES, OURS, PEERS, TASKS, UNITS, entrants, headline
 from processes import ATTEMPTS, Course
-from results import (
-    Measurement,
-    details,
-    figures,
-    number,
-    rotated,
-    summary,
-    table,
-    worth_repeating,
-)
+from report import Report
+from results import Measurement, number, rotated, worth_repeating
 from workloads import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from entrants import Entrant
-    from results import Figure
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,6 +47,9 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=ROOT / "race-output")
     parser.add_argument(
         "--quick", action="store_true", help="see whether it runs: one workload, one peer, 1 s"
+    )
+    parser.add_argument(
+        "--command", default="make race", help="what the user typed, for the record"
     )
     return parser.parse_args(words)
 
@@ -86,11 +79,15 @@ class Race:
     def run(self) -> None:
         """Measure everything."""
         for workload in self.arguments.workloads:
-            self._measure_ceilings(workload)
-            for task in self.arguments.tasks:
-                suited = TASKS[task]
-                if self._peers(task) and (suited is None or workload in suited):
-                    self._race(task, workload)
+            tasks = [
+                task
+                for task in self.arguments.tasks
+                if workload in TASKS[task] and self._peers(task)
+            ]
+            if tasks:
+                self._measure_ceilings(workload)
+            for task in tasks:
+                self._race(task, workload)
 
     def _peers(self, task: str) -> list[str]:
         """Return the peers that take part in a task."""
@@ -131,110 +128,40 @@ class Race:
 
     # ---- reports
 
-    def figures(self, task: str) -> dict[str, dict[Entrant, Figure]]:
-        """Return the figures of a task, by workload."""
-        return {
-            workload: figures(
-                measurement
-                for measurement in self.measurements
-                if (measurement.task, measurement.workload) == (task, workload)
-            )
-            for workload in self.arguments.workloads
-            if any(
-                (measurement.task, measurement.workload) == (task, workload)
-                for measurement in self.measurements
-            )
-        }
-
-    def shares(self, task: str) -> dict[str, float]:
-        """Return ours as a share of the machine's multiply-adds, by workload, where it is known."""
-        if task != "training":
-            return {}
-        ours = headline(task, self.threads)
-        return {
-            workload: known[ours].rate
-            * BY_NAME[workload].step_flops
-            / (self.ceilings[workload]["fma_gflops"]["all"] * 1e9)
-            for workload, known in self.figures(task).items()
-            if ours in known and workload in self.ceilings
-        }
-
-    def versions(self) -> dict[str, str]:
-        """Return the versions of all libraries that ran."""
-        known: dict[str, str] = {}
+    def record(self) -> dict[str, Any]:
+        """Return all that was measured, and what it depends on."""
+        versions: dict[str, str] = {}
         for measurement in self.measurements:
-            known.update((measurement.raw or {}).get("versions", {}))
-        return known
-
-    def report(self) -> str:
-        """Return the tables, with what they depend on."""
-        facts = machine.describe(self.cores)
-        versions = ", ".join(f"{name} {text}" for name, text in self.versions().items())
-        cores = f"{self.threads} of {facts['cores_of_machine']} cores"
-        counts = f"{self.arguments.rounds} rounds, {self.arguments.seconds:g} s each"
-        lines = [
-            f"{facts['processor']}, {cores}; {facts['system']}; Python {facts['python']}",
-            versions,
-            f"medians of {counts}; * other processes were in the way",
-        ]
-        for workload, measured in self.ceilings.items():
-            lines.append(f"ceilings at {workload}: {machine.show_ceilings(measured)}")
-        for task in self.arguments.tasks:
-            known = self.figures(task)
-            if not known:
-                continue
-            ours = headline(task, self.threads)
-            rows = summary(known, ours, self._peers(task), self.shares(task))
-            lines += ["", f"{task}, {UNITS[task]}; ours is {ours}", table(rows)]
-            lines += ["", f"{task}, every entrant", table(details(known))]
-        left_out = {
-            f"{measurement.workload}, {measurement.task}: {measurement.entrant}: "
-            f"{measurement.objection}"
-            for measurement in self.measurements
-            if measurement.objection
-        }
-        if left_out:
-            lines += ["", "left out", *sorted(left_out)]
-        return "\n".join(lines)
-
-    def write(self) -> None:
-        """Write tables, all measurements and the chart."""
-        folder = self.arguments.output
-        folder.mkdir(parents=True, exist_ok=True)
-        text = self.report()
-        print(f"\n{text}\n")
-        (folder / "tables.txt").write_text(text + "\n", encoding="utf-8")
-        record = {
-            "machine": machine.describe(self.cores),
-            "versions": self.versions(),
+            versions.update((measurement.raw or {}).get("versions", {}))
+        return {
+            "command": self.arguments.command,
             "started": self.started,
+            "machine": machine.describe(self.cores),
+            "versions": versions,
             "seconds": self.arguments.seconds,
             "rounds": self.arguments.rounds,
             "ceilings": self.ceilings,
             "measurements": [asdict(measurement) for measurement in self.measurements],
         }
+
+    def write(self) -> None:
+        """Write tables, all measurements and the chart."""
+        folder = self.arguments.output
+        folder.mkdir(parents=True, exist_ok=True)
+        record = self.record()
+        report = Report(record)
+        text = report.text()
+        print(f"\n{text}\n")
+        (folder / "tables.txt").write_text(text + "\n", encoding="utf-8")
         (folder / "results.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
         print(f"wrote {folder / 'tables.txt'} and {folder / 'results.json'}")
-        self._draw(folder / "race.png")
-
-    def _draw(self, path: Path) -> None:
+        path = folder / "race.png"
         try:
-            from chart import draw
+            drawn = report.draw(path)
         except ImportError as error:
             print(f"no chart: {error}")
-            return
-        versions = self.versions()
-        named = ", ".join(
-            f"{name} {versions[name]}"
-            for name in ("evengrad", "torch", "jax", "keras", "scikit-learn", "onnxruntime")
-            if name in versions
-        )
-        subtitle = (
-            f"{machine.processor()}, {self.threads} threads; {named}; peers at their best settings"
-        )
-        tasks = {task: self.figures(task) for task in self.arguments.tasks}
-        drawn = draw(path, tasks, self.threads, subtitle)
-        print(f"wrote {path}" if drawn else "no chart: nothing to compare")
+        else:
+            print(f"wrote {path}" if drawn else "no chart: nothing to compare")
 
 
 def unsuitable(measured: Sequence[Measurement], family: str) -> bool:

@@ -1,4 +1,4 @@
-"""evengrad in the race: `fit`, an eager loop written by hand, and single rows."""
+"""evengrad in the race: `fit`, fits of new models, an eager loop, and single rows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from evengrad import functional, initializers, layers, optimizers
 
 def network(workload: Workload) -> eg.Sequential:
     """Return the network, not compiled."""
-    normalisation = getattr(layers, "BatchNormalization", None)
-    if workload.batch_norm and normalisation is None:
+    normalization = getattr(layers, "BatchNormalization", None)
+    if workload.batch_norm and normalization is None:
         raise measure.Unsuitable("evengrad.layers has no BatchNormalization")
     chain = [eg.Input((workload.inputs,))]
     for units in workload.hidden:
@@ -21,7 +21,7 @@ def network(workload: Workload) -> eg.Sequential:
         if workload.batch_norm:
             chain += [
                 layers.Dense(units, kernel_initializer=first_weights),
-                normalisation(),
+                normalization(),
                 layers.Activation(workload.activation),
             ]
         else:
@@ -59,6 +59,23 @@ class Fit:
     def watched_epoch(self) -> float:
         """Train for an epoch and return its mean loss."""
         return self._fit(1).history["loss"][0]
+
+
+class FreshFits:
+    """A new model for each `fit`: made, compiled and trained."""
+
+    def __init__(self, workload: Workload, _: str, threads: int) -> None:
+        eg.set_num_threads(threads)
+        self.workload = workload
+        self.x, self.y = measure.data(workload)
+
+    def fit(self, epochs: int) -> list[float]:
+        """Train a new model and return its losses."""
+        model = network(self.workload)
+        model.compile(optimizer(self.workload), "sparse_categorical_crossentropy")
+        batch = self.workload.batch
+        history = model.fit(self.x, self.y, batch_size=batch, epochs=epochs, verbose=0)
+        return history.history["loss"]
 
 
 class EagerLoop:
@@ -109,4 +126,5 @@ if __name__ == "__main__":
         ["evengrad", "numpy"],
         {"training": Fit, "eager-loop": EagerLoop},
         {"one-row": answerer},
+        {"fresh-fit": FreshFits},
     )

@@ -21,7 +21,7 @@ ACTIVATIONS = {
     "selu": jax.nn.selu,
     "sigmoid": jax.nn.sigmoid,
 }
-# Batch normalisation: the share that the running statistics keep at each step, and what is added to
+# Batch normalization: the share that the running statistics keep at each step, and what is added to
 # the variance.
 KEPT = 0.9
 SMALL = 1e-5
@@ -44,7 +44,7 @@ def first_parameters(workload: Workload, seed: int) -> list[dict[str, jax.Array]
 
 
 def first_statistics(workload: Workload) -> list[tuple[jax.Array, jax.Array]]:
-    """Return running mean and variance of each normalised layer."""
+    """Return running mean and variance of each normalized layer."""
     if not workload.batch_norm:
         return []
     return [(jnp.zeros(units), jnp.ones(units)) for units in workload.hidden]

@@ -41,7 +41,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Figure:
-    """What an entrant's rounds come to: the undisturbed ones, or all where none is."""
+    """The median of an entrant's rounds: of the undisturbed ones, or of all where none is."""
 
     rate: float
     lowest: float
@@ -140,7 +140,7 @@ def number(value: float) -> str:
 def ratio(ours: Figure, theirs: Figure) -> str:
     """Return how many times quicker ours is, marked where either was disturbed."""
     mark = "*" if ours.disturbed or theirs.disturbed else ""
-    return f"{ours.rate / theirs.rate:.2f}×{mark}"
+    return f"{number(ours.rate / theirs.rate)}×{mark}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -14,7 +14,7 @@ HEAVY_STEP = 1e11
 class Workload:
     """A classifier, and how it is trained.
 
-    Hidden layers are dense, then batch normalisation, activation and dropout where the workload has
+    Hidden layers are dense, then batch normalization, activation and dropout where the workload has
     them; the last layer is dense, and the loss is the cross-entropy of its softmax.
     """
 
@@ -28,6 +28,8 @@ class Workload:
     optimizer: str = "adam"
     batch_norm: bool = False
     dropout: float = 0.0
+    table: int | None = None
+    """Rows of the data, where whole batches need not divide them."""
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -53,9 +55,15 @@ class Workload:
         return 1.0 if self.activation == "selu" else 2.0
 
     @property
+    def rows(self) -> int:
+        """Rows in an epoch."""
+        whole = 32 if self.step_flops < HEAVY_STEP else 4
+        return self.table or whole * self.batch
+
+    @property
     def batches(self) -> int:
-        """Batches in an epoch."""
-        return 32 if self.step_flops < HEAVY_STEP else 4
+        """Batches in an epoch, the last of which may be smaller."""
+        return -(-self.rows // self.batch)
 
     @property
     def learning_rate(self) -> float:
@@ -80,7 +88,7 @@ WORKLOADS = [
     ),
     Workload(
         "mnist-bn",
-        "the same with batch normalisation",
+        "the same with batch normalization",
         784,
         (300, 100),
         10,
@@ -101,7 +109,7 @@ WORKLOADS = [
     ),
     Workload(
         "deep-20",
-        "twenty layers with batch normalisation on small colour pictures",
+        "twenty layers with batch normalization on small colour pictures",
         3072,
         (100,) * 20,
         10,
@@ -111,7 +119,7 @@ WORKLOADS = [
     ),
     Workload(
         "selu-100",
-        "a hundred layers that normalise themselves",
+        "a hundred layers that normalize themselves",
         784,
         (100,) * 100,
         10,
@@ -122,4 +130,18 @@ WORKLOADS = [
     Workload("wide", "matrix products decide", 784, (2048, 2048), 10, 512),
     Workload("huge", "close to the machine's peak", 4096, (4096,) * 3, 1000, 1024),
 ]
-BY_NAME = {workload.name: workload for workload in WORKLOADS}
+# What is trained for one epoch only, where making the model and preparing the training decide.
+FRESH = [
+    Workload("small", "scikit-learn's default net on a small table", 30, (100,), 2, 32, table=1000),
+    Workload(
+        "small-100",
+        "a hundred narrow layers on the same table",
+        30,
+        (32,) * 100,
+        2,
+        32,
+        activation="selu",
+        table=1000,
+    ),
+]
+BY_NAME = {workload.name: workload for workload in (*WORKLOADS, *FRESH)}

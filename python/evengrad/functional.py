@@ -9,29 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from evengrad import _core
-from evengrad._checks import check_float
-from evengrad._elementwise import as_tensor
-from evengrad._names import choose
-from evengrad._nonlinear import (
-    celu,
-    elu,
-    gelu,
-    hard_sigmoid,
-    hard_silu,
-    hard_tanh,
-    leaky_relu,
-    mish,
-    relu,
-    relu6,
-    selu,
-    sigmoid,
-    silu,
-    softplus,
-    softsign,
-    tanh,
-)
-from evengrad._normalization import layer_norm
-from evengrad._random import generator, next_seed
+from evengrad._common.checks import check_float
+from evengrad._common.names import choose
+from evengrad._tensor import nonlinear as _nonlinear
+from evengrad._tensor.conversion import as_tensor
+from evengrad._tensor.nonlinear import *
+from evengrad._tensor.normalization import layer_norm
+from evengrad._tensor.random import generator, next_seed
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -39,30 +23,15 @@ if TYPE_CHECKING:
 __all__ = [
     "batch_norm",
     "binary_cross_entropy_with_logits",
-    "celu",
     "cross_entropy",
     "dropout",
-    "elu",
-    "gelu",
-    "hard_sigmoid",
-    "hard_silu",
-    "hard_tanh",
     "layer_norm",
-    "leaky_relu",
     "linear",
     "log_softmax",
-    "mish",
     "mse_loss",
-    "relu",
-    "relu6",
-    "selu",
-    "sigmoid",
-    "silu",
     "softmax",
-    "softplus",
-    "softsign",
-    "tanh",
 ]
+__all__ += _nonlinear.__all__
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 REDUCTIONS: tuple[Reduction, ...] = ("mean", "sum", "none")
@@ -306,7 +275,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalise every feature: weight · (input − mean) / √(variance + eps) + bias.
+    """Normalize every feature: weight · (input − mean) / √(variance + eps) + bias.
 
     In training mean and (biased) variance are those of the batch, and the running statistics move
     in place: running ← running · (1 − momentum) + batch · momentum, with the unbiased variance.
@@ -322,7 +291,7 @@ def batch_norm(
     weight, bias
         Shape (features,); 1 and 0 where None.
     training
-        Whether to normalise by the batch.
+        Whether to normalize by the batch.
     momentum
         The weight of the new statistics: PyTorch's, 1 − that of `layers.BatchNormalization`.
     eps

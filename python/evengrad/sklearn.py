@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from evengrad._training._arrays import as_array
+from evengrad._common.arrays import as_array
 from evengrad.models import Model
 from evengrad.models._features import find
 

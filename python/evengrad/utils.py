@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from evengrad._checks import check_int
-from evengrad._random import set_random_seed
+from evengrad._common.checks import check_int
+from evengrad._tensor.random import set_random_seed
 
 __all__ = ["set_random_seed", "to_categorical"]
 

@@ -1,4 +1,4 @@
-//! Products of matrices on one thread, in GFLOP/s: evengrad's kernel beside the crates `gemm`, `gemmkit` and
+//! Matrix products (GEMM) on one thread, in GFLOP/s: evengrad's kernel beside the crates `gemm`, `gemmkit` and
 //! `matrixmultiply`, at the shapes that a step of the race's networks needs.
 //!
 //! All take turns within milliseconds, and each counts by the median of its turns. Results are compared first.

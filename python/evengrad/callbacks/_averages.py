@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evengrad.callbacks._callback import Callback, Logs
+from evengrad.optimizers._optimizer import averages_in_place
 
 
 class SwapEMAWeights(Callback):
@@ -36,7 +37,7 @@ class SwapEMAWeights(Callback):
 
     def _put(self, averaged: bool) -> None:
         optimizer = self.model.optimizer
-        if averaged is not bool(optimizer._swapped):
+        if averaged is not averages_in_place(optimizer):
             optimizer.swap_ema_weights(self.model.trainable_weights)
 
     def on_train_begin(self, logs: Logs = None) -> None:

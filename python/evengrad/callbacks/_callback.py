@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from evengrad._config import Configured
+from evengrad._common.config import Configured
 
 if TYPE_CHECKING:
-    from evengrad.models._model import Model
+    from evengrad.training._protocol import PublicModel
 
 Logs: TypeAlias = "dict[str, Any] | None"
 
@@ -39,12 +39,10 @@ class Callback(Configured):
     0 ['loss']
     """
 
-    model: Model
+    model: PublicModel
     params: dict[str, Any]
-    # Whether the callback hears within the epoch of a loss that is not finite.
-    _watches_loss = False
 
-    def set_model(self, model: Model) -> None:
+    def set_model(self, model: PublicModel) -> None:
         """Take the model; called before anything else."""
         self.model = model
 
@@ -105,25 +103,63 @@ class Callback(Configured):
     def _on_invalid_loss(self, batch: int) -> None:
         """Hear which batch of the epoch was the first whose loss is not finite."""
 
+    def state_dict(self) -> dict[str, Any] | None:
+        """Return what a checkpoint keeps of the callback; None where it has no state.
+
+        Numbers, text, None, NumPy arrays, and lists, tuples and dicts of them. A callback that
+        decides by what it has seen so far writes this and `load_state_dict`, so that training
+        resumes as if it had not been interrupted.
+
+        Examples
+        --------
+        >>> eg.callbacks.EarlyStopping(patience=3).state_dict()["wait"]
+        0
+        """
+        return None
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned, after `on_train_begin` of the resumed training.
+
+        Parameters
+        ----------
+        state
+            As `state_dict` returned it.
+
+        Examples
+        --------
+        >>> stop, same = (eg.callbacks.EarlyStopping(patience=3) for _ in range(2))
+        >>> same.load_state_dict(stop.state_dict())
+        """
+
     def wants_batches(self, kind: str) -> bool:
         """Tell whether the callback has a method of its own for batches: train, test or predict."""
         names = [f"on_{kind}_batch_begin", f"on_{kind}_batch_end"]
         if kind == "train":
             names += ["on_batch_begin", "on_batch_end"]
-        return any(
-            name in vars(self) or getattr(type(self), name) is not getattr(Callback, name)
-            for name in names
-        )
+        return any(overrides(self, name) for name in names)
+
+
+def overrides(callback: Callback, method: str) -> bool:
+    """Tell whether a callback has a method of its own of that name."""
+    own = getattr(type(callback), method) is not getattr(Callback, method)
+    return own or method in vars(callback)
 
 
 class CallbackList:
     """All callbacks of one call, told in order."""
 
-    def __init__(self, callbacks: list[Callback], model: Model, params: dict[str, Any]) -> None:
+    def __init__(self, callbacks: list[Callback], model: PublicModel) -> None:
         self.callbacks = callbacks
         self._wanted: dict[str, bool] = {}
+        # Whether any hears within the epoch of a loss that is not finite.
+        self.watches_loss = False
         for callback in callbacks:
             callback.set_model(model)
+            self.watches_loss = self.watches_loss or overrides(callback, "_on_invalid_loss")
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Give all what the call was made with."""
+        for callback in self.callbacks:
             callback.set_params(params)
 
     def wants_batches(self, kind: str) -> bool:
@@ -131,11 +167,6 @@ class CallbackList:
         if kind not in self._wanted:
             self._wanted[kind] = any(callback.wants_batches(kind) for callback in self.callbacks)
         return self._wanted[kind]
-
-    @property
-    def watches_loss(self) -> bool:
-        """Whether any callback hears of a loss that is not finite."""
-        return any(callback._watches_loss for callback in self.callbacks)
 
     def tell(self, hook: str, *args: Any) -> None:
         """Call one method of each."""

@@ -42,21 +42,33 @@ class CSVLogger(Callback):
         self.separator = separator
         self.append = bool(append)
         self._names: list[str] | None = None
+        # Bytes of the file that stand; what is behind them was written after the last checkpoint.
+        self._size: int | None = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Begin the file."""
+        """Look for the columns of a file that is to be continued."""
         del logs
-        self._names = None
+        self._names, self._size = None, 0
         path = os.fspath(self.filename)
         if self.append and os.path.exists(path) and os.path.getsize(path):
+            self._size = None
             with open(path, newline="", encoding="utf-8") as file:
                 self._names = next(csv.reader(file, delimiter=self.separator))[1:]
-        elif not self.append:
-            with open(path, "w", encoding="utf-8"):
-                pass
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the columns, and how much of the file is written."""
+        written = self._size is None and os.path.exists(self.filename)
+        return {
+            "names": self._names,
+            "size": os.path.getsize(self.filename) if written else self._size,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on behind the lines that were there at the checkpoint."""
+        self._names, self._size = state["names"], state["size"]
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Write a line."""
+        """Write a line; the first one begins the file."""
         figures: dict[str, Any] = dict(logs or {})
         lines = io.StringIO()
         writer = csv.writer(lines, delimiter=self.separator, lineterminator="\n")
@@ -65,5 +77,9 @@ class CSVLogger(Callback):
             writer.writerow(["epoch", *self._names])
         values = (figures.get(name, "") for name in self._names)
         writer.writerow([epoch, *map(plain, values)])
-        with open(self.filename, "a", encoding="utf-8") as file:
+        mode = "a" if os.path.exists(self.filename) else "w"
+        with open(self.filename, mode, encoding="utf-8") as file:
+            if self._size is not None:
+                file.truncate(self._size)
+                self._size = None
             file.write(lines.getvalue())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from evengrad._checks import check_float, check_int
-from evengrad._names import choose
+from evengrad._common.checks import check_float, check_int
+from evengrad._common.names import choose
 from evengrad.callbacks._callback import Callback, Logs
 from evengrad.callbacks._monitor import figure, is_larger_better
 
@@ -105,6 +105,22 @@ class EarlyStopping(Callback):
         if self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best epoch so far, its weights, and how long was waited."""
+        return {
+            "wait": self.wait,
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "stopped_epoch": self.stopped_epoch,
+            "best_weights": self._best_weights,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.wait, self.best = state["wait"], state["best"]
+        self.best_epoch, self.stopped_epoch = state["best_epoch"], state["stopped_epoch"]
+        self._best_weights = state["best_weights"]
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Give the best weights back."""

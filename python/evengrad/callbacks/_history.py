@@ -51,7 +51,7 @@ class History(Callback):
         # Last: without its number, a row counts as not written, and the next one overwrites it.
         self.epoch.append(epoch)
 
-    def _drop_unfinished(self) -> None:
+    def drop_unfinished(self) -> None:
         """Forget the row that Ctrl-C cut off."""
         for column in self.history.values():
             del column[len(self.epoch) :]

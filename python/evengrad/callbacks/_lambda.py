@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad._names import check_keywords
+from evengrad._common.names import check_keywords
 from evengrad.callbacks._callback import Callback
 
 if TYPE_CHECKING:

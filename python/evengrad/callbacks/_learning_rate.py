@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from evengrad._checks import check_float, check_int
-from evengrad._names import choose
+from evengrad._common.checks import check_float, check_int
+from evengrad._common.names import choose
 from evengrad.callbacks._callback import Callback, Logs
 from evengrad.callbacks._monitor import figure, is_larger_better
 
@@ -168,6 +168,14 @@ class ReduceLROnPlateau(_RateChanger):
         """Forget the training before."""
         super().on_train_begin(logs)
         self._begin()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best figure so far, and how long was waited and rested."""
+        return {"best": self.best, "wait": self.wait, "rest": self.rest}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.best, self.wait, self.rest = state["best"], state["wait"], state["rest"]
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Compare the epoch with the best so far, and cut."""

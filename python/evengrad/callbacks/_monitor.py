@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad._names import did_you_mean
+from evengrad._common.names import did_you_mean
 
 if TYPE_CHECKING:
     from evengrad.callbacks._callback import Logs

@@ -35,8 +35,6 @@ class TerminateOnNaN(Callback):
     ([0], 0, 1)
     """
 
-    _watches_loss = True
-
     def __init__(self) -> None:
         self.stopped_epoch: int | None = None
         self.stopped_batch: int | None = None

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad._names import look_up as _look_up
-from evengrad._names import public_names as _public_names
+from evengrad._common.names import look_up as _look_up
+from evengrad._common.names import public_names as _public_names
 from evengrad.constraints._constraint import Constraint as Constraint
 from evengrad.constraints._constraint import NonNeg as NonNeg
 from evengrad.constraints._norms import MaxNorm as MaxNorm

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evengrad import _core
-from evengrad._config import Configured
+from evengrad._common.config import Configured
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -30,6 +30,11 @@ class Constraint(Configured):
 
     def _check(self, shape: tuple[int, ...], variable: str) -> None:
         """Raise an error where a variable of that shape cannot be constrained."""
+
+
+def check_shape(constraint: Constraint, shape: tuple[int, ...], variable: str) -> None:
+    """Raise an error where a variable of that shape cannot be constrained."""
+    constraint._check(shape, variable)  # noqa: SLF001 - no public name, as users derive from it
 
 
 class NonNeg(Constraint):

@@ -6,9 +6,9 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
-from evengrad._checks import check_float
-from evengrad._names import choose
-from evengrad._norms import scaled_norm
+from evengrad._common.checks import check_float
+from evengrad._common.names import choose
+from evengrad._tensor.norms import scaled_norm
 from evengrad.constraints._constraint import Constraint
 
 if TYPE_CHECKING:

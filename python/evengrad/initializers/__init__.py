@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad._names import look_up as _look_up
-from evengrad._names import public_names as _public_names
+from evengrad._common.names import look_up as _look_up
+from evengrad._common.names import public_names as _public_names
 from evengrad.initializers._constant import Constant as Constant
 from evengrad.initializers._constant import Identity as Identity
 from evengrad.initializers._constant import Ones as Ones
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def get(initializer: Any, argument: str = "initializer") -> Callable[..., Any]:
-    """Return the initialiser with that name; objects and functions are returned as they are.
+    """Return the initializer with that name; objects and functions are returned as they are.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def get(initializer: Any, argument: str = "initializer") -> Callable[..., Any]:
     Raises
     ------
     ValueError
-        No initialiser has that name; the message lists them.
+        No initializer has that name; the message lists them.
     TypeError
         Neither a string nor callable.
 
@@ -69,4 +69,4 @@ def get(initializer: Any, argument: str = "initializer") -> Callable[..., Any]:
     if callable(initializer) and not isinstance(initializer, type):
         given: Callable[..., Any] = initializer
         return given
-    raise TypeError(f"{argument}: expected a name or an initialiser, got {initializer!r}")
+    raise TypeError(f"{argument}: expected a name or an initializer, got {initializer!r}")

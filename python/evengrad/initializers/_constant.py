@@ -1,4 +1,4 @@
-"""Initialisers without randomness."""
+"""Initializers without randomness."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evengrad import _core
-from evengrad._checks import check_float
+from evengrad._common.checks import check_float
 from evengrad.initializers._initializer import Initializer
 
 if TYPE_CHECKING:
@@ -111,6 +111,6 @@ class Identity(Initializer):
         except ValueError:
             raise ValueError(
                 f"Identity: expected a shape of two dimensions, got {shape}; choose another "
-                "initialiser"
+                "initializer"
             ) from None
         return _core.tensor(self.gain * np.eye(rows, columns), dtype=dtype)

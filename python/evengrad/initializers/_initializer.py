@@ -1,13 +1,13 @@
-"""The base of all initialisers."""
+"""The base of all initializers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
-from evengrad._checks import check_dtype
-from evengrad._config import Configured
-from evengrad._random import check_seed, generator, next_seed
+from evengrad._common.checks import check_dtype
+from evengrad._common.config import Configured
+from evengrad._tensor.random import check_seed, generator, next_seed
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class Initializer(Configured):
     """Makes the first values of a variable.
 
-    A subclass writes `sample`. Called by a layer, an initialiser gets the seed of the model and the
+    A subclass writes `sample`. Called by a layer, an initializer gets the seed of the model and the
     path of the variable, and draws from a stream of their own: two layers of equal shape never
-    start with equal values, and an initialiser's own `seed` takes the place of the model's.
+    start with equal values, and an initializer's own `seed` takes the place of the model's.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class Initializer(Configured):
         dtype
             ``"float32"`` or ``"float64"``; the default dtype if None.
         seed
-            Seed of the model; the initialiser's own wins.
+            Seed of the model; the initializer's own wins.
         path
             Path of the variable, which chooses the stream.
 

@@ -1,4 +1,4 @@
-"""The initialiser that keeps lengths."""
+"""The initializer that keeps lengths."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
-from evengrad._checks import check_float
+from evengrad._common.checks import check_float
 from evengrad.initializers._initializer import Initializer, checked_seed
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Orthogonal(Initializer):
         if len(shape) < MATRIX:
             raise ValueError(
                 f"Orthogonal: expected a shape of two dimensions or more, got {shape}; choose "
-                "another initialiser for vectors"
+                "another initializer for vectors"
             )
         rows, columns = math.prod(shape[:-1]), shape[-1]
         wide = (min(rows, columns), max(rows, columns))

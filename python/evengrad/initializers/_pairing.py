@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad import _core, activations
-from evengrad._names import look_up
+from evengrad import _core
+from evengrad._common.function_names import name_of
+from evengrad._common.names import look_up
+from evengrad._tensor import activations
 from evengrad.initializers._variance_scaling import (
     GlorotUniform,
     HeNormal,
@@ -40,7 +42,7 @@ TOLERANCE, DIGITS = 1e-14, 12
 
 
 def for_activation(name: Any, variance_preserving: bool = False) -> Initializer:
-    """Return the initialiser that suits an activation: what ``kernel_initializer="auto"`` takes.
+    """Return the initializer that suits an activation: what ``kernel_initializer="auto"`` takes.
 
     He's for ReLU and its variants (leaky, learned and random ones, ELU, CELU, GELU, SiLU, Mish,
     softplus), LeCun's normal for SELU, Glorot's uniform for tanh, the logistic, softmax, none and
@@ -73,7 +75,7 @@ def for_activation(name: Any, variance_preserving: bool = False) -> Initializer:
 
     References
     ----------
-    Glorot and Bengio, 2010; He et al., 2015; Klambauer et al., 2017: see the initialisers.
+    Glorot and Bengio, 2010; He et al., 2015; Klambauer et al., 2017: see the initializers.
 
     Examples
     --------
@@ -98,16 +100,16 @@ def for_activation(name: Any, variance_preserving: bool = False) -> Initializer:
 def _resolved(activation: Any) -> tuple[str | None, Callable[..., Any]]:
     """Return an activation's name, if it has one, and the function itself."""
     if isinstance(activation, str):
-        offered = {**activations._offered(), **ONLY_LAYERS}
+        offered = {**activations.offered(), **ONLY_LAYERS}
         function = look_up(activation, offered, "activation")
         names = [name for name, value in offered.items() if value is function]
-        return names[-1] if names[-1] in ONLY_LAYERS else activations._name_of(function), function
+        return names[-1] if names[-1] in ONLY_LAYERS else name_of(function), function
     if hasattr(activation, "final_activation"):
         # The layer itself stays as it is; of what it learns, the first values count.
         config = {**activation.get_config(), "name": None, "dtype": "float64"}
         return activation.final_activation, type(activation)(**config)
     function = activations.get(activation)
-    return activations._name_of(function), function
+    return name_of(function), function
 
 
 def _mean_square(function: Callable[..., Any]) -> float:

@@ -1,4 +1,4 @@
-"""Initialisers that draw from one law whatever the shape."""
+"""Initializers that draw from one law whatever the shape."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evengrad import _core
-from evengrad._checks import check_float
-from evengrad._names import choose
+from evengrad._common.checks import check_float
+from evengrad._common.names import choose
 from evengrad.initializers._initializer import Initializer, checked_seed
 
 if TYPE_CHECKING:

@@ -1,13 +1,13 @@
-"""Initialisers whose variance follows from the number of inputs and outputs."""
+"""Initializers whose variance follows from the number of inputs and outputs."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from evengrad._checks import check_float
-from evengrad._config import Configured
-from evengrad._names import choose
+from evengrad._common.checks import check_float
+from evengrad._common.config import Configured
+from evengrad._common.names import choose
 from evengrad.initializers._initializer import Initializer, checked_seed
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class _Named(VarianceScaling):
 
 
 class GlorotUniform(_Named):
-    """Glorot's initialiser, also called Xavier's: uniform over ±√(6 / (fan_in + fan_out)).
+    """Glorot's initializer, also called Xavier's: uniform over ±√(6 / (fan_in + fan_out)).
 
     For tanh, logistic, softmax and linear layers; the default of `Dense`.
 
@@ -150,7 +150,7 @@ class GlorotUniform(_Named):
 
 
 class GlorotNormal(_Named):
-    """Glorot's initialiser with a truncated normal law of variance 2 / (fan_in + fan_out).
+    """Glorot's initializer with a truncated normal law of variance 2 / (fan_in + fan_out).
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ class GlorotNormal(_Named):
 
 
 class HeUniform(_Named):
-    """He's initialiser for ReLU and its variants: uniform over ±√(6 / fan_in).
+    """He's initializer for ReLU and its variants: uniform over ±√(6 / fan_in).
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ class HeUniform(_Named):
 
 
 class HeNormal(_Named):
-    """He's initialiser for ReLU and its variants: a truncated normal law of variance 2 / fan_in.
+    """He's initializer for ReLU and its variants: a truncated normal law of variance 2 / fan_in.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ class HeNormal(_Named):
 
 
 class LecunUniform(_Named):
-    """LeCun's initialiser: uniform over ±√(3 / fan_in).
+    """LeCun's initializer: uniform over ±√(3 / fan_in).
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ class LecunUniform(_Named):
 
 
 class LecunNormal(_Named):
-    """LeCun's initialiser, which SELU requires: a truncated normal law of variance 1 / fan_in.
+    """LeCun's initializer, which SELU requires: a truncated normal law of variance 1 / fan_in.
 
     Parameters
     ----------

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad import _core, activations
-from evengrad._checks import check_float, check_int
+from evengrad import _core
+from evengrad._common.checks import check_float, check_int
+from evengrad._common.function_names import name_of
 from evengrad._core import Tensor
+from evengrad._tensor import activations
 from evengrad.layers._layer import Layer
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ class Activation(Layer):
     @property
     def final_activation(self) -> str | None:
         """The name of the activation; None for a function of the user's."""
-        return activations._name_of(self.activation)
+        return name_of(self.activation)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the input's shape."""

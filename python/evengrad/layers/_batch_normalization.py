@@ -1,13 +1,13 @@
-"""Batch normalisation."""
+"""Batch normalization."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evengrad import _core, initializers
-from evengrad._checks import check_float
-from evengrad._config import beyond
-from evengrad._names import choose
+from evengrad._common.checks import check_float
+from evengrad._common.config import beyond
+from evengrad._common.names import choose
 from evengrad.layers._layer import Layer
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class BatchNormalization(Layer):
         Whether there is a factor, `gamma`. A ReLU or a linear layer that follows makes it
         superfluous.
     beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer
-        A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype.
+        A name from `evengrad.initializers`, an initializer, or a function of shape and dtype.
     convention
         Whose definition and defaults hold. ``"keras"``: momentum 0.99, epsilon 0.001, the moving
         variance is biased (divisor rows). ``"torch"``: momentum 0.1 as the weight of the new value,

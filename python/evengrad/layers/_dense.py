@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad import _core, activations, constraints, initializers, regularizers
-from evengrad._checks import check_int
-from evengrad._config import beyond, by_convention
-from evengrad._names import choose
+from evengrad import _core, constraints, initializers, regularizers
+from evengrad._common.checks import check_int
+from evengrad._common.config import beyond, by_convention
+from evengrad._common.function_names import name_of
+from evengrad._common.names import choose
+from evengrad._tensor import activations
 from evengrad.layers._activation import activated_alike
-from evengrad.layers._layer import Layer
+from evengrad.layers._layer import Layer, build_for
 from evengrad.layers._symbolic import row_size
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ class Dense(Layer):
         Whether there is a bias; by default yes, except directly before a `norm`, which would take
         it out again.
     kernel_initializer, bias_initializer
-        A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype. The
+        A name from `evengrad.initializers`, an initializer, or a function of shape and dtype. The
         kernel's may be ``"auto"``: what `initializers.for_activation` pairs with `activation`, not
         with an activation layer that follows. Default ``"glorot_uniform"`` and ``"zeros"``; under
         ``"torch"`` both are even over ±1/√in.
@@ -56,7 +58,7 @@ class Dense(Layer):
         A name from `evengrad.constraints`, a constraint, or a function of the variable: what it
         becomes after every update.
     norm
-        A layer that normalises, such as `BatchNormalization`, or None.
+        A layer that normalizes, such as `BatchNormalization`, or None.
     norm_position
         ``"before"`` the activation or ``"after"`` it.
     convention
@@ -153,7 +155,7 @@ class Dense(Layer):
         return shown
 
     def build(self, input_shape: Any) -> None:
-        """Make kernel and bias, and build the layer that normalises."""
+        """Make kernel and bias, and build the layer that normalizes."""
         self.kernel = self.add_weight(
             "kernel",
             (input_shape[-1], self.units),
@@ -173,14 +175,14 @@ class Dense(Layer):
             )
         for part in (self.norm, self.activation):
             if isinstance(part, Layer):
-                part._build_for((*input_shape[:-1], self.units))
+                build_for(part, (*input_shape[:-1], self.units))
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
-        """Return activation(x · kernel + bias), normalised where there is a `norm`."""
+        """Return activation(x · kernel + bias), normalized where there is a `norm`."""
         output: Tensor
         if self.norm is not None and self.norm_position == "before":
             return activated_alike(self, self.activation, self.norm(self._weighted(x, None)))
-        name = activations._name_of(self.activation)
+        name = name_of(self.activation)
         if name is not None and name not in APART:
             output = self._weighted(x, self.activation.__name__)
         else:
@@ -188,7 +190,7 @@ class Dense(Layer):
         return output if self.norm is None else self.norm(output)
 
     def call_without_activation(self, x: Tensor) -> Tensor:
-        """Return x · kernel + bias, normalised where a `norm` stands before the activation."""
+        """Return x · kernel + bias, normalized where a `norm` stands before the activation."""
         if self.norm is None:
             return self._weighted(x, None)
         if self.norm_position == "after":
@@ -208,8 +210,8 @@ class Dense(Layer):
         """The name of the activation that the layer ends in."""
         if self.norm is not None and self.norm_position == "after":
             return None
-        name = activations._name_of(self.activation)
-        # A loss that took the activation over would leave no output to penalise.
+        name = name_of(self.activation)
+        # A loss that took the activation over would leave no output to penalize.
         return name if self.activity_regularizer is None or name == "linear" else None
 
     def compute_output_shape(self, input_shape: Any) -> Any:

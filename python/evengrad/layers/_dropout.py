@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
-from evengrad._checks import check_float
+from evengrad._common.checks import check_float
 from evengrad.layers._layer import Layer
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core, constraints, initializers, regularizers
-from evengrad._checks import FLOATS, check_int
+from evengrad._common.checks import FLOATS, check_int
 from evengrad.layers._layer import Layer
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from evengrad import _core, activations
+from evengrad import _core
+from evengrad._tensor import activations
 from evengrad.layers._recurrent import Recurrent, is_named
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class GRU(Recurrent):
     use_bias
         Whether there is a bias.
     kernel_initializer, recurrent_initializer, bias_initializer
-        A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype, for
+        A name from `evengrad.initializers`, an initializer, or a function of shape and dtype, for
         the kernel of the inputs, that of the outputs before, and the bias.
     kernel_regularizer, recurrent_regularizer, bias_regularizer
         A name from `evengrad.regularizers`, a regularizer, or a function of the variable.

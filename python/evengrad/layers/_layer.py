@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
-from evengrad._checks import check_dtype
-from evengrad._config import outside_scopes
+from evengrad._common.checks import check_dtype
+from evengrad._common.config import outside_scopes
 from evengrad._core import Tensor
-from evengrad.autograd import no_grad
-from evengrad.layers._state import context
+from evengrad._tensor.grad_mode import no_grad
+from evengrad.layers._call_context import call_context
+from evengrad.layers._module import state_of
+from evengrad.layers._module_tree import module_tree
 from evengrad.layers._symbolic import Node, Shape, Symbolic, is_open, show_shape
 from evengrad.layers._variables import Variables
 
@@ -183,7 +185,7 @@ class Layer(Variables):
         """
         del input_shape
         layers = [child for _, child in self._children()]
-        return sum(child.multiply_adds(child._state.input_shape) for child in layers if child.built)
+        return sum(one.multiply_adds(state_of(one).input_shape) for one in layers if one.built)
 
     @property
     def final_activation(self) -> str | None:
@@ -214,7 +216,7 @@ class Layer(Variables):
             state.input_shape, state.built = input_shape, True
             return
         self._adopt_children()
-        unbuilt = [layer for _, layer in self._named_layers() if not layer.built]
+        unbuilt = [one for one in module_tree(self).states if not one.built]
         state.building = True
         try:
             # A layer that is built later, or loaded, must come to the same.
@@ -222,10 +224,11 @@ class Layer(Variables):
                 self.build(input_shape)
             self._adopt_children()
         except BaseException:
-            for layer in unbuilt:
-                layer._state.weights.clear()
-                layer._state.generators.clear()
-                layer._state.built = False
+            for one in unbuilt:
+                one.weights.clear()
+                one.generators.clear()
+                one.built = False
+                one.changed()
             raise
         finally:
             state.building = False
@@ -302,28 +305,31 @@ class Layer(Variables):
         self._check_input(shape)
         self._build_for(shape)
         inputs = tensors if several else tensors[0]
-        before = context.training
-        context.training = before if training is None else bool(training)
+        before = call_context.training
+        call_context.training = before if training is None else bool(training)
         try:
             if takes_training(self):
-                noisy = context.training or (context.sampling and self.monte_carlo)
+                noisy = call_context.training or (call_context.sampling and self.monte_carlo)
                 output = self.call(inputs, training=noisy)
             else:
                 output = self.call(inputs)
         finally:
-            context.training = before
+            call_context.training = before
         if self.activity_regularizer is not None:
             # Of several outputs the first is the layer's own; the others are its states.
             first = output[0] if isinstance(output, (list, tuple)) else output
             penalty = self.activity_regularizer(first)
-            if context.penalties is not None:
-                context.penalties.append(penalty)
+            if call_context.penalties is not None:
+                call_context.penalties.append(penalty)
             elif not _core.is_capturing():
                 self._state.penalty = penalty
-        if context.probabilities is not None and self.final_activation in ("softmax", "sigmoid"):
-            context.probabilities.append(output)
-        if context.watching is not None:
-            context.watching(self, output)
+        if call_context.probabilities is not None and self.final_activation in (
+            "softmax",
+            "sigmoid",
+        ):
+            call_context.probabilities.append(output)
+        if call_context.watching is not None:
+            call_context.watching(self, output)
         return output
 
     def _draw(self, items: list[Any], several: bool) -> Any:
@@ -340,7 +346,7 @@ class Layer(Variables):
         shape = shapes if several else shapes[0]
         self._check_input(shape)
         if not self._state.built:
-            before = {id(layer) for _, layer in self._named_layers() if layer.built}
+            before = {id(state) for state in module_tree(self).states if state.built}
             self._build_for(shape)
             self._mark_provisional(before)
         output = self.compute_output_shape(shape)
@@ -352,13 +358,27 @@ class Layer(Variables):
     def _mark_provisional(self, before: set[int]) -> None:
         """Mark what was built just now: a model draws its first values from a seed of its own.
 
-        What had been built before, by its identity, may have learned its values.
+        What had been built before, by its state's identity, may have learned its values.
         """
-        for _, layer in self._named_layers():
-            if id(layer) not in before:
-                layer._state.provisional = not layer._state.adopted or layer is not self
+        for state in module_tree(self).states:
+            if id(state) not in before:
+                state.provisional = not state.adopted or state is not self._state
 
     def _story(self, expected: str, got: Any, fix: str) -> ValueError:
         """Return an error that names this layer: what was expected, what came, the likely fix."""
         shown = got if isinstance(got, str) else f"an input of shape {show_shape(got)}"
         return ValueError(f"{self.path}: expected {expected}, got {shown}; {fix}")
+
+
+def build_for(layer: Layer, shape: Any) -> None:
+    """Check that inputs of a shape fit a layer, and make its variables unless they exist."""
+    layer._check_input(shape)  # noqa: SLF001 - no public name, as users derive from it
+    layer._build_for(shape)  # noqa: SLF001 - as above
+
+
+def check_values(layer: Layer, values: Any) -> None:
+    """Raise an error that names a layer where data that comes straight to it is wrong.
+
+    `values` is an array; a list of them where the layer takes several inputs.
+    """
+    layer._check_values(values)  # noqa: SLF001 - as above

@@ -1,12 +1,12 @@
-"""Layer normalisation."""
+"""Layer normalization."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from evengrad import initializers
-from evengrad._checks import check_float
-from evengrad._normalization import layer_norm
+from evengrad._common.checks import check_float
+from evengrad._tensor.normalization import layer_norm
 from evengrad.layers._layer import Layer
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class LayerNormalization(Layer):
     scale
         Whether there is a factor, `gamma`.
     beta_initializer, gamma_initializer
-        A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype.
+        A name from `evengrad.initializers`, an initializer, or a function of shape and dtype.
     name, dtype, trainable
         As for every `Layer`.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from evengrad import _core, activations
-from evengrad._checks import check_int
-from evengrad._config import beyond
-from evengrad._names import choose
+from evengrad import _core
+from evengrad._common.checks import check_int
+from evengrad._common.config import beyond
+from evengrad._common.names import choose
+from evengrad._tensor import activations
 from evengrad.initializers import GlorotUniform, Initializer, Ones, Orthogonal, RandomUniform, Zeros
 from evengrad.layers._recurrent import Recurrent, is_named
 
@@ -28,7 +29,7 @@ class _SumOfTwo(Initializer):
 
 
 class _ForgetOne(Initializer):
-    """The bias of an LSTM: 1 at the forget gates, elsewhere as another initialiser has it."""
+    """The bias of an LSTM: 1 at the forget gates, elsewhere as another initializer has it."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
@@ -68,7 +69,7 @@ class LSTM(Recurrent):
     use_bias
         Whether there is a bias.
     kernel_initializer, recurrent_initializer, bias_initializer
-        A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype, for
+        A name from `evengrad.initializers`, an initializer, or a function of shape and dtype, for
         the kernel of the inputs, that of the outputs before, and the bias. Default
         ``"glorot_uniform"``, ``"orthogonal"`` and ``"zeros"``; under ``"torch"`` all are even over
         ±1/√units, the bias as the sum of two such.
@@ -228,7 +229,7 @@ class LSTM(Recurrent):
         return config
 
     def first_bias(self) -> Any:
-        """Return the initialiser of the bias."""
+        """Return the initializer of the bias."""
         return _ForgetOne(self.bias_initializer) if self.unit_forget_bias else self.bias_initializer
 
     def fused_cell(self) -> Literal["lstm"] | None:

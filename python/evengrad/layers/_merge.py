@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from evengrad import _core
 from evengrad.layers._activation import check_axis
 from evengrad.layers._layer import Layer
+from evengrad.layers._symbolic import stands_for_operator
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -47,6 +48,7 @@ class Merge(Layer):
             )
 
 
+@stands_for_operator
 class Add(Merge):
     """Add inputs of one shape: the end of a shortcut, x + F(x).
 
@@ -74,6 +76,7 @@ class Add(Merge):
         return left + right
 
 
+@stands_for_operator
 class Subtract(Merge):
     """Subtract the second of two inputs of one shape from the first.
 
@@ -99,6 +102,7 @@ class Subtract(Merge):
         return left - right
 
 
+@stands_for_operator
 class Multiply(Merge):
     """Multiply inputs of one shape, element by element: a gate.
 

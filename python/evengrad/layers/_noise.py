@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
-from evengrad._checks import check_float
+from evengrad._common.checks import check_float
 from evengrad.layers._layer import Layer
 
 if TYPE_CHECKING:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
-from evengrad._checks import check_float, check_int
+from evengrad._common.arrays import as_array, is_batches
+from evengrad._common.checks import check_float, check_int
 from evengrad.layers._layer import Layer
+from evengrad.layers._symbolic import stands_for_operator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -184,15 +186,12 @@ class Normalization(Layer):
 
 
 def broadcast(values: Any, shape: Any, dtype: Any) -> Array:
-    """Return numbers, or one for all, in a shape: with its values given, an initialiser."""
+    """Return numbers, or one for all, in a shape: with its values given, an initializer."""
     return np.broadcast_to(values, shape).astype(dtype)
 
 
 def pieces(data: Any) -> Iterator[Array]:
     """Yield rows of data, some at a time."""
-    # The training package needs layers.
-    from evengrad._training._arrays import as_array, is_batches
-
     batches: Iterable[Any] = data if is_batches(data) else [data]
     for batch in batches:
         rows = as_array(batch, "data")
@@ -200,6 +199,7 @@ def pieces(data: Any) -> Iterator[Array]:
             yield rows[start : start + PIECE]
 
 
+@stands_for_operator
 class Rescaling(Layer):
     """Multiply by a factor and add an offset: x · scale + offset.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core, constraints, initializers, regularizers
-from evengrad._checks import check_float, check_int
-from evengrad._config import beyond, by_convention
-from evengrad._names import choose
+from evengrad._common.checks import check_float, check_int
+from evengrad._common.config import beyond, by_convention
+from evengrad._common.names import choose
 from evengrad.layers._activation import Elementwise
 from evengrad.layers._symbolic import fits
 

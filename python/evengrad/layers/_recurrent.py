@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from evengrad import _core, activations, constraints, initializers, regularizers
-from evengrad._checks import check_float, check_int
+from evengrad import _core, constraints, initializers, regularizers
+from evengrad._common.checks import check_float, check_int
+from evengrad._common.function_names import name_of
+from evengrad._tensor import activations
 from evengrad.layers._layer import Layer
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ SEQUENCE_NDIM = 3
 
 def is_named(function: Any, name: str) -> bool:
     """Tell whether an activation is that of a name."""
-    return activations._name_of(function) == name
+    return name_of(function) == name
 
 
 class Recurrent(Layer):
@@ -120,7 +122,7 @@ class Recurrent(Layer):
         return self.bias
 
     def first_bias(self) -> Any:
-        """Return the initialiser of the bias."""
+        """Return the initializer of the bias."""
         return self.bias_initializer
 
     # ---- the layer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from evengrad._checks import check_int
+from evengrad._common.checks import check_int
 from evengrad.layers._layer import Layer
 from evengrad.layers._symbolic import row_size
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad import activations
+from evengrad._tensor import activations
 from evengrad.layers._activation import activated_alike
 from evengrad.layers._dense import Dense
-from evengrad.layers._layer import Layer
+from evengrad.layers._layer import Layer, build_for
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -88,8 +88,7 @@ class Residual(Layer):
         """Build body and projection."""
         shape = input_shape
         for part in self._parts:
-            part._check_input(shape)
-            part._build_for(shape)
+            build_for(part, shape)
             shape = part.compute_output_shape(shape)
         if self.projection is None:
             self._shortcut = None
@@ -101,7 +100,7 @@ class Residual(Layer):
         if self._shortcut is not None:
             # It gets its name, seed and path before its variables are made.
             self._adopt_children()
-            self._shortcut._build_for(input_shape)
+            build_for(self._shortcut, input_shape)
             reached = self._shortcut.compute_output_shape(input_shape)
         if tuple(reached) != tuple(shape):
             raise self._story(
@@ -110,7 +109,7 @@ class Residual(Layer):
                 "pass a projection that leads there, or let the body keep the shape",
             )
         if isinstance(self.activation, Layer):
-            self.activation._build_for(shape)
+            build_for(self.activation, shape)
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return activation(x + body(x)), with the projection of x where there is one."""
@@ -128,3 +127,8 @@ class Residual(Layer):
 
     def _check_input(self, shape: Any) -> None:
         self._check_features(shape, None)
+
+
+def parts_of(block: Residual) -> tuple[list[Layer], Layer | None]:
+    """Return the layers of a block's body, and the projection in use, if there is one."""
+    return block._parts, block._shortcut  # noqa: SLF001 - its class is public, they are not

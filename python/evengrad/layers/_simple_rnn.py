@@ -25,7 +25,7 @@ class SimpleRNN(Recurrent):
     use_bias
         Whether there is a bias.
     kernel_initializer, recurrent_initializer, bias_initializer
-        A name from `evengrad.initializers`, an initialiser, or a function of shape and dtype, for
+        A name from `evengrad.initializers`, an initializer, or a function of shape and dtype, for
         the kernel of the inputs, that of the outputs before, and the bias.
     kernel_regularizer, recurrent_regularizer, bias_regularizer
         A name from `evengrad.regularizers`, a regularizer, or a function of the variable.

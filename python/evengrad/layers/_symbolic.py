@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import math
 import numbers
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from evengrad._checks import check_dtype, check_row_shape
+from evengrad._common.checks import check_dtype, check_row_shape
 from evengrad._core import get_default_dtype
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from evengrad.layers._layer import Layer
 
 # A shape with None for the number of rows, and for sizes that are left open.
 Shape: TypeAlias = "tuple[int | None, ...]"
+
+
+LayerClass = TypeVar("LayerClass", bound="type[Layer]")
+
+# The layers that operators between symbolic tensors stand for, by name. Layers are made of symbolic
+# tensors, so that they come in here by themselves.
+_operators: dict[str, Callable[..., Any]] = {}
+
+
+def stands_for_operator(layer: LayerClass) -> LayerClass:
+    """Decorate the class of a layer that an operator between symbolic tensors stands for."""
+    _operators[layer.__name__] = layer
+    return layer
 
 
 class Node:
@@ -74,18 +89,13 @@ class Symbolic:
 
     def _merged(self, layer: str, other: Symbolic) -> Any:
         """Return this and another one joined by a layer."""
-        # Layers are made of these.
-        from evengrad.layers import _merge
-
-        return getattr(_merge, layer)()([self, other])
+        return _operators[layer]()([self, other])
 
     def _rescaled(self, scale: Any, offset: Any, sign: int = 1) -> Any:
         """Return this, times a number, plus a number."""
-        from evengrad.layers._preprocessing import Rescaling
-
         if any(isinstance(x, bool) or not isinstance(x, numbers.Real) for x in (scale, offset)):
             return self._refuse()
-        return Rescaling(float(scale), float(sign * offset))(self)
+        return _operators["Rescaling"](float(scale), float(sign * offset))(self)
 
     def _refuse(self, *_: Any) -> Any:
         raise TypeError(

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core, constraints, initializers, regularizers
-from evengrad._checks import plural
-from evengrad._constrained import constrain
-from evengrad._elementwise import as_tensor
-from evengrad._paths import enter, path_of
-from evengrad._random import generator
-from evengrad.layers._nested import Nested
-from evengrad.layers._state import Weight, context
+from evengrad._common.checks import plural
+from evengrad._common.paths import enter, path_of
+from evengrad._tensor.constrained import constrain
+from evengrad._tensor.conversion import as_tensor
+from evengrad._tensor.random import generator
+from evengrad.constraints._constraint import Constraint, check_shape
+from evengrad.layers._call_context import Weight, call_context
+from evengrad.layers._module import Module
+from evengrad.layers._module_tree import module_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from evengrad._core import Tensor
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 ELEMENT_LIMIT = 2**62
 
 
-class Variables(Nested):
+class Variables(Module):
     """A named thing with variables, and with others of its kind inside."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -34,7 +36,7 @@ class Variables(Nested):
         for weight in self._state.weights:
             # A shallow copy shares the variables, which stay those of the layer that made them.
             if path_of(weight.tensor) is None:
-                enter(weight.tensor, self, weight.name)
+                enter(weight.tensor, self, weight.name, weight.decays)
 
     def add_weight(
         self,
@@ -57,7 +59,7 @@ class Variables(Nested):
         shape
             Its shape.
         initializer
-            A name, an initialiser, or a function of shape and dtype.
+            A name, an initializer, or a function of shape and dtype.
         trainable
             False for state that training reads and code updates with ``copy_`` or
             `evengrad.accumulate`.
@@ -80,7 +82,7 @@ class Variables(Nested):
         MemoryError
             The shape needs more memory than there is.
         ValueError
-            The layer has a variable of that name; the initialiser returned another shape; the
+            The layer has a variable of that name; the initializer returned another shape; the
             constraint asks for a dimension that the shape lacks.
 
         Examples
@@ -103,8 +105,8 @@ class Variables(Nested):
             )
         chosen = initializers.get(initializer, f"{self.path}: initializer of {name!r}")
         after = constraints.get(constraint, f"{self.path}: constraint of {name!r}")
-        if isinstance(after, constraints.Constraint):
-            after._check(sizes, f"{self.path}/{name}")
+        if isinstance(after, Constraint):
+            check_shape(after, sizes, f"{self.path}/{name}")
         kind = self.dtype if dtype is None else dtype
         weight = Weight(name, _core.zeros((), dtype=kind), trainable, chosen)
         try:
@@ -119,7 +121,8 @@ class Variables(Nested):
         if trainable and self._state.trainable:
             tensor.requires_grad = True
         self._state.weights.append(weight)
-        enter(tensor, self, name)
+        self._state.changed()
+        enter(tensor, self, name, decays)
         return tensor
 
     def _first_values(
@@ -128,25 +131,26 @@ class Variables(Nested):
         """Return the values a variable starts with: the saved ones while a model is restored."""
         path = f"{self.path}/{weight.name}"
         kind = dtype or weight.tensor.dtype
-        if context.restoring is not None:
-            return context.restoring.first_values(path, shape, kind)
+        if call_context.restoring is not None:
+            return call_context.restoring.first_values(path, shape, kind)
         if isinstance(weight.initializer, initializers.Initializer):
             values = weight.initializer(shape, kind, seed=self._seed(), path=path)
         else:
             values = as_tensor(weight.initializer(shape, kind)).astype(kind).clone()
         if tuple(values.shape) != shape:
             raise ValueError(
-                f"{path}: expected first values of shape {shape}, the initialiser returned "
+                f"{path}: expected first values of shape {shape}, the initializer returned "
                 f"{tuple(values.shape)}"
             )
         return values
 
     def _draw_first_values(self) -> None:
         # Saved values come to all variables when the paths of all are known.
-        for weight in self._state.weights if context.restoring is None else []:
+        for weight in self._state.weights if call_context.restoring is None else []:
             weight.tensor.copy_(self._first_values(weight, tuple(weight.tensor.shape)))
         for name in list(self._state.generators):
             self._state.generators[name] = generator(self._seed(), f"{self.path}/{name}")
+        self._state.changed()
 
     def add_generator(self, name: str = "noise") -> _core.Generator:
         """Make a stream of random numbers for this layer; call it from `build`.
@@ -167,6 +171,7 @@ class Variables(Nested):
         """
         stream = generator(self._seed(), f"{self.path}/{name}")
         self._state.generators[name] = stream
+        self._state.changed()
         return stream
 
     def generator(self, name: str = "noise") -> _core.Generator:
@@ -182,19 +187,6 @@ class Variables(Nested):
         """
         return self._state.generators[name]
 
-    def _named_layers(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
-        """Yield this layer and all inside it with paths from here, each once."""
-        seen: set[int] = set()
-        stack: list[tuple[str, Any]] = [(prefix, self)]
-        while stack:
-            path, layer = stack.pop()
-            if id(layer) in seen:
-                continue
-            seen.add(id(layer))
-            yield path, layer
-            inside = [(f"{path}{child.name}/", child) for _, child in layer._children()]
-            stack.extend(reversed(inside))
-
     def named_weights(self) -> list[tuple[str, Tensor]]:
         """Return all variables with their paths, in the order of the layers.
 
@@ -204,43 +196,22 @@ class Variables(Nested):
         >>> [(path, w.shape) for path, w in model.named_weights()]
         [('dense/kernel', (3, 2)), ('dense/bias', (2,))]
         """
-        return [
-            (path + weight.name, weight.tensor)
-            for path, layer in self._named_layers()
-            for weight in layer._state.weights
-        ]
-
-    def _weights(self, trainable: bool) -> list[Tensor]:
-        return [
-            weight.tensor
-            for _, layer in self._named_layers()
-            for weight in layer._state.weights
-            if (weight.trainable and layer.trainable) is trainable
-        ]
+        return list(module_tree(self).named_weights)
 
     @property
     def weights(self) -> list[Tensor]:
         """All variables: of this layer, then of the layers inside it."""
-        return [tensor for _, tensor in self.named_weights()]
+        return list(module_tree(self).tensors)
 
     @property
     def trainable_weights(self) -> list[Tensor]:
         """The variables that training changes; none where the layer is frozen."""
-        return self._weights(True)
+        return list(module_tree(self).trainable)
 
     @property
     def non_trainable_weights(self) -> list[Tensor]:
         """State, and the variables of frozen layers."""
-        return self._weights(False)
-
-    def _weight_penalties(self) -> list[Tensor]:
-        """Return the penalties on the variables that training changes."""
-        return [
-            weight.regularizer(weight.tensor)
-            for _, layer in self._named_layers()
-            for weight in layer._state.weights
-            if weight.regularizer is not None and weight.trainable and layer.trainable
-        ]
+        return list(module_tree(self).non_trainable)
 
     @property
     def losses(self) -> list[Tensor]:
@@ -257,8 +228,9 @@ class Variables(Nested):
         >>> [round(penalty.item(), 4) for penalty in layer.losses]
         [0.06]
         """
-        of_outputs = [layer._state.penalty for _, layer in self._named_layers()]
-        return [*self._weight_penalties(), *[one for one in of_outputs if one is not None]]
+        tree = module_tree(self)
+        of_outputs = [state.penalty for state in tree.states if state.penalty is not None]
+        return [*tree.weight_penalties(), *of_outputs]
 
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
         """Return copies of all variables as NumPy arrays, in the order of `weights`.
@@ -315,8 +287,8 @@ class Variables(Nested):
         ]
         for (_, tensor), array in zip(named, converted, strict=True):
             tensor.copy_(array)
-        for _, layer in self._named_layers():
-            layer._state.provisional = False
+        for state in module_tree(self).states:
+            state.provisional = False
 
     def count_params(self) -> int:
         """Return the number of values in all variables.
@@ -326,4 +298,4 @@ class Variables(Nested):
         >>> eg.Sequential([eg.Input((3,)), eg.layers.Dense(2)]).count_params()
         8
         """
-        return sum(tensor.size for tensor in self.weights)
+        return sum(tensor.size for tensor in module_tree(self).tensors)

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from evengrad._names import look_up as _look_up
-from evengrad._names import public_names as _public_names
+from evengrad._common.names import look_up as _look_up
+from evengrad._common.names import public_names as _public_names
 from evengrad.losses._crossentropy import BinaryCrossentropy as BinaryCrossentropy
 from evengrad.losses._crossentropy import CategoricalCrossentropy as CategoricalCrossentropy
 from evengrad.losses._crossentropy import (
     SparseCategoricalCrossentropy as SparseCategoricalCrossentropy,
 )
-from evengrad.losses._divergence import KLD as KLD
-from evengrad.losses._divergence import KLDivergence as KLDivergence
-from evengrad.losses._divergence import Poisson as Poisson
 from evengrad.losses._focal import BinaryFocalCrossentropy as BinaryFocalCrossentropy
 from evengrad.losses._focal import CategoricalFocalCrossentropy as CategoricalFocalCrossentropy
+from evengrad.losses._hinge import CategoricalHinge as CategoricalHinge
+from evengrad.losses._hinge import Hinge as Hinge
+from evengrad.losses._hinge import SquaredHinge as SquaredHinge
 from evengrad.losses._loss import FunctionLoss as _FunctionLoss
 from evengrad.losses._loss import Loss as Loss
-from evengrad.losses._margin import CategoricalHinge as CategoricalHinge
-from evengrad.losses._margin import Hinge as Hinge
-from evengrad.losses._margin import SquaredHinge as SquaredHinge
+from evengrad.losses._probabilistic import KLD as KLD
+from evengrad.losses._probabilistic import KLDivergence as KLDivergence
+from evengrad.losses._probabilistic import Poisson as Poisson
 from evengrad.losses._regression import MAE as MAE
 from evengrad.losses._regression import MSE as MSE
 from evengrad.losses._regression import CosineSimilarity as CosineSimilarity

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from evengrad import _core
-from evengrad._checks import check_float
+from evengrad._common.checks import check_float
 from evengrad.losses._loss import Loss, hide_masked, weights_for
 from evengrad.losses._targets import check_labels, check_probabilities, check_targets_within_unit
 
@@ -26,7 +26,7 @@ SUM: Reduction = "sum"
 NONE: Reduction = "none"
 
 
-class _CrossEntropy(Loss):
+class CrossEntropy(Loss):
     """What the cross-entropies share: where logits come from, and how values are reduced."""
 
     def __init__(
@@ -72,7 +72,7 @@ class _CrossEntropy(Loss):
         return self._from_probabilities(y_true, y_pred)
 
 
-class SparseCategoricalCrossentropy(_CrossEntropy):
+class SparseCategoricalCrossentropy(CrossEntropy):
     """Cross-entropy of class numbers: −ln p[label], mean over the rows.
 
     In a model the loss looks at the last layer: after a softmax it works on the softmax's inputs,
@@ -177,7 +177,7 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
         check_labels(y, outputs, what)
 
 
-class CategoricalCrossentropy(_CrossEntropy):
+class CategoricalCrossentropy(CrossEntropy):
     """Cross-entropy of class probabilities: −Σ y · ln p, mean over the rows.
 
     In a model the loss looks at the last layer, as `SparseCategoricalCrossentropy` does.
@@ -249,7 +249,7 @@ class CategoricalCrossentropy(_CrossEntropy):
         check_targets_within_unit(y, what)
 
 
-class BinaryCrossentropy(_CrossEntropy):
+class BinaryCrossentropy(CrossEntropy):
     """Cross-entropy of yes and no: −y · ln p − (1 − y) · ln(1 − p), mean over all outputs.
 
     In a model the loss looks at the last layer: after a sigmoid it works on the sigmoid's inputs,

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from evengrad import _core
-from evengrad._checks import FLOATS
-from evengrad._config import Configured
+from evengrad._common.checks import FLOATS
+from evengrad._common.config import Configured
+from evengrad._common.names import choose, snake_case
 from evengrad._core import Tensor
-from evengrad._names import choose, snake_case
 from evengrad.losses._targets import fit_columns, refuse_nan
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "none")

@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from evengrad import _core
-from evengrad._checks import check_float, check_int
-from evengrad._norms import scaled
+from evengrad._common.checks import check_float, check_int
+from evengrad._tensor.norms import scaled
 from evengrad.losses._loss import Loss
 
 if TYPE_CHECKING:

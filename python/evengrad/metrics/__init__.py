@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from evengrad._names import look_up as _look_up
-from evengrad._names import public_names as _public_names
+from evengrad._common.names import look_up as _look_up
+from evengrad._common.names import public_names as _public_names
 from evengrad.metrics._accuracy import BinaryAccuracy as BinaryAccuracy
 from evengrad.metrics._accuracy import CategoricalAccuracy as CategoricalAccuracy
 from evengrad.metrics._accuracy import SparseCategoricalAccuracy as SparseCategoricalAccuracy

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
-from evengrad._checks import check_float, check_int
-from evengrad._names import choose
-from evengrad.autograd import no_grad
+from evengrad._common.checks import check_float, check_int
+from evengrad._common.names import choose
+from evengrad._tensor.grad_mode import no_grad
 from evengrad.losses._crossentropy import check_from_logits
 from evengrad.losses._targets import SLACK
 from evengrad.metrics._accuracy import HALF

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
-from evengrad._checks import check_float, check_int
-from evengrad._names import choose
-from evengrad.autograd import no_grad
+from evengrad._common.checks import check_float, check_int
+from evengrad._common.names import choose
+from evengrad._tensor.grad_mode import no_grad
 from evengrad.losses._crossentropy import one_hot
 from evengrad.metrics._accuracy import HALF
 from evengrad.metrics._metric import OutputsMetric, check_indicators, ratio, weighted_sum

@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from evengrad import _core
-from evengrad._config import Configured
+from evengrad._common.config import Configured
+from evengrad._common.names import snake_case
 from evengrad._core import Tensor
-from evengrad._names import snake_case
-from evengrad.autograd import no_grad
+from evengrad._tensor.grad_mode import no_grad
 from evengrad.losses._crossentropy import one_hot
 from evengrad.losses._loss import as_floats, hide_masked, per_weight, weights_for
 from evengrad.losses._targets import check_labels, first_row, refuse_nan
@@ -257,6 +257,18 @@ class FunctionMetric(MeanMetric):
             values = values.expand(y_pred.shape[0])
         floats = values.dtype in ("float32", "float64")
         return values if floats else values.astype(y_pred.dtype)
+
+
+def states_of(metric: Metric) -> list[Tensor]:
+    """Return the tensors in which a metric counts."""
+    return metric._states  # noqa: SLF001 - no public name, as users derive from it
+
+
+def check_targets(
+    metric: Metric, y: np.ndarray[Any, Any], shape: tuple[int | None, ...], what: str
+) -> None:
+    """Raise an error for targets that a metric cannot count, to predictions of that shape."""
+    metric._check_values(y, shape, what)  # noqa: SLF001 - as above
 
 
 def as_targets(values: Any) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from evengrad import layers, optimizers
-from evengrad._checks import check_float, check_int
-from evengrad._config import remade, suggests_keywords
-from evengrad._names import choose
+from evengrad._common.checks import check_float, check_int
+from evengrad._common.config import remade, suggests_keywords
+from evengrad._common.names import choose
 from evengrad.layers._symbolic import Input
 from evengrad.models._sequential import Sequential
 from evengrad.optimizers.schedules import OneCycle
@@ -152,13 +152,13 @@ def guideline(
     ================  ====================  ====================  ====================
     first values      He                    He                    LeCun
     activation        ELU                   ELU                   SELU
-    normalisation     batch                 batch, if deep        none
-    regularisation    dropout, 0.5          ℓ2 on demand          alpha dropout on demand
-    optimiser         Adam                  momentum              momentum
+    normalization     batch                 batch, if deep        none
+    regularization    dropout, 0.5          ℓ2 on demand          alpha dropout on demand
+    optimizer         Adam                  momentum              momentum
     learning rate     constant              1cycle                1cycle
     ================  ====================  ====================  ====================
 
-    A network is deep from 5 hidden layers on. Normalisation stands before the activation, dropout
+    A network is deep from 5 hidden layers on. Normalization stands before the activation, dropout
     behind every hidden layer. The last layer takes Glorot's first values.
 
     Early stopping belongs to the second edition; it is an argument of `fit`:
@@ -184,12 +184,12 @@ def guideline(
     task
         ``"classification"``: softmax and cross-entropy for integer labels, or with one output the
         logistic and binary cross-entropy, and accuracy; ``"regression"``: no last activation and
-        the mean squared error, for targets that are standardised too.
+        the mean squared error, for targets that are standardized too.
     standardize
         Rows to train on: a `Normalization` adapted to them stands in front. With None the inputs
-        must come standardised, which a net that normalises itself depends on.
+        must come standardized, which a net that normalizes itself depends on.
     batch_norm
-        Whether to normalise, whatever the depth; None leaves that to the guideline.
+        Whether to normalize, whatever the depth; None leaves that to the guideline.
     dropout
         The rate; None leaves it to the guideline.
     l2
@@ -216,7 +216,7 @@ def guideline(
     Raises
     ------
     ValueError
-        An unknown name, a number out of range; normalisation, ℓ2 or the first edition with
+        An unknown name, a number out of range; normalization, ℓ2 or the first edition with
         ``"self_normalizing"``, which rules them out; a cycle with the first edition.
 
     References
@@ -299,7 +299,7 @@ def _check_self_normalizing(batch_norm: bool | None, l2: float) -> None:
     if batch_norm:
         raise ValueError(
             'batch_norm: expected False or None with "self_normalizing", got True; the net '
-            "normalises itself"
+            "normalizes itself"
         )
     if l2:
         raise ValueError(

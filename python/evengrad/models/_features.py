@@ -6,26 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad._checks import check_int
-from evengrad._names import did_you_mean
-from evengrad._training._arrays import build_for, inputs_of
-from evengrad._training._predict import _block_size, run
-from evengrad.layers._state import context
+from evengrad._common.checks import check_int
+from evengrad._common.names import did_you_mean
+from evengrad.layers._call_context import call_context
+from evengrad.layers._module import seed_of
+from evengrad.models._network import chain_of, graph_of, make_chain, make_graph
+from evengrad.training._data import prepare_inputs
+from evengrad.training._predict import block_size, outputs_of
 
 if TYPE_CHECKING:
     from evengrad.layers._layer import Layer
     from evengrad.models._model import Model
+    from evengrad.models._view import ModelView
 
 
-def features(model: Model, x: Any, layer: Any, batch_size: Any) -> Any:
+def features(model: Model, view: ModelView, x: Any, layer: Any, batch_size: Any) -> Any:
     """Return the output of a layer for data; see `Model.features`."""
     if not model.built:
-        build_for(model, inputs_of(model, x))
+        prepare_inputs(view, x)
     chosen = find(model, layer)
     part = up_to(model, chosen)
     if part is not None:
         return part.predict(x, batch_size)
-    return watched(model, x, chosen, batch_size)
+    return watched(view, x, chosen, batch_size)
 
 
 def find(model: Model, layer: Any) -> Layer:
@@ -47,30 +50,24 @@ def find(model: Model, layer: Any) -> Layer:
 
 def up_to(model: Model, layer: Layer) -> Model | None:
     """Return a model of the same layers that ends at this one; None where `call` is code."""
-    from evengrad.models._model import Model as Graphed
-    from evengrad.models._sequential import Sequential
-
-    settings: dict[str, Any] = {"dtype": model.dtype, "seed": model._seed()}
-    if isinstance(model, Sequential) and type(model).call is Sequential.call:
-        chain = model.layers
-        return Sequential(chain[: chain.index(layer) + 1], **settings)
-    graph = model._graph
-    if graph is None or type(model).call is not Graphed.call:
+    settings: dict[str, Any] = {"dtype": model.dtype, "seed": seed_of(model)}
+    chain, graph = chain_of(model), graph_of(model)
+    if chain is not None:
+        return make_chain(chain[: chain.index(layer) + 1], **settings)
+    if graph is None:
         return None
     ends = [node.outputs for node in graph.nodes if node.layer is layer]
-    outputs = ends[-1]
-    return Graphed(graph.inputs, outputs if len(outputs) > 1 else outputs[0], **settings)
+    return make_graph(graph.inputs, ends[-1], **settings)
 
 
-def watched(model: Model, x: Any, layer: Layer, batch_size: Any) -> Any:
+def watched(model: ModelView, x: Any, layer: Layer, batch_size: Any) -> Any:
     """Run the whole model and return what the layer puts out, at its last use."""
-    xs = inputs_of(model, x)
-    build_for(model, xs)
+    xs = prepare_inputs(model, x)
     rows = int(xs[0].shape[0])
     size = None if batch_size is None else check_int(batch_size, "batch_size", at_least=1)
-    step = _block_size(model, xs) if size is None else size
+    step = block_size(model, xs) if size is None else size
     parts: list[list[np.ndarray[Any, Any]]] = []
-    before = context.watching, context.layerwise
+    before = call_context.watching, call_context.layerwise
     for start in range(0, rows, step):
         seen: list[Any] = []
 
@@ -78,11 +75,11 @@ def watched(model: Model, x: Any, layer: Layer, batch_size: Any) -> Any:
             if which is layer:
                 seen[:] = [output]
 
-        context.watching, context.layerwise = note, True
+        call_context.watching, call_context.layerwise = note, True
         try:
-            run(model, [x[start : start + step] for x in xs])
+            outputs_of(model, [x[start : start + step] for x in xs])
         finally:
-            context.watching, context.layerwise = before
+            call_context.watching, call_context.layerwise = before
         if not seen:
             raise ValueError(f"layer: the model's call does not use {layer.name!r}")
         outputs = seen[0] if isinstance(seen[0], (list, tuple)) else seen

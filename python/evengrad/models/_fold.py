@@ -1,4 +1,4 @@
-"""Folding batch normalisation into the dense layers next to it."""
+"""Folding batch normalization into the dense layers next to it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad._config import outside_scopes
+from evengrad._common.config import outside_scopes
 from evengrad.layers._batch_normalization import BatchNormalization
 from evengrad.layers._dense import Dense
-from evengrad.layers._layer import Layer
-from evengrad.layers._residual import Residual
+from evengrad.layers._layer import Layer, build_for
+from evengrad.layers._module import stand_alone, state_of
+from evengrad.layers._residual import Residual, parts_of
 from evengrad.layers._symbolic import Input, Symbolic
 from evengrad.models._fold_parts import (
     Affine,
@@ -29,23 +30,23 @@ from evengrad.models._fold_parts import (
     last_at_work,
     times_passed,
 )
-from evengrad.models._model import Model
-from evengrad.models._sequential import Sequential
+from evengrad.models._network import chain_of, graph_of, make_chain, make_graph
 
 if TYPE_CHECKING:
     from evengrad.layers._symbolic import Node
     from evengrad.models._graph import Graph
+    from evengrad.models._model import Model
 
 
 @outside_scopes()
 def fold(model: Model) -> Model:
-    """Return a new model without the normalisations that a dense layer can take over."""
+    """Return a new model without the normalizations that a dense layer can take over."""
     if not model.built:
         raise ValueError(
             f"{model.path}: fold_batch_norm before the model is built; pass data, or begin the "
             "model with evengrad.Input(shape)"
         )
-    if not (_is_chain(model) or _is_graph(model)):
+    if chain_of(model) is None and graph_of(model) is None:
         raise ValueError(
             f"{model.path}: fold_batch_norm expects a chain or a drawn graph, and the call of "
             f"{type(model).__name__} is code; fold models that it holds one by one"
@@ -53,22 +54,14 @@ def fold(model: Model) -> Model:
     return _Folding().model(model)
 
 
-def _is_chain(layer: Layer) -> bool:
-    return isinstance(layer, Sequential) and type(layer).call is Sequential.call
-
-
-def _is_graph(layer: Layer) -> bool:
-    drawn = isinstance(layer, Model) and layer._graph is not None
-    return drawn and type(layer).call is Model.call
-
-
 def _name_apart(layers: list[Layer]) -> None:
     """Take names from layers where another one has the name, as in another chain inside."""
     taken: set[str] = set()
     for layer in layers:
-        state = layer._state
+        state = state_of(layer)
         if state.given_name in taken:
             state.name = state.given_name = None
+            state.changed()
         elif state.given_name is not None:
             taken.add(state.given_name)
 
@@ -83,20 +76,20 @@ class _Folding:
 
     def model(self, model: Model) -> Model:
         """Return the new model, with its values."""
-        name = model._state.given_name
-        if _is_chain(model):
-            made = self._layers(join(self._chain_parts(model.layers)))
-            shape = model._state.input_shape
+        chain, state = chain_of(model), state_of(model)
+        if chain is not None:
+            made = self._layers(join(self._chain_parts(chain)))
+            shape = state.input_shape
             several = isinstance(shape, list)
             first = [] if several else [Input(shape[1:], model.dtype)]
             _name_apart(made)
-            new: Model = Sequential([*first, *made], name=name, dtype=model._state.given_dtype)
-            new._build_for(shape)
+            new = make_chain([*first, *made], name=state.given_name, dtype=state.given_dtype)
+            build_for(new, shape)
         else:
             new = self._graph(model)
         for layer, arrays in self._values:
-            layer._state.provisional = False
-            for weight, array in zip(layer._state.weights, arrays, strict=True):
+            state_of(layer).provisional = False
+            for weight, array in zip(state_of(layer).weights, arrays, strict=True):
                 weight.tensor.copy_(np.asarray(array, dtype=weight.tensor.dtype, order="C"))
         return new
 
@@ -113,17 +106,18 @@ class _Folding:
             return dense_parts(layer)
         if type(layer) is Residual:
             return [Opaque(self._residual(layer))]
-        if isinstance(layer, Model) and _is_chain(layer):
-            return self._chain_parts(layer.layers)
-        if isinstance(layer, Model) and _is_graph(layer):
+        chain = chain_of(layer)
+        if chain is not None:
+            return self._chain_parts(chain)
+        if graph_of(layer) is not None:
             return self._graph_parts(layer)
         times = times_passed(layer)
         copied = self._copied(layer)
         return [Opaque(copied)] if times is None else [Passed(copied, times)]
 
-    def _graph_parts(self, model: Model) -> list[Part]:
+    def _graph_parts(self, model: Layer) -> list[Part]:
         """Return the parts of a graph inside a model: laid open where it is a chain."""
-        graph = model._graph
+        graph = graph_of(model)
         if graph is not None and len(graph.inputs) == len(graph.outputs) == 1:
             segments = _segments(graph)
             if len(segments) == 1 and segments[0].alone and not segments[0].nodes[0].several:
@@ -132,17 +126,18 @@ class _Folding:
 
     def _residual(self, layer: Residual) -> Residual:
         """Return a block whose body and projection are folded, each by itself."""
-        body = self._layers(join(self._chain_parts(layer._parts)))
+        parts, projection = parts_of(layer)
+        body = self._layers(join(self._chain_parts(parts)))
         shortcut: Layer | None = None
-        if layer._shortcut is not None:
-            made = self._layers(join(self._parts(layer._shortcut)))
-            shortcut = made[0] if len(made) == 1 else Sequential(made)
+        if projection is not None:
+            made = self._layers(join(self._parts(projection)))
+            shortcut = made[0] if len(made) == 1 else make_chain(made)
         return Residual(
             body if isinstance(layer.body, (list, tuple)) or len(body) != 1 else body[0],
             shortcut,
             self._copied(layer.activation),
-            name=layer._state.given_name,
-            dtype=layer._state.given_dtype,
+            name=state_of(layer).given_name,
+            dtype=state_of(layer).given_dtype,
             trainable=layer.trainable,
         )
 
@@ -153,7 +148,7 @@ class _Folding:
         first = id(thing) not in self._copies
         copied = copy.deepcopy(thing, self._copies)
         if first and isinstance(copied, Layer):
-            copied._stand_alone()
+            stand_alone(copied)
         return copied
 
     def _layers(self, parts: list[Part]) -> list[Layer]:
@@ -177,7 +172,7 @@ class _Folding:
         return made
 
     def _dense(self, part: Linear, function: Any) -> Dense:
-        """Return a dense layer with a bias and without normalisation."""
+        """Return a dense layer with a bias and without normalization."""
         config = {**part.layer.get_config(), "use_bias": True, "norm_position": "before"}
         config.update(norm=None, activation=function)
         layer = Dense(**{name: self._copied(value) for name, value in config.items()})
@@ -186,9 +181,9 @@ class _Folding:
 
     # ---- graphs
 
-    def _graph(self, model: Model) -> Model:
+    def _graph(self, model: Layer) -> Model:
         """Return a graph drawn anew, each of its chains folded."""
-        graph = model._graph
+        graph = graph_of(model)
         if graph is None:
             raise TypeError("no graph")
         inputs = [Input(x.shape[1:], x.dtype, x.name) for x in graph.inputs]
@@ -208,12 +203,8 @@ class _Folding:
                 made = shared[key] = self._layers(join(self._chain_parts(segment.layers())))
             segment.draw(made, new)
         outputs = [new[id(symbol)] for symbol in graph.outputs]
-        return Model(
-            inputs if len(inputs) > 1 else inputs[0],
-            outputs if len(outputs) > 1 else outputs[0],
-            name=model._state.given_name,
-            dtype=model._state.given_dtype,
-        )
+        state = state_of(model)
+        return make_graph(inputs, outputs, name=state.given_name, dtype=state.given_dtype)
 
 
 @dataclass

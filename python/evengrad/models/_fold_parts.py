@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from evengrad import activations
+from evengrad._common.function_names import name_of
 from evengrad.layers._activation import Activation
 from evengrad.layers._dropout import Dropout
 from evengrad.layers._flatten import Flatten
+from evengrad.layers._module import state_of
 from evengrad.layers._noise import AlphaDropout, GaussianDropout, GaussianNoise
 from evengrad.layers._symbolic import row_size
 
@@ -46,7 +47,7 @@ class Linear:
 
 @dataclass
 class Affine:
-    """x · factor + offset, by features: what a normalisation is in inference."""
+    """x · factor + offset, by features: what a normalization is in inference."""
 
     factor: Array
     offset: Array
@@ -103,11 +104,11 @@ def affine_of(norm: BatchNormalization) -> Affine:
 
 
 def dense_parts(layer: Dense) -> list[Part]:
-    """Return the parts of a dense layer, its normalisation among them."""
+    """Return the parts of a dense layer, its normalization among them."""
     bias = np.zeros(layer.units) if layer.bias is None else values(layer.bias)
     linear = Linear(layer, values(layer.kernel), bias)
-    # A linear activation is none, and hides nothing from a normalisation behind it.
-    linear_name = activations._name_of(layer.activation) == "linear"
+    # A linear activation is none, and hides nothing from a normalization behind it.
+    linear_name = name_of(layer.activation) == "linear"
     function: list[Part] = [] if linear_name else [Function(layer.activation)]
     if layer.norm is None:
         return [linear, *function]
@@ -120,7 +121,7 @@ def dense_parts(layer: Dense) -> list[Part]:
 def times_passed(layer: Layer) -> int | None:
     """Return how many times as long a layer makes vectors that it gives on; None if it does not."""
     if type(layer) is Flatten:
-        return row_size(layer._state.input_shape[:-1])
+        return row_size(state_of(layer).input_shape[:-1])
     silent = type(layer) is Activation and layer.final_activation == "linear"
     return 1 if silent or type(layer) in NOISE else None
 

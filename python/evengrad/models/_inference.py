@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
-from evengrad._capture import recording
 from evengrad._core import Tensor
-from evengrad.layers._nested import watch_attributes
+from evengrad._tensor.capture import recording
+from evengrad.layers._changes import watch_attributes
+from evengrad.layers._layer import check_values
+from evengrad.layers._module_tree import module_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from evengrad.models._network import Network
 
     Answer = Callable[[Any], Tensor | None]
+    # Runs a network: inputs, whether in training, and which outputs come before their activation.
+    Forward = Callable[[list[Tensor], bool, list[bool]], list[Tensor]]
 
 # Answers that a model keeps, by input shape. Each holds an input and an output.
 MOST_SHAPES = 8
@@ -49,10 +53,10 @@ class Answers:
         self.latest = None
         Answers.__init__(self)
 
-    def ask(self, network: Network, x: Any) -> Tensor | None:
+    def ask(self, network: Network, forward: Forward, x: Any) -> Tensor | None:
         """Return the output for a tensor or array, or None where the layers must be run.
 
-        The second input of a shape in a row is worth a capture.
+        The second input of a shape in a row is worth a capture, of what `forward` does.
         """
         if not isinstance(x, (Tensor, np.ndarray)):
             return None
@@ -62,7 +66,7 @@ class Answers:
             if shape != self._seen or not self._may(network):
                 self._seen = shape
                 return None
-            answer = capture(network, shape)
+            answer = capture(forward, _core.zeros(shape, dtype=network.dtype))
             if answer is None:
                 self._allowed = False
                 return None
@@ -70,7 +74,7 @@ class Answers:
                 del self._by_shape[next(iter(self._by_shape))]
             self._by_shape[shape] = answer
         if self._checks:
-            network._check_values(x.detach().numpy() if isinstance(x, Tensor) else x)
+            check_values(network, x.detach().numpy() if isinstance(x, Tensor) else x)
         else:
             self.latest = answer
         return answer(x)
@@ -80,7 +84,7 @@ class Answers:
             return False
         if self._allowed is None:
             watch_attributes(self)
-            layers = [layer for _, layer in network._named_layers()]
+            layers = [layer for _, layer in module_tree(network).layers]
             self._allowed = all(is_plain(layer) for layer in layers)
             self._checks = any(layer.checks_values for layer in layers)
         return self._allowed
@@ -96,11 +100,10 @@ def is_plain(layer: Layer) -> bool:
     )
 
 
-def capture(network: Network, shape: tuple[int, ...]) -> Answer | None:
+def capture(forward: Forward, x: Tensor) -> Answer | None:
     """Capture the answer to inputs of a shape; None where there is nothing to replay."""
-    x = _core.zeros(shape, dtype=network.dtype)
     with recording() as step:
-        outputs = network._forward([x], training=False, without_activation=[False])
+        outputs = forward([x], False, [False])
     if step.plan is None or len(outputs) != 1:
         return None
     try:

@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
-from evengrad._config import suggests_keywords
-from evengrad._random import generator
-from evengrad.models._asking import AnswersQuestions
-from evengrad.models._batches import TakesBatches, as_list
-from evengrad.models._clone import Clones
-from evengrad.models._keeping import KeepsFiles
-from evengrad.models._network import Network
-from evengrad.models._planning import PlansTraining
-from evengrad.models._range_test import FindsLearningRate
+import numpy as np
+
+from evengrad._common.config import suggests_keywords
+from evengrad._tensor.random import generator, next_seed
+from evengrad.layers._module import redraw, stand_alone, state_of
+from evengrad.layers._module_tree import module_tree
+from evengrad.models._features import features
+from evengrad.models._fold import fold
+from evengrad.models._model_file import load_weights, save_model, save_weights
+from evengrad.models._network import Network, made_of_layers
+from evengrad.models._selu_check import check_selu
 from evengrad.models._summary import Summary, summarize
+from evengrad.models._view import ModelView
+from evengrad.training._evaluate import as_list, evaluate, on_batch
+from evengrad.training._fit import Options as FitOptions
+from evengrad.training._fit import fit
+from evengrad.training._monte_carlo import predict_mc
+from evengrad.training._objective import CompileConfig
+from evengrad.training._planning import plan
+from evengrad.training._predict import predict
+from evengrad.training._range_test import Options as RangeTestOptions
+from evengrad.training._range_test import find_learning_rate
 
 if TYPE_CHECKING:
+    import os
+
+    from typing_extensions import Self
+
     from evengrad import _core
-    from evengrad._training._compiled import Compilation
+    from evengrad._core import Tensor
     from evengrad.callbacks import History
     from evengrad.optimizers import Optimizer
+    from evengrad.training._range_curve import RangeTest
+    from evengrad.training._training_plan import TrainingPlan
 
 
-class Model(
-    Clones, FindsLearningRate, PlansTraining, AnswersQuestions, TakesBatches, KeepsFiles, Network
-):
+@made_of_layers
+class Model(Network):
     """A network that can be trained, evaluated, asked and saved.
 
     Either a graph, ``Model(inputs, outputs)``, drawn with `evengrad.Input` and layers; or a
@@ -102,7 +120,7 @@ class Model(
         seed: int | None = None,
     ) -> None:
         self.stop_training = False
-        self._compilation: Compilation | None = None
+        self._config: CompileConfig | None = None
         self._shuffle: _core.Generator | None = None
         super().__init__(inputs, outputs, name=name, dtype=dtype, seed=seed)
 
@@ -111,12 +129,48 @@ class Model(
         self._state.built = False
         if self._answers is not None:
             self._answers.forget()
-        self._compilation = None if self._compilation is None else self._compilation.fresh()
+        self._config = None if self._config is None else self._config.fresh()
 
     def _shuffler(self) -> _core.Generator:
         if self._shuffle is None:
             self._shuffle = generator(self._seed(), "shuffle")
         return self._shuffle
+
+    def _set_seed(self, seed: int) -> None:
+        """Follow another seed from now on, where none was given."""
+        self._state.seed, self._shuffle = seed, None
+
+    def _answer(self, x: np.ndarray[Any, Any]) -> Tensor | None:
+        """Return the output from a captured inference, where there is one."""
+        return None if self._answers is None else self._answers.ask(self, self._forward, x)
+
+    def _view(self) -> ModelView:
+        """Return the model as training sees it."""
+        return ModelView(
+            self,
+            None if self._graph is None else self._graph.inputs,
+            heads=self._heads,
+            forward=self._forward,
+            answer=self._answer,
+            shuffle=self._shuffler,
+            config=self._compiled,
+            set_seed=self._set_seed,
+            check_values=self._check_values,
+            check_input=self._check_input,
+            build_for=self._build_for,
+        )
+
+    def _start_anew(self, seed: int | None) -> None:
+        """Become a model that was never trained: with first values from a seed, not compiled."""
+        self._config = self._shuffle = None
+        vars(self).pop("history", None)
+        self.seed = self._state.given_seed = seed
+        self._state.seed = next_seed() if seed is None else seed
+        # As of layers that come into a model for the first time.
+        for state in module_tree(self).states:
+            state.provisional = True
+            state.sampled = 0
+        redraw(self)
 
     @suggests_keywords
     def compile(
@@ -161,10 +215,7 @@ class Model(
         >>> model = eg.Sequential([eg.layers.Dense(3, "softmax")])
         >>> model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
         """
-        from evengrad._training._compiled import Compilation
-
-        self._compilation = Compilation(
-            self,
+        config = CompileConfig(
             optimizer,
             loss=loss,
             metrics=metrics,
@@ -172,18 +223,21 @@ class Model(
             loss_weights=loss_weights,
             run_eagerly=run_eagerly,
         )
+        if self.built:
+            config.check_outputs(self.output_names)
+        self._config = config
 
     @property
     def optimizer(self) -> Optimizer:
         """The optimizer given to `compile`."""
         return self._compiled().optimizer
 
-    def _compiled(self) -> Compilation:
-        if self._compilation is None:
+    def _compiled(self) -> CompileConfig:
+        if self._config is None:
             raise RuntimeError(
                 f"{self.path}: call compile(optimizer, loss) before training or evaluating"
             )
-        return self._compilation
+        return self._config
 
     @suggests_keywords
     def fit(
@@ -204,6 +258,10 @@ class Model(
         validation_batch_size: int | None = None,
         validation_shuffle: bool = True,
         validation_stratify: bool | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: str = "epoch",
+        keep: int = 2,
+        resume: bool | str = "auto",
     ) -> History:
         """Train the model.
 
@@ -251,6 +309,23 @@ class Model(
             False: `validation_split` takes the last rows, as Keras does.
         validation_stratify
             Whether the split keeps the classes' shares; by default, where targets are classes.
+        checkpoint
+            A folder, made if missing, for checkpoints: all that it takes to go on with the same
+            bits. With it SIGTERM and Ctrl-C end the training at a whole step with a checkpoint,
+            and then take their course. Where a checkpoint cannot be written, as on a full disk,
+            the log says so, older ones stay, and training goes on.
+        checkpoint_every
+            ``"epoch"``, or a number with a unit: ``"5 epochs"``, ``"100 steps"``, ``"30 s"``,
+            ``"10 min"``, ``"1 h"``. One is written at the beginning and at the end too.
+        keep
+            How many checkpoints stay: the newest.
+        resume
+            ``"auto"`` goes on from the newest whole checkpoint in the folder, if there is one;
+            True wants one; False begins afresh and replaces what is there. Model, data,
+            batch size, optimizer, losses, seed and callbacks that have a state must be those of
+            the checkpoint; `epochs` may be more, `verbose` and other callbacks may differ. An
+            iterable of batches is gone on with by its ``state_dict`` and ``load_state_dict``,
+            or by skipping the batches that were used. A training that had stopped early stays so.
 
         Returns
         -------
@@ -260,7 +335,12 @@ class Model(
         Raises
         ------
         ValueError, TypeError, MemoryError
-            Data that does not fit: before the first step, and nothing is changed.
+            Data that does not fit: before the first step, and nothing is changed. The checkpoint
+            is of another training; the error names what differs.
+        FileFormatError
+            All checkpoints are damaged.
+        FileNotFoundError
+            ``resume=True``, and there is no checkpoint.
         RuntimeError
             The model has not been compiled.
         KeyboardInterrupt
@@ -276,13 +356,11 @@ class Model(
         >>> history.history["accuracy"][-1]
         1.0
         """
-        from evengrad._training._fit import Options, fit
-
         return fit(
-            self,
+            self._view(),
             x,
             y,
-            Options(
+            FitOptions(
                 batch_size=batch_size,
                 epochs=epochs,
                 verbose=verbose,
@@ -297,6 +375,10 @@ class Model(
                 validation_batch_size=validation_batch_size,
                 validation_shuffle=validation_shuffle,
                 validation_stratify=validation_stratify,
+                checkpoint=checkpoint,
+                checkpoint_every=checkpoint_every,
+                keep=keep,
+                resume=resume,
             ),
         )
 
@@ -348,10 +430,8 @@ class Model(
         >>> model.evaluate(np.ones((4, 2)), np.zeros(4))
         [4.0, 2.0]
         """
-        from evengrad._training._evaluate import evaluate
-
         logs = evaluate(
-            self,
+            self._view(),
             x,
             y,
             batch_size=batch_size,
@@ -403,11 +483,341 @@ class Model(
         >>> model.predict(np.ones((2, 3))).tolist()
         [[3.0], [3.0]]
         """
-        from evengrad._training._predict import predict
-
         return predict(
-            self, x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks
+            self._view(),
+            x,
+            batch_size=batch_size,
+            verbose=verbose,
+            steps=steps,
+            callbacks=callbacks,
         )
+
+    # ---- single batches
+
+    @suggests_keywords
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Make one step on one batch.
+
+        Parameters
+        ----------
+        x, y, sample_weight, class_weight
+            As for `fit`, arrays alone.
+        return_dict
+            Whether figures come in a dict by name.
+
+        Returns
+        -------
+        float, list or dict
+            This batch's loss before the step, then this batch's metrics; not running means.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that does not fit; nothing is changed.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.layers.Dense(1, kernel_initializer="ones")])
+        >>> model.compile(eg.optimizers.SGD(0.1), "mse")
+        >>> [round(model.train_on_batch(np.ones((4, 2)), np.zeros(4)), 4) for _ in range(2)]
+        [4.0, 0.64]
+        """
+        logs = on_batch(self._view(), x, y, sample_weight, class_weight, training=True)
+        return logs if return_dict else as_list(logs)
+
+    @suggests_keywords
+    def test_on_batch(
+        self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Return loss and metrics of one batch, without training; see `train_on_batch`.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.layers.Dense(1, kernel_initializer="ones")])
+        >>> model.compile("sgd", "mse")
+        >>> model.test_on_batch(np.ones((4, 2)), np.zeros(4))
+        4.0
+        """
+        logs = on_batch(self._view(), x, y, sample_weight, None, training=False)
+        return logs if return_dict else as_list(logs)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Return the outputs for one batch, computed at once.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.layers.Dense(1, kernel_initializer="ones")])
+        >>> model.predict_on_batch(np.ones((2, 3))).tolist()
+        [[3.0], [3.0]]
+        """
+        first = x[0] if isinstance(x, (list, tuple)) and len(x) else x
+        rows = max(1, len(np.asarray(first)))
+        return self.predict(x, batch_size=rows, verbose=0)
+
+    # ---- before training
+
+    @suggests_keywords
+    def plan(
+        self, x: Any, batch_size: int | None = None, *, y: Any = None, sample_weight: Any = None
+    ) -> TrainingPlan:
+        """Tell what an epoch of training would take: memory, multiply-adds, threads, time.
+
+        A step is captured as `fit` captures it, and measured for some tenths of a second. Nothing
+        changes: variables, statistics, random streams and the optimizer are the same bits
+        afterwards. A model that was not built is built. Averages of weights (``use_ema``) and
+        accumulation of gradients are left out.
+
+        Parameters
+        ----------
+        x
+            Rows, as for `fit`, arrays alone.
+        batch_size
+            Rows in a step; 32 by default.
+        y
+            Targets; zeros of the outputs' shape stand in where they are not given (class 0 for
+            losses of class numbers). Needed for losses that refuse those.
+        sample_weight
+            A weight for each row, if training will have them.
+
+        Returns
+        -------
+        TrainingPlan
+            The figures; it prints as a table.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that does not fit.
+        RuntimeError
+            The model has not been compiled.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((8,)), eg.layers.Dense(16, "relu"), eg.layers.Dense(1)])
+        >>> model.compile("adam", "mse")
+        >>> plan = model.plan(np.zeros((640, 8)), batch_size=64)
+        >>> plan.steps_per_epoch, plan.parameter_bytes, plan.optimizer_bytes
+        (10, 644, 1288)
+        """
+        return plan(self._view(), x, y, sample_weight, batch_size)
+
+    @suggests_keywords
+    def find_learning_rate(
+        self,
+        x: Any,
+        y: Any,
+        min_lr: float = 1e-5,
+        max_lr: float = 10.0,
+        *,
+        batch_size: int | None = None,
+        steps: int | None = None,
+        stop_factor: float = 4.0,
+        smoothing: float | None = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+    ) -> RangeTest:
+        """Train for a while at growing learning rates, take all of it back, and suggest a rate.
+
+        Step i of k is made at η = `min_lr` · (`max_lr` / `min_lr`)^(i/k), i from 0, with the
+        compiled loss and optimizer, from the model and the optimizer's state as they are. The
+        suggestion is a tenth of the rate at which the smoothed loss is least: just above that rate
+        it shoots up. It follows from the model's seed, its state, and the data alone.
+
+        Nothing changes: variables, statistics, random streams, the optimizer and `history` are the
+        same bits afterwards, also after an error or Ctrl-C. A model that was not built is built.
+
+        Parameters
+        ----------
+        x, y, sample_weight, class_weight
+            As for `fit`, arrays alone.
+        min_lr, max_lr
+            The range; 1e-5 to 10 by default.
+        batch_size
+            Rows in a step; 32 by default. Take that of the training to come: it matters.
+        steps
+            k, 2 or more; by default the batches of one epoch, but at least 40 and at most 1000.
+            Rows are visited several times, where there are too few, in random order.
+        stop_factor
+            The test ends once the smoothed loss is above this multiple of the best, or not finite.
+        smoothing
+            β in [0, 1) of the running average; by default 1 − 1 / (1 + k/50).
+
+        Returns
+        -------
+        RangeTest
+            ``learning_rates``, ``losses``, ``smoothed_losses``; ``suggestion``,
+            ``turning_point`` (ten times the suggestion), ``steepest``; and ``plot()``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that does not fit; a value out of range; nothing is trainable; the first loss is
+            not finite.
+        RuntimeError
+            The model has not been compiled.
+
+        References
+        ----------
+        Smith, "Cyclical learning rates for training neural networks", 2017.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(640, 8))
+        >>> y = x @ rng.normal(size=8)
+        >>> model = eg.Sequential([eg.layers.Dense(16, "relu"), eg.layers.Dense(1)], seed=1)
+        >>> model.compile("sgd", loss="mse")
+        >>> model.find_learning_rate(x, y, 1e-4, 10.0)
+        <RangeTest of 31 steps, learning rates 0.0001 to 0.562: suggestion 0.0316>
+        """
+        return find_learning_rate(
+            self._view(),
+            x,
+            y,
+            RangeTestOptions(
+                min_lr=min_lr,
+                max_lr=max_lr,
+                batch_size=batch_size,
+                steps=steps,
+                stop_factor=stop_factor,
+                smoothing=smoothing,
+                sample_weight=sample_weight,
+                class_weight=class_weight,
+            ),
+        )
+
+    # ---- questions to a model
+
+    @suggests_keywords
+    def predict_mc(
+        self, x: Any, samples: int = 100, *, batch_size: int | None = None
+    ) -> tuple[Any, Any]:
+        """Return mean and standard deviation of the outputs over passes with dropout on.
+
+        Monte Carlo dropout: the mean is often the better prediction, and the deviation tells how
+        sure the model is. Dropout and noise run as in training; batch normalization, and all else,
+        as in inference. The class is the argmax of the mean.
+
+        Memory does not depend on the number of samples, and time is that of as many predictions
+        without Python between them. Every call draws anew, in an order that follows from the
+        model's seed; training afterwards is the same as if there had been no call.
+
+        Parameters
+        ----------
+        x
+            Rows: an array, or a list or dict of them for several inputs.
+        samples
+            The number of passes, 1 or more.
+        batch_size
+            Rows computed at a time; by default as many as suit the caches.
+
+        Returns
+        -------
+        tuple
+            Mean and standard deviation (divisor `samples`), each an array as `predict` returns it,
+            or a list of them for several outputs.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that does not fit.
+
+        References
+        ----------
+        Gal and Ghahramani, "Dropout as a Bayesian approximation", 2016.
+
+        Examples
+        --------
+        Each pass gives 0 or 4 with even chances:
+
+        >>> dense = eg.layers.Dense(1, kernel_initializer="ones")
+        >>> model = eg.Sequential([eg.layers.Dropout(0.5), dense], seed=1)
+        >>> mean, std = model.predict_mc(np.full((1000, 1), 2.0), samples=200)
+        >>> mean.shape, round(float(mean.mean()), 1), round(float(std.mean()), 1)
+        ((1000, 1), 2.0, 2.0)
+        """
+        return predict_mc(self._view(), x, samples, batch_size)
+
+    @suggests_keywords
+    def features(self, x: Any, layer: int | str = -2, *, batch_size: int | None = None) -> Any:
+        """Return the output of a layer inside the model: what it has learned to see in the data.
+
+        A classifier of another kind, trained on the features of the last layer but one, often does
+        better than on the data; `evengrad.sklearn.FeatureExtractor` puts this into a pipeline.
+
+        Parameters
+        ----------
+        x
+            As for `predict`.
+        layer
+            The layer's position in `layers`, negative ones from the end, or its name.
+        batch_size
+            Rows computed at a time; by default as many as suit the caches.
+
+        Returns
+        -------
+        numpy.ndarray or list
+            Shape (rows, ...); at its last use, where the layer is used several times. A list where
+            the layer has several outputs.
+
+        Raises
+        ------
+        ValueError
+            No such layer; data that does not fit.
+
+        Examples
+        --------
+        >>> parts = [eg.layers.Dense(8, "relu"), eg.layers.Dense(3, "softmax")]
+        >>> model = eg.Sequential(parts)
+        >>> model.features(np.ones((5, 4))).shape
+        (5, 8)
+        """
+        return features(self, self._view(), x, layer, batch_size)
+
+    def check_selu(self, x: Any) -> list[str]:
+        """Tell which conditions of self-normalization are violated, one message for each.
+
+        SELU keeps mean 0 and variance 1 through any depth only if: inputs are standardized; every
+        hidden layer has SELU, with first weights from LeCun's normal law; layers follow one on the
+        other, without skips or recurrences; nothing changes the weights' variances, as ℓ1, ℓ2 and
+        max-norm do; and dropout is `layers.AlphaDropout`. Batch normalization is superfluous.
+
+        Parameters
+        ----------
+        x
+            The data that the model is trained on, or a few hundred rows of it.
+
+        Returns
+        -------
+        list of str
+            Empty where all conditions hold.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that does not fit.
+
+        References
+        ----------
+        Klambauer et al., "Self-normalizing neural networks", 2017.
+
+        Examples
+        --------
+        >>> hidden = [eg.layers.Dense(50, "selu") for _ in range(2)]
+        >>> model = eg.Sequential([*hidden, eg.layers.Dense(1)])
+        >>> for message in model.check_selu(np.random.default_rng(1).normal(size=(500, 4))):
+        ...     print(message)
+        initializer: dense, dense_1 are not begun with LeCun's normal values; use
+        kernel_initializer='lecun_normal' in all hidden layers
+        """
+        return check_selu(self, self._view(), x)
 
     def summary(self) -> Summary:
         """Return a table of the layers: output shape, parameters, multiply-adds, memory.
@@ -429,3 +839,147 @@ class Model(
         2260
         """
         return summarize(self)
+
+    # ---- files and copies
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the whole model to one file: architecture, variables, and how training stands.
+
+        The file is a safetensors file with a description in its header. It is written beside its
+        place and moved there when it is complete: a crash leaves the old file or the new one.
+        Models inside the model come back as such, and a layer that several places share is shared
+        again.
+
+        Parameters
+        ----------
+        path
+            The file; by custom it ends in ``.safetensors``.
+
+        Raises
+        ------
+        ValueError
+            The model has not been built, a part of it cannot be described, or two variables have
+            the same path.
+        OSError
+            The file cannot be written; an older one is untouched.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(2)])
+        >>> model.save("net.safetensors")
+        >>> same = eg.load_model("net.safetensors")
+        >>> bool((same.predict(np.ones((1, 4))) == model.predict(np.ones((1, 4)))).all())
+        True
+        """
+        save_model(self, path, self._config, self._shuffler().draws)
+
+    def save_weights(self, path: str | os.PathLike[str]) -> None:
+        """Write all variables to a safetensors file, by their paths.
+
+        Raises
+        ------
+        ValueError
+            The model has not been built.
+        OSError
+            The file cannot be written; an older one is untouched.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(2)])
+        >>> model.save_weights("weights.safetensors")
+        >>> model.load_weights("weights.safetensors")
+        """
+        save_weights(self, path)
+
+    def load_weights(self, path: str | os.PathLike[str]) -> None:
+        """Take all variables from a file of `save_weights` or `save`.
+
+        Raises
+        ------
+        FileFormatError
+            The file is damaged.
+        ValueError
+            A variable is missing, unknown, or of another shape; nothing is changed.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((3,)), eg.layers.Dense(2)], seed=1)
+        >>> model.save_weights("net.safetensors")
+        >>> other = eg.Sequential([eg.Input((3,)), eg.layers.Dense(2)], seed=2)
+        >>> other.load_weights("net.safetensors")
+        >>> np.array_equal(other.get_weights()[0], model.get_weights()[0])
+        True
+        """
+        load_weights(self, path)
+
+    def clone(self) -> Self:
+        """Return a copy with equal weights that shares nothing with this model.
+
+        Settings of `compile`, the optimizer's state and random streams are copied too: trained on
+        the same data, both stay equal. So a copy can be taken apart, its upper layers replaced and
+        the rest trained further, while this model stays what it is. The copy of a model inside
+        another one stands by itself.
+
+        Returns
+        -------
+        Model
+            Of the same class.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
+        >>> twin = model.clone()
+        >>> head = twin.pop()
+        >>> twin.add(eg.layers.Dense(5))
+        >>> model.output_shape, twin.output_shape
+        ((None, 2), (None, 5))
+        """
+        twin = copy.deepcopy(self)
+        if state_of(twin).adopted:
+            stand_alone(twin)
+        return twin
+
+    def fold_batch_norm(self) -> Model:
+        """Return a new model that gives the same outputs in inference without normalization.
+
+        With s = γ / √(v + ε), a normalization of x · W + b is folded into W · diag(s) and
+        (b − μ) ⊙ s + β; one that stands behind an activation is folded into the dense layer that
+        follows, diag(s) · W and b + (β − μ ⊙ s) · W, or into all that follow, where a graph
+        branches there. Dropout and noise between the two are passed over, since they do nothing in
+        inference, and so is `Flatten` on the way to the dense layer that follows. `predict_mc` does
+        see where noise stands, and is another one for the new model.
+
+        Chains and graphs inside the model are folded too, and body and projection of a `Residual`;
+        chains inside are laid open. One without such a dense layer stays, frozen: at the end of the
+        model, before another activation, before a sum, a branching graph inside or a layer of
+        another kind. Inside layers and models whose `call` is code, all stays as it is.
+
+        Returns
+        -------
+        Model
+            A `Sequential` for a chain, a graph for a graph, with copies of all variables; it is not
+            compiled.
+
+        Raises
+        ------
+        ValueError
+            The model is not built, or a subclass with a `call` of its own.
+
+        Examples
+        --------
+        >>> norm = eg.layers.BatchNormalization()
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu", norm=norm)])
+        >>> model.fold_batch_norm()
+        Sequential([Input((4,)), Dense(3, activation='relu')])
+        """
+        return fold(self)
+
+
+def shuffler_of(model: Model) -> _core.Generator:
+    """Return the stream that shuffles the rows in training."""
+    return model._shuffler()  # noqa: SLF001 - its class is public, this is not
+
+
+def start_anew(model: Model, seed: int | None) -> None:
+    """Make of a model one that was never trained: with first values from a seed, not compiled."""
+    model._start_anew(seed)  # noqa: SLF001 - as above

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from evengrad._checks import check_dtype, check_row_shape
-from evengrad._names import did_you_mean, snake_case
-from evengrad._random import check_seed, next_seed
-from evengrad.layers._layer import Layer, shapes_of_outputs, takes_training
-from evengrad.layers._state import context
+from evengrad._common.checks import check_dtype, check_row_shape
+from evengrad._common.names import did_you_mean, snake_case
+from evengrad._tensor.random import check_seed, next_seed
+from evengrad.layers._call_context import call_context
+from evengrad.layers._layer import Layer, check_values, shapes_of_outputs, takes_training
 from evengrad.layers._symbolic import fits, is_open, show_shape
 from evengrad.models._graph import Graph
 from evengrad.models._inference import Answers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from evengrad._core import Tensor
+    from evengrad.layers._symbolic import Symbolic
+    from evengrad.models._model import Model
+
+NetworkClass = TypeVar("NetworkClass", bound="type[Network]")
 
 
 class Network(Layer):
     """A layer made of layers, with inputs and outputs; what it computes, without training."""
 
+    _unwatched = frozenset({"_answers", "_config", "_shuffle", "history", "stop_training"})
     # Where no gradients are recorded, a small call costs little more than its kernels.
     _answers: Answers | None = None
 
@@ -40,6 +45,7 @@ class Network(Layer):
         self._state.seed = next_seed() if self.seed is None else self.seed
         self._output_shapes: list[Any] = []
         self._graph: Graph | None = None
+        self._input: Symbolic | None = None
         self._answers = Answers()
         if (inputs is None) is not (outputs is None):
             raise ValueError("inputs, outputs: expected both or neither")
@@ -200,6 +206,10 @@ class Network(Layer):
         output: Tensor = self._run(inputs, [True])[0]
         return output
 
+    def _chain(self) -> list[Layer] | None:
+        """Return the layers, where each takes the output of the one before and that is all."""
+        return None
+
     def _heads(self) -> list[Layer | None]:
         """Return, for each output, the layer whose activation a loss may fuse with."""
         if self._graph is None:
@@ -213,7 +223,7 @@ class Network(Layer):
         if any(without_activation):
             raise NotImplementedError("a subclass's outputs are known after their activation only")
         x = inputs if len(inputs) > 1 else inputs[0]
-        settings = {"training": context.training} if takes_training(self) else {}
+        settings = {"training": call_context.training} if takes_training(self) else {}
         output = self.call(x, **settings)
         if isinstance(output, dict):
             raise TypeError(f"{self.path}: expected call to return tensors or a list, got a dict")
@@ -222,11 +232,13 @@ class Network(Layer):
     def __call__(self, x: Any, training: bool | None = None) -> Any:
         """Return the output for an input; see `Layer`."""
         answers = self._answers
-        if answers is not None and not (training or context.training or context.layerwise):
+        if answers is not None and not (
+            training or call_context.training or call_context.layerwise
+        ):
             latest = answers.latest
             output = latest(x) if latest is not None else None
             if output is None:
-                output = answers.ask(self, x)
+                output = answers.ask(self, self._forward, x)
             if output is not None:
                 return output
         return super().__call__(x, training)
@@ -235,12 +247,12 @@ class Network(Layer):
         self, inputs: list[Tensor], training: bool, without_activation: list[bool]
     ) -> list[Tensor]:
         """Run the built model as a whole."""
-        before = context.training
-        context.training = training
+        before = call_context.training
+        call_context.training = training
         try:
             return self._run(inputs, without_activation)
         finally:
-            context.training = before
+            call_context.training = before
 
     def _check_input(self, shape: Any) -> None:
         expected = self._state.input_shape
@@ -272,7 +284,7 @@ class Network(Layer):
         for node in self._graph.nodes:
             given = [arrays[places[id(x)]] for x in node.inputs if id(x) in places]
             if node.layer is not None and len(given) == len(node.inputs):
-                node.layer._check_values(given if node.several else given[0])
+                check_values(node.layer, given if node.several else given[0])
 
     def __repr__(self) -> str:
         if self._graph is None:
@@ -282,3 +294,55 @@ class Network(Layer):
             for side in (self._graph.inputs, self._graph.outputs)
         ]
         return f"<Model {self.name!r}: {ends[0]} to {ends[1]}, {len(self.layers)} layers>"
+
+
+# The classes whose objects follow from their layers alone, by name. The files that define them
+# enter them: what makes models of models is imported by these files, and cannot import them.
+CLASSES: dict[str, type[Any]] = {}
+
+
+def made_of_layers(network: NetworkClass) -> NetworkClass:
+    """Decorate a class of models that is made by `make_chain` or `make_graph`."""
+    CLASSES[network.__name__] = network
+    return network
+
+
+def is_made_of_layers(layer: Layer) -> bool:
+    """Tell whether a model is what `make_chain` or `make_graph` would make of its layers."""
+    known = CLASSES.get(type(layer).__name__) is type(layer)
+    return known and (chain_of(layer) is not None or graph_of(layer) is not None)
+
+
+def make_chain(layers: Sequence[Any], **settings: Any) -> Model:
+    """Return a `Sequential` of layers, an `Input` in front if there is one."""
+    model: Model = CLASSES["Sequential"](layers, **settings)
+    return model
+
+
+def make_graph(inputs: Sequence[Symbolic], outputs: Sequence[Symbolic], **settings: Any) -> Model:
+    """Return a `Model` of what leads from inputs to outputs; one of a list stands by itself."""
+    ends = [side if len(side) > 1 else side[0] for side in (inputs, outputs)]
+    model: Model = CLASSES["Model"](*ends, **settings)
+    return model
+
+
+def chain_of(layer: Layer) -> list[Layer] | None:
+    """Return the layers of a model that is a chain; None of any other, and of other layers."""
+    return layer._chain() if isinstance(layer, Network) else None  # noqa: SLF001 - of this file
+
+
+def graph_of(layer: Layer) -> Graph | None:
+    """Return the graph of a model that was drawn; None of any other, and of other layers."""
+    if not isinstance(layer, Network) or type(layer).call is not Network.call:
+        return None
+    return layer._graph  # noqa: SLF001 - as above
+
+
+def input_of(network: Network) -> Symbolic | None:
+    """Return the `Input` that a chain begins with, if it does."""
+    return network._input  # noqa: SLF001 - as above
+
+
+def heads_of(network: Network) -> list[Layer | None]:
+    """Return, for each output, the layer whose activation a loss may fuse with."""
+    return network._heads()  # noqa: SLF001 - as above

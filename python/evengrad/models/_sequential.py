@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad._config import show
-from evengrad._names import snake_case
-from evengrad.layers._layer import Layer
+from evengrad._common.config import show
+from evengrad._common.names import snake_case
+from evengrad.layers._layer import Layer, build_for, check_values
+from evengrad.layers._module import state_of
 from evengrad.layers._symbolic import Symbolic, fits, show_shape
 from evengrad.models._model import Model
+from evengrad.models._network import made_of_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
+@made_of_layers
 class Sequential(Model):
     """A chain of layers: each takes the output of the one before.
 
@@ -55,10 +58,8 @@ class Sequential(Model):
         seed: int | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype, seed=seed)
-        self._chain: list[Layer] = []
-        self._input: Symbolic | None = None
-        for layer in [] if layers is None else layers:
-            self._append(layer)
+        self._layers: list[Layer] = []
+        self._append([] if layers is None else layers)
         self._build_at_once()
 
     def add(self, layer: Layer) -> None:
@@ -71,7 +72,7 @@ class Sequential(Model):
         >>> len(model.layers)
         1
         """
-        self._append(layer)
+        self._append([layer])
         self._forget_build()
         self._build_at_once()
 
@@ -89,40 +90,48 @@ class Sequential(Model):
         >>> model.pop(), model.output_shape
         (Dense(2), (None, 4))
         """
-        if not self._chain:
+        if not self._layers:
             raise IndexError("pop: the model has no layers")
-        layer = self._chain.pop()
+        layer = self._layers.pop()
         self._forget_build()
         self._build_at_once()
         return layer
 
-    def _append(self, layer: Any) -> None:
-        if isinstance(layer, Symbolic):
-            if self._chain or self._input is not None:
-                raise ValueError("layers: expected Input in the first place, and once")
-            self._input = layer
-            return
-        if not isinstance(layer, Layer):
-            made = "; did you forget its parentheses?" if isinstance(layer, type) else ""
-            raise TypeError(f"layers: expected layers, got {layer!r}{made}")
-        if any(layer is other for other in self._chain):
-            raise ValueError(
-                f"layers: {layer.name!r} is in the chain twice; to use one layer twice draw a "
-                "graph with evengrad.Model(inputs, outputs)"
-            )
-        given = layer._state.given_name
-        if given is not None and any(other._state.given_name == given for other in self._chain):
-            raise ValueError(f"layers: two layers are named {given!r}; names are unique in a model")
-        self._chain.append(layer)
+    def _append(self, layers: Iterable[Any]) -> None:
+        """Check that items are layers, in the chain once and with names of their own; add them."""
+        here = {id(layer) for layer in self._layers}
+        names = {state_of(layer).given_name for layer in self._layers} - {None}
+        for layer in layers:
+            if isinstance(layer, Symbolic):
+                if self._layers or self._input is not None:
+                    raise ValueError("layers: expected Input in the first place, and once")
+                self._input = layer
+                continue
+            if not isinstance(layer, Layer):
+                made = "; did you forget its parentheses?" if isinstance(layer, type) else ""
+                raise TypeError(f"layers: expected layers, got {layer!r}{made}")
+            if id(layer) in here:
+                raise ValueError(
+                    f"layers: {layer.name!r} is in the chain twice; to use one layer twice draw a "
+                    "graph with evengrad.Model(inputs, outputs)"
+                )
+            given = state_of(layer).given_name
+            if given in names:
+                raise ValueError(
+                    f"layers: two layers are named {given!r}; names are unique in a model"
+                )
+            here.add(id(layer))
+            names |= {given} - {None}
+            self._layers.append(layer)
 
     def _build_at_once(self) -> None:
-        if self._input is not None and self._chain and not self.built:
+        if self._input is not None and self._layers and not self.built:
             if self._state.dtype is None:
                 self._state.dtype = self._input.dtype
             self._build_for(self._input.shape)
 
     def _children(self) -> Iterator[tuple[str, Layer]]:
-        for layer in self._chain:
+        for layer in self._layers:
             yield snake_case(type(layer).__name__), layer
 
     def build(self, input_shape: Any) -> None:
@@ -130,7 +139,7 @@ class Sequential(Model):
         if not self._state.building:
             self._build_for(self._shapes(input_shape))
             return
-        if not self._chain:
+        if not self._layers:
             raise ValueError(f"{self.path}: expected at least one layer; add one")
         if self._input is not None and not fits(input_shape, self._input.shape):
             raise self._story(
@@ -139,38 +148,40 @@ class Sequential(Model):
                 "pass data of that shape or change the Input",
             )
         shape = input_shape
-        for layer in self._chain:
-            layer._check_input(shape)
-            layer._build_for(shape)
+        for layer in self._layers:
+            build_for(layer, shape)
             shape = layer.compute_output_shape(shape)
         self._output_shapes = shape if isinstance(shape, list) else [shape]
 
     def _check_values(self, values: Any) -> None:
-        self._chain[0]._check_values(values)
+        check_values(self._layers[0], values)
 
     def call(self, x: Any) -> Any:  # type: ignore[override]  # no noise: no training
         """Return the output of the last layer."""
-        for layer in self._chain:
+        for layer in self._layers:
             x = layer(x)
         return x
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the last layer's output shape."""
         shape = input_shape
-        for layer in self._chain:
+        for layer in self._layers:
             shape = layer.compute_output_shape(shape)
         return shape
 
     @property
     def final_activation(self) -> str | None:
         """The name of the activation that the last layer ends in."""
-        return self._chain[-1].final_activation if self._chain else None
+        return self._layers[-1].final_activation if self._layers else None
 
     def call_without_activation(self, x: Any) -> Any:
         """Return the output before the last layer's activation."""
-        for layer in self._chain[:-1]:
+        for layer in self._layers[:-1]:
             x = layer(x)
-        return self._chain[-1].call_without_activation(x)
+        return self._layers[-1].call_without_activation(x)
+
+    def _chain(self) -> list[Layer] | None:
+        return list(self._layers) if type(self).call is Sequential.call else None
 
     def _heads(self) -> list[Layer | None]:
         return [self]
@@ -182,6 +193,6 @@ class Sequential(Model):
 
     def __repr__(self) -> str:
         items = [] if self._input is None else [f"Input({self._input.shape[1:]})"]
-        items += [repr(layer) for layer in self._chain]
+        items += [repr(layer) for layer in self._layers]
         shown = [f"{name}={show(v)}" for name, v in self._shown().items() if name != "layers"]
         return f"Sequential([{', '.join(items)}]{''.join(', ' + item for item in shown)})"

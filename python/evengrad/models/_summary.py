@@ -6,6 +6,8 @@ import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from evengrad._common.units import show_bytes
+from evengrad.layers._module import state_of
 from evengrad.layers._symbolic import row_size, show_shape
 
 if TYPE_CHECKING:
@@ -116,18 +118,8 @@ class Summary:
         )
 
 
-def show_bytes(count: int) -> str:
-    """Return a number of bytes in the unit that suits it."""
-    size = float(count)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
-
-
 def _row(layer: Layer) -> SummaryRow:
-    shape = layer._state.input_shape
+    shape = state_of(layer).input_shape
     output = layer.compute_output_shape(shape) if shape is not None else ()
     outputs = output if isinstance(output, list) else [output]
     weights = sum(tensor.size * tensor.itemsize for tensor in layer.weights)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from evengrad._names import look_up as _look_up
-from evengrad._names import public_names as _public_names
+from evengrad._common.names import look_up as _look_up
+from evengrad._common.names import public_names as _public_names
 from evengrad.optimizers import schedules as schedules
 from evengrad.optimizers._adadelta import Adadelta as Adadelta
 from evengrad.optimizers._adagrad import Adagrad as Adagrad

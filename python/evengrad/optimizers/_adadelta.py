@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad._config import by_convention
 from evengrad.optimizers._optimizer import Optimizer, check_convention
+from evengrad.optimizers._rules import takes_settings_of, with_defaults
 from evengrad.optimizers._settings import Setting
-from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,10 +64,10 @@ class Adadelta(Optimizer):
     """
 
     rule = "adadelta"
-    rho = Setting(below=1.0)
-    epsilon = Setting(positive=True)
+    rho = Setting()
+    epsilon = Setting()
 
-    @takes_shared
+    @takes_settings_of("adadelta")
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] | None = None,
@@ -83,15 +82,12 @@ class Adadelta(Optimizer):
         **shared: Unpack[Shared],
     ) -> None:
         chosen = check_convention(convention)
-        rate = by_convention(learning_rate, chosen, keras=0.001, torch=1.0, tf1=0.001)
-        decay = by_convention(rho, chosen, keras=0.95, torch=0.9, tf1=0.95)
-        small = by_convention(epsilon, chosen, keras=1e-7, torch=1e-6, tf1=1e-8)
+        settings = with_defaults(
+            self.rule, chosen, learning_rate=learning_rate, rho=rho, epsilon=epsilon
+        )
         super().__init__(
-            rate,
-            {
-                "rho": decay,
-                "epsilon": small,
-            },
+            settings.pop("learning_rate"),
+            settings,
             weight_decay=weight_decay,
             clipnorm=clipnorm,
             clipvalue=clipvalue,

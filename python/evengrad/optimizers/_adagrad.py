@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad._checks import check_float
-from evengrad._config import by_convention
+from evengrad._common.checks import check_float
 from evengrad.optimizers._optimizer import Optimizer, check_convention
+from evengrad.optimizers._rules import check_setting, takes_settings_of, with_defaults
 from evengrad.optimizers._settings import Absent, Fixed, Setting
-from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,16 +67,16 @@ class Adagrad(Optimizer):
     """
 
     rule = "adagrad"
-    epsilon = Setting(positive=True)
+    epsilon = Setting()
     initial_accumulator_value, lr_decay = Fixed(), Fixed()
 
-    @takes_shared
+    @takes_settings_of("adagrad")
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] | None = None,
         initial_accumulator_value: float | None = None,
         epsilon: float | None = None,
-        lr_decay: float = 0.0,
+        lr_decay: float | None = None,
         *,
         weight_decay: float | Callable[[int], float] | None = None,
         clipnorm: float | None = None,
@@ -87,23 +86,26 @@ class Adagrad(Optimizer):
         **shared: Unpack[Shared],
     ) -> None:
         chosen = check_convention(convention)
-        rate = by_convention(learning_rate, chosen, keras=0.001, torch=0.01, tf1=0.001)
-        start = by_convention(initial_accumulator_value, chosen, keras=0.1, torch=0.0, tf1=0.1)
-        tf1 = chosen == "tf1"
-        self.initial_accumulator_value = check_float(
-            start, "initial_accumulator_value", low=0.0, open_low=tf1
+        settings = with_defaults(
+            self.rule,
+            chosen,
+            learning_rate=learning_rate,
+            initial_accumulator_value=initial_accumulator_value,
+            epsilon=epsilon,
+            lr_decay=lr_decay,
         )
-        small = by_convention(epsilon, chosen, keras=1e-7, torch=1e-10, tf1=0.0)
-        self.lr_decay = check_float(lr_decay, "lr_decay", low=0.0)
+        self.initial_accumulator_value = check_float(
+            settings["initial_accumulator_value"],
+            "initial_accumulator_value",
+            low=0.0,
+            open_low=chosen == "tf1",
+        )
+        self.lr_decay = check_setting(self.rule, "lr_decay", settings["lr_decay"])
         if self.lr_decay and chosen != "torch":
             raise ValueError('lr_decay: for the convention "torch"; use a schedule elsewhere')
         super().__init__(
-            rate,
-            {
-                "initial_accumulator_value": self.initial_accumulator_value,
-                "epsilon": small,
-                "lr_decay": self.lr_decay,
-            },
+            settings.pop("learning_rate"),
+            settings,
             weight_decay=weight_decay,
             clipnorm=clipnorm,
             clipvalue=clipvalue,

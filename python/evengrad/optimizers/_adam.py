@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from evengrad._config import by_convention
+from evengrad._common.config import by_convention
 from evengrad.optimizers._optimizer import Optimizer, check_convention
+from evengrad.optimizers._rules import takes_settings_of, with_defaults
 from evengrad.optimizers._settings import Fixed, Setting
-from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,17 +68,17 @@ class Adam(Optimizer):
     """
 
     rule = "adam"
-    beta_1 = Setting(below=1.0)
-    beta_2 = Setting(below=1.0)
-    epsilon = Setting(positive=True)
+    beta_1 = Setting()
+    beta_2 = Setting()
+    epsilon = Setting()
     amsgrad = Fixed()
 
-    @takes_shared
+    @takes_settings_of("adam")
     def __init__(
         self,
-        learning_rate: float | Callable[[int], float] = 0.001,
-        beta_1: float | Callable[[int], float] = 0.9,
-        beta_2: float | Callable[[int], float] = 0.999,
+        learning_rate: float | Callable[[int], float] | None = None,
+        beta_1: float | Callable[[int], float] | None = None,
+        beta_2: float | Callable[[int], float] | None = None,
         epsilon: float | None = None,
         amsgrad: bool = False,
         *,
@@ -90,22 +90,21 @@ class Adam(Optimizer):
         **shared: Unpack[Shared],
     ) -> None:
         chosen = check_convention(convention)
-        first = beta_1
-        second = beta_2
-        default = 1e-7 if chosen == "keras" else 1e-8
-        given = default if epsilon is None else epsilon
-        small = given
         self.amsgrad = bool(amsgrad)
         if amsgrad and chosen == "tf1":
             raise ValueError('amsgrad: the convention "tf1" has none; choose "keras" or "torch"')
+        settings = with_defaults(
+            self.rule,
+            chosen,
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            amsgrad=self.amsgrad,
+        )
         super().__init__(
-            learning_rate,
-            {
-                "beta_1": first,
-                "beta_2": second,
-                "epsilon": small,
-                "amsgrad": self.amsgrad,
-            },
+            settings.pop("learning_rate"),
+            settings,
             weight_decay=weight_decay,
             clipnorm=clipnorm,
             clipvalue=clipvalue,
@@ -168,13 +167,13 @@ class AdamW(Adam):
         "tf1": "unscaled",
     }
 
-    @takes_shared
+    @takes_settings_of("adam")
     def __init__(
         self,
-        learning_rate: float | Callable[[int], float] = 0.001,
+        learning_rate: float | Callable[[int], float] | None = None,
         weight_decay: float | Callable[[int], float] | None = None,
-        beta_1: float | Callable[[int], float] = 0.9,
-        beta_2: float | Callable[[int], float] = 0.999,
+        beta_1: float | Callable[[int], float] | None = None,
+        beta_2: float | Callable[[int], float] | None = None,
         epsilon: float | None = None,
         amsgrad: bool = False,
         *,

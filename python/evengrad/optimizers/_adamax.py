@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad._config import by_convention
 from evengrad.optimizers._optimizer import Optimizer, check_convention
+from evengrad.optimizers._rules import takes_settings_of, with_defaults
 from evengrad.optimizers._settings import Setting
-from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,16 +64,16 @@ class Adamax(Optimizer):
     """
 
     rule = "adamax"
-    beta_1 = Setting(below=1.0)
-    beta_2 = Setting(below=1.0)
-    epsilon = Setting(positive=True)
+    beta_1 = Setting()
+    beta_2 = Setting()
+    epsilon = Setting()
 
-    @takes_shared
+    @takes_settings_of("adamax")
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] | None = None,
-        beta_1: float | Callable[[int], float] = 0.9,
-        beta_2: float | Callable[[int], float] = 0.999,
+        beta_1: float | Callable[[int], float] | None = None,
+        beta_2: float | Callable[[int], float] | None = None,
         epsilon: float | None = None,
         *,
         weight_decay: float | Callable[[int], float] | None = None,
@@ -85,15 +84,17 @@ class Adamax(Optimizer):
         **shared: Unpack[Shared],
     ) -> None:
         chosen = check_convention(convention)
-        rate = by_convention(learning_rate, chosen, keras=0.001, torch=0.002, tf1=0.001)
-        small = by_convention(epsilon, chosen, keras=1e-7, torch=1e-8, tf1=1e-8)
+        settings = with_defaults(
+            self.rule,
+            chosen,
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+        )
         super().__init__(
-            rate,
-            {
-                "beta_1": beta_1,
-                "beta_2": beta_2,
-                "epsilon": small,
-            },
+            settings.pop("learning_rate"),
+            settings,
             weight_decay=weight_decay,
             clipnorm=clipnorm,
             clipvalue=clipvalue,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evengrad import _core
-from evengrad._checks import check_float
-from evengrad._norms import scaled_norm
-from evengrad.autograd import no_grad
+from evengrad._common.checks import check_float
+from evengrad._tensor.grad_mode import no_grad
+from evengrad._tensor.norms import scaled_norm
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -42,6 +42,7 @@ class Clipping:
             check_float(limit, name, low=0.0, open_low=True)
         self.value, self.norm, self.global_norm = value, norm, global_norm
         self.convention = convention
+        self.is_active = bool(chosen)
 
     def __call__(self, gradients: list[Tensor]) -> list[Tensor]:
         """Return the gradients, bounded."""

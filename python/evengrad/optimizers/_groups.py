@@ -6,10 +6,10 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any
 
-from evengrad._checks import check_float
-from evengrad._config import Configured
+from evengrad._common.checks import check_float
+from evengrad._common.config import Configured
+from evengrad._common.paths import decays, path_of
 from evengrad._core import Tensor
-from evengrad._paths import decays, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evengrad.optimizers._optimizer import Optimizer
+from evengrad.optimizers._rules import takes_settings_of, with_defaults
 from evengrad.optimizers._settings import Setting
-from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,15 +59,15 @@ class Lion(Optimizer):
     """
 
     rule = "lion"
-    beta_1 = Setting(below=1.0)
-    beta_2 = Setting(below=1.0)
+    beta_1 = Setting()
+    beta_2 = Setting()
 
-    @takes_shared
+    @takes_settings_of("lion")
     def __init__(
         self,
-        learning_rate: float | Callable[[int], float] = 1e-4,
-        beta_1: float | Callable[[int], float] = 0.9,
-        beta_2: float | Callable[[int], float] = 0.99,
+        learning_rate: float | Callable[[int], float] | None = None,
+        beta_1: float | Callable[[int], float] | None = None,
+        beta_2: float | Callable[[int], float] | None = None,
         *,
         weight_decay: float | Callable[[int], float] | None = None,
         clipnorm: float | None = None,
@@ -75,9 +75,12 @@ class Lion(Optimizer):
         global_clipnorm: float | None = None,
         **shared: Unpack[Shared],
     ) -> None:
+        settings = with_defaults(
+            self.rule, "keras", learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2
+        )
         super().__init__(
-            learning_rate,
-            {"beta_1": beta_1, "beta_2": beta_2},
+            settings.pop("learning_rate"),
+            settings,
             weight_decay=weight_decay,
             clipnorm=clipnorm,
             clipvalue=clipvalue,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad._checks import check_float
-from evengrad._config import by_convention
 from evengrad.optimizers._optimizer import Optimizer, check_convention
+from evengrad.optimizers._rules import check_setting, takes_settings_of, with_defaults
 from evengrad.optimizers._settings import Fixed, Setting
-from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,17 +66,17 @@ class Nadam(Optimizer):
     """
 
     rule = "nadam"
-    beta_1 = Setting(below=1.0)
-    beta_2 = Setting(below=1.0)
-    epsilon = Setting(positive=True)
+    beta_1 = Setting()
+    beta_2 = Setting()
+    epsilon = Setting()
     momentum_decay = Fixed()
 
-    @takes_shared
+    @takes_settings_of("nadam")
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] | None = None,
-        beta_1: float | Callable[[int], float] = 0.9,
-        beta_2: float | Callable[[int], float] = 0.999,
+        beta_1: float | Callable[[int], float] | None = None,
+        beta_2: float | Callable[[int], float] | None = None,
         epsilon: float | None = None,
         momentum_decay: float | None = None,
         *,
@@ -90,22 +88,25 @@ class Nadam(Optimizer):
         **shared: Unpack[Shared],
     ) -> None:
         chosen = check_convention(convention)
-        rate = by_convention(learning_rate, chosen, keras=0.001, torch=0.002, tf1=0.001)
-        small = by_convention(epsilon, chosen, keras=1e-7, torch=1e-8, tf1=1e-8)
-        settings = {
-            "beta_1": beta_1,
-            "beta_2": beta_2,
-            "epsilon": small,
-        }
-        self.momentum_decay = by_convention(
-            momentum_decay, chosen, keras=1.0, torch=0.004, tf1=None
+        settings = with_defaults(
+            self.rule,
+            chosen,
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
         )
-        if self.momentum_decay is not None:
-            if chosen == "tf1":
+        if chosen == "tf1":
+            if momentum_decay is not None:
                 raise ValueError('momentum_decay: the convention "tf1" has none')
-            settings["momentum_decay"] = check_float(self.momentum_decay, "momentum_decay", low=0.0)
+            self.momentum_decay = None
+        else:
+            warming = with_defaults(self.rule, chosen, momentum_decay=momentum_decay)
+            self.momentum_decay = settings["momentum_decay"] = check_setting(
+                self.rule, "momentum_decay", warming["momentum_decay"]
+            )
         super().__init__(
-            rate,
+            settings.pop("learning_rate"),
             settings,
             weight_decay=weight_decay,
             clipnorm=clipnorm,

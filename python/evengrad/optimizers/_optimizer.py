@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+import contextlib
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
 
 from evengrad import _core
-from evengrad._capture import take_part
-from evengrad._config import Configured
-from evengrad._constrained import apply_constraints
-from evengrad._names import choose
-from evengrad.optimizers._averages import KeepsAverages
+from evengrad._common.config import Configured
+from evengrad._common.names import choose
+from evengrad._tensor.capture import take_part
+from evengrad._tensor.constrained import apply_constraints
 from evengrad.optimizers._clipping import Clipping
 from evengrad.optimizers._groups import Members, ParameterGroup, excluded
 from evengrad.optimizers._settings import RATE, Fixed, Setting
 from evengrad.optimizers._shared import check_shared, core_settings, takes_shared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from typing_extensions import Unpack
 
@@ -26,7 +28,17 @@ if TYPE_CHECKING:
 CONVENTIONS = ("keras", "torch", "tf1")
 
 
-class Optimizer(KeepsAverages, Configured):
+class Counts(NamedTuple):
+    """How far an optimizer has come, beside the slots of its parameters."""
+
+    # Updates, and the steps since the last one whose gradients are accumulated.
+    iterations: int
+    accumulated: int
+    # The one number that a rule keeps from step to step, where it keeps one.
+    memory: float
+
+
+class Optimizer(Configured):
     """Moves parameters against their gradients; the rule runs in the core, in place.
 
     Order within a step: gradients, their accumulation, clipping, decay of the weights, update,
@@ -61,7 +73,7 @@ class Optimizer(KeepsAverages, Configured):
         k: only every k-th step updates, with the mean of k gradients, which then is clipped; the
         memory is that of the small batches, and one sum for each parameter. `iterations`,
         schedules and averages count updates. For batches of one size it is the gradient of one
-        batch k times as large, up to rounding; statistics of batch normalisation are still those
+        batch k times as large, up to rounding; statistics of batch normalization are still those
         of the small ones. Steps that are left over at an epoch's end count for the next.
 
     Raises
@@ -107,6 +119,7 @@ class Optimizer(KeepsAverages, Configured):
         self.ema_overwrite_frequency = around["ema_overwrite_frequency"]
         self.gradient_accumulation_steps = around["gradient_accumulation_steps"]
         self._members = Members(self.groups)
+        # Parameters that stand exchanged with their averages, by identity.
         self._swapped: dict[int, Tensor] = {}
         # What has state; with the tensor, so that its identity stays its own.
         self._parameters: dict[int, Tensor] = {}
@@ -329,31 +342,136 @@ class Optimizer(KeepsAverages, Configured):
         >>> w.tolist()
         [1.5]
         """
-        with_gradient = [(g, p) for g, p in pairs if g is not None]
-        if not with_gradient:
-            raise ValueError(
-                f"{type(self).__name__}: no parameter has a gradient; the loss depends on none of "
-                "them, or was computed under no_grad or detached"
-            )
-        for number, (g, p) in enumerate(with_gradient):
+        parameters: list[Tensor] = []
+        gradients: list[Tensor] = []
+        for number, (g, p) in enumerate(pairs):
+            if g is None:
+                continue
             if g.is_leaf and g.requires_grad and not p.requires_grad:
                 raise ValueError(
                     f"pairs: expected (gradient, parameter), got a parameter first in pair {number}"
                 )
-        parameters = [p for _, p in with_gradient]
-        gradients = [g for g, _ in with_gradient]
+            gradients.append(g)
+            parameters.append(p)
+            self._parameters[id(p)] = p
+        if not parameters:
+            raise ValueError(
+                f"{type(self).__name__}: no parameter has a gradient; the loss depends on none of "
+                "them, or was computed under no_grad or detached"
+            )
         self._members.enter(self._core, parameters)
-        self._parameters.update({id(parameter): parameter for parameter in parameters})
         take_part(self)
         self.prepare(1)
         gate = None
         if (self.gradient_accumulation_steps or 1) > 1:
             gradients = self._core.accumulate(parameters, gradients)
             gate = self._core.gate > 0.0
-        self._core.apply(parameters, self._clipping(gradients))
+        if self._clipping.is_active:
+            gradients = self._clipping(gradients)
+        self._core.apply(parameters, gradients)
         apply_constraints(parameters, gate)
         if self.use_ema:
             self._core.average(parameters)
+
+    # ---- averages of the weights
+
+    def _average(self, parameter: Tensor) -> Tensor:
+        if not self.use_ema:
+            raise ValueError(
+                f"{type(self).__name__}: no averages of the weights are kept; make it with "
+                "use_ema=True"
+            )
+        return self._core.slots(parameter)[-1]
+
+    def swap_ema_weights(self, parameters: Sequence[Tensor]) -> None:
+        """Exchange parameters and their averages; a second call puts them back, bit for bit.
+
+        A step in between is refused.
+
+        Parameters
+        ----------
+        parameters
+            What has been trained, such as ``model.trainable_weights``.
+
+        Raises
+        ------
+        ValueError
+            The optimizer was made without ``use_ema=True``.
+
+        Examples
+        --------
+        >>> w = eg.tensor([1.0], requires_grad=True)
+        >>> optimizer = eg.optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75)
+        >>> for _ in range(2):
+        ...     optimizer.apply_gradients([(eg.tensor([1.0]), w)])
+        >>> optimizer.swap_ema_weights([w])
+        >>> w.tolist()
+        [-0.25]
+        """
+        pairs = [(parameter, self._average(parameter)) for parameter in parameters]
+        for parameter, average in pairs:
+            values = np.array(parameter.detach().numpy())
+            parameter.copy_(average.numpy())
+            average.copy_(values)
+            if self._swapped.pop(id(parameter), None) is None:
+                self._swapped[id(parameter)] = parameter
+
+    @contextlib.contextmanager
+    def averaged_weights(self, parameters: Sequence[Tensor]) -> Iterator[None]:
+        """Have parameters be their averages inside a ``with`` block, and put them back after it.
+
+        Parameters
+        ----------
+        parameters
+            What has been trained, such as ``model.trainable_weights``.
+
+        Raises
+        ------
+        ValueError
+            The optimizer was made without ``use_ema=True``.
+
+        Examples
+        --------
+        >>> w = eg.tensor([1.0], requires_grad=True)
+        >>> optimizer = eg.optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75)
+        >>> for _ in range(2):
+        ...     optimizer.apply_gradients([(eg.tensor([1.0]), w)])
+        >>> with optimizer.averaged_weights([w]):
+        ...     print(w.tolist())
+        [-0.25]
+        >>> w.tolist()
+        [-1.0]
+        """
+        chosen = list(parameters)
+        self.swap_ema_weights(chosen)
+        try:
+            yield
+        finally:
+            self.swap_ema_weights(chosen)
+
+    def finalize_variable_values(self, parameters: Sequence[Tensor]) -> None:
+        """Make parameters their averages, for good; nothing without ``use_ema=True``.
+
+        `Model.fit` does so after its last epoch.
+
+        Examples
+        --------
+        >>> w = eg.tensor([1.0], requires_grad=True)
+        >>> optimizer = eg.optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75)
+        >>> for _ in range(2):
+        ...     optimizer.apply_gradients([(eg.tensor([1.0]), w)])
+        >>> optimizer.finalize_variable_values([w])
+        >>> w.tolist()
+        [-0.25]
+        """
+        if not self.use_ema:
+            return
+        for parameter in parameters:
+            average = self._average(parameter)
+            if self._swapped.pop(id(parameter), None) is None:
+                parameter.copy_(average.numpy())
+            else:
+                average.copy_(parameter.detach().numpy())
 
     # ---- state
 
@@ -369,12 +487,19 @@ class Optimizer(KeepsAverages, Configured):
         self._parameters[id(parameter)] = parameter
         return dict(zip(self._core.slot_names(), self._core.slots(parameter), strict=True))
 
+    def _counts(self) -> Counts:
+        core = self._core
+        return Counts(int(core.iterations), int(core.accumulated), float(core.memory))
+
+    def _set_counts(self, counts: Counts) -> None:
+        self._core.iterations = counts.iterations
+        self._core.accumulated = counts.accumulated
+        self._core.memory = counts.memory
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Copies have parameters of their own: those that are pickled or copied along with this.
         state = {
-            "iterations": self._core.iterations,
-            "memory": self._core.memory,
-            "accumulated": self._core.accumulated,
+            "counts": self._counts(),
             "slots": [(p, self._core.slots(p)) for p in self._parameters.values()],
             "swapped": list(self._swapped.values()),
         }
@@ -384,10 +509,38 @@ class Optimizer(KeepsAverages, Configured):
         for parameter, slots in state["slots"]:
             for slot, values in zip(self.slots(parameter).values(), slots, strict=True):
                 slot.copy_(values)
-        self._core.iterations = state["iterations"]
-        self._core.accumulated = state["accumulated"]
-        self._core.memory = state["memory"]
+        self._set_counts(state["counts"])
         self._swapped = {id(parameter): parameter for parameter in state["swapped"]}
+
+
+def counts_of(optimizer: Optimizer) -> Counts:
+    """Return how far an optimizer has come."""
+    return optimizer._counts()  # noqa: SLF001 - no public name, as users derive from it
+
+
+def set_counts(optimizer: Optimizer, counts: Counts) -> None:
+    """Have an optimizer go on from there; the slots of its parameters are apart."""
+    optimizer._set_counts(counts)  # noqa: SLF001 - as above
+
+
+def numbers_of(optimizer: Optimizer) -> dict[str, float]:
+    """Return the learning rate and the other settings that are numbers, as they stand now."""
+    names = ["learning_rate", *optimizer._settings]  # noqa: SLF001 - as above
+    found = {name: getattr(optimizer, name, None) for name in names}
+    return {name: value for name, value in found.items() if type(value) is float}
+
+
+def set_numbers(optimizer: Optimizer, numbers: dict[str, float]) -> None:
+    """Set what `numbers_of` returned."""
+    now = numbers_of(optimizer)
+    for name, value in numbers.items():
+        if now.get(name) != value:
+            setattr(optimizer, name, value)
+
+
+def averages_in_place(optimizer: Optimizer) -> bool:
+    """Tell whether parameters stand exchanged with their averages."""
+    return bool(optimizer._swapped)  # noqa: SLF001 - as above
 
 
 def _remade(kind: type[Optimizer], config: dict[str, Any]) -> Optimizer:

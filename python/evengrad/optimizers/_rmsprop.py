@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad._config import by_convention
 from evengrad.optimizers._optimizer import Optimizer, check_convention
+from evengrad.optimizers._rules import takes_settings_of, with_defaults
 from evengrad.optimizers._settings import Fixed, Momentum, Setting
-from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,17 +71,17 @@ class RMSprop(Optimizer):
     """
 
     rule = "rmsprop"
-    rho = Setting(below=1.0)
+    rho = Setting()
     momentum = Momentum()
-    epsilon = Setting(positive=True)
+    epsilon = Setting()
     centered = Fixed()
 
-    @takes_shared
+    @takes_settings_of("rmsprop")
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] | None = None,
         rho: float | Callable[[int], float] | None = None,
-        momentum: float | Callable[[int], float] = 0.0,
+        momentum: float | Callable[[int], float] | None = None,
         epsilon: float | None = None,
         centered: bool = False,
         *,
@@ -94,18 +93,19 @@ class RMSprop(Optimizer):
         **shared: Unpack[Shared],
     ) -> None:
         chosen = check_convention(convention)
-        rate = by_convention(learning_rate, chosen, keras=0.001, torch=0.01, tf1=0.001)
-        decay = by_convention(rho, chosen, keras=0.9, torch=0.99, tf1=0.9)
-        small = by_convention(epsilon, chosen, keras=1e-7, torch=1e-8, tf1=1e-10)
         self.centered = bool(centered)
+        settings = with_defaults(
+            self.rule,
+            chosen,
+            learning_rate=learning_rate,
+            rho=rho,
+            momentum=momentum,
+            epsilon=epsilon,
+            centered=self.centered,
+        )
         super().__init__(
-            rate,
-            {
-                "rho": decay,
-                "momentum": momentum,
-                "epsilon": small,
-                "centered": self.centered,
-            },
+            settings.pop("learning_rate"),
+            settings,
             weight_decay=weight_decay,
             clipnorm=clipnorm,
             clipvalue=clipvalue,

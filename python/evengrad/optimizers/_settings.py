@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad._checks import check_float
+from evengrad.optimizers._rules import bounds_of, check_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,39 +12,37 @@ if TYPE_CHECKING:
     from evengrad.optimizers._optimizer import Optimizer
 
 
+def get_setting(optimizer: Optimizer, name: str) -> Any:
+    """Return a number of an optimizer's rule, or its schedule."""
+    return optimizer._get(name)  # noqa: SLF001 - descriptors are its public face
+
+
+def set_setting(optimizer: Optimizer, name: str, value: float | Callable[[int], float]) -> None:
+    """Change a number of an optimizer's rule for the steps to come."""
+    optimizer._set(name, value)  # noqa: SLF001 - as above
+
+
 class Setting:
     """A number of the rule, or a schedule; may be changed between steps. It lives in the core.
 
     The same bounds hold for what the constructor gets, for what is assigned later, and for every
-    value of a schedule: the number is finite, and at least 0.
-
-    Parameters
-    ----------
-    below
-        What the number stays below.
-    positive
-        Whether it is above 0.
+    value of a schedule: those that the core has for the setting of that name.
     """
 
-    def __init__(self, *, below: float = float("inf"), positive: bool = False) -> None:
-        self.below, self.positive = below, positive
-
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+        self.name, self.bounds = name, bounds_of(getattr(owner, "rule", None), name)
 
     def __get__(self, optimizer: Optimizer | None, owner: type) -> Any:
         if optimizer is None:
             return self
-        return optimizer._get(self.name)
+        return get_setting(optimizer, self.name)
 
     def __set__(self, optimizer: Optimizer, value: float | Callable[[int], float]) -> None:
-        optimizer._set(self.name, value)
+        set_setting(optimizer, self.name, value)
 
     def number(self, value: Any, label: str) -> float:
         """Return a number within the bounds, or raise an error that names it."""
-        return check_float(
-            value, label, low=0.0, high=self.below, open_low=self.positive, open_high=True
-        )
+        return check_within(self.bounds, value, label)
 
     def given(self, value: Any) -> Any:
         """Return a number, or a schedule whose first value is one; or raise an error."""
@@ -57,19 +55,16 @@ class Setting:
 class Momentum(Setting):
     """A momentum in [0, 1). Whether there is a buffer for it is settled when the rule is made."""
 
-    def __init__(self) -> None:
-        super().__init__(below=1.0)
-
     def given(self, value: Any) -> Any:
         """Return a number, or a schedule, which begins above 0 and so has a buffer."""
         if callable(value):
-            label = f"{self.name}(0)"
-            check_float(value(0), label, low=0.0, high=1.0, open_low=True, open_high=True)
+            _, high, open_high = self.bounds
+            check_within((True, high, open_high), value(0), f"{self.name}(0)")
         return super().given(value)
 
     def __set__(self, optimizer: Optimizer, value: float | Callable[[int], float]) -> None:
         wanted = self.given(value)
-        kind, has_buffer = type(optimizer).__name__, optimizer._get(self.name) != 0.0
+        kind, has_buffer = type(optimizer).__name__, get_setting(optimizer, self.name) != 0.0
         if wanted != 0.0 and not has_buffer:
             raise ValueError(
                 f"{self.name}: {kind} was made with 0 and so without a buffer; make it with a "
@@ -88,7 +83,6 @@ class Absent(Setting):
     """A setting that the convention does not have: it is 0."""
 
     def __init__(self, name: str, reason: str) -> None:
-        super().__init__()
         self.name, self.reason = name, reason
 
     def number(self, value: Any, label: str) -> float:
@@ -123,4 +117,4 @@ class Fixed:
 
 
 RATE = Setting()
-RATE.name = "learning_rate"
+RATE.__set_name__(object, "learning_rate")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad._checks import check_float
 from evengrad.optimizers._optimizer import Optimizer, check_convention
+from evengrad.optimizers._rules import check_setting, takes_settings_of, with_defaults
 from evengrad.optimizers._settings import Fixed, Momentum
-from evengrad.optimizers._shared import takes_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,14 +76,14 @@ class SGD(Optimizer):
     momentum = Momentum()
     nesterov, dampening = Fixed(), Fixed()
 
-    @takes_shared
+    @takes_settings_of("sgd")
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] | None = None,
-        momentum: float | Callable[[int], float] = 0.0,
+        momentum: float | Callable[[int], float] | None = None,
         nesterov: bool = False,
         *,
-        dampening: float = 0.0,
+        dampening: float | None = None,
         weight_decay: float | Callable[[int], float] | None = None,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
@@ -93,20 +92,28 @@ class SGD(Optimizer):
         **shared: Unpack[Shared],
     ) -> None:
         chosen = check_convention(convention)
-        if learning_rate is None and chosen == "tf1":
-            raise ValueError('learning_rate: the convention "tf1" has no default; pass a number')
         self.nesterov = bool(nesterov)
-        self.dampening = check_float(dampening, "dampening", low=0.0, high=1.0)
-        if nesterov and chosen == "torch" and momentum == 0.0:
+        settings = with_defaults(
+            self.rule,
+            chosen,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            nesterov=self.nesterov,
+            dampening=dampening,
+        )
+        self.dampening = settings["dampening"] = check_setting(
+            self.rule, "dampening", settings["dampening"]
+        )
+        plain = settings["momentum"] == 0.0
+        if nesterov and chosen == "torch" and plain:
             raise ValueError('nesterov: the convention "torch" expects a momentum above 0, got 0')
         if self.dampening and chosen != "torch":
             raise ValueError('dampening: for the convention "torch"; the others have none')
-        if self.dampening and (nesterov or momentum == 0.0):
+        if self.dampening and (nesterov or plain):
             raise ValueError("dampening: expected a momentum above 0 with it, not Nesterov's")
-        default = {"keras": 0.01, "torch": 0.001}.get(chosen, 0.0)
         super().__init__(
-            default if learning_rate is None else learning_rate,
-            {"momentum": momentum, "nesterov": self.nesterov, "dampening": self.dampening},
+            settings.pop("learning_rate"),
+            settings,
             weight_decay=weight_decay,
             clipnorm=clipnorm,
             clipvalue=clipvalue,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
-from evengrad._checks import check_float, check_int
+from evengrad._common.checks import check_float, check_int
 from evengrad.optimizers._groups import check_groups
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad._names import look_up as _look_up
-from evengrad._names import public_names as _public_names
+from evengrad._common.names import look_up as _look_up
+from evengrad._common.names import public_names as _public_names
 from evengrad.regularizers._orthogonal import OrthogonalRegularizer as OrthogonalRegularizer
 from evengrad.regularizers._regularizer import L1 as L1
 from evengrad.regularizers._regularizer import L1L2 as L1L2

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evengrad import _core
-from evengrad._checks import check_float
-from evengrad._names import choose
-from evengrad._norms import scaled
+from evengrad._common.checks import check_float
+from evengrad._common.names import choose
+from evengrad._tensor.norms import scaled
 from evengrad.regularizers._regularizer import Regularizer
 
 if TYPE_CHECKING:

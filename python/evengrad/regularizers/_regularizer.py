@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad._checks import check_float
-from evengrad._config import Configured
-from evengrad._names import choose
+from evengrad._common.checks import check_float
+from evengrad._common.config import Configured
+from evengrad._common.names import choose
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor

@@ -1,4 +1,4 @@
-//! Memory for tensors: 64-byte aligned, recycled by a pool, always initialised.
+//! Memory for tensors: 64-byte aligned, recycled by a pool, always initialized.
 //!
 //! A dead buffer goes back to the pool of its size class (`pool.rs`), so that a training loop allocates nothing after
 //! its first step.
@@ -29,7 +29,7 @@ pub struct Buffer {
 }
 
 // SAFETY: the memory is plain bytes. Kernels reach it only through `launch`, which holds the engine's lock,
-// or through `host` functions that take the same lock, so there is no unsynchronised access.
+// or through `host` functions that take the same lock, so there is no unsynchronized access.
 unsafe impl Send for Buffer {}
 // SAFETY: as above.
 unsafe impl Sync for Buffer {}

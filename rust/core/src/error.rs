@@ -61,6 +61,12 @@ pub enum Error {
     /// A call in the wrong order, such as a second backward pass through a freed graph.
     #[error("{0}")]
     State(String),
+    /// Values of a tensor asked for while a step is being captured: the replay would not read them again.
+    #[error("{0}")]
+    Capture(String),
+    /// A capture that recorded no launch: there is nothing to replay.
+    #[error("{0}")]
+    EmptyCapture(String),
     /// A defect of the library itself.
     #[error("{0}")]
     Internal(String),

@@ -90,6 +90,16 @@ impl Feed {
         Ok(())
     }
 
+    /// Goes one batch back: the step that took it has failed, and is made again.
+    pub fn back(&self) -> Result<()> {
+        let mut order = self.0.lock();
+        let Some(next) = order.next.checked_sub(self.batch_size()) else {
+            bail!(State, "feed: no batch was visited yet");
+        };
+        order.next = next;
+        Ok(())
+    }
+
     /// Batches that are left.
     pub fn remaining(&self) -> usize {
         let order = self.0.lock();
@@ -112,5 +122,8 @@ mod tests {
         feed.next_batch().expect("second");
         assert_eq!(feed.indices().to_vec::<i64>().expect("i64"), [0, 2]);
         assert!(matches!(feed.next_batch(), Err(crate::Error::State(_))));
+        feed.back().expect("visited");
+        feed.next_batch().expect("second again");
+        assert_eq!(feed.indices().to_vec::<i64>().expect("i64"), [0, 2]);
     }
 }

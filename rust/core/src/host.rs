@@ -15,7 +15,7 @@ use crate::tensor::Tensor;
 pub fn with<T: Element, R>(tensor: &Tensor, look: impl FnOnce(ArrayViewD<'_, T>) -> R) -> R {
     assert_eq!(T::DTYPE, tensor.dtype());
     let _engine = team::quiet();
-    // SAFETY: the layout lies inside the buffer, whose memory is initialised, and the lock keeps writers away.
+    // SAFETY: the layout lies inside the buffer, whose memory is initialized, and the lock keeps writers away.
     look(unsafe { view(tensor.buffer().pointer().cast::<T>(), tensor.layout()) })
 }
 

@@ -147,7 +147,7 @@ impl<'a> Arguments<'a> {
         let (start, len) = self.own_elements::<T>(i, units);
         debug_assert!((start + len) * size_of::<T>() <= self.operands[i].extent.len());
         // SAFETY: the operand covers all its units (checked where the launch was built), its memory is
-        // initialised and aligned for T, and nobody writes it while this launch runs.
+        // initialized and aligned for T, and nobody writes it while this launch runs.
         unsafe { std::slice::from_raw_parts(self.pointer::<T>(i).wrapping_add(start), len) }
     }
 
@@ -191,7 +191,7 @@ impl<'a> Arguments<'a> {
         debug_assert!(!self.operands[i].writes);
         let len = self.operands[i].extent.len() / size_of::<T>();
         // SAFETY: the extent of a contiguous operand starts at its origin and lies inside its buffer, whose
-        // memory is initialised; nobody writes it while this launch runs.
+        // memory is initialized; nobody writes it while this launch runs.
         unsafe { std::slice::from_raw_parts(self.pointer::<T>(i), len) }
     }
 }

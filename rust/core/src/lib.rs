@@ -28,6 +28,7 @@ pub mod plan;
 mod pool;
 #[allow(unsafe_code, reason = "loads and stores of vectors in arrays of fixed length")]
 pub mod rng;
+pub mod session;
 pub mod tape;
 #[allow(unsafe_code, reason = "fork handler and the engine that outlives it")]
 pub mod team;

@@ -60,7 +60,7 @@ pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
 #[cfg(unix)]
 pub(crate) unsafe fn forget(start: NonNull<u8>, bytes: usize) {
     // A refusal costs memory and nothing else.
-    // SAFETY: the caller's promise; the range stays mapped and initialised.
+    // SAFETY: the caller's promise; the range stays mapped and initialized.
     unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_DONTNEED) };
 }
 

@@ -43,7 +43,7 @@ impl Key {
     }
 }
 
-/// The finaliser of `SplitMix64`: a bijection whose every output bit depends on every input bit.
+/// The finalizer of `SplitMix64`: a bijection whose every output bit depends on every input bit.
 #[inline]
 fn mix(x: u64) -> u64 {
     let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -54,7 +54,7 @@ fn mix(x: u64) -> u64 {
 
 /// The stream of a named user of random numbers, such as the path of a variable.
 ///
-/// It is the 64-bit FNV-1a hash of the path's bytes, started from the seed and passed through the finaliser of
+/// It is the 64-bit FNV-1a hash of the path's bytes, started from the seed and passed through the finalizer of
 /// `SplitMix64`. It never changes: stored models and seeds stay reproducible.
 #[must_use]
 pub fn derive_stream(seed: u64, path: &str) -> u64 {

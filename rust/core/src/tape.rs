@@ -52,7 +52,7 @@ impl Saved {
             bail!(
                 State,
                 "backward: a tensor of shape {} that this pass needs was changed in place after it was used (for \
-                 example by an optimiser update between forward and backward); run the forward pass again",
+                 example by an optimizer update between forward and backward); run the forward pass again",
                 show(self.tensor.shape())
             );
         }

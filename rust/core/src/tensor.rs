@@ -50,7 +50,7 @@ impl Tensor {
         }))
     }
 
-    /// A contiguous tensor whose contents are unspecified (but initialised): a kernel is about to fill it.
+    /// A contiguous tensor whose contents are unspecified (but initialized): a kernel is about to fill it.
     pub fn empty(shape: &[usize], dtype: DType) -> Result<Self> {
         let buffer = Buffer::new(count(shape)? * dtype.size())?;
         Ok(Self::from_parts(buffer, Layout::contiguous(shape), dtype, None))

@@ -1,7 +1,7 @@
 //! Gradients of inputs, and Python inside the backward pass: hooks of tensors, functions whose gradients Python computes.
 //!
 //! The tape calls back between launches, when nobody waits for this thread with the engine's lock in hand; the way
-//! back into Python is door.rs's.
+//! back into Python is native_call.rs's.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,9 +12,9 @@ use evengrad_core::{Result, Tensor as CoreTensor};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::door::{call_back, run, run_tensor};
 use crate::error::exception;
 use crate::functions::{list, references};
+use crate::native_call::{call_back, run, run_tensor};
 use crate::operand::other_tensor;
 use crate::tensor::Tensor;
 

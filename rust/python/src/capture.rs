@@ -9,8 +9,8 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::door::{run, run_in_turns};
 use crate::error::exception;
+use crate::native_call::{run, run_in_turns};
 use crate::operand::other_tensor;
 use crate::tensor::Tensor;
 
@@ -81,7 +81,7 @@ pub(crate) fn is_capturing() -> bool {
 pub(crate) struct Plan(Mutex<CorePlan>);
 
 impl Plan {
-    /// Looks at or runs the plan; only inside the door, where waiting for another thread's replay holds up
+    /// Looks at or runs the plan; only inside a native call, where waiting for another thread's replay holds up
     /// nobody.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut CorePlan) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
@@ -210,6 +210,16 @@ impl Feed {
     ///     If all rows were visited.
     fn next(&self, py: Python<'_>) -> PyResult<()> {
         run(py, || self.0.next_batch())
+    }
+
+    /// Go one batch back: the step that took it has failed, and is made again.
+    ///
+    /// Raises
+    /// ------
+    /// RuntimeError
+    ///     If none was visited yet.
+    fn back(&self, py: Python<'_>) -> PyResult<()> {
+        run(py, || self.0.back())
     }
 
     /// Batches that are left.

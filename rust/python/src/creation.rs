@@ -8,8 +8,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::door::run;
 use crate::error::exception;
+use crate::native_call::run;
 use crate::shapes::sizes;
 use crate::tensor::Tensor;
 use crate::{names, numpy as arrays};

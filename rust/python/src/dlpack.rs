@@ -10,7 +10,7 @@ use pyo3::exceptions::{PyBufferError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use crate::door::run;
+use crate::native_call::run;
 use crate::numpy::may_share;
 
 /// The processor's memory: (kDLCPU, 0).

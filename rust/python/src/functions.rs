@@ -1,14 +1,14 @@
 //! Operations that are functions of the module: several tensors in, one out.
 
 use evengrad_core::ops::dense::dense as core_dense;
-use evengrad_core::ops::elementwise::{UNARY_NAMES, by_name};
+use evengrad_core::ops::elementwise::{TABLE, by_name};
 use evengrad_core::{DType, Result, Tensor as CoreTensor};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::door::{run, run_tensor};
 use crate::names::{self, default_dtype};
+use crate::native_call::{run, run_tensor};
 use crate::operand::{Operand, other_tensor};
 use crate::tensor::Tensor;
 
@@ -228,7 +228,7 @@ pub(crate) fn matmul(x: &Bound<'_, PyAny>, y: &Bound<'_, PyAny>) -> PyResult<Ten
 /// activation : str, optional
 ///     The name of an elementwise method of tensors, such as ``"relu"``; the identity if None.
 /// alpha : float, optional
-///     The parameter of an activation that has one (``elu``, ``celu``: 1 by default; ``leaky_relu``: 0.01).
+///     The parameter of an activation that has one; the default of its own function if None.
 ///
 /// Raises
 /// ------
@@ -256,14 +256,11 @@ pub(crate) fn dense(
     let function = match activation {
         None | Some("linear") => None,
         Some(name) => {
-            let default = match name {
-                "leaky_relu" => Some(0.01),
-                "elu" | "celu" => Some(1.0),
-                _ => None,
-            };
-            let parameters: Vec<f64> = alpha.or(default).into_iter().collect();
-            let known = by_name(name, &parameters);
-            Some(known.ok_or_else(|| names::unknown("activation", name, UNARY_NAMES))?)
+            let known = by_name(name, alpha.as_slice());
+            Some(known.ok_or_else(|| {
+                let names: Vec<&str> = TABLE.iter().map(|row| row.name).collect();
+                names::unknown("activation", name, &names)
+            })?)
         }
     };
     run_tensor(py, || core_dense(&x, &kernel, bias.as_ref(), function))

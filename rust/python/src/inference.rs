@@ -7,8 +7,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::capture::Plan;
-use crate::door::{run, run_brief};
 use crate::error::exception;
+use crate::native_call::{run, run_brief};
 use crate::numpy as arrays;
 use crate::tensor::Tensor;
 

@@ -1,5 +1,5 @@
 //! The Python extension module `evengrad._core`: conversion, errors and signals around the core. No
-//! arithmetic here, and all native work passes one door.
+//! arithmetic here, and all native work takes one path, `native_call`.
 #![allow(
     rustdoc::broken_intra_doc_links,
     reason = "comments on bound items are Python docstrings, where brackets are lists and shapes"
@@ -20,14 +20,13 @@ mod autograd;
 mod capture;
 mod creation;
 mod dlpack;
-mod door;
 mod elementwise;
-mod epochs;
 mod error;
 mod functions;
 mod inference;
 mod losses;
 mod names;
+mod native_call;
 mod normalization;
 mod numpy;
 mod operand;
@@ -36,6 +35,7 @@ mod optim;
 mod random;
 mod recurrent;
 mod reductions;
+mod session;
 mod shapes;
 mod tensor;
 
@@ -54,9 +54,9 @@ mod _core {
         set_default_dtype, set_num_threads, set_recording, tensor, zeros,
     };
     #[pymodule_export]
-    use crate::epochs::Epochs;
+    use crate::elementwise::elementwise_forms;
     #[pymodule_export]
-    use crate::error::InternalError;
+    use crate::error::{CaptureError, EmptyCaptureError, InternalError};
     #[pymodule_export]
     use crate::functions::{
         accumulate, argmax_equals, cat, choose, dense, matmul, maximum, minimum, prelu, stack,
@@ -71,16 +71,19 @@ mod _core {
     #[pymodule_export]
     use crate::normalization::{batch_norm, layer_norm};
     #[pymodule_export]
-    use crate::optim::Optimizer;
+    use crate::optim::{Optimizer, optimizer_settings};
     #[pymodule_export]
     use crate::random::{Generator, derive_stream, dropout};
     #[pymodule_export]
     use crate::recurrent::recurrent;
     #[pymodule_export]
+    use crate::session::{Epochs, Seconds, Session, Steps};
+    #[pymodule_export]
     use crate::tensor::Tensor;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::elementwise::add_functions(module)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -5,8 +5,8 @@ use evengrad_core::ops::pair_loss;
 use evengrad_core::{DType, Tensor as CoreTensor};
 use pyo3::prelude::*;
 
-use crate::door::run_tensor;
 use crate::names::choose;
+use crate::native_call::run_tensor;
 use crate::operand::other_tensor;
 use crate::tensor::Tensor;
 

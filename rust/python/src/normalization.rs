@@ -1,4 +1,4 @@
-//! Normalisation of batches and of rows as functions of the module.
+//! Normalization of batches and of rows as functions of the module.
 
 use evengrad_core::ops::batch_norm::{
     Affine, MovingStatistics, batch_norm as core_batch_norm, batch_norm_inference,
@@ -7,11 +7,11 @@ use evengrad_core::ops::layer_norm::layer_norm as core_layer_norm;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::door::run_tensor;
+use crate::native_call::run_tensor;
 use crate::operand::other_tensor;
 use crate::tensor::Tensor;
 
-/// Batch normalisation over rows: gamma·(x - mean)/√(variance + epsilon) + beta, feature by feature.
+/// Batch normalization over rows: gamma·(x - mean)/√(variance + epsilon) + beta, feature by feature.
 ///
 /// In training mean and (biased) variance are those of the batch, and moving statistics, where given, become
 /// ``moving·(1 - rate) + batch·rate``, in place. Otherwise mean and variance are the moving statistics, as constants.
@@ -25,7 +25,7 @@ use crate::tensor::Tensor;
 /// moving_mean, moving_variance : Tensor, optional
 ///     (features,), both or neither; needed unless training.
 /// training : bool
-///     Whether to normalise by the statistics of this batch.
+///     Whether to normalize by the statistics of this batch.
 /// rate : float
 ///     From 0 to 1: the weight of this batch in the moving statistics.
 /// unbiased : bool
@@ -94,7 +94,7 @@ pub(crate) fn batch_norm(
     })
 }
 
-/// Layer normalisation of rows: gamma·(x - mean)/√(variance + epsilon) + beta.
+/// Layer normalization of rows: gamma·(x - mean)/√(variance + epsilon) + beta.
 ///
 /// Mean and (biased) variance are those of each row: of the last dimensions of x, which have ``width`` elements.
 ///

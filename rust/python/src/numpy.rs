@@ -20,8 +20,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::door::run;
 use crate::names::default_dtype;
+use crate::native_call::run;
 use crate::tensor::Tensor;
 
 /// Below this a copy costs less than an owner for shared memory, and is independent of the tensor.
@@ -206,7 +206,7 @@ fn initial_zero(py: Python<'_>) -> PyResult<Bound<'_, pyo3::types::PyDict>> {
 }
 
 /// True where nothing but this tensor leads to its memory and nobody will write there: no plan, tape, view or
-/// optimiser holds it, no gradient step changes it, and it was written once, when it was made.
+/// optimizer holds it, no gradient step changes it, and it was written once, when it was made.
 pub(crate) fn may_share(tensor: &CoreTensor) -> bool {
     let trained = tensor.is_leaf() && tensor.requires_grad();
     !trained && Arc::strong_count(tensor.buffer()) == 1 && tensor.buffer().version() <= 1

@@ -6,8 +6,8 @@ use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::door::run_tensor;
 use crate::names::default_dtype;
+use crate::native_call::run_tensor;
 use crate::operand::Operand;
 use crate::tensor::Tensor;
 

@@ -1,4 +1,4 @@
-//! Optimisers: a rule by name with its settings.
+//! Optimizers: a rule by name with its settings.
 
 mod rules;
 
@@ -6,22 +6,21 @@ use evengrad_core::optim::Optimizer as CoreOptimizer;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::door::run;
 use crate::functions::{list, references};
 use crate::names::choose;
+use crate::native_call::run;
 use crate::tensor::Tensor;
+
+pub(crate) use rules::optimizer_settings;
 
 /// An update rule with its settings, the number of its steps, and its slots for each parameter.
 ///
 /// Parameters
 /// ----------
 /// rule : str
-///     ``"sgd"``, ``"adam"``, ``"adadelta"``, ``"adagrad"``, ``"adamax"``, ``"lion"``, ``"nadam"`` or
-///     ``"rmsprop"``.
+///     A name that `optimizer_settings` has.
 /// settings : dict, optional
-///     sgd: ``learning_rate`` (0.01), ``momentum`` (0), ``dampening`` (0), ``nesterov``. adam:
-///     ``learning_rate`` (0.001), ``beta_1`` (0.9), ``beta_2`` (0.999), ``epsilon`` (1e-7), ``amsgrad``. The
-///     others: as the class of that name in ``evengrad.optimizers``, with Keras' defaults. All:
+///     The rule's own, which `optimizer_settings` has with their defaults. All:
 ///     ``weight_decay``, and how it works, ``decay``: ``"decoupled"`` (if not given), ``"unscaled"`` or
 ///     ``"coupled"``;
 ///     ``gradient_accumulation_steps``; ``ema_momentum`` (without it no averages are kept) and

@@ -6,8 +6,8 @@ use numpy::PyArray1;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::door::{run, run_tensor};
 use crate::names;
+use crate::native_call::{run, run_tensor};
 use crate::operand::other_tensor;
 use crate::shapes::sizes;
 use crate::tensor::Tensor;

@@ -5,8 +5,8 @@ use evengrad_core::ops::recurrent::{Cell, Recurrence, recurrent as core_recurren
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::door::run_tensor;
 use crate::functions::{list, references};
+use crate::native_call::run_tensor;
 use crate::operand::other_tensor;
 use crate::tensor::Tensor;
 

@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::door::run_tensor;
+use crate::native_call::run_tensor;
 use crate::tensor::Tensor;
 
 /// The dimensions to reduce: none given means all.

@@ -8,7 +8,7 @@ use pyo3::types::{PyBool, PyEllipsis, PyList, PySlice, PyTuple};
 
 use std::sync::atomic::{AtomicIsize, Ordering};
 
-use crate::door::run_tensor;
+use crate::native_call::run_tensor;
 use crate::numpy as arrays;
 use crate::tensor::Tensor;
 
@@ -133,7 +133,7 @@ fn rows_of(key: &Bound<'_, PyAny>) -> PyResult<Option<CoreTensor>> {
         && list.is_empty()
     {
         // NumPy takes an empty list for numbers with a fraction.
-        return crate::door::run(py, || CoreTensor::zeros(&[0], DType::I64)).map(Some);
+        return crate::native_call::run(py, || CoreTensor::zeros(&[0], DType::I64)).map(Some);
     }
     let is_array = key.is_instance_of::<::numpy::PyUntypedArray>();
     if !(is_array || key.is_instance_of::<PyList>()) {

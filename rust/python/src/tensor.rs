@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyTuple};
 
 use crate::creation::copied;
-use crate::door::{run, run_tensor};
 use crate::error::exception;
+use crate::native_call::{run, run_tensor};
 use crate::operand::{constant, other_tensor};
 use crate::{names, numpy as arrays};
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from evengrad._checks import check_float, check_int
+from evengrad._common.checks import check_float, check_int
 from evengrad.optimizers.schedules._schedule import Schedule, to_power
 
 

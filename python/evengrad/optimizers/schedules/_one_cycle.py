@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from evengrad._checks import check_float, check_int
-from evengrad._names import choose
+from evengrad._common.checks import check_float, check_int
+from evengrad._common.names import choose
 from evengrad.optimizers.schedules._cosine import half_wave
 from evengrad.optimizers.schedules._schedule import Schedule
 
@@ -186,6 +186,6 @@ class OneCycleMomentum(Schedule):
 
     def __call__(self, step: int) -> float:
         """Return the momentum."""
-        phase, share = self.cycle._place(step)
+        phase, share = self.cycle._place(step)  # noqa: SLF001 - both are of this file
         first, last = phase.momenta
         return first + (last - first) * share

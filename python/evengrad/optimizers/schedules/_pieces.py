@@ -6,8 +6,8 @@ import bisect
 import itertools
 from typing import TYPE_CHECKING
 
-from evengrad._checks import check_float, check_int
-from evengrad._names import choose
+from evengrad._common.checks import check_float, check_int
+from evengrad._common.names import choose
 from evengrad.optimizers.schedules._schedule import Schedule
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from evengrad._config import Configured
+from evengrad._common.config import Configured
 
 
 class Schedule(Configured):

@@ -89,11 +89,12 @@ pub fn record_host(host: &Arc<dyn Host>) {
     });
 }
 
-/// Refuses to tell a value that a replay could not tell again.
+/// Refuses to read values during a capture, with [`Error::Capture`](crate::Error::Capture): a replay could not read them
+/// again.
 pub fn forbid(what: &str) -> Result<()> {
     if is_open() {
         bail!(
-            State,
+            Capture,
             "{what}: the values of a tensor cannot be read while a step is being captured, because the replay would \
              not read them again; return the tensor from the step, or run it without compile"
         );

@@ -1,4 +1,4 @@
-//! Batches, normalised feature by feature: statistics down the columns, then a pass along the rows.
+//! Batches, normalized feature by feature: statistics down the columns, then a pass along the rows.
 //!
 //! Rows are cut into chunks of a fixed size. A chunk b of m' rows has a mean and a sum M of squared deviations, and joins
 //! the m rows before it, a:
@@ -21,7 +21,7 @@ use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 mod rows;
 mod sums;
 
-pub use rows::{RowsBackward, normalise, normalise_backward};
+pub use rows::{RowsBackward, normalize, normalize_backward};
 pub use sums::{Sums, SumsOf, chunk_sums, column_sums};
 
 /// Rows of a chunk: few enough for a block of columns to stay in the fastest cache between its two passes.

@@ -1,4 +1,4 @@
-//! Rows, each normalised by its own statistics; sums down the columns for the gradients of factor and offset.
+//! Rows, each normalized by its own statistics; sums down the columns for the gradients of factor and offset.
 //!
 //! Deviations are taken from a mean that is found first, and what rounding left out of it is put back: nothing cancels
 //! where a mean is far from zero.
@@ -99,7 +99,7 @@ impl<T: Scalar + Real> Kernel for Forward<'_, T> {
     }
 }
 
-/// Normalises each row.
+/// Normalizes each row.
 ///
 /// # Panics
 /// Where a slice does not have the size that the others say.

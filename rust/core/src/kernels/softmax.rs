@@ -1,4 +1,4 @@
-//! Rows of logits, normalised: one pass for the largest, one for the exponentials, one for the result.
+//! Rows of logits, normalized: one pass for the largest, one for the exponentials, one for the result.
 //!
 //! With m = max z and s = Σ e^(z - m):
 //!
@@ -14,7 +14,7 @@ use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 
 /// Which function of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Normalised {
+pub enum Normalized {
     /// Shares of one.
     Softmax,
     /// Their logarithms.
@@ -87,7 +87,7 @@ macro_rules! each_vector {
 pub(super) use each_vector;
 
 struct Forward<'a, T> {
-    kind: Normalised,
+    kind: Normalized,
     x: &'a [T],
     width: usize,
     out: &'a mut [T],
@@ -103,7 +103,7 @@ impl<T: Scalar + Real> Kernel for Forward<'_, T> {
             let (x, out) = (x.as_ptr(), out.as_mut_ptr());
             // SAFETY: the row has `width` elements.
             let shift = T::V::<S>::splat(unsafe { row_extreme::<T::V<S>, true>(x, &tail) });
-            let keep = (self.kind == Normalised::Softmax).then_some(out);
+            let keep = (self.kind == Normalized::Softmax).then_some(out);
             // SAFETY: both rows have `width` elements.
             let sum: T = narrow(unsafe { exp_sum(x, shift, &tail, keep) });
             let sum = T::V::<S>::splat(sum);
@@ -117,17 +117,17 @@ impl<T: Scalar + Real> Kernel for Forward<'_, T> {
     }
 }
 
-/// Normalises rows of `width` elements.
+/// Normalizes rows of `width` elements.
 ///
 /// # Panics
 /// Where the slices differ in length or `width` is zero.
-pub fn normalise_rows<T: Scalar + Real>(kind: Normalised, x: &[T], width: usize, out: &mut [T]) {
+pub fn normalize_rows<T: Scalar + Real>(kind: Normalized, x: &[T], width: usize, out: &mut [T]) {
     assert!(x.len() == out.len() && width > 0);
     dispatch(Forward { kind, x, width, out });
 }
 
 struct Backward<'a, T> {
-    kind: Normalised,
+    kind: Normalized,
     y: &'a [T],
     grad: &'a [T],
     width: usize,
@@ -140,7 +140,7 @@ impl<T: Scalar + Real> Kernel for Backward<'_, T> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let tail = Tail::<T::V<S>>::new(self.width);
-        let log = self.kind == Normalised::LogSoftmax;
+        let log = self.kind == Normalized::LogSoftmax;
         let rows = self.y.chunks_exact(self.width).zip(self.grad.chunks_exact(self.width));
         for ((y, grad), out) in rows.zip(self.out.chunks_exact_mut(self.width)) {
             let (y, grad, out) = (y.as_ptr(), grad.as_ptr(), out.as_mut_ptr());
@@ -172,12 +172,12 @@ impl<T: Scalar + Real> Kernel for Backward<'_, T> {
     }
 }
 
-/// The gradient of the logits, from the normalised rows and their gradient.
+/// The gradient of the logits, from the normalized rows and their gradient.
 ///
 /// # Panics
 /// Where the slices differ in length or `width` is zero.
-pub fn normalise_rows_backward<T: Scalar + Real>(
-    kind: Normalised,
+pub fn normalize_rows_backward<T: Scalar + Real>(
+    kind: Normalized,
     y: &[T],
     grad: &[T],
     width: usize,

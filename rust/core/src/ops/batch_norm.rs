@@ -1,4 +1,4 @@
-//! Batch normalisation of a (rows, features) batch, by Ioffe and Szegedy, 2015.
+//! Batch normalization of a (rows, features) batch, by Ioffe and Szegedy, 2015.
 //!
 //! ```text
 //! training     μ = Σ x/m      σ² = Σ (x - μ)²/m      r = 1/√(σ² + ε)      x̂ = (x - μ)·r      y = γ·x̂ + β
@@ -7,7 +7,7 @@
 //! moving       v ← v·(1 - rate) + new·rate
 //! ```
 //! Statistics and sums are taken of chunks of rows, where a size of chunks divides the batch, and joined by features;
-//! everything else goes along the rows. So a plan takes the rows of a batch from one normalisation to the next in one go,
+//! everything else goes along the rows. So a plan takes the rows of a batch from one normalization to the next in one go,
 //! with one barrier for each, forward and backward.
 //! A batch of one row has x̂ = 0 and a variance of 0.
 
@@ -18,7 +18,7 @@ use smallvec::smallvec;
 use crate::dtype::with_float;
 use crate::error::{Result, bail};
 use crate::kernels::batch_norm::{
-    Moving, Statistics, StatisticsOf, chunk_moments, chunk_rows, normalise, statistics,
+    Moving, Statistics, StatisticsOf, chunk_moments, chunk_rows, normalize, statistics,
 };
 use crate::launch::{Arguments, Cost, Operand, Operands, launch};
 use crate::layout::show;
@@ -253,7 +253,7 @@ fn rows_forward(x: &Tensor, features: &Features, beta: Option<&Tensor>) -> Resul
     move |units: Range<usize>, arguments: &Arguments<'_>| {
         let beta = has_beta.then(|| arguments.all::<T>(4));
         let (mean, scale) = (arguments.all(2), arguments.all(3));
-        normalise(arguments.own(0, &units), mean, scale, beta, arguments.own_mut(1, &units));
+        normalize(arguments.own(0, &units), mean, scale, beta, arguments.own_mut(1, &units));
     }))?;
     Ok(out)
 }
@@ -279,7 +279,7 @@ fn recorded(
     })
 }
 
-/// Normalises a batch by its own statistics, and moves `moving` towards them if given.
+/// Normalizes a batch by its own statistics, and moves `moving` towards them if given.
 ///
 /// x is (rows, features) with at least one row; everything else is (features,).
 pub fn batch_norm(
@@ -304,7 +304,7 @@ pub fn batch_norm(
     Ok(recorded(y, x, &packed, affine, &features, true))
 }
 
-/// Normalises rows by given statistics, which are constants: each row by itself.
+/// Normalizes rows by given statistics, which are constants: each row by itself.
 ///
 /// x is (rows, features); everything else is (features,).
 pub fn batch_norm_inference(

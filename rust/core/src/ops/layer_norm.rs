@@ -1,4 +1,4 @@
-//! Layer normalisation: each row by its own statistics, by Ba, Kiros and Hinton, 2016.
+//! Layer normalization: each row by its own statistics, by Ba, Kiros and Hinton, 2016.
 //!
 //! ```text
 //! μ = Σ x/n      σ² = Σ (x - μ)²/n      r = 1/√(σ² + ε)      x̂ = (x - μ)·r      y = γ·x̂ + β
@@ -20,7 +20,7 @@ use crate::ops::batch_norm::Affine;
 use crate::tape::{Backward, Gradients, Saved};
 use crate::tensor::Tensor;
 
-/// Normalises rows of `width` elements: the last dimensions of x, of any number. γ and β have as many elements.
+/// Normalizes rows of `width` elements: the last dimensions of x, of any number. γ and β have as many elements.
 pub fn layer_norm(x: &Tensor, width: usize, affine: Affine<'_>) -> Result<Tensor> {
     check(x, width, affine)?;
     let packed = x.packed()?;

@@ -7,8 +7,8 @@
 //! | `arithmetic` | operators of two tensors, powers, comparisons, selection, conversion |
 //! | `matmul` | matrix products |
 //! | `dense` | x·W + b with an activation |
-//! | `batch_norm` | batch normalisation, its moving statistics included |
-//! | `layer_norm` | layer normalisation |
+//! | `batch_norm` | batch normalization, its moving statistics included |
+//! | `layer_norm` | layer normalization |
 //! | `recurrent` | recurrent layers, all steps at once |
 //! | `reduce` | sums, means, variances |
 //! | `extrema` | largest and smallest elements and their positions |

@@ -18,7 +18,7 @@ use smallvec::{SmallVec, smallvec};
 use crate::dtype::with_float;
 use crate::error::Result;
 use crate::kernels::softmax::{
-    Normalised, logsumexp_rows, logsumexp_rows_backward, normalise_rows, normalise_rows_backward,
+    Normalized, logsumexp_rows, logsumexp_rows_backward, normalize_rows, normalize_rows_backward,
 };
 use crate::launch::{Arguments, Cost, Operand, launch};
 use crate::layout::{Layout, dimension};
@@ -29,7 +29,7 @@ use crate::tensor::Tensor;
 /// What an exponential with its sums costs an element.
 const FLOPS: f64 = 24.0;
 
-impl Normalised {
+impl Normalized {
     const fn name(self) -> &'static str {
         match self {
             Self::Softmax => "softmax",
@@ -38,12 +38,12 @@ impl Normalised {
     }
 }
 
-struct NormalisedBackward {
-    kind: Normalised,
+struct NormalizedBackward {
+    kind: Normalized,
     y: Saved,
 }
 
-impl Backward for NormalisedBackward {
+impl Backward for NormalizedBackward {
     fn name(&self) -> &'static str {
         self.kind.name()
     }
@@ -63,14 +63,14 @@ impl Backward for NormalisedBackward {
         with_float!(y.dtype(), name, T => launch(name, units, cost, operands.into_iter().collect(),
         move |units: Range<usize>, arguments: &Arguments<'_>| {
             let (y, grad) = (arguments.own::<T>(0, &units), arguments.own(1, &units));
-            normalise_rows_backward(kind, y, grad, width, arguments.own_mut(2, &units));
+            normalize_rows_backward(kind, y, grad, width, arguments.own_mut(2, &units));
         }))?;
         Ok(smallvec![Some(out)])
     }
 }
 
 /// Along the last dimension.
-fn normalised(kind: Normalised, z: &Tensor) -> Result<Tensor> {
+fn normalized(kind: Normalized, z: &Tensor) -> Result<Tensor> {
     let x = z.packed()?;
     let width = x.shape().last().copied().unwrap_or(0);
     let units = x.count().checked_div(width).unwrap_or(0);
@@ -80,18 +80,18 @@ fn normalised(kind: Normalised, z: &Tensor) -> Result<Tensor> {
     let name = kind.name();
     with_float!(x.dtype(), name, T => launch(name, units, cost, operands.into_iter().collect(),
     move |units: Range<usize>, arguments: &Arguments<'_>| {
-        normalise_rows(kind, arguments.own::<T>(0, &units), width, arguments.own_mut(1, &units));
+        normalize_rows(kind, arguments.own::<T>(0, &units), width, arguments.own_mut(1, &units));
     }))?;
-    Ok(out.recorded(&[z], |y| NormalisedBackward { kind, y: Saved::new(y) }))
+    Ok(out.recorded(&[z], |y| NormalizedBackward { kind, y: Saved::new(y) }))
 }
 
-fn normalised_along(kind: Normalised, z: &Tensor, dim: isize) -> Result<Tensor> {
+fn normalized_along(kind: Normalized, z: &Tensor, dim: isize) -> Result<Tensor> {
     z.dtype().require_float(kind.name())?;
     let dim = dimension(kind.name(), dim, z.ndim())?;
     if dim + 1 == z.ndim() {
-        return normalised(kind, z);
+        return normalized(kind, z);
     }
-    normalised(kind, &z.transpose(dim as isize, -1)?)?.transpose(dim as isize, -1)
+    normalized(kind, &z.transpose(dim as isize, -1)?)?.transpose(dim as isize, -1)
 }
 
 struct LogSumExpBackward {
@@ -129,12 +129,12 @@ impl Backward for LogSumExpBackward {
 impl Tensor {
     /// e^z / Σ e^z along `dim`.
     pub fn softmax(&self, dim: isize) -> Result<Self> {
-        normalised_along(Normalised::Softmax, self, dim)
+        normalized_along(Normalized::Softmax, self, dim)
     }
 
     /// The logarithm of the softmax along `dim`, without underflow.
     pub fn log_softmax(&self, dim: isize) -> Result<Self> {
-        normalised_along(Normalised::LogSoftmax, self, dim)
+        normalized_along(Normalized::LogSoftmax, self, dim)
     }
 
     /// ln Σ e^z over `dims` (all where empty), without overflow; over nothing it is -∞.

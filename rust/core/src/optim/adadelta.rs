@@ -4,11 +4,33 @@
 //! s ← ρs + (1−ρ)g²      Δ = √(d + ε) / √(s + ε) · g      d ← ρd + (1−ρ)Δ²      θ ← θ − ηΔ
 //! ```
 
+use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting};
 use super::{Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{Rule, SCALARS, flush};
 use crate::tensor::Tensor;
+
+/// The rule by its name, with what its settings may be and are where they are not given.
+pub(super) const RULE: NamedRule = NamedRule {
+    name: "adadelta",
+    settings: &[
+        Setting::by_convention(
+            "learning_rate",
+            NOT_NEGATIVE,
+            [Some(0.001), Some(1.0), Some(0.001)],
+        ),
+        Setting::by_convention("rho", BELOW_ONE, [Some(0.95), Some(0.9), Some(0.95)]),
+        Setting::by_convention("epsilon", POSITIVE, [Some(1e-7), Some(1e-6), Some(1e-8)]),
+    ],
+    make: |given| {
+        Ok(Box::new(Adadelta {
+            learning_rate: given.number("learning_rate")?,
+            rho: given.number("rho")?,
+            epsilon: given.number("epsilon")?,
+        }))
+    },
+};
 
 /// Adadelta.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +65,7 @@ impl Rule<2> for AdadeltaRule {
 
 impl UpdateRule for Adadelta {
     fn name(&self) -> &'static str {
-        "adadelta"
+        RULE.name
     }
     fn slot_names(&self) -> &'static [&'static str] {
         &["mean_square", "mean_square_step"]

@@ -7,11 +7,40 @@
 //! tf1     θ ← θ − ηg / √s
 //! ```
 
+use super::rule::{NOT_NEGATIVE, NamedRule, POSITIVE, Setting};
 use super::{Convention, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{Rule, SCALARS};
 use crate::tensor::Tensor;
+
+/// The rule by its name, with what its settings may be and are where they are not given.
+pub(super) const RULE: NamedRule = NamedRule {
+    name: "adagrad",
+    settings: &[
+        Setting::by_convention(
+            "learning_rate",
+            NOT_NEGATIVE,
+            [Some(0.001), Some(0.01), Some(0.001)],
+        ),
+        Setting::by_convention(
+            "initial_accumulator_value",
+            NOT_NEGATIVE,
+            [Some(0.1), Some(0.0), Some(0.1)],
+        ),
+        Setting::by_convention("epsilon", POSITIVE, [Some(1e-7), Some(1e-10), Some(0.0)]),
+        Setting::number("lr_decay", NOT_NEGATIVE, 0.0),
+    ],
+    make: |given| {
+        Ok(Box::new(Adagrad {
+            learning_rate: given.number("learning_rate")?,
+            initial_accumulator_value: given.number("initial_accumulator_value")?,
+            epsilon: given.number("epsilon")?,
+            lr_decay: given.number("lr_decay")?,
+            convention: given.convention,
+        }))
+    },
+};
 
 /// AdaGrad.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +72,7 @@ impl Rule<1> for AdagradRule {
 
 impl UpdateRule for Adagrad {
     fn name(&self) -> &'static str {
-        "adagrad"
+        RULE.name
     }
     fn slot_names(&self) -> &'static [&'static str] {
         &["sum_of_squares"]

@@ -7,11 +7,34 @@
 //! ```
 //! The same ε means different things in the two forms; powers of β are taken in `f64`.
 
+use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting};
 use super::{Convention, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{Rule, SCALARS, flush};
 use crate::tensor::Tensor;
+
+/// The rule by its name, with what its settings may be and are where they are not given.
+pub(super) const RULE: NamedRule = NamedRule {
+    name: "adam",
+    settings: &[
+        Setting::number("learning_rate", NOT_NEGATIVE, 0.001),
+        Setting::number("beta_1", BELOW_ONE, 0.9),
+        Setting::number("beta_2", BELOW_ONE, 0.999),
+        Setting::by_convention("epsilon", POSITIVE, [Some(1e-7), Some(1e-8), Some(1e-8)]),
+        Setting::flag("amsgrad"),
+    ],
+    make: |given| {
+        let rule = Adam {
+            learning_rate: given.number("learning_rate")?,
+            beta_1: given.number("beta_1")?,
+            beta_2: given.number("beta_2")?,
+            epsilon: given.number("epsilon")?,
+            convention: given.convention,
+        };
+        Ok(if given.flag("amsgrad")? { Box::new(AmsGrad(rule)) } else { Box::new(rule) })
+    },
+};
 
 /// Adam.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +99,7 @@ impl Rule<3> for AmsGradRule {
 
 impl UpdateRule for Adam {
     fn name(&self) -> &'static str {
-        "adam"
+        RULE.name
     }
     fn slot_names(&self) -> &'static [&'static str] {
         &["mean", "mean_square"]
@@ -105,7 +128,7 @@ impl UpdateRule for Adam {
 
 impl UpdateRule for AmsGrad {
     fn name(&self) -> &'static str {
-        "adam"
+        RULE.name
     }
     fn slot_names(&self) -> &'static [&'static str] {
         &["mean", "mean_square", "largest_mean_square"]

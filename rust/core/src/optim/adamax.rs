@@ -7,11 +7,36 @@
 //! ```
 
 use super::adam::one_minus_power;
+use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting};
 use super::{Convention, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{Rule, SCALARS, flush};
 use crate::tensor::Tensor;
+
+/// The rule by its name, with what its settings may be and are where they are not given.
+pub(super) const RULE: NamedRule = NamedRule {
+    name: "adamax",
+    settings: &[
+        Setting::by_convention(
+            "learning_rate",
+            NOT_NEGATIVE,
+            [Some(0.001), Some(0.002), Some(0.001)],
+        ),
+        Setting::number("beta_1", BELOW_ONE, 0.9),
+        Setting::number("beta_2", BELOW_ONE, 0.999),
+        Setting::by_convention("epsilon", POSITIVE, [Some(1e-7), Some(1e-8), Some(1e-8)]),
+    ],
+    make: |given| {
+        Ok(Box::new(Adamax {
+            learning_rate: given.number("learning_rate")?,
+            beta_1: given.number("beta_1")?,
+            beta_2: given.number("beta_2")?,
+            epsilon: given.number("epsilon")?,
+            convention: given.convention,
+        }))
+    },
+};
 
 /// Adamax.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +69,7 @@ impl Rule<2> for AdamaxRule {
 
 impl UpdateRule for Adamax {
     fn name(&self) -> &'static str {
-        "adamax"
+        RULE.name
     }
     fn slot_names(&self) -> &'static [&'static str] {
         &["mean", "largest"]

@@ -1,4 +1,4 @@
-//! What an optimiser does around its rule: the mean of the gradients of several steps before it, and the average of the
+//! What an optimizer does around its rule: the mean of the gradients of several steps before it, and the average of the
 //! parameters after it.
 //!
 //! ```text
@@ -6,7 +6,7 @@
 //! e ← e + (1−m)(θ−e)   after each update; e ← θ after the first
 //! θ ← e                after every n-th update
 //! ```
-//! Each is the launch of an update rule whose scalars and gate the optimiser's host writes.
+//! Each is the launch of an update rule whose scalars and gate the optimizer's host writes.
 
 use super::{Optimizer, launch_rule};
 use crate::error::{Result, bail};

@@ -4,11 +4,29 @@
 //! θ ← θ − η · sign(β₁m + (1−β₁)g)      m ← β₂m + (1−β₂)g
 //! ```
 
+use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, Setting};
 use super::{Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{Rule, SCALARS, flush};
 use crate::tensor::Tensor;
+
+/// The rule by its name, with what its settings may be and are where they are not given.
+pub(super) const RULE: NamedRule = NamedRule {
+    name: "lion",
+    settings: &[
+        Setting::number("learning_rate", NOT_NEGATIVE, 0.0001),
+        Setting::number("beta_1", BELOW_ONE, 0.9),
+        Setting::number("beta_2", BELOW_ONE, 0.99),
+    ],
+    make: |given| {
+        Ok(Box::new(Lion {
+            learning_rate: given.number("learning_rate")?,
+            beta_1: given.number("beta_1")?,
+            beta_2: given.number("beta_2")?,
+        }))
+    },
+};
 
 /// Lion.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +62,7 @@ impl Rule<1> for LionRule {
 
 impl UpdateRule for Lion {
     fn name(&self) -> &'static str {
-        "lion"
+        RULE.name
     }
     fn slot_names(&self) -> &'static [&'static str] {
         &["mean"]

@@ -1,4 +1,4 @@
-//! Optimisers: settings, step count and slots here; the arithmetic of each rule in a file of its own.
+//! Optimizers: settings, step count and slots here; the arithmetic of each rule in a file of its own.
 //!
 //! A step computes the rule's scalars once in `f64` (powers of β included), writes them into fixed memory, and runs
 //! one fused in-place launch for each parameter. Parameters with other learning rates or decays read scalars of their
@@ -13,6 +13,7 @@ mod around;
 mod lion;
 mod nadam;
 mod rmsprop;
+mod rule;
 mod sgd;
 
 use std::collections::{HashMap, VecDeque};
@@ -38,7 +39,20 @@ pub use around::{Around, Averaging};
 pub use lion::Lion;
 pub use nadam::Nadam;
 pub use rmsprop::RmsProp;
+pub use rule::{Bounds, NamedRule, Setting};
 pub use sgd::{Momentum, Sgd};
+
+/// Every rule that has a name, as its file has it.
+pub const RULES: &[NamedRule] = &[
+    adam::RULE,
+    sgd::RULE,
+    adadelta::RULE,
+    adagrad::RULE,
+    adamax::RULE,
+    lion::RULE,
+    nadam::RULE,
+    rmsprop::RULE,
+];
 
 /// Which library's form a rule follows where they differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +76,10 @@ pub enum Decay {
     Coupled,
 }
 
-/// The settings of an optimiser that may change from step to step, by name.
+/// The settings of an optimizer that may change from step to step, by name.
 pub type Settings = Vec<(&'static str, f64)>;
 
-/// A rule as an optimiser sees it.
+/// A rule as an optimizer sees it.
 pub trait UpdateRule: Send + Sync + 'static {
     /// The rule's name.
     fn name(&self) -> &'static str;
@@ -246,7 +260,7 @@ impl Host for Inner {
 pub struct Optimizer(Arc<Inner>);
 
 impl Optimizer {
-    /// An optimiser that has made no step yet.
+    /// An optimizer that has made no step yet.
     pub fn new(rule: impl UpdateRule) -> Result<Self> {
         Self::with(rule, None, Around::default())
     }
@@ -254,6 +268,15 @@ impl Optimizer {
     /// The same with weights that decay by λ, which is a setting from then on, and with work around the rule.
     pub fn with(
         rule: impl UpdateRule,
+        decay: Option<(Decay, f64)>,
+        around: Around,
+    ) -> Result<Self> {
+        Self::of(Box::new(rule), decay, around)
+    }
+
+    /// The same with a rule that was chosen by its name.
+    pub fn of(
+        rule: Box<dyn UpdateRule>,
         decay: Option<(Decay, f64)>,
         around: Around,
     ) -> Result<Self> {
@@ -265,7 +288,7 @@ impl Optimizer {
             scalars: Tensor::zeros(&[STEP_SCALARS], DType::F64)?,
         };
         Ok(Self(Arc::new(Inner {
-            rule: Box::new(rule),
+            rule,
             decay: decay.map(|(decay, _)| decay),
             around,
             fixed: around::Fixed::new()?,

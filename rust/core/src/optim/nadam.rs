@@ -10,11 +10,38 @@
 //! ψ is 1 in Keras and 0.004 in PyTorch. P is the rule's memory: it depends on every β₁ that was.
 
 use super::adam::{moments, one_minus_power};
+use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting};
 use super::{Convention, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{Rule, SCALARS};
 use crate::tensor::Tensor;
+
+/// The rule by its name, with what its settings may be and are where they are not given.
+pub(super) const RULE: NamedRule = NamedRule {
+    name: "nadam",
+    settings: &[
+        Setting::by_convention(
+            "learning_rate",
+            NOT_NEGATIVE,
+            [Some(0.001), Some(0.002), Some(0.001)],
+        ),
+        Setting::number("beta_1", BELOW_ONE, 0.9),
+        Setting::number("beta_2", BELOW_ONE, 0.999),
+        Setting::by_convention("epsilon", POSITIVE, [Some(1e-7), Some(1e-8), Some(1e-8)]),
+        Setting::by_convention("momentum_decay", NOT_NEGATIVE, [Some(1.0), Some(0.004), None]),
+    ],
+    make: |given| {
+        Ok(Box::new(Nadam {
+            learning_rate: given.number("learning_rate")?,
+            beta_1: given.number("beta_1")?,
+            beta_2: given.number("beta_2")?,
+            epsilon: given.number("epsilon")?,
+            momentum_decay: given.optional("momentum_decay").unwrap_or(0.0),
+            convention: given.convention,
+        }))
+    },
+};
 
 /// Nadam.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +81,7 @@ impl Rule<2> for NadamRule {
 
 impl UpdateRule for Nadam {
     fn name(&self) -> &'static str {
-        "nadam"
+        RULE.name
     }
     fn slot_names(&self) -> &'static [&'static str] {
         &["mean", "mean_square"]

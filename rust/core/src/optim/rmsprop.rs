@@ -7,11 +7,38 @@
 //! ```
 //! Without momentum θ ← θ − ηu. Under tf1 s starts at 1.
 
+use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting};
 use super::{Convention, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{Rule, SCALARS, flush};
 use crate::tensor::Tensor;
+
+/// The rule by its name, with what its settings may be and are where they are not given.
+pub(super) const RULE: NamedRule = NamedRule {
+    name: "rmsprop",
+    settings: &[
+        Setting::by_convention(
+            "learning_rate",
+            NOT_NEGATIVE,
+            [Some(0.001), Some(0.01), Some(0.001)],
+        ),
+        Setting::by_convention("rho", BELOW_ONE, [Some(0.9), Some(0.99), Some(0.9)]),
+        Setting::number("momentum", BELOW_ONE, 0.0),
+        Setting::by_convention("epsilon", POSITIVE, [Some(1e-7), Some(1e-8), Some(1e-10)]),
+        Setting::flag("centered"),
+    ],
+    make: |given| {
+        Ok(Box::new(RmsProp {
+            learning_rate: given.number("learning_rate")?,
+            rho: given.number("rho")?,
+            momentum: given.number("momentum")?,
+            epsilon: given.number("epsilon")?,
+            centered: given.flag("centered")?,
+            convention: given.convention,
+        }))
+    },
+};
 
 /// RMSProp.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +144,7 @@ impl RmsProp {
 
 impl UpdateRule for RmsProp {
     fn name(&self) -> &'static str {
-        "rmsprop"
+        RULE.name
     }
     fn slot_names(&self) -> &'static [&'static str] {
         match (self.centered, self.has_momentum()) {

@@ -8,11 +8,37 @@
 //! ```
 //! Both momentum forms agree while η is constant and differ once it changes.
 
+use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, Setting, UP_TO_ONE};
 use super::{Convention, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{Rule, SCALARS, flush};
 use crate::tensor::Tensor;
+
+/// The rule by its name, with what its settings may be and are where they are not given.
+pub(super) const RULE: NamedRule = NamedRule {
+    name: "sgd",
+    settings: &[
+        Setting::by_convention("learning_rate", NOT_NEGATIVE, [Some(0.01), Some(0.001), None]),
+        Setting::number("momentum", BELOW_ONE, 0.0),
+        Setting::flag("nesterov"),
+        Setting::number("dampening", UP_TO_ONE, 0.0),
+    ],
+    make: |given| {
+        let learning_rate = given.number("learning_rate")?;
+        let momentum = given.number("momentum")?;
+        if momentum == 0.0 {
+            return Ok(Box::new(Sgd { learning_rate }));
+        }
+        Ok(Box::new(Momentum {
+            learning_rate,
+            momentum,
+            dampening: given.number("dampening")?,
+            nesterov: given.flag("nesterov")?,
+            convention: given.convention,
+        }))
+    },
+};
 
 /// Plain gradient descent.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +88,7 @@ impl Rule<1> for MomentumRule {
 
 impl UpdateRule for Sgd {
     fn name(&self) -> &'static str {
-        "sgd"
+        RULE.name
     }
     fn slot_names(&self) -> &'static [&'static str] {
         &[]
@@ -82,7 +108,7 @@ impl UpdateRule for Sgd {
 
 impl UpdateRule for Momentum {
     fn name(&self) -> &'static str {
-        "sgd"
+        RULE.name
     }
     fn slot_names(&self) -> &'static [&'static str] {
         &["momentum"]

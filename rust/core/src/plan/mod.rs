@@ -3,7 +3,6 @@
 mod ahead;
 mod columns;
 mod constants;
-mod epochs;
 mod exchange;
 mod execute;
 mod inference;
@@ -23,7 +22,6 @@ use crate::launch::Launch;
 use crate::pool;
 use crate::team::{self, Team};
 
-pub use epochs::Epochs;
 use execute::{Executor, Way};
 use schedule::Schedule;
 use tuner::ALONE_NANOSECONDS;
@@ -102,7 +100,10 @@ impl Plan {
         let Recording { launches, hosts } = recording;
         let launches = constants::without_constants(launches);
         if launches.is_empty() {
-            bail!(State, "capture: the step launched no work, so there is nothing to replay");
+            bail!(
+                EmptyCapture,
+                "capture: the step launched no work, so there is nothing to replay"
+            );
         }
         let executor = Executor::new(ways(launches))?;
         // What the captured step needed beside the plan, such as gradients of large weights, is not needed again.

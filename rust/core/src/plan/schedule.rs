@@ -257,7 +257,7 @@ impl Planner<'_> {
     }
 
     /// Moves every chain to the latest phase that it may stand in. The gradients of all weights come together in the
-    /// last one, and do not keep what a batch normalisation waits for in a phase of theirs.
+    /// last one, and do not keep what a batch normalization waits for in a phase of theirs.
     fn defer(&mut self) {
         let last = self.phases.len().saturating_sub(1);
         for phase in (0..last).rev() {

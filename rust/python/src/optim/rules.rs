@@ -1,18 +1,13 @@
 //! The rules by name, and the settings that each takes.
 
-use evengrad_core::optim::{
-    Adadelta, Adagrad, Adam, Adamax, AmsGrad, Around, Averaging, Convention, Decay, Lion, Momentum,
-    Nadam, Optimizer, RmsProp, Sgd, UpdateRule,
-};
+use evengrad_core::optim::{Around, Averaging, Convention, Decay, Optimizer, RULES, Setting};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use crate::door::run;
 use crate::names::{choose, unknown};
+use crate::native_call::run;
 
-const RULES: [&str; 8] =
-    ["adam", "sgd", "adadelta", "adagrad", "adamax", "lion", "nadam", "rmsprop"];
 const CONVENTIONS: [(&str, Convention); 3] =
     [("keras", Convention::Keras), ("torch", Convention::Torch), ("tf1", Convention::Tf1)];
 const DECAYS: [(&str, Decay); 3] =
@@ -35,18 +30,14 @@ impl<'py> Given<'py> {
         Ok(value)
     }
 
-    fn number(&mut self, name: &'static str, default: f64) -> PyResult<f64> {
-        match self.take(name)? {
-            None => Ok(default),
-            Some(value) => value.extract().map_err(|_| self.wrong(name, "a number", &value)),
-        }
-    }
-
-    fn flag(&mut self, name: &'static str) -> PyResult<bool> {
-        match self.take(name)? {
-            None => Ok(false),
-            Some(value) => value.extract().map_err(|_| self.wrong(name, "True or False", &value)),
-        }
+    /// The value of one of the rule's own settings; a flag's is 0 or 1.
+    fn setting(&mut self, setting: &Setting) -> PyResult<Option<f64>> {
+        let Some(value) = self.take(setting.name)? else { return Ok(None) };
+        let (number, expected) = match setting.bounds {
+            Some(_) => (value.extract().ok(), "a number"),
+            None => (value.extract().ok().map(|on: bool| f64::from(u8::from(on))), "True or False"),
+        };
+        number.map(Some).ok_or_else(|| self.wrong(setting.name, expected, &value))
     }
 
     /// How weights decay, and by how much; none without `weight_decay`.
@@ -65,14 +56,6 @@ impl<'py> Given<'py> {
                 Err(_) => Err(self.wrong("weight_decay", "a number", &value)),
             },
         }
-    }
-
-    /// The optimiser, once every setting has been taken.
-    fn make(mut self, py: Python<'_>, rule: impl UpdateRule) -> PyResult<Optimizer> {
-        let decay = self.decay()?;
-        let around = self.around()?;
-        self.finish()?;
-        run(py, || Optimizer::with(rule, decay, around))
     }
 
     fn count(&mut self, name: &'static str) -> PyResult<u64> {
@@ -127,99 +110,46 @@ pub(super) fn build(
     rule: &str,
     settings: &Bound<'_, PyDict>,
 ) -> PyResult<Optimizer> {
-    let Some(rule) = RULES.into_iter().find(|known| *known == rule) else {
-        return Err(unknown("rule", rule, &RULES));
+    let Some(rule) = RULES.iter().find(|known| known.name == rule) else {
+        let names: Vec<&str> = RULES.iter().map(|rule| rule.name).collect();
+        return Err(unknown("rule", rule, &names));
     };
-    let mut given = Given { rule, left: settings.copy()?, taken: Vec::new() };
-    match rule {
-        "sgd" => sgd(py, given),
-        "adadelta" => {
-            // All libraries have the one form.
-            given.convention()?;
-            let rule = Adadelta {
-                learning_rate: given.number("learning_rate", 0.001)?,
-                rho: given.number("rho", 0.95)?,
-                epsilon: given.number("epsilon", 1e-7)?,
-            };
-            given.make(py, rule)
-        }
-        "adagrad" => {
-            let rule = Adagrad {
-                learning_rate: given.number("learning_rate", 0.001)?,
-                initial_accumulator_value: given.number("initial_accumulator_value", 0.1)?,
-                epsilon: given.number("epsilon", 1e-7)?,
-                lr_decay: given.number("lr_decay", 0.0)?,
-                convention: given.convention()?,
-            };
-            given.make(py, rule)
-        }
-        "adamax" => {
-            let rule = Adamax {
-                learning_rate: given.number("learning_rate", 0.001)?,
-                beta_1: given.number("beta_1", 0.9)?,
-                beta_2: given.number("beta_2", 0.999)?,
-                epsilon: given.number("epsilon", 1e-7)?,
-                convention: given.convention()?,
-            };
-            given.make(py, rule)
-        }
-        "lion" => {
-            given.convention()?;
-            let rule = Lion {
-                learning_rate: given.number("learning_rate", 0.0001)?,
-                beta_1: given.number("beta_1", 0.9)?,
-                beta_2: given.number("beta_2", 0.99)?,
-            };
-            given.make(py, rule)
-        }
-        "nadam" => {
-            let rule = Nadam {
-                learning_rate: given.number("learning_rate", 0.001)?,
-                beta_1: given.number("beta_1", 0.9)?,
-                beta_2: given.number("beta_2", 0.999)?,
-                epsilon: given.number("epsilon", 1e-7)?,
-                momentum_decay: given.number("momentum_decay", 1.0)?,
-                convention: given.convention()?,
-            };
-            given.make(py, rule)
-        }
-        "rmsprop" => {
-            let rule = RmsProp {
-                learning_rate: given.number("learning_rate", 0.001)?,
-                rho: given.number("rho", 0.9)?,
-                momentum: given.number("momentum", 0.0)?,
-                epsilon: given.number("epsilon", 1e-7)?,
-                centered: given.flag("centered")?,
-                convention: given.convention()?,
-            };
-            given.make(py, rule)
-        }
-        _ => adam(py, given),
-    }
-}
-
-fn sgd(py: Python<'_>, mut given: Given<'_>) -> PyResult<Optimizer> {
-    let learning_rate = given.number("learning_rate", 0.01)?;
-    let momentum = given.number("momentum", 0.0)?;
-    let dampening = given.number("dampening", 0.0)?;
-    let nesterov = given.flag("nesterov")?;
+    let mut given = Given { rule: rule.name, left: settings.copy()?, taken: Vec::new() };
     let convention = given.convention()?;
-    if momentum == 0.0 {
-        return given.make(py, Sgd { learning_rate });
-    }
-    given.make(py, Momentum { learning_rate, momentum, dampening, nesterov, convention })
+    let values: Vec<Option<f64>> =
+        rule.settings.iter().map(|setting| given.setting(setting)).collect::<PyResult<_>>()?;
+    let decay = given.decay()?;
+    let around = given.around()?;
+    given.finish()?;
+    run(py, || Optimizer::of(rule.make(&values, convention)?, decay, around))
 }
 
-fn adam(py: Python<'_>, mut given: Given<'_>) -> PyResult<Optimizer> {
-    let rule = Adam {
-        learning_rate: given.number("learning_rate", 0.001)?,
-        beta_1: given.number("beta_1", 0.9)?,
-        beta_2: given.number("beta_2", 0.999)?,
-        epsilon: given.number("epsilon", 1e-7)?,
-        convention: given.convention()?,
-    };
-    if given.flag("amsgrad")? {
-        return given.make(py, AmsGrad(rule));
+/// The settings of every rule by name: where each may lie, as (open at 0, end, open at the end), None for a flag; and
+/// what it is where it is not given, under each convention.
+///
+/// Examples
+/// --------
+/// >>> eg._core.optimizer_settings()["adam"]["epsilon"]
+/// ((True, inf, True), {'keras': 1e-07, 'torch': 1e-08, 'tf1': 1e-08})
+#[pyfunction]
+pub(crate) fn optimizer_settings(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let rules = PyDict::new(py);
+    for rule in RULES {
+        let settings = PyDict::new(py);
+        for setting in rule.settings {
+            let defaults = PyDict::new(py);
+            for (name, convention) in CONVENTIONS {
+                let default = setting.default(convention);
+                match setting.bounds {
+                    Some(_) => defaults.set_item(name, default)?,
+                    None => defaults.set_item(name, default == Some(1.0))?,
+                }
+            }
+            let bounds =
+                setting.bounds.map(|bounds| (bounds.open_low, bounds.high, bounds.open_high));
+            settings.set_item(setting.name, (bounds, defaults))?;
+        }
+        rules.set_item(rule.name, settings)?;
     }
-    given.make(py, rule)
+    Ok(rules)
 }

@@ -1,4 +1,4 @@
-//! What batch normalisation does along the rows, once the features' numbers are known.
+//! What batch normalization does along the rows, once the features' numbers are known.
 
 use crate::kernels::math::Real;
 use crate::kernels::rows::{Tail, is_far};
@@ -42,7 +42,7 @@ impl<T: Scalar + Real> Kernel for Rows<'_, T> {
 ///
 /// # Panics
 /// Where there is no feature, or the slices differ in length.
-pub fn normalise<T: Scalar + Real>(
+pub fn normalize<T: Scalar + Real>(
     x: &[T],
     mean: &[T],
     scale: &[T],
@@ -99,7 +99,7 @@ impl<T: Scalar + Real> Kernel for RowsBackward<'_, T> {
 ///
 /// # Panics
 /// Where there is no feature, or the slices differ in length.
-pub fn normalise_backward<T: Scalar + Real>(rows: RowsBackward<'_, T>) {
+pub fn normalize_backward<T: Scalar + Real>(rows: RowsBackward<'_, T>) {
     let (r, n) = (&rows, rows.mean.len());
     assert!(n > 0 && r.grad.len() == r.out.len() && r.x.len() == r.out.len());
     assert!(r.scale.len() == n && r.shift.len() == n && r.tilt.len() == n);
@@ -123,17 +123,17 @@ mod tests {
         let [mean, scale, beta, shift, tilt] = [3, 4, 5, 6, 7].map(|seed| noise(seed, width));
         let backward = |grad: &[f32], x: &[f32], out: &mut [f32]| {
             let (mean, scale, shift, tilt) = (&mean[..], &scale[..], &shift[..], &tilt[..]);
-            normalise_backward(RowsBackward { grad, x, mean, scale, shift, tilt, out });
+            normalize_backward(RowsBackward { grad, x, mean, scale, shift, tilt, out });
         };
         // Aligned, and one element off: only the first can be written so.
         let mut room = vec![0.0_f32; rows * width + 32];
         let start = room.as_ptr().align_offset(64);
         for start in [start, start + 1] {
             let out = &mut room[start..][..rows * width];
-            normalise(&x, &mean, &scale, Some(&beta), out);
+            normalize(&x, &mean, &scale, Some(&beta), out);
             let mut row = vec![0.0; width];
             for (x, out) in x.chunks(width).zip(out.chunks(width)) {
-                normalise(x, &mean, &scale, Some(&beta), &mut row);
+                normalize(x, &mean, &scale, Some(&beta), &mut row);
                 assert!(row == out);
             }
             backward(&grad, &x, out);

@@ -1,4 +1,4 @@
-//! Sums down the columns for the backward pass of batch normalisation.
+//! Sums down the columns for the backward pass of batch normalization.
 
 use core::ops::Range;
 

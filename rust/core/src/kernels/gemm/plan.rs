@@ -98,7 +98,7 @@ impl Plan {
 }
 
 /// The cuts of a large product, by what the first-level cache holds. Both sets were measured, and are flat around these
-/// numbers: docs/adr/0005-blocks-of-large-products.md.
+/// numbers: docs/adr/0005-cache-blocking-of-large-matrix-products.md.
 struct Cuts {
     /// Inner length of a block.
     depth: usize,

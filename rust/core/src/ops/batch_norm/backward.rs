@@ -1,4 +1,4 @@
-//! The backward pass of batch normalisation.
+//! The backward pass of batch normalization.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::fixed;
 use crate::dtype::with_float;
 use crate::error::Result;
 use crate::kernels::batch_norm::{
-    RowsBackward, Sums, SumsOf, chunk_rows, chunk_sums, column_sums, normalise_backward,
+    RowsBackward, Sums, SumsOf, chunk_rows, chunk_sums, column_sums, normalize_backward,
 };
 use crate::launch::{Arguments, Cost, Operand, Operands, launch};
 use crate::tape::{Backward, Gradients, Saved};
@@ -120,7 +120,7 @@ impl BatchNormBackward {
         let cost = Cost::elementwise(x.count(), 5.0, 3, x.dtype());
         with_float!(x.dtype(), "batch_norm", T => launch("batch_norm", units, cost, operands,
         move |units: Range<usize>, arguments: &Arguments<'_>| {
-            normalise_backward(RowsBackward::<T> {
+            normalize_backward(RowsBackward::<T> {
                 grad: arguments.own(0, &units),
                 x: arguments.own(1, &units),
                 mean: arguments.all(3),

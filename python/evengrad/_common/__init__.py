@@ -1,0 +1,1 @@
+"""What the whole package leans on: checks of arguments, names, settings, paths of variables."""

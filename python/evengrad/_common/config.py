@@ -1,0 +1,294 @@
+"""What layers, initializers, losses, metrics, optimizers and callbacks have in common: arguments.
+
+An object keeps each argument of its constructor under an attribute of the same name. From that
+alone follow its `repr`, which can be pasted, and its description in a saved file; no class repeats
+its list of arguments. A class that keeps an argument elsewhere falls back on what it was made with.
+
+Objects are made by their class's call, where `default_arguments` adds what the caller left out.
+What is made inside a constructor, inside `build`, or from a description gets nothing of that: an
+object follows from its own arguments, whenever and wherever it is made again.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import functools
+import inspect
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from evengrad._common.function_names import name_of
+from evengrad._common.names import check_keywords
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+Made = TypeVar("Made")
+
+
+@dataclass(eq=False)
+class Scope:
+    """Default arguments for objects of some classes; `default_arguments` puts it in force."""
+
+    classes: tuple[type, ...]
+    arguments: dict[str, Any]
+
+    def added(self, cls: type, args: tuple[Any, ...], given: dict[str, Any]) -> dict[str, Any]:
+        """Return keyword arguments, with those defaults that a class takes and nobody has given."""
+        if not issubclass(cls, self.classes):
+            return given
+        names = accepted_names(cls)
+        written = {*positional_names(cls)[: len(args)], *given}
+        return {
+            **{
+                name: remade(value)
+                for name, value in self.arguments.items()
+                if name not in written and (names is None or name in names)
+            },
+            **given,
+        }
+
+
+# The scopes around the running code, the outermost first: for each thread and asynchronous task.
+scopes: ContextVar[tuple[Scope, ...]] = ContextVar("evengrad.scopes", default=())
+
+
+@contextlib.contextmanager
+def outside_scopes() -> Iterator[None]:
+    """Run what must not depend on the scopes around it."""
+    token = scopes.set(())
+    try:
+        yield
+    finally:
+        scopes.reset(token)
+
+
+def _signature(of: object) -> inspect.Signature:
+    """Return the signature of an object's constructor, without `self`."""
+    return _signatures(type(of).__init__)
+
+
+@functools.cache
+def _signatures(constructor: Callable[..., None]) -> inspect.Signature:
+    parameters = list(inspect.signature(constructor).parameters.values())[1:]
+    return inspect.Signature(parameters)
+
+
+def keyword_names(of: inspect.Signature) -> list[str] | None:
+    """Return the names that may be given as keywords; None where any may."""
+    kinds = [parameter.kind for parameter in of.parameters.values()]
+    if inspect.Parameter.VAR_KEYWORD in kinds:
+        return None
+    return [
+        name
+        for name, parameter in of.parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    ]
+
+
+def accepted_names(cls: type) -> list[str] | None:
+    """Return the arguments that a class can be made with, those that it passes on included.
+
+    A constructor that gathers others with ``**`` passes them on to the next class. None where that
+    ends nowhere: any name may be given.
+    """
+    names: list[str] = []
+    for base in cls.__mro__:
+        if "__init__" not in vars(base) or base is object:
+            continue
+        known = _signatures(vars(base)["__init__"])
+        names += [
+            name
+            for name, parameter in known.parameters.items()
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        ]
+        if keyword_names(known) is not None:
+            return names
+    return None
+
+
+def positional_names(cls: type) -> list[str]:
+    """Return the arguments that positions stand for; ``*args`` are those of the next class."""
+    for base in cls.__mro__:
+        if "__init__" in vars(base) and base is not object:
+            parameters = _signatures(vars(base)["__init__"]).parameters
+            kinds = [parameter.kind for parameter in parameters.values()]
+            if inspect.Parameter.VAR_POSITIONAL not in kinds:
+                return [
+                    name
+                    for name, parameter in parameters.items()
+                    if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+                ]
+    return []
+
+
+def suggests_keywords(function: Function) -> Function:
+    """Have a function or method answer a misspelt keyword with the nearest valid one."""
+    names = keyword_names(inspect.signature(function))
+    valid = [] if names is None else [name for name in names if name != "self"]
+    of_method = names is not None and names[:1] == ["self"]
+
+    @functools.wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if kwargs and names is not None:
+            # The user's class, not the one here that a method happens to stand in.
+            owner = f"{type(args[0]).__name__}." if of_method and args else ""
+            check_keywords(kwargs, valid, owner + function.__name__)
+        return function(*args, **kwargs)
+
+    return checked  # type: ignore[return-value]  # it is called as `function` is
+
+
+class ConfiguredType(abc.ABCMeta):
+    """The type of `Configured` classes: adds default arguments to the calls that make objects.
+
+    It is an `abc.ABCMeta` so that classes of users may be abstract too.
+    """
+
+    # What `abc` does here in place of Python costs several times as much.
+    __instancecheck__ = type.__instancecheck__
+    __subclasscheck__ = type.__subclasscheck__
+
+    def __call__(cls: type[Made], *args: Any, **kwargs: Any) -> Made:
+        """Make an object; arguments that the caller leaves out may come from scopes."""
+        active = scopes.get()
+        if not active:
+            return super().__call__(*args, **kwargs)  # type: ignore[misc,no-any-return]  # a type
+        # A scope further in is found first.
+        for scope in reversed(active):
+            kwargs = scope.added(cls, args, kwargs)
+        with outside_scopes():
+            return super().__call__(*args, **kwargs)  # type: ignore[misc,no-any-return]  # as above
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The constructor's signature, for help and editors."""
+        return _signatures(cls.__init__)  # type: ignore[misc]  # the class's own
+
+
+class Configured(metaclass=ConfiguredType):
+    """Base of everything whose constructor's arguments describe it."""
+
+    _arguments: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Make the object, answering a misspelt keyword with the nearest valid one."""
+        self = object.__new__(cls)
+        known = _signature(self)
+        names = keyword_names(known)
+        if names is not None:
+            check_keywords(kwargs, names, cls.__name__)
+        try:
+            bound = known.bind_partial(*args, **kwargs)
+        except TypeError:
+            # Too many positions: the constructor itself says so, in Python's words.
+            return self
+        object.__setattr__(self, "_arguments", dict(bound.arguments))
+        return self
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as they stand now.
+
+        Returns
+        -------
+        dict
+            Argument names and values; ``type(self)(**self.get_config())`` makes an equal object.
+
+        Examples
+        --------
+        >>> eg.layers.Dropout(0.3).get_config()["rate"]
+        0.3
+        """
+        config = {}
+        for name, parameter in _signature(self).parameters.items():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                config.update(self._arguments.get(name, {}))
+            elif parameter.kind is not parameter.VAR_POSITIONAL:
+                made_with = self._arguments.get(name, parameter.default)
+                config[name] = getattr(self, name, made_with)
+        return config
+
+    def _shown(self) -> dict[str, Any]:
+        """Return the arguments that differ from their defaults."""
+        parameters = _signature(self).parameters
+        return {
+            name: value
+            for name, value in self.get_config().items()
+            if name not in parameters or not same(value, parameters[name].default)
+        }
+
+    def __repr__(self) -> str:
+        parts = []
+        positional = True
+        parameters, shown = _signature(self).parameters, self._shown()
+        for name, parameter in parameters.items():
+            if name not in shown:
+                positional = False
+            elif parameter.default is parameter.empty and positional:
+                parts.append(show(shown[name]))
+            else:
+                parts.append(f"{name}={show(shown[name])}")
+        # What the constructor passes on.
+        parts += [
+            f"{name}={show(value)}" for name, value in shown.items() if name not in parameters
+        ]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def remade(value: Any) -> Any:
+    """Return what describes itself made anew, with all such things inside; the rest as it is."""
+    if isinstance(value, Configured):
+        config = {name: remade(item) for name, item in value.get_config().items()}
+        with outside_scopes():
+            return type(value)(**config)
+    if isinstance(value, (list, tuple)):
+        return type(value)(remade(item) for item in value)
+    if isinstance(value, dict):
+        return {name: remade(item) for name, item in value.items()}
+    return value
+
+
+def same(value: Any, default: Any) -> bool:
+    """Tell whether an argument has its default value, whose short form may be a string."""
+    if value is default:
+        return True
+    if default is None:
+        # `activation=None` is kept as the function that it stands for.
+        return getattr(value, "__name__", None) == "linear"
+    if isinstance(default, str) and not isinstance(value, str):
+        if callable(value) and not isinstance(value, Configured):
+            return getattr(value, "__name__", None) == default
+        if isinstance(value, Configured):
+            plain = type(value).__name__.lower() == default.replace("_", "")
+            return plain and not value._shown()  # noqa: SLF001 - of this file
+        return False
+    return (
+        type(value) is type(default)
+        and isinstance(value, (bool, int, float, str))
+        and bool(value == default)
+    )
+
+
+def by_convention(given: Any, convention: str, **defaults: Any) -> Any:
+    """Return an argument, or where it was not given, the convention's default."""
+    return defaults[convention] if given is None else given
+
+
+def beyond(shown: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments that differ from what a convention sets where nothing is passed."""
+    return {
+        name: value
+        for name, value in shown.items()
+        if name not in defaults or repr(value) != repr(defaults[name])
+    }
+
+
+def show(value: Any) -> str:
+    """Return an argument's value as one would write it."""
+    if callable(value) and not isinstance(value, (type, Configured)):
+        # `activations.exponential` is `exp` under the name that arguments take.
+        return repr(name_of(value) or getattr(value, "__name__", value))
+    return repr(value)

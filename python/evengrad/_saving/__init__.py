@@ -1,1 +1,0 @@
-"""Files: weights and descriptions of models."""

@@ -1,0 +1,1 @@
+"""Operations on tensors in the way of PyTorch and NumPy, captures of steps, random streams."""

@@ -1,0 +1,124 @@
+"""Activation functions: by name, their names, and those that are no elementwise operation.
+
+`evengrad.activations` offers them to users.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from evengrad import _core
+from evengrad._common.function_names import enter_names
+from evengrad._common.names import look_up
+from evengrad._tensor import nonlinear
+from evengrad._tensor.conversion import as_tensor
+from evengrad._tensor.elementwise import exp as exponential
+from evengrad._tensor.nonlinear import *
+from evengrad._tensor.nonlinear import hard_silu as hard_swish
+from evengrad._tensor.nonlinear import silu as swish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evengrad._core import Tensor
+
+__all__ = ["exponential", "get", "hard_swish", "linear", "log_softmax", "softmax", "swish"]
+__all__ += nonlinear.__all__
+
+
+def linear(x: Any) -> Tensor:
+    """Return the input as it is.
+
+    Parameters
+    ----------
+    x
+        A tensor or an array.
+
+    Examples
+    --------
+    >>> eg.activations.linear([1.0, -2.0]).tolist()
+    [1.0, -2.0]
+    """
+    return as_tensor(x)
+
+
+def softmax(x: Any, axis: int = -1) -> Tensor:
+    """Turn the scores of a dimension, the last by default, into shares of one: e^x / Σ e^x.
+
+    Parameters
+    ----------
+    x
+        A tensor or an array, the scores.
+    axis
+        The dimension; a negative one counts from the end.
+
+    Examples
+    --------
+    >>> eg.activations.softmax([[0.0, 0.0]]).tolist()
+    [[0.5, 0.5]]
+    """
+    return _core.softmax(as_tensor(x), axis)
+
+
+def log_softmax(x: Any, axis: int = -1) -> Tensor:
+    """Return the logarithm of the softmax of a dimension, the last by default: x − ln Σ e^x.
+
+    Parameters
+    ----------
+    x
+        A tensor or an array, the scores.
+    axis
+        The dimension; a negative one counts from the end.
+
+    Examples
+    --------
+    >>> eg.activations.log_softmax([[1000.0, 0.0]]).tolist()
+    [[0.0, -1000.0]]
+    """
+    return _core.log_softmax(as_tensor(x), axis)
+
+
+def get(activation: Any) -> Callable[..., Any]:
+    """Return the activation with that name; a function is returned as it is, None is `linear`.
+
+    Parameters
+    ----------
+    activation
+        A name, a function of a tensor, or None.
+
+    Raises
+    ------
+    ValueError
+        No activation has that name; the message lists them.
+    TypeError
+        Neither a string nor a function; a class.
+
+    Examples
+    --------
+    >>> eg.activations.get("relu") is eg.relu
+    True
+    """
+    if activation is None:
+        return linear
+    if isinstance(activation, str):
+        found: Callable[..., Any] = look_up(activation, offered(), "activation")
+        return found
+    if isinstance(activation, type):
+        raise TypeError(
+            f"activation: expected a name, a function of a tensor or a layer, got the class "
+            f"{activation.__name__}; make an object of it, {activation.__name__}()"
+        )
+    if callable(activation):
+        function: Callable[..., Any] = activation
+        return function
+    raise TypeError(f"activation: expected a name or a function of a tensor, got {activation!r}")
+
+
+@functools.cache
+def offered() -> dict[str, Any]:
+    """Return the activations by name."""
+    return {name: globals()[name] for name in __all__ if name != "get"}
+
+
+enter_names(offered())

@@ -1,0 +1,114 @@
+"""Seeds and streams: one stream of random numbers for each variable, by seed and path.
+
+A variable's values depend on its model's seed and on its path in the model alone: not on the order
+of building, nor on what else drew numbers, nor on the number of threads.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from typing import Any
+
+import numpy as np
+
+from evengrad import _core
+from evengrad._common.checks import check_dtype, check_int
+
+# Streams are numbered by 64 bits; seeds too.
+SEED_LIMIT = 2**63
+
+
+class _Seeds:
+    """The seed of this process, and how many seeds were derived from it."""
+
+    def __init__(self) -> None:
+        self.seed: int | None = None
+        self.derived = 0
+        self.lock = threading.Lock()
+
+
+_seeds = _Seeds()
+
+
+def set_random_seed(seed: int) -> None:
+    """Seed everything: models and layers made from now on, `random` and NumPy's global generator.
+
+    Two runs with one seed that make the same models in the same order give the same bits, for any
+    number of threads. A model with a `seed` of its own does not depend on this one.
+
+    Parameters
+    ----------
+    seed
+        An integer, 0 or more.
+
+    Raises
+    ------
+    ValueError
+        The seed is negative or not below 2⁶³.
+
+    Examples
+    --------
+    >>> eg.utils.set_random_seed(7)
+    >>> first = eg.Sequential([eg.Input((3,)), eg.layers.Dense(2)]).get_weights()
+    >>> eg.utils.set_random_seed(7)
+    >>> second = eg.Sequential([eg.Input((3,)), eg.layers.Dense(2)]).get_weights()
+    >>> bool((first[0] == second[0]).all())
+    True
+    """
+    _seeds.seed = check_seed(seed, "seed")
+    _seeds.derived = 0
+    random.seed(seed)
+    # NumPy's global generator takes 32 bits.
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - users' code may draw from it
+
+
+def check_seed(seed: Any, argument: str) -> int:
+    """Return a seed as an integer, or raise an error that names the argument."""
+    value = check_int(seed, argument, at_least=0)
+    if value >= SEED_LIMIT:
+        raise ValueError(f"{argument}: expected an integer below 2**63, got {value}")
+    return value
+
+
+def next_seed() -> int:
+    """Return the seed of the next model or layer that was given none."""
+    with _seeds.lock:
+        if _seeds.seed is None:
+            # What `secrets` would ask, without the imports that it brings.
+            _seeds.seed = random.SystemRandom().randrange(SEED_LIMIT)
+        _seeds.derived += 1
+        return int(_core.derive_stream(_seeds.seed, f"seed/{_seeds.derived}")) % SEED_LIMIT
+
+
+def generator(seed: int, path: str) -> _core.Generator:
+    """Return the random stream of one variable, one noise layer or one shuffle."""
+    return _core.Generator(seed, _core.derive_stream(seed, path))
+
+
+def randn(*shape: int, dtype: Any = None, requires_grad: bool = False) -> _core.Tensor:
+    """Return a tensor of numbers drawn from N(0, 1), from the stream of `utils.set_random_seed`.
+
+    Parameters
+    ----------
+    *shape
+        The sizes.
+    dtype
+        ``"float32"`` or ``"float64"``; the default dtype if None.
+    requires_grad
+        Whether gradients are computed for it.
+
+    Raises
+    ------
+    ValueError
+        A negative size, or an unknown dtype.
+
+    Examples
+    --------
+    >>> eg.randn(2, 3).shape
+    (2, 3)
+    """
+    kind = _core.get_default_dtype() if dtype is None else check_dtype(dtype)
+    values = generator(next_seed(), "randn").normal(shape, 0.0, 1.0, kind)
+    values.requires_grad = requires_grad
+    return values

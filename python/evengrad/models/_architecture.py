@@ -1,0 +1,226 @@
+"""Descriptions of whole models.
+
+A layer that is used in several places is described where it is met first, with a label, and named
+by that label everywhere else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad._common.checks import check_dtype
+from evengrad._tensor.random import SEED_LIMIT
+from evengrad.layers import Layer
+from evengrad.layers._module import seed_of, state_of
+from evengrad.layers._symbolic import Input, Symbolic
+from evengrad.models._network import (
+    CLASSES,
+    Network,
+    chain_of,
+    graph_of,
+    input_of,
+    is_made_of_layers,
+    make_chain,
+    make_graph,
+)
+from evengrad.saving._describe import FAMILIES, Decoder, Encoder, Family
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from evengrad._common.config import Configured
+    from evengrad.models._graph import Graph
+    from evengrad.models._model import Model
+
+
+FAMILIES_WITH_MODELS = {**FAMILIES, "models": Family(Network, CLASSES)}
+
+
+class ArchitectureEncoder(Encoder):
+    """Makes descriptions of layers and models, in which each layer is described once."""
+
+    families = FAMILIES_WITH_MODELS
+
+    def __init__(self) -> None:
+        # The layers are kept with their descriptions, so that their numbers stay theirs.
+        self._known: dict[int, tuple[Layer, dict[str, Any]]] = {}
+        self._labels = 0
+
+    def object(self, value: Configured, what: str) -> dict[str, Any]:
+        """Return the description of what has arguments, or of a layer already described."""
+        if not isinstance(value, Layer):
+            return super().object(value, what)
+        if id(value) in self._known:
+            return self._again(self._known[id(value)][1])
+        if isinstance(value, Network) and is_made_of_layers(value):
+            described = self.model(value)
+        else:
+            described = super().object(value, what)
+        described.update(name=value.name, trainable=value.trainable)
+        self._known[id(value)] = value, described
+        return described
+
+    def _again(self, described: dict[str, Any]) -> dict[str, Any]:
+        if "label" not in described:
+            described["label"] = self._labels
+            self._labels += 1
+        return {"same_as": described["label"]}
+
+    def model(self, model: Network) -> dict[str, Any]:
+        """Return the description of a model."""
+        state, chain, graph = state_of(model), chain_of(model), graph_of(model)
+        settings = {
+            "name": model.name,
+            "given_name": state.given_name,
+            "dtype": state.dtype,
+            "given_dtype": state.given_dtype,
+            "seed": model.seed,
+            "drawn_seed": seed_of(model),
+        }
+        if not is_made_of_layers(model):
+            return {**super().object(model, model.path), **settings}
+        described: dict[str, Any] = {"family": "models", "class": type(model).__name__, **settings}
+        if graph is not None:
+            return {**described, **self._graph(graph)}
+        first = input_of(model)
+        if first is not None:
+            described["input"] = self._input(first)
+        return {**described, "layers": self._layers(chain or [])}
+
+    def _layers(self, layers: list[Layer]) -> list[dict[str, Any]]:
+        return [self.object(layer, layer.path) for layer in layers]
+
+    def _input(self, symbol: Symbolic) -> dict[str, Any]:
+        shape = self.value(symbol.shape[1:], "inputs")
+        return {"shape": shape, "dtype": symbol.dtype, "name": symbol.name}
+
+    def _graph(self, graph: Graph) -> dict[str, Any]:
+        numbers: dict[int, list[int]] = {
+            id(symbol): [-1, position] for position, symbol in enumerate(graph.inputs)
+        }
+        layers = graph.layers()
+        positions = {id(layer): position for position, layer in enumerate(layers)}
+        nodes = []
+        for position, node in enumerate(graph.nodes):
+            for place, symbol in enumerate(node.outputs):
+                numbers[id(symbol)] = [position, place]
+            nodes.append(
+                {
+                    "layer": positions[id(node.layer)],
+                    "inputs": [numbers[id(symbol)] for symbol in node.inputs],
+                    "several": node.several,
+                }
+            )
+        return {
+            "inputs": [self._input(symbol) for symbol in graph.inputs],
+            "layers": self._layers(layers),
+            "nodes": nodes,
+            "outputs": [numbers[id(symbol)] for symbol in graph.outputs],
+        }
+
+
+class ArchitectureDecoder(Decoder):
+    """Makes layers and models of descriptions."""
+
+    families = FAMILIES_WITH_MODELS
+
+    def __init__(self, shown: str, custom_objects: Mapping[str, Any]) -> None:
+        super().__init__(shown, custom_objects)
+        self._labelled: dict[int, Layer] = {}
+
+    def object(self, described: Any, depth: int = 0) -> Any:
+        """Return what has arguments, or a layer made before; layers without variables."""
+        if isinstance(described, dict) and "same_as" in described:
+            label = described["same_as"]
+            if type(label) is not int or label not in self._labelled:
+                raise self.damaged(f"no layer has the label {label!r}")
+            return self._labelled[label]
+        plain = self.member(described, "class", str) in ("Sequential", "Model")
+        made = (
+            self.model(described)
+            if plain and "layers" in described
+            else super().object(described, depth)
+        )
+        # Files of earlier releases name the layers of models only, not those inside other layers.
+        if isinstance(made, Layer) and "name" in described:
+            state_of(made).name = self.member(described, "name", str)
+            state_of(made).changed()
+        if isinstance(made, Layer) and "label" in described:
+            self._labelled[self.member(described, "label", int)] = made
+        return made
+
+    def model(self, described: Any) -> Model:
+        """Return the model of a description; where it knows its inputs, it is built."""
+        drawn = self.member(described, "drawn_seed", int)
+        if not 0 <= drawn < SEED_LIMIT:
+            raise self.damaged("drawn_seed")
+        try:
+            model = self._made(described)
+        except (AttributeError, IndexError, KeyError, TypeError) as error:
+            raise self.damaged(repr(error)) from error
+        state_of(model).seed = drawn
+        return model
+
+    def _made(self, described: Any) -> Model:
+        kind = self.member(described, "class", str)
+        dtype = described.get("dtype")
+        if "layers" not in described:
+            model: Model = super().object(described)
+            state_of(model).dtype = None if dtype is None else check_dtype(dtype)
+            return model
+        layers = [self._layer(item) for item in self.member(described, "layers", list)]
+        name = self.member(described, "name", str)
+        settings = {"name": name, "dtype": dtype, "seed": described.get("seed")}
+        if kind == "Sequential":
+            first = [self._input(described["input"])] if "input" in described else []
+            model = make_chain([*first, *layers], **settings)
+        else:
+            model = self._graph(described, layers, settings)
+        # Files of earlier releases do not tell what was given from what came of itself.
+        for setting, known in (("given_name", name), ("given_dtype", dtype)):
+            given = described.get(setting, known)
+            if not isinstance(given, (str, type(None))):
+                raise self.damaged(setting)
+            setattr(state_of(model), setting, given)
+        return model
+
+    def _layer(self, described: Any) -> Layer:
+        """Return a layer that stands in a model."""
+        made = self.object(described)
+        if not isinstance(made, Layer):
+            raise self.damaged(f"{made!r} is no layer")
+        return made
+
+    @staticmethod
+    def _input(described: Any) -> Symbolic:
+        return Input(described["shape"], described["dtype"], described["name"])
+
+    def _graph(self, described: Any, layers: list[Layer], settings: dict[str, Any]) -> Model:
+        inputs = [self._input(item) for item in self.member(described, "inputs", list)]
+        made: list[list[Symbolic]] = []
+
+        def symbol(number: Any) -> Symbolic:
+            node, place = number
+            if node < -1 or place < 0:
+                raise IndexError(number)
+            found: Symbolic = inputs[place] if node == -1 else made[node][place]
+            return found
+
+        for node in self.member(described, "nodes", list):
+            given = [symbol(number) for number in node["inputs"]]
+            if node["layer"] < 0:
+                raise IndexError(node["layer"])
+            result = layers[node["layer"]](given if node["several"] else given[0])
+            made.append(list(result) if isinstance(result, (list, tuple)) else [result])
+        outputs = [symbol(number) for number in self.member(described, "outputs", list)]
+        return make_graph(inputs, outputs, **settings)
+
+
+def restore_trainable(described: Any, layer: Layer) -> None:
+    """Freeze what was frozen, from the descriptions of layers alone."""
+    children = layer.layers if isinstance(layer, Network) else []
+    for item, child in zip(described.get("layers", []), children, strict=False):
+        if isinstance(item, dict) and item.get("trainable") is False:
+            child.trainable = False
+        elif isinstance(item, dict):
+            restore_trainable(item, child)

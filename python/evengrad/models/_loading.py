@@ -1,0 +1,227 @@
+"""Loading model files: architecture, variables, random streams, and how training stands."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad._common.config import outside_scopes
+from evengrad._core import Generator
+from evengrad.layers._call_context import restoring
+from evengrad.layers._layer import build_for
+from evengrad.layers._module import set_trainable, state_of
+from evengrad.layers._module_tree import module_tree
+from evengrad.layers._restoring import Restoration
+from evengrad.models._architecture import ArchitectureDecoder, restore_trainable
+from evengrad.models._model import shuffler_of
+from evengrad.models._model_file import KEY, SLOT, VERSION, Array
+from evengrad.optimizers._optimizer import Counts, counts_of, set_counts
+from evengrad.saving import _safetensors
+from evengrad.saving._errors import FileFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from evengrad.models._model import Model
+
+
+@outside_scopes()
+def load_model(
+    path: str | os.PathLike[str],
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+) -> Model:
+    """Read a model from a file of `Model.save`.
+
+    A file holds names and numbers, never code: classes are found among this package's and in
+    `custom_objects`. It takes no more memory than its size.
+
+    Parameters
+    ----------
+    path
+        The file.
+    custom_objects
+        Your own layers, losses, metrics and functions by name.
+    compile
+        Whether loss, metrics and optimizer are restored too, with the optimizer's state, so that
+        training goes on as if it had not been interrupted.
+
+    Returns
+    -------
+    Model
+        The model as it was saved.
+
+    Raises
+    ------
+    FileFormatError
+        The file is damaged, of a newer version, or no model.
+    ValueError
+        The file names a class or function that neither this package nor `custom_objects` has.
+    OSError
+        The file cannot be read.
+
+    Examples
+    --------
+    >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(2)])
+    >>> model.save("net.safetensors")
+    >>> eg.load_model("net.safetensors").output_shape
+    (None, 2)
+    """
+    shown = os.fspath(path)
+    tensors, metadata = _safetensors.read(path)
+    if KEY not in metadata:
+        raise FileFormatError(
+            f"{shown}: holds tensors but no model; make the model and use load_weights"
+        )
+    decoder = ArchitectureDecoder(shown, custom_objects or {})
+    description = _parse(shown, metadata[KEY], decoder)
+    model = _rebuild(description, tensors, decoder)
+    if compile and "compile" in description:
+        _recompile(model, description["compile"], tensors, decoder)
+    return model
+
+
+def _parse(shown: str, text: str, decoder: ArchitectureDecoder) -> dict[str, Any]:
+    try:
+        description = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise decoder.damaged(str(error)) from error
+    version = decoder.member(description, "version", int)
+    if version > VERSION:
+        raise FileFormatError(
+            f"{shown}: version {version} of the format is newer than {VERSION}, which this release "
+            "of evengrad reads; update evengrad"
+        )
+    found: dict[str, Any] = description
+    return found
+
+
+def _rebuild(
+    description: dict[str, Any], tensors: dict[str, Array], decoder: ArchitectureDecoder
+) -> Model:
+    weights = {name: array for name, array in tensors.items() if not name.startswith(SLOT)}
+    saved = Restoration(weights)
+    try:
+        with restoring(saved):
+            model = decoder.model(decoder.member(description, "model", dict))
+            if not model.built:
+                build_for(model, _shape_of(description.get("input_shape"), decoder))
+            saved.fill(model.named_weights())
+    except LookupError as error:
+        if len(error.args) != 3:
+            raise decoder.damaged(repr(error)) from error
+        name, expected, found = error.args
+        raise FileFormatError(
+            f"{decoder.shown}: {name}: the description asks for shape {expected}, the file has "
+            f"{'nothing' if found is None else found}"
+        ) from error
+    except RecursionError as error:
+        raise decoder.damaged("it is nested too deeply") from error
+    except ValueError as error:
+        # What is missing from `custom_objects` is the caller's to give; all else is damage.
+        if isinstance(error, FileFormatError) or "custom_objects" in str(error):
+            raise
+        raise decoder.damaged(str(error)) from error
+    left = set(weights) - {path for path, _ in model.named_weights()}
+    if left:
+        raise FileFormatError(f"{decoder.shown}: {min(left)!r} belongs to no layer")
+    if "frozen" in description:
+        _freeze(model, decoder.member(description, "frozen", list))
+    else:
+        # Files of releases that did not list what is frozen.
+        restore_trainable(description["model"], model)
+    _restore_streams(model, description, decoder)
+    return model
+
+
+def _freeze(model: Model, frozen: list[Any]) -> None:
+    """Freeze these layers, each by itself, and no others."""
+    for prefix, layer in module_tree(model).layers:
+        set_trainable(layer, prefix not in frozen)
+
+
+def _shape_of(described: Any, decoder: ArchitectureDecoder) -> Any:
+    def one(sizes: Any) -> tuple[int | None, ...]:
+        known = [size for size in sizes if size is not None]
+        if not all(type(size) is int and 0 < size < 2**40 for size in known):
+            raise decoder.damaged("input_shape")
+        return (None, *sizes)
+
+    if not isinstance(described, list):
+        raise decoder.damaged("input_shape")
+    if described and isinstance(described[0], list):
+        return [one(sizes) for sizes in described]
+    return one(described)
+
+
+def _restore_streams(
+    model: Model, description: dict[str, Any], decoder: ArchitectureDecoder
+) -> None:
+    streams = decoder.member(description, "streams", dict)
+    for prefix, layer in module_tree(model).layers:
+        generators = state_of(layer).generators
+        for name in generators:
+            position = streams.get(f"{prefix}{name}")
+            whole = isinstance(position, list) and all(
+                type(number) is int and 0 <= number < 2**64 for number in position
+            )
+            if not whole or len(position) != 3:
+                raise decoder.damaged(f"the random stream of {prefix}{name}")
+            stream = Generator(position[0], position[1])
+            stream.draws = position[2]
+            generators[name] = stream
+        state_of(layer).changed()
+    shuffles = decoder.member(description, "shuffles", int)
+    if shuffles < 0:
+        raise decoder.damaged("shuffles")
+    shuffler_of(model).draws = shuffles
+
+
+def _recompile(
+    model: Model, described: Any, tensors: dict[str, Array], decoder: ArchitectureDecoder
+) -> None:
+    settings = {
+        name: decoder.value(described.get(name))
+        for name in ("loss", "metrics", "weighted_metrics", "loss_weights")
+    }
+    optimizer = decoder.object(decoder.member(described, "optimizer", dict))
+    try:
+        model.compile(optimizer, run_eagerly=bool(described.get("run_eagerly")), **settings)
+    except (TypeError, ValueError) as error:
+        raise FileFormatError(
+            f"{decoder.shown}: the model cannot be compiled as described: {error}"
+        ) from error
+    iterations = decoder.member(described, "iterations", int)
+    # Files of releases that did not accumulate gradients have no such number.
+    accumulated = described.get("accumulated", 0)
+    if iterations < 0:
+        raise decoder.damaged("iterations")
+    most = optimizer.gradient_accumulation_steps or 1
+    if type(accumulated) is not int or not 0 <= accumulated < most:
+        raise decoder.damaged("accumulated")
+    if iterations or accumulated:
+        trainable = {id(tensor) for tensor in model.trainable_weights}
+        for path, tensor in model.named_weights():
+            if id(tensor) in trainable:
+                _restore_slots(model, path, tensor, tensors, decoder)
+    # Files of releases whose rules kept no number have none.
+    memory = described.get("memory", counts_of(optimizer).memory)
+    if type(memory) not in (int, float):
+        raise decoder.damaged("memory")
+    set_counts(optimizer, Counts(iterations, accumulated, memory))
+
+
+def _restore_slots(
+    model: Model, path: str, tensor: Any, tensors: dict[str, Array], decoder: ArchitectureDecoder
+) -> None:
+    for name, slot in model.optimizer.slots(tensor).items():
+        saved = tensors.get(f"{SLOT}{path}/{name}")
+        if saved is None or saved.shape != tuple(slot.shape):
+            raise FileFormatError(
+                f"{decoder.shown}: {path}: expected optimizer state {name!r} of shape "
+                f"{tuple(slot.shape)}, the file has {'nothing' if saved is None else saved.shape}"
+            )
+        slot.copy_(np.ascontiguousarray(saved, dtype=slot.dtype))

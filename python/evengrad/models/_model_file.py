@@ -1,0 +1,138 @@
+"""Writing model files: whole models, and weights alone, which are also read here."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad._common.names import did_you_mean
+from evengrad.layers._module import state_of
+from evengrad.layers._module_tree import module_tree
+from evengrad.models._architecture import ArchitectureEncoder
+from evengrad.optimizers._optimizer import counts_of
+from evengrad.saving import _safetensors
+from evengrad.saving._describe import encode
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+    from evengrad.models._model import Model
+    from evengrad.training._objective import CompileConfig
+
+Array = np.ndarray[Any, Any]
+
+# The name under which the header holds the description, and its version. Files of every version
+# that was released stay readable.
+KEY = "evengrad"
+VERSION = 1
+# Slots of the optimizer stand under this, then the variable's path and the slot's name.
+SLOT = "optimizer:"
+
+
+def _named(model: Model) -> dict[str, Tensor]:
+    """Return all variables by their paths."""
+    named: dict[str, Tensor] = {}
+    for path, tensor in model.named_weights():
+        if path in named:
+            raise ValueError(
+                f"{model.path}: two variables have the path {path!r}, of layers that got their "
+                "names in other models; make one of the layers with another name"
+            )
+        named[path] = tensor
+    return named
+
+
+def _weights(model: Model) -> dict[str, Array]:
+    if not model.built:
+        raise ValueError(
+            f"{model.path}: saving before the model is built; pass data, or begin the model with "
+            "evengrad.Input(shape)"
+        )
+    return {path: np.asarray(tensor.detach().numpy()) for path, tensor in _named(model).items()}
+
+
+def save_weights(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write all variables; see `Model.save_weights`."""
+    _safetensors.write(path, _weights(model), {})
+
+
+def load_weights(model: Model, path: str | os.PathLike[str]) -> None:
+    """Read all variables; see `Model.load_weights`."""
+    tensors, _ = _safetensors.read(path)
+    found = {name: array for name, array in tensors.items() if not name.startswith(SLOT)}
+    if not model.built:
+        raise ValueError(
+            f"{model.path}: load_weights before the model is built; pass data, or begin the model "
+            "with evengrad.Input(shape)"
+        )
+    wanted = _named(model)
+    for name in found:
+        if name not in wanted:
+            raise ValueError(
+                f"{os.fspath(path)}: {name!r} is no variable of the model; "
+                f"{did_you_mean(name, wanted)}"
+            )
+    for name, tensor in wanted.items():
+        if name not in found:
+            raise ValueError(
+                f"{os.fspath(path)}: no values for {name!r}; {did_you_mean(name, found)}"
+            )
+        if found[name].shape != tuple(tensor.shape):
+            raise ValueError(
+                f"{name}: expected shape {tuple(tensor.shape)}, the file has {found[name].shape}"
+            )
+    model.set_weights([found[name] for name in wanted])
+
+
+def save_model(
+    model: Model, path: str | os.PathLike[str], config: CompileConfig | None, shuffles: int
+) -> None:
+    """Write a whole model, how it is trained, and how often it has shuffled; see `Model.save`."""
+    tensors = _weights(model)
+    streams = {
+        path: [stream.seed, stream.stream, stream.draws]
+        for path, stream in module_tree(model).generators
+    }
+    description: dict[str, Any] = {
+        "version": VERSION,
+        "model": ArchitectureEncoder().model(model),
+        "input_shape": encode(_without_rows(state_of(model).input_shape), "input_shape"),
+        "streams": streams,
+        "frozen": [prefix for prefix, layer in module_tree(model).layers if not layer.trainable],
+        "shuffles": shuffles,
+    }
+    if config is not None:
+        description["compile"] = _describe_config(config)
+        tensors.update(_slots(model, config))
+    text = json.dumps(description, separators=(",", ":"), allow_nan=False)
+    _safetensors.write(path, tensors, {KEY: text})
+
+
+def _without_rows(shape: Any) -> Any:
+    if isinstance(shape, list):
+        return [list(one[1:]) for one in shape]
+    return list(shape[1:])
+
+
+def _describe_config(config: CompileConfig) -> dict[str, Any]:
+    described = {
+        name: encode(getattr(config, name), name)
+        for name in ("optimizer", "loss", "metrics", "weighted_metrics", "loss_weights")
+    }
+    counts = counts_of(config.optimizer)._asdict()
+    return {**described, "run_eagerly": config.run_eagerly, **counts}
+
+
+def _slots(model: Model, config: CompileConfig) -> dict[str, Array]:
+    counts = counts_of(config.optimizer)
+    if counts.iterations + counts.accumulated == 0:
+        return {}
+    trainable = {id(tensor) for tensor in model.trainable_weights}
+    return {
+        f"{SLOT}{path}/{name}": np.asarray(slot.numpy())
+        for path, tensor in model.named_weights()
+        if id(tensor) in trainable
+        for name, slot in config.optimizer.slots(tensor).items()
+    }

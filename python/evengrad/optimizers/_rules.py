@@ -1,0 +1,69 @@
+"""Settings of the update rules, as the core has them: bounds, and the defaults by convention."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from evengrad import _core
+from evengrad._common.checks import check_float
+from evengrad.optimizers._shared import takes_shared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Constructor = TypeVar("Constructor", bound="Callable[..., None]")
+
+# Where a number may lie, which begins at 0: whether 0 is outside, the end, whether that is outside.
+Bounds: TypeAlias = tuple[bool, float, bool]
+NOT_NEGATIVE: Bounds = (False, float("inf"), True)
+# By rule and setting: its bounds, None for a flag, and its default by convention.
+RULES: dict[str, dict[str, tuple[Bounds | None, dict[str, Any]]]] = _core.optimizer_settings()
+
+
+def bounds_of(rule: str | None, name: str) -> Bounds:
+    """Return the bounds of a setting; of one that belongs to no rule, those of a finite size."""
+    bounds, _ = RULES.get(rule or "", {}).get(name, (None, {}))
+    return bounds or NOT_NEGATIVE
+
+
+def check_within(bounds: Bounds, value: Any, label: str) -> float:
+    """Return a number within its bounds, or raise an error that names it."""
+    open_low, high, open_high = bounds
+    return check_float(value, label, low=0.0, high=high, open_low=open_low, open_high=open_high)
+
+
+def check_setting(rule: str, name: str, value: Any) -> float:
+    """Return a setting of a rule, within its bounds, or raise an error that names it."""
+    return check_within(bounds_of(rule, name), value, name)
+
+
+def with_defaults(rule: str, convention: str, **given: Any) -> dict[str, Any]:
+    """Return settings of a rule, with the convention's defaults for those that are None."""
+    settings = {}
+    for name, value in given.items():
+        settings[name] = RULES[rule][name][1][convention] if value is None else value
+        if settings[name] is None:
+            raise ValueError(f'{name}: the convention "{convention}" has no default; pass a number')
+    return settings
+
+
+def takes_settings_of(rule: str) -> Callable[[Constructor], Constructor]:
+    """Decorate the ``__init__`` of a rule's class, which ends in ``**shared``.
+
+    Its signature names all arguments, and has the core's default where the conventions share one.
+    In the source they default to None, for `with_defaults` to replace.
+    """
+
+    def with_signature(constructor: Constructor) -> Constructor:
+        signature = inspect.signature(takes_shared(constructor))
+        parameters = []
+        for parameter in signature.parameters.values():
+            _, defaults = RULES[rule].get(parameter.name, (None, {}))
+            shared = set(defaults.values())
+            known = parameter.default is None and len(shared) == 1
+            parameters.append(parameter.replace(default=shared.pop()) if known else parameter)
+        constructor.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
+        return constructor
+
+    return with_signature

@@ -1,0 +1,1 @@
+"""File formats: safetensors, written whole or not at all, and descriptions of objects as JSON."""

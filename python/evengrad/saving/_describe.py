@@ -1,0 +1,210 @@
+"""Descriptions of layers and their like as JSON, and back, from a closed set of known names.
+
+A description holds names and numbers. Names are looked up among the public classes of this package
+and in `custom_objects`; nothing is imported or evaluated because a file says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from evengrad import (
+    constraints,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+)
+from evengrad._common.config import Configured
+from evengrad._common.function_names import name_of
+from evengrad._common.names import did_you_mean
+from evengrad._tensor import activations
+from evengrad.constraints import Constraint
+from evengrad.initializers import Initializer
+from evengrad.layers import Layer
+from evengrad.losses import Loss
+from evengrad.losses._loss import FunctionLoss
+from evengrad.metrics import Metric
+from evengrad.metrics._metric import FunctionMetric
+from evengrad.optimizers import Optimizer, ParameterGroup, schedules
+from evengrad.optimizers.schedules import Schedule
+from evengrad.regularizers import Regularizer
+from evengrad.saving._errors import FileFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Family:
+    """The public classes of a package below a base, under whose names a file may ask for them."""
+
+    base: type
+    names: Mapping[str, Any]
+
+    def known(self) -> dict[str, type]:
+        """Return the classes by name."""
+        return {
+            name: thing
+            for name, thing in self.names.items()
+            if isinstance(thing, type) and issubclass(thing, self.base) and thing.__name__ == name
+        }
+
+
+FAMILIES = {
+    "layers": Family(Layer, vars(layers)),
+    "initializers": Family(Initializer, vars(initializers)),
+    "regularizers": Family(Regularizer, vars(regularizers)),
+    "constraints": Family(Constraint, vars(constraints)),
+    "losses": Family(Loss, vars(losses)),
+    "metrics": Family(Metric, vars(metrics)),
+    "optimizers": Family(Optimizer, vars(optimizers)),
+    "groups": Family(ParameterGroup, vars(optimizers)),
+    "schedules": Family(Schedule, vars(schedules)),
+}
+
+# Deeper nesting is no description that this package wrote.
+DEPTH_LIMIT = 64
+
+
+class Encoder:
+    """Makes descriptions of objects; a subclass may know more families of them."""
+
+    families: ClassVar[Mapping[str, Family]] = FAMILIES
+
+    def value(self, value: Any, what: str) -> Any:
+        """Return a value of a constructor as JSON."""
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        if isinstance(value, (list, tuple)):
+            return [self.value(item, what) for item in value]
+        if isinstance(value, dict):
+            pairs = value.items()
+            return {"dict": [[self.value(name, what), self.value(x, what)] for name, x in pairs]}
+        if isinstance(value, (FunctionLoss, FunctionMetric)):
+            value = value.function
+        if isinstance(value, Configured):
+            return self.object(value, what)
+        name = name_of(value) or getattr(value, "__name__", "<lambda>")
+        if callable(value) and name != "<lambda>":
+            return {"function": name}
+        if isinstance(value, np.generic):
+            return self.value(value.item(), what)
+        raise ValueError(
+            f"{what}: cannot describe {value!r} in a file; use numbers, strings, lists, or an "
+            "object of this package or of a class with a name"
+        )
+
+    def object(self, value: Configured, what: str) -> dict[str, Any]:
+        """Return the class and the arguments of a layer, a loss, …."""
+        # The last ones are the most special.
+        for name, family in reversed([*self.families.items()]):
+            if isinstance(value, family.base):
+                inside = f"{what}: {type(value).__name__}"
+                config = {
+                    argument: self.value(item, f"{inside}.{argument}")
+                    for argument, item in value.get_config().items()
+                }
+                return {"family": name, "class": type(value).__name__, "config": config}
+        raise ValueError(f"{what}: cannot describe {value!r} in a file")
+
+
+def encode(value: Any, what: str) -> Any:
+    """Return a value without layers in it as JSON; `what` names it in errors."""
+    return Encoder().value(value, what)
+
+
+class Decoder:
+    """Makes objects of descriptions; a subclass may know more families of them."""
+
+    families: ClassVar[Mapping[str, Family]] = FAMILIES
+
+    def __init__(self, shown: str, custom_objects: Mapping[str, Any]) -> None:
+        self.shown = shown
+        self.custom = custom_objects
+
+    def damaged(self, what: str) -> FileFormatError:
+        """Return an error about the description."""
+        return FileFormatError(f"{self.shown}: the description is damaged: {what}")
+
+    def member(self, table: Any, key: str, kind: type) -> Any:
+        """Return a member of a table, which must be there and of a kind."""
+        if not isinstance(table, dict) or not isinstance(table.get(key), kind):
+            raise self.damaged(f"{key!r} is missing or no {kind.__name__}")
+        return table[key]
+
+    def find(self, family: str, name: str) -> type:
+        """Return a class by its name: the caller's, or one of this package."""
+        if name in self.custom:
+            found = self.custom[name]
+            if family in self.families and isinstance(found, type):
+                return found
+            raise TypeError(f"custom_objects[{name!r}]: expected a class, got {found!r}")
+        if family not in self.families:
+            raise self.damaged(f"unknown family {family!r}")
+        offered = self.families[family].known()
+        others = self.families.values()
+        if name not in offered and any(name in other.known() for other in others):
+            raise self.damaged(f"{name!r} is none of the {family}")
+        if name not in offered:
+            raise ValueError(
+                f"{self.shown}: unknown class {name!r} in {family}; if it is your own, pass "
+                f"custom_objects={{{name!r}: {name}}}; {did_you_mean(name, offered)}"
+            )
+        return offered[name]
+
+    def value(self, described: Any, depth: int = 0) -> Any:
+        """Return the value that `encode` described."""
+        if depth > DEPTH_LIMIT:
+            raise self.damaged("it is nested too deeply")
+        if isinstance(described, list):
+            return [self.value(item, depth + 1) for item in described]
+        if not isinstance(described, dict):
+            return described
+        if set(described) == {"dict"}:
+            return self._dict(described["dict"], depth)
+        if set(described) == {"function"}:
+            return self.function(self.member(described, "function", str))
+        return self.object(described, depth)
+
+    def _dict(self, pairs: Any, depth: int) -> dict[Any, Any]:
+        whole = isinstance(pairs, list) and all(
+            isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], (str, int, float))
+            for pair in pairs
+        )
+        if not whole:
+            raise self.damaged("a dict is damaged")
+        return {name: self.value(item, depth + 1) for name, item in pairs}
+
+    def function(self, name: str) -> Any:
+        """Return a function by its name: the caller's, or an activation."""
+        if name in self.custom:
+            return self.custom[name]
+        offered = activations.offered()
+        if name not in offered:
+            raise ValueError(
+                f"{self.shown}: unknown function {name!r}; if it is your own, pass "
+                f"custom_objects={{{name!r}: {name}}}; {did_you_mean(name, offered)}"
+            )
+        return offered[name]
+
+    def object(self, described: Any, depth: int = 0) -> Any:
+        """Return the object that `Encoder.object` described."""
+        kind = self.find(
+            self.member(described, "family", str), self.member(described, "class", str)
+        )
+        config = {
+            name: self.value(item, depth + 1)
+            for name, item in self.member(described, "config", dict).items()
+        }
+        try:
+            return kind(**config)
+        except (TypeError, ValueError) as error:
+            raise FileFormatError(
+                f"{self.shown}: {kind.__name__} cannot be made as described: {error}"
+            ) from error

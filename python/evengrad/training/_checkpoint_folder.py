@@ -1,0 +1,164 @@
+"""Checkpoint files in a folder: one for each point kept, written atomically, with a checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from evengrad.saving import _safetensors
+from evengrad.saving._errors import FileFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    Array = np.ndarray[Any, Any]
+
+logger = logging.getLogger("evengrad")
+
+# The name under which the header holds the description, and its version. Files of every version
+# that was released stay readable.
+KEY = "evengrad_checkpoint"
+CHECKSUM = "checksum"
+VERSION = 1
+NAME = re.compile(r"checkpoint-(\d{6,})-(\d{8,})\.safetensors")
+
+
+class Position(NamedTuple):
+    """A place in a training: epochs that have ended, and steps of the one in progress."""
+
+    epoch: int
+    step: int
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file for this place; names sort as places do."""
+        return f"checkpoint-{self.epoch:06d}-{self.step:08d}.safetensors"
+
+
+class Checkpoint(NamedTuple):
+    """What a file holds."""
+
+    path: str
+    position: Position
+    description: dict[str, Any]
+    tensors: dict[str, Array]
+
+
+def checksum_of(text: str, tensors: Mapping[str, Array]) -> str:
+    """Return a digest of a description and of tensors by name."""
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+class CheckpointFolder:
+    """The checkpoints of one training.
+
+    Parameters
+    ----------
+    folder
+        Where they are; made when the first is written.
+    keep
+        How many stay: the newest.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], keep: int) -> None:
+        self.folder = os.fspath(folder)
+        self.keep = keep
+        # Files to be replaced: damaged ones, or all of a training that is begun afresh.
+        self._stale: set[str] = set()
+
+    def positions(self) -> list[Position]:
+        """Return the places that there are files for, the newest first."""
+        try:
+            names = os.listdir(self.folder)
+        except FileNotFoundError:
+            return []
+        found = [NAME.fullmatch(name) for name in names]
+        return sorted((Position(*map(int, m.groups())) for m in found if m), reverse=True)
+
+    def start_afresh(self) -> None:
+        """Have the files that there are replaced by the first that is written."""
+        self._stale = {position.file_name for position in self.positions()}
+
+    def newest(self) -> Checkpoint | None:
+        """Return the newest checkpoint that is whole; None where there is no file.
+
+        Raises
+        ------
+        FileFormatError
+            All are damaged.
+        """
+        positions = self.positions()
+        for number, position in enumerate(positions):
+            try:
+                return self.read(position)
+            except FileFormatError as error:  # noqa: PERF203 - few files
+                self._stale.add(position.file_name)
+                if number + 1 == len(positions):
+                    raise FileFormatError(
+                        f"{self.folder}: no checkpoint is whole: {error}; pass resume=False to "
+                        "begin afresh, which replaces them"
+                    ) from error
+                logger.warning("%s; going on from the checkpoint before it", error)
+        return None
+
+    def read(self, position: Position) -> Checkpoint:
+        """Return what the file for a place holds, or raise an error where it is damaged."""
+        path = os.path.join(self.folder, position.file_name)
+        tensors, metadata = _safetensors.read(path)
+        text = metadata.get(KEY, "")
+        if not text or metadata.get(CHECKSUM) != checksum_of(text, tensors):
+            raise FileFormatError(f"{path}: the checkpoint is damaged: its checksum differs")
+        description = json.loads(text)
+        if description["version"] > VERSION:
+            raise ValueError(
+                f"{path}: version {description['version']} of checkpoints is newer than {VERSION}, "
+                "which this release of evengrad reads; update evengrad"
+            )
+        return Checkpoint(path, position, description, tensors)
+
+    def write(
+        self, position: Position, description: dict[str, Any], tensors: Mapping[str, Array]
+    ) -> str:
+        """Write a checkpoint, whole or not at all; return its path. Older ones go where too many.
+
+        Raises
+        ------
+        OSError
+            It cannot be written; those that there are stay.
+        """
+        os.makedirs(self.folder, exist_ok=True)
+        path = os.path.join(self.folder, position.file_name)
+        text = json.dumps({"version": VERSION, **description}, allow_nan=False)
+        _safetensors.write(path, tensors, {KEY: text, CHECKSUM: checksum_of(text, tensors)})
+        stale, self._stale = self._stale - {position.file_name}, set()
+        whole = [known.file_name for known in self.positions() if known.file_name not in stale]
+        # The one just written counts, whatever its name.
+        others = [name for name in whole if name != position.file_name]
+        self._remove([*stale, *others[self.keep - 1 :]])
+        return path
+
+    def remove_all(self) -> None:
+        """Remove all checkpoints, and the folder if nothing else is in it."""
+        self._remove([position.file_name for position in self.positions()])
+        try:
+            os.rmdir(self.folder)
+        except OSError:
+            # Something of the user's is in it.
+            return
+
+    def _remove(self, names: list[str]) -> None:
+        for name in names:
+            try:
+                os.unlink(os.path.join(self.folder, name))
+            except OSError as error:  # noqa: PERF203 - few files
+                logger.warning("%s: an old checkpoint cannot be removed: %s", name, error)

@@ -1,0 +1,299 @@
+"""Checkpoints of a running `fit`: when they are written, what they hold, and resuming from one."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad._common.checks import check_int
+from evengrad.optimizers._optimizer import (
+    Counts,
+    averages_in_place,
+    counts_of,
+    numbers_of,
+    set_counts,
+    set_numbers,
+)
+from evengrad.training._checkpoint_folder import Checkpoint, CheckpointFolder, Position
+from evengrad.training._fingerprint import differences, shown
+from evengrad.training._pack import pack, unpack
+
+if TYPE_CHECKING:
+    from evengrad.callbacks import Callback, History
+    from evengrad.training._objective import Objective
+    from evengrad.training._protocol import TrainableModel
+    from evengrad.training._source import ArraySource, BatchSource
+
+    Array = np.ndarray[Any, Any]
+
+logger = logging.getLogger("evengrad")
+
+UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+EVERY = re.compile(r"(?:(\d+(?:\.\d+)?) )?(epochs?|steps?|s|min|h)")
+
+
+@dataclass(frozen=True)
+class Every:
+    """How often checkpoints are written: one of the three is set."""
+
+    epochs: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def parse(cls, text: Any) -> Every:
+        """Return what ``"epoch"``, ``"100 steps"`` or ``"30 s"`` means, or raise an error."""
+        found = EVERY.fullmatch(text) if isinstance(text, str) else None
+        number = float(found[1] or 1) if found else 0.0
+        unit = found[2] if found else ""
+        whole = number == int(number) or unit in UNITS
+        counts = unit in UNITS or unit.startswith(("step", "epoch"))
+        if number <= 0 or not whole or not counts:
+            raise ValueError(
+                "checkpoint_every: expected 'epoch', or a number with a unit, such as '5 epochs', "
+                f"'100 steps', '30 s', '10 min' or '1 h', got {text!r}"
+            )
+        if unit in UNITS:
+            return cls(seconds=number * UNITS[unit])
+        return cls(steps=int(number)) if unit.startswith("step") else cls(epochs=int(number))
+
+
+@dataclass
+class CheckpointOptions:
+    """The arguments of `fit` about checkpoints; documented there."""
+
+    folder: str | os.PathLike[str]
+    every: Every
+    keep: int
+    resume: bool | str
+    # Whether the files are removed once training has come to its end.
+    remove_at_end: bool = False
+
+
+def check_options(checkpoint: Any, every: Any, keep: Any, resume: Any) -> CheckpointOptions | None:
+    """Return the arguments about checkpoints, checked; None where there are to be none."""
+    if not (isinstance(resume, bool) or resume == "auto"):
+        raise ValueError(f"resume: expected True, False or 'auto', got {resume!r}")
+    parsed, kept = Every.parse(every), check_int(keep, "keep", at_least=1)
+    if checkpoint is None:
+        if resume is True:
+            raise ValueError("resume: expected checkpoint too, the folder to go on from")
+        return None
+    if not isinstance(checkpoint, (str, os.PathLike)):
+        raise TypeError(f"checkpoint: expected the path of a folder, got {checkpoint!r}")
+    if os.path.exists(checkpoint) and not os.path.isdir(checkpoint):
+        raise ValueError(f"checkpoint: expected a folder, {os.fspath(checkpoint)!r} is a file")
+    return CheckpointOptions(checkpoint, parsed, kept, resume)
+
+
+def stateful(callbacks: list[Callback]) -> list[Callback]:
+    """Return the callbacks that have a state to keep."""
+    return [callback for callback in callbacks if callback.state_dict() is not None]
+
+
+class Checkpointing:
+    """Writes the checkpoints of one `fit`, and restores the one that it goes on from."""
+
+    def __init__(self, options: CheckpointOptions, model: TrainableModel) -> None:
+        self.every = options.every
+        self.remove_at_end = options.remove_at_end
+        self.folder = CheckpointFolder(options.folder, options.keep)
+        self.model = model
+        self.found: Checkpoint | None = None
+        if options.resume is False:
+            self.folder.start_afresh()
+        else:
+            self.found = self.folder.newest()
+        if self.found is None and options.resume is True:
+            raise FileNotFoundError(
+                f"resume: no checkpoint in {self.folder.folder!r}; pass resume='auto' to begin "
+                "where there is none"
+            )
+        if self.found is not None and model.given_seed() is None:
+            model.set_seed(int(self.found.description["seed"]))
+        self._steps = 0
+        self._epochs = 0
+        self._written = time.monotonic()
+
+    def check(self, fingerprint: dict[str, str]) -> None:
+        """Raise a ValueError that names what differs from the training of the checkpoint."""
+        self.fingerprint = fingerprint
+        if self.found is None:
+            return
+        then = dict(self.found.description["fingerprint"])
+        # What callbacks set in the meantime, such as a learning rate, is no other optimizer.
+        for name, number in self.found.description["optimizer"]["numbers"].items():
+            if fingerprint.get(f"optimizer's {name}") == shown(number):
+                then[f"optimizer's {name}"] = shown(number)
+        lines = differences(fingerprint, then)
+        if lines:
+            raise ValueError(
+                f"{self.found.path}: the checkpoint is of another training; {'; '.join(lines)}. "
+                "Make these as they were, or pass resume=False to begin afresh, or another folder"
+            )
+
+    # ---- when
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until a checkpoint is due."""
+        if not self.every.seconds:
+            return math.inf
+        return max(0.0, self._written + self.every.seconds - time.monotonic())
+
+    @property
+    def steps_left(self) -> int:
+        """Steps until a checkpoint is due."""
+        return self.every.steps - self._steps if self.every.steps else sys.maxsize
+
+    def count(self, steps: int, epochs: int = 0) -> bool:
+        """Count what was done; tell whether a checkpoint is due."""
+        self._steps += steps
+        self._epochs += epochs
+        every = self.every
+        if every.epochs:
+            return self._epochs >= every.epochs
+        if every.steps:
+            return self._steps >= every.steps
+        return time.monotonic() - self._written >= every.seconds
+
+    # ---- what
+
+    def save(
+        self,
+        source: ArraySource | BatchSource,
+        history: History,
+        callbacks: list[Callback],
+        epoch: int,
+        begun: bool,
+    ) -> None:
+        """Write a checkpoint; where that fails, the log says so, and training goes on.
+
+        The older checkpoints stay, and the next is tried when it is due.
+        """
+        step = source.session.step
+        arrays: dict[str, Array] = {}
+        description = self._describe(source, history, callbacks, arrays)
+        # Whether callbacks have done what they do at an epoch's beginning.
+        description["begun"] = begun
+        try:
+            self.folder.write(Position(epoch, step), description, arrays)
+        except OSError as error:
+            logger.error(  # noqa: TRY400 - the reason is in the error, not in our call stack
+                "%s: no checkpoint could be written (%s); training goes on, and older checkpoints "
+                "stay. Make room, or pass another folder",
+                self.folder.folder,
+                error,
+            )
+        self._steps = self._epochs = 0
+        self._written = time.monotonic()
+
+    def _describe(
+        self,
+        source: ArraySource | BatchSource,
+        history: History,
+        callbacks: list[Callback],
+        arrays: dict[str, Array],
+    ) -> dict[str, Any]:
+        model, optimizer = self.model, self.model.config().optimizer
+        swapped = averages_in_place(optimizer)
+        if swapped:
+            optimizer.swap_ema_weights(model.tree.trainable)
+        try:
+            for path, weight in model.tree.weights:
+                arrays[f"variable:{path}"] = np.array(weight.tensor.detach().numpy())
+            trains = {id(tensor) for tensor in model.tree.trainable}
+            for path, weight in model.tree.weights:
+                if id(weight.tensor) in trains:
+                    for name, slot in optimizer.slots(weight.tensor).items():
+                        arrays[f"slot:{path}/{name}"] = np.array(slot.numpy())
+        finally:
+            if swapped:
+                optimizer.swap_ema_weights(model.tree.trainable)
+        if source.session.step and source.objective is not None:
+            for number, state in enumerate(source.objective.states):
+                arrays[f"metric:{number}"] = np.array(state.numpy())
+        return {
+            "fingerprint": self.fingerprint,
+            "seed": model.seed(),
+            # The order of an epoch in progress is drawn again from where it was drawn.
+            "shuffle": model.shuffle().draws - (source.shuffles and source.session.in_epoch),
+            "generators": {
+                path: [stream.seed, stream.stream, stream.draws]
+                for path, stream in model.tree.generators
+            },
+            "optimizer": {
+                "counts": list(counts_of(optimizer)),
+                "numbers": numbers_of(optimizer),
+            },
+            "history": pack([history.epoch, history.history], "history", arrays),
+            "callbacks": [
+                [type(callback).__name__, pack(callback.state_dict(), f"callback:{i}", arrays)]
+                for i, callback in enumerate(stateful(callbacks))
+            ],
+            "batches": source.describe(arrays),
+            "stopped": model.public.stop_training,
+        }
+
+    # ---- going on
+
+    def check_callbacks(self, callbacks: list[Callback]) -> None:
+        """Raise a ValueError where the callbacks with state are not those of the checkpoint."""
+        if self.found is None:
+            return
+        now = [type(callback).__name__ for callback in stateful(callbacks)]
+        then = [name for name, _ in self.found.description["callbacks"]]
+        if now != then:
+            raise ValueError(
+                f"{self.found.path}: callbacks: expected those with state of the checkpoint in its "
+                f"order, {', '.join(then) or 'none'}, got {', '.join(now) or 'none'}"
+            )
+
+    def restore(
+        self, source: ArraySource | BatchSource, history: History, callbacks: list[Callback]
+    ) -> None:
+        """Put everything back as it was when the checkpoint was written."""
+        if self.found is None:
+            return
+        _, position, description, tensors = self.found
+        model = self.model
+        optimizer = model.config().optimizer
+        trains = {id(tensor) for tensor in model.tree.trainable}
+        for path, weight in model.tree.weights:
+            weight.tensor.copy_(tensors[f"variable:{path}"])
+            if id(weight.tensor) in trains:
+                for name, slot in optimizer.slots(weight.tensor).items():
+                    slot.copy_(tensors[f"slot:{path}/{name}"])
+        iterations, accumulated, memory = description["optimizer"]["counts"]
+        set_counts(optimizer, Counts(iterations, accumulated, memory))
+        set_numbers(optimizer, description["optimizer"]["numbers"])
+        for path, stream in model.tree.generators:
+            _, _, stream.draws = description["generators"][path]
+        model.shuffle().draws = description["shuffle"]
+        history.epoch, history.history = unpack(description["history"], tensors)
+        pairs = zip(stateful(callbacks), description["callbacks"], strict=True)
+        for callback, (_, state) in pairs:
+            callback.load_state_dict(unpack(state, tensors))
+        source.go_on(position.step, description["batches"], tensors)
+        if position.step:
+            restore_states(source.objective, tensors)
+        model.public.stop_training = bool(description["stopped"])
+
+    def finish(self) -> None:
+        """Remove the files, where they were to last as long as the training."""
+        if self.remove_at_end:
+            self.folder.remove_all()
+
+
+def restore_states(objective: Objective | None, tensors: dict[str, Array]) -> None:
+    """Put the figures of the epoch in progress back."""
+    for number, state in enumerate([] if objective is None else objective.states):
+        state.copy_(tensors[f"metric:{number}"])

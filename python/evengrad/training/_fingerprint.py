@@ -1,0 +1,97 @@
+"""Fingerprints of a training: what must be the same for a checkpoint to be gone on with."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad._common.config import Configured
+
+if TYPE_CHECKING:
+    from evengrad.optimizers import Optimizer
+    from evengrad.training._arrays import Array
+    from evengrad.training._data import Prepared
+    from evengrad.training._objective import CompileConfig
+    from evengrad.training._protocol import TrainableModel
+
+# Data up to this size is read as a whole; of larger data, so many rows from all over.
+WHOLE_BYTES = 64 * 2**20
+SAMPLED_ROWS = 1024
+# Where an object lies differs from process to process.
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+def shown(value: Any) -> str:
+    """Return a value as text that is the same in every process."""
+    if callable(value) and not isinstance(value, (type, Configured)):
+        return str(getattr(value, "__qualname__", type(value).__name__))
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(shown, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {shown(item)}' for key, item in value.items())}}}"
+    return ADDRESS.sub("", repr(value))
+
+
+def of_array(array: Array) -> str:
+    """Return shape, dtype and a digest of the values."""
+    rows = array
+    if array.nbytes > WHOLE_BYTES:
+        rows = array[np.unique(np.linspace(0, len(array) - 1, SAMPLED_ROWS).astype(np.int64))]
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
+    return f"shape {array.shape} of {array.dtype}, values {digest.hexdigest()}"
+
+
+def of_data(data: Prepared | None, name: str) -> dict[str, str]:
+    """Return fingerprints of inputs, targets and weights; none for iterables of batches."""
+    if data is None:
+        return {}
+    found = {}
+    for what, arrays in (("x", data.xs), ("y", data.ys)):
+        for number, array in enumerate(arrays):
+            place = f"[{number}]" if len(arrays) > 1 else ""
+            found[f"{name}{what}{place}"] = of_array(array)
+    weight = "none" if data.weight is None else of_array(data.weight)
+    return {**found, f"{name}sample_weight": weight}
+
+
+def of_model(model: TrainableModel) -> dict[str, str]:
+    """Return the layers with their arguments, and the shapes of all variables."""
+    tree = model.tree
+    layers = {
+        f"layer {prefix.rstrip('/')!r}": shown(layer) for prefix, layer in tree.layers if prefix
+    }
+    variables = {
+        f"variable {path!r}": f"shape {tuple(weight.tensor.shape)} of {weight.tensor.dtype}"
+        for path, weight in tree.weights
+    }
+    trains = {id(tensor) for tensor in tree.trainable}
+    frozen = [path for path, weight in tree.weights if id(weight.tensor) not in trains]
+    seed = model.given_seed()
+    return {**layers, **variables, "frozen variables": shown(frozen), "seed": shown(seed)}
+
+
+def of_optimizer(optimizer: Optimizer) -> dict[str, str]:
+    """Return the class and the arguments, one by one."""
+    arguments = optimizer.get_config()
+    listed = {f"optimizer's {name}": shown(value) for name, value in arguments.items()}
+    return {"optimizer": type(optimizer).__name__, **listed}
+
+
+def of_config(config: CompileConfig) -> dict[str, str]:
+    """Return what `compile` was told, apart from the optimizer."""
+    names = ("loss", "metrics", "weighted_metrics", "loss_weights")
+    return {name: shown(getattr(config, name)) for name in names}
+
+
+def differences(now: dict[str, str], then: dict[str, str]) -> list[str]:
+    """Return what differs between this training and that of a checkpoint, a line for each."""
+    names = [*now, *(name for name in then if name not in now)]
+    return [
+        f"{name}: now {now.get(name, 'absent')}, in the checkpoint {then.get(name, 'absent')}"
+        for name in names
+        if now.get(name) != then.get(name)
+    ]

@@ -1,0 +1,413 @@
+"""`fit`: the training loop over epochs, with validation, callbacks, progress and checkpoints."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evengrad._common.arrays import is_batches
+from evengrad._common.checks import check_float, check_int
+from evengrad._core import Epochs, Seconds
+from evengrad.callbacks import BackupAndRestore, History
+from evengrad.callbacks._callback import Callback, CallbackList, check_callbacks
+from evengrad.training import _fingerprint
+from evengrad.training._checkpointing import Checkpointing, CheckpointOptions, check_options
+from evengrad.training._data import Prepared, prepare
+from evengrad.training._evaluate import Evaluation
+from evengrad.training._loop import figures_of, run_epoch
+from evengrad.training._progress import Progress
+from evengrad.training._signals import GracefulStop
+from evengrad.training._source import ArraySource, BatchSource
+
+if TYPE_CHECKING:
+    from evengrad import _core
+    from evengrad.training._protocol import TrainableModel
+
+logger = logging.getLogger("evengrad")
+
+DEFAULT_BATCH = 32
+# Seconds between two looks at the progress, and at the loss for those who watch it.
+TURN = 0.2
+# Seconds that a session runs at most where its steps are counted.
+LONGEST = 3600.0
+
+
+@dataclass
+class Options:
+    """The arguments of `fit` after x and y; documented there."""
+
+    batch_size: Any
+    epochs: Any
+    verbose: Any
+    callbacks: Any
+    validation_split: Any
+    validation_data: Any
+    shuffle: Any
+    class_weight: Any
+    sample_weight: Any
+    initial_epoch: Any
+    steps_per_epoch: Any
+    validation_batch_size: Any
+    validation_shuffle: Any
+    validation_stratify: Any
+    checkpoint: Any
+    checkpoint_every: Any
+    keep: Any
+    resume: Any
+
+    def check(self) -> None:
+        """Raise an error for a value out of range."""
+        for name in ("batch_size", "validation_batch_size", "steps_per_epoch"):
+            given = getattr(self, name)
+            if given is not None:
+                setattr(self, name, check_int(given, name, at_least=1))
+        for name in ("epochs", "initial_epoch"):
+            given = getattr(self, name)
+            if type(given) is not int or given < 0:
+                setattr(self, name, check_int(given, name, at_least=0))
+        if self.validation_split != 0.0:
+            self.validation_split = check_float(
+                self.validation_split, "validation_split", low=0.0, high=1.0, open_high=True
+            )
+        if self.validation_split and self.validation_data is not None:
+            raise ValueError("validation_split, validation_data: expected one of the two, got both")
+
+    def check_for_batches(self, y: Any) -> None:
+        """Raise an error for what an iterable of batches leaves no room for."""
+        if y is not None or self.sample_weight is not None:
+            raise ValueError(
+                "y, sample_weight: expected None with an iterable of batches, which yields them"
+            )
+        if self.validation_split:
+            raise ValueError(
+                "validation_split: an iterable of batches cannot be split; pass validation_data"
+            )
+
+    def checkpoints(self, users: list[Callback]) -> CheckpointOptions | None:
+        """Return how checkpoints are kept, by the arguments or by `BackupAndRestore`."""
+        given = check_options(self.checkpoint, self.checkpoint_every, self.keep, self.resume)
+        backups = [callback for callback in users if isinstance(callback, BackupAndRestore)]
+        if len(backups) + (given is not None) > 1:
+            raise ValueError(
+                "checkpoint, BackupAndRestore: expected one way of keeping checkpoints, got several"
+            )
+        if not backups:
+            return given
+        options = check_options(**backups[0].as_arguments())
+        if options is not None:
+            options.remove_at_end = backups[0].delete_checkpoint
+        return options
+
+
+def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
+    """Train a model; see `Model.fit`."""
+    options.check()
+    model.config()
+    users = check_callbacks(options.callbacks)
+    progress = Progress(options.verbose, options.epochs)
+    about = options.checkpoints(users)
+    checkpointing = None if about is None else Checkpointing(about, model)
+    data: Prepared | None = None
+    held: Prepared | None = None
+    if is_batches(x):
+        options.check_for_batches(y)
+    else:
+        if options.steps_per_epoch is not None:
+            raise ValueError("steps_per_epoch: expected with an iterable of batches alone")
+        data = prepare(model, x, y, options.sample_weight, options.class_weight)
+        if options.validation_split:
+            data, held = data.split(
+                model,
+                options.validation_split,
+                bool(options.validation_shuffle),
+                options.validation_stratify,
+            )
+    history = History()
+    callbacks = CallbackList([history, *users], model.public)
+    source = _source(model, x, data, options, callbacks.watches_loss)
+    validation = _validation(model, held, options)
+    callbacks.set_params(
+        {"epochs": options.epochs, "steps": source.steps, "verbose": progress.style}
+    )
+    if checkpointing is not None:
+        if isinstance(source, BatchSource):
+            source.look_ahead()
+        checkpointing.check(_fingerprint_of(model, data, held, validation, options))
+        checkpointing.check_callbacks(users)
+    model.public.history = history
+    model.public.stop_training = False
+    training = _Training(model, source, validation, history, callbacks, progress, checkpointing)
+    try:
+        training.run(options.initial_epoch, options.epochs)
+    except BaseException:
+        training.leave()
+        raise
+    return history
+
+
+def _source(
+    model: TrainableModel, x: Any, data: Prepared | None, options: Options, watch_loss: bool
+) -> ArraySource | BatchSource:
+    if data is None:
+        return BatchSource(
+            model,
+            x,
+            options.class_weight,
+            options.steps_per_epoch,
+            training=True,
+            watch_loss=watch_loss,
+        )
+    return ArraySource(
+        data,
+        options.batch_size or DEFAULT_BATCH,
+        training=True,
+        shuffle=model.shuffle() if options.shuffle else None,
+        watch_loss=watch_loss,
+    )
+
+
+def _validation(
+    model: TrainableModel, held: Prepared | None, options: Options
+) -> Evaluation | None:
+    size = options.validation_batch_size or options.batch_size or DEFAULT_BATCH
+    if held is not None:
+        return Evaluation(ArraySource(held, size, training=False))
+    data = options.validation_data
+    if data is None:
+        return None
+    if is_batches(data):
+        return Evaluation(BatchSource(model, data, None, None, training=False))
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        raise ValueError(
+            "validation_data: expected (x, y), (x, y, sample_weight) or an iterable of batches"
+        )
+    try:
+        return Evaluation(ArraySource(prepare(model, *data), size, training=False))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"validation_data: {error}") from error
+
+
+def _fingerprint_of(
+    model: TrainableModel,
+    data: Prepared | None,
+    held: Prepared | None,
+    validation: Evaluation | None,
+    options: Options,
+) -> dict[str, str]:
+    """Return what must be the same for this training to go on from a checkpoint."""
+    config = model.config()
+    names = ("batch_size", "shuffle", "class_weight", "steps_per_epoch", "initial_epoch")
+    return {
+        **_fingerprint.of_model(model),
+        **_fingerprint.of_config(config),
+        **_fingerprint.of_optimizer(config.optimizer),
+        **{name: _fingerprint.shown(getattr(options, name)) for name in names},
+        **_fingerprint.of_data(data, ""),
+        **_fingerprint.of_data(held, "validation's "),
+        "validation": "none" if validation is None else validation.shown(),
+    }
+
+
+class _Training:
+    """One call of `fit`, with everything checked."""
+
+    def __init__(
+        self,
+        model: TrainableModel,
+        source: ArraySource | BatchSource,
+        validation: Evaluation | None,
+        history: History,
+        callbacks: CallbackList,
+        progress: Progress,
+        checkpointing: Checkpointing | None,
+    ) -> None:
+        self.model = model
+        self.source = source
+        self.validation = validation
+        self.history = history
+        self.callbacks = callbacks
+        self.users = callbacks.callbacks[1:]
+        self.progress = progress
+        self.checkpointing = checkpointing
+        self.signals: GracefulStop | None = None
+        self.epoch = 0
+        # Steps until the next look at the loss: few at first, so that few follow one that is NaN.
+        self._watched = 1
+        # Whether the epoch has begun, and steps of it that were noted.
+        self._begun = False
+        self._noted = 0
+        self.logs: dict[str, Any] = {}
+
+    # ---- the whole
+
+    def run(self, first: int, last: int) -> None:
+        """Run the epochs, and stop at a whole step where a signal asks for it."""
+        with contextlib.ExitStack() as stack:
+            if self.checkpointing is not None:
+                self.signals = stack.enter_context(GracefulStop(self.source.session.stop))
+            self._run(first, last)
+        if self._is_interrupted and self.signals is not None:
+            self.leave()
+            self.signals.deliver()
+
+    @property
+    def _is_interrupted(self) -> bool:
+        return self.signals is not None and self.signals.received is not None
+
+    def _run(self, first: int, last: int) -> None:
+        self.callbacks.tell("on_train_begin", {})
+        self.epoch = first
+        resumed = self._go_on()
+        while self.epoch < last and not self.model.public.stop_training:
+            if self._is_silent:
+                self._run_silently(last)
+            else:
+                self._run_epoch(resumed)
+                resumed = False
+            if self._is_interrupted:
+                self._save()
+                return
+        if self.checkpointing is not None and first < last:
+            # Of the training as it stands: with more epochs it can be gone on with.
+            self._save()
+        optimizer = self.model.config().optimizer
+        if first < last and optimizer.use_ema:
+            optimizer.finalize_variable_values(self.model.tree.trainable)
+        self.callbacks.tell("on_train_end", self.logs)
+        if self.checkpointing is not None:
+            self.checkpointing.finish()
+
+    def _go_on(self) -> bool:
+        """Restore a checkpoint where there is one; return whether its epoch had begun."""
+        checkpointing = self.checkpointing
+        if checkpointing is None:
+            return False
+        if checkpointing.found is None:
+            self._save()
+            return False
+        self.epoch = checkpointing.found.position.epoch
+        self._begun = bool(checkpointing.found.description["begun"])
+        if self._begun:
+            # What callbacks do at an epoch's beginning was done then, and is part of the state.
+            self.callbacks.tell("on_epoch_begin", self.epoch, {})
+        checkpointing.restore(self.source, self.history, self.users)
+        logger.info("%s: training goes on from %s", self.model.path, checkpointing.found.path)
+        return self._begun
+
+    def _save(self) -> None:
+        if self.checkpointing is not None:
+            self.checkpointing.save(self.source, self.history, self.users, self.epoch, self._begun)
+
+    # ---- epochs of which the history alone hears
+
+    @property
+    def _is_silent(self) -> bool:
+        return (
+            not self.users
+            and self.validation is None
+            and self.checkpointing is None
+            and self.progress.is_silent
+            and isinstance(self.source, ArraySource)
+            and self.source.objective.lies_in_states
+        )
+
+    def _run_silently(self, last: int) -> None:
+        """Run all epochs that are left, without Python between them."""
+        source, rows = self.source, self.history.epoch
+        assert isinstance(source, ArraySource)  # noqa: S101 - what `_is_silent` has found
+        begun, interrupt = len(rows), None
+        try:
+            source.run(Epochs(last - self.epoch))
+        finally:
+            # After an exception too: these epochs have been run. Ctrl-C waits until all are noted.
+            while True:
+                try:
+                    for figures in source.session.finished()[len(rows) - begun :]:
+                        source.objective.restore(figures)
+                        self.logs = source.objective.logs()
+                        self.history.on_epoch_end(self.epoch + len(rows) - begun, self.logs)
+                    break
+                except KeyboardInterrupt as error:
+                    interrupt = error
+            if interrupt is not None:
+                raise interrupt
+        self.epoch = last
+
+    # ---- one epoch after the other
+
+    def _run_epoch(self, resumed: bool) -> None:
+        tell = self.callbacks.tell
+        if not resumed:
+            tell("on_epoch_begin", self.epoch, {})
+            self._begun = True
+        self._noted, self._watched = self.source.session.step, 1
+        if self._noted == 0:
+            self.source.begin()
+        self.progress.begin(self.epoch, self.source.steps)
+        ended = run_epoch(self.source, self.callbacks, "train", self._until, self._after_steps)
+        if self._is_interrupted and not ended:
+            self.progress.close()
+            return
+        self.logs = figures_of(self.source)
+        if self.validation is not None:
+            figures = self.validation.run(self.callbacks)
+            self.logs.update({f"val_{name}": value for name, value in figures.items()})
+        self.progress.end(self.logs)
+        tell("on_epoch_end", self.epoch, self.logs)
+        self.epoch += 1
+        self._begun = False
+        checkpointing = self.checkpointing
+        if checkpointing is not None and checkpointing.count(0, epochs=1):
+            self._save()
+
+    def _until(self) -> _core.Seconds | _core.Epochs:
+        """Return when the session is to come back: in time for all who want a turn."""
+        seconds, steps = math.inf, sys.maxsize
+        if self.progress.timed or self.callbacks.watches_loss:
+            seconds = TURN
+        if self.callbacks.watches_loss:
+            steps = self._watched
+            if isinstance(self.source, ArraySource):
+                self._watched *= 4
+        if self.checkpointing is not None:
+            seconds = min(seconds, self.checkpointing.seconds_left)
+            steps = min(steps, self.checkpointing.steps_left)
+        if seconds == math.inf and steps == sys.maxsize:
+            return Epochs(1)
+        return Seconds(min(seconds, LONGEST), steps)
+
+    def _after_steps(self, ended: bool) -> bool:
+        """Give everybody a turn; return whether the epoch is to be left."""
+        session, objective = self.source.session, self.source.objective
+        done = session.last_epoch_steps if ended else session.step
+        if self.callbacks.watches_loss and objective is not None:
+            first = objective.first_invalid(done)
+            if first is not None:
+                self.callbacks.tell("_on_invalid_loss", first)
+        if self.progress.timed and objective is not None:
+            self.progress.update(done, objective.logs())
+        if self.checkpointing is not None:
+            due = self.checkpointing.count(done - self._noted)
+            if due and not ended and not self.checkpointing.every.epochs:
+                self._save()
+        self._noted = done
+        # Callbacks that hear of no batch end a training with its epoch.
+        within = self.callbacks.wants_batches("train") or self.callbacks.watches_loss
+        return self._is_interrupted or (within and self.model.public.stop_training)
+
+    def leave(self) -> None:
+        """After an exception: put the terminal in order and let callbacks give back what they hold.
+
+        The exception is passed on; one that a callback raises here is logged.
+        """
+        self.progress.close()
+        self.history.drop_unfinished()
+        for callback in self.users:
+            try:
+                callback.on_train_end(self.logs)
+            except Exception:  # noqa: PERF203 - each callback is told, whatever the others do
+                logger.exception("on_train_end of %r failed after another exception", callback)

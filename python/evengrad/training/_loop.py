@@ -1,0 +1,85 @@
+"""The loop of an epoch, for `fit`, `evaluate` and `predict`: it acts where a session returns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from evengrad._core import Epochs, Steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evengrad import _core
+    from evengrad.callbacks._callback import CallbackList
+    from evengrad.training._objective import Objective
+
+    Until = _core.Steps | _core.Seconds | _core.Epochs
+
+WHOLE_EPOCH = Epochs(1)
+ONE_STEP = Steps(1)
+
+
+class Source(Protocol):
+    """Where steps come from: arrays, an iterable of batches, or blocks to predict."""
+
+    @property
+    def steps(self) -> int | None:
+        """Steps of an epoch; None where only its end tells."""
+
+    @property
+    def session(self) -> _core.Session:
+        """What drives the steps."""
+
+    @property
+    def objective(self) -> Objective | None:
+        """What the steps track; None where there is nothing, or nothing yet."""
+
+    def has_next(self) -> bool:
+        """Tell whether the epoch has another batch."""
+
+    def run(self, until: Until) -> bool:
+        """Run steps; return whether an epoch has ended."""
+
+
+def figures_of(source: Source) -> dict[str, Any]:
+    """Return the figures of the epoch in progress, or of the one that has ended last."""
+    return {} if source.objective is None else source.objective.logs()
+
+
+def run_epoch(
+    source: Source,
+    callbacks: CallbackList,
+    kind: str,
+    until: Callable[[], Until] | None = None,
+    after_steps: Callable[[bool], bool] | None = None,
+) -> bool:
+    """Run an epoch, or the rest of one; return whether it has come to its end.
+
+    Parameters
+    ----------
+    source
+        Where the steps come from.
+    callbacks
+        Those that have methods for batches hear of each.
+    kind
+        ``"train"``, ``"test"`` or ``"predict"``.
+    until
+        Says when the session is to return, where no callback wants to hear of each batch.
+    after_steps
+        Called with whether the epoch has ended; where it returns True, the loop leaves the epoch.
+    """
+    singly = callbacks.wants_batches(kind)
+    ended = False
+    while not ended:
+        batch = source.session.step
+        if not singly:
+            ended = source.run(WHOLE_EPOCH if until is None else until())
+        elif source.has_next():
+            callbacks.tell(f"on_{kind}_batch_begin", batch, {})
+            ended = source.run(ONE_STEP)
+            callbacks.tell(f"on_{kind}_batch_end", batch, figures_of(source))
+        else:
+            ended = source.run(ONE_STEP)
+        if after_steps is not None and after_steps(ended):
+            break
+    return ended

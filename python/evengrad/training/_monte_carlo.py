@@ -1,0 +1,154 @@
+"""Prediction with the noise on: mean and deviation over many passes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad import _core
+from evengrad._common.checks import check_int
+from evengrad._tensor.capture import Recording, recording
+from evengrad._tensor.grad_mode import no_grad
+from evengrad.layers._call_context import call_context
+from evengrad.training._data import prepare_inputs, refuse_batches
+from evengrad.training._predict import block_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from evengrad._core import Tensor
+    from evengrad.training._arrays import Array
+    from evengrad.training._protocol import TrainableModel
+
+logger = logging.getLogger("evengrad")
+
+# Where the draws of `predict_mc` begin in each stream: no training comes as far.
+APART = 2**62
+
+
+def predict_mc(model: TrainableModel, x: Any, samples: Any, batch_size: Any) -> tuple[Any, Any]:
+    """Return mean and deviation of the outputs; see `Model.predict_mc`."""
+    count = check_int(samples, "samples", at_least=1)
+    size = None if batch_size is None else check_int(batch_size, "batch_size", at_least=1)
+    refuse_batches(x, "call it for each batch")
+    xs = prepare_inputs(model, x)
+    if not any(layer.monte_carlo for _, layer in model.tree.layers):
+        logger.warning(
+            "%s: predict_mc: no layer makes noise, such as layers.Dropout, so that all samples are "
+            "equal and their deviation is 0",
+            model.path,
+        )
+    rows = int(xs[0].shape[0])
+    step = min(rows, block_size(model, xs) if size is None else size)
+    means: list[Array] = []
+    deviations: list[Array] = []
+    blocks: dict[int, Block] = {}
+    with draws_apart(model), no_grad():
+        for start in range(0, rows, step):
+            part = [np.ascontiguousarray(x[start : start + step], dtype=model.dtype) for x in xs]
+            here = len(part[0])
+            if here not in blocks:
+                blocks[here] = Block(model, part)
+            figures = blocks[here].run(part, count)
+            if not means:
+                means, deviations = (
+                    [np.empty((rows, *mean.shape[1:]), model.dtype) for mean, _ in figures]
+                    for _ in range(2)
+                )
+            for i, (mean, deviation) in enumerate(figures):
+                means[i][start : start + here] = mean
+                deviations[i][start : start + here] = deviation
+    return (means, deviations) if len(means) > 1 else (means[0], deviations[0])
+
+
+@contextlib.contextmanager
+def draws_apart(model: TrainableModel) -> Iterator[None]:
+    """Have random streams go on where the last call left off, and training's draws untouched."""
+    streams = [stream for _, stream in model.tree.generators]
+    before = [stream.draws for stream in streams]
+    for stream in streams:
+        stream.draws = APART + model.tree.states[0].sampled
+    try:
+        yield
+    finally:
+        model.tree.states[0].sampled = max((stream.draws - APART for stream in streams), default=0)
+        for stream, draws in zip(streams, before, strict=True):
+            stream.draws = draws
+
+
+class Block:
+    """So many rows, and the sums over their samples: memory does not grow with the samples.
+
+    With the first sample y₁ as origin, d = y − y₁ and k samples,
+
+    mean = y₁ + Σ d / k,    variance = Σ d² / k − (Σ d / k)²,
+
+    where the difference loses nothing: d is of the size of the deviation. Sums are float64.
+    """
+
+    def __init__(self, model: TrainableModel, part: list[Array]) -> None:
+        self.model = model
+        self.inputs = [_core.tensor(x) for x in part]
+        self.recording: Recording | None = None
+        self.eager = False
+        self.origins: list[Tensor] = []
+        self.sums: list[Tensor] = []
+        self.squares: list[Tensor] = []
+
+    def run(self, part: list[Array], samples: int) -> list[tuple[Array, Array]]:
+        """Return mean and deviation of each output for rows."""
+        for tensor, x in zip(self.inputs, part, strict=True):
+            tensor.copy_(x)
+        outputs = self.sample()
+        if not self.origins:
+            for kept in (self.origins, self.sums, self.squares):
+                kept.extend(_core.zeros(y.shape, dtype="float64") for y in outputs)
+        for origin, y in zip(self.origins, outputs, strict=True):
+            origin.copy_(y)
+        for total in [*self.sums, *self.squares]:
+            total.copy_(np.zeros(total.shape))
+        self.gather(samples - 1)
+        figures = []
+        for origin, total, square in zip(self.origins, self.sums, self.squares, strict=True):
+            mean = total.numpy() / samples
+            variance = square.numpy() / samples - mean**2
+            figures.append((origin.numpy() + mean, np.sqrt(np.maximum(variance, 0.0))))
+        return figures
+
+    def sample(self) -> list[Tensor]:
+        """Return the outputs of one pass with noise."""
+        before = call_context.sampling, call_context.layerwise
+        call_context.sampling = call_context.layerwise = True
+        try:
+            model = self.model
+            return model.forward(self.inputs, False, [False] * len(model.output_names))
+        finally:
+            call_context.sampling, call_context.layerwise = before
+
+    def gather(self, samples: int) -> None:
+        """Add samples to the sums: the first is captured and the others are replayed."""
+        if samples and self.recording is None and not self.eager:
+            try:
+                with recording() as self.recording:
+                    self.add()
+            except _core.CaptureError:
+                self.recording = None
+                self.eager = True
+            else:
+                samples -= 1
+        if self.recording is not None and samples:
+            self.recording.replay(samples)
+        elif self.eager:
+            for _ in range(samples):
+                self.add()
+
+    def add(self) -> None:
+        """Add one sample to the sums."""
+        kept = zip(self.sample(), self.origins, self.sums, self.squares, strict=True)
+        for y, origin, total, square in kept:
+            distance = y.astype("float64") - origin
+            _core.accumulate(total, distance)
+            _core.accumulate(square, distance.square())

@@ -1,0 +1,134 @@
+"""What training, evaluation and prediction need of a model: protocols that models fulfil.
+
+Files of this folder know models by these alone, so that the import graph has no cycle.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from evengrad._core import Generator, Tensor
+    from evengrad.callbacks import History
+    from evengrad.layers._layer import Layer
+    from evengrad.layers._module_tree import ModuleTree
+    from evengrad.optimizers import Optimizer
+    from evengrad.training._objective import CompileConfig
+
+    Array = np.ndarray[Any, Any]
+
+
+class PublicModel(Protocol):
+    """What callbacks see of a model."""
+
+    history: History
+    stop_training: bool
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+
+    @property
+    def path(self) -> str:
+        """What messages call it."""
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without those inside other layers."""
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer that it was compiled with."""
+
+    @property
+    def trainable_weights(self) -> list[Tensor]:
+        """The variables that training changes."""
+
+    def get_weights(self) -> list[Array]:
+        """Return copies of all variables."""
+
+    def set_weights(self, weights: list[Array]) -> None:
+        """Replace the values of all variables."""
+
+    def save(self, path: Any) -> None:
+        """Write the whole model to a file."""
+
+    def save_weights(self, path: Any) -> None:
+        """Write all variables to a file."""
+
+
+class TrainableModel(Protocol):
+    """A model from within: its structure, its forward pass, its random streams."""
+
+    @property
+    def public(self) -> PublicModel:
+        """What users hold, and what their callbacks get."""
+
+    @property
+    def path(self) -> str:
+        """What messages call the model."""
+
+    @property
+    def dtype(self) -> str:
+        """What it computes with."""
+
+    @property
+    def input_names(self) -> list[str] | None:
+        """Names of the inputs; None where the model takes what it is given."""
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape that it was built for, or a list of them; rows as None."""
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs."""
+
+    @property
+    def output_shapes(self) -> list[Any]:
+        """Shapes of the outputs, rows as None."""
+
+    @property
+    def tree(self) -> ModuleTree:
+        """All layers and variables."""
+
+    @property
+    def is_built(self) -> bool:
+        """Whether the variables exist."""
+
+    def build_for(self, shape: Any) -> None:
+        """Build the model for inputs of this shape, or check that they fit."""
+
+    def check_values(self, values: Any) -> None:
+        """Raise an error where data that comes straight to a layer is wrong."""
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        """Return the shapes of the outputs for inputs of a shape."""
+
+    def heads(self) -> list[Layer | None]:
+        """Return, for each output, the layer whose activation a loss may fuse with."""
+
+    def forward(
+        self, inputs: list[Tensor], training: bool, without_activation: list[bool]
+    ) -> list[Tensor]:
+        """Return the outputs; where asked, before the final activation."""
+
+    def answer(self, x: Array) -> Tensor | None:
+        """Return the output from a captured inference, where there is one."""
+
+    def seed(self) -> int:
+        """Return the seed that the model's random streams follow from."""
+
+    def given_seed(self) -> int | None:
+        """Return the seed that the user gave."""
+
+    def set_seed(self, seed: int) -> None:
+        """Follow another seed from now on, where the user gave none."""
+
+    def shuffle(self) -> Generator:
+        """Return the stream that draws the order of each epoch."""
+
+    def config(self) -> CompileConfig:
+        """Return what `compile` was told, or raise an error."""

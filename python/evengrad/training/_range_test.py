@@ -1,0 +1,176 @@
+"""The learning-rate range test: the loss at rates that grow from step to step."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evengrad._common.checks import check_float, check_int
+from evengrad._tensor.random import generator
+from evengrad.optimizers._optimizer import counts_of, set_counts
+from evengrad.training._arrays import inputs_of
+from evengrad.training._data import prepare, prepare_inputs, refuse_batches
+from evengrad.training._loop import ONE_STEP
+from evengrad.training._range_curve import RangeTest
+from evengrad.training._source import ArraySource
+from evengrad.training._step import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from evengrad._core import Tensor
+    from evengrad.optimizers import Optimizer
+    from evengrad.training._protocol import TrainableModel
+
+logger = logging.getLogger("evengrad")
+
+DEFAULT_BATCH = 32
+# Fewer steps say little about six powers of ten, more say nothing new.
+FEWEST_STEPS, MOST_STEPS = 40, 1000
+# By default an average reaches over this share of the steps, an eighth of a power of ten.
+SHARE = 1 / 50
+
+
+@dataclass
+class Options:
+    """The arguments of `find_learning_rate` after x and y; documented there."""
+
+    min_lr: Any
+    max_lr: Any
+    batch_size: Any
+    steps: Any
+    stop_factor: Any
+    smoothing: Any
+    sample_weight: Any
+    class_weight: Any
+
+    def check(self, rows: int) -> None:
+        """Raise an error for a value out of range, and fill in what follows from the rows."""
+        self.min_lr = check_float(self.min_lr, "min_lr", low=0.0, open_low=True, open_high=True)
+        self.max_lr = check_float(
+            self.max_lr, "max_lr", low=self.min_lr, open_low=True, open_high=True
+        )
+        self.stop_factor = check_float(self.stop_factor, "stop_factor", low=1.0, open_low=True)
+        self.batch_size = check_int(
+            DEFAULT_BATCH if self.batch_size is None else self.batch_size, "batch_size", at_least=1
+        )
+        epoch = -(-rows // self.batch_size)
+        self.steps = (
+            min(max(epoch, FEWEST_STEPS), MOST_STEPS)
+            if self.steps is None
+            else check_int(self.steps, "steps", at_least=2)
+        )
+        default = 1 - 1 / (1 + SHARE * self.steps)
+        self.smoothing = check_float(
+            default if self.smoothing is None else self.smoothing,
+            "smoothing",
+            low=0.0,
+            high=1.0,
+            open_high=True,
+        )
+
+
+def copied(
+    optimizer: Optimizer, parameters: list[Tensor], learning_rate: Callable[[int], float]
+) -> Optimizer:
+    """Return an optimizer in the same state that shares nothing, with another learning rate.
+
+    The rate is a function of the number of steps that the copy has made. It updates in every step,
+    and keeps no averages.
+    """
+    made = optimizer.iterations
+    # Rules go by the number of steps, so that the copy's count goes on from the original's.
+    config = {
+        **optimizer.get_config(),
+        "learning_rate": lambda step: learning_rate(max(0, step - made)),
+        "use_ema": False,
+        "ema_overwrite_frequency": None,
+        "gradient_accumulation_steps": None,
+    }
+    copy = type(optimizer)(**config)
+    set_counts(copy, counts_of(optimizer)._replace(accumulated=0))
+    if made:
+        for tensor in parameters:
+            old = optimizer.slots(tensor)
+            for name, slot in copy.slots(tensor).items():
+                slot.copy_(old[name].numpy())
+    return copy
+
+
+def find_learning_rate(model: TrainableModel, x: Any, y: Any, options: Options) -> RangeTest:
+    """Run the test; see `Model.find_learning_rate`."""
+    refuse_batches(
+        x, "the test may visit rows several times, so pass the rows of some batches as arrays"
+    )
+    config = model.config()
+    options.check(inputs_of(model, x)[0].shape[0])
+    factor = (options.max_lr / options.min_lr) ** (1 / options.steps)
+    rates: list[float] = [options.min_lr * factor**step for step in range(options.steps)]
+
+    def rate(step: int) -> float:
+        return rates[min(step, len(rates) - 1)]
+
+    # The optimizer's copy has slots of the variables, which building makes.
+    prepare_inputs(model, x)
+    # Loss and optimizer of the test are its own; those of the model hear nothing of it.
+    trial = config.fresh(
+        optimizer=copied(config.optimizer, model.tree.trainable, rate),
+        metrics=None,
+        weighted_metrics=None,
+    )
+    data = prepare(model, x, y, options.sample_weight, options.class_weight, trial)
+    if not model.tree.trainable:
+        raise ValueError(f"{model.path}: no variable is trainable; the loss is the same for all η")
+    snapshot = Snapshot(data.objective, variables=True)
+    try:
+        orders = generator(model.seed(), "range_test")
+        source = ArraySource(data, options.batch_size, training=True, shuffle=orders)
+        return _curve(_losses(source), rates, options)
+    finally:
+        snapshot.restore()
+
+
+def _losses(source: ArraySource) -> Iterator[float]:
+    """Yield the loss of each batch, over and over the rows, each time in another order."""
+    source.begin()
+    while True:
+        source.run(ONE_STEP)
+        yield source.objective.loss.result()
+        source.objective.reset()
+
+
+def _curve(losses: Iterator[float], rates: list[float], options: Options) -> RangeTest:
+    """Take losses as long as they do not shoot up."""
+    beta, average, best = options.smoothing, 0.0, math.inf
+    raw: list[float] = []
+    smoothed: list[float] = []
+    stop = False
+    for loss in losses:
+        stop = not math.isfinite(loss)
+        if not stop:
+            average = beta * average + (1 - beta) * loss
+            raw.append(loss)
+            smoothed.append(average / (1 - beta ** len(raw)))
+            best = min(best, smoothed[-1])
+            # A multiple of the best, also of one below 0.
+            stop = smoothed[-1] > best + (options.stop_factor - 1) * abs(best)
+        if stop or len(raw) == len(rates):
+            break
+    if not raw:
+        raise ValueError(
+            "find_learning_rate: the loss of the first batch is not finite; look at the data and "
+            "at the first values of the variables"
+        )
+    found = RangeTest(rates[: len(raw)], raw, smoothed, stop)
+    if found.turning_point == found.learning_rates[0]:
+        logger.warning(
+            "find_learning_rate: the loss does not fall at any rate from %g on; lower min_lr",
+            options.min_lr,
+        )
+    elif not stop and found.turning_point == rates[-1]:
+        logger.warning(
+            "find_learning_rate: the loss still falls at %g; raise max_lr", options.max_lr
+        )
+    return found

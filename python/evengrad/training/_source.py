@@ -1,0 +1,291 @@
+"""Sources of steps: arrays in shuffled mini-batches, or an iterable of batches."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad import _core
+from evengrad.training._data import Prepared, prepare, unpack_batch
+from evengrad.training._pack import pack, unpack
+from evengrad.training._resident_data import ResidentData
+from evengrad.training._step import Batch, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from evengrad.training._arrays import Array
+    from evengrad.training._objective import Objective
+    from evengrad.training._protocol import TrainableModel
+
+    Until = _core.Steps | _core.Seconds | _core.Epochs
+
+logger = logging.getLogger("evengrad")
+
+# Shapes of batches that are captured; beyond these, steps run in Python, for a plan holds memory.
+MANY_SHAPES = 16
+
+
+class ArraySource:
+    """Epochs of mini-batches over arrays, gathered natively.
+
+    Parameters
+    ----------
+    data
+        Checked arrays.
+    batch_size
+        Rows in a step; the last step of an epoch takes what is left.
+    training
+        Whether the steps train.
+    shuffle
+        Draws the order of each epoch; None where rows come as they lie.
+    watch_loss
+        Whether steps count those whose loss is finite.
+    """
+
+    def __init__(
+        self,
+        data: Prepared,
+        batch_size: int,
+        *,
+        training: bool,
+        shuffle: _core.Generator | None = None,
+        watch_loss: bool = False,
+    ) -> None:
+        self.objective: Objective = data.objective
+        self.rows = data.rows
+        self.batch_size = min(batch_size, self.rows)
+        self.shuffle = shuffle
+        dtype = data.objective.model.dtype
+        arrays = [*data.xs, *data.ys, *([] if data.weight is None else [data.weight])]
+        dtypes = [dtype] * len(arrays)
+        for place, y in enumerate(data.ys, len(data.xs)):
+            if y.dtype.kind in "iu":
+                dtypes[place] = "int64"
+        self.data = ResidentData(arrays, dtypes, self.batch_size)
+        sizes = [self.batch_size]
+        if self.rows % self.batch_size:
+            sizes.append(self.rows % self.batch_size)
+        self.kinds: list[Step] = []
+        for size in sizes:
+            batch = Batch(self.data.tensors, len(data.xs), len(data.ys), _core.Feed(size))
+            # What one batch shows holds for the other.
+            alike = self.kinds[0] if self.kinds else None
+            self.kinds.append(Step(data.objective, batch, training, watch_loss, alike))
+        self.session = _core.Session(
+            [(kind, kind.batch.feed) for kind in self.kinds],
+            self.rows,
+            # Metrics that forget in a way of their own are reset by `begin`.
+            self.objective.states if self.objective.lies_in_states else [],
+            shuffle,
+            self.data.window,
+            self.data.load,
+        )
+        self.steps = len(self.kinds) - 1 + self.rows // self.batch_size
+
+    @property
+    def shuffles(self) -> bool:
+        """Whether each epoch draws an order."""
+        return self.shuffle is not None
+
+    def describe(self, arrays: dict[str, Array]) -> None:
+        """Return what a checkpoint keeps of the data: nothing, as the session has the place."""
+
+    def go_on(self, step: int, described: Any, arrays: dict[str, Array]) -> None:
+        """Go to a step of an epoch, whose order the generator draws next."""
+        del described, arrays
+        if step:
+            self.session.seek(step)
+
+    def begin(self) -> None:
+        """Have the figures of an epoch begin anew."""
+        if not self.objective.lies_in_states:
+            self.objective.reset()
+
+    def has_next(self) -> bool:
+        """Tell whether the epoch has another batch."""
+        return self.session.step < self.steps
+
+    def run(self, until: Until) -> bool:
+        """Run steps; return whether an epoch has ended."""
+        for kind in self.kinds:
+            if not kind.is_current():
+                kind.renew()
+                self.session.forget()
+        return self.session.run(until)
+
+
+class BatchSource:
+    """Epochs over an iterable of batches; an iterator goes on where the last epoch ended.
+
+    Checkpoints keep the iterable's state where it has ``state_dict`` and ``load_state_dict``.
+
+    Parameters
+    ----------
+    model
+        What takes the batches.
+    batches
+        The iterable.
+    class_weight
+        As for `fit`.
+    steps
+        Batches that make an epoch; None where the iterable says by ending.
+    training
+        Whether the steps train.
+    watch_loss
+        Whether steps count those whose loss is finite.
+    """
+
+    # The order is the iterable's own.
+    shuffles = False
+
+    def __init__(
+        self,
+        model: TrainableModel,
+        batches: Any,
+        class_weight: Any,
+        steps: int | None,
+        *,
+        training: bool,
+        watch_loss: bool = False,
+    ) -> None:
+        self.model = model
+        self.batches = batches
+        self.class_weight = class_weight
+        self.once: Iterator[Any] | None = iter(batches) if hasattr(batches, "__next__") else None
+        length = len(batches) if hasattr(batches, "__len__") else None
+        self.steps: int | None = steps or length
+        self.limit = steps
+        self.objective: Objective | None = model.config().bound
+        self.runner = BatchRunner(training, watch_loss)
+        self.session = _core.Session([(self._step, None)], steps, [])
+        self._stream: Iterator[Any] | None = None
+        # A batch that was looked for and has not been used yet.
+        self._ahead: list[Any] = []
+        # Batches used in all epochs.
+        self._used = 0
+
+    def begin(self) -> None:
+        """Have the figures begin anew, and the iterable too unless it is an iterator."""
+        if self.objective is not None:
+            self.objective.reset()
+        if self.once is None:
+            self._stream = None
+            self._ahead.clear()
+
+    def describe(self, arrays: dict[str, Array]) -> dict[str, Any]:
+        """Return what a checkpoint keeps of the iterable: its state, where it offers one."""
+        kept: dict[str, Any] = {"used": self._used}
+        if self._has_state:
+            kept["state"] = pack(self.batches.state_dict(), "batches", arrays)
+        return kept
+
+    def go_on(self, step: int, described: dict[str, Any], arrays: dict[str, Array]) -> None:
+        """Go to a step of an epoch: by the iterable's state, or past the batches used before."""
+        self._used = described["used"]
+        if "state" in described:
+            self._ahead.clear()
+            self.batches.load_state_dict(unpack(described["state"], arrays))
+            # An iterator over the state is asked for where the epoch's batches are.
+            self._stream = None
+        else:
+            count = step if self.once is None else self._used
+            logger.info(
+                "%s: x has no state_dict and load_state_dict, so that training goes on by skipping "
+                "%d batches: it must yield the same ones again",
+                self.model.path,
+                count,
+            )
+            for _ in range(count):
+                self._fetch()
+                self._ahead.clear()
+        if step:
+            self.session.seek(step)
+
+    def look_ahead(self) -> None:
+        """Fetch the first batch, so that the model is built and its losses are bound."""
+        state = self.batches.state_dict() if self._has_state else None
+        if self._fetch():
+            x, y, weight = unpack_batch(self._ahead[0])
+            self.objective = prepare(self.model, x, y, weight, self.class_weight).objective
+            self.objective.reset()
+        if state is not None:
+            self._ahead.clear()
+            self._stream = None
+            self.batches.load_state_dict(state)
+
+    @property
+    def _has_state(self) -> bool:
+        return hasattr(self.batches, "state_dict") and hasattr(self.batches, "load_state_dict")
+
+    def _fetch(self) -> bool:
+        if self._stream is None:
+            self._stream = iter(self.batches) if self.once is None else self.once
+        if not self._ahead:
+            item = next(self._stream, None)
+            if item is not None:
+                self._ahead.append(item)
+        return bool(self._ahead)
+
+    def has_next(self) -> bool:
+        """Tell whether the epoch has another batch; it is fetched then."""
+        limit = self.limit
+        return (limit is None or self.session.step < limit) and self._fetch()
+
+    def _step(self) -> bool:
+        if not self._fetch():
+            if self.session.step == 0:
+                raise ValueError(
+                    "x: expected batches for this epoch, the iterable has no more; pass "
+                    "steps_per_epoch, or an object that can be iterated anew for each epoch"
+                )
+            return False
+        x, y, weight = unpack_batch(self._ahead.pop())
+        batch = prepare(self.model, x, y, weight, self.class_weight)
+        if self.objective is None:
+            self.objective = batch.objective
+            self.objective.reset()
+        self.runner.run(batch)
+        self._used += 1
+        return True
+
+    def run(self, until: Until) -> bool:
+        """Run steps; return whether an epoch has ended."""
+        return self.session.run(until)
+
+
+class BatchRunner:
+    """Steps over batches that come one by one, captured by their shapes."""
+
+    def __init__(
+        self, training: bool, watch_loss: bool = False, steps: dict[Any, Step] | None = None
+    ) -> None:
+        self.training = training
+        self.watch_loss = watch_loss
+        self._steps: dict[Any, Step] = {} if steps is None else steps
+
+    def run(self, batch: Prepared) -> None:
+        """Do one step on one batch."""
+        dtype = batch.objective.model.dtype
+        arrays: list[Array] = [np.ascontiguousarray(x, dtype=dtype) for x in batch.xs]
+        kinds = ["int64" if y.dtype.kind in "iu" else dtype for y in batch.ys]
+        arrays += map(np.ascontiguousarray, batch.ys, kinds)
+        if batch.weight is not None:
+            arrays.append(np.ascontiguousarray(batch.weight, dtype=dtype))
+        key = (self.training, batch.weight is None, *((a.shape, a.dtype.str) for a in arrays))
+        step = self._steps.get(key)
+        if step is None or not step.is_current():
+            tensors = [_core.tensor(array) for array in arrays]
+            held = Batch(tensors, len(batch.xs), len(batch.ys), None)
+            step = Step(batch.objective, held, self.training, self.watch_loss)
+            step.eager = step.eager or any(known.eager for known in self._steps.values())
+            if len(self._steps) < MANY_SHAPES or key in self._steps:
+                self._steps[key] = step
+            else:
+                step.eager = True
+        else:
+            for tensor, array in zip(step.batch.tensors, arrays, strict=True):
+                tensor.copy_(array)
+        step()

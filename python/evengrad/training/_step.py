@@ -1,0 +1,203 @@
+"""One training or evaluation step: captured where that is possible, else run in Python."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad import _core
+from evengrad._common.paths import path_of
+from evengrad._tensor.capture import Recording, recording
+from evengrad._tensor.grad_mode import no_grad
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evengrad._core import Tensor
+    from evengrad.training._objective import Objective
+
+    # What a step hands over once it is captured: its plan, and what computes scheduled values.
+    Captured = tuple[_core.Plan, list[Callable[[int], None]]]
+
+logger = logging.getLogger("evengrad")
+
+
+class Batch:
+    """Where a step finds its batch: in fixed memory, whole or by the rows that a feed names."""
+
+    def __init__(
+        self, tensors: list[Tensor], inputs: int, outputs: int, feed: _core.Feed | None
+    ) -> None:
+        self.tensors = tensors
+        self.inputs, self.outputs = inputs, outputs
+        self.feed = feed
+
+    def next(self) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
+        """Return inputs, targets and sample weights."""
+        taken = self.tensors
+        if self.feed is not None:
+            self.feed.next()
+            rows = self.feed.indices
+            taken = [_core.take(tensor, rows) for tensor in self.tensors]
+        last = self.inputs + self.outputs
+        weight = taken[last] if len(taken) > last else None
+        return taken[: self.inputs], taken[self.inputs : last], weight
+
+
+class Snapshot:
+    """State to restore: what is tracked, what a failed capture changes, or all that training does.
+
+    Parameters
+    ----------
+    objective
+        Whose state it is.
+    tracked_alone
+        Whether loss and metrics are all of it.
+    variables
+        Whether variables that training changes are part of it: in a capture they are safe, as they
+        are updated last.
+    """
+
+    def __init__(
+        self, objective: Objective, *, tracked_alone: bool = False, variables: bool = False
+    ) -> None:
+        self.values: list[tuple[Tensor, np.ndarray[Any, Any]]] = []
+        self.draws: list[tuple[_core.Generator, int]] = []
+        for state in objective.states:
+            self.values.append((state, np.array(state.numpy())))
+        if tracked_alone:
+            return
+        tree = objective.model.tree
+        for _, weight in tree.weights:
+            if variables or not weight.trainable:
+                tensor = weight.tensor.detach()
+                self.values.append((tensor, np.array(tensor.numpy())))
+        for _, stream in tree.generators:
+            self.draws.append((stream, stream.draws))
+
+    def restore(self) -> None:
+        """Put everything back, bit for bit."""
+        for tensor, values in self.values:
+            tensor.copy_(values)
+        for stream, draws in self.draws:
+            stream.draws = draws
+
+
+class Step:
+    """A step over one kind of batch, as `_core.Session` takes it.
+
+    The first call captures it. Where the capture fails because a layer, a loss or a metric reads
+    values, everything is restored and the step runs in Python from then on.
+
+    Parameters
+    ----------
+    objective
+        What is computed.
+    batch
+        Where the data comes from.
+    training
+        Whether variables are updated.
+    watch_loss
+        Whether steps count those whose loss is finite.
+    alike
+        A step of the same over batches of another size, which runs in Python if this one must.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        batch: Batch,
+        training: bool,
+        watch_loss: bool = False,
+        alike: Step | None = None,
+    ) -> None:
+        self.objective = objective
+        self.batch = batch
+        self.training = training
+        self.watch_loss = watch_loss
+        self.eager = objective.config.run_eagerly
+        self.alike = alike
+        self.recording: Recording | None = None
+        # The module tree is another one when layers, variables or what trains of them change.
+        self.tree = objective.model.tree
+        self.hooks = _core.hook_changes()
+
+    def is_current(self) -> bool:
+        """Tell whether the captured step still trains what is trainable, under the same hooks."""
+        return self.hooks == _core.hook_changes() and self.tree is self.objective.model.tree
+
+    def renew(self) -> None:
+        """Forget what was captured: the next call captures what holds now."""
+        self.recording = None
+        self.tree, self.hooks = self.objective.model.tree, _core.hook_changes()
+
+    def __call__(self) -> Captured | None:
+        """Make one step; return what was captured, if it was by now."""
+        self.eager = self.eager or (self.alike is not None and self.alike.eager)
+        if self.recording is not None:
+            self.recording.replay()
+        elif self.eager or not self._capture():
+            self._body()
+        captured = self.recording
+        if captured is None or captured.plan is None:
+            return None
+        return captured.plan, [participant.prepare for participant in captured.scheduled]
+
+    def _body(self) -> None:
+        objective = self.objective
+        xs, ys, weight = self.batch.next()
+        if not self.training:
+            with no_grad():
+                objective.loss_and_metrics(xs, ys, weight, training=False)
+            return
+        loss = objective.loss_and_metrics(xs, ys, weight, training=True, watch_loss=self.watch_loss)
+        parameters = self.tree.trainable
+        if parameters:
+            optimizer = objective.config.optimizer
+            pairs = optimizer.compute_gradients(loss, parameters)
+            if not objective.has_warned_of_unreached:
+                self._warn_of_unreached(pairs)
+            optimizer.apply_gradients(pairs)
+
+    def _warn_of_unreached(self, pairs: list[tuple[Tensor | None, Tensor]]) -> None:
+        """Warn, once for what was compiled, of weights that should train and cannot."""
+        objective = self.objective
+        weights = [weight for gradient, weight in pairs if gradient is None]
+        if not weights:
+            return
+        objective.has_warned_of_unreached = True
+        logger.warning(
+            "%s: no gradient reaches %s, so that training leaves them as they are. Either nothing "
+            "that the loss sees is made of their layer's output, or an activation or a call leaves "
+            "the tape on the way: compute with evengrad operations, not with NumPy or detach(). If "
+            "it is meant, set trainable = False on the layer",
+            objective.model.path,
+            ", ".join(path_of(weight) or "a weight" for weight in weights),
+        )
+
+    def _capture(self) -> bool:
+        """Run and record the first step; False where it must run in Python."""
+        snapshot = Snapshot(self.objective)
+        feed = self.batch.feed
+        left = 0 if feed is None else feed.remaining
+        try:
+            with recording() as self.recording:
+                self._body()
+        except BaseException as error:
+            self.recording = None
+            snapshot.restore()
+            if feed is not None and feed.remaining < left:
+                feed.back()
+            if not isinstance(error, _core.CaptureError):
+                raise
+            self.eager = True
+            logger.warning(
+                "%s: each step runs in Python, not as a captured plan, because a layer, loss or "
+                "metric reads values of a tensor (%s). Results are the same; training is slower",
+                self.objective.model.path,
+                error,
+            )
+            return False
+        return True

@@ -1,0 +1,462 @@
+//! Sessions: the one driver of training and evaluation steps. Epoch after epoch it draws the order of the rows, feeds
+//! mini-batches to captured or host-run steps, and stops at whole steps once what it runs until is reached.
+//!
+//! A [`Session`] decides what comes next and counts what was done; it runs nothing itself. Its caller carries the
+//! decisions out, natively for as long as no code of the host is needed.
+
+use std::time::{Duration, Instant};
+
+use crate::dtype::DType;
+use crate::error::{Result, bail};
+use crate::feed::Feed;
+use crate::generator::Generator;
+use crate::tensor::Tensor;
+
+/// Steps whose scheduled values the host computes at a time.
+const PREPARED_AT_A_TIME: usize = 4096;
+
+/// When a run returns: always at a whole step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Until {
+    /// So many steps are done, or the epoch in progress has ended.
+    Steps(usize),
+    /// So much time has passed and a step is done, so many steps are done, or the epoch in progress has ended.
+    Seconds(Duration, usize),
+    /// So many epochs have ended, the one in progress among them.
+    Epochs(usize),
+}
+
+/// What the caller of a session has to do next.
+#[derive(Debug, PartialEq)]
+pub enum Next {
+    /// Bring these rows of the data into the memory that the steps read, from its beginning on.
+    Load(Vec<i64>),
+    /// Compute the scheduled values, such as learning rates, of so many steps to come; then [`Session::prepared`].
+    Prepare(usize),
+    /// Make up to so many steps of this kind; then [`Session::ran`].
+    Run {
+        /// The number of the feed that the steps take their rows from; 0 where the host brings the batches.
+        kind: usize,
+        /// At most so many.
+        steps: usize,
+    },
+    /// What the run goes on until is reached.
+    Reached,
+}
+
+/// Where batches come from.
+enum Source {
+    /// Rows in a drawn order, cut into batches: with each feed as many whole ones as those before it leave.
+    Rows {
+        rows: usize,
+        /// Draws the order of each epoch; without it, rows come as they lie.
+        shuffle: Option<Generator>,
+        feeds: Vec<Feed>,
+        /// Rows that the steps' memory holds at a time; all of them where nothing has to be loaded.
+        window: usize,
+        /// The order of the epoch in progress.
+        order: Vec<i64>,
+    },
+    /// The host brings the batches, as many as it has, or so many at most.
+    Host { most: Option<usize> },
+}
+
+/// Epochs of steps, of which the caller hears as often as it wishes.
+pub struct Session {
+    source: Source,
+    sums: Vec<Tensor>,
+    /// Steps done in the epoch in progress; none between epochs.
+    step: Option<usize>,
+    /// Steps of the epoch that has ended last.
+    ended_with: usize,
+    /// Steps and epochs of this run.
+    run_steps: usize,
+    run_epochs: usize,
+    /// The first step whose rows are not in the feeds.
+    loaded: usize,
+    until: Until,
+    deadline: Instant,
+    /// Whether steps need scheduled values from the host, and how many are there.
+    scheduled: bool,
+    ready: usize,
+    finished: Vec<f64>,
+}
+
+impl Session {
+    /// Epochs over rows. Each feed takes as many whole batches as are left by those before it, and nothing may be left in
+    /// the end. `sums` are `float64` tensors that begin each epoch as zeros. The steps' memory holds `window` rows.
+    pub fn over_rows(
+        rows: usize,
+        shuffle: Option<Generator>,
+        feeds: Vec<Feed>,
+        sums: Vec<Tensor>,
+        window: usize,
+    ) -> Result<Self> {
+        let left = feeds.iter().fold(rows, |left, feed| left % feed.batch_size());
+        if left > 0 || feeds.is_empty() {
+            bail!(Value, "session: {left} of {rows} rows are in no batch");
+        }
+        if feeds.iter().any(|feed| feed.batch_size() > window) {
+            bail!(Value, "session: a window of {window} rows is smaller than a batch");
+        }
+        Self::new(Source::Rows { rows, shuffle, feeds, window, order: Vec::new() }, sums)
+    }
+
+    /// Epochs over batches that the host brings: until it has no more, or `most` of them.
+    pub fn over_host_batches(most: Option<usize>, sums: Vec<Tensor>) -> Result<Self> {
+        Self::new(Source::Host { most }, sums)
+    }
+
+    fn new(source: Source, sums: Vec<Tensor>) -> Result<Self> {
+        if sums.iter().any(|sum| sum.dtype() != DType::F64 || !sum.layout().is_contiguous()) {
+            bail!(Type, "session: expected float64 sums without gaps");
+        }
+        Ok(Self {
+            source,
+            sums,
+            step: None,
+            ended_with: 0,
+            run_steps: 0,
+            run_epochs: 0,
+            loaded: 0,
+            until: Until::Epochs(0),
+            deadline: Instant::now(),
+            scheduled: false,
+            ready: 0,
+            finished: Vec::new(),
+        })
+    }
+
+    /// Steps of an epoch; none where the host alone knows.
+    pub fn steps_per_epoch(&self) -> Option<usize> {
+        match &self.source {
+            Source::Rows { .. } => Some(self.kinds().last().map_or(0, |&(_, end)| end)),
+            Source::Host { most } => *most,
+        }
+    }
+
+    /// Steps done in the epoch in progress; none between epochs.
+    pub fn step(&self) -> Option<usize> {
+        self.step
+    }
+
+    /// Steps that the epoch which has ended last had.
+    pub fn last_epoch_steps(&self) -> usize {
+        self.ended_with
+    }
+
+    /// True where the run has ended an epoch and begun no other.
+    pub fn has_ended(&self) -> bool {
+        self.step.is_none() && self.run_epochs > 0
+    }
+
+    /// The sums of each epoch that has ended since the last [`Session::start`], one after the other.
+    pub fn finished(&self) -> &[f64] {
+        &self.finished
+    }
+
+    /// Begins to run until that is reached. The host's schedules may have changed since the last run.
+    pub fn start(&mut self, until: Until) {
+        self.until = until;
+        self.deadline = Instant::now();
+        if let Until::Seconds(time, _) = until {
+            self.deadline += time;
+        }
+        (self.ready, self.run_steps, self.run_epochs) = (0, 0, 0);
+        self.finished.clear();
+    }
+
+    /// Begins an epoch as if so many of its steps had been done, with the order that the generator draws next.
+    pub fn seek(&mut self, step: usize) -> Result<()> {
+        if self.steps_per_epoch().is_some_and(|steps| step > steps) {
+            bail!(Value, "session: an epoch has no step {step}");
+        }
+        self.begin()?;
+        (self.step, self.loaded) = (Some(step), step);
+        Ok(())
+    }
+
+    /// Decides what comes next.
+    pub fn decide(&mut self) -> Result<Next> {
+        loop {
+            let Some(step) = self.step else {
+                if self.is_reached() {
+                    return Ok(Next::Reached);
+                }
+                self.begin()?;
+                continue;
+            };
+            if self.steps_per_epoch() == Some(step) {
+                self.end_epoch()?;
+            } else if self.is_reached() {
+                return Ok(Next::Reached);
+            } else if self.scheduled && self.ready == 0 {
+                return Ok(Next::Prepare(self.most_steps().min(PREPARED_AT_A_TIME)));
+            } else {
+                return self.next_batches(step);
+            }
+        }
+    }
+
+    /// Notes steps that were done.
+    pub fn ran(&mut self, steps: usize) {
+        self.step = self.step.map(|step| step + steps);
+        self.run_steps += steps;
+        self.ready = self.ready.saturating_sub(steps);
+        if let Until::Steps(left) | Until::Seconds(_, left) = &mut self.until {
+            *left = left.saturating_sub(steps);
+        }
+    }
+
+    /// Notes that the host has computed the scheduled values of so many steps.
+    pub fn prepared(&mut self, steps: usize) {
+        self.ready = steps;
+    }
+
+    /// Says whether the steps that run natively need scheduled values; those computed before count no more.
+    pub fn set_scheduled(&mut self, scheduled: bool) {
+        (self.scheduled, self.ready) = (scheduled, 0);
+    }
+
+    /// Ends the epoch in progress, since the host has no more batches, and notes its sums.
+    pub fn end_epoch(&mut self) -> Result<()> {
+        for sum in &self.sums {
+            self.finished.extend(sum.to_vec::<f64>()?);
+        }
+        self.ended_with = self.step.take().unwrap_or(0);
+        self.run_epochs += 1;
+        match &mut self.until {
+            Until::Epochs(left) => *left = left.saturating_sub(1),
+            Until::Steps(left) | Until::Seconds(_, left) => *left = 0,
+        }
+        Ok(())
+    }
+
+    fn is_reached(&self) -> bool {
+        match self.until {
+            Until::Steps(left) | Until::Epochs(left) => left == 0,
+            // However short the time, a run makes a step.
+            Until::Seconds(_, left) => {
+                left == 0 || (self.run_steps > 0 && Instant::now() >= self.deadline)
+            }
+        }
+    }
+
+    /// An upper bound of the steps of this run.
+    fn most_steps(&self) -> usize {
+        let left = self.steps_per_epoch().map(|steps| steps - self.step.unwrap_or(0));
+        match self.until {
+            Until::Steps(steps) | Until::Seconds(_, steps) => left.unwrap_or(steps).min(steps),
+            Until::Epochs(_) => usize::MAX,
+        }
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        for sum in &self.sums {
+            sum.fill(0.0)?;
+        }
+        if let Source::Rows { rows, shuffle, order, .. } = &mut self.source {
+            *order = match shuffle {
+                Some(generator) => generator.permutation(*rows)?,
+                None => (0..*rows as i64).collect(),
+            };
+        }
+        (self.step, self.loaded) = (Some(0), 0);
+        Ok(())
+    }
+
+    /// For each feed its batch size, and the step of an epoch after its last one.
+    fn kinds(&self) -> Vec<(usize, usize)> {
+        let Source::Rows { rows, feeds, .. } = &self.source else { return Vec::new() };
+        let (mut left, mut end) = (*rows, 0);
+        let each = feeds.iter().map(|feed| {
+            let size = feed.batch_size();
+            end += left / size;
+            left %= size;
+            (size, end)
+        });
+        each.collect()
+    }
+
+    fn next_batches(&mut self, step: usize) -> Result<Next> {
+        let kinds = self.kinds();
+        let Source::Rows { rows, feeds, window, order, .. } = &self.source else {
+            return Ok(Next::Run { kind: 0, steps: 1 });
+        };
+        let (mut kind, mut first_step, mut first_row) = (0, 0, 0);
+        while step >= kinds[kind].1 {
+            first_row += (kinds[kind].1 - first_step) * kinds[kind].0;
+            first_step = kinds[kind].1;
+            kind += 1;
+        }
+        let (size, end) = kinds[kind];
+        if step < self.loaded {
+            let ready = if self.scheduled { self.ready } else { usize::MAX };
+            let most = match self.until {
+                Until::Steps(left) | Until::Seconds(_, left) => left,
+                Until::Epochs(_) => usize::MAX,
+            };
+            return Ok(Next::Run {
+                kind,
+                steps: (self.loaded.min(end) - step).min(ready).min(most),
+            });
+        }
+        let steps = (end - step).min(window / size);
+        let from = first_row + (step - first_step) * size;
+        let taken = order[from..from + steps * size].to_vec();
+        self.loaded = step + steps;
+        if *window < *rows {
+            feeds[kind].load((0..taken.len() as i64).collect())?;
+            return Ok(Next::Load(taken));
+        }
+        feeds[kind].load(taken)?;
+        self.next_batches(step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feeds() -> Vec<Feed> {
+        vec![Feed::new(2).expect("size"), Feed::new(1).expect("size")]
+    }
+
+    fn five_rows(shuffle: Option<Generator>, sums: Vec<Tensor>, window: usize) -> Session {
+        Session::over_rows(5, shuffle, feeds(), sums, window).expect("no row is left")
+    }
+
+    fn f64_sum() -> Tensor {
+        Tensor::zeros(&[], DType::F64).expect("small")
+    }
+
+    /// Runs until that is reached and notes the batches, one step at a time; rows that were loaded by the names they
+    /// have in the data.
+    fn run(session: &mut Session, sum: &Tensor, until: Until) -> Vec<Vec<i64>> {
+        session.start(until);
+        let (mut batches, mut held) = (vec![], None::<Vec<i64>>);
+        loop {
+            match session.decide().expect("no step fails") {
+                Next::Reached => return batches,
+                Next::Prepare(steps) => session.prepared(steps),
+                Next::Load(rows) => held = Some(rows),
+                Next::Run { kind, steps } => {
+                    assert!(steps > 0);
+                    let Source::Rows { feeds, .. } = &session.source else { unreachable!("rows") };
+                    feeds[kind].next_batch().expect("a batch is left");
+                    let batch = feeds[kind].indices().to_vec::<i64>().expect("i64");
+                    let of_data =
+                        |row: &i64| held.as_ref().map_or(*row, |rows| rows[*row as usize]);
+                    let batch: Vec<i64> = batch.iter().map(of_data).collect();
+                    let so_far = sum.to_vec::<f64>().expect("f64")[0];
+                    sum.write(&[so_far + batch.len() as f64]).expect("one element");
+                    batches.push(batch);
+                    session.ran(1);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_epoch_visits_all_rows_and_begins_with_empty_sums() {
+        for window in [2, 3, 4, 5] {
+            let sum = f64_sum();
+            let mut session = five_rows(None, vec![sum.clone()], window);
+            let batches = run(&mut session, &sum, Until::Epochs(3));
+            assert_eq!(session.finished(), [5.0; 3]);
+            assert_eq!(batches[..3], [vec![0, 1], vec![2, 3], vec![4]]);
+            assert_eq!(batches[3..6], batches[..3]);
+            assert_eq!((batches.len(), session.step()), (9, None));
+        }
+    }
+
+    #[test]
+    fn each_epoch_draws_an_order_as_the_generator_gives_it() {
+        let sum = f64_sum();
+        let mut session = five_rows(Some(Generator::new(3, 1)), vec![], 5);
+        let batches = run(&mut session, &sum, Until::Epochs(2));
+        let same = Generator::new(3, 1);
+        let orders = [same.permutation(5).expect("few"), same.permutation(5).expect("few")];
+        assert_eq!(batches.concat(), orders.concat());
+    }
+
+    #[test]
+    fn steps_end_with_the_epoch_and_go_on_where_they_were() {
+        let sum = f64_sum();
+        let mut session = five_rows(None, vec![sum.clone()], 5);
+        assert_eq!(run(&mut session, &sum, Until::Steps(2)).len(), 2);
+        assert_eq!(session.step(), Some(2));
+        assert_eq!(run(&mut session, &sum, Until::Steps(7)), [vec![4]]);
+        assert_eq!((session.step(), session.finished()), (None, &[5.0][..]));
+        assert_eq!(run(&mut session, &sum, Until::Steps(3)).len(), 3);
+        assert_eq!(session.step(), None);
+        assert!(session.has_ended());
+        assert_eq!(run(&mut session, &sum, Until::Seconds(Duration::ZERO, 9)).len(), 1);
+        assert!(!session.has_ended());
+        assert_eq!(run(&mut session, &sum, Until::Seconds(Duration::from_secs(9), 9)).len(), 2);
+        session.start(Until::Epochs(1));
+        assert!(!session.has_ended());
+    }
+
+    #[test]
+    fn an_epoch_is_gone_on_with_from_any_step() {
+        for (step, window) in [(0, 5), (1, 5), (2, 2), (3, 5)] {
+            let (sum, key) = (f64_sum(), Generator::new(9, 0));
+            let whole = key.permutation(5).expect("few");
+            key.set_draws(0);
+            let mut session = five_rows(Some(key), vec![], window);
+            session.seek(step).expect("a step of the epoch");
+            let rest = run(&mut session, &sum, Until::Epochs(1)).concat();
+            assert_eq!(rest, whole[(2 * step).min(5)..], "from step {step}");
+        }
+        assert!(five_rows(None, vec![], 5).seek(4).is_err());
+    }
+
+    #[test]
+    fn scheduled_values_are_asked_for_before_the_steps_that_use_them() {
+        let mut session = five_rows(None, vec![], 5);
+        session.set_scheduled(true);
+        session.start(Until::Steps(2));
+        assert_eq!(session.decide().expect("idle"), Next::Prepare(2));
+        session.prepared(2);
+        assert_eq!(session.decide().expect("idle"), Next::Run { kind: 0, steps: 2 });
+        session.ran(1);
+        assert_eq!(session.decide().expect("idle"), Next::Run { kind: 0, steps: 1 });
+        session.start(Until::Epochs(1));
+        assert_eq!(session.decide().expect("idle"), Next::Prepare(PREPARED_AT_A_TIME));
+    }
+
+    #[test]
+    fn batches_of_the_host_end_when_it_says_so() {
+        let mut session = Session::over_host_batches(Some(2), vec![]).expect("no sums");
+        session.start(Until::Epochs(2));
+        for _ in 0..2 {
+            assert_eq!(session.decide().expect("idle"), Next::Run { kind: 0, steps: 1 });
+            session.ran(1);
+        }
+        assert_eq!(session.decide().expect("idle"), Next::Run { kind: 0, steps: 1 });
+        session.ran(1);
+        session.end_epoch().expect("no sums");
+        assert_eq!(session.decide().expect("idle"), Next::Reached);
+        assert_eq!((session.step(), session.last_epoch_steps()), (None, 1));
+        session.start(Until::Steps(9));
+        assert_eq!(session.decide().expect("idle"), Next::Run { kind: 0, steps: 1 });
+        session.end_epoch().expect("no sums");
+        assert_eq!(session.decide().expect("idle"), Next::Reached);
+    }
+
+    #[test]
+    fn rows_without_a_batch_and_sums_of_another_type_are_refused() {
+        let feed = || Feed::new(2).expect("size");
+        let sum = |dtype| Tensor::zeros(&[], dtype).expect("small");
+        let refused = |feeds, sums, window| {
+            Session::over_rows(5, None, feeds, sums, window).err().map(|error| error.to_string())
+        };
+        let left = refused(vec![feed()], vec![], 5).expect("a row is left");
+        assert!(left.contains("1 of 5 rows"), "{left}");
+        assert!(refused(vec![], vec![], 5).is_some());
+        assert!(refused(feeds(), vec![], 1).expect("narrow").contains("smaller than a batch"));
+        assert!(refused(feeds(), vec![sum(DType::F32)], 5).expect("f32").contains("float64"));
+        assert!(refused(feeds(), vec![sum(DType::F64)], 5).is_none());
+    }
+}
