@@ -58,7 +58,7 @@ def test_the_table_says_which_targets_are_met(comparison, measured):
         {"first": {"calls": 800, "files": 50}, "second": {"calls": 400, "files": 40}}
     ]
     comparison.counts["now"] = [
-        {"first": {"calls": 400, "files": 30}, "second": {"calls": 100, "files": 20}}
+        {"first": {"calls": 300, "files": 21}, "second": {"calls": 100, "files": 20}}
     ]
     raw = {"first_seconds": 0.25}
     comparison.measurements["base"] = [
@@ -77,10 +77,10 @@ def test_the_table_says_which_targets_are_met(comparison, measured):
     ]
     rows = [row.cells() for row in comparison.rows()]
     assert [[*row[:4], row[5]] for row in rows] == [
-        ["Python calls, first fit", "800", "400", "0.500", "met"],
-        ["Python files, first fit", "50.0", "30.0", "0.600", "missed"],
+        ["Python calls, first fit", "800", "300", "0.375", "met"],
+        ["Python files, first fit", "50", "21", "0.420", "missed"],
         ["Python calls, second fit", "400", "100", "0.250", "met"],
-        ["Python files, second fit", "40.0", "20.0", "0.500", "met"],
+        ["Python files, second fit", "40", "20", "0.500", "-"],
         ["compile + fit of a new model, small", "50.0 ms", "20.0 ms", "0.400", "met"],
         ["the first of a process, small", "250 ms", "250 ms", "1.000", "-"],
         ["times as fast as MLPClassifier, small", "4.00", "10.00", "2.500", "met"],
@@ -90,7 +90,7 @@ def test_the_table_says_which_targets_are_met(comparison, measured):
     comparison.write()
     written = json.loads((comparison.arguments.output / "compare.json").read_text("utf-8"))
     assert [row["met"] for row in written["rows"]] == [
-        *(True, False, True, True),
+        *(True, False, True, None),
         *(True, None, True),
         *(True, False),
     ]

@@ -76,12 +76,15 @@ def test_it_goes_to_any_step(step):
         other.seek(4)
 
 
-def test_stopped_it_returns_at_once_and_has_ended_nothing():
-    made, kinds, _ = session()
+@pytest.mark.parametrize("captured", [True, False])
+def test_stopped_it_makes_one_step_and_has_ended_nothing(captured):
+    made, _, _ = session(captured)
     made.stop()
     assert made.stopped
     assert not made.run(Epochs(1))
-    assert kinds[0].calls == 0
+    assert made.step == 1
+    assert not made.run(Steps(5))
+    assert made.step == 2
 
 
 def test_a_step_may_stop_it():
@@ -134,10 +137,11 @@ def test_an_epoch_is_in_progress_as_soon_as_its_order_is_drawn():
 
     made = Session([(step, feed)], 4, [total], generator)
     made.run(Steps(2))
-    assert not made.in_epoch
-    # It is stopped while values are computed for the first step.
+    assert made.order_draw is None
+    # It is stopped while values are computed for the first steps, which are made all the same.
     made.run(Epochs(1))
-    assert (made.in_epoch, made.step, generator.draws) == (True, 0, 2)
+    assert (made.order_draw, generator.draws) == (1, 2)
+    assert made.step > 0
 
 
 def test_rows_are_loaded_piece_by_piece():

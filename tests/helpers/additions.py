@@ -57,12 +57,12 @@ ELEMENTWISE = [
         "tests/helpers/activation_statements.py",
         """
     "added_sign": Statement(
-        lambda x: eg.functional.added_sign(x, 3.0),
-        lambda x: x / (3 * ONE + abs(x)),
+        lambda x: eg.functional.added_sign(x, 1.5),
+        lambda x: x / (3 * ONE / 2 + abs(x)),
         (-1, 1, 0, 0),
         4,
         (-1.0, -1 / 3),
-        {0.0: 1 / 3},
+        {0.0: 2 / 3},
         keeps_sign_of_zero=True,
     ),""",
         after="ACTIVATIONS = {",

@@ -183,7 +183,8 @@ def missing_types(item):
 
 def missing_stub(item):
     """Return how a native thing and its entry in the stub differ."""
-    entry = stub().get(item.name)
+    # A module that offers a native function imports it.
+    entry = stub().get(item.name) or stub().get(getattr(item.thing, "__name__", ""))
     if entry is None:
         return ["has no entry in _core.pyi"]
     if not isinstance(entry, ast.FunctionDef):

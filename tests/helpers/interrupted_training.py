@@ -95,8 +95,12 @@ def in_child(checkpoint, out, threads):
 def main():
     folder, name, count, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     number = getattr(signal, name)
+    # Shells have what they start in the background ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     moments = random.Random(seed)
     whole, resumed = f"{folder}/whole.npz", f"{folder}/resumed.npz"
+    # NumPy imports its generators when they are first asked for: not while a signal may come.
+    data()
     started = time.perf_counter()
     os.waitpid(in_child(None, whole, 1), 0)
     took = time.perf_counter() - started

@@ -3,7 +3,7 @@
 import numpy as np
 
 import evengrad as eg
-from evengrad.layers._module_tree import module_tree
+from evengrad.layers._module import module_tree
 
 
 def rewind(layer):

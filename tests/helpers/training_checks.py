@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evengrad.layers._module_tree import module_tree
+from evengrad.layers._module import module_tree
 
 
 def three_classes():

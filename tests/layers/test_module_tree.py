@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import evengrad as eg
-from evengrad.layers._module_tree import ModuleTree, module_tree
+from evengrad.layers._module import ModuleTree, module_tree
 
 
 class Block(eg.layers.Layer):

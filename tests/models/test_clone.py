@@ -7,7 +7,7 @@ import pytest
 
 import evengrad as eg
 from evengrad import layers, models
-from evengrad.layers._module_tree import module_tree
+from evengrad.layers._module import module_tree
 
 X = np.random.default_rng(6).normal(size=(40, 4)).astype("float32")
 Y = np.stack([X[:, 0] * X[:, 1], X[:, 2]], axis=1)

@@ -5,7 +5,7 @@ import pytest
 
 import evengrad as eg
 from evengrad import layers
-from evengrad.layers._module_tree import module_tree
+from evengrad.layers._module import module_tree
 
 EXACT = {"float32": 1e-6, "float64": 1e-12}
 

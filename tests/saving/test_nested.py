@@ -10,7 +10,7 @@ from saving_checks import rewrite
 
 import evengrad as eg
 from evengrad import layers
-from evengrad.layers._module_tree import module_tree
+from evengrad.layers._module import module_tree
 
 X = np.random.default_rng(3).normal(size=(37, 4)).astype("float32")
 

@@ -252,7 +252,319 @@ def test_lines_of_a_csv_file_are_those_of_one_training(tmp_path):
     assert (tmp_path / "log.csv").read_text() == (tmp_path / "whole.csv").read_text()
 
 
+class Remembers(callbacks.Callback):
+    """A callback whose state has all that a file can keep."""
+
+    def __init__(self):
+        self.state = {"epochs": 0}
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.state = {
+            "epochs": self.state["epochs"] + 1,
+            "list": [1, 2.5, None, True, "text"],
+            "tuple": (1, (2, float("nan"))),
+            "infinite": float("-inf"),
+            "large": 2**100,
+            "numpy": [np.float32(0.1), np.int64(3)],
+            "arrays": {
+                kind: np.arange(3).astype(kind)
+                for kind in (
+                    "float16",
+                    "float32",
+                    "float64",
+                    "int8",
+                    "uint8",
+                    "int32",
+                    "uint64",
+                    "bool",
+                )
+            },
+        }
+
+    def state_dict(self):
+        return self.state
+
+    def load_state_dict(self, state):
+        self.state = state
+
+
+def test_what_a_callback_remembers_comes_back_as_it_was(tmp_path):
+    first, again = Remembers(), Remembers()
+    run(net(), 2, checkpoint=tmp_path, callbacks=[first])
+    run(net(), 2, checkpoint=tmp_path, callbacks=[again])
+    assert again.state["epochs"] == 2
+    kept = again.state.pop("arrays")
+    given = first.state.pop("arrays")
+    assert all(kept[k].dtype == v.dtype and np.array_equal(kept[k], v) for k, v in given.items())
+    first.state["numpy"] = [float(np.float32(0.1)), 3]
+    assert repr(again.state) == repr(first.state)
+
+
+@pytest.mark.parametrize("state", [{"a": object()}, {1: 2}, {"$a": 1}, {"a": np.array(["x"])}])
+def test_what_no_file_can_keep_is_refused(tmp_path, state):
+    stateful = Remembers()
+    stateful.state_dict = lambda: state
+    with pytest.raises(TypeError, match="callback"):
+        run(net(), 1, checkpoint=tmp_path, callbacks=[stateful])
+
+
+def test_a_model_without_seed_comes_to_the_same_bits(tmp_path):
+    first = net(None)
+    expected = bits(first, run(first, 3, checkpoint=tmp_path, keep=9))
+    for path in sorted(tmp_path.iterdir())[2:]:
+        path.unlink()
+    again = net(None)
+    assert bits(again, run(again, 3, checkpoint=tmp_path)) == expected
+
+
+def test_a_refused_resume_leaves_the_seed(tmp_path):
+    run(net(None), 1, checkpoint=tmp_path)
+    model = net(None)
+    before = model._seed()
+    with pytest.raises(ValueError, match="batch_size"):
+        run(model, 2, checkpoint=tmp_path, batch_size=10)
+    assert model._seed() == before
+
+
+class Freezes(callbacks.Callback):
+    """Freeze or thaw the first layer at an epoch's beginning."""
+
+    def __init__(self, flag):
+        self.flag = flag
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            self.model.layers[0].trainable = self.flag
+
+
+@pytest.mark.parametrize("thaws", [False, True])
+def test_what_a_callback_freezes_stays_frozen(tmp_path, thaws):
+    def made():
+        model = net()
+        model.layers[0].trainable = not thaws
+        return model
+
+    whole = made()
+    expected = bits(whole, run(whole, 5, callbacks=[Freezes(thaws)]))
+    first = made()
+    run(first, 3, checkpoint=tmp_path, callbacks=[Freezes(thaws)])
+    again = made()
+    assert bits(again, run(again, 4, checkpoint=tmp_path, callbacks=[Freezes(thaws)]))
+    # In the same process the layer is as the callback has left it.
+    assert bits(first, run(first, 5, checkpoint=tmp_path, callbacks=[Freezes(thaws)])) == expected
+
+
+def test_a_stop_may_be_any_truth_value(tmp_path):
+    class Stops(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs):
+            self.model.stop_training = np.isfinite(logs["loss"])
+
+    assert run(net(), 3, checkpoint=tmp_path, callbacks=[Stops()]).epoch == [0]
+    assert run(net(), 3, checkpoint=tmp_path, callbacks=[Stops()]).epoch == [0]
+
+
+def test_a_state_may_be_made_when_training_begins(tmp_path):
+    class Begins(callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.seen = np.zeros(9)
+
+        def on_epoch_end(self, epoch, logs):
+            self.seen[epoch] = logs["loss"]
+
+        def state_dict(self):
+            return {"seen": self.seen}
+
+        def load_state_dict(self, state):
+            self.seen = state["seen"]
+
+    run(net(), 1, checkpoint=tmp_path, callbacks=[Begins()])
+    last = Begins()
+    history = run(net(), 3, checkpoint=tmp_path, callbacks=[last])
+    assert last.seen[:3].tolist() == history.history["loss"]
+
+
+def test_an_epoch_whose_loss_is_no_number_ends_as_it_would_have(tmp_path):
+    class Dies(callbacks.Callback):
+        def on_test_begin(self, logs=None):
+            raise KeyboardInterrupt
+
+    def train(each, **keep):
+        model = eg.Sequential([eg.Input((4,)), layers.Dense(1)], seed=5)
+        model.compile(optimizers.SGD(1e30), "mse")
+        y = X[:, :1]
+        return model.fit(
+            X, y, 8, 3, 0, [callbacks.TerminateOnNaN(), *each], validation_data=(X, y), **keep
+        )
+
+    keep = {"checkpoint": tmp_path, "checkpoint_every": "1 steps"}
+    with pytest.raises(KeyboardInterrupt):
+        train([Dies()], **keep)
+    assert train([], **keep).epoch == train([]).epoch == [0]
+
+
+def test_who_watches_the_loss_may_come_later(tmp_path):
+    whole = net()
+    expected = bits(whole, run(whole))
+    keep = {"checkpoint": tmp_path, "checkpoint_every": "2 steps"}
+    with pytest.raises(KeyboardInterrupt):
+        run(net(), callbacks=[StopAt(5)], **keep)
+    again = net()
+    assert bits(again, run(again, callbacks=[callbacks.TerminateOnNaN()], **keep)) == expected
+
+
+def test_an_end_is_heard_once_and_the_signal_after_an_exception(tmp_path):
+    heard, ends = [], []
+
+    class Fails(callbacks.Callback):
+        def __init__(self, error):
+            self.error = error
+
+        def on_train_end(self, logs=None):
+            ends.append(logs)
+
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+                if self.error:
+                    raise self.error
+
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        run(net(), checkpoint=tmp_path, callbacks=[Fails(None)])
+        with pytest.raises(ValueError, match="on purpose"):
+            run(
+                net(),
+                checkpoint=tmp_path,
+                resume=False,
+                callbacks=[Fails(ValueError("on purpose"))],
+            )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (len(heard), len(ends)) == (2, 2)
+
+
+class Numbered:
+    """Batches that follow from their numbers; the process is signalled while one is fetched."""
+
+    def __init__(self, kills=False):
+        self.at, self.kills = 0, kills
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.at += 1
+        if self.kills and self.at == 8:
+            os.kill(os.getpid(), signal.SIGTERM)
+        rows = np.random.default_rng(self.at).integers(0, 50, 8)
+        return X[rows], Y[rows]
+
+    def state_dict(self):
+        return vars(self)
+
+    def load_state_dict(self, state):
+        self.at = state["at"]
+
+
+class SeesBatches(callbacks.Callback):
+    """Note the batches; the process is signalled where one begins."""
+
+    def __init__(self, kills=False):
+        self.seen, self.kills = [], kills
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.kills and len(self.seen) == 7:
+            self.kills = False
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append(batch)
+
+    def state_dict(self):
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state):
+        self.seen = state["seen"]
+
+
+@pytest.mark.parametrize("where", ["fetch", "hook"])
+def test_a_signal_costs_no_batch_and_brings_none(tmp_path, where):
+    def train(stream, sees, **keep):
+        model = net()
+        history = model.fit(
+            stream, steps_per_epoch=5, epochs=3, verbose=0, callbacks=[sees], **keep
+        )
+        return bits(model, history), sees.seen
+
+    expected = train(Numbered(), SeesBatches())
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        train(Numbered(where == "fetch"), SeesBatches(where == "hook"), checkpoint=tmp_path)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert train(Numbered(), SeesBatches(), checkpoint=tmp_path) == expected
+
+
+def test_an_iterable_that_shuffles_by_itself_is_begun_once(tmp_path):
+    class Shuffles:
+        def __init__(self):
+            self.rng = np.random.default_rng(3)
+
+        def __iter__(self):
+            order = self.rng.permutation(48)
+            for at in range(0, 48, 8):
+                yield X[order[at : at + 8]], Y[order[at : at + 8]]
+
+    plain, kept = net(), net()
+    expected = bits(plain, plain.fit(Shuffles(), epochs=3, verbose=0))
+    assert bits(kept, kept.fit(Shuffles(), epochs=3, verbose=0, checkpoint=tmp_path)) == expected
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_graphs_that_are_wired_otherwise_are_other_models(tmp_path, swapped):
+    def made(swap):
+        a, b = layers.Dense(4, name="a"), layers.Dense(4, name="b")
+        x = eg.Input((4,))
+        first, second = (b, a) if swap else (a, b)
+        model = eg.Model(x, layers.Dense(2, name="c")(second(first(x))), seed=1)
+        model.compile("adam", "sparse_categorical_crossentropy")
+        return model
+
+    run(made(False), 1, checkpoint=tmp_path)
+    if not swapped:
+        run(made(False), 2, checkpoint=tmp_path)
+        return
+    with pytest.raises(ValueError, match="graph"):
+        run(made(True), 2, checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["ck", "deep/ck"])
+def test_a_relative_folder_stays_where_it_is(tmp_path, monkeypatch, folder):
+    class Moves(callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            elsewhere = tmp_path / f"elsewhere{epoch}"
+            elsewhere.mkdir()
+            os.chdir(elsewhere)
+
+    monkeypatch.chdir(tmp_path)
+    run(net(), 3, checkpoint=folder, callbacks=[Moves()])
+    assert len(list((tmp_path / folder).iterdir())) == 2
+
+
 # ---- files
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    left = tmp_path / "checkpoint-000001-00000000.safetensors.0a1b2c3d.tmp"
+    left.write_bytes(b"half")
+    run(net(), 1, checkpoint=tmp_path)
+    assert not left.exists()
+
+
+def test_what_cannot_be_read_is_passed_over(tmp_path):
+    run(net(), 2, checkpoint=tmp_path)
+    (tmp_path / "checkpoint-000009-00000000.safetensors").mkdir()
+    assert run(net(), 3, checkpoint=tmp_path).epoch == [0, 1, 2]
 
 
 def damage(path):

@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits
 
 import evengrad as eg
 from evengrad import layers
-from evengrad.layers._module_tree import module_tree
+from evengrad.layers._module import module_tree
 from evengrad.training._monte_carlo import APART
 
 

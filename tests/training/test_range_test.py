@@ -7,7 +7,7 @@ import pytest
 from training_checks import everything
 
 import evengrad as eg
-from evengrad.layers._module_tree import module_tree
+from evengrad.layers._module import module_tree
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(200, 6))
@@ -161,7 +161,7 @@ def test_an_error_in_the_middle_leaves_no_trace(error):
 
 
 def test_ctrl_c_in_a_captured_test(monkeypatch):
-    from evengrad.training._metric_tracker import Mean
+    from evengrad.training._objective import Mean
 
     model = classifier(eg.optimizers.Adam(0.01))
     model.fit(X, Y, verbose=0)

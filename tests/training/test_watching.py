@@ -51,8 +51,8 @@ class TestTerminateOnNaN:
         assert f"epoch 0, batch {batch} " in caplog.text
         assert history.epoch == [0]
         assert not np.isfinite(history.history["loss"][0])
-        # The last stretch of steps may run over, not the epoch: stretches begin with a single step
-        # and grow at most fourfold.
+        # The last run of the session may go past the batch, not past the epoch: runs begin with a
+        # single step and grow at most fourfold.
         assert model.optimizer.iterations <= max(1, 5 * batch + 5)
 
     def test_a_later_epoch_and_batches_from_an_iterable(self):

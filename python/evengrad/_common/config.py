@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evengrad._common.function_names import name_of
-from evengrad._common.names import check_keywords
+from evengrad._common.names import unknown_keyword
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -133,11 +133,17 @@ def suggests_keywords(function: Function) -> Function:
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        if kwargs and names is not None:
+        try:
+            return function(*args, **kwargs)
+        except TypeError:
+            if names is None:
+                raise
             # The user's class, not the one here that a method happens to stand in.
             owner = f"{type(args[0]).__name__}." if of_method and args else ""
-            check_keywords(kwargs, valid, owner + function.__name__)
-        return function(*args, **kwargs)
+            error = unknown_keyword(kwargs, valid, owner + function.__name__)
+            if error is None:
+                raise
+        raise error
 
     return checked  # type: ignore[return-value]  # it is called as `function` is
 
@@ -153,15 +159,26 @@ class ConfiguredType(abc.ABCMeta):
     __subclasscheck__ = type.__subclasscheck__
 
     def __call__(cls: type[Made], *args: Any, **kwargs: Any) -> Made:
-        """Make an object; arguments that the caller leaves out may come from scopes."""
+        """Make an object; arguments that the caller leaves out may come from scopes.
+
+        A misspelt keyword is answered with the nearest valid one.
+        """
         active = scopes.get()
-        if not active:
-            return super().__call__(*args, **kwargs)  # type: ignore[misc,no-any-return]  # a type
         # A scope further in is found first.
         for scope in reversed(active):
             kwargs = scope.added(cls, args, kwargs)
-        with outside_scopes():
-            return super().__call__(*args, **kwargs)  # type: ignore[misc,no-any-return]  # as above
+        around = scopes.set(()) if active else None
+        try:
+            return super().__call__(*args, **kwargs)  # type: ignore[misc,no-any-return]  # a type
+        except TypeError:
+            names = keyword_names(_signatures(cls.__init__))
+            error = None if names is None else unknown_keyword(kwargs, names, cls.__name__)
+            if error is None:
+                raise
+        finally:
+            if around is not None:
+                scopes.reset(around)
+        raise error
 
     @property
     def __signature__(cls) -> inspect.Signature:
@@ -172,22 +189,19 @@ class ConfiguredType(abc.ABCMeta):
 class Configured(metaclass=ConfiguredType):
     """Base of everything whose constructor's arguments describe it."""
 
-    _arguments: dict[str, Any]
+    # The constructor's arguments as it got them, by position and by name.
+    _made_with: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Make the object, answering a misspelt keyword with the nearest valid one."""
+        """Make the object, with a note of what it was made with."""
         self = object.__new__(cls)
-        known = _signature(self)
-        names = keyword_names(known)
-        if names is not None:
-            check_keywords(kwargs, names, cls.__name__)
-        try:
-            bound = known.bind_partial(*args, **kwargs)
-        except TypeError:
-            # Too many positions: the constructor itself says so, in Python's words.
-            return self
-        object.__setattr__(self, "_arguments", dict(bound.arguments))
+        vars(self)["_made_with"] = (args, kwargs)
         return self
+
+    def _bound(self) -> inspect.BoundArguments:
+        """Return the constructor's arguments as it got them, by their names."""
+        args, kwargs = self._made_with
+        return _signature(self).bind_partial(*args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as they stand now.
@@ -203,11 +217,12 @@ class Configured(metaclass=ConfiguredType):
         0.3
         """
         config = {}
+        arguments = self._bound().arguments
         for name, parameter in _signature(self).parameters.items():
             if parameter.kind is parameter.VAR_KEYWORD:
-                config.update(self._arguments.get(name, {}))
+                config.update(arguments.get(name, {}))
             elif parameter.kind is not parameter.VAR_POSITIONAL:
-                made_with = self._arguments.get(name, parameter.default)
+                made_with = arguments.get(name, parameter.default)
                 config[name] = getattr(self, name, made_with)
         return config
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+@functools.cache
 def snake_case(name: str) -> str:
     """Return a class name as users write it in a string: ``HeNormal`` is ``he_normal``."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
@@ -33,13 +35,22 @@ def choose(name: object, valid: Iterable[str], argument: str) -> str:
     raise ValueError(f"{argument}: unknown {name!r}; {did_you_mean(str(name), options)}")
 
 
+# What modules offer, by the identity of their names, which are kept so that it stays their own.
+_offered: dict[tuple[int, type | None], tuple[Mapping[str, Any], int, dict[str, Any]]] = {}
+
+
 def public_names(module: ModuleType | Mapping[str, Any], base: type | None) -> dict[str, Any]:
     """Return what a module offers under a string: its public classes below `base`, or functions.
 
-    Keys are in snake case. With `base` None, the functions are offered instead.
+    Keys are in snake case. With `base` None, the functions are offered instead. It is looked up
+    once for each table of names, and again when names are added to it.
     """
     table = vars(module) if isinstance(module, ModuleType) else module
-    found = {}
+    known = _offered.get((id(table), base))
+    if known is not None and known[0] is table and known[1] == len(table):
+        return known[2]
+    found: dict[str, Any] = {}
+    _offered[id(table), base] = (table, len(table), found)
     for name, thing in table.items():
         if name.startswith("_"):
             continue
@@ -53,6 +64,8 @@ def public_names(module: ModuleType | Mapping[str, Any], base: type | None) -> d
 
 def look_up(name: str, offered: Mapping[str, Any], argument: str) -> Any:
     """Return the thing with that name; case and underscores are of no account."""
+    if name in offered:
+        return offered[name]
     wanted = name.replace("_", "").lower()
     for key, thing in offered.items():
         if key.replace("_", "") == wanted:
@@ -62,9 +75,16 @@ def look_up(name: str, offered: Mapping[str, Any], argument: str) -> Any:
 
 def check_keywords(given: Iterable[str], valid: Iterable[str], function: str) -> None:
     """Raise a TypeError that names the nearest argument for the first keyword that is unknown."""
+    error = unknown_keyword(given, valid, function)
+    if error is not None:
+        raise error
+
+
+def unknown_keyword(given: Iterable[str], valid: Iterable[str], function: str) -> TypeError | None:
+    """Return the error for the first keyword that is unknown, with the nearest argument."""
     names = list(valid)
     for keyword in given:
         if keyword not in names:
-            raise TypeError(
-                f"{function}: unknown argument {keyword!r}; {did_you_mean(keyword, names)}"
-            )
+            hint = did_you_mean(keyword, names)
+            return TypeError(f"{function}: unknown argument {keyword!r}; {hint}")
+    return None

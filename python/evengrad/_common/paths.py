@@ -28,21 +28,15 @@ def enter(tensor: Tensor, layer: Any, name: str, decays: bool) -> None:
     _owners[key] = Owner(held, weakref.ref(layer), name, decays)
 
 
-def _owner(tensor: Tensor) -> Owner | None:
-    """Return what is noted of a tensor; None where it is no variable of a layer that lives."""
-    owner = _owners.get(id(tensor))
-    known = owner is not None and owner.tensor() is tensor and owner.layer() is not None
-    return owner if known else None
-
-
 def path_of(tensor: Tensor) -> str | None:
     """Return a variable's path, as `Model.named_weights` has it; None for any other tensor."""
-    owner = _owner(tensor)
-    layer = None if owner is None else owner.layer()
+    owner = _owners.get(id(tensor))
+    layer = owner.layer() if owner is not None and owner.tensor() is tensor else None
     return None if owner is None or layer is None else f"{layer.path}/{owner.name}"
 
 
 def decays(tensor: Tensor) -> bool:
     """Tell whether the weight decay of optimizers reaches a tensor, unless a group says less."""
-    owner = _owner(tensor)
-    return owner is None or owner.decays
+    owner = _owners.get(id(tensor))
+    # Only what is noted of a layer that lives counts.
+    return owner is None or owner.decays or owner.tensor() is not tensor or owner.layer() is None

@@ -68,6 +68,10 @@ def take_part(participant: Scheduled) -> bool:
     Returns whether it has just been entered: then the step now running must be prepared for too.
     """
     current = _open.recording
-    if current is not None and not any(known is participant for known in current.scheduled):
-        current.scheduled.append(participant)
-    return current is not None
+    if current is None:
+        return False
+    for known in current.scheduled:
+        if known is participant:
+            return True
+    current.scheduled.append(participant)
+    return True

@@ -13,7 +13,7 @@ Logs: TypeAlias = "dict[str, Any] | None"
 
 
 class Callback(Configured):
-    """Is told what `fit`, `evaluate` and `predict` do, and may act on it.
+    """Hooks that `fit`, `evaluate` and `predict` call, and that may act on what they see.
 
     A subclass writes the methods it needs. Training returns to Python for each batch only if a
     callback has one of the methods for batches.
@@ -146,7 +146,7 @@ def overrides(callback: Callback, method: str) -> bool:
 
 
 class CallbackList:
-    """All callbacks of one call, told in order."""
+    """All callbacks of one call, in their order."""
 
     def __init__(self, callbacks: list[Callback], model: PublicModel) -> None:
         self.callbacks = callbacks
@@ -155,7 +155,8 @@ class CallbackList:
         self.watches_loss = False
         for callback in callbacks:
             callback.set_model(model)
-            self.watches_loss = self.watches_loss or overrides(callback, "_on_invalid_loss")
+            if overrides(callback, "_on_invalid_loss"):
+                self.watches_loss = True
 
     def set_params(self, params: dict[str, Any]) -> None:
         """Give all what the call was made with."""

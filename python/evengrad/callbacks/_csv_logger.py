@@ -74,12 +74,12 @@ class CSVLogger(Callback):
         writer = csv.writer(lines, delimiter=self.separator, lineterminator="\n")
         if self._names is None:
             self._names = list(figures)
+        if self._size == 0 or not os.path.exists(self.filename):
             writer.writerow(["epoch", *self._names])
         values = (figures.get(name, "") for name in self._names)
         writer.writerow([epoch, *map(plain, values)])
-        mode = "a" if os.path.exists(self.filename) else "w"
-        with open(self.filename, mode, encoding="utf-8") as file:
-            if self._size is not None:
+        with open(self.filename, "a", encoding="utf-8") as file:
+            if self._size is not None and file.tell() > self._size:
                 file.truncate(self._size)
-                self._size = None
+            self._size = None
             file.write(lines.getvalue())

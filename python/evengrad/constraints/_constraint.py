@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
 from evengrad._common.config import Configured
@@ -32,9 +32,10 @@ class Constraint(Configured):
         """Raise an error where a variable of that shape cannot be constrained."""
 
 
-def check_shape(constraint: Constraint, shape: tuple[int, ...], variable: str) -> None:
-    """Raise an error where a variable of that shape cannot be constrained."""
-    constraint._check(shape, variable)  # noqa: SLF001 - no public name, as users derive from it
+def check_shape(constraint: Any, shape: tuple[int, ...], variable: str) -> None:
+    """Raise an error where a variable of that shape cannot be constrained; functions take any."""
+    if isinstance(constraint, Constraint):
+        constraint._check(shape, variable)  # noqa: SLF001 - no public name, as users derive from it
 
 
 class NonNeg(Constraint):

@@ -11,9 +11,9 @@ from evengrad._common.names import look_up as _look_up
 from evengrad._common.names import public_names as _public_names
 from evengrad.initializers._constant import Constant as Constant
 from evengrad.initializers._constant import Identity as Identity
-from evengrad.initializers._constant import Ones as Ones
-from evengrad.initializers._constant import Zeros as Zeros
 from evengrad.initializers._initializer import Initializer as Initializer
+from evengrad.initializers._initializer import Ones as Ones
+from evengrad.initializers._initializer import Zeros as Zeros
 from evengrad.initializers._orthogonal import Orthogonal as Orthogonal
 from evengrad.initializers._pairing import for_activation as for_activation
 from evengrad.initializers._random import RandomNormal as RandomNormal

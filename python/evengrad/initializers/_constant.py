@@ -1,4 +1,4 @@
-"""Initializers without randomness."""
+"""Initializers without randomness, besides those of zeros and ones."""
 
 from __future__ import annotations
 
@@ -12,36 +12,6 @@ from evengrad.initializers._initializer import Initializer
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
-
-
-class Zeros(Initializer):
-    """All zero: the usual start of a bias.
-
-    Examples
-    --------
-    >>> eg.initializers.Zeros()((2,)).tolist()
-    [0.0, 0.0]
-    """
-
-    def sample(self, shape: tuple[int, ...], dtype: str, generator: _core.Generator) -> Tensor:
-        """Return zeros."""
-        del generator
-        return _core.zeros(shape, dtype=dtype)
-
-
-class Ones(Initializer):
-    """All one.
-
-    Examples
-    --------
-    >>> eg.initializers.Ones()((2,)).tolist()
-    [1.0, 1.0]
-    """
-
-    def sample(self, shape: tuple[int, ...], dtype: str, generator: _core.Generator) -> Tensor:
-        """Return ones."""
-        del generator
-        return _core.ones(shape, dtype=dtype)
 
 
 class Constant(Initializer):

@@ -1,13 +1,13 @@
-"""The base of all initializers."""
+"""The base of all initializers, and the simplest."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
-from evengrad._common.checks import check_dtype
+from evengrad._common.checks import FLOATS, check_dtype
 from evengrad._common.config import Configured
-from evengrad._tensor.random import check_seed, generator, next_seed
+from evengrad._tensor.random import check_seed, next_seed
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -63,13 +63,47 @@ class Initializer(Configured):
         Tensor
             Fresh, without gradient.
         """
-        kind = check_dtype(_core.get_default_dtype() if dtype is None else dtype)
+        kind = _core.get_default_dtype() if dtype is None else dtype
+        if not (isinstance(kind, str) and kind in FLOATS):
+            kind = check_dtype(kind)
         sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
         chosen = self.seed if self.seed is not None else seed
-        stream = generator(next_seed() if chosen is None else chosen, path)
+        chosen = next_seed() if chosen is None else chosen
+        # As `random.generator` has it, which is a call more for each variable.
+        stream = _core.Generator(chosen, _core.derive_stream(chosen, path))
         return self.sample(sizes, kind, stream)
 
 
 def checked_seed(seed: int | None) -> int | None:
     """Return a seed or None, or raise an error."""
     return None if seed is None else check_seed(seed, "seed")
+
+
+class Zeros(Initializer):
+    """All zero: the usual start of a bias.
+
+    Examples
+    --------
+    >>> eg.initializers.Zeros()((2,)).tolist()
+    [0.0, 0.0]
+    """
+
+    def sample(self, shape: tuple[int, ...], dtype: str, generator: _core.Generator) -> Tensor:
+        """Return zeros."""
+        del generator
+        return _core.zeros(shape, dtype=dtype)
+
+
+class Ones(Initializer):
+    """All one.
+
+    Examples
+    --------
+    >>> eg.initializers.Ones()((2,)).tolist()
+    [1.0, 1.0]
+    """
+
+    def sample(self, shape: tuple[int, ...], dtype: str, generator: _core.Generator) -> Tensor:
+        """Return ones."""
+        del generator
+        return _core.ones(shape, dtype=dtype)

@@ -17,9 +17,13 @@ from evengrad.layers._symbolic import row_size
 if TYPE_CHECKING:
     from evengrad._core import Tensor
 
-# Activations that look at more than one number; the core computes all others within the layer's own
-# pass over memory.
-APART = frozenset({"linear", "softmax", "log_softmax"})
+# The core's names of activations that it computes within the layer's own pass over memory, by the
+# function's identity: all but those that look at more than one number.
+FUSED = {
+    id(function): None if name == "linear" else function.__name__
+    for name, function in activations.offered().items()
+    if name not in ("softmax", "log_softmax")
+}
 # What a convention sets where nothing is passed; PyTorch's is even over ±1/√in, and so is its bias.
 FIRST_KERNELS = {
     "keras": initializers.GlorotUniform(),
@@ -179,15 +183,16 @@ class Dense(Layer):
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return activation(x · kernel + bias), normalized where there is a `norm`."""
-        output: Tensor
-        if self.norm is not None and self.norm_position == "before":
-            return activated_alike(self, self.activation, self.norm(self._weighted(x, None)))
-        name = name_of(self.activation)
-        if name is not None and name not in APART:
-            output = self._weighted(x, self.activation.__name__)
+        norm, activation = self.norm, self.activation
+        if norm is not None and self.norm_position == "before":
+            return activated_alike(self, activation, norm(self._weighted(x, None)))
+        if id(activation) in FUSED and x.ndim == 2:
+            output = _core.dense(x, self.kernel, self.bias, activation=FUSED[id(activation)])
+        elif id(activation) in FUSED:
+            output = self._weighted(x, FUSED[id(activation)])
         else:
-            output = activated_alike(self, self.activation, self._weighted(x, None))
-        return output if self.norm is None else self.norm(output)
+            output = activated_alike(self, activation, self._weighted(x, None))
+        return output if norm is None else norm(output)
 
     def call_without_activation(self, x: Tensor) -> Tensor:
         """Return x · kernel + bias, normalized where a `norm` stands before the activation."""
@@ -223,4 +228,4 @@ class Dense(Layer):
         return row_size(input_shape) * self.units
 
     def _check_input(self, shape: Any) -> None:
-        self._check_features(shape, self.kernel.shape[0] if self.built else None)
+        self._check_features(shape, self.kernel.shape[0] if self._state.built else None)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evengrad import _core
 from evengrad._common.checks import check_dtype
-from evengrad._common.config import outside_scopes
+from evengrad._common.config import scopes
 from evengrad._core import Tensor
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.layers._call_context import call_context
-from evengrad.layers._module import state_of
-from evengrad.layers._module_tree import module_tree
+from evengrad.layers._module import module_tree, state_of
 from evengrad.layers._symbolic import Node, Shape, Symbolic, is_open, show_shape
 from evengrad.layers._variables import Variables
 
@@ -23,16 +23,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-def takes_training(layer: Layer) -> bool:
-    """Tell whether a layer's `call` has the argument `training`."""
-    return _takes_training(type(layer).call)
+# Counts the begins and ends of builds.
+builds = itertools.count(1)
 
 
 @functools.cache
-def _takes_training(call: Callable[..., Any]) -> bool:
+def takes_training(call: Callable[..., Any]) -> bool:
+    """Tell whether a layer's `call`, as its class has it, takes the argument `training`."""
     parameters = inspect.signature(call).parameters
     kinds = [parameter.kind for parameter in parameters.values()]
     return "training" in parameters or inspect.Parameter.VAR_KEYWORD in kinds
+
+
+def as_list(x: Any) -> tuple[list[Any], bool]:
+    """Return the inputs that a layer is called with, and whether they came as a list."""
+    several = isinstance(x, (list, tuple)) and any(
+        isinstance(item, (Symbolic, Tensor, np.ndarray)) for item in x
+    )
+    return (list(x) if several else [x]), several
 
 
 def shapes_of_outputs(
@@ -212,28 +220,35 @@ class Layer(Variables):
         if state.built:
             return
         if state.weights and not state.building:
-            # Somebody has called `build` directly.
-            state.input_shape, state.built = input_shape, True
+            # Somebody has called `build` directly, perhaps for another shape.
+            state.input_shape = input_shape
+            state.built = state.watched = True
+            self._check_input(input_shape)
             return
-        self._adopt_children()
-        unbuilt = [one for one in module_tree(self).states if not one.built]
-        state.building = True
-        try:
-            # A layer that is built later, or loaded, must come to the same.
-            with outside_scopes():
-                self.build(input_shape)
+        if self._children():
             self._adopt_children()
+        begun = next(builds)
+        state.building = True
+        # A layer that is built later, or loaded, must come to the same.
+        around = scopes.set(())
+        try:
+            self.build(input_shape)
+            if self._children():
+                self._adopt_children()
         except BaseException:
-            for one in unbuilt:
-                one.weights.clear()
-                one.generators.clear()
-                one.built = False
-                one.changed()
+            for one in module_tree(self).states:
+                if not one.built or one.build_number > begun:
+                    one.weights.clear()
+                    one.generators.clear()
+                    one.built = False
+                    one.changed()
             raise
         finally:
+            scopes.reset(around)
             state.building = False
         state.input_shape = input_shape
-        state.built = True
+        state.built = state.watched = True
+        state.build_number = next(builds)
 
     def _check_input(self, shape: Any) -> None:
         """Raise a ValueError that names this layer where an input does not fit it."""
@@ -251,7 +266,8 @@ class Layer(Variables):
 
     def _check_features(self, shape: Any, features: int | None) -> None:
         """Raise a ValueError for what is no (rows, ..., features); any number of them if None."""
-        self._check_single(shape)
+        if isinstance(shape, list):
+            self._check_single(shape)
         if len(shape) < 2:
             raise self._story(
                 "an input of shape (rows, features)", shape, "add the missing dimension, x[None, :]"
@@ -293,44 +309,54 @@ class Layer(Variables):
             Whether noise and batch statistics are on; by default as in the layer around this one,
             at the top False.
         """
-        several = isinstance(x, (list, tuple)) and any(
-            isinstance(item, (Symbolic, Tensor, np.ndarray)) for item in x
-        )
-        items = list(x) if several else [x]
-        if any(isinstance(item, Symbolic) for item in items):
-            return self._draw(items, several)
-        tensors = [self._convert(item) for item in items]
-        shapes: list[Shape] = [(None, *tensor.shape[1:]) for tensor in tensors]
-        shape = shapes if several else shapes[0]
-        self._check_input(shape)
-        self._build_for(shape)
-        inputs = tensors if several else tensors[0]
-        before = call_context.training
-        call_context.training = before if training is None else bool(training)
+        state = self._state
+        if isinstance(x, Tensor):
+            # A layer that checks values does so as it converts them.
+            dtype = state.dtype or _core.get_default_dtype()
+            inputs: Any = x
+            if x.dtype != dtype or self.checks_values:
+                inputs = self._convert(x)
+            shape: Any = (None, *inputs.shape[1:])
+        else:
+            items, several = as_list(x)
+            if any(isinstance(item, Symbolic) for item in items):
+                return self._draw(items, several)
+            tensors = [self._convert(item) for item in items]
+            shapes: list[Shape] = [(None, *tensor.shape[1:]) for tensor in tensors]
+            inputs, shape = (tensors, shapes) if several else (tensors[0], shapes[0])
+        if shape != state.checked_shape:
+            build_for(self, shape)
+        context = call_context
+        before = context.training
+        if training is not None:
+            context.training = bool(training)
         try:
-            if takes_training(self):
-                noisy = call_context.training or (call_context.sampling and self.monte_carlo)
+            if takes_training(type(self).call):
+                noisy = context.training or (context.sampling and self.monte_carlo)
                 output = self.call(inputs, training=noisy)
             else:
                 output = self.call(inputs)
         finally:
-            call_context.training = before
+            context.training = before
         if self.activity_regularizer is not None:
-            # Of several outputs the first is the layer's own; the others are its states.
-            first = output[0] if isinstance(output, (list, tuple)) else output
-            penalty = self.activity_regularizer(first)
-            if call_context.penalties is not None:
-                call_context.penalties.append(penalty)
-            elif not _core.is_capturing():
-                self._state.penalty = penalty
-        if call_context.probabilities is not None and self.final_activation in (
-            "softmax",
-            "sigmoid",
-        ):
-            call_context.probabilities.append(output)
-        if call_context.watching is not None:
-            call_context.watching(self, output)
+            self._penalize(output)
+        probabilities = context.probabilities
+        if probabilities is not None and self.final_activation in ("softmax", "sigmoid"):
+            probabilities.append(output)
+        if context.watching is not None:
+            context.watching(self, output)
         return output
+
+    def _penalize(self, output: Any) -> None:
+        """Note the penalty on an output."""
+        # Of several outputs the first is the layer's own; the others are its states.
+        penalty = self.activity_regularizer(
+            output[0] if isinstance(output, (list, tuple)) else output
+        )
+        if call_context.penalties is not None:
+            call_context.penalties.append(penalty)
+        elif not _core.is_capturing():
+            self._state.penalty = penalty
 
     def _draw(self, items: list[Any], several: bool) -> Any:
         """Add a use of this layer to the graph that is being drawn."""
@@ -372,8 +398,13 @@ class Layer(Variables):
 
 def build_for(layer: Layer, shape: Any) -> None:
     """Check that inputs of a shape fit a layer, and make its variables unless they exist."""
+    state = state_of(layer)
+    if shape == state.checked_shape:
+        return
     layer._check_input(shape)  # noqa: SLF001 - no public name, as users derive from it
-    layer._build_for(shape)  # noqa: SLF001 - as above
+    if not state.built:
+        layer._build_for(shape)  # noqa: SLF001 - as above
+    state.checked_shape = shape
 
 
 def check_values(layer: Layer, values: Any) -> None:

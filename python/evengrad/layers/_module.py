@@ -1,22 +1,125 @@
-"""Named modules with others inside: their children, names, paths and seeds."""
+"""Modules: names, paths, seeds, modules inside; and the module tree, walked once per structure."""
 
 from __future__ import annotations
 
+import functools
+import itertools
+import operator
+import weakref
 from collections import Counter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from evengrad import _core
 from evengrad._common.config import Configured
 from evengrad._common.names import snake_case
 from evengrad._tensor.random import next_seed
-from evengrad.layers._call_context import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
+    from evengrad._core import Generator, Tensor
+    from evengrad.layers._variables import Weight
+
+# ---- changes of attributes and structure
+
+
+class Watcher(Protocol):
+    """What depends on the attributes of layers."""
+
+    def forget(self) -> None:
+        """Do without what was derived from attributes."""
+
+
+_watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
+_numbers = itertools.count()
+_latest = next(_numbers)
+
+
+def watch_attributes(watcher: Watcher) -> None:
+    """Have a watcher told, once, when an attribute of any layer is set."""
+    _watchers.add(watcher)
+
+
+def latest_change() -> int:
+    """Return the number of the latest change of any layer's attributes or structure."""
+    return _latest
+
+
+class State:
+    """What a module keeps about itself, apart from what its own code keeps."""
+
+    name: str | None = None
+    # Name and dtype as the constructor got them; the others may come from the model.
+    given_name: str | None = None
+    given_dtype: str | None = None
+    # The place in the model: names of the layers above and its own, without the model's.
+    path: str | None = None
+    seed: int | None = None
+    given_seed: int | None = None
+    dtype: str | None = None
+    trainable = True
+    built = False
+    building = False
+    adopted = False
+    # Values that were drawn before the layer came into a model are drawn again there, from
+    # the model's seed, unless somebody has set them.
+    provisional = False
+    input_shape: Any = None
+    # The shape of inputs that were found to fit, since the latest change of the layer.
+    checked_shape: Any = None
+    # Random draws that `predict_mc` has made: apart from those of training.
+    sampled = 0
+    # The penalty on the output of the last call that ran in Python.
+    penalty: Tensor | None = None
+    # The tree that was walked from here.
+    tree: ModuleTree | None = None
+    # Whether anything may depend on the layer: it is built, or in a tree that was walked.
+    watched = False
+    # When it was built, counted over all builds of this process.
+    build_number = 0
+    # The names of attributes that may hold modules, of the object with that identity, found when it
+    # had so many attributes in all. Shallow copies share their state.
+    holders: tuple[int, int, list[str]] = (0, 0, [])
+
+    def __init__(self) -> None:
+        self.weights: list[Weight] = []
+        self.generators: dict[str, Generator] = {}
+        # The number of the latest change of the layer's attributes or structure.
+        self.version = _latest
+
+    def changed(self) -> None:
+        """Have trees that the layer is in walked again, and watchers told."""
+        global _latest  # noqa: PLW0603 - one number for all layers, so that asking for it is quick
+        # Larger than that of any change before.
+        _latest = self.version = next(_numbers)
+        self.checked_shape = None
+        if _watchers:
+            watchers = list(_watchers)
+            _watchers.clear()
+            for watcher in watchers:
+                watcher.forget()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The last call's graph stays in this process, and so do trees of its layers, and numbers.
+        here = {"penalty": None, "tree": None, "holders": State.holders, "build_number": 0}
+        return {**vars(self), **here}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        # Numbers of another process say nothing here.
+        self.version = _latest
+
+
+# ---- modules
 
 # The place of a module that is an attribute by itself, not in a list or dict.
 ALONE = object()
+
+
+@functools.cache
+def may_hold_modules(kind: type) -> bool:
+    """Tell whether attributes of a type are modules, or lists, tuples or dicts, perhaps of them."""
+    return issubclass(kind, (list, tuple, dict, Module))
 
 
 class Module(Configured):
@@ -26,6 +129,15 @@ class Module(Configured):
     # Attributes that are no part of what the module computes: setting them changes nothing that is
     # derived from it.
     _unwatched: ClassVar[frozenset[str]] = frozenset()
+    # Whether the paths of modules inside begin here, where no module is around.
+    _begins_paths: ClassVar[bool] = False
+    # What the class is called in names and paths.
+    _class_name: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Note the name that objects of the class get."""
+        super().__init_subclass__(**kwargs)
+        cls._class_name = snake_case(cls.__name__)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Make the object with its state; a subclass may leave ``super().__init__()`` out."""
@@ -35,11 +147,15 @@ class Module(Configured):
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        if name not in self._unwatched:
-            self._state.changed()
+        state = self._state
+        if may_hold_modules(value.__class__) or name in state.holders[2]:
+            state.holders = State.holders
+        if state.watched and name not in self._unwatched:
+            state.changed()
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
+        self._state.holders = State.holders
         if name not in self._unwatched:
             self._state.changed()
 
@@ -56,7 +172,7 @@ class Module(Configured):
     @property
     def name(self) -> str:
         """The layer's name; in a model it is unique among its neighbours."""
-        return self._state.name or snake_case(type(self).__name__)
+        return self._state.name or self._class_name
 
     @property
     def path(self) -> str:
@@ -101,41 +217,60 @@ class Module(Configured):
 
     # ---- layers inside
 
-    def _children(self) -> Iterator[tuple[str, Any]]:
-        """Yield the layers that this one keeps as attributes, each once, with suggested names."""
+    def _find_holders(self) -> list[str]:
+        """Return the names of attributes that may hold modules."""
+        attributes = vars(self)
+        passed_over = {"_made_with", *self._unwatched}
+        names = []
+        for name, value in attributes.items():
+            if may_hold_modules(value.__class__) and name not in passed_over:
+                names.append(name)
+        self._state.holders = id(self), len(attributes), names
+        return names
+
+    def _children(self) -> list[tuple[str, Any]]:
+        """Return the layers directly inside, each once, with suggested names; "" is the class's."""
+        children: list[tuple[str, Any]] = []
+        attributes = vars(self)
+        owner, count, names = self._state.holders
+        if owner != id(self) or count != len(attributes):
+            names = self._find_holders()
+        if not names:
+            return children
         seen: set[int] = set()
-        for attribute, value in vars(self).items():
+        for attribute in names:
+            value = attributes[attribute]
             if isinstance(value, Module):
                 found: Iterable[tuple[Any, Any]] = [(ALONE, value)]
-            elif isinstance(value, dict):
-                found = value.items()
-            elif isinstance(value, (list, tuple)):
-                found = enumerate(value)
             else:
-                continue
+                found = value.items() if isinstance(value, dict) else enumerate(value)
             for place, item in found:
-                if isinstance(item, Module) and id(item) not in seen and attribute != "_arguments":
+                if isinstance(item, Module) and id(item) not in seen:
                     seen.add(id(item))
                     key = attribute.strip("_") or "layer"
                     suggested = key if place is ALONE else f"{key}_{place}"
-                    yield suggested.replace("/", "_"), item
+                    children.append((suggested.replace("/", "_"), item))
+        return children
 
     def _own_path(self) -> str:
-        """Return the path that the layers inside continue; a model at the top adds nothing."""
-        return f"{self.path}/"
+        """Return the path that the layers inside continue."""
+        return "" if self._begins_paths and not self._state.adopted else f"{self.path}/"
 
     def _adopt_children(self) -> None:
         """Give the layers inside a name, a path, a seed and a dtype, unless they have them."""
-        children = [(suggested, child, state_of(child)) for suggested, child in self._children()]
-        if all(state.adopted for _, _, state in children):
-            return
-        taken = {child.name for _, child, state in children if state.adopted}
+        taken: set[str | None] = set()
+        adopted = []
+        for suggested, child in self._children():
+            state = state_of(child)
+            if state.adopted:
+                taken.add(state.name)
+            else:
+                adopted.append((suggested, child, state))
         # How often a name was asked for: where the search for a free number begins.
         asked: Counter[str] = Counter()
-        for suggested, child, state in children:
-            if state.adopted:
-                continue
-            base = state.name or suggested
+        own, own_path = self._state, self._own_path() if adopted else ""
+        for suggested, child, state in adopted:
+            base = state.name or suggested or child._class_name  # noqa: SLF001 - of this class
             name = f"{base}_{asked[base]}" if asked[base] else base
             while name in taken:
                 asked[base] += 1
@@ -143,14 +278,17 @@ class Module(Configured):
             asked[base] += 1
             taken.add(name)
             state.name = name
-            state.path = self._own_path() + name
+            state.path = own_path + name
             state.adopted = True
-            state.dtype = state.dtype or self._state.dtype
+            state.dtype = state.dtype or own.dtype
             if state.given_seed is None and (state.provisional or not state.built):
-                state.seed = self._seed()
-            state.changed()
-            child._redraw()  # noqa: SLF001 - of this class
-            child._move_children()  # noqa: SLF001 - as above
+                if own.seed is None:
+                    own.seed = next_seed()
+                state.seed = own.seed
+            if state.watched:
+                state.changed()
+            if state.provisional or child._children():  # noqa: SLF001 - as above
+                child._redraw()  # noqa: SLF001 - as above
 
     def _move_children(self) -> None:
         """Let the paths of layers that were inside before continue the path that is now known."""
@@ -163,13 +301,16 @@ class Module(Configured):
     def _redraw(self) -> None:
         """Draw provisional values again, from the seed and path that are now known."""
         state = self._state
-        for _, child in self._children():
+        children = self._children()
+        for _, child in children:
             if state_of(child).provisional:
                 state_of(child).adopted = False
         if state.provisional:
             state.provisional = False
             self._draw_first_values()
-        self._adopt_children()
+        if children:
+            self._adopt_children()
+            self._move_children()
 
     def _draw_first_values(self) -> None:
         """Draw what is random in this layer, for the seed and path that it has now."""
@@ -180,15 +321,14 @@ class Module(Configured):
         return self._state.seed
 
 
-def state_of(module: Any) -> State:
-    """Return what a module keeps about itself."""
-    state: State = module._state  # noqa: SLF001 - no public name, as users derive from it
-    return state
+# What a module keeps about itself; no public name, as users derive from it. Asked for so often that
+# it is no function in Python.
+state_of: Callable[[Any], State] = operator.attrgetter("_state")
 
 
 def seed_of(module: Any) -> int:
     """Return the seed that what is random in a module follows from; drawn where none is given."""
-    seed: int = module._seed()  # noqa: SLF001 - as above
+    seed: int = module._seed()  # noqa: SLF001 - no public name, as above
     return seed
 
 
@@ -214,16 +354,158 @@ def redraw(module: Any) -> None:
     module._redraw()  # noqa: SLF001 - as above
 
 
-def children_of(module: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the modules directly inside a module, each once, with suggested names."""
-    children: Iterator[tuple[str, Any]] = module._children()  # noqa: SLF001 - as above
+def children_of(module: Any) -> list[tuple[str, Any]]:
+    """Return the modules directly inside a module, each once, with suggested names."""
+    children: list[tuple[str, Any]] = module._children()  # noqa: SLF001 - as above
     return children
 
 
-def containers_of(module: Any) -> list[Any]:
-    """Return the lists and dicts that a module keeps: modules may come and go there unnoticed."""
-    return [
-        value
-        for attribute, value in vars(module).items()
-        if isinstance(value, (list, dict)) and attribute != "_arguments"
-    ]
+# ---- trees of modules
+
+
+class ModuleTree:
+    """A layer and all inside it, each once, in the order of their paths.
+
+    What it holds stands for the structure as it was when the tree was walked; `module_tree` returns
+    the same tree until the structure changes.
+
+    Attributes
+    ----------
+    states
+        What the layers keep about themselves, in the order of `layers`.
+    """
+
+    def __init__(self, root: Any) -> None:
+        # The root keeps the tree: a strong reference back would keep both from being freed at once.
+        self.root = weakref.ref(root)
+        self.latest = _latest
+        self._inside: list[tuple[str, Any]] = []
+        self._prefixes: list[str] = []
+        self._versions: list[int] = []
+        # Lists and dicts, where modules may come and go unnoticed, and what they held.
+        self.containers: list[tuple[Any, list[Any]]] = []
+        self.states: list[State] = []
+        seen: set[int] = set()
+        stack: list[tuple[str, Any]] = [("", root)]
+        while stack:
+            prefix, module = stack.pop()
+            if id(module) in seen:
+                continue
+            seen.add(id(module))
+            state = state_of(module)
+            if module is not root:
+                prefix += f"{state.name or module._class_name}/"  # noqa: SLF001 - of this file
+                self._inside.append((prefix, module))
+            state.watched = True
+            self._versions.append(state.version)
+            self.states.append(state)
+            self._prefixes.append(prefix)
+            for _, child in reversed(module._children()):  # noqa: SLF001 - as above
+                stack.append((prefix, child))
+            # As they have just been found; none, where modules do not come from attributes.
+            for name in state.holders[2]:
+                held = vars(module)[name]
+                if isinstance(held, (list, dict)):
+                    self.containers.append((held, items_of(held)))
+
+    def is_current(self, root: Any) -> bool:
+        """Tell whether another walk from this root would find the same."""
+        if self.root() is not root:
+            # A shallow copy shares its state with the original.
+            return False
+        if self.latest != _latest:
+            if [state.version for state in self.states] != self._versions:
+                return False
+            self.latest = _latest
+        # Lists and dicts change without any layer being told; objects that are merely equal are not
+        # the same.
+        for held, items in self.containers:
+            now = items_of(held)
+            if len(now) != len(items) or not all(map(operator.is_, now, items)):
+                return False
+        return True
+
+    @property
+    def layers(self) -> list[tuple[str, Any]]:
+        """All layers with the prefixes of their variables' paths: the root, ``""``, comes first."""
+        return [("", self.root()), *self._inside]
+
+    @functools.cached_property
+    def weights(self) -> list[tuple[str, Weight]]:
+        """All variables with their paths."""
+        return [
+            (prefix + weight.name, weight)
+            for prefix, state in zip(self._prefixes, self.states, strict=True)
+            for weight in state.weights
+        ]
+
+    @functools.cached_property
+    def named_weights(self) -> list[tuple[str, Tensor]]:
+        """The tensors of all variables with their paths."""
+        return [(path, weight.tensor) for path, weight in self.weights]
+
+    @functools.cached_property
+    def tensors(self) -> list[Tensor]:
+        """The tensors of all variables."""
+        return [weight.tensor for _, weight in self.weights]
+
+    @functools.cached_property
+    def _trained(self) -> list[Weight]:
+        """The variables that training changes."""
+        return [
+            weight
+            for state in self.states
+            if state.trainable
+            for weight in state.weights
+            if weight.trainable
+        ]
+
+    @functools.cached_property
+    def trainable(self) -> list[Tensor]:
+        """The tensors that training changes."""
+        return [weight.tensor for weight in self._trained]
+
+    @functools.cached_property
+    def non_trainable(self) -> list[Tensor]:
+        """The tensors that training leaves to the layers' own code, or as they are."""
+        trained = set(map(id, self._trained))
+        return [weight.tensor for _, weight in self.weights if id(weight) not in trained]
+
+    @functools.cached_property
+    def generators(self) -> list[tuple[str, Generator]]:
+        """All streams of random numbers with their paths."""
+        return [
+            (prefix + name, stream)
+            for prefix, state in zip(self._prefixes, self.states, strict=True)
+            for name, stream in state.generators.items()
+        ]
+
+    @functools.cached_property
+    def _penalized(self) -> list[Weight]:
+        return [weight for weight in self._trained if weight.regularizer is not None]
+
+    def weight_penalties(self) -> list[Tensor]:
+        """Return the penalties on the variables that training changes, as these stand now."""
+        penalized = self._penalized
+        return [weight.regularizer(weight.tensor) for weight in penalized] if penalized else []
+
+
+def items_of(held: Any) -> list[Any]:
+    """Return the items of a list, or the values of a dict."""
+    return list(held.values()) if isinstance(held, dict) else list(held)
+
+
+def module_tree(root: Any) -> ModuleTree:
+    """Return the tree of a layer or model: walked once, and again when its structure changes.
+
+    The structure is which layers there are, their names, variables and generators, and which of
+    them train. Attributes of all layers inside are watched, and lists and dicts that they hold.
+    """
+    state = state_of(root)
+    tree = state.tree
+    # Most of the time nothing has changed at all, and there are no containers.
+    if tree is not None and tree.latest == _latest and tree.root() is root and not tree.containers:
+        return tree
+    if tree is None or not tree.is_current(root):
+        tree = state.tree = ModuleTree(root)
+    return tree

@@ -10,7 +10,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.arrays import as_array, is_batches
 from evengrad._common.checks import check_float, check_int
-from evengrad.layers._layer import Layer
+from evengrad.layers._layer import Layer, build_for
 from evengrad.layers._symbolic import stands_for_operator
 
 if TYPE_CHECKING:
@@ -154,8 +154,7 @@ class Normalization(Layer):
                 f"{self.path}: adapt: expected finite numbers, got NaN or infinity among them; "
                 "fill or leave out those rows"
             )
-        self._check_input(shape)
-        self._build_for(shape)
+        build_for(self, shape)
         self.set_weights([mean, squares / count])
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,21 +11,43 @@ import numpy as np
 from evengrad import _core, constraints, initializers, regularizers
 from evengrad._common.checks import plural
 from evengrad._common.paths import enter, path_of
-from evengrad._tensor.constrained import constrain
+from evengrad._tensor.constrained import constrain, constraint_of
 from evengrad._tensor.conversion import as_tensor
 from evengrad._tensor.random import generator
-from evengrad.constraints._constraint import Constraint, check_shape
-from evengrad.layers._call_context import Weight, call_context
-from evengrad.layers._module import Module
-from evengrad.layers._module_tree import module_tree
+from evengrad.constraints._constraint import check_shape
+from evengrad.layers._call_context import call_context
+from evengrad.layers._module import Module, module_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from evengrad._core import Tensor
 
 # No machine addresses more elements than this, whatever their size.
 ELEMENT_LIMIT = 2**62
+
+
+@dataclass(eq=False)
+class Weight:
+    """A variable of a layer."""
+
+    name: str
+    tensor: Tensor
+    trainable: bool
+    initializer: Callable[..., Any]
+    # The penalty on it, a function of the tensor that returns one element.
+    regularizer: Any
+    # Whether the weight decay of optimizers reaches it.
+    decays: bool
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "constraint": constraint_of(self.tensor)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        constraint = state.pop("constraint")
+        vars(self).update(state)
+        if constraint is not None:
+            constrain(self.tensor, constraint)
 
 
 class Variables(Module):
@@ -96,47 +119,49 @@ class Variables(Module):
         >>> Shift()([[1.0, 2.0]]).tolist()
         [[2.0, 3.0]]
         """
+        state = self._state
+        path = f"{state.path or self.name}/{name}"
         sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-        if any(weight.name == name for weight in self._state.weights):
-            raise ValueError(f"{self.path}: a variable named {name!r} exists already")
+        for weight in state.weights:
+            if weight.name == name:
+                raise ValueError(f"{self.path}: a variable named {name!r} exists already")
         if math.prod(sizes) > ELEMENT_LIMIT:
-            raise MemoryError(
-                f"{self.path}/{name}: shape {sizes} has more elements than memory can hold"
-            )
-        chosen = initializers.get(initializer, f"{self.path}: initializer of {name!r}")
-        after = constraints.get(constraint, f"{self.path}: constraint of {name!r}")
-        if isinstance(after, Constraint):
-            check_shape(after, sizes, f"{self.path}/{name}")
-        kind = self.dtype if dtype is None else dtype
-        weight = Weight(name, _core.zeros((), dtype=kind), trainable, chosen)
+            raise MemoryError(f"{path}: shape {sizes} has more elements than memory can hold")
+        if not isinstance(initializer, initializers.Initializer):
+            initializer = initializers.get(initializer, f"{self.path}: initializer of {name!r}")
+        if constraint is not None:
+            constraint = constraints.get(constraint, f"{self.path}: constraint of {name!r}")
+            check_shape(constraint, sizes, path)
+        if regularizer is not None:
+            regularizer = regularizers.get(regularizer, f"{self.path}: regularizer of {name!r}")
+        own = state.dtype or _core.get_default_dtype()
+        kind = own if dtype is None else _core.zeros((), dtype=dtype).dtype
         try:
-            tensor = self._first_values(weight, sizes, kind)
+            tensor = self._first_values(path, sizes, initializer, kind)
         except MemoryError as error:
-            raise MemoryError(f"{self.path}/{name}: {error}") from error
-        weight.tensor = tensor
-        weight.regularizer = regularizers.get(regularizer, f"{self.path}: regularizer of {name!r}")
-        weight.decays = decays
-        if after is not None:
-            constrain(tensor, after)
-        if trainable and self._state.trainable:
-            tensor.requires_grad = True
-        self._state.weights.append(weight)
-        self._state.changed()
+            raise MemoryError(f"{path}: {error}") from error
+        if constraint is not None:
+            constrain(tensor, constraint)
+        tensor.requires_grad = trainable and state.trainable
+        state.weights.append(Weight(name, tensor, trainable, initializer, regularizer, decays))
+        if state.watched:
+            state.changed()
         enter(tensor, self, name, decays)
         return tensor
 
     def _first_values(
-        self, weight: Weight, shape: tuple[int, ...], dtype: str | None = None
+        self, path: str, shape: tuple[int, ...], initializer: Callable[..., Any], dtype: str
     ) -> Tensor:
         """Return the values a variable starts with: the saved ones while a model is restored."""
-        path = f"{self.path}/{weight.name}"
-        kind = dtype or weight.tensor.dtype
+        values: Tensor
         if call_context.restoring is not None:
-            return call_context.restoring.first_values(path, shape, kind)
-        if isinstance(weight.initializer, initializers.Initializer):
-            values = weight.initializer(shape, kind, seed=self._seed(), path=path)
+            return call_context.restoring.first_values(path, shape, dtype)
+        if isinstance(initializer, initializers.Initializer):
+            seed = self._state.seed
+            seed = self._seed() if seed is None else seed
+            values = initializer(shape, dtype, seed=seed, path=path)
         else:
-            values = as_tensor(weight.initializer(shape, kind)).astype(kind).clone()
+            values = as_tensor(initializer(shape, dtype)).astype(dtype).clone()
         if tuple(values.shape) != shape:
             raise ValueError(
                 f"{path}: expected first values of shape {shape}, the initializer returned "
@@ -147,7 +172,9 @@ class Variables(Module):
     def _draw_first_values(self) -> None:
         # Saved values come to all variables when the paths of all are known.
         for weight in self._state.weights if call_context.restoring is None else []:
-            weight.tensor.copy_(self._first_values(weight, tuple(weight.tensor.shape)))
+            tensor, path = weight.tensor, f"{self.path}/{weight.name}"
+            shape = tuple(tensor.shape)
+            tensor.copy_(self._first_values(path, shape, weight.initializer, tensor.dtype))
         for name in list(self._state.generators):
             self._state.generators[name] = generator(self._seed(), f"{self.path}/{name}")
         self._state.changed()

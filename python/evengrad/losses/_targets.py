@@ -65,14 +65,8 @@ def check_labels(y: np.ndarray[Any, Any], classes: int, what: str) -> None:
         )
     if y.size == 0:
         return
-    refuse_nan(y, what)
-    parts = y != np.floor(y) if y.dtype.kind == "f" else np.zeros(1, bool)
-    if parts.any():
-        row = first_row(parts)
-        raise ValueError(
-            f"{what}: expected whole class numbers, got {y[parts][0].item()!r} in row {row}; "
-            "for a regression choose a loss such as mean_squared_error"
-        )
+    if y.dtype.kind == "f":
+        check_whole(y, what)
     high = y.max()
     if y.min() < 0 or high >= classes:
         bad = (y < 0) | (y >= classes)
@@ -81,6 +75,18 @@ def check_labels(y: np.ndarray[Any, Any], classes: int, what: str) -> None:
             f"got {y[bad][0].item()!r} in row {first_row(bad)}; give the last layer "
             f"{int(high) + 1} units or number the classes from 0 with "
             "np.unique(y, return_inverse=True)[1]"
+        )
+
+
+def check_whole(y: np.ndarray[Any, Any], what: str) -> None:
+    """Raise a ValueError that names the first row whose number is not finite, or not whole."""
+    refuse_nan(y, what)
+    parts = y != np.floor(y)
+    if parts.any():
+        row = first_row(parts)
+        raise ValueError(
+            f"{what}: expected whole class numbers, got {y[parts][0].item()!r} in row {row}; "
+            "for a regression choose a loss such as mean_squared_error"
         )
 
 

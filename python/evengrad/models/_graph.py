@@ -91,6 +91,17 @@ class Graph:
             )
         return order
 
+    def edges(self) -> list[str]:
+        """Return for each use of a layer what it takes, by the numbers of the uses before it."""
+        names = {id(symbol): f"input {place}" for place, symbol in enumerate(self.inputs)}
+        lines = []
+        for number, node in enumerate(self.nodes):
+            taken = ", ".join(names[id(symbol)] for symbol in node.inputs)
+            lines.append(f"{number}: {node.layer.name if node.layer else ''}({taken})")
+            for place, symbol in enumerate(node.outputs):
+                names[id(symbol)] = f"{number}.{place}"
+        return [*lines, ", ".join(names[id(symbol)] for symbol in self.outputs)]
+
     def layers(self) -> list[Layer]:
         """Return the layers, each once, in the order of their first use."""
         found: dict[int, Layer] = {}

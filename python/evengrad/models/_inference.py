@@ -15,9 +15,9 @@ import numpy as np
 from evengrad import _core
 from evengrad._core import Tensor
 from evengrad._tensor.capture import recording
-from evengrad.layers._changes import watch_attributes
+from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import check_values
-from evengrad.layers._module_tree import module_tree
+from evengrad.layers._module import module_tree, watch_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from evengrad.models._network import Network
 
     Answer = Callable[[Any], Tensor | None]
-    # Runs a network: inputs, whether in training, and which outputs come before their activation.
-    Forward = Callable[[list[Tensor], bool, list[bool]], list[Tensor]]
+    # Runs a network: inputs, and which outputs come before their activation.
+    Run = Callable[[list[Tensor], list[bool]], list[Tensor]]
 
 # Answers that a model keeps, by input shape. Each holds an input and an output.
 MOST_SHAPES = 8
@@ -53,10 +53,10 @@ class Answers:
         self.latest = None
         Answers.__init__(self)
 
-    def ask(self, network: Network, forward: Forward, x: Any) -> Tensor | None:
+    def ask(self, network: Network, run: Run, x: Any) -> Tensor | None:
         """Return the output for a tensor or array, or None where the layers must be run.
 
-        The second input of a shape in a row is worth a capture, of what `forward` does.
+        The second input of a shape in a row is worth a capture, of what `run` does.
         """
         if not isinstance(x, (Tensor, np.ndarray)):
             return None
@@ -66,7 +66,7 @@ class Answers:
             if shape != self._seen or not self._may(network):
                 self._seen = shape
                 return None
-            answer = capture(forward, _core.zeros(shape, dtype=network.dtype))
+            answer = capture(run, _core.zeros(shape, dtype=network.dtype))
             if answer is None:
                 self._allowed = False
                 return None
@@ -81,6 +81,8 @@ class Answers:
 
     def _may(self, network: Network) -> bool:
         if _core.is_recording() or _core.is_capturing() or not network.built:
+            return False
+        if call_context.training:
             return False
         if self._allowed is None:
             watch_attributes(self)
@@ -100,10 +102,10 @@ def is_plain(layer: Layer) -> bool:
     )
 
 
-def capture(forward: Forward, x: Tensor) -> Answer | None:
+def capture(run: Run, x: Tensor) -> Answer | None:
     """Capture the answer to inputs of a shape; None where there is nothing to replay."""
     with recording() as step:
-        outputs = forward([x], False, [False])
+        outputs = run([x], [False])
     if step.plan is None or len(outputs) != 1:
         return None
     try:

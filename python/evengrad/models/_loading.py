@@ -12,8 +12,7 @@ from evengrad._common.config import outside_scopes
 from evengrad._core import Generator
 from evengrad.layers._call_context import restoring
 from evengrad.layers._layer import build_for
-from evengrad.layers._module import set_trainable, state_of
-from evengrad.layers._module_tree import module_tree
+from evengrad.layers._module import module_tree, set_trainable, state_of
 from evengrad.layers._restoring import Restoration
 from evengrad.models._architecture import ArchitectureDecoder, restore_trainable
 from evengrad.models._model import shuffler_of

@@ -9,8 +9,8 @@ import numpy as np
 
 from evengrad._common.config import suggests_keywords
 from evengrad._tensor.random import generator, next_seed
-from evengrad.layers._module import redraw, stand_alone, state_of
-from evengrad.layers._module_tree import module_tree
+from evengrad.layers._call_context import call_context
+from evengrad.layers._module import module_tree, redraw, stand_alone, state_of
 from evengrad.models._features import features
 from evengrad.models._fold import fold
 from evengrad.models._model_file import load_weights, save_model, save_weights
@@ -142,7 +142,18 @@ class Model(Network):
 
     def _answer(self, x: np.ndarray[Any, Any]) -> Tensor | None:
         """Return the output from a captured inference, where there is one."""
-        return None if self._answers is None else self._answers.ask(self, self._forward, x)
+        return None if self._answers is None else self._answers.ask(self, self._run, x)
+
+    def _forward(
+        self, inputs: list[Tensor], training: bool, without_activation: list[bool]
+    ) -> list[Tensor]:
+        """Run the built model as a whole."""
+        before = call_context.training
+        call_context.training = training
+        try:
+            return self._run(inputs, without_activation)
+        finally:
+            call_context.training = before
 
     def _view(self) -> ModelView:
         """Return the model as training sees it."""
@@ -156,8 +167,6 @@ class Model(Network):
             config=self._compiled,
             set_seed=self._set_seed,
             check_values=self._check_values,
-            check_input=self._check_input,
-            build_for=self._build_for,
         )
 
     def _start_anew(self, seed: int | None) -> None:

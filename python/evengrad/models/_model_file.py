@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad._common.names import did_you_mean
-from evengrad.layers._module import state_of
-from evengrad.layers._module_tree import module_tree
+from evengrad.layers._module import module_tree, state_of
 from evengrad.models._architecture import ArchitectureEncoder
 from evengrad.optimizers._optimizer import counts_of
 from evengrad.saving import _safetensors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evengrad._common.checks import check_dtype, check_row_shape
-from evengrad._common.names import did_you_mean, snake_case
+from evengrad._common.names import did_you_mean
 from evengrad._tensor.random import check_seed, next_seed
 from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import Layer, check_values, shapes_of_outputs, takes_training
@@ -14,7 +14,7 @@ from evengrad.models._graph import Graph
 from evengrad.models._inference import Answers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from evengrad._core import Tensor
     from evengrad.layers._symbolic import Symbolic
@@ -22,11 +22,17 @@ if TYPE_CHECKING:
 
 NetworkClass = TypeVar("NetworkClass", bound="type[Network]")
 
+# The arguments that a graph lies between, as it has them.
+ENDS = {"inputs", "outputs"}
+
 
 class Network(Layer):
     """A layer made of layers, with inputs and outputs; what it computes, without training."""
 
-    _unwatched = frozenset({"_answers", "_config", "_shuffle", "history", "stop_training"})
+    _unwatched = frozenset(
+        {"_answers", "_config", "_output_shapes", "_shuffle", "history", "stop_training"}
+    )
+    _begins_paths = True
     # Where no gradients are recorded, a small call costs little more than its kernels.
     _answers: Answers | None = None
 
@@ -63,11 +69,10 @@ class Network(Layer):
         state = {**super().__getstate__(), "_answers": Answers()}
         if self._graph is not None:
             # The graph has them, and is taken apart without recursion.
-            ends = ("inputs", "outputs")
-            state["_arguments"] = {
-                name: isinstance(value, (list, tuple)) if name in ends else value
-                for name, value in self._arguments.items()
-            }
+            bound = self._bound()
+            for name in ENDS & bound.arguments.keys():
+                bound.arguments[name] = isinstance(bound.arguments[name], (list, tuple))
+            state["_made_with"] = bound.args, bound.kwargs
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -75,19 +80,16 @@ class Network(Layer):
         super().__setstate__(state)
         if self._graph is None:
             return
-        for name, ends in (("inputs", self._graph.inputs), ("outputs", self._graph.outputs)):
-            if name in self._arguments:
-                self._arguments[name] = ends if self._arguments[name] else ends[0]
+        bound = self._bound()
+        for name in ENDS & bound.arguments.keys():
+            ends = getattr(self._graph, name)
+            bound.arguments[name] = ends if bound.arguments[name] else ends[0]
+        vars(self)["_made_with"] = bound.args, bound.kwargs
 
-    def _children(self) -> Iterator[tuple[str, Layer]]:
+    def _children(self) -> list[tuple[str, Layer]]:
         if self._graph is None:
-            yield from super()._children()
-            return
-        for layer in self._graph.layers():
-            yield snake_case(type(layer).__name__), layer
-
-    def _own_path(self) -> str:
-        return f"{self._state.path}/" if self._state.adopted else ""
+            return super()._children()
+        return [("", layer) for layer in self._graph.layers()]
 
     @property
     def layers(self) -> list[Layer]:
@@ -223,7 +225,7 @@ class Network(Layer):
         if any(without_activation):
             raise NotImplementedError("a subclass's outputs are known after their activation only")
         x = inputs if len(inputs) > 1 else inputs[0]
-        settings = {"training": call_context.training} if takes_training(self) else {}
+        settings = {"training": call_context.training} if takes_training(type(self).call) else {}
         output = self.call(x, **settings)
         if isinstance(output, dict):
             raise TypeError(f"{self.path}: expected call to return tensors or a list, got a dict")
@@ -238,21 +240,10 @@ class Network(Layer):
             latest = answers.latest
             output = latest(x) if latest is not None else None
             if output is None:
-                output = answers.ask(self, self._forward, x)
+                output = answers.ask(self, self._run, x)
             if output is not None:
                 return output
         return super().__call__(x, training)
-
-    def _forward(
-        self, inputs: list[Tensor], training: bool, without_activation: list[bool]
-    ) -> list[Tensor]:
-        """Run the built model as a whole."""
-        before = call_context.training
-        call_context.training = training
-        try:
-            return self._run(inputs, without_activation)
-        finally:
-            call_context.training = before
 
     def _check_input(self, shape: Any) -> None:
         expected = self._state.input_shape

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from evengrad._common.config import show
-from evengrad._common.names import snake_case
 from evengrad.layers._layer import Layer, build_for, check_values
 from evengrad.layers._module import state_of
 from evengrad.layers._symbolic import Symbolic, fits, show_shape
@@ -13,7 +13,7 @@ from evengrad.models._model import Model
 from evengrad.models._network import made_of_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 
 @made_of_layers
@@ -93,6 +93,7 @@ class Sequential(Model):
         if not self._layers:
             raise IndexError("pop: the model has no layers")
         layer = self._layers.pop()
+        self._state.changed()
         self._forget_build()
         self._build_at_once()
         return layer
@@ -123,6 +124,7 @@ class Sequential(Model):
             here.add(id(layer))
             names |= {given} - {None}
             self._layers.append(layer)
+        self._state.changed()
 
     def _build_at_once(self) -> None:
         if self._input is not None and self._layers and not self.built:
@@ -130,9 +132,8 @@ class Sequential(Model):
                 self._state.dtype = self._input.dtype
             self._build_for(self._input.shape)
 
-    def _children(self) -> Iterator[tuple[str, Layer]]:
-        for layer in self._layers:
-            yield snake_case(type(layer).__name__), layer
+    def _children(self) -> list[tuple[str, Layer]]:
+        return list(zip(itertools.repeat(""), self._layers, strict=False))
 
     def build(self, input_shape: Any) -> None:
         """Build the layers one after the other; see `Model.build`."""
@@ -141,17 +142,21 @@ class Sequential(Model):
             return
         if not self._layers:
             raise ValueError(f"{self.path}: expected at least one layer; add one")
-        if self._input is not None and not fits(input_shape, self._input.shape):
-            raise self._story(
-                f"an input of shape {show_shape(self._input.shape)}, as its Input says",
-                input_shape,
-                "pass data of that shape or change the Input",
-            )
         shape = input_shape
         for layer in self._layers:
             build_for(layer, shape)
             shape = layer.compute_output_shape(shape)
         self._output_shapes = shape if isinstance(shape, list) else [shape]
+
+    def _check_input(self, shape: Any) -> None:
+        if self._state.built:
+            super()._check_input(shape)
+        elif self._input is not None and not fits(shape, self._input.shape):
+            raise self._story(
+                f"an input of shape {show_shape(self._input.shape)}, as its Input says",
+                shape,
+                "pass data of that shape or change the Input",
+            )
 
     def _check_values(self, values: Any) -> None:
         check_values(self._layers[0], values)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad.layers._module import seed_of, state_of
-from evengrad.layers._module_tree import ModuleTree, module_tree
+from evengrad.layers._layer import build_for
+from evengrad.layers._module import ModuleTree, module_tree, seed_of, state_of
+from evengrad.models._network import graph_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +44,6 @@ class ModelView:
         self.config: Callable[[], CompileConfig] = methods["config"]
         self.set_seed: Callable[[int], None] = methods["set_seed"]
         self.check_values: Callable[[Any], None] = methods["check_values"]
-        self._check_input: Callable[[Any], None] = methods["check_input"]
-        self._build_for: Callable[[Any], None] = methods["build_for"]
         self.compute_output_shape: Callable[[Any], Any] = public.compute_output_shape
 
     @property
@@ -95,8 +94,16 @@ class ModelView:
 
     def build_for(self, shape: Any) -> None:
         """Build the model for inputs of this shape, or check that they fit."""
-        self._check_input(shape)
-        self._build_for(shape)
+        build_for(self.public, shape)
+
+    def edges(self) -> list[str]:
+        """Return the edges of the graphs that the model and those inside it were drawn as."""
+        found = []
+        for prefix, layer in self.tree.layers:
+            graph = graph_of(layer)
+            if graph is not None:
+                found += [f"{prefix}{edge}" for edge in graph.edges()]
+        return found
 
     def seed(self) -> int:
         """Return the seed that the model's random streams follow from."""

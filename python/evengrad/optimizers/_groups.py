@@ -138,10 +138,12 @@ def check_groups(groups: Any) -> list[ParameterGroup] | None:
 
 
 class Members:
-    """Which parameters have been told the core, with the multipliers of their groups."""
+    """Which parameters are registered in the core, with the multipliers of their groups."""
 
-    def __init__(self, groups: list[ParameterGroup] | None) -> None:
+    def __init__(self, groups: list[ParameterGroup] | None, decaying: bool) -> None:
         self.groups = groups
+        # Whether weights decay at all: it is asked of each only then.
+        self.decaying = decaying
         # With the tensor, so that its identity stays its own.
         self.known: dict[int, Tensor] = {}
 
@@ -152,7 +154,7 @@ class Members:
         first = not self.known
         used: set[int] = set()
         for parameter in new:
-            rate, decay = 1.0, float(decays(parameter))
+            rate, decay = 1.0, float(decays(parameter)) if self.decaying else 1.0
             for number, group in enumerate(groups):
                 if group.holds(parameter):
                     used.add(number)

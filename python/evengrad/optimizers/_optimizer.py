@@ -118,7 +118,11 @@ class Optimizer(Configured):
         self.use_ema, self.ema_momentum = around["use_ema"], around["ema_momentum"]
         self.ema_overwrite_frequency = around["ema_overwrite_frequency"]
         self.gradient_accumulation_steps = around["gradient_accumulation_steps"]
-        self._members = Members(self.groups)
+        # The same, for every step to ask without a descriptor between.
+        self._every = self.gradient_accumulation_steps or 1
+        self._averages = bool(self.use_ema)
+        decaying = weight_decay is not None or "weight_decay" in settings
+        self._members = Members(self.groups, decaying)
         # Parameters that stand exchanged with their averages, by identity.
         self._swapped: dict[int, Tensor] = {}
         # What has state; with the tensor, so that its identity stays its own.
@@ -229,7 +233,7 @@ class Optimizer(Configured):
         if not self._schedules:
             return
         start = self.iterations
-        updates = (self._core.accumulated + steps) // (self.gradient_accumulation_steps or 1)
+        updates = (self._core.accumulated + steps) // self._every
         for name in self._schedules:
             values = [self._scheduled(name, start + update) for update in range(updates)]
             self._core.queue(name, values)
@@ -259,7 +263,7 @@ class Optimizer(Configured):
         if self._members.known or self.iterations:
             raise ValueError("exclude_from_weight_decay: call it before the first step")
         self.groups = [*(self.groups or []), excluded(var_list, var_names)]
-        self._members = Members(self.groups)
+        self._members = Members(self.groups, self._members.decaying)
 
     # ---- steps
 
@@ -363,14 +367,14 @@ class Optimizer(Configured):
         take_part(self)
         self.prepare(1)
         gate = None
-        if (self.gradient_accumulation_steps or 1) > 1:
+        if self._every > 1:
             gradients = self._core.accumulate(parameters, gradients)
             gate = self._core.gate > 0.0
         if self._clipping.is_active:
             gradients = self._clipping(gradients)
         self._core.apply(parameters, gradients)
         apply_constraints(parameters, gate)
-        if self.use_ema:
+        if self._averages:
             self._core.average(parameters)
 
     # ---- averages of the weights
@@ -464,7 +468,7 @@ class Optimizer(Configured):
         >>> w.tolist()
         [-0.25]
         """
-        if not self.use_ema:
+        if not self._averages:
             return
         for parameter in parameters:
             average = self._average(parameter)
@@ -528,6 +532,16 @@ def numbers_of(optimizer: Optimizer) -> dict[str, float]:
     names = ["learning_rate", *optimizer._settings]  # noqa: SLF001 - as above
     found = {name: getattr(optimizer, name, None) for name in names}
     return {name: value for name, value in found.items() if type(value) is float}
+
+
+def schedules_of(optimizer: Optimizer) -> dict[str, Any]:
+    """Return the settings that are schedules, by name."""
+    return optimizer._schedules  # noqa: SLF001 - as above
+
+
+def has_slots(optimizer: Optimizer, parameter: Tensor) -> bool:
+    """Tell whether the optimizer keeps a state for a parameter by now."""
+    return id(parameter) in optimizer._parameters  # noqa: SLF001 - as above
 
 
 def set_numbers(optimizer: Optimizer, numbers: dict[str, float]) -> None:

@@ -59,7 +59,14 @@ def _written(annotation: Any) -> Any:
 
 def check_shared(given: Shared) -> dict[str, Any]:
     """Return all of the shared arguments, checked."""
+    for name in given:
+        if name not in DEFAULTS:
+            # As Python says it of a constructor without `**`; the nearest name is added there.
+            raise TypeError(f"got an unexpected keyword argument {name!r}")
     shared: dict[str, Any] = {**DEFAULTS, **given}
+    if len(shared) > len(DEFAULTS):
+        # What makes the object says which argument may be meant.
+        raise TypeError(f"unknown arguments {', '.join(shared.keys() - DEFAULTS.keys())}")
     shared["groups"] = check_groups(shared["groups"])
     shared["use_ema"] = bool(shared["use_ema"])
     shared["ema_momentum"] = check_float(shared["ema_momentum"], "ema_momentum", low=0.0, high=1.0)
@@ -77,7 +84,7 @@ def check_shared(given: Shared) -> dict[str, Any]:
 
 
 def core_settings(shared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the core is told of the shared arguments."""
+    """Return the shared arguments as settings of the core."""
     settings: dict[str, Any] = {
         "gradient_accumulation_steps": shared["gradient_accumulation_steps"] or 1
     }

@@ -29,15 +29,22 @@ HEADER_LIMIT = 100_000_000
 ALIGNMENT = 8
 LENGTH_BYTES = 8
 
-TO_NAME = {"float32": "F32", "float64": "F64", "int64": "I64", "bool": "BOOL"}
-FROM_NAME = {
-    "F32": "<f4",
+# The format's names of dtypes, with NumPy's.
+DTYPES = {
     "F64": "<f8",
+    "F32": "<f4",
     "F16": "<f2",
     "I64": "<i8",
     "I32": "<i4",
+    "I16": "<i2",
+    "I8": "|i1",
+    "U64": "<u8",
+    "U32": "<u4",
+    "U16": "<u2",
+    "U8": "|u1",
     "BOOL": "|b1",
 }
+NAMES = {np.dtype(dtype).name: name for name, dtype in DTYPES.items()}
 
 
 def write(
@@ -51,13 +58,18 @@ def write(
     for name in order:
         array = tensors[name]
         header[name] = {
-            "dtype": TO_NAME[array.dtype.name],
+            "dtype": NAMES[array.dtype.name],
             "shape": list(array.shape),
             "data_offsets": [place, place + array.nbytes],
         }
         place += array.nbytes
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % ALIGNMENT)
+    if len(text) > HEADER_LIMIT:
+        raise ValueError(
+            f"{os.fspath(path)}: a header of {len(text)} bytes is larger than readers accept, "
+            f"{HEADER_LIMIT}; keep less text and fewer numbers outside of arrays"
+        )
 
     def pieces() -> Iterator[bytes | memoryview]:
         yield struct.pack("<Q", len(text))
@@ -157,10 +169,10 @@ def _entry(
         found: list[int] = values
         return found
 
-    if not isinstance(item, dict) or item.get("dtype") not in FROM_NAME:
+    if not isinstance(item, dict) or item.get("dtype") not in DTYPES:
         found = item.get("dtype") if isinstance(item, dict) else item
         raise FileFormatError(f"{shown}: tensor {name!r}: unknown dtype {found!r}")
-    dtype = np.dtype(FROM_NAME[item["dtype"]])
+    dtype = np.dtype(DTYPES[item["dtype"]])
     shape, offsets = sizes("shape"), sizes("data_offsets")
     if len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:
         raise FileFormatError(

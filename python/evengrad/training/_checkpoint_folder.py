@@ -26,7 +26,8 @@ logger = logging.getLogger("evengrad")
 KEY = "evengrad_checkpoint"
 CHECKSUM = "checksum"
 VERSION = 1
-NAME = re.compile(r"checkpoint-(\d{6,})-(\d{8,})\.safetensors")
+NAME = re.compile(r"checkpoint-\d{6,}-\d{8,}\.safetensors")
+UNFINISHED = re.compile(NAME.pattern + r"\.[0-9a-f]+\.tmp")
 
 
 class Position(NamedTuple):
@@ -71,23 +72,28 @@ class CheckpointFolder:
     """
 
     def __init__(self, folder: str | os.PathLike[str], keep: int) -> None:
-        self.folder = os.fspath(folder)
+        # Wherever the process goes meanwhile.
+        self.folder = os.path.abspath(folder)
         self.keep = keep
-        # Files to be replaced: damaged ones, or all of a training that is begun afresh.
-        self._stale: set[str] = set()
+        # Files to be replaced: damaged ones, or all of a training that is begun afresh; and what a
+        # process left that ended while it wrote.
+        self._stale: set[str] = set(self._names(UNFINISHED))
 
     def positions(self) -> list[Position]:
         """Return the places that there are files for, the newest first."""
+        found = [re.findall(r"\d+", name) for name in self._names(NAME)]
+        return sorted((Position(*map(int, numbers)) for numbers in found), reverse=True)
+
+    def _names(self, pattern: re.Pattern[str]) -> list[str]:
+        """Return the names in the folder that are of that form."""
         try:
-            names = os.listdir(self.folder)
+            return [name for name in os.listdir(self.folder) if pattern.fullmatch(name)]
         except FileNotFoundError:
             return []
-        found = [NAME.fullmatch(name) for name in names]
-        return sorted((Position(*map(int, m.groups())) for m in found if m), reverse=True)
 
     def start_afresh(self) -> None:
         """Have the files that there are replaced by the first that is written."""
-        self._stale = {position.file_name for position in self.positions()}
+        self._stale.update(position.file_name for position in self.positions())
 
     def newest(self) -> Checkpoint | None:
         """Return the newest checkpoint that is whole; None where there is no file.
@@ -101,7 +107,7 @@ class CheckpointFolder:
         for number, position in enumerate(positions):
             try:
                 return self.read(position)
-            except FileFormatError as error:  # noqa: PERF203 - few files
+            except (FileFormatError, OSError) as error:  # noqa: PERF203 - few files
                 self._stale.add(position.file_name)
                 if number + 1 == len(positions):
                     raise FileFormatError(

@@ -14,16 +14,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad._common.checks import check_int
+from evengrad._core import Generator
+from evengrad.callbacks._callback import overrides
+from evengrad.layers._module import set_trainable
 from evengrad.optimizers._optimizer import (
     Counts,
     averages_in_place,
     counts_of,
+    has_slots,
     numbers_of,
+    schedules_of,
     set_counts,
     set_numbers,
 )
 from evengrad.training._checkpoint_folder import Checkpoint, CheckpointFolder, Position
-from evengrad.training._fingerprint import differences, shown
+from evengrad.training._fingerprint import FROZEN_LAYERS, differences, frozen_layers, shown
 from evengrad.training._pack import pack, unpack
 
 if TYPE_CHECKING:
@@ -36,6 +41,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("evengrad")
 
+# Slots stand under this, then the variable's path and the slot's name.
+SLOT = "slot:"
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 EVERY = re.compile(r"(?:(\d+(?:\.\d+)?) )?(epochs?|steps?|s|min|h)")
 
@@ -87,7 +94,7 @@ def check_options(checkpoint: Any, every: Any, keep: Any, resume: Any) -> Checkp
         if resume is True:
             raise ValueError("resume: expected checkpoint too, the folder to go on from")
         return None
-    if not isinstance(checkpoint, (str, os.PathLike)):
+    if not isinstance(checkpoint, (str, os.PathLike)) or not os.fspath(checkpoint):
         raise TypeError(f"checkpoint: expected the path of a folder, got {checkpoint!r}")
     if os.path.exists(checkpoint) and not os.path.isdir(checkpoint):
         raise ValueError(f"checkpoint: expected a folder, {os.fspath(checkpoint)!r} is a file")
@@ -96,7 +103,13 @@ def check_options(checkpoint: Any, every: Any, keep: Any, resume: Any) -> Checkp
 
 def stateful(callbacks: list[Callback]) -> list[Callback]:
     """Return the callbacks that have a state to keep."""
-    return [callback for callback in callbacks if callback.state_dict() is not None]
+    return [callback for callback in callbacks if overrides(callback, "state_dict")]
+
+
+def kind_of(callback: Callback) -> str:
+    """Return what must be the same of a callback with a state: its class, and what it watches."""
+    watched = getattr(callback, "monitor", None)
+    return type(callback).__name__ + ("" if watched is None else f" of {watched}")
 
 
 class Checkpointing:
@@ -117,6 +130,8 @@ class Checkpointing:
                 f"resume: no checkpoint in {self.folder.folder!r}; pass resume='auto' to begin "
                 "where there is none"
             )
+        # The rows that are held out, and what is built now, follow from the seed.
+        self._seed_before, self._draws_before = model.seed(), model.shuffle().draws
         if self.found is not None and model.given_seed() is None:
             model.set_seed(int(self.found.description["seed"]))
         self._steps = 0
@@ -129,6 +144,8 @@ class Checkpointing:
         if self.found is None:
             return
         then = dict(self.found.description["fingerprint"])
+        if fingerprint[FROZEN_LAYERS] == shown(self.found.description["frozen"]):
+            then[FROZEN_LAYERS] = fingerprint[FROZEN_LAYERS]
         # What callbacks set in the meantime, such as a learning rate, is no other optimizer.
         for name, number in self.found.description["optimizer"]["numbers"].items():
             if fingerprint.get(f"optimizer's {name}") == shown(number):
@@ -139,6 +156,12 @@ class Checkpointing:
                 f"{self.found.path}: the checkpoint is of another training; {'; '.join(lines)}. "
                 "Make these as they were, or pass resume=False to begin afresh, or another folder"
             )
+
+    def undo(self) -> None:
+        """Give the model its seed back, as the training is not gone on with."""
+        if self.model.seed() != self._seed_before:
+            self.model.set_seed(self._seed_before)
+            self.model.shuffle().draws = self._draws_before
 
     # ---- when
 
@@ -186,7 +209,7 @@ class Checkpointing:
         description["begun"] = begun
         try:
             self.folder.write(Position(epoch, step), description, arrays)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             logger.error(  # noqa: TRY400 - the reason is in the error, not in our call stack
                 "%s: no checkpoint could be written (%s); training goes on, and older checkpoints "
                 "stay. Make room, or pass another folder",
@@ -210,14 +233,13 @@ class Checkpointing:
         try:
             for path, weight in model.tree.weights:
                 arrays[f"variable:{path}"] = np.array(weight.tensor.detach().numpy())
-            trains = {id(tensor) for tensor in model.tree.trainable}
-            for path, weight in model.tree.weights:
-                if id(weight.tensor) in trains:
+                if has_slots(optimizer, weight.tensor):
                     for name, slot in optimizer.slots(weight.tensor).items():
-                        arrays[f"slot:{path}/{name}"] = np.array(slot.numpy())
+                        arrays[f"{SLOT}{path}/{name}"] = np.array(slot.numpy())
         finally:
             if swapped:
                 optimizer.swap_ema_weights(model.tree.trainable)
+        draws = model.shuffle().draws
         if source.session.step and source.objective is not None:
             for number, state in enumerate(source.objective.states):
                 arrays[f"metric:{number}"] = np.array(state.numpy())
@@ -225,7 +247,7 @@ class Checkpointing:
             "fingerprint": self.fingerprint,
             "seed": model.seed(),
             # The order of an epoch in progress is drawn again from where it was drawn.
-            "shuffle": model.shuffle().draws - (source.shuffles and source.session.in_epoch),
+            "shuffle": draws if source.session.order_draw is None else source.session.order_draw,
             "generators": {
                 path: [stream.seed, stream.stream, stream.draws]
                 for path, stream in model.tree.generators
@@ -233,14 +255,16 @@ class Checkpointing:
             "optimizer": {
                 "counts": list(counts_of(optimizer)),
                 "numbers": numbers_of(optimizer),
+                "schedules": shown(schedules_of(optimizer)),
             },
+            "frozen": frozen_layers(model),
             "history": pack([history.epoch, history.history], "history", arrays),
             "callbacks": [
-                [type(callback).__name__, pack(callback.state_dict(), f"callback:{i}", arrays)]
+                [kind_of(callback), pack(callback.state_dict(), f"callback:{i}", arrays)]
                 for i, callback in enumerate(stateful(callbacks))
             ],
             "batches": source.describe(arrays),
-            "stopped": model.public.stop_training,
+            "stopped": bool(model.public.stop_training),
         }
 
     # ---- going on
@@ -249,7 +273,7 @@ class Checkpointing:
         """Raise a ValueError where the callbacks with state are not those of the checkpoint."""
         if self.found is None:
             return
-        now = [type(callback).__name__ for callback in stateful(callbacks)]
+        now = [kind_of(callback) for callback in stateful(callbacks)]
         then = [name for name, _ in self.found.description["callbacks"]]
         if now != then:
             raise ValueError(
@@ -264,28 +288,52 @@ class Checkpointing:
         if self.found is None:
             return
         _, position, description, tensors = self.found
-        model = self.model
-        optimizer = model.config().optimizer
-        trains = {id(tensor) for tensor in model.tree.trainable}
-        for path, weight in model.tree.weights:
-            weight.tensor.copy_(tensors[f"variable:{path}"])
-            if id(weight.tensor) in trains:
-                for name, slot in optimizer.slots(weight.tensor).items():
-                    slot.copy_(tensors[f"slot:{path}/{name}"])
-        iterations, accumulated, memory = description["optimizer"]["counts"]
-        set_counts(optimizer, Counts(iterations, accumulated, memory))
-        set_numbers(optimizer, description["optimizer"]["numbers"])
-        for path, stream in model.tree.generators:
-            _, _, stream.draws = description["generators"][path]
-        model.shuffle().draws = description["shuffle"]
+        self._restore_model(description, tensors)
+        self._restore_optimizer(description["optimizer"])
         history.epoch, history.history = unpack(description["history"], tensors)
         pairs = zip(stateful(callbacks), description["callbacks"], strict=True)
         for callback, (_, state) in pairs:
-            callback.load_state_dict(unpack(state, tensors))
+            if state is not None:
+                callback.load_state_dict(unpack(state, tensors))
         source.go_on(position.step, description["batches"], tensors)
         if position.step:
-            restore_states(source.objective, tensors)
-        model.public.stop_training = bool(description["stopped"])
+            restore_states(source.objective, position.step, tensors)
+        self.model.public.stop_training = bool(description["stopped"])
+
+    def _restore_model(self, description: dict[str, Any], tensors: dict[str, Array]) -> None:
+        """Put variables, slots, frozen layers and random streams back."""
+        model = self.model
+        optimizer = model.config().optimizer
+        for (prefix, layer), state in zip(model.tree.layers, model.tree.states, strict=True):
+            if state.trainable is (prefix in description["frozen"]):
+                set_trainable(layer, not state.trainable)
+        kept = {name.rpartition("/")[0] for name in tensors if name.startswith(SLOT)}
+        for path, weight in model.tree.weights:
+            weight.tensor.copy_(tensors[f"variable:{path}"])
+            if SLOT + path in kept:
+                for name, slot in optimizer.slots(weight.tensor).items():
+                    slot.copy_(tensors[f"{SLOT}{path}/{name}"])
+        for (prefix, _), state in zip(model.tree.layers, model.tree.states, strict=True):
+            for name in state.generators:
+                seed, stream, draws = description["generators"][prefix + name]
+                state.generators[name] = Generator(seed, stream)
+                state.generators[name].draws = draws
+            state.changed()
+        model.shuffle().draws = description["shuffle"]
+
+    def _restore_optimizer(self, described: dict[str, Any]) -> None:
+        """Put the optimizer's counts and numbers back."""
+        optimizer = self.model.config().optimizer
+        iterations, accumulated, memory = described["counts"]
+        set_counts(optimizer, Counts(iterations, accumulated, memory))
+        set_numbers(optimizer, described["numbers"])
+        if shown(schedules_of(optimizer)) != described["schedules"]:
+            logger.warning(
+                "%s: the optimizer had the schedules %s; a schedule that a callback has set is not "
+                "kept, set it again",
+                self.folder.folder,
+                described["schedules"],
+            )
 
     def finish(self) -> None:
         """Remove the files, where they were to last as long as the training."""
@@ -293,7 +341,12 @@ class Checkpointing:
             self.folder.remove_all()
 
 
-def restore_states(objective: Objective | None, tensors: dict[str, Array]) -> None:
+def restore_states(objective: Objective | None, step: int, tensors: dict[str, Array]) -> None:
     """Put the figures of the epoch in progress back."""
-    for number, state in enumerate([] if objective is None else objective.states):
+    if objective is None:
+        return
+    for number, state in enumerate(objective.states):
         state.copy_(tensors[f"metric:{number}"])
+    if np.isfinite(objective.loss.total.item()):
+        # Whether or not somebody watched the loss then.
+        objective.finite_steps.copy_(np.array(float(step)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from typing import TYPE_CHECKING, Any
@@ -12,27 +13,33 @@ from evengrad._common.config import Configured
 
 if TYPE_CHECKING:
     from evengrad.optimizers import Optimizer
-    from evengrad.training._arrays import Array
-    from evengrad.training._data import Prepared
+    from evengrad.training._data import Array, Prepared
     from evengrad.training._objective import CompileConfig
     from evengrad.training._protocol import TrainableModel
 
 # Data up to this size is read as a whole; of larger data, so many rows from all over.
 WHOLE_BYTES = 64 * 2**20
 SAMPLED_ROWS = 1024
+FROZEN_LAYERS = "frozen layers"
 # Where an object lies differs from process to process.
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+FROZEN = re.compile(r"(, )?trainable=False")
 
 
 def shown(value: Any) -> str:
     """Return a value as text that is the same in every process."""
+    if isinstance(value, functools.partial):
+        return f"partial({shown(value.func)}, {shown(value.args)}, {shown(value.keywords)})"
     if callable(value) and not isinstance(value, (type, Configured)):
-        return str(getattr(value, "__qualname__", type(value).__name__))
+        if hasattr(value, "__qualname__"):
+            return str(value.__qualname__)
+        return f"{type(value).__name__}({shown(getattr(value, '__dict__', {}))})"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(shown, value))}]"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key}: {shown(item)}' for key, item in value.items())}}}"
-    return ADDRESS.sub("", repr(value))
+    # Which layers are frozen stands apart.
+    return FROZEN.sub("", ADDRESS.sub("", repr(value)))
 
 
 def of_array(array: Array) -> str:
@@ -68,10 +75,21 @@ def of_model(model: TrainableModel) -> dict[str, str]:
         f"variable {path!r}": f"shape {tuple(weight.tensor.shape)} of {weight.tensor.dtype}"
         for path, weight in tree.weights
     }
-    trains = {id(tensor) for tensor in tree.trainable}
-    frozen = [path for path, weight in tree.weights if id(weight.tensor) not in trains]
-    seed = model.given_seed()
-    return {**layers, **variables, "frozen variables": shown(frozen), "seed": shown(seed)}
+    return {
+        **layers,
+        **variables,
+        "order of the layers": shown([prefix for prefix, _ in tree.layers]),
+        "graph": shown(model.edges()),
+        FROZEN_LAYERS: shown(frozen_layers(model)),
+        "seed": shown(model.given_seed()),
+    }
+
+
+def frozen_layers(model: TrainableModel) -> list[str]:
+    """Return the paths of the layers that do not train."""
+    tree = model.tree
+    pairs = zip(tree.layers, tree.states, strict=True)
+    return [prefix for (prefix, _), state in pairs if not state.trainable]
 
 
 def of_optimizer(optimizer: Optimizer) -> dict[str, str]:
@@ -82,7 +100,7 @@ def of_optimizer(optimizer: Optimizer) -> dict[str, str]:
 
 
 def of_config(config: CompileConfig) -> dict[str, str]:
-    """Return what `compile` was told, apart from the optimizer."""
+    """Return the arguments of `compile`, apart from the optimizer."""
     names = ("loss", "metrics", "weighted_metrics", "loss_weights")
     return {name: shown(getattr(config, name)) for name in names}
 

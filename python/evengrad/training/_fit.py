@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from evengrad._common.arrays import is_batches
 from evengrad._common.checks import check_float, check_int
@@ -30,8 +31,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("evengrad")
 
 DEFAULT_BATCH = 32
+# What the arguments about checkpoints are where nothing is said.
+NO_CHECKPOINTS = (None, "epoch", 2, "auto")
 # Seconds between two looks at the progress, and at the loss for those who watch it.
 TURN = 0.2
+# For trainings that nobody watches, or that no signal ends early.
+NO_PROGRESS, NO_SIGNALS = Progress(0, 0), GracefulStop(None)
 # Seconds that a session runs at most where its steps are counted.
 LONGEST = 3600.0
 
@@ -89,31 +94,56 @@ class Options:
 
     def checkpoints(self, users: list[Callback]) -> CheckpointOptions | None:
         """Return how checkpoints are kept, by the arguments or by `BackupAndRestore`."""
-        given = check_options(self.checkpoint, self.checkpoint_every, self.keep, self.resume)
-        backups = [callback for callback in users if isinstance(callback, BackupAndRestore)]
-        if len(backups) + (given is not None) > 1:
-            raise ValueError(
-                "checkpoint, BackupAndRestore: expected one way of keeping checkpoints, got several"
-            )
-        if not backups:
-            return given
-        options = check_options(**backups[0].as_arguments())
-        if options is not None:
-            options.remove_at_end = backups[0].delete_checkpoint
-        return options
+        given = (self.checkpoint, self.checkpoint_every, self.keep, self.resume)
+        found = None if given == NO_CHECKPOINTS else check_options(*given)
+        for callback in users:
+            if not isinstance(callback, BackupAndRestore):
+                continue
+            if found is not None:
+                raise ValueError(
+                    "checkpoint, BackupAndRestore: expected one way of keeping checkpoints, got two"
+                )
+            found = check_options(**callback.as_arguments())
+            if found is not None:
+                found.remove_at_end = callback.delete_checkpoint
+        return found
 
 
 def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
     """Train a model; see `Model.fit`."""
     options.check()
     model.config()
-    users = check_callbacks(options.callbacks)
-    progress = Progress(options.verbose, options.epochs)
+    users = [] if options.callbacks is None else check_callbacks(options.callbacks)
+    progress = NO_PROGRESS if options.verbose == 0 else Progress(options.verbose, options.epochs)
     about = options.checkpoints(users)
     checkpointing = None if about is None else Checkpointing(about, model)
+    try:
+        training = _prepared(model, x, y, options, users, progress, checkpointing)
+    except BaseException:
+        if checkpointing is not None:
+            checkpointing.undo()
+        raise
+    try:
+        training.run(options.initial_epoch, options.epochs)
+    except BaseException:
+        training.leave()
+        raise
+    return training.history
+
+
+def _prepared(
+    model: TrainableModel,
+    x: Any,
+    y: Any,
+    options: Options,
+    users: list[Callback],
+    progress: Progress,
+    checkpointing: Checkpointing | None,
+) -> _Training:
+    """Return the training of these arguments, with everything checked."""
     data: Prepared | None = None
     held: Prepared | None = None
-    if is_batches(x):
+    if type(x) is not np.ndarray and is_batches(x):
         options.check_for_batches(y)
     else:
         if options.steps_per_epoch is not None:
@@ -129,7 +159,9 @@ def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
     history = History()
     callbacks = CallbackList([history, *users], model.public)
     source = _source(model, x, data, options, callbacks.watches_loss)
-    validation = _validation(model, held, options)
+    validation = None
+    if held is not None or options.validation_data is not None:
+        validation = _validation(model, held, options)
     callbacks.set_params(
         {"epochs": options.epochs, "steps": source.steps, "verbose": progress.style}
     )
@@ -140,13 +172,7 @@ def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
         checkpointing.check_callbacks(users)
     model.public.history = history
     model.public.stop_training = False
-    training = _Training(model, source, validation, history, callbacks, progress, checkpointing)
-    try:
-        training.run(options.initial_epoch, options.epochs)
-    except BaseException:
-        training.leave()
-        raise
-    return history
+    return _Training(model, source, validation, history, callbacks, progress, checkpointing)
 
 
 def _source(
@@ -200,7 +226,14 @@ def _fingerprint_of(
 ) -> dict[str, str]:
     """Return what must be the same for this training to go on from a checkpoint."""
     config = model.config()
-    names = ("batch_size", "shuffle", "class_weight", "steps_per_epoch", "initial_epoch")
+    names = (
+        "batch_size",
+        "validation_batch_size",
+        "shuffle",
+        "class_weight",
+        "steps_per_epoch",
+        "initial_epoch",
+    )
     return {
         **_fingerprint.of_model(model),
         **_fingerprint.of_config(config),
@@ -233,50 +266,52 @@ class _Training:
         self.users = callbacks.callbacks[1:]
         self.progress = progress
         self.checkpointing = checkpointing
-        self.signals: GracefulStop | None = None
+        self.signals = NO_SIGNALS if checkpointing is None else GracefulStop(source.session.stop)
         self.epoch = 0
         # Steps until the next look at the loss: few at first, so that few follow one that is NaN.
         self._watched = 1
         # Whether the epoch has begun, and steps of it that were noted.
         self._begun = False
         self._noted = 0
+        # Whether callbacks have heard that the training ends.
+        self._has_left = False
         self.logs: dict[str, Any] = {}
 
     # ---- the whole
 
     def run(self, first: int, last: int) -> None:
         """Run the epochs, and stop at a whole step where a signal asks for it."""
-        with contextlib.ExitStack() as stack:
-            if self.checkpointing is not None:
-                self.signals = stack.enter_context(GracefulStop(self.source.session.stop))
+        if self.checkpointing is None:
             self._run(first, last)
-        if self._is_interrupted and self.signals is not None:
-            self.leave()
-            self.signals.deliver()
-
-    @property
-    def _is_interrupted(self) -> bool:
-        return self.signals is not None and self.signals.received is not None
+            return
+        try:
+            with self.signals:
+                self._run(first, last)
+        finally:
+            if self.signals.received is not None:
+                self.leave()
+                self.signals.deliver()
 
     def _run(self, first: int, last: int) -> None:
         self.callbacks.tell("on_train_begin", {})
         self.epoch = first
         resumed = self._go_on()
-        while self.epoch < last and not self.model.public.stop_training:
+        while self.epoch < last and (resumed or not self.model.public.stop_training):
             if self._is_silent:
                 self._run_silently(last)
             else:
                 self._run_epoch(resumed)
                 resumed = False
-            if self._is_interrupted:
+            if self.signals.received is not None and self.epoch < last:
                 self._save()
                 return
         if self.checkpointing is not None and first < last:
             # Of the training as it stands: with more epochs it can be gone on with.
             self._save()
-        optimizer = self.model.config().optimizer
-        if first < last and optimizer.use_ema:
+        if first < last:
+            optimizer = self.model.config().optimizer
             optimizer.finalize_variable_values(self.model.tree.trainable)
+        self._has_left = True
         self.callbacks.tell("on_train_end", self.logs)
         if self.checkpointing is not None:
             self.checkpointing.finish()
@@ -295,6 +330,7 @@ class _Training:
             # What callbacks do at an epoch's beginning was done then, and is part of the state.
             self.callbacks.tell("on_epoch_begin", self.epoch, {})
         checkpointing.restore(self.source, self.history, self.users)
+        self.logs = {name: column[-1] for name, column in self.history.history.items()}
         logger.info("%s: training goes on from %s", self.model.path, checkpointing.found.path)
         return self._begun
 
@@ -348,8 +384,11 @@ class _Training:
         if self._noted == 0:
             self.source.begin()
         self.progress.begin(self.epoch, self.source.steps)
-        ended = run_epoch(self.source, self.callbacks, "train", self._until, self._after_steps)
-        if self._is_interrupted and not ended:
+        # A callback for batches had stopped the epoch that is resumed.
+        ended = resumed and self._stops_within
+        if not ended:
+            ended = run_epoch(self.source, self.callbacks, "train", self._until, self._after_steps)
+        if self.signals.received is not None and not ended:
             self.progress.close()
             return
         self.logs = figures_of(self.source)
@@ -395,15 +434,22 @@ class _Training:
             if due and not ended and not self.checkpointing.every.epochs:
                 self._save()
         self._noted = done
-        # Callbacks that hear of no batch end a training with its epoch.
+        return self._stops_within or self.signals.received is not None
+
+    @property
+    def _stops_within(self) -> bool:
+        """Whether the epoch is left early: for callbacks that hear of batches alone."""
         within = self.callbacks.wants_batches("train") or self.callbacks.watches_loss
-        return self._is_interrupted or (within and self.model.public.stop_training)
+        return within and bool(self.model.public.stop_training)
 
     def leave(self) -> None:
         """After an exception: put the terminal in order and let callbacks give back what they hold.
 
         The exception is passed on; one that a callback raises here is logged.
         """
+        if self._has_left:
+            return
+        self._has_left = True
         self.progress.close()
         self.history.drop_unfinished()
         for callback in self.users:

@@ -70,7 +70,7 @@ def run_epoch(
     """
     singly = callbacks.wants_batches(kind)
     ended = False
-    while not ended:
+    while not ended and not source.session.stopped:
         batch = source.session.step
         if not singly:
             ended = source.run(WHOLE_EPOCH if until is None else until())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from evengrad._core import Tensor
-    from evengrad.training._arrays import Array
+    from evengrad.training._data import Array
     from evengrad.training._protocol import TrainableModel
 
 logger = logging.getLogger("evengrad")

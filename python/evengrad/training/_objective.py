@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,16 +12,16 @@ import numpy as np
 from evengrad import _core, losses, metrics, optimizers
 from evengrad._common.checks import check_float
 from evengrad._common.names import did_you_mean
-from evengrad._tensor.grad_mode import no_grad
+from evengrad._tensor import activations
 from evengrad.layers._call_context import call_context
 from evengrad.metrics import ACCURACIES
 from evengrad.metrics._metric import Metric, check_targets, states_of
-from evengrad.training._arrays import output_shapes_for
-from evengrad.training._metric_tracker import Mean, MetricTracker, track, tracker_for
+from evengrad.training._data import output_shapes_for
 from evengrad.training._output_head import OutputHead
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
+    from evengrad.layers._module import ModuleTree
     from evengrad.training._protocol import TrainableModel
     from evengrad.training._step import Step
 
@@ -47,8 +48,7 @@ class CompileConfig:
         self.bound: Objective | None = None
         self.steps: dict[Any, Step] = {}
         # What does not need the outputs is checked now.
-        for one in flat(loss):
-            losses.get(one)
+        self.losses = resolved(loss)
         for one in [*flat(metrics), *flat(weighted_metrics)]:
             if one not in ACCURACIES:
                 check_metric(one)
@@ -81,6 +81,15 @@ class CompileConfig:
         if self.bound is None:
             self.bound = Objective(self, model, targets)
         return self.bound
+
+
+def resolved(loss: Any) -> Any:
+    """Return losses in place of their names and functions, in a list or dict as they are given."""
+    if isinstance(loss, dict):
+        return {name: resolved(one) for name, one in loss.items()}
+    if isinstance(loss, (list, tuple)):
+        return [resolved(one) for one in loss]
+    return None if loss is None else losses.get(loss)
 
 
 def check_metric(metric: Any) -> None:
@@ -120,12 +129,94 @@ def per_output(value: Any, names: list[str], argument: str) -> list[Any]:
 
 def metrics_per_output(given: Any, names: list[str], argument: str) -> list[Any]:
     """Return the metrics of each output; a list without lists in it stands for every output."""
-    nested = isinstance(given, (list, tuple)) and any(
-        isinstance(item, (list, tuple)) for item in given
-    )
-    if isinstance(given, dict) or nested:
+    if isinstance(given, dict):
         return per_output(given, names, argument)
+    for item in given if isinstance(given, (list, tuple)) else []:
+        if isinstance(item, (list, tuple)):
+            return per_output(given, names, argument)
     return [given] * len(names)
+
+
+class Mean:
+    """A weighted mean that a captured step adds to."""
+
+    def __init__(self) -> None:
+        self.total = _core.zeros((), dtype="float64")
+        self.count = _core.zeros((), dtype="float64")
+        self.zero = _core.zeros((), dtype="float64")
+        self.one = _core.ones((), dtype="float64")
+
+    def add(self, value: Tensor, rows: int) -> None:
+        """Take in a batch's mean."""
+        _core.accumulate(self.total, value.detach(), scale=float(rows))
+        _core.accumulate(self.count, self.one, scale=float(rows))
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self.total.copy_(self.zero)
+        self.count.copy_(self.zero)
+
+    def result(self) -> float:
+        """Return the mean; 0 before the first batch."""
+        count = self.count.item()
+        return float(self.total.item()) / count if count else 0.0
+
+
+@dataclass
+class MetricTracker:
+    """A metric of one output, under the name that it has in the logs."""
+
+    key: str
+    metric: Metric
+    position: int
+    weighted: bool
+    # What the model's output, without an activation that the loss takes over, passes first.
+    activation: str | None
+
+
+def track(
+    every: list[MetricTracker], ys: list[Tensor], results: list[Tensor], weight: Tensor | None
+) -> None:
+    """Have all metrics take in a batch."""
+    finished: dict[tuple[int, str], Tensor] = {}
+    for one in every:
+        prediction = results[one.position].detach()
+        if one.activation is not None:
+            known = (one.position, one.activation)
+            if known not in finished:
+                finished[known] = activations.get(one.activation)(prediction)
+            prediction = finished[known]
+        one.metric.update_state(ys[one.position], prediction, weight if one.weighted else None)
+
+
+def tracker_for(
+    item: Any, output: OutputHead, shape: tuple[int | None, ...], targets: np.ndarray[Any, Any]
+) -> tuple[Metric, str | None]:
+    """Return the metric that was asked for, and the activation through which it gets the output."""
+    # A metric may compare with arrays; only a string can stand for an accuracy.
+    if not isinstance(item, str) or item not in metrics.ACCURACIES:
+        metric = metrics.get(item)
+        return metric, output.activation_for(metric)
+    loss = output.loss
+    by_label = targets.ndim < len(shape) and shape[-1] != 1
+    if by_label or isinstance(loss, losses.SparseCategoricalCrossentropy):
+        return metrics.SparseCategoricalAccuracy(name=item), None
+    if not is_binary(loss, shape[-1], targets):
+        return metrics.CategoricalAccuracy(name=item), None
+    if output.raw:
+        # What the loss makes of it is above ½ where the score itself is above 0.
+        return metrics.BinaryAccuracy(name=item, threshold=0.0), None
+    return metrics.BinaryAccuracy(name=item), output.skipped
+
+
+def is_binary(loss: losses.Loss | None, outputs: int | None, targets: np.ndarray[Any, Any]) -> bool:
+    """Tell whether each output says yes or no by itself, where targets are no class numbers."""
+    if outputs == 1:
+        return True
+    if isinstance(loss, (losses.Hinge, losses.SquaredHinge)):
+        # One yes in each row: the classes exclude each other.
+        return bool(((targets > 0).sum(axis=-1) != 1).any())
+    return isinstance(loss, losses.BinaryCrossentropy)
 
 
 class Objective:
@@ -137,13 +228,14 @@ class Objective:
         self.config = config
         self.model = model
         self.names = model.output_names
+        self.dtype = model.dtype
         if config.loss is None:
             raise RuntimeError(f"{model.path}: compile with a loss before training or evaluating")
         weights = per_output(config.loss_weights, self.names, "loss_weights")
-        given = per_output(config.loss, self.names, "loss")
+        given = per_output(config.losses, self.names, "loss")
         self.outputs = [
             OutputHead(
-                None if loss is None else losses.get(loss),
+                loss,
                 1.0 if weight is None else check_float(weight, "loss_weights"),
             )
             for loss, weight in zip(given, weights, strict=True)
@@ -157,7 +249,7 @@ class Objective:
                 )
         self.without_activation = [output.skipped is not None for output in self.outputs]
         self.loss = Mean()
-        # Whether the log has told of weights without gradient.
+        # Whether the log has a warning of weights without gradient.
         self.has_warned_of_unreached = False
         self.finite_steps = _core.zeros((), dtype="float64")
         several = len(self.names) > 1
@@ -203,10 +295,10 @@ class Objective:
     ) -> list[np.ndarray[Any, Any]]:
         """Return targets as the losses want them, or raise an error before anything runs."""
         shapes = output_shapes_for(self.model, xs)
-        fitted, dtype = list(ys), self.model.dtype
+        fitted = list(ys)
         for at, (output, shape, name) in enumerate(zip(self.outputs, shapes, names, strict=True)):
             if output.loss is not None:
-                fitted[at] = output.loss.check_target(ys[at], shape, name, dtype)
+                fitted[at] = output.loss.check_target(ys[at], shape, name, self.dtype)
         for one in self.metrics:
             # What stands in rows of weight 0 is nothing to those that are weighted.
             if not one.weighted:
@@ -221,6 +313,7 @@ class Objective:
         xs: list[Tensor],
         ys: list[Tensor],
         weight: Tensor | None,
+        tree: ModuleTree,
         *,
         training: bool,
         watch_loss: bool = False,
@@ -231,7 +324,7 @@ class Objective:
             results = self.model.forward(xs, training, self.without_activation)
         finally:
             call_context.penalties = None
-        penalties += self.model.tree.weight_penalties()
+        penalties += tree.weight_penalties()
         total: Tensor | None = None
         rows = int(xs[0].shape[0])
         for name, output, y, result in zip(self.names, self.outputs, ys, results, strict=True):
@@ -247,13 +340,16 @@ class Objective:
         for penalty in penalties:
             total = total + penalty.astype(total.dtype)
         self.loss.add(total, rows)
-        if watch_loss or self.metrics:
-            with no_grad():
-                if watch_loss:
-                    # The sum stays what it is once it is NaN or infinite.
-                    finite: Tensor = self.loss.total.abs() < float("inf")
-                    _core.accumulate(self.finite_steps, finite.astype("float64"))
+        recording = _core.set_recording(False)
+        try:
+            if watch_loss:
+                # The sum stays what it is once it is NaN or infinite.
+                finite: Tensor = self.loss.total.abs() < float("inf")
+                _core.accumulate(self.finite_steps, finite.astype("float64"))
+            if self.metrics:
                 track(self.metrics, ys, results, weight)
+        finally:
+            _core.set_recording(recording)
         return total
 
     def first_invalid(self, steps: int) -> int | None:

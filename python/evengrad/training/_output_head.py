@@ -41,7 +41,7 @@ class OutputHead:
         Raises
         ------
         ValueError
-            What the loss was told about its predictions contradicts the model.
+            An argument of the loss about its predictions contradicts the model.
         """
         loss = self.loss
         self.where = head.path if head is not None else name
@@ -72,7 +72,7 @@ class OutputHead:
         Raises
         ------
         ValueError
-            What the metric was told about its predictions contradicts the model.
+            An argument of the metric about its predictions contradicts the model.
         """
         if metric.accepts_logits:
             return None

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from evengrad.saving._safetensors import NAMES
+
 Array = np.ndarray[Any, Any]
 ARRAY, TUPLE, FLOAT = "$array", "$tuple", "$float"
 
@@ -23,14 +25,17 @@ def pack(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
-        return value if math.isfinite(value) else {FLOAT: repr(value)}
-    if isinstance(value, np.generic):
+        number = float(value)
+        return number if math.isfinite(number) else {FLOAT: repr(number)}
+    if isinstance(value, np.generic) and not isinstance(value.item(), np.generic):
         return pack(value.item(), name, arrays)
     if isinstance(value, np.ndarray):
-        if value.dtype.kind not in "fiub":
+        if value.dtype.name not in NAMES:
             raise TypeError(f"{name}: expected an array of numbers, got dtype {value.dtype}")
-        arrays[name] = np.array(value)
-        return {ARRAY: name}
+        # Keys of dicts may have any text in them: a number tells two arrays apart.
+        key = f"{name}#{len(arrays)}"
+        arrays[key] = np.array(value, dtype=value.dtype.newbyteorder("="))
+        return {ARRAY: key}
     if isinstance(value, (list, tuple)):
         items = [pack(item, f"{name}/{i}", arrays) for i, item in enumerate(value)]
         return items if isinstance(value, list) else {TUPLE: items}
@@ -52,7 +57,8 @@ def unpack(value: Any, arrays: dict[str, Array]) -> Any:
     if not isinstance(value, dict):
         return value
     if ARRAY in value:
-        return arrays[value[ARRAY]]
+        # One that may be written to.
+        return np.array(arrays[value[ARRAY]])
     if TUPLE in value:
         return tuple(unpack(item, arrays) for item in value[TUPLE])
     if FLOAT in value:

@@ -12,8 +12,7 @@ from evengrad._core import Steps
 from evengrad.layers._module import state_of
 from evengrad.losses import SparseCategoricalCrossentropy
 from evengrad.losses import get as get_loss
-from evengrad.training._arrays import output_shapes_for
-from evengrad.training._data import prepare, prepare_inputs, refuse_batches
+from evengrad.training._data import output_shapes_for, prepare, prepare_inputs, refuse_batches
 from evengrad.training._loop import ONE_STEP
 from evengrad.training._objective import per_output
 from evengrad.training._range_test import DEFAULT_BATCH, copied
@@ -22,7 +21,7 @@ from evengrad.training._step import Snapshot
 from evengrad.training._training_plan import TrainingPlan
 
 if TYPE_CHECKING:
-    from evengrad.training._arrays import Array
+    from evengrad.training._data import Array
     from evengrad.training._protocol import TrainableModel
 
 # Seconds of measuring: enough for the plan to settle on a number of threads.

@@ -18,7 +18,7 @@ from evengrad.training._progress import BAR, style
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from evengrad.training._arrays import Array
+    from evengrad.training._data import Array
     from evengrad.training._protocol import TrainableModel
 
 # Numbers in the widest layer of a block: 4 MB of float32, which a last-level cache holds.

@@ -39,7 +39,7 @@ class Progress:
 
     def __init__(self, verbose: Any, epochs: int) -> None:
         self.style = SILENT if verbose == 0 else style(verbose)
-        # Whether it shows nothing, or wants to be told a few times a second.
+        # Whether it shows nothing, or is updated a few times a second.
         self.is_silent = self.style == SILENT
         self.timed = self.style == BAR
         self.epochs = epochs

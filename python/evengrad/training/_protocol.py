@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from evengrad._core import Generator, Tensor
     from evengrad.callbacks import History
     from evengrad.layers._layer import Layer
-    from evengrad.layers._module_tree import ModuleTree
+    from evengrad.layers._module import ModuleTree
     from evengrad.optimizers import Optimizer
     from evengrad.training._objective import CompileConfig
 
@@ -118,6 +118,9 @@ class TrainableModel(Protocol):
     def answer(self, x: Array) -> Tensor | None:
         """Return the output from a captured inference, where there is one."""
 
+    def edges(self) -> list[str]:
+        """Return the edges of the graphs that the model and those inside it were drawn as."""
+
     def seed(self) -> int:
         """Return the seed that the model's random streams follow from."""
 
@@ -131,4 +134,4 @@ class TrainableModel(Protocol):
         """Return the stream that draws the order of each epoch."""
 
     def config(self) -> CompileConfig:
-        """Return what `compile` was told, or raise an error."""
+        """Return the arguments of `compile`, or raise an error where it was not called."""

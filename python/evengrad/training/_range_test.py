@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evengrad._common.checks import check_float, check_int
 from evengrad._tensor.random import generator
 from evengrad.optimizers._optimizer import counts_of, set_counts
-from evengrad.training._arrays import inputs_of
-from evengrad.training._data import prepare, prepare_inputs, refuse_batches
+from evengrad.training._data import inputs_of, prepare, prepare_inputs, refuse_batches
 from evengrad.training._loop import ONE_STEP
 from evengrad.training._range_curve import RangeTest
 from evengrad.training._source import ArraySource

@@ -11,7 +11,7 @@ from evengrad import _core
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
-    from evengrad.training._arrays import Array
+    from evengrad.training._data import Array
 
 # Data up to this size is converted once and kept; larger data is read piece by piece, because a
 # copy of it may not fit.

@@ -25,13 +25,13 @@ class GracefulStop:
     the main one, which alone may set handlers.
     """
 
-    def __init__(self, stop: Callable[[], None]) -> None:
+    def __init__(self, stop: Callable[[], None] | None) -> None:
         self.stop = stop
         self.received: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
+        if self.stop is not None and threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 handler = signal.getsignal(number)
                 if handler is not None and handler != signal.SIG_IGN:
@@ -48,7 +48,8 @@ class GracefulStop:
             self._pass_on(signal.Signals(number), frame)
             return
         self.received = signal.Signals(number)
-        self.stop()
+        if self.stop is not None:
+            self.stop()
 
     def deliver(self) -> None:
         """Give the signal that came, if one did, to the handler that was there."""

@@ -16,7 +16,7 @@ from evengrad.training._step import Batch, Step
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from evengrad.training._arrays import Array
+    from evengrad.training._data import Array
     from evengrad.training._objective import Objective
     from evengrad.training._protocol import TrainableModel
 
@@ -58,7 +58,7 @@ class ArraySource:
         self.rows = data.rows
         self.batch_size = min(batch_size, self.rows)
         self.shuffle = shuffle
-        dtype = data.objective.model.dtype
+        dtype = data.objective.dtype
         arrays = [*data.xs, *data.ys, *([] if data.weight is None else [data.weight])]
         dtypes = [dtype] * len(arrays)
         for place, y in enumerate(data.ys, len(data.xs)):
@@ -84,11 +84,6 @@ class ArraySource:
             self.data.load,
         )
         self.steps = len(self.kinds) - 1 + self.rows // self.batch_size
-
-    @property
-    def shuffles(self) -> bool:
-        """Whether each epoch draws an order."""
-        return self.shuffle is not None
 
     def describe(self, arrays: dict[str, Array]) -> None:
         """Return what a checkpoint keeps of the data: nothing, as the session has the place."""
@@ -138,9 +133,6 @@ class BatchSource:
         Whether steps count those whose loss is finite.
     """
 
-    # The order is the iterable's own.
-    shuffles = False
-
     def __init__(
         self,
         model: TrainableModel,
@@ -162,8 +154,9 @@ class BatchSource:
         self.runner = BatchRunner(training, watch_loss)
         self.session = _core.Session([(self._step, None)], steps, [])
         self._stream: Iterator[Any] | None = None
-        # A batch that was looked for and has not been used yet.
+        # A batch that was looked for and has not been used yet; whether the epoch had not begun.
         self._ahead: list[Any] = []
+        self._is_ahead = False
         # Batches used in all epochs.
         self._used = 0
 
@@ -171,9 +164,10 @@ class BatchSource:
         """Have the figures begin anew, and the iterable too unless it is an iterator."""
         if self.objective is not None:
             self.objective.reset()
-        if self.once is None:
+        if self.once is None and not self._is_ahead:
             self._stream = None
             self._ahead.clear()
+        self._is_ahead = False
 
     def describe(self, arrays: dict[str, Array]) -> dict[str, Any]:
         """Return what a checkpoint keeps of the iterable: its state, where it offers one."""
@@ -187,6 +181,7 @@ class BatchSource:
         self._used = described["used"]
         if "state" in described:
             self._ahead.clear()
+            self._is_ahead = False
             self.batches.load_state_dict(unpack(described["state"], arrays))
             # An iterator over the state is asked for where the epoch's batches are.
             self._stream = None
@@ -202,19 +197,23 @@ class BatchSource:
                 self._fetch()
                 self._ahead.clear()
         if step:
+            self._is_ahead = False
             self.session.seek(step)
 
     def look_ahead(self) -> None:
         """Fetch the first batch, so that the model is built and its losses are bound."""
-        state = self.batches.state_dict() if self._has_state else None
+        arrays: dict[str, Array] = {}
+        # A copy: the iterable may go on writing into what it hands out.
+        state = pack(self.batches.state_dict(), "batches", arrays) if self._has_state else None
+        self._is_ahead = True
         if self._fetch():
             x, y, weight = unpack_batch(self._ahead[0])
             self.objective = prepare(self.model, x, y, weight, self.class_weight).objective
             self.objective.reset()
         if state is not None:
             self._ahead.clear()
-            self._stream = None
-            self.batches.load_state_dict(state)
+            self._stream, self._is_ahead = None, False
+            self.batches.load_state_dict(unpack(state, arrays))
 
     @property
     def _has_state(self) -> bool:
@@ -268,7 +267,7 @@ class BatchRunner:
 
     def run(self, batch: Prepared) -> None:
         """Do one step on one batch."""
-        dtype = batch.objective.model.dtype
+        dtype = batch.objective.dtype
         arrays: list[Array] = [np.ascontiguousarray(x, dtype=dtype) for x in batch.xs]
         kinds = ["int64" if y.dtype.kind in "iu" else dtype for y in batch.ys]
         arrays += map(np.ascontiguousarray, batch.ys, kinds)

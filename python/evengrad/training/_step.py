@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from evengrad._core import Tensor
+    from evengrad.layers._module import ModuleTree
     from evengrad.training._objective import Objective
 
     # What a step hands over once it is captured: its plan, and what computes scheduled values.
     Captured = tuple[_core.Plan, list[Callable[[int], None]]]
 
 logger = logging.getLogger("evengrad")
+
+_PREPARE = operator.attrgetter("prepare")
 
 
 class Batch:
@@ -53,6 +57,8 @@ class Snapshot:
     ----------
     objective
         Whose state it is.
+    tree
+        Its model's, where it is at hand.
     tracked_alone
         Whether loss and metrics are all of it.
     variables
@@ -61,7 +67,12 @@ class Snapshot:
     """
 
     def __init__(
-        self, objective: Objective, *, tracked_alone: bool = False, variables: bool = False
+        self,
+        objective: Objective,
+        tree: ModuleTree | None = None,
+        *,
+        tracked_alone: bool = False,
+        variables: bool = False,
     ) -> None:
         self.values: list[tuple[Tensor, np.ndarray[Any, Any]]] = []
         self.draws: list[tuple[_core.Generator, int]] = []
@@ -69,7 +80,7 @@ class Snapshot:
             self.values.append((state, np.array(state.numpy())))
         if tracked_alone:
             return
-        tree = objective.model.tree
+        tree = objective.model.tree if tree is None else tree
         for _, weight in tree.weights:
             if variables or not weight.trainable:
                 tensor = weight.tensor.detach()
@@ -102,7 +113,9 @@ class Step:
     watch_loss
         Whether steps count those whose loss is finite.
     alike
-        A step of the same over batches of another size, which runs in Python if this one must.
+        A step of the same over whole batches, where this one is over what an epoch leaves: it runs
+        in Python if that one must, and is captured at its second call, as a single epoch needs no
+        plan for it.
     """
 
     def __init__(
@@ -119,6 +132,7 @@ class Step:
         self.watch_loss = watch_loss
         self.eager = objective.config.run_eagerly
         self.alike = alike
+        self.has_run = False
         self.recording: Recording | None = None
         # The module tree is another one when layers, variables or what trains of them change.
         self.tree = objective.model.tree
@@ -135,7 +149,12 @@ class Step:
 
     def __call__(self) -> Captured | None:
         """Make one step; return what was captured, if it was by now."""
-        self.eager = self.eager or (self.alike is not None and self.alike.eager)
+        if self.alike is not None:
+            self.eager = self.eager or self.alike.eager
+            if not self.has_run:
+                self.has_run = True
+                self._body()
+                return None
         if self.recording is not None:
             self.recording.replay()
         elif self.eager or not self._capture():
@@ -143,16 +162,18 @@ class Step:
         captured = self.recording
         if captured is None or captured.plan is None:
             return None
-        return captured.plan, [participant.prepare for participant in captured.scheduled]
+        return captured.plan, list(map(_PREPARE, captured.scheduled))
 
     def _body(self) -> None:
         objective = self.objective
         xs, ys, weight = self.batch.next()
         if not self.training:
             with no_grad():
-                objective.loss_and_metrics(xs, ys, weight, training=False)
+                objective.loss_and_metrics(xs, ys, weight, self.tree, training=False)
             return
-        loss = objective.loss_and_metrics(xs, ys, weight, training=True, watch_loss=self.watch_loss)
+        loss = objective.loss_and_metrics(
+            xs, ys, weight, self.tree, training=True, watch_loss=self.watch_loss
+        )
         parameters = self.tree.trainable
         if parameters:
             optimizer = objective.config.optimizer
@@ -179,7 +200,7 @@ class Step:
 
     def _capture(self) -> bool:
         """Run and record the first step; False where it must run in Python."""
-        snapshot = Snapshot(self.objective)
+        snapshot = Snapshot(self.objective, self.tree)
         feed = self.batch.feed
         left = 0 if feed is None else feed.remaining
         try:

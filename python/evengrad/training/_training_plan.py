@@ -34,9 +34,9 @@ class TrainingPlan:
     working_bytes
         All else a step holds: activations, gradients, scratch. 0 where steps run in Python.
     phases
-        Stretches of a step between which threads wait for each other; 0 where steps run in Python.
+        Parts of a step between which threads wait at a barrier; 0 where steps run in Python.
     explanation
-        The phases as text: for each chain its units and the operations that a block passes.
+        The phases as text: for each chain its work items and the operations that a block passes.
     """
 
     name: str

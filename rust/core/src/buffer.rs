@@ -29,7 +29,7 @@ pub struct Buffer {
 }
 
 // SAFETY: the memory is plain bytes. Kernels reach it only through `launch`, which holds the engine's lock,
-// or through `host` functions that take the same lock, so there is no unsynchronized access.
+// or through `host_access` functions that take the same lock, so there is no unsynchronized access.
 unsafe impl Send for Buffer {}
 // SAFETY: as above.
 unsafe impl Sync for Buffer {}

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::capture::{self, Host};
+use crate::capture::{self, StepInput};
 use crate::error::{Result, bail};
-use crate::{DType, Tensor, host, team};
+use crate::{DType, Tensor, host_access, team};
 
 #[derive(Default)]
 struct Order {
@@ -23,7 +23,7 @@ impl Inner {
     }
 }
 
-impl Host for Inner {
+impl StepInput for Inner {
     fn advance(&self) -> Result<()> {
         let _quiet = team::quiet();
         let mut order = self.lock();
@@ -36,7 +36,7 @@ impl Host for Inner {
                 order.rows.len()
             );
         }
-        host::with_mut(&self.indices, |to: &mut [i64]| {
+        host_access::with_mut(&self.indices, |to: &mut [i64]| {
             to.copy_from_slice(&order.rows[start..stop]);
         });
         order.next = stop;
@@ -84,9 +84,9 @@ impl Feed {
 
     /// Goes on to the next batch; while a step is being captured, every replay does so too.
     pub fn next_batch(&self) -> Result<()> {
-        let host: Arc<dyn Host> = self.0.clone();
-        host.advance()?;
-        capture::record_host(&host);
+        let input: Arc<dyn StepInput> = self.0.clone();
+        input.advance()?;
+        capture::record_input(&input);
         Ok(())
     }
 

@@ -1,14 +1,14 @@
 //! Where random numbers come from: a seed, a stream, and how many draws were made so far.
 //!
-//! A draw is the random content of one tensor or mask; its numbers depend on `(seed, stream, draw, element)` alone,
-//! so the count of draws is the generator's whole state. A kernel reads the number of its draw from memory: while
-//! a step is captured every draw becomes a host that takes the next number before each replay, and a replayed step
-//! sees the numbers that the same step run eagerly would have seen.
+//! A draw is the random content of one tensor or mask; its numbers depend on `(seed, stream, draw, element)` alone, so
+//! the count of draws is the generator's whole state. A kernel reads the number of its draw from memory: while a step
+//! is captured every draw becomes a step input that takes the next number before each replay, and a replayed step sees
+//! the numbers that the same step run eagerly would have seen.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::capture::{self, Host};
+use crate::capture::{self, StepInput};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::rng::{Key, shuffle_permutation};
@@ -35,7 +35,7 @@ struct Drawn {
     number: Tensor,
 }
 
-impl Host for Drawn {
+impl StepInput for Drawn {
     fn advance(&self) -> Result<()> {
         self.number.write(&[self.generator.take() as i64])
     }
@@ -69,8 +69,8 @@ impl Generator {
         let drawn = Drawn { generator: Arc::clone(&self.0), number: number.clone() };
         drawn.advance()?;
         if capture::is_open() {
-            let host: Arc<dyn Host> = Arc::new(drawn);
-            capture::record_host(&host);
+            let input: Arc<dyn StepInput> = Arc::new(drawn);
+            capture::record_input(&input);
         }
         Ok(number)
     }
@@ -101,8 +101,8 @@ mod tests {
         let recording = capture::end().expect("open");
         assert_eq!(drawn.each_ref().map(number), [11, 12]);
         let between = generator.draw().expect("memory");
-        for host in &recording.hosts {
-            host.advance().expect("memory");
+        for input in &recording.inputs {
+            input.advance().expect("memory");
         }
         assert_eq!((number(&between), drawn.each_ref().map(number)), (13, [14, 15]));
         assert_eq!(generator.draws(), 16);

@@ -1,9 +1,9 @@
-//! The one point that every kernel passes.
+//! Kernel launch: the one point that every kernel passes.
 //!
-//! A [`Launch`] is a kernel with the memory it reads and writes, its cost, and an axis of *units* that shape
-//! alone decides (rows of a batch, elements, columns). A kernel can run any range of its units by itself,
-//! and its results never depend on how the units are grouped: so the same launch runs whole in eager mode,
-//! split among threads, or block by block inside a chain of a plan, with the same bits.
+//! A [`Launch`] is a kernel with the memory it reads and writes, its cost, and an axis of **work items** that shape
+//! alone decides (rows of a batch, elements, columns). A kernel can run any range of its work items by itself, and its
+//! results never depend on how they are grouped: so the same launch runs whole in eager mode, split among threads, or
+//! block by block inside a chain of a plan, with the same bits.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,30 +14,29 @@ use smallvec::SmallVec;
 use crate::buffer::Buffer;
 use crate::dtype::{DType, Element};
 use crate::error::Result;
-use crate::kernels::gemm::Piece;
 use crate::layout::Layout;
 use crate::tensor::Tensor;
 use crate::{capture, team};
 
-/// What one unit of a launch touches of an operand.
+/// What one work item of a launch touches of an operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Unit `u` touches exactly the bytes `u * bytes .. (u + 1) * bytes` of the operand.
+    /// Item `u` touches exactly the bytes `u * bytes .. (u + 1) * bytes` of the operand.
     Own {
-        /// Bytes of one unit.
+        /// Bytes of one item.
         bytes: usize,
     },
-    /// Unit `u` touches the bytes `u * bytes .. (u + 1) * bytes`, as far as there are so many, of each row of the
+    /// Item `u` touches the bytes `u * bytes .. (u + 1) * bytes`, as far as there are so many, of each row of the
     /// operand.
     Columns {
-        /// Bytes of one unit in each row.
+        /// Bytes of one item in each row.
         bytes: usize,
         /// Bytes of a row.
         row: usize,
     },
-    /// A unit may touch everything (a broadcast or transposed operand, a weight read by every row).
+    /// An item may touch everything (a broadcast or transposed operand, a weight read by every row).
     All,
-    /// Units write disjoint places that are not one range each (the columns of a transposed copy).
+    /// Items write disjoint places that are not one range each (the columns of a transposed copy).
     Scattered,
 }
 
@@ -50,7 +49,7 @@ pub struct Operand {
     pub origin: usize,
     /// Bytes that may be touched at all, for finding conflicts.
     pub extent: Range<usize>,
-    /// What a unit touches.
+    /// What an item touches.
     pub access: Access,
     /// True where the kernel writes (it may also read what it owns).
     pub writes: bool,
@@ -70,29 +69,29 @@ impl Operand {
         }
     }
 
-    /// Read by every unit.
+    /// Read by every item.
     pub fn read(tensor: &Tensor) -> Self {
         Self::new(tensor, Access::All, false)
     }
 
-    /// Contiguous, read by units in equal consecutive shares of `elements`.
+    /// Contiguous, read by items in equal consecutive shares of `elements`.
     pub fn read_own(tensor: &Tensor, elements: usize) -> Self {
         debug_assert!(tensor.layout().is_contiguous());
         Self::new(tensor, Access::Own { bytes: elements * tensor.dtype().size() }, false)
     }
 
-    /// Contiguous, written (and possibly read) by units in equal consecutive shares of `elements`.
+    /// Contiguous, written (and possibly read) by items in equal consecutive shares of `elements`.
     pub fn write_own(tensor: &Tensor, elements: usize) -> Self {
         debug_assert!(tensor.layout().is_contiguous());
         Self::new(tensor, Access::Own { bytes: elements * tensor.dtype().size() }, true)
     }
 
-    /// Written by units in disjoint places.
+    /// Written by items in disjoint places.
     pub fn write_scattered(tensor: &Tensor) -> Self {
         Self::new(tensor, Access::Scattered, true)
     }
 
-    /// Tells its buffer from others, for as long as somebody holds it.
+    /// Identifies its buffer, for as long as somebody holds it.
     pub(crate) fn key(&self) -> usize {
         Arc::as_ptr(&self.buffer) as usize
     }
@@ -106,10 +105,9 @@ pub type Operands = SmallVec<[Operand; 4]>;
 pub struct Arguments<'a> {
     pointers: &'a [*mut u8],
     operands: &'a [Operand],
-    later: &'a [Piece],
 }
 
-// SAFETY: workers share the addresses while one holds the engine's lock, and each of them owns its units.
+// SAFETY: workers share the addresses while one holds the engine's lock, and each of them owns its items.
 unsafe impl Sync for Arguments<'_> {}
 // SAFETY: as above.
 unsafe impl Send for Arguments<'_> {}
@@ -117,17 +115,7 @@ unsafe impl Send for Arguments<'_> {}
 impl<'a> Arguments<'a> {
     /// `pointers[i]` is the address of byte `operands[i].origin`.
     pub(crate) fn new(pointers: &'a [*mut u8], operands: &'a [Operand]) -> Self {
-        Self { pointers, operands, later: &[] }
-    }
-
-    /// The same, with memory that the work after this launch needs.
-    pub(crate) fn before(self, later: &'a [Piece]) -> Self {
-        Self { later, ..self }
-    }
-
-    /// What the work after this launch needs, for kernels that leave the memory time.
-    pub(crate) fn later(&self) -> &'a [Piece] {
-        self.later
+        Self { pointers, operands }
     }
 
     /// Address of the first element of operand `i`.
@@ -135,43 +123,43 @@ impl<'a> Arguments<'a> {
         self.pointers[i].cast()
     }
 
-    fn own_elements<T>(&self, i: usize, units: &Range<usize>) -> (usize, usize) {
+    fn own_elements<T>(&self, i: usize, items: &Range<usize>) -> (usize, usize) {
         let Access::Own { bytes } = self.operands[i].access else {
-            unreachable!("operand {i} is not cut by units")
+            unreachable!("operand {i} is not cut by items")
         };
-        (units.start * bytes / size_of::<T>(), units.len() * bytes / size_of::<T>())
+        (items.start * bytes / size_of::<T>(), items.len() * bytes / size_of::<T>())
     }
 
-    /// The share of `units` of an operand that is read in equal shares.
-    pub fn own<T: Element>(&self, i: usize, units: &Range<usize>) -> &'a [T] {
-        let (start, len) = self.own_elements::<T>(i, units);
+    /// The share of `items` of an operand that is read in equal shares.
+    pub fn own<T: Element>(&self, i: usize, items: &Range<usize>) -> &'a [T] {
+        let (start, len) = self.own_elements::<T>(i, items);
         debug_assert!((start + len) * size_of::<T>() <= self.operands[i].extent.len());
-        // SAFETY: the operand covers all its units (checked where the launch was built), its memory is
+        // SAFETY: the operand covers all its items (checked where the launch was built), its memory is
         // initialized and aligned for T, and nobody writes it while this launch runs.
         unsafe { std::slice::from_raw_parts(self.pointer::<T>(i).wrapping_add(start), len) }
     }
 
-    /// The share of `units` of an operand that is written in equal shares.
+    /// The share of `items` of an operand that is written in equal shares.
     #[allow(
         clippy::mut_from_ref,
-        reason = "shares of different units are disjoint, and each unit runs once"
+        reason = "shares of different items are disjoint, and each item runs once"
     )]
-    pub fn own_mut<T: Element>(&self, i: usize, units: &Range<usize>) -> &'a mut [T] {
+    pub fn own_mut<T: Element>(&self, i: usize, items: &Range<usize>) -> &'a mut [T] {
         debug_assert!(self.operands[i].writes);
-        let (start, len) = self.own_elements::<T>(i, units);
+        let (start, len) = self.own_elements::<T>(i, items);
         debug_assert!((start + len) * size_of::<T>() <= self.operands[i].extent.len());
-        // SAFETY: as in `own`; and the executor never runs a unit twice at a time, so that this share is
+        // SAFETY: as in `own`; and the executor never runs an item twice at a time, so that this share is
         // reached by this call alone. A kernel asks for each operand's share once.
         unsafe { std::slice::from_raw_parts_mut(self.pointer::<T>(i).wrapping_add(start), len) }
     }
 
-    /// The columns of `units` of an operand that is cut by columns: their first element, and the elements from one row
+    /// The columns of `items` of an operand that is cut by columns: their first element, and the elements from one row
     /// to the next.
-    pub(crate) fn columns<T: Element>(&self, i: usize, units: &Range<usize>) -> (*mut T, usize) {
+    pub(crate) fn columns<T: Element>(&self, i: usize, items: &Range<usize>) -> (*mut T, usize) {
         let Access::Columns { bytes, row } = self.operands[i].access else {
             unreachable!("operand {i} is not cut by columns")
         };
-        (self.pointers[i].wrapping_add(units.start * bytes).cast(), row / size_of::<T>())
+        (self.pointers[i].wrapping_add(items.start * bytes).cast(), row / size_of::<T>())
     }
 
     /// True where operand `i` is cut by columns.
@@ -183,7 +171,7 @@ impl<'a> Arguments<'a> {
     pub(crate) fn view<T: Element>(&self, i: usize, layout: &Layout) -> ArrayViewD<'a, T> {
         debug_assert!(!self.operands[i].writes);
         // SAFETY: the operand was made from the tensor whose layout this is a part of.
-        unsafe { crate::host::view(self.pointer::<T>(i).cast_const(), layout) }
+        unsafe { crate::host_access::view(self.pointer::<T>(i).cast_const(), layout) }
     }
 
     /// The whole of a contiguous operand that is only read.
@@ -196,15 +184,15 @@ impl<'a> Arguments<'a> {
     }
 }
 
-/// A computation over a range of units.
+/// A computation over a range of work items.
 pub trait Kernel: Send + Sync + 'static {
-    /// Runs the units of the range. The result of a unit must not depend on the range it came in.
-    fn run(&self, units: Range<usize>, arguments: &Arguments<'_>);
+    /// Runs the items of the range. The result of an item must not depend on the range it came in.
+    fn run(&self, items: Range<usize>, arguments: &Arguments<'_>);
 }
 
 impl<F: Fn(Range<usize>, &Arguments<'_>) + Send + Sync + 'static> Kernel for F {
-    fn run(&self, units: Range<usize>, arguments: &Arguments<'_>) {
-        self(units, arguments);
+    fn run(&self, items: Range<usize>, arguments: &Arguments<'_>) {
+        self(items, arguments);
     }
 }
 
@@ -234,29 +222,29 @@ impl Cost {
     }
 }
 
-/// Another axis of the same work: units that are columns of a matrix where those of the launch are its rows. A plan takes
-/// it where a matrix should stay with the thread that updates it, or where there are fewer rows than threads.
+/// Another axis of the same work: items that are columns of a matrix where those of the launch are its rows. A plan
+/// takes it where a matrix should stay with the thread that updates it, or where there are fewer rows than threads.
 pub struct ByColumns {
-    /// Number of units.
-    pub units: usize,
-    /// What a unit touches of each operand.
+    /// Number of items.
+    pub items: usize,
+    /// What an item touches of each operand.
     pub access: SmallVec<[Access; 4]>,
     /// The computation.
     pub kernel: Arc<dyn Kernel>,
 }
 
-/// Bytes of a unit in each row of a matrix that is cut by columns: a cache line.
+/// Bytes of an item in each row of a matrix that is cut by columns: a cache line.
 const COLUMN: usize = 64;
 
 impl ByColumns {
-    /// Columns of `units` of a matrix with `columns` columns.
-    pub(crate) fn range<T>(units: &Range<usize>, columns: usize) -> Range<usize> {
+    /// Columns of `items` of a matrix with `columns` columns.
+    pub(crate) fn range<T>(items: &Range<usize>, columns: usize) -> Range<usize> {
         let each = COLUMN / size_of::<T>();
-        (units.start * each).min(columns)..(units.end * each).min(columns)
+        (items.start * each).min(columns)..(items.end * each).min(columns)
     }
 
     /// The axis along the rows of the matrices that are touched by columns, all of them equally wide; `None` where these
-    /// make no more than one unit.
+    /// make no more than one item.
     pub(crate) fn new(
         access: impl IntoIterator<Item = Access>,
         kernel: impl Kernel,
@@ -266,17 +254,17 @@ impl ByColumns {
             Access::Columns { row, .. } => Some(*row),
             _ => None,
         });
-        let units = row?.div_ceil(COLUMN);
-        (units > 1).then(|| Self { units, access, kernel: Arc::new(kernel) })
+        let items = row?.div_ceil(COLUMN);
+        (items > 1).then(|| Self { items, access, kernel: Arc::new(kernel) })
     }
 
-    /// The operands of the launch as units by columns touch them.
+    /// The operands of the launch as items by columns touch them.
     fn operands(&self, operands: &[Operand]) -> Operands {
         let turned = operands.iter().zip(&self.access);
         turned.map(|(operand, &access)| Operand { access, ..operand.clone() }).collect()
     }
 
-    /// How units touch a matrix without gaps; `None` for anything else.
+    /// How items touch a matrix without gaps; `None` for anything else.
     pub(crate) fn access(of: &Tensor) -> Option<Access> {
         let row = of.shape().last()? * of.dtype().size();
         (of.ndim() == 2 && of.layout().is_contiguous())
@@ -284,13 +272,13 @@ impl ByColumns {
     }
 }
 
-/// A kernel with its operands, its units and its cost.
+/// A kernel with its operands, its items and its cost.
 pub struct Launch {
     /// The operation's name, for reports.
     pub name: &'static str,
-    /// Number of units.
-    pub units: usize,
-    /// What all units cost together.
+    /// Number of work items.
+    pub items: usize,
+    /// What all items cost together.
     pub cost: Cost,
     /// Memory read and written.
     pub operands: Operands,
@@ -315,7 +303,7 @@ impl Launch {
     pub(crate) fn turned(&self) -> Option<Self> {
         let other = self.by_columns.as_ref()?;
         Some(Self {
-            units: other.units,
+            items: other.items,
             operands: other.operands(&self.operands),
             kernel: Arc::clone(&other.kernel),
             ..self.again()
@@ -335,22 +323,22 @@ pub(crate) fn pointers(operands: &[Operand]) -> SmallVec<[*mut u8; 8]> {
         .collect()
 }
 
-/// Runs a kernel over all its units now and, while a step is being captured, records it.
+/// Runs a kernel over all its items now and, while a step is being captured, records it.
 ///
 /// # Panics
-/// Where an operand is smaller than its units say: a defect of the operation that launches.
+/// Where an operand is smaller than its items say: a defect of the operation that launches.
 pub fn launch<K: Kernel>(
     name: &'static str,
-    units: usize,
+    items: usize,
     cost: Cost,
     operands: Operands,
     kernel: K,
 ) -> Result<()> {
-    launch_either(name, units, cost, operands, kernel, || None)
+    launch_either(name, items, cost, operands, kernel, || None)
 }
 
-/// Fewer units than this are few: where the same work can be cut by columns, it is.
-pub(crate) const FEW_UNITS: usize = 16;
+/// Fewer items than this are few: where the same work can be cut by columns, it is.
+pub(crate) const FEW_ITEMS: usize = 16;
 
 /// [`launch`] of work that can be cut along another axis too, which is asked for where a plan may take it.
 ///
@@ -358,25 +346,25 @@ pub(crate) const FEW_UNITS: usize = 16;
 /// As [`launch`].
 pub fn launch_either<K: Kernel>(
     name: &'static str,
-    units: usize,
+    items: usize,
     cost: Cost,
     operands: Operands,
     kernel: K,
     by_columns: impl FnOnce() -> Option<ByColumns>,
 ) -> Result<()> {
-    if units == 0 {
+    if items == 0 {
         return Ok(());
     }
     for operand in operands.iter().filter(|operand| operand.writes) {
         if let Access::Own { bytes } = operand.access {
             assert!(
-                units * bytes <= operand.extent.len(),
-                "{name}: units reach beyond their operand"
+                items * bytes <= operand.extent.len(),
+                "{name}: items reach beyond their operand"
             );
         }
         operand.buffer.touch();
     }
-    let few = units < FEW_UNITS && team::is_worth_splitting(cost);
+    let few = items < FEW_ITEMS && team::is_worth_splitting(cost);
     let by_columns = if few || capture::is_open() { by_columns() } else { None };
     {
         let mut engine = team::engine();
@@ -386,14 +374,14 @@ pub fn launch_either<K: Kernel>(
             Some(other) => {
                 let operands = other.operands(&operands);
                 let arguments = Arguments::new(&addresses, &operands);
-                engine.split(other.units, cost, &|range| other.kernel.run(range, &arguments))?;
+                engine.split(other.items, cost, &|range| other.kernel.run(range, &arguments))?;
             }
-            None => engine.split(units, cost, &|range| kernel.run(range, &arguments))?,
+            None => engine.split(items, cost, &|range| kernel.run(range, &arguments))?,
         }
     }
     capture::record(|| Launch {
         name,
-        units,
+        items,
         cost,
         operands,
         kernel: Arc::new(kernel),

@@ -9,7 +9,7 @@ pub mod error;
 pub mod feed;
 pub mod generator;
 #[allow(unsafe_code, reason = "the host's way into tensor memory, under the engine's lock")]
-pub mod host;
+pub mod host_access;
 #[allow(
     unsafe_code,
     reason = "vector intrinsics and raw panels; each block states why it is sound"

@@ -1,5 +1,4 @@
-//! Memory straight from the system for large buffers: zero without being written, and in huge pages where they are to be
-//! asked for.
+//! Huge pages: memory straight from the system for large buffers, zero without being written.
 //!
 //! A weight of 4096 x 4096 lies in 16 384 ordinary pages, more than a processor keeps translations of, and each costs a
 //! fault at first touch. On systems without `mmap` the allocator serves large buffers too.

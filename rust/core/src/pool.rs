@@ -1,4 +1,5 @@
-//! Dead memory that waits for its next use, by size class, and the slabs that buffers of medium size are cut from.
+//! Buffer pool: dead memory that waits for its next use, by size class, and the slabs of huge pages that buffers of
+//! medium size are cut from.
 //!
 //! A deep net has hundreds of weights, moments and activations of some ten KiB each. In ordinary pages they need more
 //! translations of addresses than a processor keeps; in slabs of huge pages a few will do. What is cut from a slab is
@@ -69,7 +70,7 @@ unsafe impl Send for Pool {}
 static POOL: Mutex<Pool> =
     Mutex::new(Pool { free: [const { Vec::new() }; CLASSES], held: 0, slab: None });
 
-/// The number of a size class, from its capacity: the highest bit and the two below it tell classes apart.
+/// The number of a size class, from its capacity: the highest bit and the two below it.
 fn class_number(capacity: usize) -> usize {
     let octave = capacity.ilog2() as usize;
     4 * octave + ((capacity >> (octave - 2)) & 3)

@@ -65,6 +65,8 @@ enum Source {
 pub struct Session {
     source: Source,
     sums: Vec<Tensor>,
+    /// Where in its stream the order of the epoch in progress was drawn.
+    order_draw: u64,
     /// Steps done in the epoch in progress; none between epochs.
     step: Option<usize>,
     /// Steps of the epoch that has ended last.
@@ -114,6 +116,7 @@ impl Session {
         Ok(Self {
             source,
             sums,
+            order_draw: 0,
             step: None,
             ended_with: 0,
             run_steps: 0,
@@ -138,6 +141,11 @@ impl Session {
     /// Steps done in the epoch in progress; none between epochs.
     pub fn step(&self) -> Option<usize> {
         self.step
+    }
+
+    /// Where in its stream the order of the epoch in progress was drawn; none between epochs.
+    pub fn order_draw(&self) -> Option<u64> {
+        self.step.map(|_| self.order_draw)
     }
 
     /// Steps that the epoch which has ended last had.
@@ -256,6 +264,7 @@ impl Session {
             sum.fill(0.0)?;
         }
         if let Source::Rows { rows, shuffle, order, .. } = &mut self.source {
+            self.order_draw = shuffle.as_ref().map_or(0, Generator::draws);
             *order = match shuffle {
                 Some(generator) => generator.permutation(*rows)?,
                 None => (0..*rows as i64).collect(),

@@ -170,7 +170,7 @@ impl Drop for NoGrad {
     }
 }
 
-/// Switches recording on this thread on or off and tells what it was: for a host whose scopes are not Rust's.
+/// Switches recording on this thread on or off and returns what it was: for a host whose scopes are not Rust's.
 pub fn set_recording(on: bool) -> bool {
     RECORDING.replace(on)
 }
@@ -225,7 +225,7 @@ fn add_to(slot: &mut Option<Tensor>, gradient: Tensor) -> Result<()> {
 struct Walk {
     /// Gradients of outputs of nodes that are still to be visited.
     pending: BTreeMap<u64, (Arc<Node>, Tensor)>,
-    /// Gradients of the leaves met so far, in order of meeting.
+    /// Gradients of the leaves reached so far, in that order.
     leaves: Vec<(Tensor, Option<Tensor>)>,
     /// Where in `leaves` a leaf stands.
     places: std::collections::HashMap<usize, usize>,

@@ -1,4 +1,4 @@
-//! The threads. One team per process, made on first use, lent by rayon; one lock for all native work.
+//! Thread pool: one team per process, made on first use, lent by rayon; one lock for all native work.
 //!
 //! A forked child inherits neither threads nor the lock's owner, so both are kept per generation of the
 //! process: the child's first use makes its own, and the parent's are left alone.
@@ -88,7 +88,7 @@ thread_local! {
     static HELD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Tells [`quiet`] that this thread holds the engine, until it is dropped.
+/// Lets [`quiet`] know that this thread holds the engine, until it is dropped.
 pub(crate) struct Held {
     before: bool,
 }
@@ -116,7 +116,7 @@ pub fn try_engine() -> Option<MutexGuard<'static, Team>> {
 /// Keeps kernels away from memory while the host looks at it: takes the engine, unless this thread holds it already,
 /// in a replay or from an outer call.
 ///
-/// Whoever needs a lock of its own as well takes it after this one: replays call hosts with the engine in hand.
+/// Whoever needs a lock of its own as well takes it after this one: replays call step inputs with the engine in hand.
 pub(crate) fn quiet() -> Option<(Held, MutexGuard<'static, Team>)> {
     if HELD.get() {
         return None;
@@ -166,45 +166,45 @@ pub(crate) fn is_worth_splitting(cost: Cost) -> bool {
     cost.nanoseconds() >= SPLIT_NANOSECONDS
 }
 
-/// The units that worker `worker` of `width` takes.
-pub(crate) fn share(units: usize, worker: usize, width: usize) -> Range<usize> {
-    units * worker / width..units * (worker + 1) / width
+/// The items that worker `worker` of `workers` takes.
+pub(crate) fn share(items: usize, worker: usize, workers: usize) -> Range<usize> {
+    items * worker / workers..items * (worker + 1) / workers
 }
 
 impl Team {
-    /// Runs `work(worker)` for every worker below `width` at the same time; the caller is worker 0.
+    /// Runs `work(worker)` for every worker below `workers` at the same time; the caller is worker 0.
     ///
     /// All of them run side by side, so they may wait for each other at a [`Barrier`].
-    pub fn together(&mut self, width: usize, work: &(dyn Fn(usize) + Sync)) -> Result<()> {
-        if width <= 1 {
+    pub fn together(&mut self, workers: usize, work: &(dyn Fn(usize) + Sync)) -> Result<()> {
+        if workers <= 1 {
             work(0);
             return Ok(());
         }
-        let wanted = width - 1;
+        let wanted = workers - 1;
         let helpers = match self.helpers.take().filter(|helpers| helpers.count() >= wanted) {
             Some(helpers) => helpers,
             None => Helpers::new(wanted)?,
         };
-        self.helpers.insert(helpers).together(width, work);
+        self.helpers.insert(helpers).together(workers, work);
         Ok(())
     }
 
-    /// Runs `work` over all units, in equal shares on several threads where the cost is worth waking them.
+    /// Runs `work` over all items, in equal shares on several threads where the cost is worth waking them.
     pub fn split(
         &mut self,
-        units: usize,
+        items: usize,
         cost: Cost,
         work: &(dyn Fn(Range<usize>) + Sync),
     ) -> Result<()> {
         if !is_worth_splitting(cost) {
-            work(0..units);
+            work(0..items);
             return Ok(());
         }
         let nanoseconds = cost.nanoseconds();
-        let width =
-            threads().min(units).min(1 + (nanoseconds / (SPLIT_NANOSECONDS / 2.0)) as usize);
-        self.together(width, &|worker| {
-            let range = share(units, worker, width);
+        let workers =
+            threads().min(items).min(1 + (nanoseconds / (SPLIT_NANOSECONDS / 2.0)) as usize);
+        self.together(workers, &|worker| {
+            let range = share(items, worker, workers);
             if !range.is_empty() {
                 work(range);
             }
@@ -212,12 +212,12 @@ impl Team {
     }
 }
 
-/// A meeting point of `width` workers that run side by side.
+/// A spinning barrier for `workers` workers that run side by side.
 ///
 /// Waiting spins for a while, then yields the processor, so that a worker without a core does
 /// not keep the others from theirs.
 pub struct Barrier {
-    width: usize,
+    workers: usize,
     arrived: AtomicUsize,
     round: AtomicUsize,
     broken: AtomicBool,
@@ -242,10 +242,10 @@ fn wait_until(is_done: impl Fn() -> bool) {
 }
 
 impl Barrier {
-    /// For `width` workers.
-    pub fn new(width: usize) -> Self {
+    /// For `workers` workers.
+    pub fn new(workers: usize) -> Self {
         Self {
-            width,
+            workers,
             arrived: AtomicUsize::new(0),
             round: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
@@ -260,12 +260,12 @@ impl Barrier {
     /// Waits for the others, the last of whom does `last` before any of them goes on. False where one of them broke
     /// down and all must leave.
     pub fn wait_after(&self, last: impl FnOnce()) -> bool {
-        if self.width == 1 {
+        if self.workers == 1 {
             last();
             return true;
         }
         let round = self.round.load(Ordering::Acquire);
-        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.width {
+        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.workers {
             last();
             self.arrived.store(0, Ordering::Relaxed);
             self.round.store(round.wrapping_add(1), Ordering::Release);
@@ -277,7 +277,7 @@ impl Barrier {
         !self.broken.load(Ordering::Relaxed)
     }
 
-    /// Tells the others not to wait for this worker any more.
+    /// Has the others not wait for this worker any more.
     pub fn break_up(&self) {
         self.broken.store(true, Ordering::Relaxed);
     }
@@ -290,15 +290,15 @@ mod tests {
 
     #[test]
     fn shares_cover_all_units_once() {
-        for units in [0, 1, 2, 7, 100] {
-            for width in 1..9 {
+        for items in [0, 1, 2, 7, 100] {
+            for workers in 1..9 {
                 let mut next = 0;
-                for worker in 0..width {
-                    let range = share(units, worker, width);
+                for worker in 0..workers {
+                    let range = share(items, worker, workers);
                     assert_eq!(range.start, next);
                     next = range.end;
                 }
-                assert_eq!(next, units);
+                assert_eq!(next, items);
             }
         }
     }
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_run_side_by_side_and_meet() {
+    fn workers_run_side_by_side_and_wait_at_barriers() {
         let barrier = Barrier::new(3);
         let before = AtomicU32::new(0);
         let after = AtomicU32::new(0);

@@ -10,7 +10,7 @@ use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 use crate::buffer::Buffer;
 use crate::dtype::{DType, Element, with_element};
 use crate::error::{Result, bail};
-use crate::host;
+use crate::host_access;
 use crate::launch::{Arguments, Cost, Operand, launch};
 use crate::layout::{Layout, count, show};
 use crate::tape::{self, Hooks, Node};
@@ -78,8 +78,8 @@ impl Tensor {
         let n = self.count();
         let cost = Cost::elementwise(n, 0.0, 1, self.dtype());
         let operands = [Operand::write_own(self, 1)].into_iter().collect();
-        with_element!(self.dtype(), T => launch("fill", n, cost, operands, move |units: Range<usize>, arguments: &Arguments<'_>| {
-            arguments.own_mut::<T>(0, &units).fill(T::from_f64(value));
+        with_element!(self.dtype(), T => launch("fill", n, cost, operands, move |items: Range<usize>, arguments: &Arguments<'_>| {
+            arguments.own_mut::<T>(0, &items).fill(T::from_f64(value));
         }))
     }
 
@@ -101,7 +101,7 @@ impl Tensor {
     /// Copies an array of any strides.
     pub fn from_array<T: Element>(array: &ArrayViewD<'_, T>) -> Result<Self> {
         let out = Self::empty(array.shape(), T::DTYPE)?;
-        host::with_mut(&out, |values: &mut [T]| {
+        host_access::with_mut(&out, |values: &mut [T]| {
             if let Some(source) = array.as_slice() {
                 values.copy_from_slice(source);
             } else {
@@ -127,7 +127,7 @@ impl Tensor {
                 T::DTYPE.name()
             );
         }
-        host::with_mut(self, |to: &mut [T]| to.copy_from_slice(values));
+        host_access::with_mut(self, |to: &mut [T]| to.copy_from_slice(values));
         Ok(())
     }
 
@@ -141,7 +141,9 @@ impl Tensor {
         if T::DTYPE != self.dtype() {
             bail!(Type, "expected a {} tensor, got {}", T::DTYPE.name(), self.dtype().name());
         }
-        Ok(host::with(self, |view: ArrayViewD<'_, T>| view.as_standard_layout().into_owned()))
+        Ok(host_access::with(self, |view: ArrayViewD<'_, T>| {
+            view.as_standard_layout().into_owned()
+        }))
     }
 
     /// The single element of a tensor that has one, widened to `f64`.
@@ -321,15 +323,15 @@ impl Tensor {
         let source = if whole { Operand::read_own(self, row) } else { Operand::read(self) };
         let operands = [source, Operand::write_own(out, row)].into_iter().collect();
         let layout = Layout { offset: 0, ..self.layout().clone() };
-        with_element!(self.dtype(), T => launch("copy", rows, cost, operands, move |units: Range<usize>, arguments: &Arguments<'_>| {
-            let out = arguments.own_mut::<T>(1, &units);
+        with_element!(self.dtype(), T => launch("copy", rows, cost, operands, move |items: Range<usize>, arguments: &Arguments<'_>| {
+            let out = arguments.own_mut::<T>(1, &items);
             if whole {
-                out.copy_from_slice(arguments.own::<T>(0, &units));
+                out.copy_from_slice(arguments.own::<T>(0, &items));
                 return;
             }
             let mut view = arguments.view::<T>(0, &layout);
             if view.ndim() > 0 {
-                view.slice_axis_inplace(Axis(0), Slice::from(units));
+                view.slice_axis_inplace(Axis(0), Slice::from(items));
             }
             out.iter_mut().zip(view.iter()).for_each(|(to, from)| *to = *from);
         }))

@@ -228,35 +228,41 @@ fn threads_and_replay_do_not_change_a_bit() -> Result<()> {
 /// Large weights may be cut by columns, and the way back of a deep net by layers: whichever a plan takes, and however the
 /// shares are cut again by what they take, bits are the same.
 #[test]
-fn every_way_has_the_same_bits() -> Result<()> {
+fn every_strategy_has_the_same_bits() -> Result<()> {
     let mut deep = vec![500];
     deep.extend([128; 40]);
     deep.push(10);
-    for (sizes, ways) in [(vec![20, 30, 3], 1), (SIZES.to_vec(), 2), (deep, 3)] {
+    for (sizes, strategies) in [(vec![20, 30, 3], 1), (SIZES.to_vec(), 2), (deep, 3)] {
         let eager = Net::new(&sizes, 60)?;
         for _ in 0..STEPS {
             eager.step()?;
         }
         let expected = eager.bits()?;
-        for (way, threads) in (0..ways).flat_map(|way| [1, 2, 3, 5].map(|n| (way, n))) {
+        for (strategy, threads) in
+            (0..strategies).flat_map(|strategy| [1, 2, 3, 5].map(|n| (strategy, n)))
+        {
             let net = Net::new(&sizes, 60)?;
             let mut plan = net.captured()?;
-            assert_eq!(plan.ways(), ways);
-            plan.stay_with(way, threads);
+            assert_eq!(plan.strategies(), strategies);
+            plan.stay_with(strategy, threads);
             // In two goes, so that the second has the shares that the first one's times suggest.
             for steps in [STEPS - 3, 2] {
                 assert_eq!(plan.replay(steps, Duration::MAX)?, steps);
             }
             let plan = plan.explain();
-            assert!(net.bits()? == expected, "way {way} on {threads} threads differs:\n{plan}");
+            assert!(
+                net.bits()? == expected,
+                "strategy {strategy} on {threads} threads differs:\n{plan}"
+            );
         }
     }
     Ok(())
 }
 
-/// Workers read copies of weights: they follow what another plan, the host or another number of threads does meanwhile.
+/// Workers read replicas of weights: they follow what another plan, the host or another number of threads does
+/// meanwhile.
 #[test]
-fn copies_follow_changes_from_elsewhere() -> Result<()> {
+fn replicas_follow_changes_from_elsewhere() -> Result<()> {
     let run = |threads: [usize; 2]| -> Result<Vec<u64>> {
         let net = Net::new(&[60, 80, 70, 10], 60)?;
         let mut plans = [net.captured()?, net.captured()?];
@@ -299,15 +305,15 @@ fn one_row_has_the_same_bits_by_columns() -> Result<()> {
     let out = answer();
     let mut plan = Plan::new(capture::end().expect("opened above"))?;
     let out = out?;
-    assert_eq!(plan.ways(), 2);
-    for (way, threads) in [(0, 1), (0, 2), (1, 1), (1, 2), (1, 3)] {
-        let row: Vec<f32> = (0..784).map(|i| (i % (7 + way + threads)) as f32 - 3.0).collect();
+    assert_eq!(plan.strategies(), 2);
+    for (strategy, threads) in [(0, 1), (0, 2), (1, 1), (1, 2), (1, 3)] {
+        let row: Vec<f32> = (0..784).map(|i| (i % (7 + strategy + threads)) as f32 - 3.0).collect();
         x.write(&row)?;
-        plan.stay_with(way, threads);
+        plan.stay_with(strategy, threads);
         plan.replay(1, Duration::MAX)?;
         assert_eq!(out.to_vec::<f32>()?, answer()?.to_vec::<f32>()?, "{}", plan.explain());
     }
-    assert!(plan.explain().contains("19 units: dense"), "{}", plan.explain());
+    assert!(plan.explain().contains("19 items: dense"), "{}", plan.explain());
     Ok(())
 }
 

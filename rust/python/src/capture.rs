@@ -137,7 +137,7 @@ impl Plan {
         Ok(facts)
     }
 
-    /// The phases of a step as text: for each chain its units and its launches.
+    /// The phases of a step as text: for each chain its work items and its launches.
     fn explain(&self, py: Python<'_>) -> PyResult<String> {
         run(py, || Ok(self.with(|plan| plan.explain())))
     }

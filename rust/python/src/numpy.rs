@@ -8,7 +8,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use evengrad_core::dtype::Element as CoreElement;
-use evengrad_core::{DType, Error, Tensor as CoreTensor, host};
+use evengrad_core::{DType, Error, Tensor as CoreTensor, host_access};
 use numpy::ndarray::{ArrayD, ArrayViewD};
 use numpy::npyffi::{self, NPY_ARRAY_WRITEABLE, NpyTypes, PY_ARRAY_API};
 use numpy::{
@@ -222,10 +222,11 @@ pub(crate) fn copy_out<'py>(
     }
     fn copied<T: CoreElement>(py: Python<'_>, tensor: &CoreTensor) -> PyResult<ArrayD<T>> {
         run(py, || {
-            let values = host::with(tensor, |view: ArrayViewD<'_, T>| match view.as_slice() {
-                Some(row_major) => row_major.to_vec(),
-                None => view.iter().copied().collect(),
-            });
+            let values =
+                host_access::with(tensor, |view: ArrayViewD<'_, T>| match view.as_slice() {
+                    Some(row_major) => row_major.to_vec(),
+                    None => view.iter().copied().collect(),
+                });
             ArrayD::from_shape_vec(tensor.shape(), values)
                 .map_err(|error| Error::Internal(format!("numpy: {error}")))
         })

@@ -261,11 +261,18 @@ impl Session {
         };
         let started = Instant::now();
         lock(&self.core).start(until);
-        while !self.stopped.load(Ordering::Relaxed) {
+        let mut has_moved = false;
+        while !(has_moved && self.stopped.load(Ordering::Relaxed)) {
             match run(py, || self.turn(until, started))? {
-                Turn::Over => py.check_signals()?,
+                Turn::Over => {
+                    has_moved = true;
+                    py.check_signals()?;
+                }
                 Turn::Host(Next::Reached) => break,
-                Turn::Host(Next::Run { kind, .. }) => self.step_in_python(py, kind)?,
+                Turn::Host(Next::Run { kind, .. }) => {
+                    self.step_in_python(py, kind)?;
+                    has_moved = true;
+                }
                 Turn::Host(Next::Prepare(steps)) => self.prepare(py, steps)?,
                 Turn::Host(Next::Load(rows)) => {
                     if let Some(load) = &self.load {
@@ -277,7 +284,8 @@ impl Session {
         Ok(lock(&self.core).has_ended())
     }
 
-    /// Have :meth:`run` return after the step in progress, and from then on at once. Safe in signal handlers.
+    /// Have :meth:`run` return soon, at a whole step; one that is called later makes a step or few. Safe in signal
+    /// handlers.
     fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
@@ -306,10 +314,10 @@ impl Session {
         run(py, || lock(&self.core).seek(step))
     }
 
-    /// Whether an epoch is in progress: its order is drawn, even if no step is done.
+    /// Where in the stream of `shuffle` the order of the epoch in progress was drawn; None between epochs.
     #[getter]
-    fn in_epoch(&self) -> bool {
-        lock(&self.core).step().is_some()
+    fn order_draw(&self) -> Option<u64> {
+        lock(&self.core).order_draw()
     }
 
     /// Steps done in the epoch in progress; 0 between epochs.

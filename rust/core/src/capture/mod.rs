@@ -1,18 +1,18 @@
-//! Recording a step: while a capture is open on a thread, every launch of that thread is kept in order.
+//! Capture of a step: while one is open on a thread, every launch of that thread is kept in order.
 
-mod idle;
+mod page_release;
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use idle::Idle;
+use page_release::PageRelease;
 
 use crate::error::{Result, bail};
 use crate::launch::Launch;
 
 /// Something that writes the values of the next step into fixed memory before the step is replayed: a learning
 /// rate, the number of a random draw, the rows of a batch.
-pub trait Host: Send + Sync {
+pub trait StepInput: Send + Sync {
     /// Prepares the memory for the next step.
     fn advance(&self) -> Result<()>;
 }
@@ -22,15 +22,15 @@ pub trait Host: Send + Sync {
 pub struct Recording {
     /// Every launch, in order.
     pub launches: Vec<Launch>,
-    /// The hosts to call before each replay, each once, in order of first use.
-    pub hosts: Vec<Arc<dyn Host>>,
+    /// The step inputs to call before each replay, each once, in order of first use.
+    pub inputs: Vec<Arc<dyn StepInput>>,
 }
 
 /// A capture that is open.
 #[derive(Default)]
 struct Open {
     recording: Recording,
-    idle: Idle,
+    pages: PageRelease,
 }
 
 thread_local! {
@@ -69,28 +69,28 @@ pub fn paused<R>(work: impl FnOnce() -> R) -> R {
 /// Keeps a launch if a capture is open.
 pub(crate) fn record(launch: impl FnOnce() -> Launch) {
     OPEN.with_borrow_mut(|open| {
-        if let Some(Open { recording, idle }) = open {
+        if let Some(Open { recording, pages }) = open {
             let launch = launch();
-            idle.give_back(&recording.launches);
-            idle.note(recording.launches.len(), &launch);
+            pages.release(&recording.launches);
+            pages.note(recording.launches.len(), &launch);
             recording.launches.push(launch);
         }
     });
 }
 
-/// Has `host` called before each replay of the step that is being captured, if one is.
-pub fn record_host(host: &Arc<dyn Host>) {
+/// Has `input` called before each replay of the step that is being captured, if one is.
+pub fn record_input(input: &Arc<dyn StepInput>) {
     OPEN.with_borrow_mut(|open| {
         if let Some(Open { recording, .. }) = open
-            && !recording.hosts.iter().any(|known| Arc::ptr_eq(known, host))
+            && !recording.inputs.iter().any(|known| Arc::ptr_eq(known, input))
         {
-            recording.hosts.push(Arc::clone(host));
+            recording.inputs.push(Arc::clone(input));
         }
     });
 }
 
-/// Refuses to read values during a capture, with [`Error::Capture`](crate::Error::Capture): a replay could not read them
-/// again.
+/// Refuses to read values during a capture, with [`Error::Capture`](crate::Error::Capture): a replay could not read
+/// them again.
 pub fn forbid(what: &str) -> Result<()> {
     if is_open() {
         bail!(

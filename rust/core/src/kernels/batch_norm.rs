@@ -1,4 +1,4 @@
-//! Batches, normalized feature by feature: statistics down the columns, then a pass along the rows.
+//! Batch normalization kernels: statistics down the columns, then a pass along the rows.
 //!
 //! Rows are cut into chunks of a fixed size. A chunk b of m' rows has a mean and a sum M of squared deviations, and joins
 //! the m rows before it, a:

@@ -1,5 +1,5 @@
-//! This processor's caches: their sizes, by which blocks are cut, and asking for what will be needed. All of it changes
-//! the speed only, never a bit.
+//! Cache sizes of this processor, by which blocks are cut, and software prefetch. All of it changes the speed only,
+//! never a bit.
 
 use std::sync::OnceLock;
 
@@ -42,9 +42,9 @@ fn ask() -> Option<usize> {
 }
 
 /// Bytes of a cache line.
-pub(super) const LINE: usize = 64;
+const LINE: usize = 64;
 
-/// Asks for the cache line of `p`, which need not exist.
+/// Prefetches the cache line of `p`, which need not exist.
 #[inline(always)]
 pub(super) fn prefetch<T>(p: *const T) {
     #[cfg(target_arch = "x86_64")]
@@ -57,7 +57,7 @@ pub(super) fn prefetch<T>(p: *const T) {
     let _ = p;
 }
 
-/// Asks for so many bytes from `from` on, which need not exist, in the second-level cache.
+/// Prefetches so many bytes from `from` on, which need not exist, into the second-level cache.
 #[inline(always)]
 pub(super) fn prefetch_near<T>(from: *const T, bytes: usize) {
     #[cfg(target_arch = "x86_64")]
@@ -81,7 +81,7 @@ mod tests {
         let bytes = first_level_bytes();
         assert!((8 << 10..=1 << 20).contains(&bytes), "{bytes}");
         // Linux lists the caches of a processor; which of them is which differs, so that all are looked at.
-        let told = (0..8).find_map(|index| {
+        let reported = (0..8).find_map(|index| {
             let read = |name| {
                 let cache = format!("/sys/devices/system/cpu/cpu0/cache/index{index}/{name}");
                 std::fs::read_to_string(cache).ok()
@@ -90,8 +90,8 @@ mod tests {
             let kibibytes = read("size")?.trim().strip_suffix('K')?.parse::<usize>().ok()?;
             is_first.then_some(kibibytes << 10)
         });
-        if let Some(told) = told.filter(|_| cfg!(target_arch = "x86_64")) {
-            assert_eq!(bytes, told);
+        if let Some(reported) = reported.filter(|_| cfg!(target_arch = "x86_64")) {
+            assert_eq!(bytes, reported);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Where the largest element stands, and whether a label says so; the shares of the gradient of an extreme one. NaN
-//! wins over all.
+//! Argmax kernels, whether a label is the argmax, and the shares of the gradient of a maximum or minimum. NaN wins over
+//! all.
 //!
 //! They walk the middle of (before, reduced, after): `after` columns side by side, or rows where it is 1.
 

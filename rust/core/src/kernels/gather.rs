@@ -1,4 +1,4 @@
-//! Rows taken from their places, and added up again by place.
+//! Gather and scatter-add kernels: rows taken from their places, and added up again by place.
 
 use super::caches::prefetch_near;
 

@@ -1,4 +1,5 @@
-//! Rows, each normalized by its own statistics; sums down the columns for the gradients of factor and offset.
+//! Layer normalization kernels: rows, each normalized by its own statistics; sums down the columns for the gradients of
+//! factor and offset.
 //!
 //! Deviations are taken from a mean that is found first, and what rounding left out of it is put back: nothing cancels
 //! where a mean is far from zero.

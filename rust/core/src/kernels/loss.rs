@@ -1,4 +1,4 @@
-//! Losses of rows of pairs: sums of a function of two numbers.
+//! Loss kernels for rows of pairs: sums of a function of two numbers.
 
 use super::map::Lanewise;
 use super::math::Real;

@@ -24,7 +24,7 @@ pub struct InputPattern {
 
 /// Rows of `inner` elements under outer dimensions; the output's rows follow each other without gaps.
 ///
-/// With no outer dimension the units are the elements themselves, otherwise they are rows.
+/// With no outer dimension the items are the elements themselves, otherwise they are rows.
 #[derive(Debug, Clone)]
 pub struct RowPattern<const N: usize> {
     /// Sizes of the outer dimensions.
@@ -45,8 +45,8 @@ impl<const N: usize> RowPattern<N> {
         }
     }
 
-    /// How many elements of input `i` belong to one unit alone, where its units lie one after the other; `None` where
-    /// units share elements, such as a row that is repeated.
+    /// How many elements of input `i` belong to one item alone, where its items lie one after the other; `None` where
+    /// items share elements, such as a row that is repeated.
     pub fn own(&self, i: usize) -> Option<usize> {
         let InputPattern { steps, repeats } = &self.inputs[i];
         if self.outer.is_empty() {
@@ -82,7 +82,7 @@ impl<const N: usize> RowPattern<N> {
 struct MapRows<'a, F, T, const N: usize> {
     function: F,
     pattern: &'a RowPattern<N>,
-    units: Range<usize>,
+    items: Range<usize>,
     inputs: [*const T; N],
     out: *mut T,
 }
@@ -94,9 +94,9 @@ impl<F: Lanewise<N>, T: Scalar + Real, const N: usize> Kernel for MapRows<'_, F,
     fn run<S: Simd>(self) {
         // Elements are one row as long as their range.
         let flat = self.pattern.outer.is_empty();
-        let start = self.units.start;
+        let start = self.items.start;
         let (rows, length) =
-            if flat { (0..1, self.units.len()) } else { (self.units.clone(), self.pattern.inner) };
+            if flat { (0..1, self.items.len()) } else { (self.items.clone(), self.pattern.inner) };
         for row in rows {
             let inputs = core::array::from_fn(|i| {
                 let input = &self.pattern.inputs[i];
@@ -107,7 +107,7 @@ impl<F: Lanewise<N>, T: Scalar + Real, const N: usize> Kernel for MapRows<'_, F,
                 })
             });
             let out = self.out.wrapping_add(if flat { start } else { row * length });
-            // SAFETY: `map_rows` asks for it: every operand is valid for these units.
+            // SAFETY: `map_rows` asks for it: every operand is valid for these items.
             unsafe { self.row::<S>(inputs, out, length) };
         }
     }
@@ -158,19 +158,19 @@ impl<F: Lanewise<N>, T: Scalar + Real, const N: usize> MapRows<'_, F, T, N> {
     }
 }
 
-/// Applies `function` to the units of the rows that `pattern` describes. An input may be the output itself.
+/// Applies `function` to the items of the rows that `pattern` describes. An input may be the output itself.
 ///
 /// # Safety
 /// Every input is valid for reading, and `out` for writing, at all positions that the pattern reaches for the
-/// given units, and nobody else writes them meanwhile.
+/// given items, and nobody else writes them meanwhile.
 pub unsafe fn map_rows<F: Lanewise<N>, T: Scalar + Real, const N: usize>(
     function: F,
     pattern: &RowPattern<N>,
-    units: Range<usize>,
+    items: Range<usize>,
     inputs: [*const T; N],
     out: *mut T,
 ) {
-    dispatch(MapRows { function, pattern, units, inputs, out });
+    dispatch(MapRows { function, pattern, items, inputs, out });
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Rows of a batch through all steps of a recurrence, and back.
+//! RNN, LSTM and GRU kernels: rows of a batch through all steps of a recurrence, and back.
 //!
 //! A step is one small product with the recurrent kernel for all rows that are taken together, and one pass over their
 //! gates. Rows do not depend on each other, nor on which of them are taken together.

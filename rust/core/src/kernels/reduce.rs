@@ -1,5 +1,5 @@
-//! Folds over the middle of (before, reduced, after), in an order that `reduced` and `after` alone decide: sums, and the
-//! largest or smallest element. NaN wins over all.
+//! Reduction kernels: sums, and the largest or smallest element. Folds over the middle of (before, reduced, after), in
+//! an order that `reduced` and `after` alone decide. NaN wins over all.
 //!
 //! What stands side by side in a vector depends on the shape:
 //!

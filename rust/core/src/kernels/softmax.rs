@@ -1,4 +1,4 @@
-//! Rows of logits, normalized: one pass for the largest, one for the exponentials, one for the result.
+//! Softmax kernels over rows of logits: one pass for the largest, one for the exponentials, one for the result.
 //!
 //! With m = max z and s = Σ e^(z - m):
 //!

@@ -1,4 +1,4 @@
-//! The loop of an optimizer's update rule: one pass over gradient, parameter and slots, in place.
+//! Optimizer update kernel: the loop of an update rule, one pass over gradient, parameter and slots, in place.
 
 use super::math::{Real, VectorMath};
 use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};

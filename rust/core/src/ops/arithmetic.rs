@@ -1,4 +1,4 @@
-//! Operators of two tensors, with NumPy's broadcasting.
+//! Binary operators of tensors, with NumPy's broadcasting.
 
 use smallvec::smallvec;
 
@@ -237,9 +237,9 @@ impl Tensor {
         let operands =
             [Operand::read_own(&x, 1), Operand::write_own(&out, 1)].into_iter().collect();
         with_element!(x.dtype(), A => with_element!(dtype, B => launch("cast", x.count(), cost, operands,
-        move |units: std::ops::Range<usize>, arguments: &Arguments<'_>| {
-            let from = arguments.own::<A>(0, &units);
-            for (to, &from) in arguments.own_mut::<B>(1, &units).iter_mut().zip(from) {
+        move |items: std::ops::Range<usize>, arguments: &Arguments<'_>| {
+            let from = arguments.own::<A>(0, &items);
+            for (to, &from) in arguments.own_mut::<B>(1, &items).iter_mut().zip(from) {
                 *to = B::from_f64(from.to_f64());
             }
         })))?;
@@ -267,9 +267,9 @@ impl Tensor {
                 .collect();
         let cost = Cost::elementwise(n, 1.0, 3, dtype);
         with_element!(dtype, T => launch(comparison.name(), n, cost, operands,
-        move |units: std::ops::Range<usize>, arguments: &Arguments<'_>| {
-            let pairs = arguments.own::<T>(0, &units).iter().zip(arguments.own::<T>(1, &units));
-            for (to, (x, y)) in arguments.own_mut::<u8>(2, &units).iter_mut().zip(pairs) {
+        move |items: std::ops::Range<usize>, arguments: &Arguments<'_>| {
+            let pairs = arguments.own::<T>(0, &items).iter().zip(arguments.own::<T>(1, &items));
+            for (to, (x, y)) in arguments.own_mut::<u8>(2, &items).iter_mut().zip(pairs) {
                 *to = u8::from(comparison.holds(x, y));
             }
         }))?;

@@ -143,8 +143,8 @@ fn check_state(x: &Tensor, affine: Affine<'_>, moving: MovingStatistics<'_>) -> 
     Ok(())
 }
 
-/// The first half of the statistics, for chunks of rows: those are the units. None where no size of chunks divides the
-/// batch.
+/// The first half of the statistics, for chunks of rows: those are the work items. None where no size of chunks divides
+/// the batch.
 fn moments_of_chunks(x: &Tensor) -> Result<Option<Tensor>> {
     let (m, n) = (x.shape()[0], x.shape()[1]);
     let Some(rows) = chunk_rows(m).filter(|_| n > 0) else { return Ok(None) };
@@ -154,13 +154,13 @@ fn moments_of_chunks(x: &Tensor) -> Result<Option<Tensor>> {
     // Every element is read twice, the second time from cache.
     let cost = Cost::elementwise(x.count(), 6.0, 1, x.dtype());
     with_float!(x.dtype(), "batch_norm", T => launch("batch_moments", m / rows, cost, operands,
-    move |units: Range<usize>, arguments: &Arguments<'_>| {
-        chunk_moments(arguments.own::<T>(0, &units), rows, n, ahead, arguments.own_mut(1, &units));
+    move |items: Range<usize>, arguments: &Arguments<'_>| {
+        chunk_moments(arguments.own::<T>(0, &items), rows, n, ahead, arguments.own_mut(1, &items));
     }))?;
     Ok(Some(out))
 }
 
-/// Takes the statistics of the batch: features are the units.
+/// Takes the statistics of the batch: features are the work items.
 fn of_batch(
     x: &Tensor,
     affine: Affine<'_>,
@@ -192,21 +192,21 @@ fn of_batch(
     let epsilon = affine.epsilon;
     let cost = Cost::elementwise(from.count(), 6.0, 1, x.dtype());
     with_float!(x.dtype(), "batch_norm", T => launch("batch_statistics", n, cost, operands,
-    move |units: Range<usize>, arguments: &Arguments<'_>| {
+    move |items: Range<usize>, arguments: &Arguments<'_>| {
         let all = arguments.all(0);
         statistics(Statistics::<T> {
             of: if chunked { StatisticsOf::Chunks(all) } else { StatisticsOf::Rows(all) },
             rows: m,
             width: n,
-            columns: units.clone(),
+            columns: items.clone(),
             epsilon,
-            gamma: has_gamma.then(|| arguments.own(4, &units)),
-            mean: arguments.own_mut(1, &units),
-            inverse: arguments.own_mut(2, &units),
-            scale: arguments.own_mut(3, &units),
+            gamma: has_gamma.then(|| arguments.own(4, &items)),
+            mean: arguments.own_mut(1, &items),
+            inverse: arguments.own_mut(2, &items),
+            scale: arguments.own_mut(3, &items),
             moving: update.map(|(rate, correction)| Moving {
-                mean: arguments.own_mut(first_state, &units),
-                variance: arguments.own_mut(first_state + 1, &units),
+                mean: arguments.own_mut(first_state, &items),
+                variance: arguments.own_mut(first_state + 1, &items),
                 rate,
                 correction,
             }),
@@ -234,7 +234,7 @@ fn of_moving(x: &Tensor, affine: Affine<'_>, mean: &Tensor, variance: &Tensor) -
     Ok(found)
 }
 
-/// y = (x - μ)·scale + β: rows are the units.
+/// y = (x - μ)·scale + β: rows are the work items.
 fn rows_forward(x: &Tensor, features: &Features, beta: Option<&Tensor>) -> Result<Tensor> {
     let (m, n) = (x.shape()[0], x.shape()[1]);
     let out = Tensor::empty(x.shape(), x.dtype())?;
@@ -247,13 +247,13 @@ fn rows_forward(x: &Tensor, features: &Features, beta: Option<&Tensor>) -> Resul
     ];
     let has_beta = beta.is_some();
     operands.extend(beta.as_ref().map(Operand::read));
-    let units = if n == 0 { 0 } else { m };
+    let items = if n == 0 { 0 } else { m };
     let cost = Cost::elementwise(x.count(), 3.0, 2, x.dtype());
-    with_float!(x.dtype(), "batch_norm", T => launch("batch_norm", units, cost, operands,
-    move |units: Range<usize>, arguments: &Arguments<'_>| {
+    with_float!(x.dtype(), "batch_norm", T => launch("batch_norm", items, cost, operands,
+    move |items: Range<usize>, arguments: &Arguments<'_>| {
         let beta = has_beta.then(|| arguments.all::<T>(4));
         let (mean, scale) = (arguments.all(2), arguments.all(3));
-        normalize(arguments.own(0, &units), mean, scale, beta, arguments.own_mut(1, &units));
+        normalize(arguments.own(0, &items), mean, scale, beta, arguments.own_mut(1, &items));
     }))?;
     Ok(out)
 }

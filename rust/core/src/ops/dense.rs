@@ -3,8 +3,8 @@
 //! ```text
 //! z = x·W + b      Δ = ∂y ⊙ f'(z)      ∂W = xᵀ·Δ      ∂b = Σ_rows Δ      ∂x = Δ·Wᵀ
 //! ```
-//! Rows of the batch are the units forward and for ∂x, rows of W for ∂W, so that a plan can run rows through the whole
-//! net and give each block of W its gradient and its update together.
+//! Rows of the batch are the work items forward and for ∂x, rows of W for ∂W, so that a plan can run rows through the
+//! whole net and give each block of W its gradient and its update together.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ use crate::layout::show;
 use crate::tape::{self, Backward, Gradients, Saved};
 use crate::tensor::Tensor;
 
-/// out = x·W (+ b, and then no less than `lowest`): rows are the units.
+/// out = x·W (+ b, and then no less than `lowest`): rows are the work items.
 fn affine(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>, lowest: f64) -> Result<Tensor> {
     let (m, k, n) = (x.shape()[0], x.shape()[1], kernel.shape()[1]);
     let out = Tensor::empty(&[m, n], x.dtype())?;
@@ -41,8 +41,8 @@ fn affine(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>, lowest: f64) -> Re
         product.rows::<T>(arguments, &rows, bias);
     },
     || ByColumns::new(columns_access(kernel, &out)?.into_iter().chain(bias.map(|_| Access::All)),
-    move |units: Range<usize>, arguments: &Arguments<'_>| {
-        product.columns::<T>(arguments, &units, bias);
+    move |items: Range<usize>, arguments: &Arguments<'_>| {
+        product.columns::<T>(arguments, &items, bias);
     })))?;
     Ok(out)
 }
@@ -52,7 +52,7 @@ fn check(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Result<()> {
     if x.ndim() != 2 || kernel.ndim() != 2 || x.shape()[1] != kernel.shape()[0] {
         bail!(
             Shape,
-            "dense: expected x of shape (rows, inputs) and a kernel of shape (inputs, units), got {} and {}",
+            "dense: expected x of shape (rows, inputs) and a kernel of shape (inputs, items), got {} and {}",
             show(x.shape()),
             show(kernel.shape())
         );
@@ -62,7 +62,7 @@ fn check(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Result<()> {
     {
         bail!(
             Shape,
-            "dense: expected a bias of shape ({},) for the kernel's {} units, got {}",
+            "dense: expected a bias of shape ({},) for the kernel's {} items, got {}",
             kernel.shape()[1],
             kernel.shape()[1],
             show(bias.shape())

@@ -25,17 +25,17 @@ fn masked(x: &Tensor, key: Key, number: &Tensor, rate: f64) -> Result<Tensor> {
     let x = x.packed()?;
     let out = Tensor::empty(x.shape(), x.dtype())?;
     // By rows, so that it joins the layers around it.
-    let units = if x.ndim() < 2 { x.count() } else { x.shape()[0] };
-    let row = x.count().checked_div(units).unwrap_or(0);
+    let items = if x.ndim() < 2 { x.count() } else { x.shape()[0] };
+    let row = x.count().checked_div(items).unwrap_or(0);
     let operands =
         [Operand::read_own(&x, row), Operand::read(number), Operand::write_own(&out, row)];
     let cost = Cost::elementwise(x.count(), 16.0, 2, x.dtype());
-    with_float!(x.dtype(), "dropout", T => launch("dropout", units, cost, operands.into_iter().collect(),
-    move |units: Range<usize>, arguments: &Arguments<'_>| {
+    with_float!(x.dtype(), "dropout", T => launch("dropout", items, cost, operands.into_iter().collect(),
+    move |items: Range<usize>, arguments: &Arguments<'_>| {
         let draw = arguments.all::<i64>(1)[0] as u64;
-        let first = (units.start * row) as u64;
+        let first = (items.start * row) as u64;
         let mask = Mask { key, draw, rate };
-        apply(mask, first, arguments.own::<T>(0, &units), arguments.own_mut(2, &units));
+        apply(mask, first, arguments.own::<T>(0, &items), arguments.own_mut(2, &items));
     }))?;
     Ok(out)
 }

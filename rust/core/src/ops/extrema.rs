@@ -1,4 +1,4 @@
-//! The largest and the smallest element over dimensions, and where the largest stands.
+//! Maximum, minimum, argmax and argmin over dimensions.
 //!
 //! ```text
 //! y = max x          ∂C/∂x[i] = ∂C/∂y / k where x[i] = y, for the k elements that are, else 0
@@ -54,7 +54,7 @@ impl Backward for ExtremeBackward {
         let cost = Cost::elementwise(x.count(), 2.0, 3, x.dtype());
         // One block has columns that threads can share, several are shared themselves.
         let one = y.count() == after && after > 1;
-        let units = if one { after } else { y.count().checked_div(after).unwrap_or(0) };
+        let items = if one { after } else { y.count().checked_div(after).unwrap_or(0) };
         let operands = if one {
             [
                 Operand::read(x),
@@ -70,12 +70,12 @@ impl Backward for ExtremeBackward {
                 Operand::write_own(&out, reduced * after),
             ]
         };
-        with_float!(x.dtype(), self.name, T => launch(self.name, units, cost, operands.into_iter().collect(),
-        move |units: Range<usize>, arguments: &Arguments<'_>| {
+        with_float!(x.dtype(), self.name, T => launch(self.name, items, cost, operands.into_iter().collect(),
+        move |items: Range<usize>, arguments: &Arguments<'_>| {
             // Columns of the one block, or whole blocks.
-            let (columns, blocks) = if one { (units.len(), 1) } else { (after, units.len()) };
-            let elements = units.start * if one { 1 } else { reduced * after };
-            let results = units.start * if one { 1 } else { after };
+            let (columns, blocks) = if one { (items.len(), 1) } else { (after, items.len()) };
+            let elements = items.start * if one { 1 } else { reduced * after };
+            let results = items.start * if one { 1 } else { after };
             let first = Shares::<T> {
                 x: arguments.pointer::<T>(0).wrapping_add(elements),
                 extreme: arguments.pointer::<T>(1).wrapping_add(results),
@@ -85,7 +85,7 @@ impl Backward for ExtremeBackward {
                 after,
                 columns,
             };
-            // SAFETY: the operands are contiguous tensors of these blocks, and the units of one call are its own.
+            // SAFETY: the operands are contiguous tensors of these blocks, and the items of one call are its own.
             #[allow(unsafe_code, reason = "the one call of the kernel; columns of a block are no slice")]
             unsafe { share_gradient(first, blocks) };
         }))?;
@@ -135,10 +135,10 @@ impl Tensor {
         let out = Self::empty(&s.kept, DType::I64)?;
         let operands = [Operand::read_own(&s.x, reduced * after), Operand::write_own(&out, after)];
         let cost = Cost::elementwise(s.x.count(), 2.0, 1, s.x.dtype());
-        let units = if out.count() == 0 { 0 } else { s.before };
-        with_float!(self.dtype(), "argmax", T => launch("argmax", units, cost, operands.into_iter().collect(),
-        move |units: Range<usize>, arguments: &Arguments<'_>| {
-            first_of_largest(arguments.own::<T>(0, &units), reduced, after, arguments.own_mut(1, &units));
+        let items = if out.count() == 0 { 0 } else { s.before };
+        with_float!(self.dtype(), "argmax", T => launch("argmax", items, cost, operands.into_iter().collect(),
+        move |items: Range<usize>, arguments: &Arguments<'_>| {
+            first_of_largest(arguments.own::<T>(0, &items), reduced, after, arguments.own_mut(1, &items));
         }))?;
         let shape: &Shape = if keepdim { &s.kept } else { &s.squeezed };
         Ok(out.view(Layout::contiguous(shape)))
@@ -167,9 +167,9 @@ impl Tensor {
         ];
         let cost = Cost::elementwise(s.x.count(), 2.0, 1, s.x.dtype());
         with_float!(self.dtype(), NAME, T => with_element!(labels.dtype(), L => launch(NAME, out.count(), cost,
-        operands.into_iter().collect(), move |units: Range<usize>, arguments: &Arguments<'_>| {
-            let labels = arguments.own::<L>(1, &units).iter().map(|label| label.to_f64());
-            rows_where_largest(arguments.own::<T>(0, &units), classes, labels, arguments.own_mut(2, &units));
+        operands.into_iter().collect(), move |items: Range<usize>, arguments: &Arguments<'_>| {
+            let labels = arguments.own::<L>(1, &items).iter().map(|label| label.to_f64());
+            rows_where_largest(arguments.own::<T>(0, &items), classes, labels, arguments.own_mut(2, &items));
         })))?;
         Ok(out)
     }

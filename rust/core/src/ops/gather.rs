@@ -1,4 +1,4 @@
-//! Rows chosen by number, as batches and embeddings are.
+//! Gather: rows chosen by index, as batches and embeddings are.
 //!
 //! ```text
 //! y[i] = x[k_i]             ∂C/∂x[r] = Σ ∂C/∂y[i] over the i with k_i = r, in the order of i
@@ -15,7 +15,7 @@ use smallvec::smallvec;
 
 use crate::dtype::{DType, Element, with_element, with_float};
 use crate::error::{Result, bail};
-use crate::host;
+use crate::host_access;
 use crate::kernels::gather::{add_rows, group, take_rows};
 use crate::launch::{Arguments, Cost, Operand, launch};
 use crate::layout::{Layout, Shape, show};
@@ -29,7 +29,7 @@ fn place(index: i64, rows: usize) -> Option<usize> {
 }
 
 fn check(indices: &Tensor, rows: usize) -> Result<()> {
-    let wrong = host::with(indices, |view| {
+    let wrong = host_access::with(indices, |view| {
         view.iter()
             .enumerate()
             .find(|(_, index)| place(**index, rows).is_none())
@@ -73,9 +73,9 @@ impl Backward for TakeBackward {
             1,
             cost,
             operands.into_iter().collect(),
-            move |units: Range<usize>, arguments: &Arguments<'_>| {
+            move |items: Range<usize>, arguments: &Arguments<'_>| {
                 let places = arguments.all::<i64>(0).iter().map(|&index| place(index, rows));
-                group(places, arguments.own_mut(1, &units), arguments.own_mut(2, &units));
+                group(places, arguments.own_mut(1, &items), arguments.own_mut(2, &items));
             },
         )?;
         let operands = [
@@ -86,13 +86,13 @@ impl Backward for TakeBackward {
         ];
         let cost = Cost::elementwise(out.count() + grad.count(), 1.0, 1, grad.dtype());
         with_float!(grad.dtype(), "take_rows", T => launch("take_rows backward", rows, cost,
-        operands.into_iter().collect(), move |units: Range<usize>, arguments: &Arguments<'_>| {
+        operands.into_iter().collect(), move |items: Range<usize>, arguments: &Arguments<'_>| {
             let grad = arguments.all::<T>(0);
             let (starts, order) = (arguments.all::<i64>(1), arguments.all::<i64>(2));
-            let out = arguments.own_mut::<T>(3, &units);
+            let out = arguments.own_mut::<T>(3, &items);
             if row > 0 {
-                for (unit, to) in units.zip(out.chunks_exact_mut(row)) {
-                    let members = &order[starts[unit] as usize..starts[unit + 1] as usize];
+                for (item, to) in items.zip(out.chunks_exact_mut(row)) {
+                    let members = &order[starts[item] as usize..starts[item + 1] as usize];
                     add_rows(grad, members, to);
                 }
             }
@@ -121,10 +121,10 @@ impl Tensor {
         let operands =
             [Operand::read_own(&indices, 1), Operand::read(self), Operand::write_own(&out, row)];
         with_element!(self.dtype(), T => launch("take_rows", indices.count(), cost,
-        operands.into_iter().collect(), move |units: Range<usize>, arguments: &Arguments<'_>| {
+        operands.into_iter().collect(), move |items: Range<usize>, arguments: &Arguments<'_>| {
             let absent = T::from_f64(if T::DTYPE.is_float() { f64::NAN } else { 0.0 });
-            let indices = arguments.own::<i64>(0, &units);
-            let out = arguments.own_mut::<T>(2, &units);
+            let indices = arguments.own::<i64>(0, &items);
+            let out = arguments.own_mut::<T>(2, &items);
             if row == 0 {
                 return;
             }
@@ -212,7 +212,7 @@ mod tests {
         let launched = &recording.launches[0];
         let addresses = crate::launch::pointers(&launched.operands);
         let arguments = Arguments::new(&addresses, &launched.operands);
-        launched.kernel.run(0..launched.units, &arguments);
+        launched.kernel.run(0..launched.items, &arguments);
         let y = y.to_vec::<f32>().expect("float32");
         assert!(y[0].is_nan() && y[1] == 2.0, "{y:?}");
     }

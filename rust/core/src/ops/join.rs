@@ -1,4 +1,5 @@
-//! Several tensors made one: along a dimension that they have, or along a new one. The gradient is cut into views.
+//! Concatenation and stacking of tensors: along a dimension that they have, or along a new one. The gradient is cut
+//! into views.
 
 use std::ops::Range;
 
@@ -119,11 +120,11 @@ fn join(tensors: &[&Tensor], dim: usize, out: &Tensor) -> Result<()> {
         .collect();
     operands.push(Operand::write_own(out, blocks * total));
     let cost = Cost::elementwise(out.count(), 0.0, 2, out.dtype());
-    with_element!(out.dtype(), T => launch("cat", rows, cost, operands, move |units: Range<usize>, arguments: &Arguments<'_>| {
-        let out = arguments.own_mut::<T>(widths.len(), &units);
+    with_element!(out.dtype(), T => launch("cat", rows, cost, operands, move |items: Range<usize>, arguments: &Arguments<'_>| {
+        let out = arguments.own_mut::<T>(widths.len(), &items);
         let mut start = 0;
         for (i, &width) in widths.iter().enumerate().filter(|(_, width)| **width > 0) {
-            let from = arguments.own::<T>(i, &units).chunks_exact(width);
+            let from = arguments.own::<T>(i, &items).chunks_exact(width);
             for (to, from) in out.chunks_exact_mut(total).zip(from) {
                 to[start..start + width].copy_from_slice(from);
             }

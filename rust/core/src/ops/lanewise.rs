@@ -1,4 +1,4 @@
-//! The machinery that all lane-wise operations share: broadcasting to rows, and one launch.
+//! Elementwise operations: what all of them share, broadcasting to rows and one launch.
 
 use std::ops::Range;
 
@@ -50,7 +50,7 @@ pub fn map_into<F: Lanewise<N>, const N: usize>(
         bail!(Internal, "{name}: the output of shape {} is not contiguous", show(out.shape()));
     }
     let whole = |input: &Tensor| input.shape() == out.shape() && input.layout().is_contiguous();
-    let (pattern, units, mut operands) = if inputs.iter().all(|input| whole(input)) {
+    let (pattern, items, mut operands) = if inputs.iter().all(|input| whole(input)) {
         // The usual case, without a look at dimensions: all elements of all tensors, one after the other.
         let operands = inputs.iter().map(|input| Operand::read_own(input, 1)).collect();
         (RowPattern::flat(out.count()), out.count(), operands)
@@ -59,7 +59,7 @@ pub fn map_into<F: Lanewise<N>, const N: usize>(
             .iter()
             .map(|input| lane_ready(name, input, out.shape()))
             .collect::<Result<_>>()?;
-        let (pattern, units) = rows(name, out.shape(), &packed)?;
+        let (pattern, items) = rows(name, out.shape(), &packed)?;
         let operands: Operands = packed
             .iter()
             .enumerate()
@@ -68,16 +68,16 @@ pub fn map_into<F: Lanewise<N>, const N: usize>(
                 None => Operand::read(input),
             })
             .collect();
-        (pattern, units, operands)
+        (pattern, items, operands)
     };
     let inner = if pattern.outer.is_empty() { 1 } else { pattern.inner };
     operands.push(Operand::write_own(out, inner));
     let cost = Cost::elementwise(out.count(), 8.0, N + 1, dtype);
-    with_float!(dtype, name, T => launch(name, units, cost, operands, move |units: Range<usize>, arguments: &Arguments<'_>| {
+    with_float!(dtype, name, T => launch(name, items, cost, operands, move |items: Range<usize>, arguments: &Arguments<'_>| {
         let inputs = std::array::from_fn(|i| arguments.pointer::<T>(i).cast_const());
         // SAFETY: the operands were made from tensors that cover the pattern, by `rows`.
         #[allow(unsafe_code, reason = "the one call of the lane-wise kernel; bounds come from the tensors' layouts")]
-        unsafe { map_rows::<_, T, N>(function, &pattern, units, inputs, arguments.pointer(N)) };
+        unsafe { map_rows::<_, T, N>(function, &pattern, items, inputs, arguments.pointer(N)) };
     }))
 }
 
@@ -94,7 +94,7 @@ fn lane_ready(name: &str, input: &Tensor, shape: &[usize]) -> Result<Tensor> {
     if inner_step == 0 || inner_step == 1 { Ok(input.detach()) } else { input.packed() }
 }
 
-/// Merges dimensions that every input walks alike; gives the pattern and its number of units.
+/// Merges dimensions that every input walks alike; gives the pattern and its number of items.
 fn rows<const N: usize>(
     name: &str,
     shape: &[usize],
@@ -129,7 +129,7 @@ fn rows<const N: usize>(
             repeats: inner_steps[i] == 0,
         }),
     };
-    let units = if pattern.outer.is_empty() { inner } else { pattern.outer.iter().product() };
-    let units = if shape.contains(&0) { 0 } else { units };
-    Ok((pattern, units))
+    let items = if pattern.outer.is_empty() { inner } else { pattern.outer.iter().product() };
+    let items = if shape.contains(&0) { 0 } else { items };
+    Ok((pattern, items))
 }

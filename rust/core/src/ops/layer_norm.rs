@@ -4,8 +4,9 @@
 //! μ = Σ x/n      σ² = Σ (x - μ)²/n      r = 1/√(σ² + ε)      x̂ = (x - μ)·r      y = γ·x̂ + β
 //! g = γ·∂y       ∂x = r·(g - Σ g/n - x̂·Σ g·x̂/n)      ∂γ = Σ_rows ∂y·x̂      ∂β = Σ_rows ∂y
 //! ```
-//! Sums without a name run over the n elements of a row. Rows are the units forward and for ∂x, so that a plan takes them
-//! through any number of such layers in one go; ∂γ and ∂β go by columns, beside the gradients of the weights.
+//! Sums without a name run over the n elements of a row. Rows are the work items forward and for ∂x, so that a plan
+//! takes them through any number of such layers in one go; ∂γ and ∂β go by columns, beside the gradients of the
+//! weights.
 
 use std::ops::Range;
 
@@ -49,16 +50,16 @@ pub fn layer_norm(x: &Tensor, width: usize, affine: Affine<'_>) -> Result<Tensor
     // Every element is read three times, the last two from cache.
     let cost = Cost::elementwise(x.count(), 12.0, 2, x.dtype());
     with_float!(x.dtype(), "layer_norm", T => launch("layer_norm", rows, cost, operands,
-    move |units: Range<usize>, arguments: &Arguments<'_>| {
+    move |items: Range<usize>, arguments: &Arguments<'_>| {
         kernels::forward(kernels::Forward::<T> {
-            x: arguments.own(0, &units),
+            x: arguments.own(0, &items),
             width,
             epsilon,
             gamma: at_gamma.map(|i| arguments.all(i)),
             beta: at_beta.map(|i| arguments.all(i)),
-            mean: arguments.own_mut(1, &units),
-            inverse: arguments.own_mut(2, &units),
-            out: arguments.own_mut(3, &units),
+            mean: arguments.own_mut(1, &items),
+            inverse: arguments.own_mut(2, &items),
+            out: arguments.own_mut(3, &items),
         });
     }))?;
     let mut inputs = vec![x];
@@ -124,7 +125,7 @@ struct LayerNormBackward {
 }
 
 impl LayerNormBackward {
-    /// ∂x: rows are the units.
+    /// ∂x: rows are the work items.
     fn rows(&self, grad: &Tensor) -> Result<Tensor> {
         let (x, mean, width) = (self.x.get()?, self.mean.get()?, self.width);
         let gamma = self.gamma.as_ref().map(Saved::get).transpose()?;
@@ -140,21 +141,21 @@ impl LayerNormBackward {
         let has_gamma = gamma.is_some();
         let cost = Cost::elementwise(x.count(), 12.0, 3, x.dtype());
         with_float!(x.dtype(), "layer_norm", T => launch("layer_norm", mean.count(), cost, operands,
-        move |units: Range<usize>, arguments: &Arguments<'_>| {
+        move |items: Range<usize>, arguments: &Arguments<'_>| {
             kernels::backward(kernels::Backward::<T> {
-                grad: arguments.own(0, &units),
-                x: arguments.own(1, &units),
+                grad: arguments.own(0, &items),
+                x: arguments.own(1, &items),
                 gamma: has_gamma.then(|| arguments.all(5)),
                 width,
-                mean: arguments.own(2, &units),
-                inverse: arguments.own(3, &units),
-                out: arguments.own_mut(4, &units),
+                mean: arguments.own(2, &items),
+                inverse: arguments.own(3, &items),
+                out: arguments.own_mut(4, &items),
             });
         }))?;
         Ok(out)
     }
 
-    /// ∂γ and ∂β: columns are the units.
+    /// ∂γ and ∂β: columns are the work items.
     fn columns(&self, grad: &Tensor) -> Result<[Tensor; 2]> {
         let (x, width) = (self.x.get()?, self.width);
         let (gamma, beta) =
@@ -169,16 +170,16 @@ impl LayerNormBackward {
         ];
         let cost = Cost::elementwise(x.count(), 4.0, 2, x.dtype());
         with_float!(x.dtype(), "layer_norm", T => launch("layer_norm_sums", width, cost, operands,
-        move |units: Range<usize>, arguments: &Arguments<'_>| {
+        move |items: Range<usize>, arguments: &Arguments<'_>| {
             kernels::column_sums(kernels::ColumnSums::<T> {
                 grad: arguments.all(0),
                 x: arguments.all(1),
                 mean: arguments.all(2),
                 inverse: arguments.all(3),
                 width,
-                columns: units.clone(),
-                gamma: arguments.own_mut(4, &units),
-                beta: arguments.own_mut(5, &units),
+                columns: items.clone(),
+                gamma: arguments.own_mut(4, &items),
+                beta: arguments.own_mut(5, &items),
             });
         }))?;
         Ok([gamma, beta])

@@ -16,7 +16,7 @@ use smallvec::smallvec;
 
 use crate::dtype::{DType, Element, with_float};
 use crate::error::{Result, bail};
-use crate::host;
+use crate::host_access;
 use crate::kernels::cross_entropy::{
     Statistics, Target, cross_entropy_rows, cross_entropy_rows_backward,
 };
@@ -63,9 +63,9 @@ impl Reduction {
         let cost = Cost::elementwise(losses.count(), 1.0, 1, losses.dtype());
         let operands = [Operand::read(&losses), Operand::write_own(&out, 1)].into_iter().collect();
         with_float!(losses.dtype(), "loss", T => launch("loss fold", 1, cost, operands,
-        move |units: Range<usize>, arguments: &Arguments<'_>| {
+        move |items: Range<usize>, arguments: &Arguments<'_>| {
             let sum = sum_row(arguments.all::<T>(0));
-            arguments.own_mut::<T>(1, &units)[0] = T::from_f64(sum / divisor);
+            arguments.own_mut::<T>(1, &items)[0] = T::from_f64(sum / divisor);
         }))?;
         Ok(out)
     }
@@ -105,7 +105,7 @@ fn checked_target(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
             );
         }
         let labels = target.with_shape(&[rows])?.packed()?;
-        let wrong = host::with(&labels, |labels| {
+        let wrong = host_access::with(&labels, |labels| {
             let inside = |label: i64| usize::try_from(label).is_ok_and(|label| label < classes);
             labels.iter().position(|&label| !inside(label)).map(|row| (row, labels[row]))
         });
@@ -146,12 +146,12 @@ fn target<'a, T: Element>(
     arguments: &Arguments<'a>,
     i: usize,
     labels: bool,
-    units: &Range<usize>,
+    items: &Range<usize>,
 ) -> Target<'a, T> {
     if labels {
-        Target::Labels(arguments.own(i, units))
+        Target::Labels(arguments.own(i, items))
     } else {
-        Target::Shares(arguments.own(i, units))
+        Target::Shares(arguments.own(i, items))
     }
 }
 
@@ -194,23 +194,23 @@ impl Backward for CrossEntropyBackward {
         let weight = push(&mut operands, read(&self.weight)?);
         let (smoothing, scale) = (self.smoothing, self.reduction.scale(rows));
         let cost = Cost::elementwise(logits.count(), 24.0, 2, logits.dtype());
-        let units = if width == 0 { 0 } else { rows };
-        with_float!(logits.dtype(), self.name(), T => launch("cross_entropy backward", units, cost, operands,
-        move |units: Range<usize>, arguments: &Arguments<'_>| {
+        let items = if width == 0 { 0 } else { rows };
+        with_float!(logits.dtype(), self.name(), T => launch("cross_entropy backward", items, cost, operands,
+        move |items: Range<usize>, arguments: &Arguments<'_>| {
             cross_entropy_rows_backward(
-                arguments.own::<T>(0, &units),
+                arguments.own::<T>(0, &items),
                 width,
-                target(arguments, 1, labels, &units),
+                target(arguments, 1, labels, &items),
                 smoothing,
-                weight.map(|i| arguments.own(i, &units)),
+                weight.map(|i| arguments.own(i, &items)),
                 Statistics {
-                    largest: arguments.own(2, &units),
-                    log: arguments.own(3, &units),
-                    mass: mass.map_or(&[], |i| arguments.own(i, &units)),
+                    largest: arguments.own(2, &items),
+                    log: arguments.own(3, &items),
+                    mass: mass.map_or(&[], |i| arguments.own(i, &items)),
                 },
-                if each { arguments.own(4, &units) } else { arguments.all(4) },
+                if each { arguments.own(4, &items) } else { arguments.all(4) },
                 scale,
-                arguments.own_mut(5, &units),
+                arguments.own_mut(5, &items),
             );
         }))?;
         Ok(smallvec![Some(out)])
@@ -257,18 +257,18 @@ pub fn cross_entropy(
     let of_weight = push(&mut operands, weight.as_ref().map(|weight| Operand::read_own(weight, 1)));
     let cost = Cost::elementwise(x.count(), 24.0, 1, x.dtype());
     with_float!(x.dtype(), "cross_entropy", T => launch("cross_entropy", rows, cost, operands,
-    move |units: Range<usize>, arguments: &Arguments<'_>| {
+    move |items: Range<usize>, arguments: &Arguments<'_>| {
         cross_entropy_rows(
-            arguments.own::<T>(0, &units),
+            arguments.own::<T>(0, &items),
             width,
-            target(arguments, 1, labels, &units),
+            target(arguments, 1, labels, &items),
             label_smoothing,
-            of_weight.map(|i| arguments.own(i, &units)),
-            arguments.own_mut(2, &units),
+            of_weight.map(|i| arguments.own(i, &items)),
+            arguments.own_mut(2, &items),
             Statistics {
-                largest: arguments.own_mut(3, &units),
-                log: arguments.own_mut(4, &units),
-                mass: to_mass.map_or(&mut [], |i| arguments.own_mut(i, &units)),
+                largest: arguments.own_mut(3, &items),
+                log: arguments.own_mut(4, &items),
+                mass: to_mass.map_or(&mut [], |i| arguments.own_mut(i, &items)),
             },
         );
     }))?;
@@ -406,7 +406,7 @@ mod tests {
         for launched in &recording.launches {
             let addresses = crate::launch::pointers(&launched.operands);
             let arguments = Arguments::new(&addresses, &launched.operands);
-            launched.kernel.run(0..launched.units, &arguments);
+            launched.kernel.run(0..launched.items, &arguments);
         }
         let after = values(&loss);
         assert!(after[0].is_nan() && after[1] == before[1], "{after:?}");

@@ -31,7 +31,7 @@ fn steps(x: &Tensor) -> (isize, isize) {
     (x.strides()[0], x.strides()[1])
 }
 
-/// Operand for a matrix whose rows are the units: their own where rows follow each other without gaps.
+/// Operand for a matrix whose rows are the work items: their own where rows follow each other without gaps.
 pub(crate) fn rows_operand(x: &Tensor) -> Operand {
     if x.layout().is_contiguous() { Operand::read_own(x, x.shape()[1]) } else { Operand::read(x) }
 }
@@ -66,31 +66,29 @@ impl Product {
         let c = MatMut { ptr: arguments.pointer::<T>(2), row_stride: self.n as isize };
         let bias = bias.map(|(i, lowest)| (arguments.pointer::<T>(i), lowest));
         let size = (rows.len(), self.n, self.k);
-        let product = Gemm::new(size, a, b, c.at(rows.start, 0));
-        multiply(Gemm { later: arguments.later(), ..product }, bias);
+        multiply(Gemm::new(size, a, b, c.at(rows.start, 0)), bias);
     }
 
-    /// The same for columns of the result, given as units of [`ByColumns`].
+    /// The same for columns of the result, given as items of [`ByColumns`].
     pub(crate) fn columns<T: Float>(
         self,
         arguments: &Arguments<'_>,
-        units: &Range<usize>,
+        items: &Range<usize>,
         bias: Option<(usize, f64)>,
     ) {
-        let columns = ByColumns::range::<T>(units, self.n);
+        let columns = ByColumns::range::<T>(items, self.n);
         let a = matrix(arguments.pointer::<T>(0), self.a);
         let b = if arguments.has_columns(1) {
-            let (first, row) = arguments.columns::<T>(1, units);
+            let (first, row) = arguments.columns::<T>(1, items);
             matrix(first, (row as isize, 1))
         } else {
             matrix(arguments.pointer::<T>(1), self.b).at(0, columns.start)
         };
-        let (first, row) = arguments.columns::<T>(2, units);
+        let (first, row) = arguments.columns::<T>(2, items);
         let c = MatMut { ptr: first, row_stride: row as isize };
         let bias =
             bias.map(|(i, lowest)| (arguments.pointer::<T>(i).wrapping_add(columns.start), lowest));
-        let product = Gemm::new((self.m, columns.len(), self.k), a, b, c);
-        multiply(Gemm { later: arguments.later(), ..product }, bias);
+        multiply(Gemm::new((self.m, columns.len(), self.k), a, b, c), bias);
     }
 }
 
@@ -99,13 +97,13 @@ fn matrix<T>(ptr: *mut T, (row_stride, col_stride): (isize, isize)) -> MatRef<T>
 }
 
 /// The product, with a bias for each column added and nothing less than a number if given.
-fn multiply<T: Float>(product: Gemm<'_, T>, bias: Option<(*mut T, f64)>) {
+fn multiply<T: Float>(product: Gemm<T>, bias: Option<(*mut T, f64)>) {
     let bias = bias.map(|(bias, lowest)| AddBias {
         bias: bias.cast_const(),
         lowest: T::from(lowest).unwrap_or_else(T::neg_infinity),
     });
     // SAFETY: the operands are whole matrices of the sizes that `Product::new` read off the tensors, of which callers
-    // take as many rows and columns as their units have; the result is new memory that overlaps neither factor, and the
+    // take as many rows and columns as their items have; the result is new memory that overlaps neither factor, and the
     // bias has an element for each column.
     #[allow(unsafe_code, reason = "the one call of the matrix kernel")]
     unsafe {
@@ -113,7 +111,7 @@ fn multiply<T: Float>(product: Gemm<'_, T>, bias: Option<(*mut T, f64)>) {
     }
 }
 
-/// How units by columns touch `a`, `b` and `out` of a product.
+/// How items by columns touch `a`, `b` and `out` of a product.
 pub(crate) fn columns_access(b: &Tensor, out: &Tensor) -> Option<[Access; 3]> {
     Some([Access::All, ByColumns::access(b).unwrap_or(Access::All), ByColumns::access(out)?])
 }
@@ -133,8 +131,8 @@ pub(crate) fn product_into(name: &'static str, a: &Tensor, b: &Tensor, out: &Ten
         product.rows::<T>(arguments, &rows, None);
     },
     || ByColumns::new(columns_access(b, out)?,
-    move |units: Range<usize>, arguments: &Arguments<'_>| {
-        product.columns::<T>(arguments, &units, None);
+    move |items: Range<usize>, arguments: &Arguments<'_>| {
+        product.columns::<T>(arguments, &items, None);
     })))
 }
 
@@ -154,7 +152,7 @@ pub(crate) fn flipped(x: &Tensor) -> Tensor {
     x.view(layout)
 }
 
-/// a·b for each pair of a batch of matrices without gaps: one unit for each pair.
+/// a·b for each pair of a batch of matrices without gaps: one work item for each pair.
 fn batched(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (a, b) = (a.packed()?, b.packed()?);
     let (count, m, k, n) = (a.shape()[0], a.shape()[1], a.shape()[2], b.shape()[2]);

@@ -233,14 +233,14 @@ fn sum_rows<L: PairLoss>(
     let weighted = weight.is_some();
     let cost = Cost::elementwise(x.count(), 24.0, 2, x.dtype());
     with_float!(x.dtype(), L::NAME, T => launch(L::NAME, rows, cost, operands,
-    move |units: Range<usize>, arguments: &Arguments<'_>| {
+    move |items: Range<usize>, arguments: &Arguments<'_>| {
         sum_pairs_rows(
             Value(loss),
-            arguments.own::<T>(0, &units),
-            arguments.own(1, &units),
+            arguments.own::<T>(0, &items),
+            arguments.own(1, &items),
             width,
-            weighted.then(|| arguments.own(3, &units)),
-            arguments.own_mut(2, &units),
+            weighted.then(|| arguments.own(3, &items)),
+            arguments.own_mut(2, &items),
         );
     }))?;
     Ok(out)

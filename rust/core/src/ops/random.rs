@@ -46,10 +46,10 @@ fn drawn(
     let operands = [Operand::read(&number), Operand::write_own(&out, 1)].into_iter().collect();
     let cost = Cost::elementwise(out.count(), 64.0, 1, dtype);
     with_float!(dtype, name, T => launch(name, out.count(), cost, operands,
-    move |units: Range<usize>, arguments: &Arguments<'_>| {
+    move |items: Range<usize>, arguments: &Arguments<'_>| {
         let draw = arguments.all::<i64>(0)[0] as u64;
-        let out = arguments.own_mut::<T>(1, &units);
-        let first = units.start as u64;
+        let out = arguments.own_mut::<T>(1, &items);
+        let first = items.start as u64;
         match law {
             Law::Uniform => fill_uniform(key, draw, first, out),
             Law::Normal => fill_normal(key, draw, first, out),

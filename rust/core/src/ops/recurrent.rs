@@ -10,8 +10,8 @@
 //! The backward pass goes through the steps from the last to the first, with ∂h ← mask ⊙ (∂q·Uᵀ) and, past the product,
 //! ∂c ← f·∂c (LSTM) or ∂h ← z·∂h (GRU). ∂U and ∂b' are one product and one sum over all rows and steps.
 //!
-//! Rows of the batch are the units, a few at a time, so that a plan takes them from the input to the loss and back, however
-//! many the steps, with one barrier before ∂U.
+//! Rows of the batch are the work items, a few at a time, so that a plan takes them from the input to the loss and
+//! back, however many the steps, with one barrier before ∂U.
 
 use std::ops::Range;
 
@@ -172,17 +172,17 @@ pub fn recurrent(projected: &Tensor, of: Recurrence<'_>) -> Result<Tensor> {
         operands.len() - 1
     });
     with_float!(x.dtype(), "recurrent", T => launch("recurrent", rows / few, cost(sizes, &x), operands,
-    move |units: Range<usize>, arguments: &Arguments<'_>| {
+    move |items: Range<usize>, arguments: &Arguments<'_>| {
         recurrent_rows(Forward::<T> {
-            sizes: Sizes { rows: units.len() * few, ..sizes },
-            projected: arguments.own(0, &units),
+            sizes: Sizes { rows: items.len() * few, ..sizes },
+            projected: arguments.own(0, &items),
             kernel: arguments.all(1),
             bias: has_bias.then(|| arguments.all(7)),
-            first: [arguments.own(2, &units), arguments.own(3, &units)],
-            mask: masked.map(|i| arguments.own(i, &units)),
-            previous: arguments.own_mut(4, &units),
-            kept: arguments.own_mut(5, &units),
-            out: arguments.own_mut(6, &units),
+            first: [arguments.own(2, &items), arguments.own(3, &items)],
+            mask: masked.map(|i| arguments.own(i, &items)),
+            previous: arguments.own_mut(4, &items),
+            kept: arguments.own_mut(5, &items),
+            out: arguments.own_mut(6, &items),
         });
     }))?;
     let mut inputs = vec![projected, of.kernel];
@@ -275,20 +275,20 @@ impl RecurrentBackward {
         });
         let cost = cost(sizes, slopes);
         with_float!(grad.dtype(), "recurrent", T => launch("recurrent backward", rows / few, cost, operands,
-        move |units: Range<usize>, arguments: &Arguments<'_>| {
+        move |items: Range<usize>, arguments: &Arguments<'_>| {
             recurrent_rows_backward(BackwardPass::<T> {
-                sizes: Sizes { rows: units.len() * few, ..sizes },
-                gradient: arguments.own(0, &units),
-                kept: arguments.own(1, &units),
-                out: arguments.own(2, &units),
-                first: [arguments.own(3, &units), arguments.own(4, &units)],
+                sizes: Sizes { rows: items.len() * few, ..sizes },
+                gradient: arguments.own(0, &items),
+                kept: arguments.own(1, &items),
+                out: arguments.own(2, &items),
+                first: [arguments.own(3, &items), arguments.own(4, &items)],
                 kernel: arguments.all(5),
-                mask: masked.map(|i| arguments.own(i, &units)),
-                projected: arguments.own_mut(6, &units),
-                recurrent: is_gru.then(|| arguments.own_mut(10, &units)),
-                h: arguments.own_mut(7, &units),
-                c: arguments.own_mut(8, &units),
-                through: arguments.own_mut(9, &units),
+                mask: masked.map(|i| arguments.own(i, &items)),
+                projected: arguments.own_mut(6, &items),
+                recurrent: is_gru.then(|| arguments.own_mut(10, &items)),
+                h: arguments.own_mut(7, &items),
+                c: arguments.own_mut(8, &items),
+                through: arguments.own_mut(9, &items),
             });
         }))
     }

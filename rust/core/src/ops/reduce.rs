@@ -1,4 +1,4 @@
-//! Sums over dimensions, and what follows from them: mean and variance.
+//! Reductions: sums over dimensions, and what follows from them, mean and variance.
 //!
 //! A tensor is seen as (before, reduced, after), where the reduced dimensions stand together; sums run in an
 //! order that the shape alone decides.
@@ -15,7 +15,7 @@ use crate::layout::{Layout, Shape, dimension};
 use crate::tape::{Backward, Gradients};
 use crate::tensor::Tensor;
 
-/// Elements of a long fold that make one unit.
+/// Elements of a long fold that make one item.
 const CHUNK: usize = 8192;
 /// Elements of columns that are long: cut earlier, the gradient of a bias would cost a plan one barrier more.
 const LONG: usize = 1 << 20;
@@ -32,7 +32,7 @@ pub(crate) struct Split {
     pub(crate) x: Tensor,
     /// Blocks.
     pub(crate) before: usize,
-    /// Elements that come to one.
+    /// Elements that are summed to one.
     pub(crate) reduced: usize,
     /// Columns of a block.
     pub(crate) after: usize,
@@ -142,16 +142,16 @@ pub(crate) fn fold(name: &'static str, fold: Fold, s: &Split) -> Result<Tensor> 
     with_float!(dtype, name, T => {
         if before == 1 && after >= WIDE {
             let operands = [Operand::read(&s.x), Operand::write_own(&out, 1)].into_iter().collect();
-            launch(name, after, cost, operands, move |units: Range<usize>, arguments: &Arguments<'_>| {
-                let to = arguments.own_mut::<T>(1, &units);
-                fold_columns(fold, arguments.all(0), reduced, after, units, to);
+            launch(name, after, cost, operands, move |items: Range<usize>, arguments: &Arguments<'_>| {
+                let to = arguments.own_mut::<T>(1, &items);
+                fold_columns(fold, arguments.all(0), reduced, after, items, to);
             })?;
         } else {
             let operands = [Operand::read_own(&s.x, reduced * after), Operand::write_own(&out, after)];
             launch(name, before, cost, operands.into_iter().collect(),
-                move |units: Range<usize>, arguments: &Arguments<'_>| {
-                    let to = arguments.own_mut::<T>(1, &units);
-                    fold_blocks(fold, arguments.own(0, &units), reduced, after, to);
+                move |items: Range<usize>, arguments: &Arguments<'_>| {
+                    let to = arguments.own_mut::<T>(1, &items);
+                    fold_blocks(fold, arguments.own(0, &items), reduced, after, to);
                 })?;
         }
     });
@@ -164,35 +164,35 @@ fn fold_long(name: &'static str, fold: Fold, s: &Split, out: &Tensor) -> Result<
     let rows = CHUNK / after;
     let parts = reduced.div_ceil(rows);
     let cost = Cost::elementwise(s.x.count(), 1.0, 1, s.x.dtype());
-    // Rows keep what their parts come to in full.
+    // Rows keep the sums of their parts in full.
     let dtype = if after == 1 { DType::F64 } else { s.x.dtype() };
     let partial = Tensor::empty(&[before, parts, after], dtype)?;
     let first = [Operand::read(&s.x), Operand::write_own(&partial, after)].into_iter().collect();
     let second = [Operand::read_own(&partial, parts * after), Operand::write_own(out, after)];
     let second = second.into_iter().collect();
     with_float!(s.x.dtype(), name, T => {
-        launch(name, before * parts, cost, first, move |units: Range<usize>, arguments: &Arguments<'_>| {
+        launch(name, before * parts, cost, first, move |items: Range<usize>, arguments: &Arguments<'_>| {
             let x = arguments.all::<T>(0);
-            for unit in units {
-                let (block, part) = (unit / parts, unit % parts);
+            for item in items {
+                let (block, part) = (item / parts, item % parts);
                 let (start, stop) = (part * rows, ((part + 1) * rows).min(reduced));
                 let x = &x[(block * reduced + start) * after..(block * reduced + stop) * after];
-                let unit = unit..unit + 1;
+                let item = item..item + 1;
                 if after == 1 {
-                    arguments.own_mut::<f64>(1, &unit)[0] = fold_row(fold, x);
+                    arguments.own_mut::<f64>(1, &item)[0] = fold_row(fold, x);
                 } else {
-                    fold_blocks(fold, x, stop - start, after, arguments.own_mut(1, &unit));
+                    fold_blocks(fold, x, stop - start, after, arguments.own_mut(1, &item));
                 }
             }
         })?;
-        launch(name, before, Cost::default(), second, move |units: Range<usize>, arguments: &Arguments<'_>| {
-            let to = arguments.own_mut::<T>(1, &units);
+        launch(name, before, Cost::default(), second, move |items: Range<usize>, arguments: &Arguments<'_>| {
+            let to = arguments.own_mut::<T>(1, &items);
             if after == 1 {
-                for (x, to) in arguments.own::<f64>(0, &units).chunks_exact(parts).zip(to) {
+                for (x, to) in arguments.own::<f64>(0, &items).chunks_exact(parts).zip(to) {
                     *to = T::from_f64(fold_row(fold, x));
                 }
             } else {
-                fold_blocks(fold, arguments.own(0, &units), parts, after, to);
+                fold_blocks(fold, arguments.own(0, &items), parts, after, to);
             }
         })?;
     });

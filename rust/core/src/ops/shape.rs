@@ -1,4 +1,4 @@
-//! Other shapes of the same elements: views where strides can say it, copies elsewhere.
+//! Reshape, transpose, expand: other shapes of the same elements, views where strides can say it, copies elsewhere.
 //!
 //! A view shares the memory of its tensor and costs no launch; its backward pass sees the gradient through the
 //! inverse view. An element that a view repeats has the sum of its gradients.

@@ -1,4 +1,4 @@
-//! Parts of tensors: slices, single positions, reversed dimensions. All are views.
+//! Slicing and indexing: slices, single positions, reversed dimensions. All are views.
 //!
 //! ```text
 //! y[i] = x[start + i·step]          ∂C/∂x[start + i·step] = ∂C/∂y[i], zero elsewhere
@@ -93,15 +93,15 @@ fn scatter(grad: &Tensor, shape: &[usize], region: &[(usize, isize, usize)]) -> 
     let region: Vec<(usize, isize, usize)> = region.to_vec();
     let cost = Cost::elementwise(out.count(), 0.0, 2, grad.dtype());
     with_element!(grad.dtype(), T => launch("slice backward", rows, cost, operands,
-    move |units: Range<usize>, arguments: &Arguments<'_>| {
-        let out = arguments.own_mut::<T>(1, &units);
+    move |items: Range<usize>, arguments: &Arguments<'_>| {
+        let out = arguments.own_mut::<T>(1, &items);
         out.fill(T::from_f64(0.0));
         let grad = arguments.view::<T>(0, &from);
         if row == 0 || grad.is_empty() {
             return;
         }
-        for (unit, to) in units.zip(out.chunks_exact_mut(row)) {
-            let distance = unit as isize - first as isize;
+        for (item, to) in items.zip(out.chunks_exact_mut(row)) {
+            let distance = item as isize - first as isize;
             let place = distance / step;
             if distance % step != 0 || !(0..length as isize).contains(&place) {
                 continue;

@@ -1,4 +1,4 @@
-//! Rows of logits as shares of one, their logarithms, and the logarithm of a sum of exponentials.
+//! Softmax, log-softmax and log-sum-exp of rows of logits.
 //!
 //! ```text
 //! softmax      p_i = e^(z_i - m) / Σ e^(z_j - m)         m = max z, so that nothing overflows
@@ -51,7 +51,7 @@ impl Backward for NormalizedBackward {
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
         let (y, grad) = (self.y.get()?, grad.packed()?);
         let width = y.shape().last().copied().unwrap_or(0);
-        let units = y.count().checked_div(width).unwrap_or(0);
+        let items = y.count().checked_div(width).unwrap_or(0);
         let out = Tensor::empty(y.shape(), y.dtype())?;
         let operands = [
             Operand::read_own(y, width),
@@ -60,10 +60,10 @@ impl Backward for NormalizedBackward {
         ];
         let cost = Cost::elementwise(y.count(), FLOPS, 3, y.dtype());
         let (kind, name) = (self.kind, self.name());
-        with_float!(y.dtype(), name, T => launch(name, units, cost, operands.into_iter().collect(),
-        move |units: Range<usize>, arguments: &Arguments<'_>| {
-            let (y, grad) = (arguments.own::<T>(0, &units), arguments.own(1, &units));
-            normalize_rows_backward(kind, y, grad, width, arguments.own_mut(2, &units));
+        with_float!(y.dtype(), name, T => launch(name, items, cost, operands.into_iter().collect(),
+        move |items: Range<usize>, arguments: &Arguments<'_>| {
+            let (y, grad) = (arguments.own::<T>(0, &items), arguments.own(1, &items));
+            normalize_rows_backward(kind, y, grad, width, arguments.own_mut(2, &items));
         }))?;
         Ok(smallvec![Some(out)])
     }
@@ -73,14 +73,14 @@ impl Backward for NormalizedBackward {
 fn normalized(kind: Normalized, z: &Tensor) -> Result<Tensor> {
     let x = z.packed()?;
     let width = x.shape().last().copied().unwrap_or(0);
-    let units = x.count().checked_div(width).unwrap_or(0);
+    let items = x.count().checked_div(width).unwrap_or(0);
     let out = Tensor::empty(x.shape(), x.dtype())?;
     let operands = [Operand::read_own(&x, width), Operand::write_own(&out, width)];
     let cost = Cost::elementwise(x.count(), FLOPS, 2, x.dtype());
     let name = kind.name();
-    with_float!(x.dtype(), name, T => launch(name, units, cost, operands.into_iter().collect(),
-    move |units: Range<usize>, arguments: &Arguments<'_>| {
-        normalize_rows(kind, arguments.own::<T>(0, &units), width, arguments.own_mut(1, &units));
+    with_float!(x.dtype(), name, T => launch(name, items, cost, operands.into_iter().collect(),
+    move |items: Range<usize>, arguments: &Arguments<'_>| {
+        normalize_rows(kind, arguments.own::<T>(0, &items), width, arguments.own_mut(1, &items));
     }))?;
     Ok(out.recorded(&[z], |y| NormalizedBackward { kind, y: Saved::new(y) }))
 }
@@ -108,7 +108,7 @@ impl Backward for LogSumExpBackward {
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
         let (x, y, grad) = (self.x.get()?, self.y.get()?, grad.packed()?);
         let width = x.count().checked_div(y.count()).unwrap_or(0);
-        let units = if width == 0 { 0 } else { y.count() };
+        let items = if width == 0 { 0 } else { y.count() };
         let out = Tensor::empty(x.shape(), x.dtype())?;
         let operands = [
             Operand::read_own(x, width),
@@ -117,10 +117,10 @@ impl Backward for LogSumExpBackward {
             Operand::write_own(&out, width),
         ];
         let cost = Cost::elementwise(x.count(), FLOPS, 2, x.dtype());
-        with_float!(x.dtype(), "logsumexp", T => launch("logsumexp", units, cost, operands.into_iter().collect(),
-        move |units: Range<usize>, arguments: &Arguments<'_>| {
-            let (x, y) = (arguments.own::<T>(0, &units), arguments.own(1, &units));
-            logsumexp_rows_backward(x, y, arguments.own(2, &units), width, arguments.own_mut(3, &units));
+        with_float!(x.dtype(), "logsumexp", T => launch("logsumexp", items, cost, operands.into_iter().collect(),
+        move |items: Range<usize>, arguments: &Arguments<'_>| {
+            let (x, y) = (arguments.own::<T>(0, &items), arguments.own(1, &items));
+            logsumexp_rows_backward(x, y, arguments.own(2, &items), width, arguments.own_mut(3, &items));
         }))?;
         Ok(smallvec![Some(in_own_order(&out, &self.order))])
     }
@@ -149,8 +149,8 @@ impl Tensor {
             let operands = [Operand::read_own(&r.x, width), Operand::write_own(&y, 1)];
             let cost = Cost::elementwise(r.x.count(), FLOPS, 1, self.dtype());
             with_float!(self.dtype(), "logsumexp", T => launch("logsumexp", r.count, cost, operands.into_iter().collect(),
-            move |units: Range<usize>, arguments: &Arguments<'_>| {
-                logsumexp_rows(arguments.own::<T>(0, &units), width, arguments.own_mut(1, &units));
+            move |items: Range<usize>, arguments: &Arguments<'_>| {
+                logsumexp_rows(arguments.own::<T>(0, &items), width, arguments.own_mut(1, &items));
             }))?;
         }
         let out = y.view(Layout::contiguous(if keepdim { &r.kept } else { &r.squeezed }));

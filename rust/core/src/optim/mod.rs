@@ -1,15 +1,15 @@
 //! Optimizers: settings, step count and slots here; the arithmetic of each rule in a file of its own.
 //!
-//! A step computes the rule's scalars once in `f64` (powers of β included), writes them into fixed memory, and runs
-//! one fused in-place launch for each parameter. Parameters with other learning rates or decays read scalars of their
-//! own. Gradients may be gathered over several steps before the rule, parameters averaged after it (`around.rs`):
+//! A step computes the rule's scalars once in `f64` (powers of β included), writes them into fixed memory, and runs one
+//! fused in-place launch for each parameter. Parameters with other learning rates or decays read scalars of their own.
+//! Gradients may be gathered over several steps before the rule, parameters averaged after it (`accumulate_ema.rs`):
 //! every step is then made of the same launches, and a gate among the scalars closes those of steps without update.
 
+mod accumulate_ema;
 mod adadelta;
 mod adagrad;
 mod adam;
 mod adamax;
-mod around;
 mod lion;
 mod nadam;
 mod rmsprop;
@@ -22,20 +22,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use smallvec::SmallVec;
 
-use crate::capture::{self, Host};
+use crate::capture::{self, StepInput};
 use crate::dtype::{Float, with_float};
 use crate::error::{Result, bail};
 use crate::kernels::update::{Arrays, GATE, Pieces, Rule, SCALARS, STEP_SCALARS, update};
 use crate::launch::{Access, Arguments, ByColumns, Cost, Operand, Operands, launch_either};
 use crate::layout::show;
 use crate::tensor::Tensor;
-use crate::{DType, host, team};
+use crate::{DType, host_access, team};
 
+pub use accumulate_ema::{Around, Averaging};
 pub use adadelta::Adadelta;
 pub use adagrad::Adagrad;
 pub use adam::{Adam, AmsGrad};
 pub use adamax::Adamax;
-pub use around::{Around, Averaging};
 pub use lion::Lion;
 pub use nadam::Nadam;
 pub use rmsprop::RmsProp;
@@ -192,7 +192,7 @@ struct State {
     slots: HashMap<usize, Slots>,
     /// The first is that of all parameters that were put into no other.
     groups: Vec<Group>,
-    gathered: around::Gathered,
+    gathered: accumulate_ema::Gathered,
 }
 
 struct Inner {
@@ -201,7 +201,7 @@ struct Inner {
     decay: Option<Decay>,
     around: Around,
     /// What the launches of `around` read.
-    fixed: around::Fixed,
+    fixed: accumulate_ema::Fixed,
     state: Mutex<State>,
 }
 
@@ -211,7 +211,7 @@ impl Inner {
     }
 }
 
-impl Host for Inner {
+impl StepInput for Inner {
     fn advance(&self) -> Result<()> {
         let _quiet = team::quiet();
         let mut state = self.lock();
@@ -219,7 +219,7 @@ impl Host for Inner {
         if !updates {
             self.fixed.close();
             for group in &state.groups {
-                host::with_mut(&group.scalars, |to: &mut [f64]| to[GATE] = 0.0);
+                host_access::with_mut(&group.scalars, |to: &mut [f64]| to[GATE] = 0.0);
             }
             return Ok(());
         }
@@ -246,7 +246,7 @@ impl Host for Inner {
                 Some(Decay::Unscaled) => (lambda, 0.0),
                 Some(Decay::Coupled) => (0.0, lambda),
             };
-            host::with_mut(&group.scalars, |to: &mut [f64]| {
+            host_access::with_mut(&group.scalars, |to: &mut [f64]| {
                 to[..SCALARS].copy_from_slice(&scalars);
                 to[SCALARS..].copy_from_slice(&[decoupled, coupled, 1.0]);
             });
@@ -291,7 +291,7 @@ impl Optimizer {
             rule,
             decay: decay.map(|(decay, _)| decay),
             around,
-            fixed: around::Fixed::new()?,
+            fixed: accumulate_ema::Fixed::new()?,
             state: Mutex::new(State {
                 iterations: 0,
                 memory: 1.0,
@@ -299,7 +299,7 @@ impl Optimizer {
                 queues: HashMap::new(),
                 slots: HashMap::new(),
                 groups: vec![all],
-                gathered: around::Gathered::default(),
+                gathered: accumulate_ema::Gathered::default(),
             }),
         })))
     }
@@ -453,9 +453,9 @@ impl Optimizer {
 
     /// Goes on to the next step, now and before each replay of the step that is being captured.
     fn begin_step(&self) -> Result<()> {
-        let host: Arc<dyn Host> = self.0.clone();
-        host.advance()?;
-        capture::record_host(&host);
+        let input: Arc<dyn StepInput> = self.0.clone();
+        input.advance()?;
+        capture::record_input(&input);
         Ok(())
     }
 

@@ -1,86 +1,47 @@
-//! Running a schedule: every worker walks the same phases with its own share of the blocks.
+//! Execution of a plan: every worker walks the same stages, each with a program of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::exchange::Exchange;
-use super::program::{Addresses, Program};
-use super::schedule::Schedule;
-use super::temporaries;
-use super::tuner::{Choice, Tuner};
+use super::autotune::Autotuner;
+use super::cost_model::{
+    BALANCE_LEAST_STEPS, BALANCE_LONGEST_WAIT, BALANCE_WAIT, SHORT_STEP_NANOSECONDS,
+    TIMED_SHORT_STEPS,
+};
+use super::ir::{Choice, Strategy};
+use super::replicas::Replicas;
+use super::worker_program::WorkerProgram;
 use crate::buffer::Buffer;
-use crate::capture::Host;
+use crate::capture::StepInput;
 use crate::error::{Error, Result};
-use crate::launch::{Launch, pointers};
+use crate::launch::Launch;
 use crate::team::{self, Barrier, Team};
 
-/// Shares are looked at again after so many steps: the least of several times tells of the work, and not of what came in
-/// between.
-const LEAST_STEPS: usize = 3;
-/// And not before so long, which doubles with each time, up to the most.
-const BALANCED: Duration = Duration::from_millis(2);
-const LONGEST_BALANCED: Duration = Duration::from_millis(200);
-/// Of steps that take less than this, one in so many is timed: a look at the clock for each part takes a few percent of
-/// the smallest.
-const SHORT_NANOSECONDS: f64 = 100_000.0;
-const TIMED: usize = 8;
-
-/// One way to do a step: its launches, each along one of its axes, and when they run.
-pub(super) struct Way {
-    pub(super) launches: Vec<Launch>,
-    pub(super) schedule: Schedule,
-    pub(super) addresses: Vec<Addresses>,
-    /// Whether products ask for what comes after them.
-    pub(super) looks_ahead: bool,
-    /// One program for each width tried so far.
-    programs: Vec<Tried>,
-}
-
-/// The program for a width, and what has become of it.
-struct Tried {
-    width: usize,
-    program: Arc<Program>,
-    exchange: Exchange,
+/// The program for a choice, and how its steps have gone.
+struct Compiled {
+    choice: Choice,
+    program: Arc<WorkerProgram>,
+    replicas: Replicas,
     /// Steps since its shares were last looked at, the time they took, and the time until the next look.
     steps: usize,
     elapsed: Duration,
     wait: Duration,
 }
 
-impl Way {
-    pub(super) fn new(launches: Vec<Launch>, schedule: Schedule) -> Self {
-        // Addresses first: moved operands will have none of their own.
-        let addresses = launches.iter().map(|launch| pointers(&launch.operands)).collect();
-        Self { launches, schedule, addresses, looks_ahead: false, programs: Vec::new() }
-    }
-
-    /// The same way, with products that ask for what comes after them.
-    pub(super) fn looking_ahead(self) -> Self {
-        Self { looks_ahead: true, ..self }
-    }
-
-    fn tried(&mut self, width: usize) -> Option<&mut Tried> {
-        self.programs.iter_mut().find(|tried| tried.width == width)
-    }
-}
-
 pub(super) struct Executor {
     /// The first is the one for fewer threads than there are.
-    pub(super) ways: Vec<Way>,
+    pub(super) strategies: Vec<Strategy>,
+    /// For each choice made so far.
+    compiled: Vec<Compiled>,
     scratch: Vec<Arc<Buffer>>,
-    tuner: Tuner,
-    /// What the last chunk of steps was done with: only its copies saw them.
+    tuner: Autotuner,
+    /// What the last chunk of steps was done with: only its replicas saw them.
     last: Option<Choice>,
 }
 
-// SAFETY: as for `Program`.
-unsafe impl Send for Executor {}
-// SAFETY: as above.
-unsafe impl Sync for Executor {}
-
-/// What a chunk of steps came to.
+/// What has been done of a chunk of steps.
 pub(super) struct Chunk {
     pub(super) steps: usize,
     pub(super) error: Option<Error>,
@@ -89,8 +50,8 @@ pub(super) struct Chunk {
 /// One chunk of steps as its workers see it.
 struct Run<'a> {
     launches: &'a [Launch],
-    program: &'a Program,
-    hosts: &'a [Arc<dyn Host>],
+    program: &'a WorkerProgram,
+    inputs: &'a [Arc<dyn StepInput>],
     barrier: Barrier,
     steps: usize,
     /// Which of the steps of this program are timed, none where nobody else shares them: every so many, and the number of
@@ -108,8 +69,8 @@ impl Run<'_> {
         if done == self.steps || (done > 0 && Instant::now() >= self.until) {
             return false;
         }
-        for host in self.hosts {
-            if let Err(error) = host.advance() {
+        for input in self.inputs {
+            if let Err(error) = input.advance() {
                 *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 return false;
             }
@@ -118,7 +79,7 @@ impl Run<'_> {
     }
 
     fn work(&self, worker: usize) {
-        // Hosts may look at memory, and the thread that called holds the engine for all workers.
+        // Step inputs may look at memory, and the thread that called holds the engine for all workers.
         let _held = team::mark_held();
         let Some(last) = self.program.len().checked_sub(1) else { return };
         let between_steps = || {
@@ -132,11 +93,11 @@ impl Run<'_> {
             let timed =
                 self.timed.is_some_and(|(every, first)| (first + step).is_multiple_of(every));
             step += 1;
-            for stretch in 0..=last {
-                self.program.perform(self.launches, stretch, worker, timed);
+            for stage in 0..=last {
+                self.program.perform(self.launches, stage, worker, timed);
                 let finish = || {
-                    self.program.perform_last(self.launches, stretch);
-                    if stretch == last {
+                    self.program.perform_last(self.launches, stage);
+                    if stage == last {
                         // Whoever comes last prepares the next step while the others wait: one barrier does for both.
                         between_steps();
                     }
@@ -150,119 +111,108 @@ impl Run<'_> {
 }
 
 impl Executor {
-    pub(super) fn new(mut ways: Vec<Way>) -> Result<Self> {
-        temporaries::move_temporaries(&mut ways)?;
-        let tuner = Tuner::new(ways[0].schedule.cost, ways.len());
-        Ok(Self { ways, scratch: Vec::new(), tuner, last: None })
+    pub(super) fn new(strategies: Vec<Strategy>) -> Self {
+        let tuner = Autotuner::new(strategies[0].schedule.cost, strategies.len());
+        Self { strategies, compiled: Vec::new(), scratch: Vec::new(), tuner, last: None }
     }
 
     /// Lets all memory go.
     pub(super) fn clear(&mut self) {
-        self.ways.clear();
+        self.strategies.clear();
+        self.compiled.clear();
         self.scratch.clear();
     }
 
-    /// What each worker has to do.
-    fn program(&mut self, choice: Choice) -> Result<Arc<Program>> {
-        let Choice { way, width } = choice;
-        if let Some(tried) = self.ways[way].tried(width) {
-            return Ok(Arc::clone(&tried.program));
+    /// The program for a choice, compiled when it is first made.
+    fn compiled(&mut self, choice: Choice) -> Result<&mut Compiled> {
+        let at = self.compiled.iter().position(|known| known.choice == choice);
+        if let Some(at) = at {
+            return Ok(&mut self.compiled[at]);
         }
-        self.reserve_scratch(width)?;
-        let way = &mut self.ways[way];
-        let phases = way.schedule.phases.iter();
+        self.reserve_scratch(choice.threads)?;
+        let strategy = &self.strategies[choice.strategy];
+        let replicas = Replicas::new(strategy, choice.threads)?;
+        let phases = strategy.schedule.phases.iter();
         let costs = phases.map(|phase| phase.chains.iter().map(|chain| chain.cost).collect());
-        let exchange = Exchange::new(way, width)?;
-        let program = Arc::new(Program::new(way, width, costs.collect(), &self.scratch, &exchange));
-        way.programs.push(Tried {
-            width,
-            program: Arc::clone(&program),
-            exchange,
+        let costs = costs.collect();
+        let program = WorkerProgram::new(strategy, choice.threads, costs, &self.scratch, &replicas);
+        self.compiled.push(Compiled {
+            choice,
+            program: Arc::new(program),
+            replicas,
             steps: 0,
             elapsed: Duration::ZERO,
-            wait: BALANCED,
+            wait: BALANCE_WAIT,
         });
-        Ok(program)
-    }
-
-    /// Makes sure that the copies of a choice equal the buffers.
-    fn refresh(&mut self, choice: Choice) {
-        let is_new = self.last.replace(choice) != Some(choice);
-        if let Some(tried) = self.ways[choice.way].tried(choice.width) {
-            if is_new {
-                tried.exchange.forget();
-            }
-            tried.exchange.refresh();
-        }
+        let at = self.compiled.len() - 1;
+        Ok(&mut self.compiled[at])
     }
 
     /// Takes note that the versions of all buffers that steps write have gone up by one.
     pub(super) fn note_version(&mut self) {
-        let Some(Choice { way, width }) = self.last else { return };
-        if let Some(tried) = self.ways[way].tried(width) {
-            tried.exchange.note_version();
+        let last = self.compiled.iter_mut().find(|known| Some(known.choice) == self.last);
+        if let Some(known) = last {
+            known.replicas.note_version();
         }
     }
 
     /// Takes note of steps with a choice, and cuts the shares again where workers were found to wait for each other.
-    fn balance(&mut self, Choice { way, width }: Choice, steps: usize, elapsed: Duration) {
-        let way = &mut self.ways[way];
-        let Some(tried) = way.tried(width).filter(|_| width > 1) else { return };
-        tried.steps += steps;
-        tried.elapsed += elapsed;
-        if tried.steps < LEAST_STEPS || tried.elapsed < tried.wait {
+    fn balance(&mut self, choice: Choice, steps: usize, elapsed: Duration) {
+        let known = self.compiled.iter_mut().find(|known| known.choice == choice);
+        let Some(known) = known.filter(|_| choice.threads > 1) else { return };
+        known.steps += steps;
+        known.elapsed += elapsed;
+        if known.steps < BALANCE_LEAST_STEPS || known.elapsed < known.wait {
             return;
         }
-        (tried.steps, tried.elapsed) = (0, Duration::ZERO);
-        tried.wait = (2 * tried.wait).min(LONGEST_BALANCED);
-        if let Some(costs) = tried.program.unbalanced()
-            && let Some(at) = way.programs.iter().position(|tried| tried.width == width)
-        {
-            let exchange = &way.programs[at].exchange;
-            let program = Program::new(way, width, costs, &self.scratch, exchange);
-            way.programs[at].program = Arc::new(program);
+        (known.steps, known.elapsed) = (0, Duration::ZERO);
+        known.wait = (2 * known.wait).min(BALANCE_LONGEST_WAIT);
+        if let Some(costs) = known.program.unbalanced() {
+            let (strategy, replicas) = (&self.strategies[choice.strategy], &known.replicas);
+            let program =
+                WorkerProgram::new(strategy, choice.threads, costs, &self.scratch, replicas);
+            known.program = Arc::new(program);
         }
     }
 
     /// Runs one step on this thread, without a look at the clock.
     pub(super) fn run_alone(&mut self) -> Result<()> {
-        let program = self.program(Choice { way: 0, width: 1 })?;
+        let program = Arc::clone(&self.compiled(Choice { strategy: 0, threads: 1 })?.program);
         self.last = None;
-        let launches = &self.ways[0].launches;
-        for stretch in 0..program.len() {
-            program.perform(launches, stretch, 0, false);
-            program.perform_last(launches, stretch);
+        let launches = &self.strategies[0].launches;
+        for stage in 0..program.len() {
+            program.perform(launches, stage, 0, false);
+            program.perform_last(launches, stage);
         }
         Ok(())
     }
 
-    /// The way that was quickest of late.
-    pub(super) fn way(&self) -> &Way {
-        &self.ways[self.tuner.winner().way]
+    /// The strategy that was quickest of late.
+    pub(super) fn strategy(&self) -> &Strategy {
+        &self.strategies[self.tuner.winner().strategy]
     }
 
-    /// Has steps be done in this way by so many workers from now on.
-    pub(super) fn fix(&mut self, way: usize, width: usize) {
-        self.tuner.fix(Choice { way, width });
+    /// Has steps be done with this choice from now on.
+    pub(super) fn fix(&mut self, choice: Choice) {
+        self.tuner.fix(choice);
     }
 
-    /// The number of workers that was quickest of late.
+    /// The number of threads that was quickest of late.
     pub(super) fn threads(&self) -> usize {
-        self.tuner.winner().width
+        self.tuner.winner().threads
     }
 
-    /// Bytes of scratch and of copies.
+    /// Bytes of scratch and of replicas.
     pub(super) fn extra_bytes(&self) -> usize {
-        let programs = self.ways.iter().flat_map(|way| &way.programs);
-        let copies: usize = programs.map(|tried| tried.exchange.bytes()).sum();
-        copies + self.scratch.iter().map(|area| area.capacity()).sum::<usize>()
+        let replicas: usize = self.compiled.iter().map(|known| known.replicas.bytes()).sum();
+        replicas + self.scratch.iter().map(|area| area.capacity()).sum::<usize>()
     }
 
     /// Scratch for the largest block of any chain, for each worker; kept from run to run.
-    fn reserve_scratch(&mut self, width: usize) -> Result<()> {
-        let phases = self.ways.iter().flat_map(|way| &way.schedule.phases);
-        let bytes = phases.flat_map(|phase| &phase.chains).map(|chain| chain.scratch).max();
-        while self.scratch.len() < width {
+    fn reserve_scratch(&mut self, threads: usize) -> Result<()> {
+        let chains = self.strategies.iter().flat_map(Strategy::chains);
+        let bytes = chains.map(|chain| chain.scratch).max();
+        while self.scratch.len() < threads {
             self.scratch.push(Buffer::new(bytes.unwrap_or(0))?);
         }
         Ok(())
@@ -272,29 +222,34 @@ impl Executor {
     pub(super) fn run(
         &mut self,
         team: &mut Team,
-        hosts: &[Arc<dyn Host>],
+        inputs: &[Arc<dyn StepInput>],
         steps: usize,
         limit: Duration,
     ) -> Chunk {
-        let (choice, stretch) = self.tuner.next(team::threads());
-        let program = match self.program(choice) {
-            Ok(program) => program,
+        let (choice, chunk) = self.tuner.next(team::threads());
+        // Replicas have not seen what was done with another choice.
+        let is_new = self.last.replace(choice) != Some(choice);
+        let known = match self.compiled(choice) {
+            Ok(known) => known,
             Err(error) => return Chunk { steps: 0, error: Some(error) },
         };
-        self.refresh(choice);
-        let width = choice.width;
-        let way = &mut self.ways[choice.way];
-        let every = if way.schedule.cost < SHORT_NANOSECONDS { TIMED } else { 1 };
-        let timed = way.tried(width).filter(|_| width > 1).map(|tried| (every, tried.steps));
+        if is_new {
+            known.replicas.forget();
+        }
+        known.replicas.refresh();
+        let (program, first) = (Arc::clone(&known.program), known.steps);
+        let strategy = &self.strategies[choice.strategy];
+        let is_short = strategy.schedule.cost < SHORT_STEP_NANOSECONDS;
+        let every = if is_short { TIMED_SHORT_STEPS } else { 1 };
         let start = Instant::now();
         let run = Run {
-            launches: &self.ways[choice.way].launches,
+            launches: &strategy.launches,
             program: &program,
-            hosts,
-            barrier: Barrier::new(width),
+            inputs,
+            barrier: Barrier::new(choice.threads),
             steps,
-            timed,
-            until: start + limit.min(stretch),
+            timed: (choice.threads > 1).then_some((every, first)),
+            until: start + limit.min(chunk),
             done: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             error: Mutex::new(None),
@@ -302,7 +257,7 @@ impl Executor {
         if !run.next_step(0) {
             run.stop.store(true, Ordering::Relaxed);
         }
-        let outcome = team.together(width, &|worker| {
+        let outcome = team.together(choice.threads, &|worker| {
             // A worker that panics must not leave the others waiting for it.
             let result = catch_unwind(AssertUnwindSafe(|| run.work(worker)));
             if let Err(panic) = result {
@@ -314,7 +269,7 @@ impl Executor {
         let error = run.error.into_inner().unwrap_or_else(PoisonError::into_inner);
         let elapsed = start.elapsed();
         if outcome.is_err() {
-            // Whoever panicked may have left copies behind.
+            // Whoever panicked may have left replicas behind.
             self.last = None;
         }
         self.balance(choice, done, elapsed);

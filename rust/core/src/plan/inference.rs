@@ -1,11 +1,11 @@
-//! Asking a plan: rows in, outputs out, with as little around the kernels as can be.
+//! Inference through a plan: rows in, outputs out, with as little around the kernels as can be.
 
 use ndarray::ArrayViewD;
 
 use super::Plan;
 use crate::dtype::{Element, with_float};
 use crate::error::{Result, bail};
-use crate::host;
+use crate::host_access;
 use crate::layout::show;
 use crate::team::{self, Team};
 use crate::tensor::Tensor;
@@ -20,7 +20,7 @@ impl Plan {
         x: &Tensor,
     ) -> Result<Tensor> {
         let _held = team::mark_held();
-        with_float!(x.dtype(), "inference", S => host::with(x, |view: ArrayViewD<'_, S>| {
+        with_float!(x.dtype(), "inference", S => host_access::with(x, |view: ArrayViewD<'_, S>| {
             match view.as_slice() {
                 Some(elements) => self.answer(engine, input, output, elements),
                 None => bail!(Value, "inference: expected an input without gaps between its elements"),
@@ -50,13 +50,13 @@ impl Plan {
         }
         let answer = Tensor::empty(output.shape(), output.dtype())?;
         let _held = team::mark_held();
-        with_float!(input.dtype(), "inference", T => host::with_mut(input, |to: &mut [T]| {
+        with_float!(input.dtype(), "inference", T => host_access::with_mut(input, |to: &mut [T]| {
             // Exact where both types are the same.
             to.iter_mut().zip(elements).for_each(|(to, from)| *to = T::from_f64(from.to_f64()));
         }));
         self.run_once(engine)?;
-        with_float!(output.dtype(), "inference", T => host::with(output, |from| {
-            host::with_mut(&answer, |to: &mut [T]| {
+        with_float!(output.dtype(), "inference", T => host_access::with(output, |from| {
+            host_access::with_mut(&answer, |to: &mut [T]| {
                 to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
             });
         }));

@@ -1,37 +1,41 @@
 //! Plans: a captured step that runs again and again without tape, allocation or Python.
+//!
+//! [`Plan::new`] is the list of passes: constants are folded, the launches are partitioned into chains and phases for
+//! each strategy that may pay, and temporaries are assigned to shared memory. The executor compiles worker programs of
+//! balanced shares from that, and autotunes threads and strategy while the steps run.
 
-mod ahead;
-mod columns;
-mod constants;
-mod exchange;
+mod autotune;
+mod balance;
+mod block_size;
+mod buffer_assignment;
+mod column_partition;
+mod constant_folding;
+mod cost_model;
 mod execute;
 mod inference;
-mod program;
-mod schedule;
-mod temporaries;
-mod tuner;
+mod ir;
+mod partition;
+mod replicas;
+mod worker_program;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::buffer::Buffer;
-use crate::capture::{Host, Recording};
+use crate::capture::{Recording, StepInput};
 use crate::error::{Result, bail};
-use crate::launch::Launch;
 use crate::pool;
 use crate::team::{self, Team};
 
-use execute::{Executor, Way};
-use schedule::Schedule;
-use tuner::ALONE_NANOSECONDS;
+use execute::Executor;
+use ir::Choice;
 
 /// A limit above this is none: it keeps sums of times from overflowing.
 const LONGEST: Duration = Duration::from_secs(1 << 20);
 
 /// A captured step, ready to run again.
 pub struct Plan {
-    hosts: Vec<Arc<dyn Host>>,
+    inputs: Vec<Arc<dyn StepInput>>,
     executor: Executor,
     written: Vec<Arc<Buffer>>,
     steps_done: u64,
@@ -44,7 +48,7 @@ pub struct Description {
     pub launches: usize,
     /// Runs of launches that a block of data passes in one go.
     pub chains: usize,
-    /// Stretches of work that need all before them.
+    /// Sets of chains that need those before them.
     pub phases: usize,
     /// Barriers: small phases share the one before them.
     pub barriers: usize,
@@ -56,33 +60,6 @@ pub struct Description {
     pub memory: usize,
     /// Threads that a step runs on, as far as measured.
     pub threads: usize,
-}
-
-/// The ways to do a step that are worth trying.
-fn ways(launches: Vec<Launch>) -> Vec<Way> {
-    let again = || launches.iter().map(Launch::again).collect();
-    let by_rows = Schedule::new(&launches);
-    let by_layers = is_deep(&launches)
-        .then(|| Way::new(again(), Schedule::by_layers(&launches)).looking_ahead());
-    let by_columns = columns::by_columns(&launches).map(|launches| {
-        let schedule = Schedule::new(&launches);
-        Way::new(launches, schedule)
-    });
-    let by_rows = Way::new(launches, by_rows);
-    std::iter::once(by_rows).chain(by_columns).chain(by_layers).collect()
-}
-
-/// Bytes of a step that leave the caches of a core, and those that leave every cache in use.
-const DEEP_BYTES: std::ops::Range<usize> = 4 << 20..64 << 20;
-/// Launches of a step that is worth cutting into many phases.
-const DEEP_LAUNCHES: usize = 60;
-
-/// True for a step of many launches that together need more than a core's caches hold.
-fn is_deep(launches: &[Launch]) -> bool {
-    let operands = launches.iter().flat_map(|launch| &launch.operands);
-    let buffers: HashMap<usize, usize> =
-        operands.map(|operand| (operand.key(), operand.extent.len())).collect();
-    launches.len() >= DEEP_LAUNCHES && DEEP_BYTES.contains(&buffers.values().sum())
 }
 
 impl Drop for Plan {
@@ -97,31 +74,33 @@ impl Drop for Plan {
 impl Plan {
     /// Plans what a capture recorded.
     pub fn new(recording: Recording) -> Result<Self> {
-        let Recording { launches, hosts } = recording;
-        let launches = constants::without_constants(launches);
+        let Recording { launches, inputs } = recording;
+        let launches = constant_folding::fold_constants(launches);
         if launches.is_empty() {
             bail!(
                 EmptyCapture,
                 "capture: the step launched no work, so there is nothing to replay"
             );
         }
-        let executor = Executor::new(ways(launches))?;
+        let mut strategies = partition::partition(launches);
+        buffer_assignment::assign_buffers(&mut strategies)?;
+        let executor = Executor::new(strategies);
         // What the captured step needed beside the plan, such as gradients of large weights, is not needed again.
         pool::release_pages();
-        let operands = executor.ways.iter().flat_map(|way| &way.launches);
-        let mut written: Vec<Arc<Buffer>> = operands
+        let launches = executor.strategies.iter().flat_map(|strategy| &strategy.launches);
+        let mut written: Vec<Arc<Buffer>> = launches
             .flat_map(|launch| &launch.operands)
             .filter(|operand| operand.writes)
             .map(|operand| Arc::clone(&operand.buffer))
             .collect();
         written.sort_by_key(|buffer| Arc::as_ptr(buffer) as usize);
         written.dedup_by(|a, b| Arc::ptr_eq(a, b));
-        Ok(Self { hosts, executor, written, steps_done: 0 })
+        Ok(Self { inputs, executor, written, steps_done: 0 })
     }
 
     /// Runs up to `steps` whole steps, fewer if `limit` has passed; gives how many.
     ///
-    /// Before each step the hosts write the values of that step. The results do not depend on the number of threads.
+    /// Before each step its inputs write the values of that step. The results do not depend on the number of threads.
     pub fn replay(&mut self, steps: usize, limit: Duration) -> Result<usize> {
         let limit = limit.min(LONGEST);
         if steps == 0 {
@@ -134,7 +113,7 @@ impl Plan {
         let outcome = loop {
             let run = self.executor.run(
                 &mut engine,
-                &self.hosts,
+                &self.inputs,
                 steps - done,
                 limit.saturating_sub(start.elapsed()),
             );
@@ -154,12 +133,12 @@ impl Plan {
     /// at the clock.
     fn run_once(&mut self, engine: &mut Team) -> Result<()> {
         if self.is_small() {
-            for host in &self.hosts {
-                host.advance()?;
+            for input in &self.inputs {
+                input.advance()?;
             }
             self.executor.run_alone()?;
         } else {
-            let run = self.executor.run(engine, &self.hosts, 1, LONGEST);
+            let run = self.executor.run(engine, &self.inputs, 1, LONGEST);
             if let Some(error) = run.error {
                 return Err(error);
             }
@@ -170,22 +149,22 @@ impl Plan {
 
     /// True where a step is worth no second thread.
     pub fn is_small(&self) -> bool {
-        self.executor.ways[0].schedule.cost < ALONE_NANOSECONDS
+        self.executor.strategies[0].schedule.cost < cost_model::ONE_THREAD_NANOSECONDS
     }
 
-    /// In how many ways the plan can do a step: by rows, with large weights by columns, by layers.
-    pub fn ways(&self) -> usize {
-        self.executor.ways.len()
+    /// How many strategies the plan has for a step: by rows, with large weights by columns, by layers.
+    pub fn strategies(&self) -> usize {
+        self.executor.strategies.len()
     }
 
-    /// Stays with one way, counted from 0, and so many threads, instead of measuring which is quickest: for tests and
-    /// benches.
+    /// Stays with one strategy, counted from 0, and so many threads, instead of measuring which is quickest: for tests
+    /// and benches.
     ///
     /// # Panics
-    /// Where there is no such way, or no thread.
-    pub fn stay_with(&mut self, way: usize, threads: usize) {
-        assert!(way < self.ways() && threads > 0);
-        self.executor.fix(way, threads);
+    /// Where there is no such strategy, or no thread.
+    pub fn stay_with(&mut self, strategy: usize, threads: usize) {
+        assert!(strategy < self.strategies() && threads > 0);
+        self.executor.fix(Choice { strategy, threads });
     }
 
     fn note_steps(&mut self, done: usize) {
@@ -203,8 +182,8 @@ impl Plan {
 
     /// What the plan consists of.
     pub fn describe(&self) -> Description {
-        let way = self.executor.way();
-        let launches = self.executor.ways.iter().flat_map(|way| &way.launches);
+        let strategy = self.executor.strategy();
+        let launches = self.executor.strategies.iter().flat_map(|strategy| &strategy.launches);
         let mut buffers: Vec<_> = launches
             .flat_map(|launch| &launch.operands)
             .map(|operand| (operand.key(), operand.buffer.capacity()))
@@ -212,29 +191,29 @@ impl Plan {
         buffers.sort_unstable();
         buffers.dedup();
         Description {
-            launches: way.launches.len(),
-            chains: way.schedule.phases.iter().map(|phase| phase.chains.len()).sum(),
-            phases: way.schedule.phases.len(),
-            barriers: way.schedule.barriers(),
-            flops: way.launches.iter().map(|launch| launch.cost.flops).sum(),
-            traffic: way.launches.iter().map(|launch| launch.cost.bytes).sum(),
+            launches: strategy.launches.len(),
+            chains: strategy.chains().count(),
+            phases: strategy.schedule.phases.len(),
+            barriers: strategy.schedule.barriers(),
+            flops: strategy.launches.iter().map(|launch| launch.cost.flops).sum(),
+            traffic: strategy.launches.iter().map(|launch| launch.cost.bytes).sum(),
             memory: buffers.iter().map(|(_, bytes)| bytes).sum::<usize>()
                 + self.executor.extra_bytes(),
             threads: self.executor.threads(),
         }
     }
 
-    /// The phases as text: for each chain its units and the launches in it.
+    /// The phases as text: for each chain its work items and the launches in it.
     pub fn explain(&self) -> String {
         use std::fmt::Write as _;
         let mut text = String::new();
-        let way = self.executor.way();
-        for (i, phase) in way.schedule.phases.iter().enumerate() {
+        let strategy = self.executor.strategy();
+        for (i, phase) in strategy.schedule.phases.iter().enumerate() {
             let _ = writeln!(text, "phase {}", i + 1);
             for chain in &phase.chains {
                 let names: Vec<_> =
-                    chain.links.iter().map(|link| way.launches[link.launch].name).collect();
-                let _ = writeln!(text, "  {} units: {}", chain.units, names.join(" > "));
+                    chain.links.iter().map(|link| strategy.launches[link.launch].name).collect();
+                let _ = writeln!(text, "  {} items: {}", chain.items, names.join(" > "));
             }
         }
         text

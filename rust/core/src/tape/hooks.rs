@@ -25,7 +25,7 @@ pub struct Hooks(Mutex<Vec<(u64, Arc<dyn Hook>)>>);
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 impl Hooks {
-    /// Adds a hook and tells the number by which it can be removed.
+    /// Adds a hook and returns the number by which it can be removed.
     pub fn add(&self, hook: Arc<dyn Hook>) -> u64 {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         lock(&self.0).push((number, hook));

@@ -1,5 +1,5 @@
-//! The threads beside the caller's, which stay awake for a moment after each piece of work: waking a thread costs ten
-//! microseconds or more, and the next step, or the next question to a model, often comes within one.
+//! Helper threads beside the caller's, which spin for a moment after each piece of work before they sleep: waking a
+//! thread costs ten microseconds or more, and the next step, or the next question to a model, often arrives within one.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 
 /// Looks at the next piece of work before a helper goes to sleep: some 50 microseconds.
 const AWAKE_SPINS: usize = 2_000;
-/// Bits of the state that hold the width.
-const WIDTH_BITS: u32 = 16;
+/// Bits of the state that hold the workers.
+const WORKER_BITS: u32 = 16;
 
 /// Work for each worker, as helpers see it.
 type Work<'a> = dyn Fn(usize) + Sync + 'a;
@@ -80,9 +80,9 @@ impl Helpers {
         self.shared.helpers.len()
     }
 
-    /// Runs `work(worker)` for every worker below `width` at the same time; the caller is worker 0. There are as many
+    /// Runs `work(worker)` for every worker below `workers` at the same time; the caller is worker 0. There are as many
     /// helpers, and nobody else calls this meanwhile.
-    pub(super) fn together(&mut self, width: usize, work: &Work<'_>) {
+    pub(super) fn together(&mut self, workers: usize, work: &Work<'_>) {
         let shared = &*self.shared;
         // SAFETY: only the lifetime is left out. Helpers call the work between the new state and their count in
         // `finished`, and this function waits for all counts, whatever happens, before it returns or unwinds.
@@ -91,14 +91,14 @@ impl Helpers {
             unsafe { std::mem::transmute::<*const Work<'_>, *const Work<'static>>(work) };
         *shared.work.lock().unwrap_or_else(PoisonError::into_inner) = Some(Borrowed(borrowed));
         shared.finished.store(0, Ordering::Relaxed);
-        let number = (shared.state.load(Ordering::Relaxed) >> WIDTH_BITS) + 1;
+        let number = (shared.state.load(Ordering::Relaxed) >> WORKER_BITS) + 1;
         // In one order with the helpers' flags: a helper that this does not see asleep sees the new state.
-        shared.state.store(number << WIDTH_BITS | width as u64, Ordering::SeqCst);
-        for helper in &shared.helpers[..width - 1] {
+        shared.state.store(number << WORKER_BITS | workers as u64, Ordering::SeqCst);
+        for helper in &shared.helpers[..workers - 1] {
             helper.wake();
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| work(0)));
-        wait_until(|| shared.finished.load(Ordering::Acquire) + 1 >= width);
+        wait_until(|| shared.finished.load(Ordering::Acquire) + 1 >= workers);
         let panic = shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(panic) = outcome.err().or(panic) {
             resume_unwind(panic);
@@ -132,7 +132,7 @@ impl Shared {
         while let Some(state) = self.next(helper, known) {
             known = state;
             // Of work for fewer workers nothing may be looked at: it may be over by now.
-            if (index as u64) + 1 < state & ((1 << WIDTH_BITS) - 1) {
+            if (index as u64) + 1 < state & ((1 << WORKER_BITS) - 1) {
                 let work = *self.work.lock().unwrap_or_else(PoisonError::into_inner);
                 let outcome = catch_unwind(AssertUnwindSafe(|| {
                     if let Some(Borrowed(work)) = work {
@@ -184,13 +184,17 @@ mod tests {
     fn every_worker_runs_once_awake_or_asleep_and_for_any_width() {
         let mut helpers = Helpers::new(3).expect("threads");
         for round in 0..300 {
-            let width = 1 + round % 4;
+            let workers = 1 + round % 4;
             let ran: Vec<AtomicU32> = (0..4).map(|_| AtomicU32::new(0)).collect();
-            helpers.together(width, &|worker| {
+            helpers.together(workers, &|worker| {
                 ran[worker].fetch_add(1, Ordering::Relaxed);
             });
             for (worker, ran) in ran.iter().enumerate() {
-                assert_eq!(ran.load(Ordering::Relaxed), u32::from(worker < width), "round {round}");
+                assert_eq!(
+                    ran.load(Ordering::Relaxed),
+                    u32::from(worker < workers),
+                    "round {round}"
+                );
             }
             if round % 60 == 59 {
                 // Long enough for all of them to fall asleep.

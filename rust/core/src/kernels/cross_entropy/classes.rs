@@ -1,4 +1,4 @@
-//! Rows of few numbers side by side.
+//! Cross-entropy of few classes: rows of few numbers side by side in vectors.
 
 use core::mem::MaybeUninit;
 

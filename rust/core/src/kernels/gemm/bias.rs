@@ -1,4 +1,4 @@
-//! What happens to the finished product while it is still in registers.
+//! Epilogue of a matrix product: bias and lowest value, while the finished product is still in registers.
 
 use crate::kernels::simd::{Chain, Lane};
 

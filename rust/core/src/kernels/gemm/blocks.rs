@@ -1,12 +1,11 @@
-//! A product cut into blocks that stay in the caches, and the packing of the blocks.
+//! Cache blocking of a matrix product, and the packing of the blocks.
 
 use super::bias::AddBias;
-use super::later::Later;
 use super::pack::{pack_a, pack_panels, packed_len, panel_width};
 use super::plan::{Plan, TOGETHER, is_direct, widest};
 use super::scratch::Room;
 use super::thin::{Thin, is_thin, last_turned};
-use super::tile::{Ahead, Column, RunColumn, RunHalf, part, parts, tile_rows, tile_vectors};
+use super::tile::{Column, Prefetch, RunColumn, RunHalf, part, parts, tile_rows, tile_vectors};
 use super::{Gemm, MatRef, Right};
 use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, Vector};
 
@@ -15,7 +14,7 @@ use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, Vector};
 /// # Safety
 /// The promise of `gemm`; there are rows and columns.
 #[inline(always)]
-pub(super) unsafe fn run<T: Scalar, S: Simd>(g: &Gemm<'_, T>) {
+pub(super) unsafe fn run<T: Scalar, S: Simd>(g: &Gemm<T>) {
     if let Right::Matrix(b) = g.b {
         if is_thin::<T, S>(g) {
             S::outlined(Thin(g, b));
@@ -26,7 +25,7 @@ pub(super) unsafe fn run<T: Scalar, S: Simd>(g: &Gemm<'_, T>) {
             let col = g.n - last;
             let bias = g.bias.map(|bias| bias.at(col));
             let whole = Gemm { n: col, ..*g };
-            let rest = Gemm { n: last, c: g.c.at(0, col), bias, later: &[], ..*g };
+            let rest = Gemm { n: last, c: g.c.at(0, col), bias, ..*g };
             S::outlined(whole);
             S::outlined(Thin(&rest, b.at(0, col)));
             return;
@@ -45,8 +44,7 @@ pub(super) unsafe fn run<T: Scalar, S: Simd>(g: &Gemm<'_, T>) {
 /// # Safety
 /// The promise of `gemm`; there are rows and columns, and B's columns are one element apart.
 #[inline(always)]
-unsafe fn direct<T: Scalar, S: Simd>(g: &Gemm<'_, T>, b: MatRef<T>) {
-    let later = Later::new(g.later);
+unsafe fn direct<T: Scalar, S: Simd>(g: &Gemm<T>, b: MatRef<T>) {
     let column = Column {
         rows: g.m,
         depth: g.k,
@@ -62,8 +60,7 @@ unsafe fn direct<T: Scalar, S: Simd>(g: &Gemm<'_, T>, b: MatRef<T>) {
         from: core::ptr::null(),
         from_row: g.c.row_stride,
         bias: None,
-        ahead: Ahead::NOTHING,
-        later: &later,
+        prefetch: Prefetch::NOTHING,
     };
     let panels = Panels {
         b,
@@ -71,7 +68,7 @@ unsafe fn direct<T: Scalar, S: Simd>(g: &Gemm<'_, T>, b: MatRef<T>) {
         width: panel_width::<T>(),
         packed: false,
         passing: false,
-        ahead: false,
+        prefetches: false,
     };
     let place = Place { ptr: g.c.ptr, row_stride: g.c.row_stride, panels: 1 };
     let from = g.accumulate.then_some(place);
@@ -81,7 +78,7 @@ unsafe fn direct<T: Scalar, S: Simd>(g: &Gemm<'_, T>, b: MatRef<T>) {
 
 /// A product of several blocks, or with packed factors, in a function of its own: it needs more room on the stack
 /// than the small ones should pay for.
-struct Blocked<'a, T>(&'a Gemm<'a, T>);
+struct Blocked<'a, T>(&'a Gemm<T>);
 
 impl<T: Scalar> Kernel for Blocked<'_, T> {
     type Output = ();
@@ -111,14 +108,13 @@ impl<T: Scalar> Kernel for Blocked<'_, T> {
 /// The promise of `gemm`; the rooms hold the blocks of A and B that the plan packs.
 #[inline(always)]
 unsafe fn blocks<T: Scalar, S: Simd>(
-    g: &Gemm<'_, T>,
+    g: &Gemm<T>,
     plan: &Plan,
     [room_a, room_b, room_c]: [*mut T; 3],
 ) {
     let most = tile_rows(S::ISA, tile_vectors(S::ISA));
     // Without inner length there is one block of depth zero, which still stores and adds the bias.
     let depths = parts(g.k, plan.depth).max(1);
-    let later = Later::new(g.later);
     let mut col = 0;
     while col < g.n {
         let cols = plan.cols.min(g.n - col);
@@ -164,8 +160,7 @@ unsafe fn blocks<T: Scalar, S: Simd>(
                         from: core::ptr::null(),
                         from_row: from.map_or(to.row_stride, |from| from.row_stride),
                         bias: None,
-                        ahead: Ahead::NOTHING,
-                        later: &later,
+                        prefetch: Prefetch::NOTHING,
                     };
                     let right = match g.b {
                         Right::Packed(b) => Panels {
@@ -178,7 +173,7 @@ unsafe fn blocks<T: Scalar, S: Simd>(
                             width,
                             packed: true,
                             passing: false,
-                            ahead: plan.large,
+                            prefetches: plan.large,
                         },
                         Right::Matrix(b) if plan.pack.b => Panels {
                             b: MatRef {
@@ -190,7 +185,7 @@ unsafe fn blocks<T: Scalar, S: Simd>(
                             width: plan.width,
                             packed: true,
                             passing: plan.passing,
-                            ahead: plan.large,
+                            prefetches: plan.large,
                         },
                         Right::Matrix(b) => Panels {
                             b: b.at(p, col),
@@ -198,7 +193,7 @@ unsafe fn blocks<T: Scalar, S: Simd>(
                             width,
                             packed: false,
                             passing: false,
-                            ahead: plan.stream,
+                            prefetches: plan.stream,
                         },
                     };
                     let bias = g.bias.filter(|_| d + 1 == depths).map(|bias| bias.at(col));
@@ -242,21 +237,28 @@ struct Panels<T> {
     packed: bool,
     /// See `Plan::passing`.
     passing: bool,
-    /// Ask for the next panels while tiles run.
-    ahead: bool,
+    /// Prefetch the next panels while tiles run.
+    prefetches: bool,
 }
 
 impl<T: Scalar> Panels<T> {
-    /// What the panels after the one at column `j` are read from, asked for while its tiles run: they come from the
+    /// What the panels after the one at column `j` are read from, prefetched while its tiles run: they come from the
     /// third-level cache or from memory, and the first tile of a panel would wait for them.
     #[inline(always)]
-    fn ahead(&self, j: usize, cols: usize, together: usize, depth: usize, here: usize) -> Ahead<T> {
+    fn prefetch(
+        &self,
+        j: usize,
+        cols: usize,
+        together: usize,
+        depth: usize,
+        here: usize,
+    ) -> Prefetch<T> {
         if !self.packed {
             let next = j + 2 * here;
-            if !self.ahead || next >= cols {
-                return Ahead::NOTHING;
+            if !self.prefetches || next >= cols {
+                return Prefetch::NOTHING;
             }
-            return Ahead::new(
+            return Prefetch::new(
                 self.b.at(0, next).ptr,
                 self.b.row_stride,
                 depth,
@@ -265,20 +267,20 @@ impl<T: Scalar> Panels<T> {
         }
         let width = self.width;
         let next = if self.room.is_some() { j + together } else { j + width };
-        if !self.ahead || next >= cols || !j.is_multiple_of(width) {
-            return Ahead::NOTHING;
+        if !self.prefetches || next >= cols || !j.is_multiple_of(width) {
+            return Prefetch::NOTHING;
         }
         match self.room {
-            None => Ahead::new(self.b.at(0, next).ptr, width as isize, depth, width),
+            None => Prefetch::new(self.b.at(0, next).ptr, width as isize, depth, width),
             Some((from, _)) => {
                 let cols = width.min(cols - next);
                 let from = from.at(0, next);
                 if from.col_stride == 1 {
-                    Ahead::new(from.ptr, from.row_stride, depth, cols)
+                    Prefetch::new(from.ptr, from.row_stride, depth, cols)
                 } else if from.row_stride == 1 {
-                    Ahead::new(from.ptr, from.col_stride, cols, depth)
+                    Prefetch::new(from.ptr, from.col_stride, cols, depth)
                 } else {
-                    Ahead::NOTHING
+                    Prefetch::NOTHING
                 }
             }
         }
@@ -292,7 +294,7 @@ impl<T: Scalar> Panels<T> {
     unsafe fn each<S: Simd>(
         &self,
         cols: usize,
-        mut column: Column<'_, T>,
+        mut column: Column<T>,
         (chains, result): (Option<Place<T>>, Place<T>),
         bias: Option<AddBias<T>>,
     ) {
@@ -336,7 +338,7 @@ impl<T: Scalar> Panels<T> {
                 column.b_row = self.b.row_stride;
                 column.from = chains.map_or(core::ptr::null(), |place| place.at(j).cast_const());
                 column.c = result.at(j);
-                column.ahead = self.ahead(j, cols, together, column.depth, here);
+                column.prefetch = self.prefetch(j, cols, together, column.depth, here);
                 column.lanes = here - (vectors - 1) * lanes;
                 let edge = !self.packed && column.lanes < lanes;
                 column.bias = bias.map(|bias| bias.at(j));
@@ -351,7 +353,7 @@ impl<T: Scalar> Panels<T> {
 /// The column is valid, and `vectors` wide, or up to half a vector.
 #[inline(always)]
 unsafe fn run_column<T: Scalar, S: Simd>(
-    column: &Column<'_, T>,
+    column: &Column<T>,
     vectors: usize,
     half: bool,
     edge: bool,
@@ -375,7 +377,7 @@ unsafe fn run_column<T: Scalar, S: Simd>(
 
 /// A column with or without an edge.
 #[inline(always)]
-fn either<T: Scalar, S: Simd, const NV: usize>(column: &Column<'_, T>, edge: bool) {
+fn either<T: Scalar, S: Simd, const NV: usize>(column: &Column<T>, edge: bool) {
     if const { matches!(S::ISA, Isa::Avx512) } || edge {
         S::outlined(RunColumn::<T, NV, true>(column));
     } else {

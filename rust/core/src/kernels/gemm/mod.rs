@@ -1,4 +1,4 @@
-//! The product of two matrices, `C = A B` or `C += A B`, with a bias added to the finished tiles.
+//! Matrix multiplication (GEMM), `C = A B` or `C += A B`, with a bias added to the finished tiles.
 //!
 //! `c_ij = f(fma(a_i,k-1, b_k-1,j, ... fma(a_i1, b_1j, fma(a_i0, b_0j, c0))))`, with `c0` zero or what C held: every
 //! element is one chain in ascending order of the inner index. Its bits depend on its row of A and its column
@@ -9,7 +9,6 @@
 
 mod bias;
 mod blocks;
-mod later;
 mod pack;
 mod plan;
 mod scratch;
@@ -17,8 +16,6 @@ mod thin;
 mod tile;
 
 pub use bias::AddBias;
-pub use later::Piece;
-pub(crate) use later::room;
 pub use pack::{PackedB, pack_b, packed_len, panel_width};
 
 use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, dispatch, dispatch_on};
@@ -90,7 +87,7 @@ impl<T> From<PackedB<T>> for Right<T> {
 
 /// A product as a [`Kernel`], for callers that are inside one already.
 #[derive(Clone, Copy, Debug)]
-pub struct Gemm<'a, T> {
+pub struct Gemm<T> {
     /// Rows of A and C.
     pub m: usize,
     /// Columns of B and C.
@@ -107,11 +104,9 @@ pub struct Gemm<'a, T> {
     pub accumulate: bool,
     /// What happens to the result before it is stored.
     pub bias: Option<AddBias<T>>,
-    /// What comes after the product needs this memory.
-    pub later: &'a [Piece],
 }
 
-impl<T> Gemm<'_, T> {
+impl<T> Gemm<T> {
     /// `C = A B` for A of m x k, B of k x n and C of m x n elements.
     pub fn new(
         (m, n, k): (usize, usize, usize),
@@ -119,7 +114,7 @@ impl<T> Gemm<'_, T> {
         b: impl Into<Right<T>>,
         c: MatMut<T>,
     ) -> Self {
-        Self { m, n, k, a, b: b.into(), c, accumulate: false, bias: None, later: &[] }
+        Self { m, n, k, a, b: b.into(), c, accumulate: false, bias: None }
     }
 }
 
@@ -128,7 +123,7 @@ impl<T> Gemm<'_, T> {
 /// # Safety
 /// A and B are valid for reading in their shapes, C for writing (and reading) in its own, C overlaps neither, and
 /// there is a bias for every column.
-pub unsafe fn gemm<T: Scalar>(product: Gemm<'_, T>) {
+pub unsafe fn gemm<T: Scalar>(product: Gemm<T>) {
     dispatch(product);
 }
 
@@ -139,11 +134,11 @@ pub unsafe fn gemm<T: Scalar>(product: Gemm<'_, T>) {
 ///
 /// # Panics
 /// Where this processor lacks it.
-pub unsafe fn gemm_on<T: Scalar>(isa: Isa, product: Gemm<'_, T>) {
+pub unsafe fn gemm_on<T: Scalar>(isa: Isa, product: Gemm<T>) {
     dispatch_on(isa, product);
 }
 
-impl<T: Scalar> Kernel for Gemm<'_, T> {
+impl<T: Scalar> Kernel for Gemm<T> {
     type Output = ();
 
     #[inline(always)]
@@ -234,7 +229,7 @@ mod tests {
         let target = MatMut { ptr: c.as_mut_ptr(), row_stride: pitch as isize };
         let accumulate = start.is_some();
         // SAFETY: every matrix is allocated in its shape.
-        unsafe { gemm_on(isa, Gemm { m, n, k, a, b, c: target, accumulate, bias, later: &[] }) }
+        unsafe { gemm_on(isa, Gemm { m, n, k, a, b, c: target, accumulate, bias }) }
         let mut out = Vec::with_capacity(m * n);
         for row in c.chunks_exact(pitch) {
             out.extend_from_slice(&row[..n]);

@@ -1,4 +1,4 @@
-//! Packed copies: elements in the order in which the kernels read them.
+//! Packing of matrices: copies with the elements in the order in which the microkernels read them.
 //!
 //! B is packed in panels of [`panel_width`] columns, the same on every instruction set: element (p, j) of a matrix
 //! with k rows lies at `(j / W) * k * W + p * W + j % W`, and columns that fill the last panel up are zero.
@@ -162,8 +162,7 @@ impl<T: Scalar> Kernel for Interleave<T> {
     }
 }
 
-/// How many p ahead the source is asked for: rows of a large matrix lie in different pages, where no hardware
-/// prefetcher looks.
+/// Prefetch distance, in steps of p: rows of a large matrix lie in different pages, where no hardware prefetcher looks.
 const AHEAD: usize = 8;
 
 impl<T: Scalar> Interleave<T> {

@@ -1,4 +1,4 @@
-//! How a product is cut into blocks, and what is packed. It changes the speed only, never a bit.
+//! Block sizes of a matrix product, and what is packed. They change the speed only, never a bit.
 
 use super::pack::panel_width;
 use super::tile::{row_vectors, tile_rows, tile_vectors};
@@ -44,7 +44,7 @@ pub(super) struct Plan {
 
 impl Plan {
     #[inline(always)]
-    pub(super) fn new<T: Scalar, S: Simd>(g: &Gemm<'_, T>) -> Self {
+    pub(super) fn new<T: Scalar, S: Simd>(g: &Gemm<T>) -> Self {
         let most = tile_rows(S::ISA, tile_vectors(S::ISA));
         let pack_b = match g.b {
             Right::Packed(_) => false,
@@ -164,7 +164,7 @@ fn aliasing<T>(stride: isize) -> bool {
 
 /// Whether B is packed: where its columns lie apart, and where rows read it so often that the copy pays.
 #[inline(always)]
-fn pack_right<T: Scalar, S: Simd>(g: &Gemm<'_, T>, b: MatRef<T>) -> bool {
+fn pack_right<T: Scalar, S: Simd>(g: &Gemm<T>, b: MatRef<T>) -> bool {
     let most = tile_rows(S::ISA, tile_vectors(S::ISA));
     b.col_stride != 1
         || (g.m >= 128 && g.k * g.n * size_of::<T>() > Cuts::here().direct_b)
@@ -173,14 +173,14 @@ fn pack_right<T: Scalar, S: Simd>(g: &Gemm<'_, T>, b: MatRef<T>) -> bool {
 
 /// Whether B is so large that it comes from memory.
 #[inline(always)]
-fn streams<T, S: Simd>(g: &Gemm<'_, T>) -> bool {
+fn streams<T, S: Simd>(g: &Gemm<T>) -> bool {
     let bytes = g.k * g.n * size_of::<T>();
     bytes > if g.m <= tile_rows(S::ISA, 8) { STREAM_WIDE } else { STREAM }
 }
 
 /// Whether a product is one block of which nothing is packed.
 #[inline(always)]
-pub(super) fn is_direct<T: Scalar, S: Simd>(g: &Gemm<'_, T>, b: MatRef<T>) -> bool {
+pub(super) fn is_direct<T: Scalar, S: Simd>(g: &Gemm<T>, b: MatRef<T>) -> bool {
     let one_block = g.m <= tile_rows(S::ISA, tile_vectors(S::ISA))
         || (g.k <= DEPTH_SMALL && g.m * g.k <= BLOCK_A_SMALL);
     one_block && !streams::<T, S>(g) && !pack_right::<T, S>(g, b) && !pack_left(g)
@@ -188,7 +188,7 @@ pub(super) fn is_direct<T: Scalar, S: Simd>(g: &Gemm<'_, T>, b: MatRef<T>) -> bo
 
 /// Whether packing A pays: it is read once for every panel of B.
 #[inline(always)]
-fn pack_left<T>(g: &Gemm<'_, T>) -> bool {
+fn pack_left<T>(g: &Gemm<T>) -> bool {
     let panels = g.n / panel_width::<T>();
     g.m > 3
         && if g.a.row_stride == 1 {

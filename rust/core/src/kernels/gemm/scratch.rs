@@ -1,4 +1,4 @@
-//! Memory for packed blocks: kept by each thread, grown at need, never given back.
+//! Thread-local scratch memory for packed blocks: grown at need, never given back.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;

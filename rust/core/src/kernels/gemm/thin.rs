@@ -18,7 +18,7 @@ const BLOCK: usize = 4096;
 /// if it fits half a vector that multiplies in less time; a vector of rows costs n when turned, and some more where it has
 /// to be transposed first.
 #[inline(always)]
-pub(super) fn is_thin<T: Scalar, S: Simd>(g: &Gemm<'_, T>) -> bool {
+pub(super) fn is_thin<T: Scalar, S: Simd>(g: &Gemm<T>) -> bool {
     let lanes = T::V::<S>::LANES;
     let half = S::HALVES && g.n <= lanes / 2;
     let (extra, least) = match (g.a.row_stride, g.n) {
@@ -39,7 +39,7 @@ pub(super) fn is_thin<T: Scalar, S: Simd>(g: &Gemm<'_, T>) -> bool {
 /// Up to a quarter of a vector costs less so, where the rows of A lie side by side and the chains are long enough to pay
 /// for one more product: most of all for a layer of 17 units, or 33.
 #[inline(always)]
-pub(super) fn last_turned<T: Scalar, S: Simd>(g: &Gemm<'_, T>) -> usize {
+pub(super) fn last_turned<T: Scalar, S: Simd>(g: &Gemm<T>) -> usize {
     let lanes = T::V::<S>::LANES;
     let last = g.n % lanes;
     let pays = g.a.row_stride == 1 && g.n > lanes && g.m >= lanes && g.k >= LONG;
@@ -50,7 +50,7 @@ pub(super) fn last_turned<T: Scalar, S: Simd>(g: &Gemm<'_, T>) -> usize {
 const LONG: usize = 64;
 
 /// The product.
-pub(super) struct Thin<'a, T>(pub(super) &'a Gemm<'a, T>, pub(super) MatRef<T>);
+pub(super) struct Thin<'a, T>(pub(super) &'a Gemm<T>, pub(super) MatRef<T>);
 
 impl<T: Scalar> Kernel for Thin<'_, T> {
     type Output = ();
@@ -68,7 +68,6 @@ impl<T: Scalar> Kernel for Thin<'_, T> {
             c,
             accumulate: g.accumulate,
             bias: None,
-            later: &[],
         };
         if g.n == 1 && g.c.row_stride == 1 && g.bias.is_none() {
             // One column without gaps is its own transpose.

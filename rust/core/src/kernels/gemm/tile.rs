@@ -1,10 +1,9 @@
-//! The innermost kernels: a tile of C in registers, and a column of tiles.
+//! Microkernels of the matrix product: a tile of C in registers, and a column of tiles.
 //!
 //! `c_ij <- fma(a_ip, b_pj, c_ij)` for ascending p: each element is one chain, and its order depends on nothing
 //! else. A chain may rest in C between two blocks of p without a change of its value.
 
 use super::bias::AddBias;
-use super::later::Later;
 use crate::kernels::caches::{prefetch, prefetch_near};
 use crate::kernels::simd::{Chain, Isa, Kernel, Scalar, Simd};
 
@@ -83,7 +82,7 @@ pub(super) fn part(len: usize, most: usize, i: usize) -> (usize, usize) {
 }
 
 /// A column of tiles: the product of `rows` rows of A with a panel of B.
-pub(super) struct Column<'a, T> {
+pub(super) struct Column<T> {
     pub(super) rows: usize,
     pub(super) depth: usize,
     /// The first element of A; `packed_a` says how the others follow.
@@ -103,16 +102,14 @@ pub(super) struct Column<'a, T> {
     pub(super) from_row: isize,
     /// What is added where the chains end.
     pub(super) bias: Option<AddBias<T>>,
-    /// What is read after this column, asked for while its tiles run.
-    pub(super) ahead: Ahead<T>,
-    /// What is needed after the whole product.
-    pub(super) later: &'a Later<'a>,
+    /// What is read after this column, prefetched while its tiles run.
+    pub(super) prefetch: Prefetch<T>,
 }
 
-/// Rows of memory that are asked for before they are needed, a share with each tile: all at once would fill the
+/// Rows of memory that are prefetched, a share with each tile: all at once would fill the
 /// queue of outstanding reads.
 #[derive(Clone, Copy)]
-pub(super) struct Ahead<T> {
+pub(super) struct Prefetch<T> {
     from: *const T,
     row_stride: isize,
     rows: usize,
@@ -120,7 +117,7 @@ pub(super) struct Ahead<T> {
     bytes: usize,
 }
 
-impl<T> Ahead<T> {
+impl<T> Prefetch<T> {
     pub(super) const NOTHING: Self =
         Self { from: core::ptr::null(), row_stride: 0, rows: 0, bytes: 0 };
 
@@ -130,9 +127,9 @@ impl<T> Ahead<T> {
         Self { from, row_stride, rows, bytes: len * size_of::<T>() }
     }
 
-    /// Asks for the share of tile `i` of `tiles`.
+    /// Prefetches the share of tile `i` of `tiles`.
     #[inline(always)]
-    fn ask(&self, i: usize, tiles: usize) {
+    fn issue(&self, i: usize, tiles: usize) {
         let each = self.rows.div_ceil(tiles);
         for r in i * each..self.rows.min((i + 1) * each) {
             let row = self.from.wrapping_offset(r as isize * self.row_stride);
@@ -142,11 +139,9 @@ impl<T> Ahead<T> {
 }
 
 /// Runs a column whose panel is `NV` vectors wide; with `EDGE`, B has no more than `lanes` columns in the last.
-pub(super) struct RunColumn<'a, 'c, T, const NV: usize, const EDGE: bool>(
-    pub(super) &'a Column<'c, T>,
-);
+pub(super) struct RunColumn<'a, T, const NV: usize, const EDGE: bool>(pub(super) &'a Column<T>);
 
-impl<T: Scalar, const NV: usize, const EDGE: bool> Kernel for RunColumn<'_, '_, T, NV, EDGE> {
+impl<T: Scalar, const NV: usize, const EDGE: bool> Kernel for RunColumn<'_, T, NV, EDGE> {
     type Output = ();
 
     #[inline(always)]
@@ -156,9 +151,9 @@ impl<T: Scalar, const NV: usize, const EDGE: bool> Kernel for RunColumn<'_, '_, 
 }
 
 /// Runs a column of no more than half a vector.
-pub(super) struct RunHalf<'a, 'c, T>(pub(super) &'a Column<'c, T>);
+pub(super) struct RunHalf<'a, T>(pub(super) &'a Column<T>);
 
-impl<T: Scalar> Kernel for RunHalf<'_, '_, T> {
+impl<T: Scalar> Kernel for RunHalf<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -169,20 +164,16 @@ impl<T: Scalar> Kernel for RunHalf<'_, '_, T> {
 
 /// Runs the tiles of a column that is `NV` of these vectors wide.
 #[inline(always)]
-fn run_tiles<C: Chain, S: Simd, const NV: usize, const EDGE: bool>(column: &Column<'_, C::Elem>) {
+fn run_tiles<C: Chain, S: Simd, const NV: usize, const EDGE: bool>(column: &Column<C::Elem>) {
     let most = const { tile_rows(S::ISA, NV) };
     let tiles = parts(column.rows, most);
     let (base, longer) =
         if tiles == 1 { (column.rows, 0) } else { (column.rows / tiles, column.rows % tiles) };
-    let lines = column.later.each(NV * most.min(column.rows) * column.depth);
     for i in 0..tiles {
         // As in `part`.
         let (start, height) = (i * base + i.min(longer), base + usize::from(i < longer));
-        if column.ahead.rows > 0 {
-            column.ahead.ask(i, tiles);
-        }
-        if lines > 0 {
-            column.later.ask(lines);
+        if column.prefetch.rows > 0 {
+            column.prefetch.issue(i, tiles);
         }
         let tile = Tile::<C, NV, EDGE> { column, start };
         // SAFETY: the caller vouches for the column, and the tile is a part of it. The guards are
@@ -210,13 +201,13 @@ fn run_tiles<C: Chain, S: Simd, const NV: usize, const EDGE: bool>(column: &Colu
 }
 
 /// One tile of a column, from row `start`.
-struct Tile<'a, 'c, C: Chain, const NV: usize, const EDGE: bool> {
-    column: &'a Column<'c, C::Elem>,
+struct Tile<'a, C: Chain, const NV: usize, const EDGE: bool> {
+    column: &'a Column<C::Elem>,
     start: usize,
 }
 
 #[allow(clippy::needless_range_loop, reason = "tiles read as index equations")]
-impl<C: Chain, const NV: usize, const EDGE: bool> Tile<'_, '_, C, NV, EDGE> {
+impl<C: Chain, const NV: usize, const EDGE: bool> Tile<'_, C, NV, EDGE> {
     /// # Safety
     /// `MR` rows from `start` on exist in the column, and its pointers and strides are valid for them.
     #[inline(always)]

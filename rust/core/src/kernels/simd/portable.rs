@@ -1,4 +1,5 @@
-//! Plain arrays: the meaning of every operation, and the path of a processor without a faster one.
+//! The portable backend, plain arrays: the meaning of every operation, and the path of a processor without a faster
+//! one.
 
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -303,7 +304,7 @@ array_vector!(f64 2, u64, i64, f64::mul_add);
 /// `x a + b`, rounded once, as the instruction has it.
 ///
 /// Where the compiler may not use the instruction it calls a function for each lane. This needs no calls or branches:
-/// the product is exact in `f64`; the sum, rounded to odd, still tells on which side of every `f32` it lies.
+/// the product is exact in `f64`; the sum, rounded to odd, still shows on which side of every `f32` it lies.
 /// (S. Boldo, G. Melquiond: Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd, 2008.)
 #[inline(always)]
 fn mul_add(x: f32, a: f32, b: f32) -> f32 {

@@ -265,7 +265,7 @@ impl Folds {
         for (i, x) in from.iter_mut().enumerate() {
             *x = number(i);
         }
-        // 1, 1e-9 and -1 tell the order of a sum.
+        // 1, 1e-9 and -1 show the order of a sum.
         let mut tree: Vec<T> =
             (0..lanes).map(|i| T::from([1.0, 1e-9, -1.0][i % 3]).unwrap_or_default()).collect();
         // SAFETY: every block lies in its array.

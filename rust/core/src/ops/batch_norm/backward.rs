@@ -33,8 +33,8 @@ struct ColumnSums {
 }
 
 impl BatchNormBackward {
-    /// The first half of the sums, for chunks of rows: those are the units. None where no size of chunks divides the
-    /// batch.
+    /// The first half of the sums, for chunks of rows: those are the work items. None where no size of chunks divides
+    /// the batch.
     fn sums_of_chunks(&self, grad: &Tensor) -> Result<Option<Tensor>> {
         let x = self.x.get()?;
         let (m, n) = (x.shape()[0], x.shape()[1]);
@@ -48,14 +48,14 @@ impl BatchNormBackward {
         ];
         let cost = Cost::elementwise(x.count(), 4.0, 2, x.dtype());
         with_float!(x.dtype(), "batch_norm", T => launch("batch_sums", m / rows, cost, operands,
-        move |units: Range<usize>, arguments: &Arguments<'_>| {
-            let batch = [arguments.own::<T>(0, &units), arguments.own(1, &units)];
-            chunk_sums(batch, arguments.all(2), rows, arguments.own_mut(3, &units));
+        move |items: Range<usize>, arguments: &Arguments<'_>| {
+            let batch = [arguments.own::<T>(0, &items), arguments.own(1, &items)];
+            chunk_sums(batch, arguments.all(2), rows, arguments.own_mut(3, &items));
         }))?;
         Ok(Some(out))
     }
 
-    /// Sums down the columns: features are the units.
+    /// Sums down the columns: features are the work items.
     fn sums(&self, grad: &Tensor) -> Result<ColumnSums> {
         let (x, mean, inverse) = (self.x.get()?, self.mean.get()?, self.inverse.get()?);
         let (m, n) = (x.shape()[0], x.shape()[1]);
@@ -80,7 +80,7 @@ impl BatchNormBackward {
             Operand::write_own(&sums.tilt, 1),
         ];
         with_float!(x.dtype(), "batch_norm", T => launch("batch_sums", n, cost, operands,
-        move |units: Range<usize>, arguments: &Arguments<'_>| {
+        move |items: Range<usize>, arguments: &Arguments<'_>| {
             let (first, second) = (arguments.all(0), arguments.all(1));
             column_sums(Sums::<T> {
                 of: if chunked {
@@ -90,19 +90,19 @@ impl BatchNormBackward {
                 },
                 rows: m,
                 width: n,
-                columns: units.clone(),
-                mean: arguments.own(2, &units),
-                inverse: arguments.own(3, &units),
-                beta: arguments.own_mut(4, &units),
-                gamma: arguments.own_mut(5, &units),
-                shift: arguments.own_mut(6, &units),
-                tilt: arguments.own_mut(7, &units),
+                columns: items.clone(),
+                mean: arguments.own(2, &items),
+                inverse: arguments.own(3, &items),
+                beta: arguments.own_mut(4, &items),
+                gamma: arguments.own_mut(5, &items),
+                shift: arguments.own_mut(6, &items),
+                tilt: arguments.own_mut(7, &items),
             });
         }))?;
         Ok(sums)
     }
 
-    /// ∂x of a training pass: rows are the units.
+    /// ∂x of a training pass: rows are the work items.
     fn rows(&self, grad: &Tensor, sums: &ColumnSums) -> Result<Tensor> {
         let x = self.x.get()?;
         let (m, n) = (x.shape()[0], x.shape()[1]);
@@ -116,18 +116,18 @@ impl BatchNormBackward {
             Operand::read(&sums.shift),
             Operand::read(&sums.tilt),
         ];
-        let units = if n == 0 { 0 } else { m };
+        let items = if n == 0 { 0 } else { m };
         let cost = Cost::elementwise(x.count(), 5.0, 3, x.dtype());
-        with_float!(x.dtype(), "batch_norm", T => launch("batch_norm", units, cost, operands,
-        move |units: Range<usize>, arguments: &Arguments<'_>| {
+        with_float!(x.dtype(), "batch_norm", T => launch("batch_norm", items, cost, operands,
+        move |items: Range<usize>, arguments: &Arguments<'_>| {
             normalize_backward(RowsBackward::<T> {
-                grad: arguments.own(0, &units),
-                x: arguments.own(1, &units),
+                grad: arguments.own(0, &items),
+                x: arguments.own(1, &items),
                 mean: arguments.all(3),
                 scale: arguments.all(4),
                 shift: arguments.all(5),
                 tilt: arguments.all(6),
-                out: arguments.own_mut(2, &units),
+                out: arguments.own_mut(2, &items),
             });
         }))?;
         Ok(out)

@@ -1,19 +1,19 @@
-//! What an optimizer does around its rule: the mean of the gradients of several steps before it, and the average of the
-//! parameters after it.
+//! Gradient accumulation and the moving average (EMA) of the parameters: what an optimizer does before and after its
+//! rule.
 //!
 //! ```text
 //! a ← keep·a + g/k     keep 0 in the first of k steps, 1 in the others; the rule sees a in the last of them
 //! e ← e + (1−m)(θ−e)   after each update; e ← θ after the first
 //! θ ← e                after every n-th update
 //! ```
-//! Each is the launch of an update rule whose scalars and gate the optimizer's host writes.
+//! Each is the launch of an update rule whose scalars and gate the optimizer's step input writes.
 
 use super::{Optimizer, launch_rule};
 use crate::error::{Result, bail};
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{GATE, Rule, SCALARS, STEP_SCALARS};
 use crate::tensor::Tensor;
-use crate::{DType, host};
+use crate::{DType, host_access};
 
 /// What surrounds the rule; nothing by default.
 #[derive(Debug, Clone, Copy, Default)]
@@ -82,22 +82,24 @@ impl Fixed {
     /// Writes the scalars of a step without update.
     pub(super) fn close(&self) {
         for scalars in [&self.average, &self.overwrite] {
-            host::with_mut(scalars, |to: &mut [f64]| to[GATE] = 0.0);
+            host_access::with_mut(scalars, |to: &mut [f64]| to[GATE] = 0.0);
         }
-        host::with_mut(&self.gate, |to: &mut [f64]| to[0] = 0.0);
+        host_access::with_mut(&self.gate, |to: &mut [f64]| to[0] = 0.0);
     }
 
     /// Writes the scalars of the update with this number, from 1.
     pub(super) fn open(&self, around: &Around, update: u64) {
-        host::with_mut(&self.gate, |to: &mut [f64]| to[0] = 1.0);
+        host_access::with_mut(&self.gate, |to: &mut [f64]| to[0] = 1.0);
         let Some(averaging) = around.averaging else { return };
-        host::with_mut(&self.average, |to: &mut [f64]| {
+        host_access::with_mut(&self.average, |to: &mut [f64]| {
             to[0] = if update == 1 { 1.0 } else { 1.0 - averaging.momentum };
             to[GATE] = 1.0;
         });
         let every = averaging.overwrite_every;
         let now = every != 0 && update.is_multiple_of(every);
-        host::with_mut(&self.overwrite, |to: &mut [f64]| to[GATE] = f64::from(u8::from(now)));
+        host_access::with_mut(&self.overwrite, |to: &mut [f64]| {
+            to[GATE] = f64::from(u8::from(now));
+        });
     }
 }
 
@@ -119,7 +121,7 @@ impl Gathered {
             return true;
         }
         self.steps += 1;
-        host::with_mut(&fixed.accumulate, |to: &mut [f64]| {
+        host_access::with_mut(&fixed.accumulate, |to: &mut [f64]| {
             to[0] = if self.steps == 1 { 0.0 } else { 1.0 };
             to[1] = 1.0 / around.accumulation as f64;
             to[GATE] = 1.0;

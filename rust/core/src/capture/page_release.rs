@@ -1,4 +1,4 @@
-//! Giving back the pages of what a step under capture is done with.
+//! Page release: giving back the pages of what a step under capture is done with.
 //!
 //! A recording keeps every buffer that the step used, for a replay will use it again. Their contents are needed no
 //! longer than in a step that is not recorded, so that the pages of large ones go back to the system as soon as nobody
@@ -26,15 +26,15 @@ struct Large {
 
 /// The large buffers of a recording that are still in use.
 #[derive(Default)]
-pub(super) struct Idle {
+pub(super) struct PageRelease {
     large: Vec<Large>,
-    /// Buffers written by what a replay leaves out, because it would come to the same.
+    /// Buffers written by what a replay leaves out, because it would compute the same.
     constant: HashSet<usize>,
 }
 
-impl Idle {
+impl PageRelease {
     /// Gives back the pages of buffers that nobody but the recorded launches holds.
-    pub(super) fn give_back(&mut self, launches: &[Launch]) {
+    pub(super) fn release(&mut self, launches: &[Launch]) {
         self.large.retain(|large| {
             let buffer = &launches[large.first.0].operands[large.first.1].buffer;
             if Arc::strong_count(buffer) > large.operands {
@@ -59,7 +59,7 @@ impl Idle {
             if operand.buffer.capacity() < pages::HUGE {
                 continue;
             }
-            let of_whole_units = matches!(operand.access, Access::Own { .. });
+            let of_whole_items = matches!(operand.access, Access::Own { .. });
             match self.large.iter_mut().find(|large| large.key == operand.key()) {
                 Some(large) => {
                     large.operands += 1;
@@ -72,7 +72,7 @@ impl Idle {
                     extent: operand.extent.clone(),
                     operands: 1,
                     // What is read before it is written holds something from before the step.
-                    replaceable: operand.writes && of_whole_units && !is_constant,
+                    replaceable: operand.writes && of_whole_items && !is_constant,
                 }),
             }
         }

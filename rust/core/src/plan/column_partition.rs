@@ -1,20 +1,16 @@
-//! The same step with its large weights cut by columns.
+//! Column partition: the same step with its large weights cut by columns.
 //!
 //! A plan by rows has every thread read all of every weight, and update some of its rows: in each step a weight goes
 //! from the caches of those that updated it into those of all. By columns a thread multiplies with the columns that it
-//! updates, and they stay with it. What crosses instead are the layer's inputs and outputs, and the threads meet once
-//! more for it. Which of the two is quicker is measured, since bits are the same.
+//! updates, and they stay with it. What crosses instead are the layer's inputs and outputs, for one barrier more. Which
+//! of the two is quicker is measured, since bits are the same.
 //!
 //! Few rows are the other case: there is nothing else to cut among threads.
 
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
-use crate::launch::{Access, FEW_UNITS, Launch, Operand};
-
-/// Bytes of a matrix from which it is worth a meeting: what two cores exchange within some microseconds.
-const LEAST_BYTES: usize = 128 << 10;
-/// The same for few rows, which are all that is exchanged: what a core reads of its own caches in half a microsecond.
-const LEAST_BYTES_OF_FEW_ROWS: usize = 64 << 10;
+use super::cost_model::{COLUMNS_LEAST_BYTES, COLUMNS_LEAST_BYTES_OF_FEW_ROWS};
+use crate::launch::{Access, FEW_ITEMS, Launch, Operand};
 
 /// The operands that a launch touches column by column, if it is cut by columns.
 fn columns(launch: &Launch) -> impl Iterator<Item = &Operand> {
@@ -24,12 +20,14 @@ fn columns(launch: &Launch) -> impl Iterator<Item = &Operand> {
 }
 
 /// Weights that one launch reads and a later one updates, with the gradients and the slots of the update.
-fn kept(launches: &[Launch]) -> HashSet<usize> {
-    let mut read = HashSet::new();
-    let mut kept = HashSet::new();
+fn kept(launches: &[Launch]) -> FxHashSet<usize> {
+    let mut read = FxHashSet::default();
+    let mut kept = FxHashSet::default();
     for launch in launches {
         let is_update = columns(launch).any(|operand| {
-            operand.writes && operand.extent.len() >= LEAST_BYTES && read.contains(&operand.key())
+            operand.writes
+                && operand.extent.len() >= COLUMNS_LEAST_BYTES
+                && read.contains(&operand.key())
         });
         if is_update {
             kept.extend(columns(launch).map(Operand::key));
@@ -45,8 +43,9 @@ pub(super) fn by_columns(launches: &[Launch]) -> Option<Vec<Launch>> {
     let turned: Vec<Option<Launch>> = launches
         .iter()
         .map(|launch| {
-            let few = launch.units < FEW_UNITS
-                && columns(launch).any(|operand| operand.extent.len() >= LEAST_BYTES_OF_FEW_ROWS);
+            let few = launch.items < FEW_ITEMS
+                && columns(launch)
+                    .any(|operand| operand.extent.len() >= COLUMNS_LEAST_BYTES_OF_FEW_ROWS);
             let pays = few || columns(launch).any(|operand| kept.contains(&operand.key()));
             if pays { launch.turned() } else { None }
         })
