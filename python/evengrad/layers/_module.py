@@ -40,11 +40,6 @@ def watch_attributes(watcher: Watcher) -> None:
     _watchers.add(watcher)
 
 
-def latest_change() -> int:
-    """Return the number of the latest change of any layer's attributes or structure."""
-    return _latest
-
-
 class State:
     """What a module keeps about itself, apart from what its own code keeps."""
 

@@ -87,11 +87,6 @@ class ModelView:
         """All layers and variables."""
         return module_tree(self.public)
 
-    @property
-    def is_built(self) -> bool:
-        """Whether the variables exist."""
-        return self.public.built
-
     def build_for(self, shape: Any) -> None:
         """Build the model for inputs of this shape, or check that they fit."""
         build_for(self.public, shape)

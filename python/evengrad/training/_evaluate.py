@@ -11,13 +11,11 @@ from evengrad.training import _fingerprint
 from evengrad.training._data import prepare
 from evengrad.training._loop import run_epoch
 from evengrad.training._progress import SILENT, show_logs, style
-from evengrad.training._source import ArraySource, BatchRunner, BatchSource
+from evengrad.training._source import DEFAULT_BATCH, ArraySource, BatchRunner, BatchSource
 from evengrad.training._step import Snapshot
 
 if TYPE_CHECKING:
     from evengrad.training._protocol import TrainableModel
-
-DEFAULT_BATCH = 32
 
 
 class Evaluation:

@@ -22,7 +22,7 @@ from evengrad.training._evaluate import Evaluation
 from evengrad.training._loop import figures_of, run_epoch
 from evengrad.training._progress import Progress
 from evengrad.training._signals import GracefulStop
-from evengrad.training._source import ArraySource, BatchSource
+from evengrad.training._source import DEFAULT_BATCH, ArraySource, BatchSource
 
 if TYPE_CHECKING:
     from evengrad import _core
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("evengrad")
 
-DEFAULT_BATCH = 32
 # What the arguments about checkpoints are where nothing is said.
 NO_CHECKPOINTS = (None, "epoch", 2, "auto")
 # Seconds between two looks at the progress, and at the loss for those who watch it.

@@ -15,8 +15,8 @@ from evengrad.losses import get as get_loss
 from evengrad.training._data import output_shapes_for, prepare, prepare_inputs, refuse_batches
 from evengrad.training._loop import ONE_STEP
 from evengrad.training._objective import per_output
-from evengrad.training._range_test import DEFAULT_BATCH, copied
-from evengrad.training._source import ArraySource
+from evengrad.training._range_test import copied
+from evengrad.training._source import DEFAULT_BATCH, ArraySource
 from evengrad.training._step import Snapshot
 from evengrad.training._training_plan import TrainingPlan
 

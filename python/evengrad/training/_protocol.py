@@ -94,10 +94,6 @@ class TrainableModel(Protocol):
     def tree(self) -> ModuleTree:
         """All layers and variables."""
 
-    @property
-    def is_built(self) -> bool:
-        """Whether the variables exist."""
-
     def build_for(self, shape: Any) -> None:
         """Build the model for inputs of this shape, or check that they fit."""
 

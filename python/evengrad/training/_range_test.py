@@ -13,7 +13,7 @@ from evengrad.optimizers._optimizer import counts_of, set_counts
 from evengrad.training._data import inputs_of, prepare, prepare_inputs, refuse_batches
 from evengrad.training._loop import ONE_STEP
 from evengrad.training._range_curve import RangeTest
-from evengrad.training._source import ArraySource
+from evengrad.training._source import DEFAULT_BATCH, ArraySource
 from evengrad.training._step import Snapshot
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("evengrad")
 
-DEFAULT_BATCH = 32
 # Fewer steps say little about six powers of ten, more say nothing new.
 FEWEST_STEPS, MOST_STEPS = 40, 1000
 # By default an average reaches over this share of the steps, an eighth of a power of ten.

@@ -26,6 +26,8 @@ logger = logging.getLogger("evengrad")
 
 # Shapes of batches that are captured; beyond these, steps run in Python, for a plan holds memory.
 MANY_SHAPES = 16
+# Rows in a batch where the caller gives no batch_size.
+DEFAULT_BATCH = 32
 
 
 class ArraySource:
