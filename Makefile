@@ -19,7 +19,8 @@ export NATIVE_WHEELS := $(TARGET_DIR)/native-wheel
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help demo test test-pythons bench rivals race compare lint stubs additions wheel native-wheel docs sanitize clean
+.PHONY: help demo test test-pythons bench rivals race compare lint stubs additions wheel native-wheel docs footprint \
+    sanitize clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +87,11 @@ docs: native-wheel .venv-docs/stamp  ## reference pages of both languages, in si
 	.venv-docs/bin/pdoc --docformat numpy --math --output-directory site/python evengrad
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps
 	cp -r $(TARGET_DIR)/doc site/rust
+
+footprint: native-wheel .venv/stamp  ## how long the import takes, and how large the wheel is
+	.venv/bin/pip install --quiet --force-reinstall --no-deps $(NATIVE_WHEELS)/*.whl
+	.venv/bin/pip install --quiet "$$(echo $(NATIVE_WHEELS)/*.whl)[all]"
+	.venv/bin/python tools/measure_import.py $(NATIVE_WHEELS)/*.whl
 
 sanitize:  ## the core's tests under AddressSanitizer, and Miri where a nightly toolchain has it
 	tools/sanitize.sh

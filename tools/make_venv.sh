@@ -18,6 +18,11 @@ python=${PYTHON:-python3}
 rm -rf "$directory"
 "$python" -m venv "$directory"
 if (($# > 0)); then
-    "$directory/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+    pip=("$directory/bin/python" -m pip install --quiet --disable-pip-version-check)
+    # uv does in seconds what takes pip the better part of a minute. It knows nothing of pip's own
+    # settings: where those name another index than PyPI, pip has to do it.
+    { "${pip[@]}" uv==0.13.9 &&
+        "$directory/bin/uv" pip install --quiet --python "$directory/bin/python" "$@"; } ||
+        "${pip[@]}" "$@"
 fi
 touch "$directory/stamp"

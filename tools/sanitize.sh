@@ -4,7 +4,7 @@
 # AddressSanitizer needs an unstable compiler flag. RUSTC_BOOTSTRAP lets the stable compiler take
 # it, so that the very compiler that builds the wheels is the one under test. The standard library
 # is not instrumented; the allocations of our code are, and those are the ones that our unsafe code
-# touches; `sanitized` lets buffers be single allocations. Doc tests are left out: they are linked by rustdoc, without the sanitizer.
+# touches; `sanitized` lets buffers be single allocations.
 #
 # Miri interprets: it sees undefined behaviour that no processor shows, slowly, and knows no vector
 # instructions beyond a few. Hence the portable kernels, and only the modules named below. It is
@@ -17,7 +17,7 @@ target=$(rustc --print host-tuple)
 
 section "AddressSanitizer"
 RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address --cfg sanitized" \
-    cargo test --locked --package evengrad-core --lib --tests --target "$target"
+    cargo test --locked --package evengrad-core --lib --target "$target"
 
 section "Miri"
 if cargo +nightly miri --version >/dev/null 2>&1; then

@@ -2,15 +2,14 @@
 # Everything that must pass before a change is merged; what `make test` and continuous integration
 # run.
 #
-# Two profiles are built, no more: release for the wheel, and dev for everything else. The benches
-# are compiled with dev too: their own profile would optimize the core once more, across crates, for
-# each of them.
+# The kernels of all instruction sets are compiled twice, no more: in release for the wheel, and in
+# dev, with assertions, for the core's tests. Clippy sees the benches, which are not linked here.
 #
 # Two lanes run at the same time, because the longest piece of work, the wheel, is compiled and
-# linked on one core (a single unit, see Cargo.toml), and pip and mypy use one core too: on the one
-# hand all that Rust's dev profile compiles, on the other the environments, the wheel and all that
-# uses it and watches no clock. Each lane has the quick checks first; the first failure ends both.
-# Then come the test suites, each on all cores, so that the output ends with their summaries.
+# linked on one core (a single unit, see Cargo.toml). The first has all checks of the sources, the
+# quick ones first, and the core's tests; the second the wheel, and all that uses it and watches no
+# clock. The first failure ends both. Last come the Python tests, on all cores, so that the output
+# ends with their summary.
 set -euo pipefail
 shopt -s nullglob
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -20,7 +19,6 @@ export sections_start
 
 # Nothing may reach into this run from the caller's environment; plots are drawn without a screen.
 unset PYTHONPATH
-export PYTHONDONTWRITEBYTECODE=1
 export MPLBACKEND=Agg
 # A fresh checkout gains nothing from what incremental compilation writes, and waits for it.
 if [[ ${CI:-} == true ]]; then
@@ -30,24 +28,29 @@ fi
 root=$PWD
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+# The sources stay free of bytecode; it is written once and read by all processes from there.
+export PYTHONPYCACHEPREFIX=$scratch/bytecode
 
-lane_of_rust() {
-    source tools/lint.sh rust
+lane_of_the_sources() {
+    # The other lane takes longer, and goes first where both want a core.
+    renice -n 5 -p "$BASHPID" >/dev/null
 
-    # In one go: what the benches depend on is compiled beside the core.
-    section "compile the tests and the benches"
-    cargo test --locked --workspace --tests --benches --no-run
+    section "a fresh environment for the tests"
+    tools/make_venv.sh .venv-test -r tests/requirements.txt
+
+    source tools/lint.sh
+
+    section "the core's tests"
+    cargo test --locked --package evengrad-core
 }
 
-lane_of_python() {
-    section "fresh environments, for the tests and for the wheel"
-    tools/make_venv.sh .venv-test -r tests/requirements.txt
-    make --no-print-directory .venv-build/stamp
-
-    source tools/lint.sh python
-
-    section "build the wheel and install it"
+lane_of_the_wheel() {
+    section "build the wheel"
     make --no-print-directory native-wheel
+
+    section "install it"
+    # Made by the other lane, minutes ago on most machines.
+    while [[ ! -e .venv-test/stamp ]]; do sleep 1; done
     .venv-test/bin/pip install --quiet --disable-pip-version-check \
         "$(echo "$NATIVE_WHEELS"/*.whl)[all]"
     .venv-test/bin/pip check
@@ -63,13 +66,8 @@ lane_of_python() {
     done
 }
 
-in_two_lanes lane_of_rust lane_of_python
-
-section "import time and wheel size"
-.venv-test/bin/python tools/measure_import.py "$NATIVE_WHEELS"/*.whl
-
-section "cargo test"
-cargo test --locked --workspace
+rm -rf .venv-test
+in_two_lanes lane_of_the_sources lane_of_the_wheel
 
 # One process for each core, but few: most tests are Python on one core, some train on all. Whoever
 # has nothing left to do takes tests over from another: a few files hold most of the tests.

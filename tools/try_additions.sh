@@ -39,6 +39,6 @@ section "what follows from the table, and the linters"
 "$python" -m mypy.stubtest --allowlist tests/stubtest-allowlist.txt evengrad._core
 
 section "the tests"
-cargo test --locked --package evengrad-core --test gradients
+cargo test --locked --package evengrad-core --lib gradients
 # By the names of what was added; and the tests that look whether all there is has a row.
 "$python" -m pytest tests -k "added or left_out or every_rule or offer"

@@ -38,3 +38,11 @@ pub mod testing;
 pub use dtype::DType;
 pub use error::{Error, HostError, Result};
 pub use tensor::Tensor;
+
+// The tests of the public interface name the crate as its users do. They are one program with those
+// of the parts: on their own they would have the kernels of all instruction sets compiled again.
+#[cfg(test)]
+extern crate self as evengrad_core;
+#[cfg(test)]
+#[path = "../tests/mod.rs"]
+mod public_interface;

@@ -4,16 +4,6 @@
 //! `i / 2` for `f64`) and `d` are the counter of [`philox4x32`]. No state is advanced, so a tensor may be filled in
 //! any pieces, in any order, on any number of threads and with any instruction set, and a mask may be computed
 //! again instead of stored.
-//!
-//! ```
-//! use evengrad_core::rng::{Key, derive_stream, fill_normal};
-//!
-//! let key = Key { seed: 42, stream: derive_stream(42, "layer1/weight") };
-//! let (mut whole, mut part) = ([0.0_f32; 8], [0.0_f32; 3]);
-//! fill_normal(key, 0, 0, &mut whole);
-//! fill_normal(key, 0, 5, &mut part);
-//! assert_eq!(whole[5..], part);
-//! ```
 
 mod laws;
 mod philox;

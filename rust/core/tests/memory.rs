@@ -1,12 +1,35 @@
-//! Memory over long runs. A process of its own: the pool is shared, and other tests would be counted too.
+//! Memory over long runs, in a process of its own: the pool is shared, and other tests would be counted too.
+
+use std::env;
+use std::process::Command;
 
 use evengrad_core::ops::dense::dense;
 use evengrad_core::ops::elementwise::by_name;
 use evengrad_core::optim::{Convention, Momentum, Optimizer};
 use evengrad_core::{DType, Result, Tensor, buffer, tape};
 
+/// Set in the process that runs the test, and nothing else.
+const ALONE: &str = "EVENGRAD_TEST_ALONE";
+const PATH: &str =
+    concat!(module_path!(), "::twenty_thousand_steps_take_no_more_memory_than_one_hundred");
+
 #[test]
 fn twenty_thousand_steps_take_no_more_memory_than_one_hundred() -> Result<()> {
+    if env::var_os(ALONE).is_some() {
+        return check();
+    }
+    let (_crate, name) = PATH.split_once("::").expect("a path begins with the crate");
+    let output = Command::new(env::current_exe().expect("a program is running"))
+        .args(["--exact", name])
+        .env(ALONE, "1")
+        .output()
+        .expect("the program of the tests starts");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+    Ok(())
+}
+
+fn check() -> Result<()> {
     let weight = Tensor::full(&[8, 8], 0.5, DType::F32)?;
     weight.set_requires_grad(true)?;
     let x = Tensor::ones(&[4, 8], DType::F32)?;

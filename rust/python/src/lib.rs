@@ -83,6 +83,12 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        // The numpy crate looks up NumPy's functions when the first is used, in code of Python's, and
+        // panics if Ctrl-C falls there. It falls into an import now, which passes it on.
+        let py = module.py();
+        let version = py.import("numpy")?.getattr("__version__")?;
+        py.import("numpy.lib")?.getattr("NumpyVersion")?.call1((version,))?;
+        ::numpy::npyffi::is_numpy_2(py);
         crate::elementwise::add_functions(module)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
