@@ -136,8 +136,8 @@ def test_a_scheduler_is_not_asked_twice_for_an_epoch(tmp_path):
 def test_data_that_comes_piece_by_piece(tmp_path, monkeypatch):
     whole = net()
     expected = bits(whole, run(whole))
-    monkeypatch.setattr("evengrad.training._resident_data.RESIDENT_BYTES", 0)
-    monkeypatch.setattr("evengrad.training._resident_data.PIECE_BYTES", 500)
+    monkeypatch.setattr("evengrad.training._data.RESIDENT_BYTES", 0)
+    monkeypatch.setattr("evengrad.training._data.PIECE_BYTES", 500)
     keep = {"checkpoint": tmp_path, "checkpoint_every": "2 steps"}
     with pytest.raises(KeyboardInterrupt):
         run(net(), callbacks=[StopAt(18)], **keep)

@@ -19,7 +19,7 @@ from training_checks import same, three_classes
 
 import evengrad as eg
 from evengrad import callbacks, layers
-from evengrad.training import _progress, _resident_data
+from evengrad.training import _data, _progress
 
 
 @pytest.fixture
@@ -121,11 +121,11 @@ def test_streaming_gives_the_same_bits(data, monkeypatch, tmp_path):
     expected = resident.fit(x, y, epochs=3, verbose=0, validation_data=(x, y)).history
     path = tmp_path / "x.npy"
     np.save(path, x.astype("float64"))
-    monkeypatch.setattr(_resident_data, "PIECE_BYTES", 4000)
+    monkeypatch.setattr(_data, "PIECE_BYTES", 4000)
     mapped = network()
     read = np.load(path, mmap_mode="r")
     assert mapped.fit(read, y, epochs=3, verbose=0, validation_data=(read, y)).history == expected
-    monkeypatch.setattr(_resident_data, "RESIDENT_BYTES", 1000)
+    monkeypatch.setattr(_data, "RESIDENT_BYTES", 1000)
     streamed = network()
     assert streamed.fit(x, y, epochs=3, verbose=0, validation_data=(x, y)).history == expected
     assert same(resident, mapped)

@@ -13,7 +13,7 @@ from training_checks import everything, three_classes
 import evengrad as eg
 from evengrad import callbacks, layers
 from evengrad.training._objective import Objective
-from evengrad.training._source import ArraySource
+from evengrad.training._step import ArraySource
 
 EPOCHS = 9
 
@@ -144,8 +144,8 @@ def test_validation_is_heard(visits):
 
 
 def test_data_that_comes_piece_by_piece(visits, monkeypatch):
-    monkeypatch.setattr("evengrad.training._resident_data.RESIDENT_BYTES", 0)
-    monkeypatch.setattr("evengrad.training._resident_data.PIECE_BYTES", 4000)
+    monkeypatch.setattr("evengrad.training._data.RESIDENT_BYTES", 0)
+    monkeypatch.setattr("evengrad.training._data.PIECE_BYTES", 4000)
     check(visits, network)
 
 

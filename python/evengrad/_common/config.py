@@ -19,11 +19,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from evengrad._common.function_names import name_of
 from evengrad._common.names import unknown_keyword
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 Made = TypeVar("Made")
@@ -299,6 +298,22 @@ def beyond(shown: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
         for name, value in shown.items()
         if name not in defaults or repr(value) != repr(defaults[name])
     }
+
+
+# Names of functions of this package, by identity: what messages and files call them. With the
+# functions, so that their identities stay theirs; a user's function may not be hashable.
+_names: dict[int, tuple[Any, str]] = {}
+
+
+def enter_names(functions: Mapping[str, Callable[..., Any]]) -> None:
+    """Enter functions; of several names of one, the first counts."""
+    for name, function in functions.items():
+        _names.setdefault(id(function), (function, name))
+
+
+def name_of(function: Any) -> str | None:
+    """Return the name of a function that was entered; None for a function of the user's."""
+    return _names.get(id(function), (None, None))[1]
 
 
 def show(value: Any) -> str:

@@ -9,7 +9,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
-from evengrad._common.function_names import enter_names
+from evengrad._common.config import enter_names
 from evengrad._common.names import look_up
 from evengrad._tensor import nonlinear
 from evengrad._tensor.conversion import as_tensor

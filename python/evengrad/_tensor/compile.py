@@ -13,7 +13,6 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._core import Tensor
-from evengrad._tensor.capture import Recording, recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -143,9 +142,9 @@ class _Captured:
         self.kept = arguments.tree
         self.fixed = [_core.tensor(np.array(value)) for value in arguments.arrays]
         args, kwargs = arguments.rebuild(self.fixed)
-        self.recording: Recording
+        self.recording: _core.Recording
         try:
-            with no_gradients_left(function), recording() as self.recording:
+            with no_gradients_left(function), _core.Recording() as self.recording:
                 self.result = function(*args, **kwargs)
         except _core.CaptureError as error:
             if hasattr(error, "add_note"):

@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from evengrad._core import Tensor
 
 # By identity, since tensors compare by their values; an entry goes with its tensor.
-_constraints: dict[int, tuple[weakref.ref[Any], Callable[..., Any]]] = {}
+constrained: dict[int, tuple[weakref.ref[Any], Callable[..., Any]]] = {}
 
 
 def constrain(tensor: Tensor, constraint: Callable[..., Any]) -> None:
     """Have `constraint` applied to a variable after each update."""
     key = id(tensor)
-    held = weakref.ref(tensor, lambda _: _constraints.pop(key, None))
-    _constraints[key] = (held, constraint)
+    held = weakref.ref(tensor, lambda _: constrained.pop(key, None))
+    constrained[key] = (held, constraint)
 
 
 def constraint_of(tensor: Tensor) -> Callable[..., Any] | None:
     """Return the constraint on a variable, if there is one."""
-    held, constraint = _constraints.get(id(tensor), (None, None))
+    held, constraint = constrained.get(id(tensor), (None, None))
     return constraint if held is not None and held() is tensor else None
 
 
@@ -35,8 +35,6 @@ def apply_constraints(tensors: Iterable[Tensor], gate: Tensor | None = None) -> 
 
     With a gate, one element that is true or false, only where it is true.
     """
-    if not _constraints:
-        return
     for tensor in tensors:
         constraint = constraint_of(tensor)
         if constraint is None:

@@ -3,9 +3,9 @@
 from evengrad.callbacks._averages import SwapEMAWeights as SwapEMAWeights
 from evengrad.callbacks._backup_and_restore import BackupAndRestore as BackupAndRestore
 from evengrad.callbacks._callback import Callback as Callback
+from evengrad.callbacks._callback import History as History
 from evengrad.callbacks._csv_logger import CSVLogger as CSVLogger
 from evengrad.callbacks._early_stopping import EarlyStopping as EarlyStopping
-from evengrad.callbacks._history import History as History
 from evengrad.callbacks._lambda import LambdaCallback as LambdaCallback
 from evengrad.callbacks._learning_rate import LearningRateScheduler as LearningRateScheduler
 from evengrad.callbacks._learning_rate import ReduceLROnPlateau as ReduceLROnPlateau

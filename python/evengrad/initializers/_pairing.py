@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
-from evengrad._common.function_names import name_of
+from evengrad._common.config import name_of
 from evengrad._common.names import look_up
 from evengrad._tensor import activations
 from evengrad.initializers._variance_scaling import (

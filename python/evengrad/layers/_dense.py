@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core, constraints, initializers, regularizers
 from evengrad._common.checks import check_int
-from evengrad._common.config import beyond, by_convention
-from evengrad._common.function_names import name_of
+from evengrad._common.config import beyond, by_convention, name_of
 from evengrad._common.names import choose
 from evengrad._tensor import activations
 from evengrad.layers._activation import activated_alike

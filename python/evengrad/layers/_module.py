@@ -215,9 +215,12 @@ class Module(Configured):
     def _find_holders(self) -> list[str]:
         """Return the names of attributes that may hold modules."""
         attributes = vars(self)
+        owner, count, names = self._state.holders
+        if owner != id(self) or count > len(attributes):
+            count, names = 0, []
         passed_over = {"_made_with", *self._unwatched}
-        names = []
-        for name, value in attributes.items():
+        # New attributes stand behind those that were looked through before.
+        for name, value in itertools.islice(attributes.items(), count, None):
             if may_hold_modules(value.__class__) and name not in passed_over:
                 names.append(name)
         self._state.holders = id(self), len(attributes), names

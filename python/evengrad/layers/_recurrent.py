@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evengrad import _core, constraints, initializers, regularizers
 from evengrad._common.checks import check_float, check_int
-from evengrad._common.function_names import name_of
+from evengrad._common.config import name_of
 from evengrad._tensor import activations
 from evengrad.layers._layer import Layer
 

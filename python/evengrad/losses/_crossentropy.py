@@ -9,7 +9,12 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.checks import check_float
 from evengrad.losses._loss import Loss, hide_masked, weights_for
-from evengrad.losses._targets import check_labels, check_probabilities, check_targets_within_unit
+from evengrad.losses._targets import (
+    check_probabilities,
+    check_targets_within_unit,
+    first_row,
+    refuse_nan,
+)
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -376,3 +381,37 @@ def show_rows(shape: tuple[int, ...]) -> str:
 def safe_log(probabilities: Tensor) -> Tensor:
     """Return the logarithm of probabilities that may be 0."""
     return probabilities.clamp(EPSILON, 1.0).log()
+
+
+def check_labels(y: np.ndarray[Any, Any], classes: int, what: str) -> None:
+    """Raise an error for class numbers that are not whole, or not among so many classes."""
+    if y.dtype.kind not in "fiub":
+        raise TypeError(
+            f"{what}: expected class numbers, got dtype {y.dtype}; number the classes with "
+            "np.unique(y, return_inverse=True)[1]"
+        )
+    if y.size == 0:
+        return
+    if y.dtype.kind == "f":
+        check_whole(y, what)
+    high = y.max()
+    if y.min() < 0 or high >= classes:
+        bad = (y < 0) | (y >= classes)
+        raise ValueError(
+            f"{what}: expected class numbers in [0, {classes}), as there are {classes} outputs, "
+            f"got {y[bad][0].item()!r} in row {first_row(bad)}; give the last layer "
+            f"{int(high) + 1} units or number the classes from 0 with "
+            "np.unique(y, return_inverse=True)[1]"
+        )
+
+
+def check_whole(y: np.ndarray[Any, Any], what: str) -> None:
+    """Raise a ValueError that names the first row whose number is not finite, or not whole."""
+    refuse_nan(y, what)
+    parts = y != np.floor(y)
+    if parts.any():
+        row = first_row(parts)
+        raise ValueError(
+            f"{what}: expected whole class numbers, got {y[parts][0].item()!r} in row {row}; "
+            "for a regression choose a loss such as mean_squared_error"
+        )

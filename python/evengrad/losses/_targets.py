@@ -56,40 +56,6 @@ def fit_columns(
     )
 
 
-def check_labels(y: np.ndarray[Any, Any], classes: int, what: str) -> None:
-    """Raise an error for class numbers that are not whole, or not among so many classes."""
-    if y.dtype.kind not in "fiub":
-        raise TypeError(
-            f"{what}: expected class numbers, got dtype {y.dtype}; number the classes with "
-            "np.unique(y, return_inverse=True)[1]"
-        )
-    if y.size == 0:
-        return
-    if y.dtype.kind == "f":
-        check_whole(y, what)
-    high = y.max()
-    if y.min() < 0 or high >= classes:
-        bad = (y < 0) | (y >= classes)
-        raise ValueError(
-            f"{what}: expected class numbers in [0, {classes}), as there are {classes} outputs, "
-            f"got {y[bad][0].item()!r} in row {first_row(bad)}; give the last layer "
-            f"{int(high) + 1} units or number the classes from 0 with "
-            "np.unique(y, return_inverse=True)[1]"
-        )
-
-
-def check_whole(y: np.ndarray[Any, Any], what: str) -> None:
-    """Raise a ValueError that names the first row whose number is not finite, or not whole."""
-    refuse_nan(y, what)
-    parts = y != np.floor(y)
-    if parts.any():
-        row = first_row(parts)
-        raise ValueError(
-            f"{what}: expected whole class numbers, got {y[parts][0].item()!r} in row {row}; "
-            "for a regression choose a loss such as mean_squared_error"
-        )
-
-
 def check_targets_within_unit(y: np.ndarray[Any, Any], what: str) -> None:
     """Raise a ValueError that names the first row with a target that is no probability."""
     bad = (y < 0) | (y > 1)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
 from evengrad._common.checks import check_float, check_int
-from evengrad.losses._crossentropy import one_hot
-from evengrad.losses._targets import check_labels
+from evengrad.losses._crossentropy import check_labels, one_hot
 from evengrad.metrics._metric import MeanMetric, check_indicators, same_shape
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from evengrad import _core
+from evengrad._common.checks import FLOATS
 from evengrad._common.config import Configured
 from evengrad._common.names import snake_case
 from evengrad._core import Tensor
-from evengrad._tensor.grad_mode import no_grad
-from evengrad.losses._crossentropy import one_hot
+from evengrad.losses._crossentropy import check_labels, one_hot
 from evengrad.losses._loss import as_floats, hide_masked, per_weight, weights_for
-from evengrad.losses._targets import check_labels, first_row, refuse_nan
+from evengrad.losses._targets import first_row, refuse_nan
 
 # What a metric comes to: a number, or an array with one for each class or threshold.
 Figure: TypeAlias = "float | np.ndarray[Any, Any]"
@@ -165,8 +165,12 @@ class MeanMetric(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch to the sums."""
-        with no_grad():
-            targets, predictions = as_targets(y_true), as_floats(y_pred).detach()
+        recording = _core.set_recording(False)
+        try:
+            # As they are in training.
+            fitting = isinstance(y_pred, Tensor) and y_pred.dtype in FLOATS
+            targets = as_targets(y_true)
+            predictions = (y_pred if fitting else as_floats(y_pred)).detach()
             weights = None
             if sample_weight is not None:
                 weights = weights_for(sample_weight, predictions)
@@ -183,6 +187,8 @@ class MeanMetric(Metric):
                 return
             _core.accumulate(self.total, hide_masked(values * weights, weights).sum())
             _core.accumulate(self.count, weights.sum())
+        finally:
+            _core.set_recording(recording)
 
     def result(self) -> float:
         """Return the mean; 0 before the first batch."""

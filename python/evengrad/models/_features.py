@@ -17,7 +17,7 @@ from evengrad.training._predict import block_size, outputs_of
 if TYPE_CHECKING:
     from evengrad.layers._layer import Layer
     from evengrad.models._model import Model
-    from evengrad.models._view import ModelView
+    from evengrad.models._network import ModelView
 
 
 def features(model: Model, view: ModelView, x: Any, layer: Any, batch_size: Any) -> Any:

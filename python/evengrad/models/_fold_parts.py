@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from evengrad._common.function_names import name_of
+from evengrad._common.config import name_of
 from evengrad.layers._activation import Activation
 from evengrad.layers._dropout import Dropout
 from evengrad.layers._flatten import Flatten

@@ -14,7 +14,6 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._core import Tensor
-from evengrad._tensor.capture import recording
 from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import check_values
 from evengrad.layers._module import module_tree, watch_attributes
@@ -104,7 +103,7 @@ def is_plain(layer: Layer) -> bool:
 
 def capture(run: Run, x: Tensor) -> Answer | None:
     """Capture the answer to inputs of a shape; None where there is nothing to replay."""
-    with recording() as step:
+    with _core.Recording() as step:
         outputs = run([x], [False])
     if step.plan is None or len(outputs) != 1:
         return None

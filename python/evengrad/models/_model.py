@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad import _core
 from evengrad._common.config import suggests_keywords
-from evengrad._tensor.random import generator, next_seed
+from evengrad._tensor.random import next_seed
 from evengrad.layers._call_context import call_context
 from evengrad.layers._module import module_tree, redraw, stand_alone, state_of
 from evengrad.models._features import features
 from evengrad.models._fold import fold
 from evengrad.models._model_file import load_weights, save_model, save_weights
-from evengrad.models._network import Network, made_of_layers
+from evengrad.models._network import ModelView, Network, made_of_layers
 from evengrad.models._selu_check import check_selu
 from evengrad.models._summary import Summary, summarize
-from evengrad.models._view import ModelView
+from evengrad.training._compile_config import CompileConfig
 from evengrad.training._evaluate import as_list, evaluate, on_batch
 from evengrad.training._fit import Options as FitOptions
 from evengrad.training._fit import fit
 from evengrad.training._monte_carlo import predict_mc
-from evengrad.training._objective import CompileConfig
 from evengrad.training._planning import plan
 from evengrad.training._predict import predict
 from evengrad.training._range_test import Options as RangeTestOptions
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from evengrad import _core
     from evengrad._core import Tensor
     from evengrad.callbacks import History
     from evengrad.optimizers import Optimizer
@@ -133,7 +132,8 @@ class Model(Network):
 
     def _shuffler(self) -> _core.Generator:
         if self._shuffle is None:
-            self._shuffle = generator(self._seed(), "shuffle")
+            seed = self._seed()
+            self._shuffle = _core.Generator(seed, _core.derive_stream(seed, "shuffle"))
         return self._shuffle
 
     def _set_seed(self, seed: int) -> None:

@@ -18,7 +18,7 @@ from evengrad.saving._describe import encode
 if TYPE_CHECKING:
     from evengrad._core import Tensor
     from evengrad.models._model import Model
-    from evengrad.training._objective import CompileConfig
+    from evengrad.training._compile_config import CompileConfig
 
 Array = np.ndarray[Any, Any]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from evengrad import layers
-from evengrad._common.function_names import name_of
+from evengrad._common.config import name_of
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.constraints import MaxNorm
 from evengrad.initializers import VarianceScaling
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from evengrad.layers._layer import Layer
     from evengrad.models._graph import Graph
     from evengrad.models._model import Model
-    from evengrad.models._view import ModelView
+    from evengrad.models._network import ModelView
 
 # What mean and deviation of a feature may be off by; the sampling error of few rows is added.
 TOLERANCE = 0.1

@@ -144,6 +144,8 @@ class Members:
         self.groups = groups
         # Whether weights decay at all: it is asked of each only then.
         self.decaying = decaying
+        # Whether any parameter may have multipliers of its own.
+        self.may_differ = decaying or bool(groups)
         # With the tensor, so that its identity stays its own.
         self.known: dict[int, Tensor] = {}
 

@@ -10,8 +10,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.config import Configured
 from evengrad._common.names import choose
-from evengrad._tensor.capture import take_part
-from evengrad._tensor.constrained import apply_constraints
+from evengrad._tensor.constrained import apply_constraints, constrained
 from evengrad.optimizers._clipping import Clipping
 from evengrad.optimizers._groups import Members, ParameterGroup, excluded
 from evengrad.optimizers._settings import RATE, Fixed, Setting
@@ -260,7 +259,7 @@ class Optimizer(Configured):
         >>> optimizer = eg.optimizers.AdamW(0.01)
         >>> optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         """
-        if self._members.known or self.iterations:
+        if self._parameters or self.iterations:
             raise ValueError("exclude_from_weight_decay: call it before the first step")
         self.groups = [*(self.groups or []), excluded(var_list, var_names)]
         self._members = Members(self.groups, self._members.decaying)
@@ -363,8 +362,9 @@ class Optimizer(Configured):
                 f"{type(self).__name__}: no parameter has a gradient; the loss depends on none of "
                 "them, or was computed under no_grad or detached"
             )
-        self._members.enter(self._core, parameters)
-        take_part(self)
+        if self._members.may_differ:
+            self._members.enter(self._core, parameters)
+        _core.schedule(self.prepare)
         self.prepare(1)
         gate = None
         if self._every > 1:
@@ -373,7 +373,8 @@ class Optimizer(Configured):
         if self._clipping.is_active:
             gradients = self._clipping(gradients)
         self._core.apply(parameters, gradients)
-        apply_constraints(parameters, gate)
+        if constrained:
+            apply_constraints(parameters, gate)
         if self._averages:
             self._core.average(parameters)
 

@@ -20,8 +20,7 @@ from evengrad import (
     optimizers,
     regularizers,
 )
-from evengrad._common.config import Configured
-from evengrad._common.function_names import name_of
+from evengrad._common.config import Configured, name_of
 from evengrad._common.names import did_you_mean
 from evengrad._tensor import activations
 from evengrad.constraints import Constraint

@@ -33,9 +33,10 @@ from evengrad.training._pack import pack, unpack
 
 if TYPE_CHECKING:
     from evengrad.callbacks import Callback, History
+    from evengrad.training._batches import BatchSource
     from evengrad.training._objective import Objective
     from evengrad.training._protocol import TrainableModel
-    from evengrad.training._source import ArraySource, BatchSource
+    from evengrad.training._step import ArraySource
 
     Array = np.ndarray[Any, Any]
 

@@ -1,28 +1,34 @@
-"""Preparing data for training: users' arrays, checked against a model and bound to its losses."""
+"""Preparing data for training: users' arrays, checked, bound to losses, where steps read them."""
 
 from __future__ import annotations
 
-import logging
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad import _core
 from evengrad._common.arrays import as_array, is_batches
 from evengrad._common.checks import plural
 from evengrad._common.names import did_you_mean
-from evengrad._tensor.random import generator
+from evengrad.training._classes import check_weights, class_weights, split_rows
+from evengrad.training._objective import Objective, output_shapes_for, shapes_of
 
 if TYPE_CHECKING:
-    from evengrad.training._objective import CompileConfig, Objective
+    from evengrad._core import Tensor
+    from evengrad.training._compile_config import CompileConfig
     from evengrad.training._protocol import TrainableModel
-
-logger = logging.getLogger("evengrad")
 
 Array = np.ndarray[Any, Any]
 PAIR, TRIPLE = 2, 3
 # Rows, steps, and what there is at each step.
 SEQUENCE_NDIM = 3
+# Data up to this size is converted once and kept; larger data is read piece by piece, because a
+# copy of it may not fit.
+RESIDENT_BYTES = 256 * 2**20
+# A piece: large enough that Python's part is small beside the steps over it.
+PIECE_BYTES = 16 * 2**20
 
 
 @dataclass
@@ -73,7 +79,9 @@ def prepare(
     xs = inputs_of(model, x)
     build_for(model, xs)
     ys, names = targets_of(model, y, xs[0].shape[0])
-    objective = compiled.bind(model, ys)
+    objective = compiled.bound
+    if objective is None:
+        objective = compiled.bound = Objective(compiled, model, ys)
     ys = objective.check_targets(ys, names, xs)
     return Prepared(objective, xs, ys, weights_of(model, sample_weight, class_weight, xs, ys))
 
@@ -156,33 +164,11 @@ def inputs_of(model: TrainableModel, x: Any) -> list[Array]:
     return arrays
 
 
-def shapes_of(arrays: list[Array]) -> Any:
-    """Return the input shape, rows as None; a list where there are several inputs."""
-    if len(arrays) == 1:
-        return (None, *arrays[0].shape[1:])
-    return [(None, *array.shape[1:]) for array in arrays]
-
-
 def build_for(model: TrainableModel, arrays: list[Array]) -> None:
     """Build the model for this data, or check that the data fits: symbolically, without a step."""
     shape = shapes_of(arrays)
     model.build_for(shape)
     model.check_values(arrays if len(arrays) > 1 else arrays[0])
-
-
-def output_shapes_for(model: TrainableModel, arrays: list[Array]) -> list[Any]:
-    """Return the shapes of the outputs, with those sizes that this data says and Input leaves open.
-
-    The model is built.
-    """
-    shapes = model.output_shapes
-    for shape in shapes:
-        if None in shape[1:]:
-            break
-    else:
-        return shapes
-    found = model.compute_output_shape(shapes_of(arrays))
-    return found if isinstance(found, list) else [found]
 
 
 def targets_of(model: TrainableModel, y: Any, rows: int) -> tuple[list[Array], list[str]]:
@@ -241,117 +227,63 @@ def weights_of(
     return None if weights is None else weights.astype(model.dtype)
 
 
-def class_weights(class_weight: Any, targets: list[Array]) -> Array:
-    """Return the weight of each row's class."""
-    if not isinstance(class_weight, dict):
-        raise TypeError(
-            f"class_weight: expected a dict from class number to weight, got {class_weight!r}"
-        )
-    if len(targets) != 1:
-        raise ValueError("class_weight: expected a model with one output; use sample_weight")
-    labels = labels_of(targets[0])
-    if labels is None:
-        raise ValueError(
-            f"class_weight: expected targets that are classes, got shape {targets[0].shape} of "
-            f"{targets[0].dtype}; use sample_weight"
-        )
-    present = np.unique(labels)
-    weights = np.ones(labels.shape)
-    for name, weight in class_weight.items():
-        if name not in present:
-            raise ValueError(
-                f"class_weight: no rows of class {name!r}; the targets have "
-                f"{', '.join(str(label) for label in present[:20])}"
-            )
-        weights[labels == name] = weight
-    check_weights(weights, "class_weight")
-    return weights
-
-
-def check_weights(weights: Array, what: str) -> None:
-    """Raise a ValueError for weights that are negative or not finite."""
-    if not np.isfinite(weights).all() or bool((weights < 0).any()):
-        raise ValueError(f"{what}: expected finite weights of 0 or more")
-
-
-def labels_of(targets: Array) -> Array | None:
-    """Return class numbers if targets are classes: integers, zeros and ones, or one-hot rows."""
-    if targets.ndim == 2 and targets.shape[1] == 1:
-        targets = targets[:, 0]
-    if targets.ndim == 1:
-        whole = targets.dtype.kind in "iub" or bool(np.isin(targets, (0, 1)).all())
-        return targets.astype(np.int64) if whole else None
-    if targets.ndim == 2:
-        one_hot = np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all()
-        return targets.argmax(axis=1) if one_hot else None
-    return None
-
-
-# ---- rows that are set aside for validation
-
-
-def split_rows(
-    targets: list[Array], share: float, seed: int, shuffle: bool, stratify: bool | None
-) -> tuple[Array, Array]:
-    """Return the rows to train on and the rows to validate on, each in ascending order.
-
-    Raises
-    ------
-    ValueError
-        One of the two would be empty, or `stratify` is asked for and targets are no classes.
-    """
-    rows = int(targets[0].shape[0])
-    count = round(rows * share)
-    if not 0 < count < rows:
-        raise ValueError(
-            f"validation_split: {share:g} of {rows} rows leaves {rows - count} for training and "
-            f"{count} for validation; both need at least one"
-        )
-    labels = labels_of(targets[0]) if len(targets) == 1 else None
-    if stratify and labels is None:
-        raise ValueError(
-            "validation_stratify: expected targets that are classes; leave it out for others"
-        )
-    if not shuffle:
-        chosen = np.arange(rows - count, rows)
-        if labels is not None:
-            warn_of_missing(labels[chosen], labels)
-    else:
-        order = np.asarray(generator(seed, "validation_split").permutation(rows))
-        chosen = order[:count]
-        if labels is not None and stratify is not False:
-            chosen = stratified(order, labels, count)
-    keep = np.zeros(rows, bool)
-    keep[chosen] = True
-    return np.flatnonzero(~keep), np.flatnonzero(keep)
-
-
-def stratified(order: Array, labels: Array, count: int) -> Array:
-    """Return `count` rows of a random order in which classes keep their shares.
-
-    Each class gives the whole part of its share; what is left over goes to the largest remainders.
-    """
-    classes, sizes = np.unique(labels, return_counts=True)
-    shares = sizes * (count / len(labels))
-    parts = np.floor(shares).astype(np.int64)
-    left = count - int(parts.sum())
-    parts[np.argsort(parts - shares, kind="stable")[:left]] += 1
-    shuffled = labels[order]
-    picked = [order[shuffled == label][:part] for label, part in zip(classes, parts, strict=True)]
-    return np.concatenate(picked)
-
-
-def warn_of_missing(validation: Array, labels: Array) -> None:
-    """Say so once where the last rows lack a class: the data is sorted."""
-    missing = np.setdiff1d(np.unique(labels), np.unique(validation))
-    if missing.size:
-        logger.warning(
-            "validation_split: the last rows have no class %s; the data is sorted, leave "
-            "validation_shuffle on",
-            ", ".join(str(label) for label in missing[:10]),
-        )
-
-
 def rows_of(arrays: list[Any], rows: Array) -> list[Array]:
     """Return these rows of each array."""
     return [np.asarray(array[rows]) for array in arrays]
+
+
+# ---- data in the memory of captured steps
+
+
+class ResidentData:
+    """Inputs, targets and weights as tensors: all rows, or a window that is filled piece by piece.
+
+    Parameters
+    ----------
+    arrays
+        The data, of one number of rows.
+    dtypes
+        What each is converted to.
+    batch_size
+        A window holds at least one batch.
+    """
+
+    def __init__(self, arrays: list[Array], dtypes: list[str], batch_size: int) -> None:
+        self.arrays = arrays
+        self.rows = int(arrays[0].shape[0])
+        # Empty where all rows are resident.
+        self.buffers: list[Array] = []
+        self.tensors: list[Tensor]
+        row_bytes, mapped = 0, False
+        for array, dtype in zip(arrays, dtypes, strict=True):
+            row_bytes += math.prod(array.shape[1:]) * np.dtype(dtype).itemsize
+            # Memory that an array owns is no file's.
+            mapped = mapped or (array.base is not None and is_mapped(array))
+        batches = max(1, PIECE_BYTES // max(1, row_bytes * batch_size))
+        resident = self.rows * row_bytes <= RESIDENT_BYTES and not mapped
+        self.window = self.rows if resident else min(self.rows, batches * batch_size)
+        if self.window == self.rows:
+            # Copies in the memory of tensors, whatever becomes of the arrays.
+            contiguous = map(np.ascontiguousarray, arrays, dtypes)
+            self.tensors = list(map(_core.tensor, contiguous))
+            return
+        shapes = [(self.window, *array.shape[1:]) for array in arrays]
+        self.buffers = [np.zeros(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
+        self.tensors = [
+            _core.zeros(shape, dtype=dtype) for shape, dtype in zip(shapes, dtypes, strict=True)
+        ]
+
+    def load(self, rows: np.ndarray[Any, Any]) -> None:
+        """Bring rows, at most `window` of them, into the tensors, from their beginning on."""
+        for array, buffer, tensor in zip(self.arrays, self.buffers, self.tensors, strict=True):
+            buffer[: len(rows)] = array[rows]
+            tensor.copy_(buffer)
+
+
+def is_mapped(array: Any) -> bool:
+    """Tell whether an array's memory is a file's."""
+    while array is not None:
+        if isinstance(array, np.memmap):
+            return True
+        array = getattr(array, "base", None)
+    return False

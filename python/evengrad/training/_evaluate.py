@@ -8,11 +8,11 @@ from evengrad._common.arrays import is_batches
 from evengrad._common.checks import check_int
 from evengrad.callbacks._callback import CallbackList, check_callbacks
 from evengrad.training import _fingerprint
+from evengrad.training._batches import BatchRunner, BatchSource
 from evengrad.training._data import prepare
 from evengrad.training._loop import run_epoch
 from evengrad.training._progress import SILENT, show_logs, style
-from evengrad.training._source import DEFAULT_BATCH, ArraySource, BatchRunner, BatchSource
-from evengrad.training._step import Snapshot
+from evengrad.training._step import DEFAULT_BATCH, ArraySource, Snapshot
 
 if TYPE_CHECKING:
     from evengrad.training._protocol import TrainableModel

@@ -13,8 +13,8 @@ from evengrad._common.config import Configured
 
 if TYPE_CHECKING:
     from evengrad.optimizers import Optimizer
+    from evengrad.training._compile_config import CompileConfig
     from evengrad.training._data import Array, Prepared
-    from evengrad.training._objective import CompileConfig
     from evengrad.training._protocol import TrainableModel
 
 # Data up to this size is read as a whole; of larger data, so many rows from all over.

@@ -16,13 +16,14 @@ from evengrad._core import Epochs, Seconds
 from evengrad.callbacks import BackupAndRestore, History
 from evengrad.callbacks._callback import Callback, CallbackList, check_callbacks
 from evengrad.training import _fingerprint
+from evengrad.training._batches import BatchSource
 from evengrad.training._checkpointing import Checkpointing, CheckpointOptions, check_options
 from evengrad.training._data import Prepared, prepare
 from evengrad.training._evaluate import Evaluation
 from evengrad.training._loop import figures_of, run_epoch
 from evengrad.training._progress import Progress
 from evengrad.training._signals import GracefulStop
-from evengrad.training._source import DEFAULT_BATCH, ArraySource, BatchSource
+from evengrad.training._step import DEFAULT_BATCH, ArraySource
 
 if TYPE_CHECKING:
     from evengrad import _core

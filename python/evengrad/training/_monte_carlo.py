@@ -10,7 +10,6 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._common.checks import check_int
-from evengrad._tensor.capture import Recording, recording
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.layers._call_context import call_context
 from evengrad.training._data import prepare_inputs, refuse_batches
@@ -92,7 +91,7 @@ class Block:
     def __init__(self, model: TrainableModel, part: list[Array]) -> None:
         self.model = model
         self.inputs = [_core.tensor(x) for x in part]
-        self.recording: Recording | None = None
+        self.recording: _core.Recording | None = None
         self.eager = False
         self.origins: list[Tensor] = []
         self.sums: list[Tensor] = []
@@ -132,7 +131,7 @@ class Block:
         """Add samples to the sums: the first is captured and the others are replayed."""
         if samples and self.recording is None and not self.eager:
             try:
-                with recording() as self.recording:
+                with _core.Recording() as self.recording:
                     self.add()
             except _core.CaptureError:
                 self.recording = None

@@ -1,4 +1,4 @@
-"""The training objective: losses and metrics of `compile`, bound to a model's outputs."""
+"""The training objective: losses and metrics of `compile`, bound to a model's output heads."""
 
 from __future__ import annotations
 
@@ -9,95 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad import _core, losses, metrics, optimizers
+from evengrad import _core, losses, metrics
 from evengrad._common.checks import check_float
 from evengrad._common.names import did_you_mean
 from evengrad._tensor import activations
 from evengrad.layers._call_context import call_context
-from evengrad.metrics import ACCURACIES
+from evengrad.losses._crossentropy import CrossEntropy
 from evengrad.metrics._metric import Metric, check_targets, states_of
-from evengrad.training._data import output_shapes_for
-from evengrad.training._output_head import OutputHead
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
+    from evengrad.layers._layer import Layer
     from evengrad.layers._module import ModuleTree
+    from evengrad.training._compile_config import CompileConfig
     from evengrad.training._protocol import TrainableModel
-    from evengrad.training._step import Step
 
 logger = logging.getLogger("evengrad")
 
-
-class CompileConfig:
-    """The arguments of `compile`, the objective bound by them, and steps for single batches."""
-
-    def __init__(
-        self,
-        optimizer: Any,
-        *,
-        loss: Any,
-        metrics: Any,
-        weighted_metrics: Any,
-        loss_weights: Any,
-        run_eagerly: bool,
-    ) -> None:
-        self.optimizer = optimizers.get(optimizer)
-        self.loss, self.metrics, self.weighted_metrics = loss, metrics, weighted_metrics
-        self.loss_weights = loss_weights
-        self.run_eagerly = bool(run_eagerly)
-        self.bound: Objective | None = None
-        self.steps: dict[Any, Step] = {}
-        # What does not need the outputs is checked now.
-        self.losses = resolved(loss)
-        for one in [*flat(metrics), *flat(weighted_metrics)]:
-            if one not in ACCURACIES:
-                check_metric(one)
-
-    def check_outputs(self, names: list[str]) -> None:
-        """Raise an error for arguments that do not fit outputs of these names."""
-        for argument in ("loss", "loss_weights"):
-            per_output(getattr(self, argument), names, argument)
-        for argument in ("metrics", "weighted_metrics"):
-            metrics_per_output(getattr(self, argument), names, argument)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # What was captured stays in this process, and is made anew at need.
-        return {**vars(self), "bound": None, "steps": {}}
-
-    def fresh(self, **changes: Any) -> CompileConfig:
-        """Return the same, unbound and with these changes."""
-        arguments = {
-            "optimizer": self.optimizer,
-            "loss": self.loss,
-            "metrics": self.metrics,
-            "weighted_metrics": self.weighted_metrics,
-            "loss_weights": self.loss_weights,
-            "run_eagerly": self.run_eagerly,
-        }
-        return CompileConfig(**{**arguments, **changes})
-
-    def bind(self, model: TrainableModel, targets: list[np.ndarray[Any, Any]]) -> Objective:
-        """Bind losses and metrics to the built model's outputs, once."""
-        if self.bound is None:
-            self.bound = Objective(self, model, targets)
-        return self.bound
-
-
-def resolved(loss: Any) -> Any:
-    """Return losses in place of their names and functions, in a list or dict as they are given."""
-    if isinstance(loss, dict):
-        return {name: resolved(one) for name, one in loss.items()}
-    if isinstance(loss, (list, tuple)):
-        return [resolved(one) for one in loss]
-    return None if loss is None else losses.get(loss)
-
-
-def check_metric(metric: Any) -> None:
-    """Raise an error for a metric that does not exist."""
-    if isinstance(metric, str):
-        metrics.get(metric)
-    elif not isinstance(metric, Metric) and not callable(metric):
-        raise TypeError(f"metrics: expected names, metrics or functions, got {metric!r}")
+Array = np.ndarray[Any, Any]
+# Outputs of these are probabilities; what a cross-entropy may fuse with.
+PROBABILITIES = ("softmax", "sigmoid")
 
 
 def flat(value: Any) -> list[Any]:
@@ -137,6 +68,28 @@ def metrics_per_output(given: Any, names: list[str], argument: str) -> list[Any]
     return [given] * len(names)
 
 
+def shapes_of(arrays: list[Array]) -> Any:
+    """Return the input shape, rows as None; a list where there are several inputs."""
+    if len(arrays) == 1:
+        return (None, *arrays[0].shape[1:])
+    return [(None, *array.shape[1:]) for array in arrays]
+
+
+def output_shapes_for(model: TrainableModel, arrays: list[Array]) -> list[Any]:
+    """Return the shapes of the outputs, with those sizes that this data says and Input leaves open.
+
+    The model is built.
+    """
+    shapes = model.output_shapes
+    for shape in shapes:
+        if None in shape[1:]:
+            break
+    else:
+        return shapes
+    found = model.compute_output_shape(shapes_of(arrays))
+    return found if isinstance(found, list) else [found]
+
+
 class Mean:
     """A weighted mean that a captured step adds to."""
 
@@ -160,6 +113,151 @@ class Mean:
         """Return the mean; 0 before the first batch."""
         count = self.count.item()
         return float(self.total.item()) / count if count else 0.0
+
+
+class OutputHead:
+    """One output of the model: its loss, and what the loss and the metrics get of it."""
+
+    def __init__(self, loss: losses.Loss | None, weight: float) -> None:
+        self.loss = loss
+        self.weight = weight
+        # The layer, or the output, that messages name.
+        self.where = ""
+        # The final activation that is left out, because the loss takes logits.
+        self.skipped: str | None = None
+        self.logits = False
+        # Whether the output, with its activation, is made of probabilities.
+        self.probable = False
+
+    def join(self, model: TrainableModel, head: Layer | None, name: str) -> None:
+        """Decide from the model's end what the loss and the metrics get.
+
+        Raises
+        ------
+        ValueError
+            An argument of the loss about its predictions contradicts the model.
+        """
+        loss = self.loss
+        self.where = head.path if head is not None else name
+        activation = head.final_activation if head is not None else None
+        scores = isinstance(loss, CrossEntropy) or (loss and loss.score_activation)
+        if activation is not None:
+            self.probable = activation in PROBABILITIES
+        elif scores:
+            self.probable = made_by_probabilities(model, name)
+        if isinstance(loss, CrossEntropy):
+            self._join(loss, activation)
+
+    @property
+    def raw(self) -> bool:
+        """Whether the model puts out the logits or scores that the loss works on."""
+        return self.skipped is None and self.squashing is not None
+
+    @property
+    def squashing(self) -> str | None:
+        """The activation that makes probabilities of what the loss works on, if it has none."""
+        if isinstance(self.loss, CrossEntropy):
+            return self.loss.fused_activation if self.logits else None
+        return None if self.loss is None or self.probable else self.loss.score_activation
+
+    def activation_for(self, metric: Metric) -> str | None:
+        """Return the activation through which a metric gets the output, as the loss got it.
+
+        Raises
+        ------
+        ValueError
+            An argument of the metric about its predictions contradicts the model.
+        """
+        if metric.accepts_logits:
+            return None
+        if not metric.needs_probabilities:
+            return self.skipped
+        if metric.from_logits is None:
+            if self.raw:
+                self._check_thresholds(metric)
+            return self.squashing
+        if metric.from_logits and self.probable:
+            raise ValueError(
+                f"{metric.name}: from_logits=True, but {self.where} makes probabilities; leave "
+                "from_logits out"
+            )
+        if not metric.from_logits and self.raw:
+            raise ValueError(
+                f"{metric.name}: from_logits=False, but the loss takes the outputs of "
+                f"{self.where} for scores without a {self.squashing}; leave from_logits out"
+            )
+        return None if metric.from_logits else self.skipped
+
+    def _check_thresholds(self, metric: Metric) -> None:
+        limits = metric.decides_at
+        if limits and not any(0.0 < limit < 1.0 for limit in limits):
+            raise ValueError(
+                f"{metric.name}: expected a threshold in (0, 1), as the metric gets the "
+                f"{self.squashing} of the outputs of {self.where}, got {limits[0]!r}; 0.5 stands "
+                "for an output of 0"
+            )
+
+    def _join(self, loss: CrossEntropy, activation: str | None) -> None:
+        """Decide whether a cross-entropy gets logits, from the model's end."""
+        fused, where = loss.fused_activation, self.where
+        if activation is None:
+            # A subclass, or a function of the user's: its output shows what made it.
+            self.logits = not self.probable if loss.from_logits is None else loss.from_logits
+            return
+        if activation in PROBABILITIES and loss.from_logits:
+            raise ValueError(
+                f"{loss.name}: from_logits=True, but {where} ends in {activation}, which makes "
+                "probabilities; leave from_logits out, or remove the activation"
+            )
+        if activation == "linear" and loss.from_logits is False:
+            raise ValueError(
+                f"{loss.name}: from_logits=False, but {where} has no activation, so that its "
+                f"outputs are logits; leave from_logits out, or give it activation={fused!r}"
+            )
+        if activation == fused:
+            self.skipped, self.logits = activation, True
+        elif fused == "softmax" and activation == "sigmoid":
+            raise ValueError(
+                f"{loss.name}: {where} ends in sigmoid, whose outputs are no shares of one; use "
+                'softmax, or loss="binary_crossentropy" for classes that do not exclude each other'
+            )
+        elif activation in PROBABILITIES:
+            self.logits = False
+        else:
+            self.logits = loss.from_logits is not False
+            if activation not in ("linear", "log_softmax") and loss.from_logits is None:
+                logger.warning(
+                    "%s: %s ends in %s, and its outputs are taken for logits; remove the "
+                    "activation, or pass from_logits=True if it is meant",
+                    loss.name,
+                    where,
+                    activation,
+                )
+
+    def loss_of(self, y: Tensor, output: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the reduced loss."""
+        loss = self.loss
+        if loss is None:
+            raise RuntimeError("an output without loss has no loss")
+        if self.logits and isinstance(loss, CrossEntropy):
+            return loss.from_logits_loss(y, output, weight)
+        return loss.value(y, output, weight)
+
+
+def made_by_probabilities(model: TrainableModel, name: str) -> bool:
+    """Run the model on a row of zeros and tell whether an output comes out of a softmax."""
+    shape = model.input_shape
+    shapes = shape if isinstance(shape, list) else [shape]
+    # One step stands for sizes that are left open.
+    rows = [_core.zeros([size or 1 for size in one], dtype=model.dtype) for one in shapes]
+    call_context.probabilities = []
+    try:
+        outputs = model.forward(rows, False, [False] * len(model.output_names))
+        seen = call_context.probabilities
+    finally:
+        call_context.probabilities = None
+    output = outputs[model.output_names.index(name)]
+    return output.grad_fn in PROBABILITIES or any(output is other for other in seen)
 
 
 @dataclass
@@ -190,7 +288,7 @@ def track(
 
 
 def tracker_for(
-    item: Any, output: OutputHead, shape: tuple[int | None, ...], targets: np.ndarray[Any, Any]
+    item: Any, output: OutputHead, shape: tuple[int | None, ...], targets: Array
 ) -> tuple[Metric, str | None]:
     """Return the metric that was asked for, and the activation through which it gets the output."""
     # A metric may compare with arrays; only a string can stand for an accuracy.
@@ -209,7 +307,7 @@ def tracker_for(
     return metrics.BinaryAccuracy(name=item), output.skipped
 
 
-def is_binary(loss: losses.Loss | None, outputs: int | None, targets: np.ndarray[Any, Any]) -> bool:
+def is_binary(loss: losses.Loss | None, outputs: int | None, targets: Array) -> bool:
     """Tell whether each output says yes or no by itself, where targets are no class numbers."""
     if outputs == 1:
         return True
@@ -222,9 +320,7 @@ def is_binary(loss: losses.Loss | None, outputs: int | None, targets: np.ndarray
 class Objective:
     """Losses and metrics of a built model."""
 
-    def __init__(
-        self, config: CompileConfig, model: TrainableModel, targets: list[np.ndarray[Any, Any]]
-    ) -> None:
+    def __init__(self, config: CompileConfig, model: TrainableModel, targets: list[Array]) -> None:
         self.config = config
         self.model = model
         self.names = model.output_names
@@ -271,7 +367,7 @@ class Objective:
             if type(one.metric).reset_state is not Metric.reset_state:
                 self.lies_in_states = False
 
-    def _add_metrics(self, argument: str, given: Any, targets: list[np.ndarray[Any, Any]]) -> None:
+    def _add_metrics(self, argument: str, given: Any, targets: list[Array]) -> None:
         weighted = argument == "weighted_metrics"
         shapes = self.model.output_shapes
         for position, items in enumerate(metrics_per_output(given, self.names, argument)):
@@ -289,10 +385,10 @@ class Objective:
 
     def check_targets(
         self,
-        ys: list[np.ndarray[Any, Any]],
+        ys: list[Array],
         names: list[str],
-        xs: list[np.ndarray[Any, Any]],
-    ) -> list[np.ndarray[Any, Any]]:
+        xs: list[Array],
+    ) -> list[Array]:
         """Return targets as the losses want them, or raise an error before anything runs."""
         shapes = output_shapes_for(self.model, xs)
         fitted = list(ys)
@@ -357,7 +453,7 @@ class Objective:
         finite = int(self.finite_steps.item())
         return finite if finite < steps else None
 
-    def restore(self, values: np.ndarray[Any, Any]) -> None:
+    def restore(self, values: Array) -> None:
         """Set all states to these values, one after the other."""
         at = 0
         for state in self.states:

@@ -12,12 +12,11 @@ from evengrad._core import Steps
 from evengrad.layers._module import state_of
 from evengrad.losses import SparseCategoricalCrossentropy
 from evengrad.losses import get as get_loss
-from evengrad.training._data import output_shapes_for, prepare, prepare_inputs, refuse_batches
+from evengrad.training._data import prepare, prepare_inputs, refuse_batches
 from evengrad.training._loop import ONE_STEP
-from evengrad.training._objective import per_output
+from evengrad.training._objective import output_shapes_for, per_output
 from evengrad.training._range_test import copied
-from evengrad.training._source import DEFAULT_BATCH, ArraySource
-from evengrad.training._step import Snapshot
+from evengrad.training._step import DEFAULT_BATCH, ArraySource, Snapshot
 from evengrad.training._training_plan import TrainingPlan
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from evengrad.layers._layer import Layer
     from evengrad.layers._module import ModuleTree
     from evengrad.optimizers import Optimizer
-    from evengrad.training._objective import CompileConfig
+    from evengrad.training._compile_config import CompileConfig
 
     Array = np.ndarray[Any, Any]
 

@@ -13,8 +13,7 @@ from evengrad.optimizers._optimizer import counts_of, set_counts
 from evengrad.training._data import inputs_of, prepare, prepare_inputs, refuse_batches
 from evengrad.training._loop import ONE_STEP
 from evengrad.training._range_curve import RangeTest
-from evengrad.training._source import DEFAULT_BATCH, ArraySource
-from evengrad.training._step import Snapshot
+from evengrad.training._step import DEFAULT_BATCH, ArraySource, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,31 +1,33 @@
-"""One training or evaluation step: captured where that is possible, else run in Python."""
+"""Steps of training or evaluation, captured where possible, and epochs of them over arrays."""
 
 from __future__ import annotations
 
 import logging
-import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evengrad import _core
 from evengrad._common.paths import path_of
-from evengrad._tensor.capture import Recording, recording
 from evengrad._tensor.grad_mode import no_grad
+from evengrad.training._data import Prepared, ResidentData
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from evengrad._core import Tensor
     from evengrad.layers._module import ModuleTree
+    from evengrad.training._data import Array
     from evengrad.training._objective import Objective
 
+    Until = _core.Steps | _core.Seconds | _core.Epochs
     # What a step hands over once it is captured: its plan, and what computes scheduled values.
-    Captured = tuple[_core.Plan, list[Callable[[int], None]]]
+    Captured = tuple[_core.Plan, list[Callable[[int], object]]]
 
 logger = logging.getLogger("evengrad")
 
-_PREPARE = operator.attrgetter("prepare")
+# Rows in a batch where the caller gives no batch_size.
+DEFAULT_BATCH = 32
 
 
 class Batch:
@@ -133,7 +135,7 @@ class Step:
         self.eager = objective.config.run_eagerly
         self.alike = alike
         self.has_run = False
-        self.recording: Recording | None = None
+        self.recording: _core.Recording | None = None
         # The module tree is another one when layers, variables or what trains of them change.
         self.tree = objective.model.tree
         self.hooks = _core.hook_changes()
@@ -162,7 +164,7 @@ class Step:
         captured = self.recording
         if captured is None or captured.plan is None:
             return None
-        return captured.plan, list(map(_PREPARE, captured.scheduled))
+        return captured.plan, captured.scheduled
 
     def _body(self) -> None:
         objective = self.objective
@@ -204,7 +206,7 @@ class Step:
         feed = self.batch.feed
         left = 0 if feed is None else feed.remaining
         try:
-            with recording() as self.recording:
+            with _core.Recording() as self.recording:
                 self._body()
         except BaseException as error:
             self.recording = None
@@ -222,3 +224,87 @@ class Step:
             )
             return False
         return True
+
+
+class ArraySource:
+    """Epochs of mini-batches over arrays, gathered natively.
+
+    Parameters
+    ----------
+    data
+        Checked arrays.
+    batch_size
+        Rows in a step; the last step of an epoch takes what is left.
+    training
+        Whether the steps train.
+    shuffle
+        Draws the order of each epoch; None where rows come as they lie.
+    watch_loss
+        Whether steps count those whose loss is finite.
+    """
+
+    def __init__(
+        self,
+        data: Prepared,
+        batch_size: int,
+        *,
+        training: bool,
+        shuffle: _core.Generator | None = None,
+        watch_loss: bool = False,
+    ) -> None:
+        self.objective: Objective = data.objective
+        self.rows = data.rows
+        self.batch_size = min(batch_size, self.rows)
+        self.shuffle = shuffle
+        dtype = data.objective.dtype
+        arrays = [*data.xs, *data.ys, *([] if data.weight is None else [data.weight])]
+        dtypes = [dtype] * len(arrays)
+        for place, y in enumerate(data.ys, len(data.xs)):
+            if y.dtype.kind in "iu":
+                dtypes[place] = "int64"
+        self.data = ResidentData(arrays, dtypes, self.batch_size)
+        sizes = [self.batch_size]
+        if self.rows % self.batch_size:
+            sizes.append(self.rows % self.batch_size)
+        self.kinds: list[Step] = []
+        for size in sizes:
+            batch = Batch(self.data.tensors, len(data.xs), len(data.ys), _core.Feed(size))
+            # What one batch shows holds for the other.
+            alike = self.kinds[0] if self.kinds else None
+            self.kinds.append(Step(data.objective, batch, training, watch_loss, alike))
+        self.session = _core.Session(
+            [(kind, kind.batch.feed) for kind in self.kinds],
+            self.rows,
+            # Metrics that forget in a way of their own are reset by `begin`.
+            self.objective.states if self.objective.lies_in_states else [],
+            shuffle,
+            self.data.window,
+            self.data.load,
+        )
+        self.steps = len(self.kinds) - 1 + self.rows // self.batch_size
+
+    def describe(self, arrays: dict[str, Array]) -> None:
+        """Return what a checkpoint keeps of the data: nothing, as the session has the place."""
+
+    def go_on(self, step: int, described: Any, arrays: dict[str, Array]) -> None:
+        """Go to a step of an epoch, whose order the generator draws next."""
+        del described, arrays
+        if step:
+            self.session.seek(step)
+
+    def begin(self) -> None:
+        """Have the figures of an epoch begin anew."""
+        if not self.objective.lies_in_states:
+            self.objective.reset()
+
+    def has_next(self) -> bool:
+        """Tell whether the epoch has another batch."""
+        return self.session.step < self.steps
+
+    def run(self, until: Until) -> bool:
+        """Run steps; return whether an epoch has ended."""
+        for kind in self.kinds:
+            if not kind.is_current():
+                kind.renew()
+                self.session.forget()
+        return self.session.run(until)

@@ -1,13 +1,14 @@
 //! Capture and replay of steps, and the feed of their batches.
 
-use std::sync::{Mutex, PoisonError};
+use std::cell::RefCell;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use evengrad_core::plan::Plan as CorePlan;
-use evengrad_core::{DType, capture, feed};
+use evengrad_core::{DType, Error, capture, feed};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::error::exception;
 use crate::native_call::{run, run_in_turns};
@@ -148,6 +149,115 @@ impl Plan {
             "Plan(launches={}, chains={}, phases={}, memory={})",
             facts.launches, facts.chains, facts.phases, facts.memory
         ))
+    }
+}
+
+thread_local! {
+    /// What computes the scheduled values of the step that is captured on this thread as a [`Recording`].
+    static SCHEDULED: RefCell<Option<Vec<Py<PyAny>>>> = const { RefCell::new(None) };
+}
+
+/// Have a function called with the number of coming steps before the step being recorded is replayed.
+///
+/// Where no :class:`Recording` is open on this thread, nothing is noted; a function that was noted before is not noted
+/// again.
+///
+/// Examples
+/// --------
+/// >>> with eg._core.Recording() as recording:
+/// ...     eg._core.schedule(print)
+/// >>> recording.replay(3)
+/// 3
+#[pyfunction]
+pub(crate) fn schedule(py: Python<'_>, prepare: Py<PyAny>) {
+    SCHEDULED.with_borrow_mut(|open| {
+        if let Some(known) = open
+            && !known.iter().any(|one| one.bind(py).eq(&prepare).unwrap_or(false))
+        {
+            known.push(prepare);
+        }
+    });
+}
+
+/// A step that is captured within a ``with`` block; an exception there aborts the capture and passes through.
+///
+/// Raises
+/// ------
+/// RuntimeError
+///     If a capture is open on this thread already.
+///
+/// Examples
+/// --------
+/// >>> total = eg.zeros(())
+/// >>> with eg._core.Recording() as recording:
+/// ...     eg._core.accumulate(total, eg.ones(()))
+/// >>> recording.replay(4)
+/// >>> total.item()
+/// 5.0
+#[pyclass(frozen, weakref, module = "evengrad._core")]
+#[derive(Default)]
+pub(crate) struct Recording {
+    captured: OnceLock<Captured>,
+}
+
+struct Captured {
+    plan: Option<Py<Plan>>,
+    scheduled: Vec<Py<PyAny>>,
+}
+
+#[pymethods]
+impl Recording {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn __enter__(slf: Py<Self>) -> PyResult<Py<Self>> {
+        capture::begin().map_err(exception)?;
+        SCHEDULED.set(Some(Vec::new()));
+        Ok(slf)
+    }
+
+    #[pyo3(signature = (kind, *_raised))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        kind: Option<Bound<'_, PyAny>>,
+        _raised: &Bound<'_, PyTuple>,
+    ) -> PyResult<()> {
+        let (recording, scheduled) = (capture::end(), SCHEDULED.take().unwrap_or_default());
+        let (None, Some(recording)) = (kind, recording) else { return Ok(()) };
+        let plan = run(py, || match CorePlan::new(recording) {
+            Err(Error::EmptyCapture(_)) => Ok(None),
+            made => made.map(Some),
+        })?;
+        let plan = plan.map(|plan| Py::new(py, Plan(Mutex::new(plan)))).transpose()?;
+        // A second block of the same object is not what it stands for.
+        let _ = self.captured.set(Captured { plan, scheduled });
+        Ok(())
+    }
+
+    /// The plan of the step; None where it has no operations, such as one that returns its argument.
+    #[getter]
+    fn plan(&self, py: Python<'_>) -> Option<Py<Plan>> {
+        self.captured.get()?.plan.as_ref().map(|plan| plan.clone_ref(py))
+    }
+
+    /// The functions that were noted by :func:`schedule`.
+    #[getter]
+    fn scheduled(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        let noted = self.captured.get().map_or(&[][..], |captured| &captured.scheduled);
+        noted.iter().map(|one| one.clone_ref(py)).collect()
+    }
+
+    /// Run the step so often; what is scheduled is computed before.
+    #[pyo3(signature = (steps=1))]
+    fn replay(&self, py: Python<'_>, steps: usize) -> PyResult<()> {
+        let Some(captured) = self.captured.get() else { return Ok(()) };
+        for prepare in &captured.scheduled {
+            prepare.call1(py, (steps,))?;
+        }
+        captured.plan.as_ref().map_or(Ok(()), |plan| plan.get().replay(py, steps))
     }
 }
 

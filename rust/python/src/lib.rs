@@ -47,7 +47,9 @@ mod _core {
     #[pymodule_export]
     use crate::autograd::{HookHandle, Saved, gradients, hook_changes, record};
     #[pymodule_export]
-    use crate::capture::{Feed, Plan, abort_capture, begin_capture, end_capture, is_capturing};
+    use crate::capture::{
+        Feed, Plan, Recording, abort_capture, begin_capture, end_capture, is_capturing, schedule,
+    };
     #[pymodule_export]
     use crate::creation::{
         arange, build_info, full, get_default_dtype, get_num_threads, is_recording, ones,

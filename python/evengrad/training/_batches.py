@@ -1,4 +1,4 @@
-"""Sources of steps: arrays in shuffled mini-batches, or an iterable of batches."""
+"""Training on batches that come one by one, from an iterable or a caller."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from evengrad import _core
 from evengrad.training._data import Prepared, prepare, unpack_batch
 from evengrad.training._pack import pack, unpack
-from evengrad.training._resident_data import ResidentData
 from evengrad.training._step import Batch, Step
 
 if TYPE_CHECKING:
@@ -26,92 +25,6 @@ logger = logging.getLogger("evengrad")
 
 # Shapes of batches that are captured; beyond these, steps run in Python, for a plan holds memory.
 MANY_SHAPES = 16
-# Rows in a batch where the caller gives no batch_size.
-DEFAULT_BATCH = 32
-
-
-class ArraySource:
-    """Epochs of mini-batches over arrays, gathered natively.
-
-    Parameters
-    ----------
-    data
-        Checked arrays.
-    batch_size
-        Rows in a step; the last step of an epoch takes what is left.
-    training
-        Whether the steps train.
-    shuffle
-        Draws the order of each epoch; None where rows come as they lie.
-    watch_loss
-        Whether steps count those whose loss is finite.
-    """
-
-    def __init__(
-        self,
-        data: Prepared,
-        batch_size: int,
-        *,
-        training: bool,
-        shuffle: _core.Generator | None = None,
-        watch_loss: bool = False,
-    ) -> None:
-        self.objective: Objective = data.objective
-        self.rows = data.rows
-        self.batch_size = min(batch_size, self.rows)
-        self.shuffle = shuffle
-        dtype = data.objective.dtype
-        arrays = [*data.xs, *data.ys, *([] if data.weight is None else [data.weight])]
-        dtypes = [dtype] * len(arrays)
-        for place, y in enumerate(data.ys, len(data.xs)):
-            if y.dtype.kind in "iu":
-                dtypes[place] = "int64"
-        self.data = ResidentData(arrays, dtypes, self.batch_size)
-        sizes = [self.batch_size]
-        if self.rows % self.batch_size:
-            sizes.append(self.rows % self.batch_size)
-        self.kinds: list[Step] = []
-        for size in sizes:
-            batch = Batch(self.data.tensors, len(data.xs), len(data.ys), _core.Feed(size))
-            # What one batch shows holds for the other.
-            alike = self.kinds[0] if self.kinds else None
-            self.kinds.append(Step(data.objective, batch, training, watch_loss, alike))
-        self.session = _core.Session(
-            [(kind, kind.batch.feed) for kind in self.kinds],
-            self.rows,
-            # Metrics that forget in a way of their own are reset by `begin`.
-            self.objective.states if self.objective.lies_in_states else [],
-            shuffle,
-            self.data.window,
-            self.data.load,
-        )
-        self.steps = len(self.kinds) - 1 + self.rows // self.batch_size
-
-    def describe(self, arrays: dict[str, Array]) -> None:
-        """Return what a checkpoint keeps of the data: nothing, as the session has the place."""
-
-    def go_on(self, step: int, described: Any, arrays: dict[str, Array]) -> None:
-        """Go to a step of an epoch, whose order the generator draws next."""
-        del described, arrays
-        if step:
-            self.session.seek(step)
-
-    def begin(self) -> None:
-        """Have the figures of an epoch begin anew."""
-        if not self.objective.lies_in_states:
-            self.objective.reset()
-
-    def has_next(self) -> bool:
-        """Tell whether the epoch has another batch."""
-        return self.session.step < self.steps
-
-    def run(self, until: Until) -> bool:
-        """Run steps; return whether an epoch has ended."""
-        for kind in self.kinds:
-            if not kind.is_current():
-                kind.renew()
-                self.session.forget()
-        return self.session.run(until)
 
 
 class BatchSource:

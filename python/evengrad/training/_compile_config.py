@@ -1,0 +1,80 @@
+"""The arguments of `compile`, checked as far as they can be before the outputs are known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad import losses, metrics, optimizers
+from evengrad.metrics import ACCURACIES
+from evengrad.metrics._metric import Metric
+from evengrad.training._objective import flat, metrics_per_output, per_output
+
+if TYPE_CHECKING:
+    from evengrad.training._objective import Objective
+    from evengrad.training._step import Step
+
+
+class CompileConfig:
+    """The arguments of `compile`, the objective bound by them, and steps for single batches."""
+
+    def __init__(
+        self,
+        optimizer: Any,
+        *,
+        loss: Any,
+        metrics: Any,
+        weighted_metrics: Any,
+        loss_weights: Any,
+        run_eagerly: bool,
+    ) -> None:
+        self.optimizer = optimizers.get(optimizer)
+        self.loss, self.metrics, self.weighted_metrics = loss, metrics, weighted_metrics
+        self.loss_weights = loss_weights
+        self.run_eagerly = bool(run_eagerly)
+        self.bound: Objective | None = None
+        self.steps: dict[Any, Step] = {}
+        # What does not need the outputs is checked now.
+        self.losses = resolved(loss)
+        for one in [*flat(metrics), *flat(weighted_metrics)]:
+            if one not in ACCURACIES:
+                check_metric(one)
+
+    def check_outputs(self, names: list[str]) -> None:
+        """Raise an error for arguments that do not fit outputs of these names."""
+        for argument in ("loss", "loss_weights"):
+            per_output(getattr(self, argument), names, argument)
+        for argument in ("metrics", "weighted_metrics"):
+            metrics_per_output(getattr(self, argument), names, argument)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What was captured stays in this process, and is made anew at need.
+        return {**vars(self), "bound": None, "steps": {}}
+
+    def fresh(self, **changes: Any) -> CompileConfig:
+        """Return the same, unbound and with these changes."""
+        arguments = {
+            "optimizer": self.optimizer,
+            "loss": self.loss,
+            "metrics": self.metrics,
+            "weighted_metrics": self.weighted_metrics,
+            "loss_weights": self.loss_weights,
+            "run_eagerly": self.run_eagerly,
+        }
+        return CompileConfig(**{**arguments, **changes})
+
+
+def resolved(loss: Any) -> Any:
+    """Return losses in place of their names and functions, in a list or dict as they are given."""
+    if isinstance(loss, dict):
+        return {name: resolved(one) for name, one in loss.items()}
+    if isinstance(loss, (list, tuple)):
+        return [resolved(one) for one in loss]
+    return None if loss is None else losses.get(loss)
+
+
+def check_metric(metric: Any) -> None:
+    """Raise an error for a metric that does not exist."""
+    if isinstance(metric, str):
+        metrics.get(metric)
+    elif not isinstance(metric, Metric) and not callable(metric):
+        raise TypeError(f"metrics: expected names, metrics or functions, got {metric!r}")
