@@ -39,9 +39,9 @@ COUNTS = "python-calls"
 # native loop"); a comparison with another base shows the same ratios, and what they are to be then
 # is for its reader to say.
 #
-# Time of compile and one epoch of a new model over the base's. Most of it is Python, paid once a
-# `fit`, and the straight way has half of that. A deep net has the more of it, because each walk
-# over the layers is paid a hundred times.
+# Time of compile and one epoch of a new model over the base's, whole and without the steps. Most of
+# the latter is Python, paid once a `fit`, and the straight way has half of that. A deep net has the
+# more of it, because each walk over the layers is paid a hundred times.
 SMALL_TIME, DEEP_TIME = 0.5, 0.4
 # Rate of that over scikit-learn's, which is what people reach for on a small table. The base had
 # seven to eight times its rate; an epoch's steps alone would allow sixteen (tabular, training).
@@ -167,12 +167,12 @@ class Comparison:
         quickest = best(known, [OURS, PEER])
         return None if quickest is None else known[quickest]
 
-    def first_milliseconds(self, side: str, workload: str) -> float | None:
-        """Return the median time of the first new model of each process."""
+    def milliseconds(self, what: str, side: str, workload: str) -> float | None:
+        """Return the median of a time that processes with new models tell beside their rate."""
         times = [
-            measurement.raw["first_seconds"] * 1e3
+            measurement.raw[what] * 1e3
             for measurement in self.measurements[side]
-            if measurement.workload == workload and "first_seconds" in (measurement.raw or {})
+            if measurement.workload == workload and what in (measurement.raw or {})
         ]
         return statistics.median(times) if times else None
 
@@ -217,7 +217,11 @@ class Comparison:
         mark = marked(base, now)
         what = f"compile + fit of a new model, {workload}{mark}"
         lines = [at_most(what, 1e3 / base.rate, 1e3 / now.rate, bound, "ms")]
-        firsts = [self.first_milliseconds(side, workload) for side in (BASE, NOW)]
+        steps = [self.milliseconds("epoch_seconds", side, workload) for side in (BASE, NOW)]
+        if None not in steps:
+            fixed = [1e3 / side.rate - own for side, own in zip((base, now), steps, strict=True)]
+            lines.append(at_most(f"of it not in steps, {workload}{mark}", *fixed, bound, "ms"))
+        firsts = [self.milliseconds("first_seconds", side, workload) for side in (BASE, NOW)]
         first = at_most(f"the first of a process, {workload}", *firsts, bound, "ms")
         # Imports and the start of threads count there, which no target names.
         lines.append(Row(first.what, first.base, first.now, first.ratio, "-", None))

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 WINDOWS = 5
 # Epochs after which a new model must have a lower loss than in the first.
 WATCHED_EPOCHS = 5
+# New models that are trained for longer, and epochs that they get more than one: enough that these
+# outweigh the noise of the first.
+LONGER_FITS, MORE_EPOCHS = 5, 10
 
 
 class Unsuitable(Exception):  # noqa: N818 - it is an answer, not an error
@@ -167,9 +170,10 @@ def measure_training(trainer: Trainer, workload: Workload, seconds: float) -> di
 
 
 def measure_fresh_fits(fresh: FreshFits, seconds: float) -> dict[str, Any]:
-    """Return new models trained per second, one epoch each, and the seconds of the first one.
+    """Return new models trained per second, one epoch each, the seconds of the first one, and more.
 
-    The first one of a process imports what is needed, and starts the threads.
+    The first one of a process imports what is needed, and starts the threads. What each epoch after
+    the first adds, ``epoch_seconds``, is time of the steps alone.
     """
     start = time.perf_counter()
     fresh.fit(1)
@@ -183,7 +187,13 @@ def measure_fresh_fits(fresh: FreshFits, seconds: float) -> dict[str, Any]:
 
     with other_processes() as others:
         fits = rates(work, seconds)
+        longer = []
+        for _ in range(LONGER_FITS):
+            start = time.perf_counter()
+            fresh.fit(1 + MORE_EPOCHS)
+            longer.append(time.perf_counter() - start)
     return {
+        "epoch_seconds": (statistics.median(longer) - 1 / statistics.median(fits)) / MORE_EPOCHS,
         "rate": statistics.median(fits),
         "windows": fits,
         "first_seconds": first,
