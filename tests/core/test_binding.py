@@ -1,6 +1,8 @@
 """What the compiled module adds to the core beside tensors: plans, feeds, signals, options."""
 
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -242,3 +244,64 @@ def test_thread_counts_are_checked():
     with pytest.raises(TypeError, match="set_num_threads"):
         _core.set_num_threads("two")
     assert _core.get_num_threads() == before
+
+
+def test_nothing_of_numpy_is_looked_up_later():
+    # What is, Ctrl-C may fall into, and the crate that looks it up panics then.
+    program = """
+import numpy as np
+from evengrad import _core
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+np.lib.NumpyVersion = interrupted
+np.__getattr__ = interrupted
+print(_core.tensor(np.ones(3)).numpy().sum())
+"""
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, capture_output=True, check=True, text=True)
+    assert ended.stdout == "3.0\n"
+
+
+class TestRecording:
+    def test_replays_go_on_from_the_recorded_step(self):
+        total, asked = _core.zeros(()), []
+        with _core.Recording() as recording:
+            _core.schedule(asked.append)
+            _core.schedule(asked.append)
+            _core.accumulate(total, _core.ones(()))
+        recording.replay(4)
+        recording.replay()
+        assert total.item() == 6.0
+        assert asked == [4, 1]
+        assert len(recording.scheduled) == 1
+        assert isinstance(recording.plan, _core.Plan)
+
+    def test_an_exception_aborts_the_capture(self):
+        recording = _core.Recording()
+        with pytest.raises(ZeroDivisionError), recording:
+            _core.schedule(1 / 0)
+        assert not _core.is_capturing()
+        assert recording.plan is None
+        assert recording.scheduled == []
+        recording.replay()
+
+    def test_a_step_without_operations_has_no_plan(self):
+        with _core.Recording() as recording:
+            pass
+        assert recording.plan is None
+        recording.replay(3)
+
+    def test_one_at_a_time(self):
+        with _core.Recording() as recording:
+            with pytest.raises(RuntimeError, match="already being captured"), _core.Recording():
+                pass
+            _core.schedule(print)
+        assert recording.scheduled == [print]
+
+    def test_without_one_nothing_is_noted(self):
+        _core.schedule(print)
+        with _core.Recording() as recording:
+            pass
+        assert recording.scheduled == []
