@@ -12,6 +12,7 @@ use evengrad_core::{Result, Tensor as CoreTensor};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
+use crate::Any;
 use crate::error::exception;
 use crate::functions::{list, references};
 use crate::native_call::{call_back, run, run_tensor};
@@ -54,8 +55,8 @@ use crate::tensor::Tensor;
 pub(crate) fn gradients(
     py: Python<'_>,
     output: &Bound<'_, Tensor>,
-    inputs: &Bound<'_, PyAny>,
-    gradient: Option<&Bound<'_, PyAny>>,
+    inputs: &Any<'_>,
+    gradient: Option<&Any<'_>>,
     retain_graph: bool,
 ) -> PyResult<Vec<Option<Tensor>>> {
     let output = &output.get().0;
@@ -164,7 +165,7 @@ impl Tensor {
     /// >>> x.grad.tolist()
     /// [2.0, 3.0]
     /// >>> handle.remove()
-    fn register_hook(&self, hook: &Bound<'_, PyAny>) -> PyResult<HookHandle> {
+    fn register_hook(&self, hook: &Any<'_>) -> PyResult<HookHandle> {
         if !hook.is_callable() {
             return Err(PyTypeError::new_err(format!(
                 "register_hook: expected a function of a gradient, got {}",
@@ -257,7 +258,7 @@ fn lasting(name: &str) -> &'static str {
 pub(crate) fn record(
     name: &str,
     output: &Bound<'_, Tensor>,
-    inputs: &Bound<'_, PyAny>,
+    inputs: &Any<'_>,
     backward: Py<PyAny>,
 ) -> PyResult<Tensor> {
     let (py, output) = (output.py(), &output.get().0);

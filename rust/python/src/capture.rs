@@ -10,6 +10,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::Any;
 use crate::error::exception;
 use crate::native_call::{run, run_in_turns};
 use crate::operand::other_tensor;
@@ -307,7 +308,7 @@ impl Feed {
     /// ------
     /// ValueError
     ///     If their number is not a multiple.
-    fn load(&self, py: Python<'_>, order: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn load(&self, py: Python<'_>, order: &Any<'_>) -> PyResult<()> {
         let order = other_tensor("order", order, Some(DType::I64))?;
         run(py, || self.0.load(order.to_vec::<i64>()?))
     }

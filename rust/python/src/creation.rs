@@ -8,6 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::Any;
 use crate::error::exception;
 use crate::native_call::run;
 use crate::shapes::sizes;
@@ -52,8 +53,8 @@ fn finish(tensor: CoreTensor, requires_grad: bool) -> PyResult<Tensor> {
 #[pyo3(signature = (data, dtype=None, requires_grad=false))]
 pub(crate) fn tensor(
     py: Python<'_>,
-    data: &Bound<'_, PyAny>,
-    dtype: Option<&Bound<'_, PyAny>>,
+    data: &Any<'_>,
+    dtype: Option<&Any<'_>>,
     requires_grad: bool,
 ) -> PyResult<Tensor> {
     let dtype = dtype.map(names::dtype).transpose()?;
@@ -100,8 +101,8 @@ pub(crate) fn copied(source: &CoreTensor) -> evengrad_core::Result<CoreTensor> {
 #[pyo3(signature = (shape, dtype=None, requires_grad=false))]
 pub(crate) fn zeros(
     py: Python<'_>,
-    shape: &Bound<'_, PyAny>,
-    dtype: Option<&Bound<'_, PyAny>>,
+    shape: &Any<'_>,
+    dtype: Option<&Any<'_>>,
     requires_grad: bool,
 ) -> PyResult<Tensor> {
     filled(py, "zeros", shape, 0.0, dtype, requires_grad)
@@ -133,8 +134,8 @@ pub(crate) fn zeros(
 #[pyo3(signature = (shape, dtype=None, requires_grad=false))]
 pub(crate) fn ones(
     py: Python<'_>,
-    shape: &Bound<'_, PyAny>,
-    dtype: Option<&Bound<'_, PyAny>>,
+    shape: &Any<'_>,
+    dtype: Option<&Any<'_>>,
     requires_grad: bool,
 ) -> PyResult<Tensor> {
     filled(py, "ones", shape, 1.0, dtype, requires_grad)
@@ -168,9 +169,9 @@ pub(crate) fn ones(
 #[pyo3(signature = (shape, value, dtype=None, requires_grad=false))]
 pub(crate) fn full(
     py: Python<'_>,
-    shape: &Bound<'_, PyAny>,
+    shape: &Any<'_>,
     value: f64,
-    dtype: Option<&Bound<'_, PyAny>>,
+    dtype: Option<&Any<'_>>,
     requires_grad: bool,
 ) -> PyResult<Tensor> {
     filled(py, "full", shape, value, dtype, requires_grad)
@@ -179,9 +180,9 @@ pub(crate) fn full(
 fn filled(
     py: Python<'_>,
     operation: &str,
-    shape: &Bound<'_, PyAny>,
+    shape: &Any<'_>,
     value: f64,
-    dtype: Option<&Bound<'_, PyAny>>,
+    dtype: Option<&Any<'_>>,
     requires_grad: bool,
 ) -> PyResult<Tensor> {
     let (shape, dtype) = (sizes(operation, shape)?, names::dtype_or_default(dtype)?);
@@ -218,10 +219,10 @@ fn filled(
 #[pyo3(signature = (start, stop=None, step=None, dtype=None))]
 pub(crate) fn arange(
     py: Python<'_>,
-    start: &Bound<'_, PyAny>,
-    stop: Option<&Bound<'_, PyAny>>,
-    step: Option<&Bound<'_, PyAny>>,
-    dtype: Option<&Bound<'_, PyAny>>,
+    start: &Any<'_>,
+    stop: Option<&Any<'_>>,
+    step: Option<&Any<'_>>,
+    dtype: Option<&Any<'_>>,
 ) -> PyResult<Tensor> {
     let arange = arrays::module(py)?.getattr(intern!(py, "arange"))?;
     let keywords = PyDict::new(py);
@@ -264,7 +265,7 @@ pub(crate) fn arange(
 /// 'float64'
 /// >>> eg.set_default_dtype("float32")
 #[pyfunction]
-pub(crate) fn set_default_dtype(dtype: &Bound<'_, PyAny>) -> PyResult<()> {
+pub(crate) fn set_default_dtype(dtype: &Any<'_>) -> PyResult<()> {
     names::set_default(names::dtype(dtype)?)
 }
 
@@ -300,7 +301,7 @@ pub(crate) fn get_default_dtype() -> &'static str {
 /// 1
 /// >>> eg.set_num_threads(before)
 #[pyfunction]
-pub(crate) fn set_num_threads(py: Python<'_>, count: &Bound<'_, PyAny>) -> PyResult<()> {
+pub(crate) fn set_num_threads(py: Python<'_>, count: &Any<'_>) -> PyResult<()> {
     let Ok(number) = count.extract::<i64>() else {
         return Err(PyTypeError::new_err(format!(
             "set_num_threads: expected a whole number of threads, got {}",

@@ -10,6 +10,7 @@ use pyo3::exceptions::{PyBufferError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use crate::Any;
 use crate::native_call::run;
 use crate::numpy::may_share;
 
@@ -140,7 +141,7 @@ fn capsule_of<'py, M>(
     managed: *mut Export<M>,
     name: &'static CStr,
     abandon: unsafe extern "C" fn(*mut ffi::PyObject),
-) -> PyResult<Bound<'py, PyAny>> {
+) -> PyResult<Any<'py>> {
     // SAFETY: the name is static, and the destructor fits the content.
     let capsule = unsafe {
         let raw = ffi::PyCapsule_New(managed.cast(), name.as_ptr(), Some(abandon));
@@ -160,7 +161,7 @@ pub(crate) fn export<'py>(
     max_version: Option<(u32, u32)>,
     device: Option<(i32, i32)>,
     copy: Option<bool>,
-) -> PyResult<Bound<'py, PyAny>> {
+) -> PyResult<Any<'py>> {
     if tensor.requires_grad() {
         return Err(PyRuntimeError::new_err(
             "__dlpack__: this tensor requires a gradient, which the other library would not see; export \

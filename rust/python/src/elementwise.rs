@@ -8,6 +8,7 @@ use evengrad_core::ops::elementwise::{Form, TABLE};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::Any;
 use crate::native_call::run_tensor;
 use crate::operand::other_tensor;
 use crate::tensor::Tensor;
@@ -86,7 +87,7 @@ macro_rules! function {
         )]
         #[pyfunction]
         #[pyo3(signature = (x $(, $p $(= $default)?)*))]
-        pub(super) fn $name(x: &Bound<'_, PyAny> $(, $p: f64)*) -> PyResult<Tensor> {
+        pub(super) fn $name(x: &Any<'_> $(, $p: f64)*) -> PyResult<Tensor> {
             let tensor = other_tensor("x", x, None)?;
             run_tensor(x.py(), || tensor.$name($($p),*))
         }
@@ -112,7 +113,7 @@ macro_rules! bind {
         $(method! { $form [$($doc)*] $name($($parameters)*) $input [$($argument),*] $output })+
 
         mod functions {
-            use super::{Bound, PyAny, PyResult, Tensor, other_tensor, pyfunction, run_tensor};
+            use super::{Any, PyResult, Tensor, other_tensor, pyfunction, run_tensor};
             $(function! { $form [$($doc)*] $name($($parameters)*) $input [$($argument),*] $output })+
         }
 

@@ -7,13 +7,14 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use crate::Any;
 use crate::names::{self, default_dtype};
 use crate::native_call::{run, run_tensor};
 use crate::operand::{Operand, other_tensor};
 use crate::tensor::Tensor;
 
 /// The core's tensors of a list of tensors.
-pub(crate) fn list(argument: &str, given: &Bound<'_, PyAny>) -> PyResult<Vec<CoreTensor>> {
+pub(crate) fn list(argument: &str, given: &Any<'_>) -> PyResult<Vec<CoreTensor>> {
     let mut tensors = Vec::new();
     for item in given.try_iter()? {
         let item = item?;
@@ -36,7 +37,7 @@ pub(crate) fn references(tensors: &[CoreTensor]) -> Vec<&CoreTensor> {
 }
 
 /// A tensor, a number or an array as an operand.
-fn operand(argument: &str, given: &Bound<'_, PyAny>) -> PyResult<Operand> {
+fn operand(argument: &str, given: &Any<'_>) -> PyResult<Operand> {
     match Operand::of(given)? {
         Some(operand) => Ok(operand),
         None => other_tensor(argument, given, None).map(Operand::Tensor),
@@ -53,8 +54,8 @@ fn pair(x: Operand, y: Operand, default: DType) -> Result<(CoreTensor, CoreTenso
 }
 
 fn of_two(
-    x: &Bound<'_, PyAny>,
-    y: &Bound<'_, PyAny>,
+    x: &Any<'_>,
+    y: &Any<'_>,
     function: impl FnOnce(&CoreTensor, &CoreTensor) -> Result<CoreTensor> + Send,
 ) -> PyResult<Tensor> {
     let (left, right) = (operand("x", x)?, operand("y", y)?);
@@ -82,7 +83,7 @@ fn of_two(
 /// >>> eg.maximum(eg.tensor([1.0, -2.0]), 0.0).tolist()
 /// [1.0, 0.0]
 #[pyfunction]
-pub(crate) fn maximum(x: &Bound<'_, PyAny>, y: &Bound<'_, PyAny>) -> PyResult<Tensor> {
+pub(crate) fn maximum(x: &Any<'_>, y: &Any<'_>) -> PyResult<Tensor> {
     of_two(x, y, CoreTensor::maximum)
 }
 
@@ -103,7 +104,7 @@ pub(crate) fn maximum(x: &Bound<'_, PyAny>, y: &Bound<'_, PyAny>) -> PyResult<Te
 /// >>> eg.minimum(eg.tensor([1.0, -2.0]), 0.0).tolist()
 /// [0.0, -2.0]
 #[pyfunction]
-pub(crate) fn minimum(x: &Bound<'_, PyAny>, y: &Bound<'_, PyAny>) -> PyResult<Tensor> {
+pub(crate) fn minimum(x: &Any<'_>, y: &Any<'_>) -> PyResult<Tensor> {
     of_two(x, y, CoreTensor::minimum)
 }
 
@@ -124,7 +125,7 @@ pub(crate) fn minimum(x: &Bound<'_, PyAny>, y: &Bound<'_, PyAny>) -> PyResult<Te
 /// >>> eg._core.prelu(eg.tensor([[-1.0, -1.0], [2.0, 2.0]]), eg.tensor([0.25, 0.5])).tolist()
 /// [[-0.25, -0.5], [2.0, 2.0]]
 #[pyfunction]
-pub(crate) fn prelu(x: &Bound<'_, PyAny>, slope: &Bound<'_, PyAny>) -> PyResult<Tensor> {
+pub(crate) fn prelu(x: &Any<'_>, slope: &Any<'_>) -> PyResult<Tensor> {
     of_two(x, slope, CoreTensor::prelu)
 }
 
@@ -150,11 +151,7 @@ pub(crate) fn prelu(x: &Bound<'_, PyAny>, slope: &Bound<'_, PyAny>) -> PyResult<
 /// >>> eg._core.argmax_equals(scores, [0, 1, 0]).tolist()
 /// [1.0, 0.0, 0.0]
 #[pyfunction]
-pub(crate) fn argmax_equals(
-    py: Python<'_>,
-    x: &Bound<'_, PyAny>,
-    labels: &Bound<'_, PyAny>,
-) -> PyResult<Tensor> {
+pub(crate) fn argmax_equals(py: Python<'_>, x: &Any<'_>, labels: &Any<'_>) -> PyResult<Tensor> {
     let x = other_tensor("x", x, None)?;
     let labels = other_tensor("labels", labels, None)?;
     run_tensor(py, || x.argmax_equals(&labels))
@@ -181,11 +178,7 @@ pub(crate) fn argmax_equals(
 /// [1.0, 0.0]
 #[pyfunction]
 #[pyo3(name = "where")]
-pub(crate) fn choose(
-    mask: &Bound<'_, PyAny>,
-    x: &Bound<'_, PyAny>,
-    y: &Bound<'_, PyAny>,
-) -> PyResult<Tensor> {
+pub(crate) fn choose(mask: &Any<'_>, x: &Any<'_>, y: &Any<'_>) -> PyResult<Tensor> {
     let mask = other_tensor("mask", mask, None)?;
     of_two(x, y, move |x, y| CoreTensor::select(&mask, x, y))
 }
@@ -211,7 +204,7 @@ pub(crate) fn choose(
 /// >>> eg.matmul(x, eg.tensor([1.0, -1.0])).tolist()
 /// [-1.0, -1.0]
 #[pyfunction]
-pub(crate) fn matmul(x: &Bound<'_, PyAny>, y: &Bound<'_, PyAny>) -> PyResult<Tensor> {
+pub(crate) fn matmul(x: &Any<'_>, y: &Any<'_>) -> PyResult<Tensor> {
     of_two(x, y, CoreTensor::matmul)
 }
 
@@ -244,9 +237,9 @@ pub(crate) fn matmul(x: &Bound<'_, PyAny>, y: &Bound<'_, PyAny>) -> PyResult<Ten
 #[pyo3(signature = (x, kernel, bias=None, activation=None, alpha=None))]
 pub(crate) fn dense(
     py: Python<'_>,
-    x: &Bound<'_, PyAny>,
-    kernel: &Bound<'_, PyAny>,
-    bias: Option<&Bound<'_, PyAny>>,
+    x: &Any<'_>,
+    kernel: &Any<'_>,
+    bias: Option<&Any<'_>>,
     activation: Option<&str>,
     alpha: Option<f64>,
 ) -> PyResult<Tensor> {
@@ -288,7 +281,7 @@ pub(crate) fn dense(
 /// [1.0, 2.0, 3.0]
 #[pyfunction]
 #[pyo3(signature = (tensors, dim=0))]
-pub(crate) fn cat(py: Python<'_>, tensors: &Bound<'_, PyAny>, dim: isize) -> PyResult<Tensor> {
+pub(crate) fn cat(py: Python<'_>, tensors: &Any<'_>, dim: isize) -> PyResult<Tensor> {
     let tensors = list("cat", tensors)?;
     run_tensor(py, || CoreTensor::cat(&references(&tensors), dim))
 }
@@ -315,7 +308,7 @@ pub(crate) fn cat(py: Python<'_>, tensors: &Bound<'_, PyAny>, dim: isize) -> PyR
 /// [[1.0, 3.0], [2.0, 4.0]]
 #[pyfunction]
 #[pyo3(signature = (tensors, dim=0))]
-pub(crate) fn stack(py: Python<'_>, tensors: &Bound<'_, PyAny>, dim: isize) -> PyResult<Tensor> {
+pub(crate) fn stack(py: Python<'_>, tensors: &Any<'_>, dim: isize) -> PyResult<Tensor> {
     let tensors = list("stack", tensors)?;
     run_tensor(py, || CoreTensor::stack(&references(&tensors), dim))
 }
@@ -345,7 +338,7 @@ pub(crate) fn stack(py: Python<'_>, tensors: &Bound<'_, PyAny>, dim: isize) -> P
 /// [[1.0, 3.0], [2.0, 4.0]]
 #[pyfunction]
 #[pyo3(signature = (x, dim=0))]
-pub(crate) fn unbind<'py>(x: &Bound<'py, PyAny>, dim: isize) -> PyResult<Bound<'py, PyTuple>> {
+pub(crate) fn unbind<'py>(x: &Any<'py>, dim: isize) -> PyResult<Bound<'py, PyTuple>> {
     let py = x.py();
     let x = other_tensor("x", x, None)?;
     let parts = run(py, || x.unbind(dim))?;
@@ -372,11 +365,7 @@ pub(crate) fn unbind<'py>(x: &Bound<'py, PyAny>, dim: isize) -> PyResult<Bound<'
 /// >>> eg.take(eg.tensor([[1.0], [2.0], [3.0]]), [2, 0]).tolist()
 /// [[3.0], [1.0]]
 #[pyfunction]
-pub(crate) fn take(
-    py: Python<'_>,
-    x: &Bound<'_, PyAny>,
-    indices: &Bound<'_, PyAny>,
-) -> PyResult<Tensor> {
+pub(crate) fn take(py: Python<'_>, x: &Any<'_>, indices: &Any<'_>) -> PyResult<Tensor> {
     let x = other_tensor("x", x, None)?;
     let indices = other_tensor("indices", indices, Some(DType::I64))?;
     run_tensor(py, || x.take_rows(&indices))
@@ -411,7 +400,7 @@ pub(crate) fn take(
 pub(crate) fn accumulate(
     py: Python<'_>,
     state: &Bound<'_, Tensor>,
-    value: &Bound<'_, PyAny>,
+    value: &Any<'_>,
     scale: f64,
 ) -> PyResult<()> {
     let state = &state.get().0;

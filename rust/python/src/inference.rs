@@ -6,6 +6,7 @@ use numpy::{Element, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayM
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::Any;
 use crate::capture::Plan;
 use crate::error::exception;
 use crate::native_call::{run, run_brief};
@@ -120,7 +121,7 @@ impl Inference {
     /// x : Tensor or numpy.ndarray
     ///     The input.
     #[pyo3(signature = (x, /))]
-    fn answer(&self, py: Python<'_>, x: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
+    fn answer(&self, py: Python<'_>, x: &Any<'_>) -> PyResult<Option<Tensor>> {
         if tape::records() || capture::is_open() {
             return Ok(None);
         }

@@ -39,6 +39,9 @@ mod session;
 mod shapes;
 mod tensor;
 
+/// Any object of Python.
+type Any<'py> = pyo3::Bound<'py, pyo3::PyAny>;
+
 /// The native half of evengrad: tensors, the tape and captured plans.
 #[pymodule]
 mod _core {

@@ -5,6 +5,7 @@ use evengrad_core::ops::pair_loss;
 use evengrad_core::{DType, Tensor as CoreTensor};
 use pyo3::prelude::*;
 
+use crate::Any;
 use crate::names::choose;
 use crate::native_call::run_tensor;
 use crate::operand::other_tensor;
@@ -24,16 +25,16 @@ struct Arguments {
 impl Arguments {
     /// `labels` says whether whole numbers may stay what they are.
     fn read(
-        scores: (&str, &Bound<'_, PyAny>),
-        target: &Bound<'_, PyAny>,
-        weight: Option<&Bound<'_, PyAny>>,
+        scores: (&str, &Any<'_>),
+        target: &Any<'_>,
+        weight: Option<&Any<'_>>,
         reduction: &str,
         labels: bool,
     ) -> PyResult<Self> {
         let reduction = choose("reduction", reduction, &REDUCTIONS)?;
         let scores = other_tensor(scores.0, scores.1, None)?;
         let dtype = scores.dtype();
-        let numbers = |argument: &str, given: &Bound<'_, PyAny>| {
+        let numbers = |argument: &str, given: &Any<'_>| {
             let tensor = other_tensor(argument, given, None)?;
             let whole = labels && argument == "target" && tensor.dtype() == DType::I64;
             if whole || !dtype.is_float() {
@@ -69,7 +70,7 @@ impl Arguments {
 /// [[0.5, 0.5]]
 #[pyfunction]
 #[pyo3(signature = (x, dim=-1), text_signature = "(x, dim=-1)")]
-pub(crate) fn softmax(py: Python<'_>, x: &Bound<'_, PyAny>, dim: isize) -> PyResult<Tensor> {
+pub(crate) fn softmax(py: Python<'_>, x: &Any<'_>, dim: isize) -> PyResult<Tensor> {
     let x = other_tensor("x", x, None)?;
     run_tensor(py, || x.softmax(dim))
 }
@@ -96,7 +97,7 @@ pub(crate) fn softmax(py: Python<'_>, x: &Bound<'_, PyAny>, dim: isize) -> PyRes
 /// [[0.0, -1000.0]]
 #[pyfunction]
 #[pyo3(signature = (x, dim=-1), text_signature = "(x, dim=-1)")]
-pub(crate) fn log_softmax(py: Python<'_>, x: &Bound<'_, PyAny>, dim: isize) -> PyResult<Tensor> {
+pub(crate) fn log_softmax(py: Python<'_>, x: &Any<'_>, dim: isize) -> PyResult<Tensor> {
     let x = other_tensor("x", x, None)?;
     run_tensor(py, || x.log_softmax(dim))
 }
@@ -130,11 +131,11 @@ pub(crate) fn log_softmax(py: Python<'_>, x: &Bound<'_, PyAny>, dim: isize) -> P
 #[pyo3(signature = (logits, target, label_smoothing=0.0, reduction="mean", weight=None))]
 pub(crate) fn cross_entropy(
     py: Python<'_>,
-    logits: &Bound<'_, PyAny>,
-    target: &Bound<'_, PyAny>,
+    logits: &Any<'_>,
+    target: &Any<'_>,
     label_smoothing: f64,
     reduction: &str,
-    weight: Option<&Bound<'_, PyAny>>,
+    weight: Option<&Any<'_>>,
 ) -> PyResult<Tensor> {
     let given = Arguments::read(("logits", logits), target, weight, reduction, true)?;
     run_tensor(py, || {
@@ -170,10 +171,10 @@ pub(crate) fn cross_entropy(
 #[pyo3(signature = (logits, target, reduction="mean", weight=None))]
 pub(crate) fn binary_cross_entropy_with_logits(
     py: Python<'_>,
-    logits: &Bound<'_, PyAny>,
-    target: &Bound<'_, PyAny>,
+    logits: &Any<'_>,
+    target: &Any<'_>,
     reduction: &str,
-    weight: Option<&Bound<'_, PyAny>>,
+    weight: Option<&Any<'_>>,
 ) -> PyResult<Tensor> {
     let given = Arguments::read(("logits", logits), target, weight, reduction, false)?;
     run_tensor(py, || {
@@ -213,10 +214,10 @@ pub(crate) fn binary_cross_entropy_with_logits(
 #[pyo3(signature = (prediction, target, reduction="mean", weight=None))]
 pub(crate) fn mse_loss(
     py: Python<'_>,
-    prediction: &Bound<'_, PyAny>,
-    target: &Bound<'_, PyAny>,
+    prediction: &Any<'_>,
+    target: &Any<'_>,
     reduction: &str,
-    weight: Option<&Bound<'_, PyAny>>,
+    weight: Option<&Any<'_>>,
 ) -> PyResult<Tensor> {
     let given = Arguments::read(("prediction", prediction), target, weight, reduction, false)?;
     run_tensor(py, || {

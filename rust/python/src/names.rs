@@ -7,6 +7,8 @@ use numpy::PyArrayDescr;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::Any;
+
 /// Steps of one letter (inserted, removed, replaced) from one word to the other.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
@@ -60,7 +62,7 @@ const DTYPES: [(&str, DType); 4] = [
 ];
 
 /// An element type from its name, or from whatever NumPy takes for one (`numpy.float32`, `float`, a dtype).
-pub(crate) fn dtype(given: &Bound<'_, PyAny>) -> PyResult<DType> {
+pub(crate) fn dtype(given: &Any<'_>) -> PyResult<DType> {
     if let Ok(name) = given.extract::<String>() {
         return choose("dtype", &name, &DTYPES);
     }
@@ -75,7 +77,7 @@ pub(crate) fn dtype(given: &Bound<'_, PyAny>) -> PyResult<DType> {
 }
 
 /// The element type asked for, or the default.
-pub(crate) fn dtype_or_default(given: Option<&Bound<'_, PyAny>>) -> PyResult<DType> {
+pub(crate) fn dtype_or_default(given: Option<&Any<'_>>) -> PyResult<DType> {
     given.map_or_else(|| Ok(default_dtype()), dtype)
 }
 

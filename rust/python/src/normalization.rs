@@ -7,6 +7,7 @@ use evengrad_core::ops::layer_norm::layer_norm as core_layer_norm;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::Any;
 use crate::native_call::run_tensor;
 use crate::operand::other_tensor;
 use crate::tensor::Tensor;
@@ -61,9 +62,9 @@ use crate::tensor::Tensor;
 #[allow(clippy::too_many_arguments, reason = "they are Python's, by name")]
 pub(crate) fn batch_norm(
     py: Python<'_>,
-    x: &Bound<'_, PyAny>,
-    gamma: Option<&Bound<'_, PyAny>>,
-    beta: Option<&Bound<'_, PyAny>>,
+    x: &Any<'_>,
+    gamma: Option<&Any<'_>>,
+    beta: Option<&Any<'_>>,
     moving_mean: Option<&Bound<'_, Tensor>>,
     moving_variance: Option<&Bound<'_, Tensor>>,
     training: bool,
@@ -128,10 +129,10 @@ pub(crate) fn batch_norm(
 #[pyo3(signature = (x, width, gamma=None, beta=None, epsilon=1e-5))]
 pub(crate) fn layer_norm(
     py: Python<'_>,
-    x: &Bound<'_, PyAny>,
+    x: &Any<'_>,
     width: usize,
-    gamma: Option<&Bound<'_, PyAny>>,
-    beta: Option<&Bound<'_, PyAny>>,
+    gamma: Option<&Any<'_>>,
+    beta: Option<&Any<'_>>,
     epsilon: f64,
 ) -> PyResult<Tensor> {
     let x = other_tensor("x", x, None)?;

@@ -20,6 +20,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use crate::Any;
 use crate::names::default_dtype;
 use crate::native_call::run;
 use crate::tensor::Tensor;
@@ -140,7 +141,7 @@ fn target(
 }
 
 /// Anything that NumPy makes an array of, as an array.
-fn as_array<'py>(argument: &str, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>> {
+fn as_array<'py>(argument: &str, data: &Any<'py>) -> PyResult<Bound<'py, PyUntypedArray>> {
     let py = data.py();
     if let Ok(array) = data.cast::<PyUntypedArray>() {
         // A subclass may mean more than its numbers; the only one in wide use that does is the masked array.
@@ -164,11 +165,7 @@ fn as_array<'py>(argument: &str, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py
 
 /// A new tensor with the values of an array or of anything that NumPy makes one of. Numbers in lists take the
 /// default floating-point type, arrays keep theirs.
-pub(crate) fn read(
-    argument: &str,
-    data: &Bound<'_, PyAny>,
-    dtype: Option<DType>,
-) -> PyResult<CoreTensor> {
+pub(crate) fn read(argument: &str, data: &Any<'_>, dtype: Option<DType>) -> PyResult<CoreTensor> {
     let py = data.py();
     let source = as_array(argument, data)?;
     let listed = !data.is(&source) && !data.hasattr(intern!(py, "__array__"))?;
@@ -260,7 +257,7 @@ pub(crate) fn share_out<'py>(tensor: &Bound<'py, Tensor>) -> PyResult<Bound<'py,
 }
 
 /// The base class of NumPy's scalars.
-pub(crate) fn scalar_type(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+pub(crate) fn scalar_type(py: Python<'_>) -> PyResult<&Any<'_>> {
     static GENERIC: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let class =
         GENERIC.get_or_try_init(py, || module(py)?.getattr("generic").map(Bound::unbind))?;

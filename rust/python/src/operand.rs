@@ -5,6 +5,7 @@ use numpy::PyUntypedArray;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt};
 
+use crate::Any;
 use crate::numpy as arrays;
 use crate::tensor::Tensor;
 
@@ -22,7 +23,7 @@ pub(crate) enum Operand {
 
 impl Operand {
     /// Looks at a Python object; None where it is nothing that tensors have operators with.
-    pub(crate) fn of(given: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
+    pub(crate) fn of(given: &Any<'_>) -> PyResult<Option<Self>> {
         if let Ok(tensor) = given.cast::<Tensor>() {
             return Ok(Some(Self::Tensor(tensor.get().0.clone())));
         }
@@ -41,7 +42,7 @@ impl Operand {
         Self::numpy_scalar(given)
     }
 
-    fn integer(given: &Bound<'_, PyAny>) -> PyResult<Self> {
+    fn integer(given: &Any<'_>) -> PyResult<Self> {
         match given.extract::<i64>() {
             Ok(integer) => Ok(Self::Integer(integer)),
             // Beyond 64 bits it can only meet floating-point numbers.
@@ -50,7 +51,7 @@ impl Operand {
     }
 
     /// NumPy's scalars are as weak as Python's: `float32_tensor * numpy.float64(2)` stays `float32`.
-    fn numpy_scalar(given: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
+    fn numpy_scalar(given: &Any<'_>) -> PyResult<Option<Self>> {
         let generic = arrays::scalar_type(given.py())?;
         if !given.is_instance(generic)? {
             return Ok(None);
@@ -89,7 +90,7 @@ pub(crate) fn constant(value: f64, dtype: DType) -> Result<CoreTensor> {
 /// An argument that is a tensor, or anything that NumPy makes an array of, then of type `dtype` if one is given.
 pub(crate) fn other_tensor(
     argument: &str,
-    given: &Bound<'_, PyAny>,
+    given: &Any<'_>,
     dtype: Option<DType>,
 ) -> PyResult<CoreTensor> {
     match given.cast::<Tensor>() {

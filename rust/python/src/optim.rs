@@ -6,6 +6,7 @@ use evengrad_core::optim::Optimizer as CoreOptimizer;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::Any;
 use crate::functions::{list, references};
 use crate::names::choose;
 use crate::native_call::run;
@@ -85,12 +86,7 @@ impl Optimizer {
     /// >>> sgd.apply([w], [eg.tensor([2.0])])
     /// >>> w.tolist()
     /// [0.5]
-    fn apply(
-        &self,
-        py: Python<'_>,
-        parameters: &Bound<'_, PyAny>,
-        gradients: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
+    fn apply(&self, py: Python<'_>, parameters: &Any<'_>, gradients: &Any<'_>) -> PyResult<()> {
         let parameters = list("parameters", parameters)?;
         let gradients = list("gradients", gradients)?;
         run(py, || self.0.apply(&references(&parameters), &references(&gradients)))
@@ -126,8 +122,8 @@ impl Optimizer {
     fn accumulate(
         &self,
         py: Python<'_>,
-        parameters: &Bound<'_, PyAny>,
-        gradients: &Bound<'_, PyAny>,
+        parameters: &Any<'_>,
+        gradients: &Any<'_>,
     ) -> PyResult<Vec<Tensor>> {
         let parameters = list("parameters", parameters)?;
         let gradients = list("gradients", gradients)?;
@@ -147,7 +143,7 @@ impl Optimizer {
     /// ...     sgd.average([w])
     /// >>> w.tolist(), sgd.slots(w)[-1].tolist()
     /// ([-1.0], [-0.25])
-    fn average(&self, py: Python<'_>, parameters: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn average(&self, py: Python<'_>, parameters: &Any<'_>) -> PyResult<()> {
         let parameters = list("parameters", parameters)?;
         run(py, || self.0.average(&references(&parameters)))
     }

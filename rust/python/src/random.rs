@@ -6,6 +6,7 @@ use numpy::PyArray1;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::Any;
 use crate::names;
 use crate::native_call::{run, run_tensor};
 use crate::operand::other_tensor;
@@ -13,7 +14,7 @@ use crate::shapes::sizes;
 use crate::tensor::Tensor;
 
 /// A whole number of 64 bits without a sign.
-fn unsigned(argument: &str, given: &Bound<'_, PyAny>) -> PyResult<u64> {
+fn unsigned(argument: &str, given: &Any<'_>) -> PyResult<u64> {
     given.extract::<u64>().map_err(|error| {
         let text = format!("{argument}: expected an integer from 0 to 2**64 - 1, got {given}");
         if error.is_instance_of::<PyTypeError>(given.py()) {
@@ -24,7 +25,7 @@ fn unsigned(argument: &str, given: &Bound<'_, PyAny>) -> PyResult<u64> {
     })
 }
 
-fn stream_number(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+fn stream_number(given: &Any<'_>) -> PyResult<u64> {
     unsigned("stream", given)
 }
 
@@ -69,9 +70,9 @@ impl Generator {
         py: Python<'_>,
         operation: &str,
         law: Law,
-        shape: &Bound<'_, PyAny>,
+        shape: &Any<'_>,
         parameters: [f64; 2],
-        dtype: Option<&Bound<'_, PyAny>>,
+        dtype: Option<&Any<'_>>,
     ) -> PyResult<Tensor> {
         let (shape, dtype) = (sizes(operation, shape)?, names::dtype_or_default(dtype)?);
         run_tensor(py, || law(&shape, &self.0, parameters[0], parameters[1], dtype))
@@ -82,10 +83,7 @@ impl Generator {
 impl Generator {
     #[new]
     #[pyo3(signature = (seed, stream=0))]
-    fn new(
-        seed: &Bound<'_, PyAny>,
-        #[pyo3(from_py_with = stream_number)] stream: u64,
-    ) -> PyResult<Self> {
+    fn new(seed: &Any<'_>, #[pyo3(from_py_with = stream_number)] stream: u64) -> PyResult<Self> {
         Ok(Self(CoreGenerator::new(unsigned("seed", seed)?, stream)))
     }
 
@@ -108,7 +106,7 @@ impl Generator {
     }
 
     #[setter]
-    fn set_draws(&self, draws: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn set_draws(&self, draws: &Any<'_>) -> PyResult<()> {
         self.0.set_draws(unsigned("draws", draws)?);
         Ok(())
     }
@@ -138,10 +136,10 @@ impl Generator {
     fn uniform(
         &self,
         py: Python<'_>,
-        shape: &Bound<'_, PyAny>,
+        shape: &Any<'_>,
         low: f64,
         high: f64,
-        dtype: Option<&Bound<'_, PyAny>>,
+        dtype: Option<&Any<'_>>,
     ) -> PyResult<Tensor> {
         self.draw(py, "uniform", CoreTensor::uniform, shape, [low, high], dtype)
     }
@@ -170,10 +168,10 @@ impl Generator {
     fn normal(
         &self,
         py: Python<'_>,
-        shape: &Bound<'_, PyAny>,
+        shape: &Any<'_>,
         mean: f64,
         std: f64,
-        dtype: Option<&Bound<'_, PyAny>>,
+        dtype: Option<&Any<'_>>,
     ) -> PyResult<Tensor> {
         self.draw(py, "normal", CoreTensor::normal, shape, [mean, std], dtype)
     }
@@ -205,10 +203,10 @@ impl Generator {
     fn truncated_normal(
         &self,
         py: Python<'_>,
-        shape: &Bound<'_, PyAny>,
+        shape: &Any<'_>,
         mean: f64,
         std: f64,
-        dtype: Option<&Bound<'_, PyAny>>,
+        dtype: Option<&Any<'_>>,
     ) -> PyResult<Tensor> {
         self.draw(py, "truncated_normal", CoreTensor::truncated_normal, shape, [mean, std], dtype)
     }
@@ -254,7 +252,7 @@ impl Generator {
 /// >>> eg._core.derive_stream(7, "dense/kernel") != eg._core.derive_stream(7, "dense/bias")
 /// True
 #[pyfunction]
-pub(crate) fn derive_stream(seed: &Bound<'_, PyAny>, path: &str) -> PyResult<u64> {
+pub(crate) fn derive_stream(seed: &Any<'_>, path: &str) -> PyResult<u64> {
     Ok(rng::derive_stream(unsigned("seed", seed)?, path))
 }
 
@@ -282,7 +280,7 @@ pub(crate) fn derive_stream(seed: &Bound<'_, PyAny>, path: &str) -> PyResult<u64
 #[pyfunction]
 pub(crate) fn dropout(
     py: Python<'_>,
-    x: &Bound<'_, PyAny>,
+    x: &Any<'_>,
     rate: f64,
     generator: &Bound<'_, Generator>,
 ) -> PyResult<Tensor> {

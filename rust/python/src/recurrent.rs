@@ -5,6 +5,7 @@ use evengrad_core::ops::recurrent::{Cell, Recurrence, recurrent as core_recurren
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::Any;
 use crate::functions::{list, references};
 use crate::native_call::run_tensor;
 use crate::operand::other_tensor;
@@ -50,9 +51,9 @@ use crate::tensor::Tensor;
 pub(crate) fn recurrent(
     py: Python<'_>,
     cell: &str,
-    projected: &Bound<'_, PyAny>,
+    projected: &Any<'_>,
     kernel: &Bound<'_, Tensor>,
-    states: &Bound<'_, PyAny>,
+    states: &Any<'_>,
     bias: Option<&Bound<'_, Tensor>>,
     mask: Option<&Bound<'_, Tensor>>,
 ) -> PyResult<Tensor> {

@@ -11,6 +11,7 @@ use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::Any;
 use crate::capture::{Feed, Plan, TURN};
 use crate::functions::list;
 use crate::native_call::run;
@@ -201,7 +202,7 @@ impl Session {
         py: Python<'_>,
         kinds: Vec<(Py<PyAny>, Option<Py<Feed>>)>,
         rows: Option<usize>,
-        sums: &Bound<'_, PyAny>,
+        sums: &Any<'_>,
         shuffle: Option<&Bound<'_, Generator>>,
         window: Option<usize>,
         load: Option<Py<PyAny>>,
@@ -249,7 +250,7 @@ impl Session {
     /// ------
     /// KeyboardInterrupt
     ///     On Ctrl-C, after a whole step of a plan; :meth:`finished` has the epochs that have ended.
-    fn run(&self, py: Python<'_>, until: &Bound<'_, PyAny>) -> PyResult<bool> {
+    fn run(&self, py: Python<'_>, until: &Any<'_>) -> PyResult<bool> {
         let until = if let Ok(steps) = until.cast::<Steps>() {
             Until::Steps(steps.get().0)
         } else if let Ok(seconds) = until.cast::<Seconds>() {

@@ -8,6 +8,7 @@ use pyo3::types::{PyBool, PyEllipsis, PyList, PySlice, PyTuple};
 
 use std::sync::atomic::{AtomicIsize, Ordering};
 
+use crate::Any;
 use crate::native_call::run_tensor;
 use crate::numpy as arrays;
 use crate::tensor::Tensor;
@@ -30,7 +31,7 @@ pub(crate) fn integers(operation: &str, given: &Bound<'_, PyTuple>) -> PyResult<
 }
 
 /// Sizes from `n` or `(n, m, ...)`.
-pub(crate) fn sizes(operation: &str, given: &Bound<'_, PyAny>) -> PyResult<Vec<usize>> {
+pub(crate) fn sizes(operation: &str, given: &Any<'_>) -> PyResult<Vec<usize>> {
     let numbers = match given.extract::<isize>() {
         Ok(one) => vec![one],
         Err(_) => given.extract::<Vec<isize>>().map_err(|_| {
@@ -87,7 +88,7 @@ fn bound(slice: &Bound<'_, PySlice>, name: &str) -> PyResult<Option<isize>> {
     }
 }
 
-fn step_of(item: &Bound<'_, PyAny>) -> PyResult<Step> {
+fn step_of(item: &Any<'_>) -> PyResult<Step> {
     if item.is_none() {
         return Ok(Step::New);
     }
@@ -117,7 +118,7 @@ fn step_of(item: &Bound<'_, PyAny>) -> PyResult<Step> {
 }
 
 /// The numbers of rows, where the index is a list, an array or a tensor.
-fn rows_of(key: &Bound<'_, PyAny>) -> PyResult<Option<CoreTensor>> {
+fn rows_of(key: &Any<'_>) -> PyResult<Option<CoreTensor>> {
     let py = key.py();
     if let Ok(tensor) = key.cast::<Tensor>() {
         let rows = tensor.get().0.clone();
@@ -149,15 +150,15 @@ fn rows_of(key: &Bound<'_, PyAny>) -> PyResult<Option<CoreTensor>> {
     Ok(Some(rows))
 }
 
-fn parse(key: &Bound<'_, PyAny>, ndim: usize) -> PyResult<Index> {
+fn parse(key: &Any<'_>, ndim: usize) -> PyResult<Index> {
     if let Some(rows) = rows_of(key)? {
         return Ok(Index::Rows(rows));
     }
-    let items: Vec<Bound<'_, PyAny>> = match key.cast::<PyTuple>() {
+    let items: Vec<Any<'_>> = match key.cast::<PyTuple>() {
         Ok(tuple) => tuple.iter().collect(),
         Err(_) => vec![key.clone()],
     };
-    let is_rest = |item: &Bound<'_, PyAny>| item.is_instance_of::<PyEllipsis>();
+    let is_rest = |item: &Any<'_>| item.is_instance_of::<PyEllipsis>();
     let taken = items.iter().filter(|item| !item.is_none() && !is_rest(item)).count();
     if taken > ndim {
         return Err(PyIndexError::new_err(format!(
@@ -221,7 +222,7 @@ impl Tensor {
         run_tensor(py, || self.0.permute(&order))
     }
 
-    fn __getitem__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<Self> {
+    fn __getitem__(&self, py: Python<'_>, key: &Any<'_>) -> PyResult<Self> {
         let index = parse(key, self.0.ndim())?;
         run_tensor(py, || match &index {
             Index::Rows(rows) => self.0.take_rows(rows),

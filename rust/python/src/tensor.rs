@@ -8,6 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyTuple};
 
+use crate::Any;
 use crate::creation::copied;
 use crate::error::exception;
 use crate::native_call::{run, run_tensor};
@@ -36,7 +37,7 @@ use crate::{names, numpy as arrays};
 pub(crate) struct Tensor(pub(crate) CoreTensor);
 
 /// One element as a Python object of its type.
-fn single<'py>(py: Python<'py>, tensor: &CoreTensor) -> PyResult<Bound<'py, PyAny>> {
+fn single<'py>(py: Python<'py>, tensor: &CoreTensor) -> PyResult<Any<'py>> {
     capture::forbid("item").map_err(exception)?;
     Ok(match tensor.dtype() {
         // Through their own type: not every integer is a float.
@@ -173,7 +174,7 @@ impl Tensor {
     fn backward(
         &self,
         py: Python<'_>,
-        gradient: Option<&Bound<'_, PyAny>>,
+        gradient: Option<&Any<'_>>,
         retain_graph: bool,
     ) -> PyResult<()> {
         let gradient = gradient
@@ -283,7 +284,7 @@ impl Tensor {
     fn copy_<'py>(
         slf: Bound<'py, Self>,
         py: Python<'py>,
-        source: &Bound<'py, PyAny>,
+        source: &Any<'py>,
     ) -> PyResult<Bound<'py, Self>> {
         let to = &slf.get().0;
         if !source.is_instance_of::<Self>() {
@@ -318,9 +319,9 @@ impl Tensor {
     #[pyo3(signature = (dtype=None, copy=None))]
     fn __array__<'py>(
         slf: &Bound<'py, Self>,
-        dtype: Option<&Bound<'py, PyAny>>,
+        dtype: Option<&Any<'py>>,
         copy: Option<bool>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    ) -> PyResult<Any<'py>> {
         let py = slf.py();
         capture::forbid("numpy").map_err(exception)?;
         let inner = &slf.get().0;
@@ -368,11 +369,11 @@ impl Tensor {
     fn __dlpack__<'py>(
         &self,
         py: Python<'py>,
-        stream: Option<&Bound<'py, PyAny>>,
+        stream: Option<&Any<'py>>,
         max_version: Option<(u32, u32)>,
         dl_device: Option<(i32, i32)>,
         copy: Option<bool>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    ) -> PyResult<Any<'py>> {
         let _ = stream;
         capture::forbid("__dlpack__").map_err(exception)?;
         crate::dlpack::export(py, &self.0, max_version, dl_device, copy)
@@ -389,7 +390,7 @@ impl Tensor {
     /// --------
     /// >>> eg.tensor([[2.5]]).item()
     /// 2.5
-    fn item<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    fn item<'py>(&self, py: Python<'py>) -> PyResult<Any<'py>> {
         single(py, &self.0)
     }
 
@@ -399,7 +400,7 @@ impl Tensor {
     /// --------
     /// >>> eg.tensor([[1.0, 2.0], [3.0, 4.0]]).tolist()
     /// [[1.0, 2.0], [3.0, 4.0]]
-    fn tolist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    fn tolist<'py>(&self, py: Python<'py>) -> PyResult<Any<'py>> {
         capture::forbid("tolist").map_err(exception)?;
         arrays::copy_out(py, &self.0)?.call_method0(intern!(py, "tolist"))
     }
@@ -408,7 +409,7 @@ impl Tensor {
         single(py, &self.0)?.extract()
     }
 
-    fn __int__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    fn __int__<'py>(&self, py: Python<'py>) -> PyResult<Any<'py>> {
         // `int` of Python itself rounds towards zero and refuses infinities and NaN.
         py.get_type::<PyInt>().call1((single(py, &self.0)?,))
     }
@@ -487,7 +488,7 @@ impl Tensor {
     /// --------
     /// >>> eg.tensor([0.0, 2.5]).astype("int64").tolist()
     /// [0, 2]
-    fn astype(&self, py: Python<'_>, dtype: &Bound<'_, PyAny>) -> PyResult<Self> {
+    fn astype(&self, py: Python<'_>, dtype: &Any<'_>) -> PyResult<Self> {
         let dtype = names::dtype(dtype)?;
         run_tensor(py, || self.0.cast(dtype))
     }

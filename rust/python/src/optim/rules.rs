@@ -5,6 +5,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use crate::Any;
 use crate::names::{choose, unknown};
 use crate::native_call::run;
 
@@ -21,7 +22,7 @@ struct Given<'py> {
 }
 
 impl<'py> Given<'py> {
-    fn take(&mut self, name: &'static str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn take(&mut self, name: &'static str) -> PyResult<Option<Any<'py>>> {
         self.taken.push(name);
         let value = self.left.get_item(name)?;
         if value.is_some() {
@@ -89,7 +90,7 @@ impl<'py> Given<'py> {
         }
     }
 
-    fn wrong(&self, name: &str, expected: &str, value: &Bound<'_, PyAny>) -> PyErr {
+    fn wrong(&self, name: &str, expected: &str, value: &Any<'_>) -> PyErr {
         PyTypeError::new_err(format!("{}: {name}: expected {expected}, got {value}", self.rule))
     }
 
