@@ -53,13 +53,12 @@ use crate::tensor::Tensor;
 #[pyfunction]
 #[pyo3(signature = (output, inputs, gradient=None, retain_graph=false))]
 pub(crate) fn gradients(
-    py: Python<'_>,
     output: &Bound<'_, Tensor>,
     inputs: &Any<'_>,
     gradient: Option<&Any<'_>>,
     retain_graph: bool,
 ) -> PyResult<Vec<Option<Tensor>>> {
-    let output = &output.get().0;
+    let (py, output) = (output.py(), &output.get().0);
     let inputs = list("inputs", inputs)?;
     let gradient =
         gradient.map(|given| other_tensor("gradient", given, Some(output.dtype()))).transpose()?;

@@ -52,7 +52,6 @@ fn finish(tensor: CoreTensor, requires_grad: bool) -> PyResult<Tensor> {
 #[pyfunction]
 #[pyo3(signature = (data, dtype=None, requires_grad=false))]
 pub(crate) fn tensor(
-    py: Python<'_>,
     data: &Any<'_>,
     dtype: Option<&Any<'_>>,
     requires_grad: bool,
@@ -61,7 +60,7 @@ pub(crate) fn tensor(
     let made = match data.cast::<Tensor>() {
         Ok(source) => {
             let source = &source.get().0;
-            run(py, || copied(&source.detach().cast(dtype.unwrap_or(source.dtype()))?))?
+            run(data.py(), || copied(&source.detach().cast(dtype.unwrap_or(source.dtype()))?))?
         }
         Err(_) => arrays::read("tensor", data, dtype)?,
     };
@@ -100,12 +99,11 @@ pub(crate) fn copied(source: &CoreTensor) -> evengrad_core::Result<CoreTensor> {
 #[pyfunction]
 #[pyo3(signature = (shape, dtype=None, requires_grad=false))]
 pub(crate) fn zeros(
-    py: Python<'_>,
     shape: &Any<'_>,
     dtype: Option<&Any<'_>>,
     requires_grad: bool,
 ) -> PyResult<Tensor> {
-    filled(py, "zeros", shape, 0.0, dtype, requires_grad)
+    filled("zeros", shape, 0.0, dtype, requires_grad)
 }
 
 /// Make a tensor of ones.
@@ -133,12 +131,11 @@ pub(crate) fn zeros(
 #[pyfunction]
 #[pyo3(signature = (shape, dtype=None, requires_grad=false))]
 pub(crate) fn ones(
-    py: Python<'_>,
     shape: &Any<'_>,
     dtype: Option<&Any<'_>>,
     requires_grad: bool,
 ) -> PyResult<Tensor> {
-    filled(py, "ones", shape, 1.0, dtype, requires_grad)
+    filled("ones", shape, 1.0, dtype, requires_grad)
 }
 
 /// Make a tensor with one value everywhere.
@@ -168,25 +165,23 @@ pub(crate) fn ones(
 #[pyfunction]
 #[pyo3(signature = (shape, value, dtype=None, requires_grad=false))]
 pub(crate) fn full(
-    py: Python<'_>,
     shape: &Any<'_>,
     value: f64,
     dtype: Option<&Any<'_>>,
     requires_grad: bool,
 ) -> PyResult<Tensor> {
-    filled(py, "full", shape, value, dtype, requires_grad)
+    filled("full", shape, value, dtype, requires_grad)
 }
 
 fn filled(
-    py: Python<'_>,
     operation: &str,
     shape: &Any<'_>,
     value: f64,
     dtype: Option<&Any<'_>>,
     requires_grad: bool,
 ) -> PyResult<Tensor> {
-    let (shape, dtype) = (sizes(operation, shape)?, names::dtype_or_default(dtype)?);
-    finish(run(py, || CoreTensor::full(&shape, value, dtype))?, requires_grad)
+    let (sizes, dtype) = (sizes(operation, shape)?, names::dtype_or_default(dtype)?);
+    finish(run(shape.py(), || CoreTensor::full(&sizes, value, dtype))?, requires_grad)
 }
 
 /// Make the evenly spaced numbers start, start + step, ... below stop, as NumPy's ``arange`` does.

@@ -11,6 +11,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::Any;
+use crate::creation::copied;
 use crate::native_call::run;
 use crate::numpy::may_share;
 
@@ -181,15 +182,7 @@ pub(crate) fn export<'py>(
              not know read-only memory (DLPack before 1.0); allow a copy",
         ));
     }
-    let tensor = if share {
-        tensor.clone()
-    } else {
-        run(py, || {
-            let copy = CoreTensor::empty(tensor.shape(), tensor.dtype())?;
-            tensor.copy_into(&copy)?;
-            Ok(copy)
-        })?
-    };
+    let tensor = if share { tensor.clone() } else { run(py, || copied(tensor))? };
     if versioned {
         let header = |array| ManagedVersioned {
             version: [VERSION.0, VERSION.1],

@@ -236,14 +236,13 @@ pub(crate) fn matmul(x: &Any<'_>, y: &Any<'_>) -> PyResult<Tensor> {
 #[pyfunction]
 #[pyo3(signature = (x, kernel, bias=None, activation=None, alpha=None))]
 pub(crate) fn dense(
-    py: Python<'_>,
     x: &Any<'_>,
     kernel: &Any<'_>,
     bias: Option<&Any<'_>>,
     activation: Option<&str>,
     alpha: Option<f64>,
 ) -> PyResult<Tensor> {
-    let x = other_tensor("x", x, None)?;
+    let (py, x) = (x.py(), other_tensor("x", x, None)?);
     let kernel = other_tensor("kernel", kernel, None)?;
     let bias = bias.map(|bias| other_tensor("bias", bias, None)).transpose()?;
     let function = match activation {
@@ -397,13 +396,8 @@ pub(crate) fn take(py: Python<'_>, x: &Any<'_>, indices: &Any<'_>) -> PyResult<T
 /// 3.0
 #[pyfunction]
 #[pyo3(signature = (state, value, scale=1.0))]
-pub(crate) fn accumulate(
-    py: Python<'_>,
-    state: &Bound<'_, Tensor>,
-    value: &Any<'_>,
-    scale: f64,
-) -> PyResult<()> {
-    let state = &state.get().0;
+pub(crate) fn accumulate(state: &Bound<'_, Tensor>, value: &Any<'_>, scale: f64) -> PyResult<()> {
+    let (py, state) = (state.py(), &state.get().0);
     let value = match Operand::of(value)? {
         Some(operand) => operand,
         None => Operand::Tensor(other_tensor("value", value, Some(state.dtype()))?),

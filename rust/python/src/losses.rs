@@ -2,50 +2,44 @@
 
 use evengrad_core::ops::loss::{self, Reduction};
 use evengrad_core::ops::pair_loss;
-use evengrad_core::{DType, Tensor as CoreTensor};
+use evengrad_core::{DType, Result, Tensor as CoreTensor};
 use pyo3::prelude::*;
 
 use crate::Any;
 use crate::names::choose;
-use crate::native_call::run_tensor;
+use crate::native_call::{run, run_tensor};
 use crate::operand::other_tensor;
 use crate::tensor::Tensor;
 
 const REDUCTIONS: [(&str, Reduction); 3] =
     [("mean", Reduction::Mean), ("sum", Reduction::Sum), ("none", Reduction::None)];
 
-/// The arguments that all losses share.
-struct Arguments {
-    scores: CoreTensor,
-    target: CoreTensor,
-    weight: Option<CoreTensor>,
-    reduction: Reduction,
-}
-
-impl Arguments {
-    /// `labels` says whether whole numbers may stay what they are.
-    fn read(
-        scores: (&str, &Any<'_>),
-        target: &Any<'_>,
-        weight: Option<&Any<'_>>,
-        reduction: &str,
-        labels: bool,
-    ) -> PyResult<Self> {
-        let reduction = choose("reduction", reduction, &REDUCTIONS)?;
-        let scores = other_tensor(scores.0, scores.1, None)?;
-        let dtype = scores.dtype();
-        let numbers = |argument: &str, given: &Any<'_>| {
-            let tensor = other_tensor(argument, given, None)?;
-            let whole = labels && argument == "target" && tensor.dtype() == DType::I64;
-            if whole || !dtype.is_float() {
-                return Ok(tensor);
-            }
-            run_tensor(given.py(), || tensor.cast(dtype)).map(|tensor| tensor.0)
-        };
-        let target = numbers("target", target)?;
-        let weight = weight.map(|weight| numbers("weight", weight)).transpose()?;
-        Ok(Self { scores, target, weight, reduction })
-    }
+/// A loss of scores, a target, weights of rows and a reduction; `labels` says whether whole numbers of a target may
+/// stay what they are.
+fn loss_of(
+    scores: (&str, &Any<'_>),
+    target: &Any<'_>,
+    weight: Option<&Any<'_>>,
+    reduction: &str,
+    labels: bool,
+    loss: impl FnOnce(&CoreTensor, &CoreTensor, Option<&CoreTensor>, Reduction) -> Result<CoreTensor>
+    + Send,
+) -> PyResult<Tensor> {
+    let reduction = choose("reduction", reduction, &REDUCTIONS)?;
+    let scores = other_tensor(scores.0, scores.1, None)?;
+    let dtype = scores.dtype();
+    let numbers = |argument: &str, given: &Any<'_>| {
+        let tensor = other_tensor(argument, given, None)?;
+        let whole = labels && argument == "target" && tensor.dtype() == DType::I64;
+        if whole || !dtype.is_float() {
+            return Ok(tensor);
+        }
+        run(given.py(), || tensor.cast(dtype))
+    };
+    let py = target.py();
+    let target = numbers("target", target)?;
+    let weight = weight.map(|weight| numbers("weight", weight)).transpose()?;
+    run_tensor(py, || loss(&scores, &target, weight.as_ref(), reduction))
 }
 
 /// Shares that sum to one: e^x / Σ e^x along a dimension, without overflow.
@@ -70,9 +64,9 @@ impl Arguments {
 /// [[0.5, 0.5]]
 #[pyfunction]
 #[pyo3(signature = (x, dim=-1), text_signature = "(x, dim=-1)")]
-pub(crate) fn softmax(py: Python<'_>, x: &Any<'_>, dim: isize) -> PyResult<Tensor> {
-    let x = other_tensor("x", x, None)?;
-    run_tensor(py, || x.softmax(dim))
+pub(crate) fn softmax(x: &Any<'_>, dim: isize) -> PyResult<Tensor> {
+    let scores = other_tensor("x", x, None)?;
+    run_tensor(x.py(), || scores.softmax(dim))
 }
 
 /// The logarithm of the softmax: x - ln Σ e^x along a dimension, accurate where shares are tiny.
@@ -97,9 +91,9 @@ pub(crate) fn softmax(py: Python<'_>, x: &Any<'_>, dim: isize) -> PyResult<Tenso
 /// [[0.0, -1000.0]]
 #[pyfunction]
 #[pyo3(signature = (x, dim=-1), text_signature = "(x, dim=-1)")]
-pub(crate) fn log_softmax(py: Python<'_>, x: &Any<'_>, dim: isize) -> PyResult<Tensor> {
-    let x = other_tensor("x", x, None)?;
-    run_tensor(py, || x.log_softmax(dim))
+pub(crate) fn log_softmax(x: &Any<'_>, dim: isize) -> PyResult<Tensor> {
+    let scores = other_tensor("x", x, None)?;
+    run_tensor(x.py(), || scores.log_softmax(dim))
 }
 
 /// Cross-entropy of rows of logits: -Σ t·ln softmax(z), from the logits, so that nothing overflows.
@@ -130,17 +124,14 @@ pub(crate) fn log_softmax(py: Python<'_>, x: &Any<'_>, dim: isize) -> PyResult<T
 #[pyfunction]
 #[pyo3(signature = (logits, target, label_smoothing=0.0, reduction="mean", weight=None))]
 pub(crate) fn cross_entropy(
-    py: Python<'_>,
     logits: &Any<'_>,
     target: &Any<'_>,
     label_smoothing: f64,
     reduction: &str,
     weight: Option<&Any<'_>>,
 ) -> PyResult<Tensor> {
-    let given = Arguments::read(("logits", logits), target, weight, reduction, true)?;
-    run_tensor(py, || {
-        let weight = given.weight.as_ref();
-        loss::cross_entropy(&given.scores, &given.target, label_smoothing, weight, given.reduction)
+    loss_of(("logits", logits), target, weight, reduction, true, |z, target, weight, reduction| {
+        loss::cross_entropy(z, target, label_smoothing, weight, reduction)
     })
 }
 
@@ -170,22 +161,13 @@ pub(crate) fn cross_entropy(
 #[pyfunction]
 #[pyo3(signature = (logits, target, reduction="mean", weight=None))]
 pub(crate) fn binary_cross_entropy_with_logits(
-    py: Python<'_>,
     logits: &Any<'_>,
     target: &Any<'_>,
     reduction: &str,
     weight: Option<&Any<'_>>,
 ) -> PyResult<Tensor> {
-    let given = Arguments::read(("logits", logits), target, weight, reduction, false)?;
-    run_tensor(py, || {
-        let weight = given.weight.as_ref();
-        pair_loss::binary_cross_entropy_with_logits(
-            &given.scores,
-            &given.target,
-            weight,
-            given.reduction,
-        )
-    })
+    let loss = pair_loss::binary_cross_entropy_with_logits;
+    loss_of(("logits", logits), target, weight, reduction, false, loss)
 }
 
 /// The squared difference of each element: (prediction - target)².
@@ -213,15 +195,10 @@ pub(crate) fn binary_cross_entropy_with_logits(
 #[pyfunction]
 #[pyo3(signature = (prediction, target, reduction="mean", weight=None))]
 pub(crate) fn mse_loss(
-    py: Python<'_>,
     prediction: &Any<'_>,
     target: &Any<'_>,
     reduction: &str,
     weight: Option<&Any<'_>>,
 ) -> PyResult<Tensor> {
-    let given = Arguments::read(("prediction", prediction), target, weight, reduction, false)?;
-    run_tensor(py, || {
-        let weight = given.weight.as_ref();
-        pair_loss::mse_loss(&given.scores, &given.target, weight, given.reduction)
-    })
+    loss_of(("prediction", prediction), target, weight, reduction, false, pair_loss::mse_loss)
 }

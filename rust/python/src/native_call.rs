@@ -12,27 +12,22 @@ use evengrad_core::team::{self, Team};
 use evengrad_core::{Error, HostError, Result};
 use pyo3::prelude::*;
 
-use crate::error::{InternalError, exception};
+use crate::error::exception;
 use crate::tensor::Tensor;
 
 /// Does native work with the interpreter released.
 pub(crate) fn run<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
     // A panic leaves no broken state behind that later work could see: the core's locks forgive it, and the
     // tensors that were being written are lost with the error.
-    match py.detach(|| catch_unwind(AssertUnwindSafe(work))) {
-        Ok(outcome) => outcome.map_err(exception),
-        Err(panic) => Err(broken(panic.as_ref())),
-    }
+    py.detach(|| catch_unwind(AssertUnwindSafe(work))).unwrap_or_else(broken).map_err(exception)
 }
 
 /// Does native work of a few microseconds without releasing the interpreter, which would cost as much again; None where
 /// another thread is at work, who may need the interpreter before it lets go.
 pub(crate) fn run_brief<T>(work: impl FnOnce(&mut Team) -> Result<T>) -> Option<PyResult<T>> {
     let mut engine = team::try_engine()?;
-    Some(match catch_unwind(AssertUnwindSafe(|| work(&mut engine))) {
-        Ok(outcome) => outcome.map_err(exception),
-        Err(panic) => Err(broken(panic.as_ref())),
-    })
+    let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut engine)));
+    Some(outcome.unwrap_or_else(broken).map_err(exception))
 }
 
 /// Native work whose result is a tensor.
@@ -61,15 +56,15 @@ pub(crate) fn call_back<T>(work: impl FnOnce(Python<'_>) -> PyResult<T>) -> Resu
     Python::attach(work).map_err(|error| Error::Host(HostError::new(error)))
 }
 
-/// The exception for a panic, with the panic's text.
+/// The error for a panic, with the panic's text.
 #[cold]
-fn broken(panic: &(dyn Any + Send)) -> PyErr {
+fn broken<T>(panic: Box<dyn Any + Send>) -> Result<T> {
     let text = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("unknown");
-    InternalError::new_err(format!(
+    Err(Error::Internal(format!(
         "a defect of evengrad stopped this call: {text}. Please report it with the call that caused it"
-    ))
+    )))
 }

@@ -61,7 +61,6 @@ use crate::tensor::Tensor;
     unbiased=false, epsilon=1e-3))]
 #[allow(clippy::too_many_arguments, reason = "they are Python's, by name")]
 pub(crate) fn batch_norm(
-    py: Python<'_>,
     x: &Any<'_>,
     gamma: Option<&Any<'_>>,
     beta: Option<&Any<'_>>,
@@ -72,7 +71,7 @@ pub(crate) fn batch_norm(
     unbiased: bool,
     epsilon: f64,
 ) -> PyResult<Tensor> {
-    let x = other_tensor("x", x, None)?;
+    let (py, x) = (x.py(), other_tensor("x", x, None)?);
     let gamma = gamma.map(|gamma| other_tensor("gamma", gamma, None)).transpose()?;
     let beta = beta.map(|beta| other_tensor("beta", beta, None)).transpose()?;
     let moving = match (moving_mean, moving_variance) {
@@ -128,14 +127,13 @@ pub(crate) fn batch_norm(
 #[pyfunction]
 #[pyo3(signature = (x, width, gamma=None, beta=None, epsilon=1e-5))]
 pub(crate) fn layer_norm(
-    py: Python<'_>,
     x: &Any<'_>,
     width: usize,
     gamma: Option<&Any<'_>>,
     beta: Option<&Any<'_>>,
     epsilon: f64,
 ) -> PyResult<Tensor> {
-    let x = other_tensor("x", x, None)?;
+    let (py, x) = (x.py(), other_tensor("x", x, None)?);
     let gamma = gamma.map(|gamma| other_tensor("gamma", gamma, None)).transpose()?;
     let beta = beta.map(|beta| other_tensor("beta", beta, None)).transpose()?;
     let affine = Affine { gamma: gamma.as_ref(), beta: beta.as_ref(), epsilon };

@@ -119,12 +119,8 @@ impl Optimizer {
     /// ...     print(w.tolist(), sgd.iterations, sgd.accumulated)
     /// [1.0] 0 1
     /// [0.0] 1 0
-    fn accumulate(
-        &self,
-        py: Python<'_>,
-        parameters: &Any<'_>,
-        gradients: &Any<'_>,
-    ) -> PyResult<Vec<Tensor>> {
+    fn accumulate(&self, parameters: &Any<'_>, gradients: &Any<'_>) -> PyResult<Vec<Tensor>> {
+        let py = parameters.py();
         let parameters = list("parameters", parameters)?;
         let gradients = list("gradients", gradients)?;
         let means =
@@ -160,12 +156,11 @@ impl Optimizer {
     /// [0.75]
     fn scale(
         &self,
-        py: Python<'_>,
         parameter: &Bound<'_, Tensor>,
         learning_rate: f64,
         weight_decay: f64,
     ) -> PyResult<()> {
-        let parameter = &parameter.get().0;
+        let (py, parameter) = (parameter.py(), &parameter.get().0);
         run(py, || self.0.scale(parameter, learning_rate, weight_decay))
     }
 

@@ -1,7 +1,7 @@
 //! Random numbers: generators, what they draw, and dropout.
 
 use evengrad_core::generator::Generator as CoreGenerator;
-use evengrad_core::{Tensor as CoreTensor, rng};
+use evengrad_core::{DType, Result, Tensor as CoreTensor, rng};
 use numpy::PyArray1;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -56,26 +56,19 @@ fn stream_number(given: &Any<'_>) -> PyResult<u64> {
 #[pyclass(frozen, weakref, module = "evengrad._core")]
 pub(crate) struct Generator(pub(crate) CoreGenerator);
 
-type Law = fn(
-    &[usize],
-    &CoreGenerator,
-    f64,
-    f64,
-    evengrad_core::DType,
-) -> evengrad_core::Result<CoreTensor>;
+type Law = fn(&[usize], &CoreGenerator, f64, f64, DType) -> Result<CoreTensor>;
 
 impl Generator {
     fn draw(
         &self,
-        py: Python<'_>,
         operation: &str,
         law: Law,
         shape: &Any<'_>,
         parameters: [f64; 2],
         dtype: Option<&Any<'_>>,
     ) -> PyResult<Tensor> {
-        let (shape, dtype) = (sizes(operation, shape)?, names::dtype_or_default(dtype)?);
-        run_tensor(py, || law(&shape, &self.0, parameters[0], parameters[1], dtype))
+        let (sizes, dtype) = (sizes(operation, shape)?, names::dtype_or_default(dtype)?);
+        run_tensor(shape.py(), || law(&sizes, &self.0, parameters[0], parameters[1], dtype))
     }
 }
 
@@ -135,13 +128,12 @@ impl Generator {
     #[pyo3(signature = (shape, low=0.0, high=1.0, dtype=None))]
     fn uniform(
         &self,
-        py: Python<'_>,
         shape: &Any<'_>,
         low: f64,
         high: f64,
         dtype: Option<&Any<'_>>,
     ) -> PyResult<Tensor> {
-        self.draw(py, "uniform", CoreTensor::uniform, shape, [low, high], dtype)
+        self.draw("uniform", CoreTensor::uniform, shape, [low, high], dtype)
     }
 
     /// Draw a tensor of normally distributed numbers.
@@ -167,13 +159,12 @@ impl Generator {
     #[pyo3(signature = (shape, mean=0.0, std=1.0, dtype=None))]
     fn normal(
         &self,
-        py: Python<'_>,
         shape: &Any<'_>,
         mean: f64,
         std: f64,
         dtype: Option<&Any<'_>>,
     ) -> PyResult<Tensor> {
-        self.draw(py, "normal", CoreTensor::normal, shape, [mean, std], dtype)
+        self.draw("normal", CoreTensor::normal, shape, [mean, std], dtype)
     }
 
     /// Draw a tensor of normally distributed numbers, cut at two standard deviations from the mean.
@@ -202,13 +193,12 @@ impl Generator {
     #[pyo3(signature = (shape, mean=0.0, std=1.0, dtype=None))]
     fn truncated_normal(
         &self,
-        py: Python<'_>,
         shape: &Any<'_>,
         mean: f64,
         std: f64,
         dtype: Option<&Any<'_>>,
     ) -> PyResult<Tensor> {
-        self.draw(py, "truncated_normal", CoreTensor::truncated_normal, shape, [mean, std], dtype)
+        self.draw("truncated_normal", CoreTensor::truncated_normal, shape, [mean, std], dtype)
     }
 
     /// Draw an order of the numbers from 0 to `n` - 1, as an array of ``int64``.

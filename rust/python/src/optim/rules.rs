@@ -1,11 +1,11 @@
 //! The rules by name, and the settings that each takes.
 
 use evengrad_core::optim::{Around, Averaging, Convention, Decay, Optimizer, RULES, Setting};
+use pyo3::conversion::FromPyObjectOwned;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use crate::Any;
 use crate::names::{choose, unknown};
 use crate::native_call::run;
 
@@ -22,76 +22,37 @@ struct Given<'py> {
 }
 
 impl<'py> Given<'py> {
-    fn take(&mut self, name: &'static str) -> PyResult<Option<Any<'py>>> {
+    fn take<T: FromPyObjectOwned<'py>>(
+        &mut self,
+        name: &'static str,
+        expected: &str,
+    ) -> PyResult<Option<T>> {
         self.taken.push(name);
-        let value = self.left.get_item(name)?;
-        if value.is_some() {
-            self.left.del_item(name)?;
-        }
-        Ok(value)
+        let Some(value) = self.left.get_item(name)? else { return Ok(None) };
+        self.left.del_item(name)?;
+        let wrong = |_| format!("{}: {name}: expected {expected}, got {value}", self.rule);
+        value.extract().map(Some).map_err(wrong).map_err(PyTypeError::new_err)
     }
 
     /// The value of one of the rule's own settings; a flag's is 0 or 1.
     fn setting(&mut self, setting: &Setting) -> PyResult<Option<f64>> {
-        let Some(value) = self.take(setting.name)? else { return Ok(None) };
-        let (number, expected) = match setting.bounds {
-            Some(_) => (value.extract().ok(), "a number"),
-            None => (value.extract().ok().map(|on: bool| f64::from(u8::from(on))), "True or False"),
-        };
-        number.map(Some).ok_or_else(|| self.wrong(setting.name, expected, &value))
-    }
-
-    /// How weights decay, and by how much; none without `weight_decay`.
-    fn decay(&mut self) -> PyResult<Option<(Decay, f64)>> {
-        let kind = match self.take("decay")? {
-            None => Decay::Decoupled,
-            Some(value) => match value.cast::<PyString>() {
-                Ok(name) => choose("decay", &name.to_string(), &DECAYS)?,
-                Err(_) => return Err(self.wrong("decay", "a name", &value)),
-            },
-        };
-        match self.take("weight_decay")? {
-            None => Ok(None),
-            Some(value) => match value.extract() {
-                Ok(lambda) => Ok(Some((kind, lambda))),
-                Err(_) => Err(self.wrong("weight_decay", "a number", &value)),
-            },
+        if setting.bounds.is_some() {
+            return self.take(setting.name, "a number");
         }
+        let on: Option<bool> = self.take(setting.name, "True or False")?;
+        Ok(on.map(|on| f64::from(u8::from(on))))
     }
 
-    fn count(&mut self, name: &'static str) -> PyResult<u64> {
-        match self.take(name)? {
-            None => Ok(0),
-            Some(value) => value.extract().map_err(|_| self.wrong(name, "a count", &value)),
+    fn choice<T: Copy>(
+        &mut self,
+        name: &'static str,
+        known: &[(&str, T)],
+        default: T,
+    ) -> PyResult<T> {
+        match self.take::<Bound<'_, PyString>>(name, "a name")? {
+            None => Ok(default),
+            Some(chosen) => choose(name, &chosen.to_string(), known),
         }
-    }
-
-    /// What surrounds the rule.
-    fn around(&mut self) -> PyResult<Around> {
-        let accumulation = self.count("gradient_accumulation_steps")?;
-        let overwrite_every = self.count("ema_overwrite_frequency")?;
-        let averaging = match self.take("ema_momentum")? {
-            None => None,
-            Some(value) => match value.extract() {
-                Ok(momentum) => Some(Averaging { momentum, overwrite_every }),
-                Err(_) => return Err(self.wrong("ema_momentum", "a number", &value)),
-            },
-        };
-        Ok(Around { accumulation, averaging })
-    }
-
-    fn convention(&mut self) -> PyResult<Convention> {
-        match self.take("convention")? {
-            None => Ok(Convention::Keras),
-            Some(value) => match value.cast::<PyString>() {
-                Ok(name) => choose("convention", &name.to_string(), &CONVENTIONS),
-                Err(_) => Err(self.wrong("convention", "a name", &value)),
-            },
-        }
-    }
-
-    fn wrong(&self, name: &str, expected: &str, value: &Any<'_>) -> PyErr {
-        PyTypeError::new_err(format!("{}: {name}: expected {expected}, got {value}", self.rule))
     }
 
     /// An error if a setting came that the rule does not have.
@@ -116,11 +77,16 @@ pub(super) fn build(
         return Err(unknown("rule", rule, &names));
     };
     let mut given = Given { rule: rule.name, left: settings.copy()?, taken: Vec::new() };
-    let convention = given.convention()?;
+    let convention = given.choice("convention", &CONVENTIONS, Convention::Keras)?;
     let values: Vec<Option<f64>> =
         rule.settings.iter().map(|setting| given.setting(setting)).collect::<PyResult<_>>()?;
-    let decay = given.decay()?;
-    let around = given.around()?;
+    let decay = given.choice("decay", &DECAYS, Decay::Decoupled)?;
+    let decay = given.take("weight_decay", "a number")?.map(|lambda| (decay, lambda));
+    let accumulation = given.take("gradient_accumulation_steps", "a count")?.unwrap_or(0);
+    let overwrite_every = given.take("ema_overwrite_frequency", "a count")?.unwrap_or(0);
+    let momentum = given.take("ema_momentum", "a number")?;
+    let averaging = momentum.map(|momentum| Averaging { momentum, overwrite_every });
+    let around = Around { accumulation, averaging };
     given.finish()?;
     run(py, || Optimizer::of(rule.make(&values, convention)?, decay, around))
 }
