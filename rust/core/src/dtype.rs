@@ -53,6 +53,30 @@ impl DType {
         }
         Ok(())
     }
+
+    /// An error unless `other` is this type.
+    pub(crate) fn require_same(self, operation: &str, other: Self) -> Result<()> {
+        if self != other {
+            let (one, other) = (self.name(), other.name());
+            bail!(
+                Type,
+                "{operation}: expected tensors of one dtype, got {one} and {other}; convert one with .astype(...)"
+            );
+        }
+        Ok(())
+    }
+
+    /// An error unless the argument `what`, of type `own`, has this type of x.
+    pub(crate) fn require_of(self, operation: &str, what: &str, own: Self) -> Result<()> {
+        if self != own {
+            let (x, own) = (self.name(), own.name());
+            bail!(
+                Type,
+                "{operation}: x is {x} but the {what} is {own}; convert x with .astype(\"{own}\")"
+            );
+        }
+        Ok(())
+    }
 }
 
 /// A Rust type that a tensor can hold.

@@ -30,11 +30,8 @@ impl StepInput for Inner {
         let batch = self.indices.count();
         let (start, stop) = (order.next, order.next + batch);
         if stop > order.rows.len() {
-            bail!(
-                State,
-                "feed: all {} rows were used; load the order of the next epoch first",
-                order.rows.len()
-            );
+            let n = order.rows.len();
+            bail!(State, "feed: all {n} rows were used; load the order of the next epoch first");
         }
         host_access::with_mut(&self.indices, |to: &mut [i64]| {
             to.copy_from_slice(&order.rows[start..stop]);
@@ -72,11 +69,8 @@ impl Feed {
     pub fn load(&self, rows: Vec<i64>) -> Result<()> {
         let batch = self.batch_size();
         if !rows.len().is_multiple_of(batch) {
-            bail!(
-                Value,
-                "feed: expected a multiple of the batch size {batch}, got {} rows",
-                rows.len()
-            );
+            let n = rows.len();
+            bail!(Value, "feed: expected a multiple of the batch size {batch}, got {n} rows");
         }
         *self.0.lock() = Order { rows, next: 0 };
         Ok(())

@@ -184,17 +184,10 @@ impl<'a> Arguments<'a> {
     }
 }
 
-/// A computation over a range of work items.
-pub trait Kernel: Send + Sync + 'static {
-    /// Runs the items of the range. The result of an item must not depend on the range it came in.
-    fn run(&self, items: Range<usize>, arguments: &Arguments<'_>);
-}
+/// A computation over a range of work items. The result of an item must not depend on the range it came in.
+pub trait Kernel: Fn(Range<usize>, &Arguments<'_>) + Send + Sync + 'static {}
 
-impl<F: Fn(Range<usize>, &Arguments<'_>) + Send + Sync + 'static> Kernel for F {
-    fn run(&self, items: Range<usize>, arguments: &Arguments<'_>) {
-        self(items, arguments);
-    }
-}
+impl<F: Fn(Range<usize>, &Arguments<'_>) + Send + Sync + 'static> Kernel for F {}
 
 /// Bytes that a launch finds in the caches, as a rule.
 const CACHED_BYTES: f64 = 8e6;
@@ -327,12 +320,12 @@ pub(crate) fn pointers(operands: &[Operand]) -> SmallVec<[*mut u8; 8]> {
 ///
 /// # Panics
 /// Where an operand is smaller than its items say: a defect of the operation that launches.
-pub fn launch<K: Kernel>(
+pub fn launch(
     name: &'static str,
     items: usize,
     cost: Cost,
     operands: Operands,
-    kernel: K,
+    kernel: impl Kernel,
 ) -> Result<()> {
     launch_either(name, items, cost, operands, kernel, || None)
 }
@@ -344,12 +337,12 @@ pub(crate) const FEW_ITEMS: usize = 16;
 ///
 /// # Panics
 /// As [`launch`].
-pub fn launch_either<K: Kernel>(
+pub fn launch_either(
     name: &'static str,
     items: usize,
     cost: Cost,
     operands: Operands,
-    kernel: K,
+    kernel: impl Kernel,
     by_columns: impl FnOnce() -> Option<ByColumns>,
 ) -> Result<()> {
     if items == 0 {
@@ -374,9 +367,9 @@ pub fn launch_either<K: Kernel>(
             Some(other) => {
                 let operands = other.operands(&operands);
                 let arguments = Arguments::new(&addresses, &operands);
-                engine.split(other.items, cost, &|range| other.kernel.run(range, &arguments))?;
+                engine.split(other.items, cost, &|range| (other.kernel)(range, &arguments))?;
             }
-            None => engine.split(items, cost, &|range| kernel.run(range, &arguments))?,
+            None => engine.split(items, cost, &|range| kernel(range, &arguments))?,
         }
     }
     capture::record(|| Launch {

@@ -126,12 +126,8 @@ impl Layout {
         let n = shape.len();
         let own = self.shape.len();
         if own > n || broadcast(operation, &self.shape, shape)?.as_slice() != shape {
-            bail!(
-                Shape,
-                "{operation}: a tensor of shape {} cannot be broadcast to {}",
-                show(&self.shape),
-                show(shape)
-            );
+            let (own, wanted) = (show(&self.shape), show(shape));
+            bail!(Shape, "{operation}: a tensor of shape {own} cannot be broadcast to {wanted}");
         }
         let strides = (0..n)
             .map(|i| {

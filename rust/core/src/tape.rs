@@ -25,9 +25,6 @@ pub type Gradients = SmallVec<[Option<Tensor>; 3]>;
 
 /// The backward rule of one operation, with what it kept of the forward pass.
 pub trait Backward: Send + Sync + 'static {
-    /// The operation's name, for messages and `grad_fn`.
-    fn name(&self) -> &'static str;
-
     /// Gradients of the inputs, given the gradient of the output. `needs[i]` is false where the gradient of
     /// input `i` is not asked for and may be left out.
     fn backward(&self, grad: &Tensor, needs: &[bool]) -> Result<Gradients>;
@@ -87,7 +84,11 @@ pub struct Node {
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 impl Node {
-    pub(crate) fn new(inputs: &[&Tensor], rule: Box<dyn Backward>) -> Arc<Self> {
+    pub(crate) fn new(
+        name: &'static str,
+        inputs: &[&Tensor],
+        rule: Box<dyn Backward>,
+    ) -> Arc<Self> {
         let edges = inputs
             .iter()
             .map(|input| match input.node() {
@@ -98,7 +99,7 @@ impl Node {
             .collect();
         Arc::new(Self {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
-            name: rule.name(),
+            name,
             record: Mutex::new(Some(Record { rule, edges })),
             retained: Mutex::new(None),
             hooks: OnceLock::new(),
@@ -186,8 +187,13 @@ pub fn is_recording(inputs: &[&Tensor]) -> bool {
 }
 
 /// A tensor with the memory of `output` and a place on the tape, with a backward rule of the host's.
-pub fn record(output: &Tensor, inputs: &[&Tensor], rule: impl Backward) -> Tensor {
-    output.detach().recorded(inputs, |_| rule)
+pub fn record(
+    name: &'static str,
+    output: &Tensor,
+    inputs: &[&Tensor],
+    rule: impl Backward,
+) -> Tensor {
+    output.detach().recorded(name, inputs, |_| rule)
 }
 
 /// The gradient that the pass starts from: what was given, or one for a single element.
@@ -276,7 +282,7 @@ impl Walk {
                     node.name
                 );
             };
-            let outcome = self.propagate(&record, &gradient);
+            let outcome = self.propagate(node.name, &record, &gradient);
             if retain_graph || outcome.is_err() {
                 *lock(&node.record) = Some(record);
             }
@@ -307,18 +313,13 @@ impl Walk {
         sums.into_iter().try_for_each(|(tensor, sum)| tensor.set_grad(sum))
     }
 
-    fn propagate(&mut self, record: &Record, gradient: &Tensor) -> Result<()> {
+    fn propagate(&mut self, name: &str, record: &Record, gradient: &Tensor) -> Result<()> {
         let needs: SmallVec<[bool; 3]> =
             record.edges.iter().map(|edge| !matches!(edge, Edge::Nowhere)).collect();
         let gradients = record.rule.backward(gradient, &needs)?;
         if gradients.len() != record.edges.len() {
-            bail!(
-                Internal,
-                "{}: {} gradients for {} inputs",
-                record.rule.name(),
-                gradients.len(),
-                record.edges.len()
-            );
+            let (found, inputs) = (gradients.len(), record.edges.len());
+            bail!(Internal, "{name}: {found} gradients for {inputs} inputs");
         }
         for (edge, gradient) in record.edges.iter().zip(gradients) {
             if let Some(gradient) = gradient {

@@ -1,17 +1,18 @@
 //! Tensors: typed views of shared memory, with a place in the graph of the tape.
 
 use std::fmt;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 
+use smallvec::smallvec;
+
 use crate::buffer::Buffer;
 use crate::dtype::{DType, Element, with_element};
 use crate::error::{Result, bail};
 use crate::host_access;
-use crate::launch::{Arguments, Cost, Operand, launch};
+use crate::launch::{Cost, Operand, launch};
 use crate::layout::{Layout, count, show};
 use crate::tape::{self, Hooks, Node};
 
@@ -77,8 +78,8 @@ impl Tensor {
     pub fn fill(&self, value: f64) -> Result<()> {
         let n = self.count();
         let cost = Cost::elementwise(n, 0.0, 1, self.dtype());
-        let operands = [Operand::write_own(self, 1)].into_iter().collect();
-        with_element!(self.dtype(), T => launch("fill", n, cost, operands, move |items: Range<usize>, arguments: &Arguments<'_>| {
+        let operands = smallvec![Operand::write_own(self, 1)];
+        with_element!(self.dtype(), T => launch("fill", n, cost, operands, move |items, arguments| {
             arguments.own_mut::<T>(0, &items).fill(T::from_f64(value));
         }))
     }
@@ -86,12 +87,8 @@ impl Tensor {
     /// Copies `values` in row-major order.
     pub fn from_slice<T: Element>(values: &[T], shape: &[usize]) -> Result<Self> {
         if count(shape)? != values.len() {
-            bail!(
-                Shape,
-                "from_slice: {} values do not fill the shape {}",
-                values.len(),
-                show(shape)
-            );
+            let (n, shape) = (values.len(), show(shape));
+            bail!(Shape, "from_slice: {n} values do not fill the shape {shape}");
         }
         let out = Self::empty(shape, T::DTYPE)?;
         out.write(values)?;
@@ -321,9 +318,9 @@ impl Tensor {
         let cost = Cost::elementwise(self.count(), 0.0, 2, self.dtype());
         let whole = self.layout().is_contiguous();
         let source = if whole { Operand::read_own(self, row) } else { Operand::read(self) };
-        let operands = [source, Operand::write_own(out, row)].into_iter().collect();
+        let operands = smallvec![source, Operand::write_own(out, row)];
         let layout = Layout { offset: 0, ..self.layout().clone() };
-        with_element!(self.dtype(), T => launch("copy", rows, cost, operands, move |items: Range<usize>, arguments: &Arguments<'_>| {
+        with_element!(self.dtype(), T => launch("copy", rows, cost, operands, move |items, arguments| {
             let out = arguments.own_mut::<T>(1, &items);
             if whole {
                 out.copy_from_slice(arguments.own::<T>(0, &items));
@@ -337,23 +334,19 @@ impl Tensor {
         }))
     }
 
-    /// Attaches a result to the tape if one of its inputs asks for a gradient.
+    /// Attaches a result to the tape if one of its inputs asks for a gradient; `name` is for messages and `grad_fn`.
     pub(crate) fn recorded<B: tape::Backward>(
         self,
+        name: &'static str,
         inputs: &[&Self],
         backward: impl FnOnce(&Self) -> B,
     ) -> Self {
         if !tape::is_recording(inputs) {
             return self;
         }
-        let rule = backward(&self);
-        let node = Node::new(inputs, Box::new(rule));
-        Self::from_parts(
-            Arc::clone(&self.0.buffer),
-            self.0.layout.clone(),
-            self.0.dtype,
-            Some(node),
-        )
+        let node = Node::new(name, inputs, Box::new(backward(&self)));
+        let (buffer, layout) = (Arc::clone(&self.0.buffer), self.0.layout.clone());
+        Self::from_parts(buffer, layout, self.0.dtype, Some(node))
     }
 }
 

@@ -56,12 +56,10 @@ pub fn gradcheck(f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> 
         let wanted: Vec<&Tensor> = leaves.iter().collect();
         let found = gradients(output, &wanted, Some(gradient), true)?;
         let lists = found.into_iter().zip(&leaves).map(|(gradient, leaf)| match gradient {
-            Some(gradient) if gradient.shape() != leaf.shape() => bail!(
-                Value,
-                "gradcheck: a gradient of shape {} for an input of shape {}",
-                show(gradient.shape()),
-                show(leaf.shape())
-            ),
+            Some(gradient) if gradient.shape() != leaf.shape() => {
+                let (own, input) = (show(gradient.shape()), show(leaf.shape()));
+                bail!(Value, "gradcheck: a gradient of shape {own} for an input of shape {input}")
+            }
             Some(gradient) => gradient.to_vec(),
             None => Ok(vec![0.0; leaf.count()]),
         });
@@ -199,9 +197,6 @@ mod tests {
     struct Square(f64, Tensor);
 
     impl Backward for Square {
-        fn name(&self) -> &'static str {
-            "square"
-        }
         fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
             let factor = Tensor::full(&[], self.0, DType::F64)?;
             Ok(smallvec![Some(grad.mul(&self.1)?.mul(&factor)?)])
@@ -209,7 +204,12 @@ mod tests {
     }
 
     fn square(factor: f64) -> impl Fn(&[Tensor]) -> Result<Tensor> {
-        move |x| Ok(x[0].detach().square()?.recorded(&[&x[0]], |_| Square(factor, x[0].detach())))
+        move |x| {
+            Ok(x[0]
+                .detach()
+                .square()?
+                .recorded("square", &[&x[0]], |_| Square(factor, x[0].detach())))
+        }
     }
 
     #[test]

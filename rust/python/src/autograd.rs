@@ -200,19 +200,12 @@ impl Saved {
 }
 
 /// A function whose gradients Python computes.
-struct PythonRule {
-    name: &'static str,
-    backward: Py<PyAny>,
-}
+struct PythonRule(Py<PyAny>);
 
 impl Backward for PythonRule {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
     fn backward(&self, grad: &CoreTensor, _needs: &[bool]) -> Result<Gradients> {
         call_back(|py| {
-            let found = self.backward.bind(py).call1((Tensor(grad.clone()),))?;
+            let found = self.0.bind(py).call1((Tensor(grad.clone()),))?;
             let found: Vec<Option<Bound<'_, Tensor>>> = found.extract()?;
             Ok(found.into_iter().map(|tensor| tensor.map(|t| t.get().0.detach())).collect())
         })
@@ -262,6 +255,6 @@ pub(crate) fn record(
 ) -> PyResult<Tensor> {
     let (py, output) = (output.py(), &output.get().0);
     let inputs = list("inputs", inputs)?;
-    let rule = PythonRule { name: lasting(name), backward };
-    run_tensor(py, || Ok(tape::record(output, &references(&inputs), rule)))
+    let (name, rule) = (lasting(name), PythonRule(backward));
+    run_tensor(py, || Ok(tape::record(name, output, &references(&inputs), rule)))
 }

@@ -6,7 +6,7 @@ use crate::dtype::{DType, Element, with_element};
 use crate::error::Result;
 use crate::kernels::map::Lanewise;
 use crate::kernels::math::VectorMath;
-use crate::launch::{Arguments, Cost, Operand, launch};
+use crate::launch::{Cost, Operand, launch};
 use crate::layout::{Shape, broadcast};
 use crate::ops::elementwise::{leak, leak_slope};
 use crate::ops::lanewise::map;
@@ -144,30 +144,21 @@ struct BinaryBackward {
 }
 
 impl Backward for BinaryBackward {
-    fn name(&self) -> &'static str {
-        self.operator.name()
-    }
-
     fn backward(&self, grad: &Tensor, needs: &[bool]) -> Result<Gradients> {
         let (x, y) = match &self.arguments {
             Some([x, y]) => (x.get()?, y.get()?),
             None => (grad, grad),
         };
-        let mut out: Gradients = smallvec![None, None];
-        if needs[0] {
-            out[0] = Some(self.operator.first_slope(grad, x, y)?.sum_to(&self.shapes[0])?);
-        }
-        if needs[1] {
-            out[1] = Some(self.operator.second_slope(grad, x, y)?.sum_to(&self.shapes[1])?);
-        }
-        Ok(out)
+        let first = || self.operator.first_slope(grad, x, y)?.sum_to(&self.shapes[0]);
+        let second = || self.operator.second_slope(grad, x, y)?.sum_to(&self.shapes[1]);
+        Ok(smallvec![needs[0].then(first).transpose()?, needs[1].then(second).transpose()?])
     }
 }
 
 fn binary(operator: Operator, x: &Tensor, y: &Tensor) -> Result<Tensor> {
     let (x, y) = promote(operator.name(), x, y)?;
     let (x, y) = (&x, &y);
-    Ok(operator.value(x, y)?.recorded(&[x, y], |_| BinaryBackward {
+    Ok(operator.value(x, y)?.recorded(operator.name(), &[x, y], |_| BinaryBackward {
         operator,
         shapes: [x.shape().into(), y.shape().into()],
         arguments: operator.keeps_arguments().then(|| [Saved::new(x), Saved::new(y)]),
@@ -234,17 +225,16 @@ impl Tensor {
         let x = self.packed()?;
         let out = Self::empty(x.shape(), dtype)?;
         let cost = Cost::elementwise(x.count(), 1.0, 3, dtype);
-        let operands =
-            [Operand::read_own(&x, 1), Operand::write_own(&out, 1)].into_iter().collect();
+        let operands = smallvec![Operand::read_own(&x, 1), Operand::write_own(&out, 1)];
         with_element!(x.dtype(), A => with_element!(dtype, B => launch("cast", x.count(), cost, operands,
-        move |items: std::ops::Range<usize>, arguments: &Arguments<'_>| {
+        move |items, arguments| {
             let from = arguments.own::<A>(0, &items);
             for (to, &from) in arguments.own_mut::<B>(1, &items).iter_mut().zip(from) {
                 *to = B::from_f64(from.to_f64());
             }
         })))?;
         Ok(if dtype.is_float() && self.dtype().is_float() {
-            out.recorded(&[self], |_| CastBackward(self.dtype()))
+            out.recorded("cast", &[self], |_| CastBackward(self.dtype()))
         } else {
             out
         })
@@ -261,13 +251,14 @@ impl Tensor {
         let (x, y) = (widen(self)?, widen(other)?);
         let out = Self::empty(&shape, DType::Bool)?;
         let n = out.count();
-        let operands =
-            [Operand::read_own(&x, 1), Operand::read_own(&y, 1), Operand::write_own(&out, 1)]
-                .into_iter()
-                .collect();
+        let operands = smallvec![
+            Operand::read_own(&x, 1),
+            Operand::read_own(&y, 1),
+            Operand::write_own(&out, 1)
+        ];
         let cost = Cost::elementwise(n, 1.0, 3, dtype);
         with_element!(dtype, T => launch(comparison.name(), n, cost, operands,
-        move |items: std::ops::Range<usize>, arguments: &Arguments<'_>| {
+        move |items, arguments| {
             let pairs = arguments.own::<T>(0, &items).iter().zip(arguments.own::<T>(1, &items));
             for (to, (x, y)) in arguments.own_mut::<u8>(2, &items).iter_mut().zip(pairs) {
                 *to = u8::from(comparison.holds(x, y));
@@ -283,7 +274,7 @@ impl Tensor {
         // A product with 0 would turn an unchosen infinity into NaN, so the choice is made by value.
         let flags = mask.detach().cast(DType::Bool)?.cast(dtype)?;
         let out = map("where", Choose, [&flags, &yes, &no])?;
-        Ok(out.recorded(&[&yes, &no], |_| SelectBackward {
+        Ok(out.recorded("where", &[&yes, &no], |_| SelectBackward {
             flags: Saved::new(&flags),
             shapes: [yes.shape().into(), no.shape().into()],
         }))
@@ -297,9 +288,6 @@ lanewise! {
 struct CastBackward(DType);
 
 impl Backward for CastBackward {
-    fn name(&self) -> &'static str {
-        "cast"
-    }
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
         Ok(smallvec![Some(grad.cast(self.0)?)])
     }
@@ -311,20 +299,12 @@ struct SelectBackward {
 }
 
 impl Backward for SelectBackward {
-    fn name(&self) -> &'static str {
-        "where"
-    }
     fn backward(&self, grad: &Tensor, needs: &[bool]) -> Result<Gradients> {
         let flags = self.flags.get()?;
         let zero = Tensor::zeros(&[], grad.dtype())?;
-        let mut out: Gradients = smallvec![None, None];
-        if needs[0] {
-            out[0] = Some(map("where", Choose, [flags, grad, &zero])?.sum_to(&self.shapes[0])?);
-        }
-        if needs[1] {
-            out[1] = Some(map("where", Choose, [flags, &zero, grad])?.sum_to(&self.shapes[1])?);
-        }
-        Ok(out)
+        let first = || map("where", Choose, [flags, grad, &zero])?.sum_to(&self.shapes[0]);
+        let second = || map("where", Choose, [flags, &zero, grad])?.sum_to(&self.shapes[1]);
+        Ok(smallvec![needs[0].then(first).transpose()?, needs[1].then(second).transpose()?])
     }
 }
 

@@ -11,8 +11,6 @@
 //! with one barrier for each, forward and backward.
 //! A batch of one row has x̂ = 0 and a variance of 0.
 
-use std::ops::Range;
-
 use smallvec::smallvec;
 
 use crate::dtype::with_float;
@@ -20,7 +18,7 @@ use crate::error::{Result, bail};
 use crate::kernels::batch_norm::{
     Moving, Statistics, StatisticsOf, chunk_moments, chunk_rows, normalize, statistics,
 };
-use crate::launch::{Arguments, Cost, Operand, Operands, launch};
+use crate::launch::{Cost, Operand, Operands, launch};
 use crate::layout::show;
 use crate::ops::lanewise::map_into;
 use crate::tape::Saved;
@@ -89,23 +87,14 @@ fn check(x: &Tensor, affine: Affine<'_>, moving: [Option<&Tensor>; 2]) -> Result
     for (what, tensor) in given {
         let Some(tensor) = tensor else { continue };
         if tensor.shape() != &x.shape()[1..] {
+            let (features, x) = (show(&x.shape()[1..]), show(x.shape()));
             bail!(
                 Shape,
-                "batch_norm: expected a {what} of shape {} for x of shape {}, got {}",
-                show(&x.shape()[1..]),
-                show(x.shape()),
+                "batch_norm: expected a {what} of shape {features} for x of shape {x}, got {}",
                 show(tensor.shape())
             );
         }
-        if tensor.dtype() != x.dtype() {
-            bail!(
-                Type,
-                "batch_norm: x is {} but the {what} is {}; convert x with .astype(\"{}\")",
-                x.dtype().name(),
-                tensor.dtype().name(),
-                tensor.dtype().name()
-            );
-        }
+        x.dtype().require_of("batch_norm", what, tensor.dtype())?;
     }
     Ok(())
 }
@@ -154,7 +143,7 @@ fn moments_of_chunks(x: &Tensor) -> Result<Option<Tensor>> {
     // Every element is read twice, the second time from cache.
     let cost = Cost::elementwise(x.count(), 6.0, 1, x.dtype());
     with_float!(x.dtype(), "batch_norm", T => launch("batch_moments", m / rows, cost, operands,
-    move |items: Range<usize>, arguments: &Arguments<'_>| {
+    move |items, arguments| {
         chunk_moments(arguments.own::<T>(0, &items), rows, n, ahead, arguments.own_mut(1, &items));
     }))?;
     Ok(Some(out))
@@ -192,7 +181,7 @@ fn of_batch(
     let epsilon = affine.epsilon;
     let cost = Cost::elementwise(from.count(), 6.0, 1, x.dtype());
     with_float!(x.dtype(), "batch_norm", T => launch("batch_statistics", n, cost, operands,
-    move |items: Range<usize>, arguments: &Arguments<'_>| {
+    move |items, arguments| {
         let all = arguments.all(0);
         statistics(Statistics::<T> {
             of: if chunked { StatisticsOf::Chunks(all) } else { StatisticsOf::Rows(all) },
@@ -250,7 +239,7 @@ fn rows_forward(x: &Tensor, features: &Features, beta: Option<&Tensor>) -> Resul
     let items = if n == 0 { 0 } else { m };
     let cost = Cost::elementwise(x.count(), 3.0, 2, x.dtype());
     with_float!(x.dtype(), "batch_norm", T => launch("batch_norm", items, cost, operands,
-    move |items: Range<usize>, arguments: &Arguments<'_>| {
+    move |items, arguments| {
         let beta = has_beta.then(|| arguments.all::<T>(4));
         let (mean, scale) = (arguments.all(2), arguments.all(3));
         normalize(arguments.own(0, &items), mean, scale, beta, arguments.own_mut(1, &items));
@@ -269,7 +258,7 @@ fn recorded(
     let mut inputs = vec![x];
     inputs.extend(affine.gamma);
     inputs.extend(affine.beta);
-    y.recorded(&inputs, |_| BatchNormBackward {
+    y.recorded("batch_norm", &inputs, |_| BatchNormBackward {
         x: Saved::new(packed),
         mean: Saved::new(&features.mean),
         inverse: Saved::new(&features.inverse),

@@ -6,15 +6,13 @@
 //! Rows of the batch are the work items forward and for ∂x, rows of W for ∂W, so that a plan can run rows through the
 //! whole net and give each block of W its gradient and its update together.
 
-use std::ops::Range;
-
 use smallvec::smallvec;
 
 use super::elementwise::{AnyUnary, Keeps, Unary as _, functions};
 use super::matmul::{Product, columns_access, flipped, product, product_cost, rows_operand};
 use crate::dtype::with_float;
 use crate::error::{Result, bail};
-use crate::launch::{Access, Arguments, ByColumns, Operand, Operands, launch_either};
+use crate::launch::{Access, ByColumns, Operand, Operands, launch_either};
 use crate::layout::show;
 use crate::tape::{self, Backward, Gradients, Saved};
 use crate::tensor::Tensor;
@@ -31,17 +29,17 @@ fn affine(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>, lowest: f64) -> Re
         };
     }
     let mut operands: Operands =
-        [rows_operand(x), Operand::read(kernel), Operand::write_own(&out, n)].into_iter().collect();
+        smallvec![rows_operand(x), Operand::read(kernel), Operand::write_own(&out, n)];
     operands.extend(bias.map(Operand::read));
     let bias = bias.map(|_| (3, lowest));
     let product = Product::new(x, kernel);
     let cost = product_cost(m, k, n, x.dtype());
     with_float!(x.dtype(), "dense", T => launch_either("dense", m, cost, operands,
-    move |rows: Range<usize>, arguments: &Arguments<'_>| {
+    move |rows, arguments| {
         product.rows::<T>(arguments, &rows, bias);
     },
     || ByColumns::new(columns_access(kernel, &out)?.into_iter().chain(bias.map(|_| Access::All)),
-    move |items: Range<usize>, arguments: &Arguments<'_>| {
+    move |items, arguments| {
         product.columns::<T>(arguments, &items, bias);
     })))?;
     Ok(out)
@@ -50,38 +48,26 @@ fn affine(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>, lowest: f64) -> Re
 fn check(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Result<()> {
     x.dtype().require_float("dense")?;
     if x.ndim() != 2 || kernel.ndim() != 2 || x.shape()[1] != kernel.shape()[0] {
+        let (x, kernel) = (show(x.shape()), show(kernel.shape()));
         bail!(
             Shape,
-            "dense: expected x of shape (rows, inputs) and a kernel of shape (inputs, items), got {} and {}",
-            show(x.shape()),
-            show(kernel.shape())
+            "dense: expected x of shape (rows, inputs) and a kernel of shape (inputs, items), got {x} and {kernel}"
         );
     }
     if let Some(bias) = bias
         && bias.shape() != [kernel.shape()[1]]
     {
+        let (n, got) = (kernel.shape()[1], show(bias.shape()));
         bail!(
             Shape,
-            "dense: expected a bias of shape ({},) for the kernel's {} items, got {}",
-            kernel.shape()[1],
-            kernel.shape()[1],
-            show(bias.shape())
+            "dense: expected a bias of shape ({n},) for the kernel's {n} items, got {got}"
         );
     }
-    for (what, tensor) in [("kernel", Some(kernel)), ("bias", bias)] {
-        if let Some(tensor) = tensor
-            && tensor.dtype() != x.dtype()
-        {
-            bail!(
-                Type,
-                "dense: x is {} but the {what} is {}; convert x with .astype(\"{}\")",
-                x.dtype().name(),
-                tensor.dtype().name(),
-                tensor.dtype().name()
-            );
-        }
+    x.dtype().require_of("dense", "kernel", kernel.dtype())?;
+    match bias {
+        Some(bias) => x.dtype().require_of("dense", "bias", bias.dtype()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// f(x·W + b) for a batch of rows; `activation` none means the identity.
@@ -120,7 +106,7 @@ pub fn dense(
     if !tape::is_recording(inputs) {
         return Ok(y);
     }
-    Ok(y.recorded(inputs, |_| DenseBackward {
+    Ok(y.recorded("dense", inputs, |_| DenseBackward {
         x: Saved::new(x),
         kernel: Saved::new(kernel),
         activation: activation.zip(kept),
@@ -134,10 +120,6 @@ struct DenseBackward {
 }
 
 impl Backward for DenseBackward {
-    fn name(&self) -> &'static str {
-        "dense"
-    }
-
     fn backward(&self, grad: &Tensor, needs: &[bool]) -> Result<Gradients> {
         // Δ = ∂y ⊙ f'(z)
         let delta = match &self.activation {

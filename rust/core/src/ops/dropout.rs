@@ -7,15 +7,13 @@
 //! The mask is a function of the generator's key, the number of the draw and the place of the element: nothing
 //! is stored for the backward pass but that number, and the backward pass is the forward pass of the gradient.
 
-use std::ops::Range;
-
 use smallvec::smallvec;
 
 use crate::dtype::with_float;
 use crate::error::{Result, bail};
 use crate::generator::Generator;
 use crate::kernels::dropout::{Mask, apply};
-use crate::launch::{Arguments, Cost, Operand, launch};
+use crate::launch::{Cost, Operand, launch};
 use crate::rng::Key;
 use crate::tape::{Backward, Gradients, Saved};
 use crate::tensor::Tensor;
@@ -28,10 +26,10 @@ fn masked(x: &Tensor, key: Key, number: &Tensor, rate: f64) -> Result<Tensor> {
     let items = if x.ndim() < 2 { x.count() } else { x.shape()[0] };
     let row = x.count().checked_div(items).unwrap_or(0);
     let operands =
-        [Operand::read_own(&x, row), Operand::read(number), Operand::write_own(&out, row)];
+        smallvec![Operand::read_own(&x, row), Operand::read(number), Operand::write_own(&out, row)];
     let cost = Cost::elementwise(x.count(), 16.0, 2, x.dtype());
-    with_float!(x.dtype(), "dropout", T => launch("dropout", items, cost, operands.into_iter().collect(),
-    move |items: Range<usize>, arguments: &Arguments<'_>| {
+    with_float!(x.dtype(), "dropout", T => launch("dropout", items, cost, operands,
+    move |items, arguments| {
         let draw = arguments.all::<i64>(1)[0] as u64;
         let first = (items.start * row) as u64;
         let mask = Mask { key, draw, rate };
@@ -47,9 +45,6 @@ struct DropoutBackward {
 }
 
 impl Backward for DropoutBackward {
-    fn name(&self) -> &'static str {
-        "dropout"
-    }
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
         Ok(smallvec![Some(masked(grad, self.key, self.number.get()?, self.rate)?)])
     }
@@ -64,7 +59,11 @@ impl Tensor {
         }
         let (key, number) = (generator.key(), generator.draw()?);
         let out = masked(self, key, &number, rate)?;
-        Ok(out.recorded(&[self], |_| DropoutBackward { key, number: Saved::new(&number), rate }))
+        Ok(out.recorded("dropout", &[self], |_| DropoutBackward {
+            key,
+            number: Saved::new(&number),
+            rate,
+        }))
     }
 }
 

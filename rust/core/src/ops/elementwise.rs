@@ -496,9 +496,6 @@ struct UnaryBackward<F> {
 }
 
 impl<F: Unary> Backward for UnaryBackward<F> {
-    fn name(&self) -> &'static str {
-        F::NAME
-    }
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
         Ok(smallvec![Some(slope(self.function, grad, self.kept.get()?)?)])
     }
@@ -508,7 +505,7 @@ impl<F: Unary> Backward for UnaryBackward<F> {
 pub fn unary<F: Unary>(function: F, x: &Tensor) -> Result<Tensor> {
     function.check(x.dtype())?;
     let y = map(F::NAME, Value(function), [x])?;
-    Ok(y.recorded(&[x], |y| {
+    Ok(y.recorded(F::NAME, &[x], |y| {
         let kept = Saved::new(if F::KEEPS == Keeps::Input { x } else { y });
         UnaryBackward { function, kept }
     }))

@@ -8,15 +8,13 @@
 //! empty dimension is an error. Of scores of classes, `argmax_equals` asks in one pass whether the largest is the
 //! label's, and a number.
 
-use std::ops::Range;
-
 use smallvec::{SmallVec, smallvec};
 
 use crate::dtype::{DType, Element, with_element, with_float};
 use crate::error::{Result, bail};
 use crate::kernels::extrema::{Shares, first_of_largest, rows_where_largest, share_gradient};
 use crate::kernels::reduce::Fold;
-use crate::launch::{Arguments, Cost, Operand, launch};
+use crate::launch::{Cost, Operand, launch};
 use crate::layout::{Layout, Shape, show};
 use crate::ops::reduce::{Split, fold, in_own_order, split};
 use crate::tape::{Backward, Gradients, Saved};
@@ -43,10 +41,6 @@ struct ExtremeBackward {
 }
 
 impl Backward for ExtremeBackward {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
         let (x, y, grad) = (self.x.get()?, self.y.get()?, grad.packed()?);
         let (reduced, after) = (self.reduced, self.after);
@@ -56,22 +50,22 @@ impl Backward for ExtremeBackward {
         let one = y.count() == after && after > 1;
         let items = if one { after } else { y.count().checked_div(after).unwrap_or(0) };
         let operands = if one {
-            [
+            smallvec![
                 Operand::read(x),
                 Operand::read_own(y, 1),
                 Operand::read_own(&grad, 1),
                 Operand::write_scattered(&out),
             ]
         } else {
-            [
+            smallvec![
                 Operand::read_own(x, reduced * after),
                 Operand::read_own(y, after),
                 Operand::read_own(&grad, after),
                 Operand::write_own(&out, reduced * after),
             ]
         };
-        with_float!(x.dtype(), self.name, T => launch(self.name, items, cost, operands.into_iter().collect(),
-        move |items: Range<usize>, arguments: &Arguments<'_>| {
+        with_float!(x.dtype(), self.name, T => launch(self.name, items, cost, operands,
+        move |items, arguments| {
             // Columns of the one block, or whole blocks.
             let (columns, blocks) = if one { (items.len(), 1) } else { (after, items.len()) };
             let elements = items.start * if one { 1 } else { reduced * after };
@@ -106,7 +100,7 @@ fn extreme(
     let s = filled(name, x, dims)?;
     let y = fold(name, which, &s)?;
     let out = if keepdim { y.clone() } else { y.view(Layout::contiguous(&s.squeezed)) };
-    Ok(out.recorded(&[x], |_| ExtremeBackward {
+    Ok(out.recorded(name, &[x], |_| ExtremeBackward {
         name,
         x: Saved::new(&s.x),
         y: Saved::new(&y),
@@ -133,11 +127,12 @@ impl Tensor {
         let s = filled("argmax", self, dims)?;
         let (reduced, after) = (s.reduced, s.after);
         let out = Self::empty(&s.kept, DType::I64)?;
-        let operands = [Operand::read_own(&s.x, reduced * after), Operand::write_own(&out, after)];
+        let operands =
+            smallvec![Operand::read_own(&s.x, reduced * after), Operand::write_own(&out, after)];
         let cost = Cost::elementwise(s.x.count(), 2.0, 1, s.x.dtype());
         let items = if out.count() == 0 { 0 } else { s.before };
-        with_float!(self.dtype(), "argmax", T => launch("argmax", items, cost, operands.into_iter().collect(),
-        move |items: Range<usize>, arguments: &Arguments<'_>| {
+        with_float!(self.dtype(), "argmax", T => launch("argmax", items, cost, operands,
+        move |items, arguments| {
             first_of_largest(arguments.own::<T>(0, &items), reduced, after, arguments.own_mut(1, &items));
         }))?;
         let shape: &Shape = if keepdim { &s.kept } else { &s.squeezed };
@@ -151,23 +146,19 @@ impl Tensor {
         let s = filled(NAME, self, &[-1])?;
         let classes = s.reduced;
         if labels.shape() != s.squeezed.as_slice() {
-            bail!(
-                Shape,
-                "{NAME}: expected a label for each row, shape {}, got {}",
-                show(&s.squeezed),
-                show(labels.shape())
-            );
+            let (expected, got) = (show(&s.squeezed), show(labels.shape()));
+            bail!(Shape, "{NAME}: expected a label for each row, shape {expected}, got {got}");
         }
         let labels = labels.packed()?;
         let out = Self::empty(&s.squeezed, self.dtype())?;
-        let operands = [
+        let operands = smallvec![
             Operand::read_own(&s.x, classes),
             Operand::read_own(&labels, 1),
             Operand::write_own(&out, 1),
         ];
         let cost = Cost::elementwise(s.x.count(), 2.0, 1, s.x.dtype());
         with_float!(self.dtype(), NAME, T => with_element!(labels.dtype(), L => launch(NAME, out.count(), cost,
-        operands.into_iter().collect(), move |items: Range<usize>, arguments: &Arguments<'_>| {
+        operands, move |items, arguments| {
             let labels = arguments.own::<L>(1, &items).iter().map(|label| label.to_f64());
             rows_where_largest(arguments.own::<T>(0, &items), classes, labels, arguments.own_mut(2, &items));
         })))?;

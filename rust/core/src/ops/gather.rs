@@ -8,8 +8,6 @@
 //! the same memory and cannot raise: a row outside the tensor then reads as NaN (zero for integers and booleans)
 //! and has no gradient.
 
-use std::ops::Range;
-
 use ndarray::Axis;
 use smallvec::smallvec;
 
@@ -17,7 +15,7 @@ use crate::dtype::{DType, Element, with_element, with_float};
 use crate::error::{Result, bail};
 use crate::host_access;
 use crate::kernels::gather::{add_rows, group, take_rows};
-use crate::launch::{Arguments, Cost, Operand, launch};
+use crate::launch::{Cost, Operand, launch};
 use crate::layout::{Layout, Shape, show};
 use crate::tape::{Backward, Gradients, Saved};
 use crate::tensor::Tensor;
@@ -50,10 +48,6 @@ struct TakeBackward {
 }
 
 impl Backward for TakeBackward {
-    fn name(&self) -> &'static str {
-        "take_rows"
-    }
-
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
         let (indices, grad) = (self.indices.get()?, grad.packed()?);
         let (rows, taken) = (self.shape[0], indices.count());
@@ -62,23 +56,17 @@ impl Backward for TakeBackward {
         // The positions sorted by their row: those of row r are order[starts[r]..starts[r + 1]].
         let starts = Tensor::empty(&[rows + 1], DType::I64)?;
         let order = Tensor::empty(&[taken], DType::I64)?;
-        let operands = [
+        let operands = smallvec![
             Operand::read(indices),
             Operand::write_own(&starts, rows + 1),
             Operand::write_own(&order, taken),
         ];
         let cost = Cost::elementwise(rows + taken, 2.0, 3, DType::I64);
-        launch(
-            "take_rows order",
-            1,
-            cost,
-            operands.into_iter().collect(),
-            move |items: Range<usize>, arguments: &Arguments<'_>| {
-                let places = arguments.all::<i64>(0).iter().map(|&index| place(index, rows));
-                group(places, arguments.own_mut(1, &items), arguments.own_mut(2, &items));
-            },
-        )?;
-        let operands = [
+        launch("take_rows order", 1, cost, operands, move |items, arguments| {
+            let places = arguments.all::<i64>(0).iter().map(|&index| place(index, rows));
+            group(places, arguments.own_mut(1, &items), arguments.own_mut(2, &items));
+        })?;
+        let operands = smallvec![
             Operand::read(&grad),
             Operand::read(&starts),
             Operand::read(&order),
@@ -86,7 +74,7 @@ impl Backward for TakeBackward {
         ];
         let cost = Cost::elementwise(out.count() + grad.count(), 1.0, 1, grad.dtype());
         with_float!(grad.dtype(), "take_rows", T => launch("take_rows backward", rows, cost,
-        operands.into_iter().collect(), move |items: Range<usize>, arguments: &Arguments<'_>| {
+        operands, move |items, arguments| {
             let grad = arguments.all::<T>(0);
             let (starts, order) = (arguments.all::<i64>(1), arguments.all::<i64>(2));
             let out = arguments.own_mut::<T>(3, &items);
@@ -118,10 +106,13 @@ impl Tensor {
         let whole = self.layout().is_contiguous();
         let layout = Layout { offset: 0, ..self.layout().clone() };
         let cost = Cost::elementwise(out.count(), 0.0, 2, self.dtype());
-        let operands =
-            [Operand::read_own(&indices, 1), Operand::read(self), Operand::write_own(&out, row)];
+        let operands = smallvec![
+            Operand::read_own(&indices, 1),
+            Operand::read(self),
+            Operand::write_own(&out, row)
+        ];
         with_element!(self.dtype(), T => launch("take_rows", indices.count(), cost,
-        operands.into_iter().collect(), move |items: Range<usize>, arguments: &Arguments<'_>| {
+        operands, move |items, arguments| {
             let absent = T::from_f64(if T::DTYPE.is_float() { f64::NAN } else { 0.0 });
             let indices = arguments.own::<i64>(0, &items);
             let out = arguments.own_mut::<T>(2, &items);
@@ -152,7 +143,7 @@ impl Tensor {
                 }
             }
         }))?;
-        Ok(out.recorded(&[self], |_| TakeBackward {
+        Ok(out.recorded("take_rows", &[self], |_| TakeBackward {
             shape: self.shape().into(),
             indices: Saved::new(&indices),
         }))
@@ -162,6 +153,7 @@ impl Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::launch::Arguments;
     use crate::tape::backward;
 
     fn indices(values: &[i64]) -> Tensor {
@@ -212,7 +204,7 @@ mod tests {
         let launched = &recording.launches[0];
         let addresses = crate::launch::pointers(&launched.operands);
         let arguments = Arguments::new(&addresses, &launched.operands);
-        launched.kernel.run(0..launched.items, &arguments);
+        (launched.kernel)(0..launched.items, &arguments);
         let y = y.to_vec::<f32>().expect("float32");
         assert!(y[0].is_nan() && y[1] == 2.0, "{y:?}");
     }

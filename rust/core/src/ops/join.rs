@@ -1,13 +1,11 @@
 //! Concatenation and stacking of tensors: along a dimension that they have, or along a new one. The gradient is cut
 //! into views.
 
-use std::ops::Range;
-
 use smallvec::SmallVec;
 
 use crate::dtype::with_element;
 use crate::error::{Result, bail};
-use crate::launch::{Arguments, Cost, Operand, Operands, launch};
+use crate::launch::{Cost, Operand, Operands, launch};
 use crate::layout::{Layout, Shape, dimension, show};
 use crate::tape::{Backward, Gradients};
 use crate::tensor::Tensor;
@@ -18,9 +16,6 @@ struct CatBackward {
 }
 
 impl Backward for CatBackward {
-    fn name(&self) -> &'static str {
-        "cat"
-    }
     // Each input's gradient is its part of the gradient.
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
         let mut start = 0;
@@ -49,21 +44,13 @@ impl Tensor {
             let fits = tensor.ndim() == first.ndim()
                 && (0..first.ndim()).all(|d| d == dim || tensor.shape()[d] == first.shape()[d]);
             if !fits {
+                let (own, shape) = (show(tensor.shape()), show(first.shape()));
                 bail!(
                     Shape,
-                    "cat: tensor {i} has shape {}, which differs from {} outside dimension {dim}",
-                    show(tensor.shape()),
-                    show(first.shape())
+                    "cat: tensor {i} has shape {own}, which differs from {shape} outside dimension {dim}"
                 );
             }
-            if tensor.dtype() != first.dtype() {
-                bail!(
-                    Type,
-                    "cat: expected tensors of one dtype, got {} and {}; convert one with .astype(...)",
-                    first.dtype().name(),
-                    tensor.dtype().name()
-                );
-            }
+            first.dtype().require_same("cat", tensor.dtype())?;
         }
         let lengths: SmallVec<[usize; 3]> = tensors.iter().map(|t| t.shape()[dim]).collect();
         let mut shape: Shape = first.shape().into();
@@ -82,7 +69,7 @@ impl Tensor {
         } else {
             join(tensors, dim, &out)?;
         }
-        Ok(out.recorded(tensors, |_| CatBackward { dim, lengths }))
+        Ok(out.recorded("cat", tensors, |_| CatBackward { dim, lengths }))
     }
 
     /// Tensors of one shape side by side along a new dimension.
@@ -91,12 +78,8 @@ impl Tensor {
             bail!(Value, "stack: expected at least one tensor, got none");
         };
         if let Some(other) = tensors.iter().find(|t| t.shape() != first.shape()) {
-            bail!(
-                Shape,
-                "stack: expected tensors of one shape, got {} and {}",
-                show(first.shape()),
-                show(other.shape())
-            );
+            let (one, other) = (show(first.shape()), show(other.shape()));
+            bail!(Shape, "stack: expected tensors of one shape, got {one} and {other}");
         }
         let dim = dimension("stack", dim, first.ndim() + 1)? as isize;
         let raised: Vec<Self> = tensors.iter().map(|t| t.unsqueeze(dim)).collect::<Result<_>>()?;
@@ -120,7 +103,7 @@ fn join(tensors: &[&Tensor], dim: usize, out: &Tensor) -> Result<()> {
         .collect();
     operands.push(Operand::write_own(out, blocks * total));
     let cost = Cost::elementwise(out.count(), 0.0, 2, out.dtype());
-    with_element!(out.dtype(), T => launch("cat", rows, cost, operands, move |items: Range<usize>, arguments: &Arguments<'_>| {
+    with_element!(out.dtype(), T => launch("cat", rows, cost, operands, move |items, arguments| {
         let out = arguments.own_mut::<T>(widths.len(), &items);
         let mut start = 0;
         for (i, &width) in widths.iter().enumerate().filter(|(_, width)| **width > 0) {

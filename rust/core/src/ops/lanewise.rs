@@ -1,13 +1,11 @@
 //! Elementwise operations: what all of them share, broadcasting to rows and one launch.
 
-use std::ops::Range;
-
 use smallvec::SmallVec;
 
 use crate::dtype::with_float;
 use crate::error::{Result, bail};
 use crate::kernels::map::{InputPattern, Lanewise, RowPattern, map_rows};
-use crate::launch::{Arguments, Cost, Operand, Operands, launch};
+use crate::launch::{Cost, Operand, Operands, launch};
 use crate::layout::{Layout, broadcast, show};
 use crate::tensor::Tensor;
 
@@ -37,14 +35,7 @@ pub fn map_into<F: Lanewise<N>, const N: usize>(
     let dtype = out.dtype();
     dtype.require_float(name)?;
     for input in inputs {
-        if input.dtype() != dtype {
-            bail!(
-                Type,
-                "{name}: expected tensors of one dtype, got {} and {}; convert one with .astype(...)",
-                dtype.name(),
-                input.dtype().name()
-            );
-        }
+        dtype.require_same(name, input.dtype())?;
     }
     if !out.layout().is_contiguous() {
         bail!(Internal, "{name}: the output of shape {} is not contiguous", show(out.shape()));
@@ -73,7 +64,7 @@ pub fn map_into<F: Lanewise<N>, const N: usize>(
     let inner = if pattern.outer.is_empty() { 1 } else { pattern.inner };
     operands.push(Operand::write_own(out, inner));
     let cost = Cost::elementwise(out.count(), 8.0, N + 1, dtype);
-    with_float!(dtype, name, T => launch(name, items, cost, operands, move |items: Range<usize>, arguments: &Arguments<'_>| {
+    with_float!(dtype, name, T => launch(name, items, cost, operands, move |items, arguments| {
         let inputs = std::array::from_fn(|i| arguments.pointer::<T>(i).cast_const());
         // SAFETY: the operands were made from tensors that cover the pattern, by `rows`.
         #[allow(unsafe_code, reason = "the one call of the lane-wise kernel; bounds come from the tensors' layouts")]

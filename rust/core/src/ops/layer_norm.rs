@@ -8,14 +8,12 @@
 //! takes them through any number of such layers in one go; ∂γ and ∂β go by columns, beside the gradients of the
 //! weights.
 
-use std::ops::Range;
-
 use smallvec::smallvec;
 
 use crate::dtype::with_float;
 use crate::error::{Result, bail};
 use crate::kernels::layer_norm as kernels;
-use crate::launch::{Arguments, Cost, Operand, Operands, launch};
+use crate::launch::{Cost, Operand, Operands, launch};
 use crate::layout::show;
 use crate::ops::batch_norm::Affine;
 use crate::tape::{Backward, Gradients, Saved};
@@ -50,7 +48,7 @@ pub fn layer_norm(x: &Tensor, width: usize, affine: Affine<'_>) -> Result<Tensor
     // Every element is read three times, the last two from cache.
     let cost = Cost::elementwise(x.count(), 12.0, 2, x.dtype());
     with_float!(x.dtype(), "layer_norm", T => launch("layer_norm", rows, cost, operands,
-    move |items: Range<usize>, arguments: &Arguments<'_>| {
+    move |items, arguments| {
         kernels::forward(kernels::Forward::<T> {
             x: arguments.own(0, &items),
             width,
@@ -65,7 +63,7 @@ pub fn layer_norm(x: &Tensor, width: usize, affine: Affine<'_>) -> Result<Tensor
     let mut inputs = vec![x];
     inputs.extend(affine.gamma);
     inputs.extend(affine.beta);
-    Ok(out.recorded(&inputs, |_| LayerNormBackward {
+    Ok(out.recorded("layer_norm", &inputs, |_| LayerNormBackward {
         x: Saved::new(&packed),
         gamma: gamma.as_ref().map(Saved::new),
         mean: Saved::new(&mean),
@@ -83,10 +81,10 @@ fn check(x: &Tensor, width: usize, affine: Affine<'_>) -> Result<()> {
         size == width
     });
     if !last {
+        let got = show(x.shape());
         bail!(
             Shape,
-            "layer_norm: expected x whose last dimensions have {width} elements, got {}",
-            show(x.shape())
+            "layer_norm: expected x whose last dimensions have {width} elements, got {got}"
         );
     }
     if !(affine.epsilon >= 0.0 && affine.epsilon.is_finite()) {
@@ -95,21 +93,13 @@ fn check(x: &Tensor, width: usize, affine: Affine<'_>) -> Result<()> {
     for (what, tensor) in [("gamma", affine.gamma), ("beta", affine.beta)] {
         let Some(tensor) = tensor else { continue };
         if tensor.count() != width {
+            let got = show(tensor.shape());
             bail!(
                 Shape,
-                "layer_norm: expected a {what} of {width} elements, got one of shape {}",
-                show(tensor.shape())
+                "layer_norm: expected a {what} of {width} elements, got one of shape {got}"
             );
         }
-        if tensor.dtype() != x.dtype() {
-            bail!(
-                Type,
-                "layer_norm: x is {} but the {what} is {}; convert x with .astype(\"{}\")",
-                x.dtype().name(),
-                tensor.dtype().name(),
-                tensor.dtype().name()
-            );
-        }
+        x.dtype().require_of("layer_norm", what, tensor.dtype())?;
     }
     Ok(())
 }
@@ -141,7 +131,7 @@ impl LayerNormBackward {
         let has_gamma = gamma.is_some();
         let cost = Cost::elementwise(x.count(), 12.0, 3, x.dtype());
         with_float!(x.dtype(), "layer_norm", T => launch("layer_norm", mean.count(), cost, operands,
-        move |items: Range<usize>, arguments: &Arguments<'_>| {
+        move |items, arguments| {
             kernels::backward(kernels::Backward::<T> {
                 grad: arguments.own(0, &items),
                 x: arguments.own(1, &items),
@@ -160,7 +150,7 @@ impl LayerNormBackward {
         let (x, width) = (self.x.get()?, self.width);
         let (gamma, beta) =
             (Tensor::empty(&[width], x.dtype())?, Tensor::empty(&[width], x.dtype())?);
-        let operands: Operands = smallvec![
+        let operands = smallvec![
             Operand::read(grad),
             Operand::read(x),
             Operand::read(self.mean.get()?),
@@ -170,7 +160,7 @@ impl LayerNormBackward {
         ];
         let cost = Cost::elementwise(x.count(), 4.0, 2, x.dtype());
         with_float!(x.dtype(), "layer_norm", T => launch("layer_norm_sums", width, cost, operands,
-        move |items: Range<usize>, arguments: &Arguments<'_>| {
+        move |items, arguments| {
             kernels::column_sums(kernels::ColumnSums::<T> {
                 grad: arguments.all(0),
                 x: arguments.all(1),
@@ -187,10 +177,6 @@ impl LayerNormBackward {
 }
 
 impl Backward for LayerNormBackward {
-    fn name(&self) -> &'static str {
-        "layer_norm"
-    }
-
     fn backward(&self, grad: &Tensor, needs: &[bool]) -> Result<Gradients> {
         let grad = grad.packed()?;
         let mut out: Gradients = smallvec![None; needs.len()];

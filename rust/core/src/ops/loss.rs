@@ -61,9 +61,9 @@ impl Reduction {
         let out = Tensor::empty(&[], losses.dtype())?;
         let divisor = if self == Self::Mean { n as f64 } else { 1.0 };
         let cost = Cost::elementwise(losses.count(), 1.0, 1, losses.dtype());
-        let operands = [Operand::read(&losses), Operand::write_own(&out, 1)].into_iter().collect();
+        let operands = smallvec![Operand::read(&losses), Operand::write_own(&out, 1)];
         with_float!(losses.dtype(), "loss", T => launch("loss fold", 1, cost, operands,
-        move |items: Range<usize>, arguments: &Arguments<'_>| {
+        move |items, arguments| {
             let sum = sum_row(arguments.all::<T>(0));
             arguments.own_mut::<T>(1, &items)[0] = T::from_f64(sum / divisor);
         }))?;
@@ -80,11 +80,8 @@ pub(crate) fn row_weights(
 ) -> Result<Option<Tensor>> {
     let Some(weight) = weight else { return Ok(None) };
     if weight.shape() != [rows] {
-        bail!(
-            Shape,
-            "{name}: expected a weight for each row, shape ({rows},), got {}",
-            show(weight.shape())
-        );
+        let got = show(weight.shape());
+        bail!(Shape, "{name}: expected a weight for each row, shape ({rows},), got {got}");
     }
     if weight.requires_grad() {
         bail!(State, "{name}: weights have no gradient here; pass weight.detach()");
@@ -97,11 +94,10 @@ fn checked_target(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
     let (rows, classes) = (logits.shape()[0], logits.shape()[1]);
     if target.dtype() == DType::I64 {
         if target.shape() != [rows] && target.shape() != [rows, 1] {
+            let (z, got) = (show(logits.shape()), show(target.shape()));
             bail!(
                 Shape,
-                "cross_entropy: expected int64 labels of shape ({rows},) for logits of shape {}, got {}",
-                show(logits.shape()),
-                show(target.shape())
+                "cross_entropy: expected int64 labels of shape ({rows},) for logits of shape {z}, got {got}"
             );
         }
         let labels = target.with_shape(&[rows])?.packed()?;
@@ -110,22 +106,21 @@ fn checked_target(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
             labels.iter().position(|&label| !inside(label)).map(|row| (row, labels[row]))
         });
         if let Some((row, label)) = wrong {
+            let last = classes as isize - 1;
             bail!(
                 Value,
-                "cross_entropy: labels must be 0..{} for {classes} classes; row {row} has {label}",
-                classes as isize - 1
+                "cross_entropy: labels must be 0..{last} for {classes} classes; row {row} has {label}"
             );
         }
         return Ok(labels);
     }
     if target.shape() != logits.shape() {
+        let (z, got) = (show(logits.shape()), show(target.shape()));
         bail!(
             Shape,
-            "cross_entropy: expected probabilities of the logits' shape {}, or int64 labels of shape ({rows},); got {} \
-             of shape {}",
-            show(logits.shape()),
-            target.dtype().name(),
-            show(target.shape())
+            "cross_entropy: expected probabilities of the logits' shape {z}, or int64 labels of shape ({rows},); got {} \
+             of shape {got}",
+            target.dtype().name()
         );
     }
     if target.requires_grad() {
@@ -167,10 +162,6 @@ struct CrossEntropyBackward {
 }
 
 impl Backward for CrossEntropyBackward {
-    fn name(&self) -> &'static str {
-        "cross_entropy"
-    }
-
     // (softmax · Σ t - t) · g · w, divided by the rows for a mean.
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
         let (logits, kept, grad) = (self.logits.get()?, self.target.get()?, grad.packed()?);
@@ -195,8 +186,8 @@ impl Backward for CrossEntropyBackward {
         let (smoothing, scale) = (self.smoothing, self.reduction.scale(rows));
         let cost = Cost::elementwise(logits.count(), 24.0, 2, logits.dtype());
         let items = if width == 0 { 0 } else { rows };
-        with_float!(logits.dtype(), self.name(), T => launch("cross_entropy backward", items, cost, operands,
-        move |items: Range<usize>, arguments: &Arguments<'_>| {
+        with_float!(logits.dtype(), "cross_entropy", T => launch("cross_entropy backward", items, cost, operands,
+        move |items, arguments| {
             cross_entropy_rows_backward(
                 arguments.own::<T>(0, &items),
                 width,
@@ -229,11 +220,8 @@ pub fn cross_entropy(
 ) -> Result<Tensor> {
     logits.dtype().require_float("cross_entropy")?;
     if logits.ndim() != 2 || (logits.shape()[1] == 0 && logits.shape()[0] > 0) {
-        bail!(
-            Shape,
-            "cross_entropy: expected logits of shape (rows, classes), got {}",
-            show(logits.shape())
-        );
+        let got = show(logits.shape());
+        bail!(Shape, "cross_entropy: expected logits of shape (rows, classes), got {got}");
     }
     if !(0.0..=1.0).contains(&label_smoothing) {
         bail!(Value, "cross_entropy: expected label_smoothing from 0 to 1, got {label_smoothing}");
@@ -257,7 +245,7 @@ pub fn cross_entropy(
     let of_weight = push(&mut operands, weight.as_ref().map(|weight| Operand::read_own(weight, 1)));
     let cost = Cost::elementwise(x.count(), 24.0, 1, x.dtype());
     with_float!(x.dtype(), "cross_entropy", T => launch("cross_entropy", rows, cost, operands,
-    move |items: Range<usize>, arguments: &Arguments<'_>| {
+    move |items, arguments| {
         cross_entropy_rows(
             arguments.own::<T>(0, &items),
             width,
@@ -272,7 +260,8 @@ pub fn cross_entropy(
             },
         );
     }))?;
-    Ok(reduction.fold(losses, rows)?.recorded(&[logits], |_| CrossEntropyBackward {
+    let loss = reduction.fold(losses, rows)?;
+    Ok(loss.recorded("cross_entropy", &[logits], |_| CrossEntropyBackward {
         logits: Saved::new(&x),
         target: Saved::new(&kept),
         largest: Saved::new(&largest),
@@ -406,7 +395,7 @@ mod tests {
         for launched in &recording.launches {
             let addresses = crate::launch::pointers(&launched.operands);
             let arguments = Arguments::new(&addresses, &launched.operands);
-            launched.kernel.run(0..launched.items, &arguments);
+            (launched.kernel)(0..launched.items, &arguments);
         }
         let after = values(&loss);
         assert!(after[0].is_nan() && after[1] == before[1], "{after:?}");

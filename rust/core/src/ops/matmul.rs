@@ -124,14 +124,13 @@ pub(crate) fn product_into(name: &'static str, a: &Tensor, b: &Tensor, out: &Ten
         return out.fill(0.0);
     }
     let cost = product_cost(m, k, n, out.dtype());
-    let operands =
-        [rows_operand(a), Operand::read(b), Operand::write_own(out, n)].into_iter().collect();
+    let operands = smallvec![rows_operand(a), Operand::read(b), Operand::write_own(out, n)];
     with_float!(out.dtype(), name, T => launch_either(name, m, cost, operands,
-    move |rows: Range<usize>, arguments: &Arguments<'_>| {
+    move |rows, arguments| {
         product.rows::<T>(arguments, &rows, None);
     },
     || ByColumns::new(columns_access(b, out)?,
-    move |items: Range<usize>, arguments: &Arguments<'_>| {
+    move |items, arguments| {
         product.columns::<T>(arguments, &items, None);
     })))
 }
@@ -163,38 +162,21 @@ fn batched(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     }
     let one = product_cost(m, k, n, a.dtype());
     let cost = Cost { flops: one.flops * count as f64, bytes: one.bytes * count as f64 };
-    let operands = [
+    let operands = smallvec![
         Operand::read_own(&a, m * k),
         Operand::read_own(&b, k * n),
         Operand::write_own(&out, m * n),
-    ]
-    .into_iter()
-    .collect();
+    ];
     with_float!(a.dtype(), "matmul", T => launch("matmul", count, cost, operands,
-    move |pairs: Range<usize>, arguments: &Arguments<'_>| {
+    move |pairs, arguments| {
         for pair in pairs {
-            pair_product::<T>((m, n, k), pair, arguments);
+            let a = matrix(arguments.pointer::<T>(0).wrapping_add(pair * m * k), (k as isize, 1));
+            let b = matrix(arguments.pointer::<T>(1).wrapping_add(pair * k * n), (n as isize, 1));
+            let ptr = arguments.pointer::<T>(2).wrapping_add(pair * m * n);
+            multiply(Gemm::new((m, n, k), a, b, MatMut { ptr, row_stride: n as isize }), None);
         }
     }))?;
     Ok(out)
-}
-
-fn pair_product<T: Float>(
-    (m, n, k): (usize, usize, usize),
-    pair: usize,
-    arguments: &Arguments<'_>,
-) {
-    let a = arguments.pointer::<T>(0).wrapping_add(pair * m * k).cast_const();
-    let b = arguments.pointer::<T>(1).wrapping_add(pair * k * n).cast_const();
-    let c = arguments.pointer::<T>(2).wrapping_add(pair * m * n);
-    let a = MatRef { ptr: a, row_stride: k as isize, col_stride: 1 };
-    let b = MatRef { ptr: b, row_stride: n as isize, col_stride: 1 };
-    // SAFETY: the operands hold `pair + 1` matrices of these sizes or more, and `out` is new memory.
-    #[allow(unsafe_code, reason = "one matrix of a batch")]
-    unsafe {
-        let c = MatMut { ptr: c, row_stride: n as isize };
-        gemm(Gemm::new((m, n, k), a, b, c));
-    };
 }
 
 struct ProductBackward {
@@ -203,30 +185,24 @@ struct ProductBackward {
 }
 
 impl Backward for ProductBackward {
-    fn name(&self) -> &'static str {
-        "matmul"
-    }
     fn backward(&self, grad: &Tensor, needs: &[bool]) -> Result<Gradients> {
         let (a, b) = (self.a.get()?, self.b.get()?);
         let grad = grad.packed()?;
-        let multiply = |x: &Tensor, y: &Tensor| {
-            if x.ndim() == 3 { batched(x, y) } else { product("matmul", x, y) }
-        };
-        let mut out: Gradients = smallvec![None, None];
-        if needs[0] {
-            out[0] = Some(multiply(&grad, &flipped(b))?);
-        }
-        if needs[1] {
-            out[1] = Some(multiply(&flipped(a), &grad)?);
-        }
-        Ok(out)
+        Ok(smallvec![
+            needs[0].then(|| either_product(&grad, &flipped(b))).transpose()?,
+            needs[1].then(|| either_product(&flipped(a), &grad)).transpose()?,
+        ])
     }
 }
 
-/// The recorded product of two matrices, or of two equally long batches of matrices.
+/// The product of two matrices, or of two equally long batches of matrices.
+fn either_product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if a.ndim() == 3 { batched(a, b) } else { product("matmul", a, b) }
+}
+
 fn recorded_product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    let out = if a.ndim() == 3 { batched(a, b)? } else { product("matmul", a, b)? };
-    Ok(out.recorded(&[a, b], |_| ProductBackward { a: Saved::new(a), b: Saved::new(b) }))
+    let out = either_product(a, b)?;
+    Ok(out.recorded("matmul", &[a, b], |_| ProductBackward { a: Saved::new(a), b: Saved::new(b) }))
 }
 
 impl Tensor {
@@ -245,11 +221,10 @@ impl Tensor {
         let b = if column { b.unsqueeze(1)? } else { b };
         let (k, rows) = (a.shape()[a.ndim() - 1], b.shape()[b.ndim() - 2]);
         if k != rows {
+            let (x, y) = (show(self.shape()), show(other.shape()));
             bail!(
                 Shape,
-                "matmul: inner dimensions differ: {} @ {} ({k} columns against {rows} rows)",
-                show(self.shape()),
-                show(other.shape())
+                "matmul: inner dimensions differ: {x} @ {y} ({k} columns against {rows} rows)"
             );
         }
         let out =

@@ -10,8 +10,6 @@
 //! the shape of the predictions. The mean divides by the number of elements; a weight for each row (m,)
 //! multiplies its elements and does not change the divisor.
 
-use std::ops::Range;
-
 use smallvec::{SmallVec, smallvec};
 
 use crate::dtype::with_float;
@@ -19,7 +17,7 @@ use crate::error::{Result, bail};
 use crate::kernels::loss::sum_pairs_rows;
 use crate::kernels::map::Lanewise;
 use crate::kernels::math::VectorMath;
-use crate::launch::{Arguments, Cost, Operand, Operands, launch};
+use crate::launch::{Cost, Operand, Operands, launch};
 use crate::layout::{Layout, show};
 use crate::ops::lanewise::map;
 use crate::ops::loss::{Reduction, row_weights};
@@ -136,10 +134,6 @@ struct PairBackward<L> {
 }
 
 impl<L: PairLoss> Backward for PairBackward<L> {
-    fn name(&self) -> &'static str {
-        L::NAME
-    }
-
     // Slope · g · w, divided by the elements for a mean.
     fn backward(&self, grad: &Tensor, needs: &[bool]) -> Result<Gradients> {
         let (x, y) = (self.x.get()?, self.y.get()?);
@@ -167,12 +161,13 @@ fn matched(name: &str, x: &Tensor, y: &Tensor) -> Result<Tensor> {
     match (x.shape(), y.shape()) {
         ([m], [n, 1]) if m == n => y.squeeze(Some(1)),
         ([m, 1], [n]) if m == n => y.unsqueeze(1),
-        _ => bail!(
-            Shape,
-            "{name}: expected a target of the predictions' shape {}, got {}",
-            show(x.shape()),
-            show(y.shape())
-        ),
+        _ => {
+            let (expected, got) = (show(x.shape()), show(y.shape()));
+            bail!(
+                Shape,
+                "{name}: expected a target of the predictions' shape {expected}, got {got}"
+            )
+        }
     }
 }
 
@@ -204,7 +199,7 @@ fn pair_loss<L: PairLoss>(
     } else {
         sum_rows(loss, x, y, weight.as_ref(), rows)?
     };
-    Ok(reduction.fold(losses, n)?.recorded(&[x, y], |_| PairBackward {
+    Ok(reduction.fold(losses, n)?.recorded(L::NAME, &[x, y], |_| PairBackward {
         loss,
         x: Saved::new(x),
         y: Saved::new(y),
@@ -233,7 +228,7 @@ fn sum_rows<L: PairLoss>(
     let weighted = weight.is_some();
     let cost = Cost::elementwise(x.count(), 24.0, 2, x.dtype());
     with_float!(x.dtype(), L::NAME, T => launch(L::NAME, rows, cost, operands,
-    move |items: Range<usize>, arguments: &Arguments<'_>| {
+    move |items, arguments| {
         sum_pairs_rows(
             Value(loss),
             arguments.own::<T>(0, &items),

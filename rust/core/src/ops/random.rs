@@ -8,12 +8,12 @@
 //!
 //! Each is one draw of its generator. In a captured step every replay draws anew.
 
-use std::ops::Range;
+use smallvec::smallvec;
 
 use crate::dtype::{DType, Element, with_float};
 use crate::error::{Result, bail};
 use crate::generator::Generator;
-use crate::launch::{Arguments, Cost, Operand, launch};
+use crate::launch::{Cost, Operand, launch};
 use crate::rng::{fill_normal, fill_truncated_normal, fill_uniform};
 use crate::tensor::Tensor;
 
@@ -43,10 +43,10 @@ fn drawn(
     let out = Tensor::empty(shape, dtype)?;
     let number = generator.draw()?;
     let key = generator.key();
-    let operands = [Operand::read(&number), Operand::write_own(&out, 1)].into_iter().collect();
+    let operands = smallvec![Operand::read(&number), Operand::write_own(&out, 1)];
     let cost = Cost::elementwise(out.count(), 64.0, 1, dtype);
     with_float!(dtype, name, T => launch(name, out.count(), cost, operands,
-    move |items: Range<usize>, arguments: &Arguments<'_>| {
+    move |items, arguments| {
         let draw = arguments.all::<i64>(0)[0] as u64;
         let out = arguments.own_mut::<T>(1, &items);
         let first = items.start as u64;

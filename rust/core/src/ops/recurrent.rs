@@ -13,8 +13,6 @@
 //! Rows of the batch are the work items, a few at a time, so that a plan takes them from the input to the loss and
 //! back, however many the steps, with one barrier before ∂U.
 
-use std::ops::Range;
-
 use smallvec::smallvec;
 
 use super::matmul::{flipped, product, product_cost};
@@ -23,7 +21,7 @@ use crate::error::{Result, bail};
 use crate::kernels::recurrent::{
     Backward as BackwardPass, Forward, Sizes, recurrent_rows, recurrent_rows_backward,
 };
-use crate::launch::{Arguments, Cost, Operand, Operands, launch};
+use crate::launch::{Cost, Operand, Operands, launch};
 use crate::layout::show;
 use crate::tape::{Backward, Gradients, Saved};
 use crate::tensor::Tensor;
@@ -60,12 +58,8 @@ fn check(projected: &Tensor, of: Recurrence<'_>) -> Result<Sizes> {
     let units = kernel.shape().first().copied().unwrap_or(0);
     let wide = cell.gates() * units;
     if kernel.shape() != [units, wide] || units == 0 {
-        bail!(
-            Shape,
-            "recurrent: expected a kernel of shape (units, {}·units), got {}",
-            cell.gates(),
-            show(kernel.shape())
-        );
+        let (gates, got) = (cell.gates(), show(kernel.shape()));
+        bail!(Shape, "recurrent: expected a kernel of shape (units, {gates}·units), got {got}");
     }
     let &[rows, steps, width] = projected.shape() else {
         bail!(
@@ -75,10 +69,10 @@ fn check(projected: &Tensor, of: Recurrence<'_>) -> Result<Sizes> {
         );
     };
     if width != wide || steps == 0 {
+        let got = show(projected.shape());
         bail!(
             Shape,
-            "recurrent: expected products of shape (rows, steps, {wide}), one step or more, got {}",
-            show(projected.shape())
+            "recurrent: expected products of shape (rows, steps, {wide}), one step or more, got {got}"
         );
     }
     if of.first.len() != cell.states() {
@@ -94,23 +88,15 @@ fn check(projected: &Tensor, of: Recurrence<'_>) -> Result<Sizes> {
     let bias = of.bias.map(|bias| ("bias", bias, &bias_shape[..]));
     for (what, tensor, shape) in states.chain(mask).chain(bias) {
         if tensor.shape() != shape {
-            bail!(
-                Shape,
-                "recurrent: expected a {what} of shape {}, got {}",
-                show(shape),
-                show(tensor.shape())
-            );
+            let (expected, got) = (show(shape), show(tensor.shape()));
+            bail!(Shape, "recurrent: expected a {what} of shape {expected}, got {got}");
         }
     }
     let others = of.first.iter().copied().chain(of.mask).chain(of.bias).chain([kernel]);
     for tensor in others {
         if tensor.dtype() != projected.dtype() {
-            bail!(
-                Type,
-                "recurrent: the products are {} but another argument is {}",
-                projected.dtype().name(),
-                tensor.dtype().name()
-            );
+            let (products, other) = (projected.dtype().name(), tensor.dtype().name());
+            bail!(Type, "recurrent: the products are {products} but another argument is {other}");
         }
     }
     if of.mask.is_some_and(Tensor::requires_grad) {
@@ -172,7 +158,7 @@ pub fn recurrent(projected: &Tensor, of: Recurrence<'_>) -> Result<Tensor> {
         operands.len() - 1
     });
     with_float!(x.dtype(), "recurrent", T => launch("recurrent", rows / few, cost(sizes, &x), operands,
-    move |items: Range<usize>, arguments: &Arguments<'_>| {
+    move |items, arguments| {
         recurrent_rows(Forward::<T> {
             sizes: Sizes { rows: items.len() * few, ..sizes },
             projected: arguments.own(0, &items),
@@ -188,7 +174,7 @@ pub fn recurrent(projected: &Tensor, of: Recurrence<'_>) -> Result<Tensor> {
     let mut inputs = vec![projected, of.kernel];
     inputs.extend(of.first);
     inputs.extend(of.bias);
-    Ok(out.recorded(&inputs, |out| {
+    Ok(out.recorded("recurrent", &inputs, |out| {
         RecurrentBackward(Kept {
             sizes,
             kernel: Saved::new(&kernel),
@@ -205,10 +191,6 @@ pub fn recurrent(projected: &Tensor, of: Recurrence<'_>) -> Result<Tensor> {
 struct RecurrentBackward(Kept);
 
 impl Backward for RecurrentBackward {
-    fn name(&self) -> &'static str {
-        "recurrent"
-    }
-
     fn backward(&self, grad: &Tensor, needs: &[bool]) -> Result<Gradients> {
         let sizes = self.0.sizes;
         let Sizes { cell, rows, steps, units } = sizes;
@@ -275,7 +257,7 @@ impl RecurrentBackward {
         });
         let cost = cost(sizes, slopes);
         with_float!(grad.dtype(), "recurrent", T => launch("recurrent backward", rows / few, cost, operands,
-        move |items: Range<usize>, arguments: &Arguments<'_>| {
+        move |items, arguments| {
             recurrent_rows_backward(BackwardPass::<T> {
                 sizes: Sizes { rows: items.len() * few, ..sizes },
                 gradient: arguments.own(0, &items),

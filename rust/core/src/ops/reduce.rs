@@ -3,14 +3,12 @@
 //! A tensor is seen as (before, reduced, after), where the reduced dimensions stand together; sums run in an
 //! order that the shape alone decides.
 
-use std::ops::Range;
-
 use smallvec::{SmallVec, smallvec};
 
 use crate::dtype::{DType, Element, with_float};
 use crate::error::{Result, bail};
 use crate::kernels::reduce::{Fold, fold_blocks, fold_columns, fold_row};
-use crate::launch::{Arguments, Cost, Operand, launch};
+use crate::launch::{Cost, Operand, launch};
 use crate::layout::{Layout, Shape, dimension};
 use crate::tape::{Backward, Gradients};
 use crate::tensor::Tensor;
@@ -141,15 +139,14 @@ pub(crate) fn fold(name: &'static str, fold: Fold, s: &Split) -> Result<Tensor> 
     let cost = Cost::elementwise(s.x.count(), 1.0, 1, dtype);
     with_float!(dtype, name, T => {
         if before == 1 && after >= WIDE {
-            let operands = [Operand::read(&s.x), Operand::write_own(&out, 1)].into_iter().collect();
-            launch(name, after, cost, operands, move |items: Range<usize>, arguments: &Arguments<'_>| {
+            let operands = smallvec![Operand::read(&s.x), Operand::write_own(&out, 1)];
+            launch(name, after, cost, operands, move |items, arguments| {
                 let to = arguments.own_mut::<T>(1, &items);
                 fold_columns(fold, arguments.all(0), reduced, after, items, to);
             })?;
         } else {
-            let operands = [Operand::read_own(&s.x, reduced * after), Operand::write_own(&out, after)];
-            launch(name, before, cost, operands.into_iter().collect(),
-                move |items: Range<usize>, arguments: &Arguments<'_>| {
+            let operands = smallvec![Operand::read_own(&s.x, reduced * after), Operand::write_own(&out, after)];
+            launch(name, before, cost, operands, move |items, arguments| {
                     let to = arguments.own_mut::<T>(1, &items);
                     fold_blocks(fold, arguments.own(0, &items), reduced, after, to);
                 })?;
@@ -167,11 +164,11 @@ fn fold_long(name: &'static str, fold: Fold, s: &Split, out: &Tensor) -> Result<
     // Rows keep the sums of their parts in full.
     let dtype = if after == 1 { DType::F64 } else { s.x.dtype() };
     let partial = Tensor::empty(&[before, parts, after], dtype)?;
-    let first = [Operand::read(&s.x), Operand::write_own(&partial, after)].into_iter().collect();
+    let first = smallvec![Operand::read(&s.x), Operand::write_own(&partial, after)];
     let second = [Operand::read_own(&partial, parts * after), Operand::write_own(out, after)];
     let second = second.into_iter().collect();
     with_float!(s.x.dtype(), name, T => {
-        launch(name, before * parts, cost, first, move |items: Range<usize>, arguments: &Arguments<'_>| {
+        launch(name, before * parts, cost, first, move |items, arguments| {
             let x = arguments.all::<T>(0);
             for item in items {
                 let (block, part) = (item / parts, item % parts);
@@ -185,7 +182,7 @@ fn fold_long(name: &'static str, fold: Fold, s: &Split, out: &Tensor) -> Result<
                 }
             }
         })?;
-        launch(name, before, Cost::default(), second, move |items: Range<usize>, arguments: &Arguments<'_>| {
+        launch(name, before, Cost::default(), second, move |items, arguments| {
             let to = arguments.own_mut::<T>(1, &items);
             if after == 1 {
                 for (x, to) in arguments.own::<f64>(0, &items).chunks_exact(parts).zip(to) {
@@ -206,9 +203,6 @@ struct SumBackward {
 }
 
 impl Backward for SumBackward {
-    fn name(&self) -> &'static str {
-        "sum"
-    }
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
         // Every element of the input has the gradient of its sum: a view that repeats, not a copy.
         let grad = grad.packed()?;
@@ -225,7 +219,7 @@ impl Tensor {
         let s = split("sum", self, dims)?;
         let out = fold("sum", Fold::Sum, &s)?;
         let out = if keepdim { out } else { out.view(Layout::contiguous(&s.squeezed)) };
-        Ok(out.recorded(&[self], |_| SumBackward {
+        Ok(out.recorded("sum", &[self], |_| SumBackward {
             shape: self.shape().into(),
             kept: s.kept.clone(),
         }))

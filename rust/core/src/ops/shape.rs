@@ -52,11 +52,8 @@ fn complete(x: &Tensor, sizes: &[isize]) -> Result<Shape> {
     let mut shape = Shape::with_capacity(sizes.len());
     for (i, &size) in sizes.iter().enumerate() {
         if size < -1 || (size == -1 && open.replace(i).is_some()) {
-            bail!(
-                Value,
-                "reshape: expected non-negative sizes and at most one -1, got {}",
-                wanted()
-            );
+            let wanted = wanted();
+            bail!(Value, "reshape: expected non-negative sizes and at most one -1, got {wanted}");
         }
         shape.push(size.max(1) as usize * usize::from(size != 0));
     }
@@ -67,13 +64,8 @@ fn complete(x: &Tensor, sizes: &[isize]) -> Result<Shape> {
         shape[open] = x.count() / known;
     }
     if count(&shape)? != x.count() || (open.is_some() && known == 0) {
-        bail!(
-            Shape,
-            "reshape: the {} elements of shape {} cannot take the shape {}",
-            x.count(),
-            show(x.shape()),
-            wanted()
-        );
+        let (n, own, wanted) = (x.count(), show(x.shape()), wanted());
+        bail!(Shape, "reshape: the {n} elements of shape {own} cannot take the shape {wanted}");
     }
     Ok(shape)
 }
@@ -81,9 +73,6 @@ fn complete(x: &Tensor, sizes: &[isize]) -> Result<Shape> {
 struct ReshapeBackward(Shape);
 
 impl Backward for ReshapeBackward {
-    fn name(&self) -> &'static str {
-        "reshape"
-    }
     // The elements of the gradient, in the same order.
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
         Ok(smallvec![Some(grad.with_shape(&self.0)?)])
@@ -93,9 +82,6 @@ impl Backward for ReshapeBackward {
 struct PermuteBackward(SmallVec<[usize; 4]>);
 
 impl Backward for PermuteBackward {
-    fn name(&self) -> &'static str {
-        "permute"
-    }
     // Dimension order[i] came to place i: it goes back.
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
         Ok(smallvec![Some(in_own_order(grad, &self.0))])
@@ -105,9 +91,6 @@ impl Backward for PermuteBackward {
 struct ExpandBackward(Shape);
 
 impl Backward for ExpandBackward {
-    fn name(&self) -> &'static str {
-        "expand"
-    }
     // An element that is read many times has the sum of their gradients.
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
         Ok(smallvec![Some(grad.sum_to(&self.0)?)])
@@ -127,11 +110,16 @@ impl Tensor {
         Ok(x.view(Layout { shape: shape.into(), strides, offset: x.layout().offset }))
     }
 
+    /// Puts the same elements in another shape on the tape.
+    fn reshaped_from(self, x: &Self) -> Self {
+        self.recorded("reshape", &[x], |_| ReshapeBackward(x.shape().into()))
+    }
+
     /// The same elements, read in row-major order, with other sizes; one size may be -1 and follows from the others.
     /// A view where strides allow it, else a copy.
     pub fn reshape(&self, sizes: &[isize]) -> Result<Self> {
         let shape = complete(self, sizes)?;
-        Ok(self.with_shape(&shape)?.recorded(&[self], |_| ReshapeBackward(self.shape().into())))
+        Ok(self.with_shape(&shape)?.reshaped_from(self))
     }
 
     /// The dimensions from `start_dim` on merged into one.
@@ -153,14 +141,11 @@ impl Tensor {
             .collect::<Result<_>>()?;
         let complete = (0..self.ndim()).all(|dim| order.contains(&dim));
         if order.len() != self.ndim() || !complete {
-            bail!(
-                Value,
-                "permute: expected each of the {} dimensions once, got {dims:?}",
-                self.ndim()
-            );
+            let n = self.ndim();
+            bail!(Value, "permute: expected each of the {n} dimensions once, got {dims:?}");
         }
         let y = self.view(self.layout().permute(&order));
-        Ok(y.recorded(&[self], |_| PermuteBackward(order)))
+        Ok(y.recorded("permute", &[self], |_| PermuteBackward(order)))
     }
 
     /// A view with two dimensions exchanged.
@@ -182,7 +167,7 @@ impl Tensor {
                 layout.strides.remove(dim);
             }
         }
-        Ok(self.view(layout).recorded(&[self], |_| ReshapeBackward(self.shape().into())))
+        Ok(self.view(layout).reshaped_from(self))
     }
 
     /// A view with a dimension of size 1 inserted before `dim`.
@@ -191,14 +176,14 @@ impl Tensor {
         let mut layout = self.layout().clone();
         layout.shape.insert(dim, 1);
         layout.strides.insert(dim, 0);
-        Ok(self.view(layout).recorded(&[self], |_| ReshapeBackward(self.shape().into())))
+        Ok(self.view(layout).reshaped_from(self))
     }
 
     /// A view in which dimensions of size 1, and new ones in front, are repeated.
     pub fn expand(&self, shape: &[usize]) -> Result<Self> {
         count(shape)?;
         let y = self.view(self.layout().broadcast_to("expand", shape)?);
-        Ok(y.recorded(&[self], |_| ExpandBackward(self.shape().into())))
+        Ok(y.recorded("expand", &[self], |_| ExpandBackward(self.shape().into())))
     }
 }
 

@@ -13,7 +13,7 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::dtype::{Element, with_element};
 use crate::error::{Result, bail};
-use crate::launch::{Arguments, Cost, Operand, launch};
+use crate::launch::{Cost, Operand, launch};
 use crate::layout::{Layout, Shape, dimension, show};
 use crate::tape::{Backward, Gradients};
 use crate::tensor::Tensor;
@@ -62,9 +62,6 @@ struct SliceBackward {
 }
 
 impl Backward for SliceBackward {
-    fn name(&self) -> &'static str {
-        "slice"
-    }
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
         let lengths: Shape = self.region.iter().map(|&(_, _, length)| length).collect();
         let grad = grad.with_shape(&lengths)?;
@@ -87,13 +84,13 @@ fn scatter(grad: &Tensor, shape: &[usize], region: &[(usize, isize, usize)]) -> 
     } else {
         Operand::read(grad)
     };
-    let operands = [source, Operand::write_own(&out, row)].into_iter().collect();
+    let operands = smallvec![source, Operand::write_own(&out, row)];
     let from = Layout { offset: 0, ..grad.layout().clone() };
     let row_shape: Vec<usize> = shape[1..].to_vec();
     let region: Vec<(usize, isize, usize)> = region.to_vec();
     let cost = Cost::elementwise(out.count(), 0.0, 2, grad.dtype());
     with_element!(grad.dtype(), T => launch("slice backward", rows, cost, operands,
-    move |items: Range<usize>, arguments: &Arguments<'_>| {
+    move |items, arguments| {
         let out = arguments.own_mut::<T>(1, &items);
         out.fill(T::from_f64(0.0));
         let grad = arguments.view::<T>(0, &from);
@@ -133,12 +130,8 @@ impl Tensor {
     /// A view of a part of each dimension; dimensions beyond the given spans are taken whole.
     pub fn slice(&self, spans: &[Span]) -> Result<Self> {
         if spans.len() > self.ndim() {
-            bail!(
-                Index,
-                "slice: {} spans for a tensor with {} dimensions",
-                spans.len(),
-                self.ndim()
-            );
+            let (given, ndim) = (spans.len(), self.ndim());
+            bail!(Index, "slice: {given} spans for a tensor with {ndim} dimensions");
         }
         let mut layout = self.layout().clone();
         let mut region: SmallVec<[(usize, isize, usize); 4]> =
@@ -160,7 +153,7 @@ impl Tensor {
             layout.offset = self.layout().offset;
         }
         let y = self.view(layout);
-        Ok(y.recorded(&[self], |_| SliceBackward { shape: self.shape().into(), region }))
+        Ok(y.recorded("slice", &[self], |_| SliceBackward { shape: self.shape().into(), region }))
     }
 
     /// A view at one position of a dimension, without that dimension. A negative index counts from the end.
@@ -169,10 +162,10 @@ impl Tensor {
         let size = self.shape()[dim];
         let place = if index < 0 { index.saturating_add(size as isize) } else { index };
         if !(0..size as isize).contains(&place) {
+            let shape = show(self.shape());
             bail!(
                 Index,
-                "index: {index} is out of range for dimension {dim} of size {size} (shape {})",
-                show(self.shape())
+                "index: {index} is out of range for dimension {dim} of size {size} (shape {shape})"
             );
         }
         let mut layout = self.layout().clone();
@@ -185,7 +178,7 @@ impl Tensor {
             self.shape().iter().map(|&size| (0, 1, size)).collect();
         region[dim] = (place as usize, 1, 1);
         let y = self.view(layout);
-        Ok(y.recorded(&[self], |_| SliceBackward { shape: self.shape().into(), region }))
+        Ok(y.recorded("slice", &[self], |_| SliceBackward { shape: self.shape().into(), region }))
     }
 
     /// Views at every position of a dimension, in order.

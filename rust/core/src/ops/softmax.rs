@@ -11,8 +11,6 @@
 //! Each is one pass over the rows of the last dimension; another dimension is brought there first. A row of
 //! nothing but -∞ has the logarithm -∞ and no gradient; as shares it is NaN.
 
-use std::ops::Range;
-
 use smallvec::{SmallVec, smallvec};
 
 use crate::dtype::with_float;
@@ -20,7 +18,7 @@ use crate::error::Result;
 use crate::kernels::softmax::{
     Normalized, logsumexp_rows, logsumexp_rows_backward, normalize_rows, normalize_rows_backward,
 };
-use crate::launch::{Arguments, Cost, Operand, launch};
+use crate::launch::{Cost, Operand, launch};
 use crate::layout::{Layout, dimension};
 use crate::ops::reduce::{in_own_order, rows};
 use crate::tape::{Backward, Gradients, Saved};
@@ -44,24 +42,20 @@ struct NormalizedBackward {
 }
 
 impl Backward for NormalizedBackward {
-    fn name(&self) -> &'static str {
-        self.kind.name()
-    }
-
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
         let (y, grad) = (self.y.get()?, grad.packed()?);
         let width = y.shape().last().copied().unwrap_or(0);
         let items = y.count().checked_div(width).unwrap_or(0);
         let out = Tensor::empty(y.shape(), y.dtype())?;
-        let operands = [
+        let operands = smallvec![
             Operand::read_own(y, width),
             Operand::read_own(&grad, width),
             Operand::write_own(&out, width),
         ];
         let cost = Cost::elementwise(y.count(), FLOPS, 3, y.dtype());
-        let (kind, name) = (self.kind, self.name());
-        with_float!(y.dtype(), name, T => launch(name, items, cost, operands.into_iter().collect(),
-        move |items: Range<usize>, arguments: &Arguments<'_>| {
+        let (kind, name) = (self.kind, self.kind.name());
+        with_float!(y.dtype(), name, T => launch(name, items, cost, operands,
+        move |items, arguments| {
             let (y, grad) = (arguments.own::<T>(0, &items), arguments.own(1, &items));
             normalize_rows_backward(kind, y, grad, width, arguments.own_mut(2, &items));
         }))?;
@@ -75,14 +69,13 @@ fn normalized(kind: Normalized, z: &Tensor) -> Result<Tensor> {
     let width = x.shape().last().copied().unwrap_or(0);
     let items = x.count().checked_div(width).unwrap_or(0);
     let out = Tensor::empty(x.shape(), x.dtype())?;
-    let operands = [Operand::read_own(&x, width), Operand::write_own(&out, width)];
+    let operands = smallvec![Operand::read_own(&x, width), Operand::write_own(&out, width)];
     let cost = Cost::elementwise(x.count(), FLOPS, 2, x.dtype());
     let name = kind.name();
-    with_float!(x.dtype(), name, T => launch(name, items, cost, operands.into_iter().collect(),
-    move |items: Range<usize>, arguments: &Arguments<'_>| {
+    with_float!(x.dtype(), name, T => launch(name, items, cost, operands, move |items, arguments| {
         normalize_rows(kind, arguments.own::<T>(0, &items), width, arguments.own_mut(1, &items));
     }))?;
-    Ok(out.recorded(&[z], |y| NormalizedBackward { kind, y: Saved::new(y) }))
+    Ok(out.recorded(kind.name(), &[z], |y| NormalizedBackward { kind, y: Saved::new(y) }))
 }
 
 fn normalized_along(kind: Normalized, z: &Tensor, dim: isize) -> Result<Tensor> {
@@ -101,24 +94,20 @@ struct LogSumExpBackward {
 }
 
 impl Backward for LogSumExpBackward {
-    fn name(&self) -> &'static str {
-        "logsumexp"
-    }
-
     fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
         let (x, y, grad) = (self.x.get()?, self.y.get()?, grad.packed()?);
         let width = x.count().checked_div(y.count()).unwrap_or(0);
         let items = if width == 0 { 0 } else { y.count() };
         let out = Tensor::empty(x.shape(), x.dtype())?;
-        let operands = [
+        let operands = smallvec![
             Operand::read_own(x, width),
             Operand::read_own(y, 1),
             Operand::read_own(&grad, 1),
             Operand::write_own(&out, width),
         ];
         let cost = Cost::elementwise(x.count(), FLOPS, 2, x.dtype());
-        with_float!(x.dtype(), "logsumexp", T => launch("logsumexp", items, cost, operands.into_iter().collect(),
-        move |items: Range<usize>, arguments: &Arguments<'_>| {
+        with_float!(x.dtype(), "logsumexp", T => launch("logsumexp", items, cost, operands,
+        move |items, arguments| {
             let (x, y) = (arguments.own::<T>(0, &items), arguments.own(1, &items));
             logsumexp_rows_backward(x, y, arguments.own(2, &items), width, arguments.own_mut(3, &items));
         }))?;
@@ -146,15 +135,15 @@ impl Tensor {
         if width == 0 {
             y.fill(f64::NEG_INFINITY)?;
         } else {
-            let operands = [Operand::read_own(&r.x, width), Operand::write_own(&y, 1)];
+            let operands = smallvec![Operand::read_own(&r.x, width), Operand::write_own(&y, 1)];
             let cost = Cost::elementwise(r.x.count(), FLOPS, 1, self.dtype());
-            with_float!(self.dtype(), "logsumexp", T => launch("logsumexp", r.count, cost, operands.into_iter().collect(),
-            move |items: Range<usize>, arguments: &Arguments<'_>| {
+            with_float!(self.dtype(), "logsumexp", T => launch("logsumexp", r.count, cost, operands,
+            move |items, arguments| {
                 logsumexp_rows(arguments.own::<T>(0, &items), width, arguments.own_mut(1, &items));
             }))?;
         }
         let out = y.view(Layout::contiguous(if keepdim { &r.kept } else { &r.squeezed }));
-        Ok(out.recorded(&[self], |_| LogSumExpBackward {
+        Ok(out.recorded("logsumexp", &[self], |_| LogSumExpBackward {
             x: Saved::new(&r.x),
             y: Saved::new(&y),
             order: r.order.clone(),

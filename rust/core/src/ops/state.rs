@@ -23,12 +23,8 @@ fn check(operation: &str, state: &Tensor, value: &Tensor) -> Result<()> {
         bail!(State, "{operation}: state that is changed in place cannot require a gradient");
     }
     if state.shape() != value.shape() {
-        bail!(
-            Shape,
-            "{operation}: expected a value of shape {}, got {}",
-            show(state.shape()),
-            show(value.shape())
-        );
+        let (expected, got) = (show(state.shape()), show(value.shape()));
+        bail!(Shape, "{operation}: expected a value of shape {expected}, got {got}");
     }
     Ok(())
 }

@@ -186,12 +186,8 @@ impl Optimizer {
     /// Restores the number of steps since the last update.
     pub fn set_accumulated(&self, steps: u64) -> Result<()> {
         if steps >= self.0.around.accumulation.max(1) {
-            bail!(
-                Value,
-                "{}: expected fewer than {} accumulated steps, got {steps}",
-                self.name(),
-                self.0.around.accumulation.max(1)
-            );
+            let (name, most) = (self.name(), self.0.around.accumulation.max(1));
+            bail!(Value, "{name}: expected fewer than {most} accumulated steps, got {steps}");
         }
         self.0.lock().gathered = Gathered { steps, ..Gathered::default() };
         Ok(())

@@ -17,10 +17,9 @@ mod rule;
 mod sgd;
 
 use std::collections::{HashMap, VecDeque};
-use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::capture::{self, StepInput};
 use crate::dtype::{Float, with_float};
@@ -118,16 +117,17 @@ fn launch_rule<R: Rule<SLOTS>, const SLOTS: usize>(
 ) -> Result<()> {
     let dtype = parameter.dtype();
     let n = parameter.count();
-    let mut operands: Operands =
-        [Operand::read(scalars), Operand::read_own(gradient, 1), Operand::write_own(parameter, 1)]
-            .into_iter()
-            .collect();
+    let mut operands: Operands = smallvec![
+        Operand::read(scalars),
+        Operand::read_own(gradient, 1),
+        Operand::write_own(parameter, 1)
+    ];
     operands.extend(slots.iter().map(|slot| Operand::write_own(slot, 1)));
     let cost = Cost::elementwise(n, 12.0, 3 + 2 * SLOTS, dtype);
     let columns = parameter.shape().last().copied().unwrap_or(0);
     let rows = n.checked_div(columns).unwrap_or(0);
     with_float!(dtype, name, T => launch_either(name, n, cost, operands,
-    move |elements: Range<usize>, arguments: &Arguments<'_>| {
+    move |elements, arguments| {
         let at = elements.start;
         let arrays = Arrays::<T, SLOTS> {
             gradient: arguments.pointer::<T>(1).wrapping_add(at),
@@ -139,7 +139,7 @@ fn launch_rule<R: Rule<SLOTS>, const SLOTS: usize>(
     || ByColumns::new(
         [Access::All, ByColumns::access(gradient)?].into_iter()
             .chain(std::iter::repeat_n(ByColumns::access(parameter)?, 1 + SLOTS)),
-    move |units: Range<usize>, arguments: &Arguments<'_>| {
+    move |units, arguments| {
         let (gradient, gradient_row) = arguments.columns(1, &units);
         let (parameter, row) = arguments.columns(2, &units);
         let slots = std::array::from_fn(|i| arguments.columns(3 + i, &units).0);
@@ -340,15 +340,11 @@ impl Optimizer {
 
     fn setting_name(&self, name: &str) -> Result<&'static str> {
         let settings = self.settings();
-        match settings.iter().find(|(known, _)| *known == name) {
-            Some((known, _)) => Ok(known),
-            None => bail!(
-                Value,
-                "{}: no setting `{name}`; there are {}",
-                self.name(),
-                settings.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ")
-            ),
+        if let Some((known, _)) = settings.iter().find(|(known, _)| *known == name) {
+            return Ok(known);
         }
+        let known: Vec<&str> = settings.iter().map(|(known, _)| *known).collect();
+        bail!(Value, "{}: no setting `{name}`; there are {}", self.name(), known.join(", "));
     }
 
     /// Sets a setting for the steps to come.
@@ -420,13 +416,8 @@ impl Optimizer {
     /// Checks that parameters and gradients fit each other.
     fn check(&self, parameters: &[&Tensor], gradients: &[&Tensor]) -> Result<()> {
         if parameters.len() != gradients.len() {
-            bail!(
-                Value,
-                "{}: {} parameters came with {} gradients",
-                self.name(),
-                parameters.len(),
-                gradients.len()
-            );
+            let (name, m, n) = (self.name(), parameters.len(), gradients.len());
+            bail!(Value, "{name}: {m} parameters came with {n} gradients");
         }
         for (i, (parameter, gradient)) in parameters.iter().zip(gradients).enumerate() {
             if parameter.shape() != gradient.shape() || parameter.dtype() != gradient.dtype() {
@@ -441,10 +432,10 @@ impl Optimizer {
                 );
             }
             if !parameter.is_leaf() || !parameter.layout().is_contiguous() {
+                let name = self.name();
                 bail!(
                     Value,
-                    "{}: parameter {i} is not a leaf tensor; only leaves can be updated",
-                    self.name()
+                    "{name}: parameter {i} is not a leaf tensor; only leaves can be updated"
                 );
             }
         }

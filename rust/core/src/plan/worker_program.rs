@@ -75,7 +75,7 @@ fn perform(launches: &[Launch], tasks: &[Task]) {
         match task {
             Task::Run { launch, items, addresses } => {
                 let launch = &launches[*launch];
-                launch.kernel.run(items.clone(), &Arguments::new(addresses, &launch.operands));
+                (launch.kernel)(items.clone(), &Arguments::new(addresses, &launch.operands));
             }
             Task::Broadcast(written) => written.perform(),
         }

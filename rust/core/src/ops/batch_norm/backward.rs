@@ -1,7 +1,5 @@
 //! The backward pass of batch normalization.
 
-use std::ops::Range;
-
 use smallvec::smallvec;
 
 use super::fixed;
@@ -10,7 +8,7 @@ use crate::error::Result;
 use crate::kernels::batch_norm::{
     RowsBackward, Sums, SumsOf, chunk_rows, chunk_sums, column_sums, normalize_backward,
 };
-use crate::launch::{Arguments, Cost, Operand, Operands, launch};
+use crate::launch::{Cost, Operand, launch};
 use crate::tape::{Backward, Gradients, Saved};
 use crate::tensor::Tensor;
 
@@ -48,7 +46,7 @@ impl BatchNormBackward {
         ];
         let cost = Cost::elementwise(x.count(), 4.0, 2, x.dtype());
         with_float!(x.dtype(), "batch_norm", T => launch("batch_sums", m / rows, cost, operands,
-        move |items: Range<usize>, arguments: &Arguments<'_>| {
+        move |items, arguments| {
             let batch = [arguments.own::<T>(0, &items), arguments.own(1, &items)];
             chunk_sums(batch, arguments.all(2), rows, arguments.own_mut(3, &items));
         }))?;
@@ -69,7 +67,7 @@ impl BatchNormBackward {
             None => (grad, x),
         };
         let cost = Cost::elementwise(first.count(), 4.0, if chunked { 1 } else { 2 }, x.dtype());
-        let operands: Operands = smallvec![
+        let operands = smallvec![
             Operand::read(first),
             Operand::read(second),
             Operand::read_own(mean, 1),
@@ -80,7 +78,7 @@ impl BatchNormBackward {
             Operand::write_own(&sums.tilt, 1),
         ];
         with_float!(x.dtype(), "batch_norm", T => launch("batch_sums", n, cost, operands,
-        move |items: Range<usize>, arguments: &Arguments<'_>| {
+        move |items, arguments| {
             let (first, second) = (arguments.all(0), arguments.all(1));
             column_sums(Sums::<T> {
                 of: if chunked {
@@ -107,7 +105,7 @@ impl BatchNormBackward {
         let x = self.x.get()?;
         let (m, n) = (x.shape()[0], x.shape()[1]);
         let out = Tensor::empty(x.shape(), x.dtype())?;
-        let operands: Operands = smallvec![
+        let operands = smallvec![
             Operand::read_own(grad, n),
             Operand::read_own(x, n),
             Operand::write_own(&out, n),
@@ -119,7 +117,7 @@ impl BatchNormBackward {
         let items = if n == 0 { 0 } else { m };
         let cost = Cost::elementwise(x.count(), 5.0, 3, x.dtype());
         with_float!(x.dtype(), "batch_norm", T => launch("batch_norm", items, cost, operands,
-        move |items: Range<usize>, arguments: &Arguments<'_>| {
+        move |items, arguments| {
             normalize_backward(RowsBackward::<T> {
                 grad: arguments.own(0, &items),
                 x: arguments.own(1, &items),
@@ -135,10 +133,6 @@ impl BatchNormBackward {
 }
 
 impl Backward for BatchNormBackward {
-    fn name(&self) -> &'static str {
-        "batch_norm"
-    }
-
     fn backward(&self, grad: &Tensor, needs: &[bool]) -> Result<Gradients> {
         let grad = grad.packed()?;
         let mut out: Gradients = smallvec![None; needs.len()];
