@@ -4,7 +4,7 @@
 //! s ← ρs + (1−ρ)g²      Δ = √(d + ε) / √(s + ε) · g      d ← ρd + (1−ρ)Δ²      θ ← θ − ηΔ
 //! ```
 
-use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting};
+use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting, named_fields, numbers};
 use super::{Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
@@ -15,20 +15,13 @@ use crate::tensor::Tensor;
 pub(super) const RULE: NamedRule = NamedRule {
     name: "adadelta",
     settings: &[
-        Setting::by_convention(
-            "learning_rate",
-            NOT_NEGATIVE,
-            [Some(0.001), Some(1.0), Some(0.001)],
-        ),
-        Setting::by_convention("rho", BELOW_ONE, [Some(0.95), Some(0.9), Some(0.95)]),
-        Setting::by_convention("epsilon", POSITIVE, [Some(1e-7), Some(1e-6), Some(1e-8)]),
+        Setting::numbers("learning_rate", NOT_NEGATIVE, [Some(0.001), Some(1.0), Some(0.001)]),
+        Setting::numbers("rho", BELOW_ONE, [Some(0.95), Some(0.9), Some(0.95)]),
+        Setting::numbers("epsilon", POSITIVE, [Some(1e-7), Some(1e-6), Some(1e-8)]),
     ],
     make: |given| {
-        Ok(Box::new(Adadelta {
-            learning_rate: given.number("learning_rate")?,
-            rho: given.number("rho")?,
-            epsilon: given.number("epsilon")?,
-        }))
+        numbers!(given: learning_rate, rho, epsilon);
+        Ok(Box::new(Adadelta { learning_rate, rho, epsilon }))
     },
 };
 
@@ -71,7 +64,7 @@ impl UpdateRule for Adadelta {
         &["mean_square", "mean_square_step"]
     }
     fn settings(&self) -> Settings {
-        vec![("learning_rate", self.learning_rate), ("rho", self.rho), ("epsilon", self.epsilon)]
+        named_fields!(self: learning_rate, rho, epsilon)
     }
     fn scalars(&self, _step: u64, settings: &[f64], _memory: &mut f64) -> [f64; SCALARS] {
         let &[eta, rho, epsilon] = settings else { return [f64::NAN; SCALARS] };

@@ -7,7 +7,7 @@
 //! tf1     θ ← θ − ηg / √s
 //! ```
 
-use super::rule::{NOT_NEGATIVE, NamedRule, POSITIVE, Setting};
+use super::rule::{NOT_NEGATIVE, NamedRule, POSITIVE, Setting, named_fields, numbers};
 use super::{Convention, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
@@ -18,26 +18,24 @@ use crate::tensor::Tensor;
 pub(super) const RULE: NamedRule = NamedRule {
     name: "adagrad",
     settings: &[
-        Setting::by_convention(
-            "learning_rate",
-            NOT_NEGATIVE,
-            [Some(0.001), Some(0.01), Some(0.001)],
-        ),
-        Setting::by_convention(
+        Setting::numbers("learning_rate", NOT_NEGATIVE, [Some(0.001), Some(0.01), Some(0.001)]),
+        Setting::numbers(
             "initial_accumulator_value",
             NOT_NEGATIVE,
             [Some(0.1), Some(0.0), Some(0.1)],
         ),
-        Setting::by_convention("epsilon", POSITIVE, [Some(1e-7), Some(1e-10), Some(0.0)]),
+        Setting::numbers("epsilon", POSITIVE, [Some(1e-7), Some(1e-10), Some(0.0)]),
         Setting::number("lr_decay", NOT_NEGATIVE, 0.0),
     ],
     make: |given| {
+        numbers!(given: learning_rate, initial_accumulator_value, epsilon, lr_decay);
+        let convention = given.convention;
         Ok(Box::new(Adagrad {
-            learning_rate: given.number("learning_rate")?,
-            initial_accumulator_value: given.number("initial_accumulator_value")?,
-            epsilon: given.number("epsilon")?,
-            lr_decay: given.number("lr_decay")?,
-            convention: given.convention,
+            learning_rate,
+            initial_accumulator_value,
+            epsilon,
+            lr_decay,
+            convention,
         }))
     },
 };
@@ -81,7 +79,7 @@ impl UpdateRule for Adagrad {
         self.initial_accumulator_value
     }
     fn settings(&self) -> Settings {
-        vec![("learning_rate", self.learning_rate), ("epsilon", self.epsilon)]
+        named_fields!(self: learning_rate, epsilon)
     }
     fn scalars(&self, step: u64, settings: &[f64], _memory: &mut f64) -> [f64; SCALARS] {
         let &[eta, epsilon] = settings else { return [f64::NAN; SCALARS] };

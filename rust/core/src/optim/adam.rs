@@ -7,7 +7,7 @@
 //! ```
 //! The same ε means different things in the two forms; powers of β are taken in `f64`.
 
-use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting};
+use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting, named_fields, numbers};
 use super::{Convention, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
@@ -21,17 +21,12 @@ pub(super) const RULE: NamedRule = NamedRule {
         Setting::number("learning_rate", NOT_NEGATIVE, 0.001),
         Setting::number("beta_1", BELOW_ONE, 0.9),
         Setting::number("beta_2", BELOW_ONE, 0.999),
-        Setting::by_convention("epsilon", POSITIVE, [Some(1e-7), Some(1e-8), Some(1e-8)]),
+        Setting::numbers("epsilon", POSITIVE, [Some(1e-7), Some(1e-8), Some(1e-8)]),
         Setting::flag("amsgrad"),
     ],
     make: |given| {
-        let rule = Adam {
-            learning_rate: given.number("learning_rate")?,
-            beta_1: given.number("beta_1")?,
-            beta_2: given.number("beta_2")?,
-            epsilon: given.number("epsilon")?,
-            convention: given.convention,
-        };
+        numbers!(given: learning_rate, beta_1, beta_2, epsilon);
+        let rule = Adam { learning_rate, beta_1, beta_2, epsilon, convention: given.convention };
         Ok(if given.flag("amsgrad")? { Box::new(AmsGrad(rule)) } else { Box::new(rule) })
     },
 };
@@ -105,12 +100,7 @@ impl UpdateRule for Adam {
         &["mean", "mean_square"]
     }
     fn settings(&self) -> Settings {
-        vec![
-            ("learning_rate", self.learning_rate),
-            ("beta_1", self.beta_1),
-            ("beta_2", self.beta_2),
-            ("epsilon", self.epsilon),
-        ]
+        named_fields!(self: learning_rate, beta_1, beta_2, epsilon)
     }
     fn scalars(&self, step: u64, settings: &[f64], _memory: &mut f64) -> [f64; SCALARS] {
         let &[eta, beta_1, beta_2, epsilon] = settings else { return [f64::NAN; SCALARS] };

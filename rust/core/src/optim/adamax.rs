@@ -7,7 +7,7 @@
 //! ```
 
 use super::adam::one_minus_power;
-use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting};
+use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting, named_fields, numbers};
 use super::{Convention, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
@@ -18,23 +18,15 @@ use crate::tensor::Tensor;
 pub(super) const RULE: NamedRule = NamedRule {
     name: "adamax",
     settings: &[
-        Setting::by_convention(
-            "learning_rate",
-            NOT_NEGATIVE,
-            [Some(0.001), Some(0.002), Some(0.001)],
-        ),
+        Setting::numbers("learning_rate", NOT_NEGATIVE, [Some(0.001), Some(0.002), Some(0.001)]),
         Setting::number("beta_1", BELOW_ONE, 0.9),
         Setting::number("beta_2", BELOW_ONE, 0.999),
-        Setting::by_convention("epsilon", POSITIVE, [Some(1e-7), Some(1e-8), Some(1e-8)]),
+        Setting::numbers("epsilon", POSITIVE, [Some(1e-7), Some(1e-8), Some(1e-8)]),
     ],
     make: |given| {
-        Ok(Box::new(Adamax {
-            learning_rate: given.number("learning_rate")?,
-            beta_1: given.number("beta_1")?,
-            beta_2: given.number("beta_2")?,
-            epsilon: given.number("epsilon")?,
-            convention: given.convention,
-        }))
+        numbers!(given: learning_rate, beta_1, beta_2, epsilon);
+        let convention = given.convention;
+        Ok(Box::new(Adamax { learning_rate, beta_1, beta_2, epsilon, convention }))
     },
 };
 
@@ -75,12 +67,7 @@ impl UpdateRule for Adamax {
         &["mean", "largest"]
     }
     fn settings(&self) -> Settings {
-        vec![
-            ("learning_rate", self.learning_rate),
-            ("beta_1", self.beta_1),
-            ("beta_2", self.beta_2),
-            ("epsilon", self.epsilon),
-        ]
+        named_fields!(self: learning_rate, beta_1, beta_2, epsilon)
     }
     fn scalars(&self, step: u64, settings: &[f64], _memory: &mut f64) -> [f64; SCALARS] {
         let &[eta, beta_1, beta_2, epsilon] = settings else { return [f64::NAN; SCALARS] };

@@ -4,7 +4,7 @@
 //! θ ← θ − η · sign(β₁m + (1−β₁)g)      m ← β₂m + (1−β₂)g
 //! ```
 
-use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, Setting};
+use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, Setting, named_fields, numbers};
 use super::{Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
@@ -20,11 +20,8 @@ pub(super) const RULE: NamedRule = NamedRule {
         Setting::number("beta_2", BELOW_ONE, 0.99),
     ],
     make: |given| {
-        Ok(Box::new(Lion {
-            learning_rate: given.number("learning_rate")?,
-            beta_1: given.number("beta_1")?,
-            beta_2: given.number("beta_2")?,
-        }))
+        numbers!(given: learning_rate, beta_1, beta_2);
+        Ok(Box::new(Lion { learning_rate, beta_1, beta_2 }))
     },
 };
 
@@ -68,11 +65,7 @@ impl UpdateRule for Lion {
         &["mean"]
     }
     fn settings(&self) -> Settings {
-        vec![
-            ("learning_rate", self.learning_rate),
-            ("beta_1", self.beta_1),
-            ("beta_2", self.beta_2),
-        ]
+        named_fields!(self: learning_rate, beta_1, beta_2)
     }
     fn scalars(&self, _step: u64, settings: &[f64], _memory: &mut f64) -> [f64; SCALARS] {
         let &[eta, beta_1, beta_2] = settings else { return [f64::NAN; SCALARS] };

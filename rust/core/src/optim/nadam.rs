@@ -10,7 +10,7 @@
 //! ψ is 1 in Keras and 0.004 in PyTorch. P is the rule's memory: it depends on every β₁ that was.
 
 use super::adam::{moments, one_minus_power};
-use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting};
+use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting, named_fields, numbers};
 use super::{Convention, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
@@ -21,25 +21,17 @@ use crate::tensor::Tensor;
 pub(super) const RULE: NamedRule = NamedRule {
     name: "nadam",
     settings: &[
-        Setting::by_convention(
-            "learning_rate",
-            NOT_NEGATIVE,
-            [Some(0.001), Some(0.002), Some(0.001)],
-        ),
+        Setting::numbers("learning_rate", NOT_NEGATIVE, [Some(0.001), Some(0.002), Some(0.001)]),
         Setting::number("beta_1", BELOW_ONE, 0.9),
         Setting::number("beta_2", BELOW_ONE, 0.999),
-        Setting::by_convention("epsilon", POSITIVE, [Some(1e-7), Some(1e-8), Some(1e-8)]),
-        Setting::by_convention("momentum_decay", NOT_NEGATIVE, [Some(1.0), Some(0.004), None]),
+        Setting::numbers("epsilon", POSITIVE, [Some(1e-7), Some(1e-8), Some(1e-8)]),
+        Setting::numbers("momentum_decay", NOT_NEGATIVE, [Some(1.0), Some(0.004), None]),
     ],
     make: |given| {
-        Ok(Box::new(Nadam {
-            learning_rate: given.number("learning_rate")?,
-            beta_1: given.number("beta_1")?,
-            beta_2: given.number("beta_2")?,
-            epsilon: given.number("epsilon")?,
-            momentum_decay: given.optional("momentum_decay").unwrap_or(0.0),
-            convention: given.convention,
-        }))
+        numbers!(given: learning_rate, beta_1, beta_2, epsilon);
+        let convention = given.convention;
+        let momentum_decay = given.optional("momentum_decay").unwrap_or(0.0);
+        Ok(Box::new(Nadam { learning_rate, beta_1, beta_2, epsilon, momentum_decay, convention }))
     },
 };
 
@@ -87,12 +79,7 @@ impl UpdateRule for Nadam {
         &["mean", "mean_square"]
     }
     fn settings(&self) -> Settings {
-        vec![
-            ("learning_rate", self.learning_rate),
-            ("beta_1", self.beta_1),
-            ("beta_2", self.beta_2),
-            ("epsilon", self.epsilon),
-        ]
+        named_fields!(self: learning_rate, beta_1, beta_2, epsilon)
     }
     fn memory_after(&self, steps: u64, settings: &[f64]) -> f64 {
         let mut product = 1.0;

@@ -7,7 +7,7 @@
 //! ```
 //! Without momentum θ ← θ − ηu. Under tf1 s starts at 1.
 
-use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting};
+use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting, named_fields, numbers};
 use super::{Convention, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
@@ -18,25 +18,17 @@ use crate::tensor::Tensor;
 pub(super) const RULE: NamedRule = NamedRule {
     name: "rmsprop",
     settings: &[
-        Setting::by_convention(
-            "learning_rate",
-            NOT_NEGATIVE,
-            [Some(0.001), Some(0.01), Some(0.001)],
-        ),
-        Setting::by_convention("rho", BELOW_ONE, [Some(0.9), Some(0.99), Some(0.9)]),
+        Setting::numbers("learning_rate", NOT_NEGATIVE, [Some(0.001), Some(0.01), Some(0.001)]),
+        Setting::numbers("rho", BELOW_ONE, [Some(0.9), Some(0.99), Some(0.9)]),
         Setting::number("momentum", BELOW_ONE, 0.0),
-        Setting::by_convention("epsilon", POSITIVE, [Some(1e-7), Some(1e-8), Some(1e-10)]),
+        Setting::numbers("epsilon", POSITIVE, [Some(1e-7), Some(1e-8), Some(1e-10)]),
         Setting::flag("centered"),
     ],
     make: |given| {
-        Ok(Box::new(RmsProp {
-            learning_rate: given.number("learning_rate")?,
-            rho: given.number("rho")?,
-            momentum: given.number("momentum")?,
-            epsilon: given.number("epsilon")?,
-            centered: given.flag("centered")?,
-            convention: given.convention,
-        }))
+        numbers!(given: learning_rate, rho, momentum, epsilon);
+        let convention = given.convention;
+        let centered = given.flag("centered")?;
+        Ok(Box::new(RmsProp { learning_rate, rho, momentum, epsilon, centered, convention }))
     },
 };
 
@@ -158,12 +150,7 @@ impl UpdateRule for RmsProp {
         if slot == 0 && self.convention == Convention::Tf1 { 1.0 } else { 0.0 }
     }
     fn settings(&self) -> Settings {
-        vec![
-            ("learning_rate", self.learning_rate),
-            ("rho", self.rho),
-            ("momentum", self.momentum),
-            ("epsilon", self.epsilon),
-        ]
+        named_fields!(self: learning_rate, rho, momentum, epsilon)
     }
     fn scalars(&self, _step: u64, settings: &[f64], _memory: &mut f64) -> [f64; SCALARS] {
         let &[eta, rho, momentum, epsilon] = settings else { return [f64::NAN; SCALARS] };

@@ -38,11 +38,11 @@ pub struct Setting {
 impl Setting {
     /// A number whose default all conventions share.
     pub(super) const fn number(name: &'static str, bounds: Bounds, default: f64) -> Self {
-        Self::by_convention(name, bounds, [Some(default); 3])
+        Self::numbers(name, bounds, [Some(default); 3])
     }
 
     /// A number with a default for each of keras, torch and tf1.
-    pub(super) const fn by_convention(
+    pub(super) const fn numbers(
         name: &'static str,
         bounds: Bounds,
         defaults: [Option<f64>; 3],
@@ -111,3 +111,19 @@ impl Given<'_> {
         Ok(self.number(name)? != 0.0)
     }
 }
+
+/// Numbers of a [`Given`] in variables of their names.
+macro_rules! numbers {
+    ($given:ident: $($name:ident),+) => {
+        $(let $name = $given.number(stringify!($name))?;)+
+    };
+}
+pub(super) use numbers;
+
+/// Fields of a rule as [`super::Settings`] of their names.
+macro_rules! named_fields {
+    ($rule:ident: $($name:ident),+) => {
+        vec![$((stringify!($name), $rule.$name)),+]
+    };
+}
+pub(super) use named_fields;

@@ -8,7 +8,7 @@
 //! ```
 //! Both momentum forms agree while η is constant and differ once it changes.
 
-use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, Setting, UP_TO_ONE};
+use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, Setting, UP_TO_ONE, named_fields};
 use super::{Convention, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
@@ -19,7 +19,7 @@ use crate::tensor::Tensor;
 pub(super) const RULE: NamedRule = NamedRule {
     name: "sgd",
     settings: &[
-        Setting::by_convention("learning_rate", NOT_NEGATIVE, [Some(0.01), Some(0.001), None]),
+        Setting::numbers("learning_rate", NOT_NEGATIVE, [Some(0.01), Some(0.001), None]),
         Setting::number("momentum", BELOW_ONE, 0.0),
         Setting::flag("nesterov"),
         Setting::number("dampening", UP_TO_ONE, 0.0),
@@ -114,7 +114,7 @@ impl UpdateRule for Momentum {
         &["momentum"]
     }
     fn settings(&self) -> Settings {
-        vec![("learning_rate", self.learning_rate), ("momentum", self.momentum)]
+        named_fields!(self: learning_rate, momentum)
     }
     fn scalars(&self, step: u64, settings: &[f64], _memory: &mut f64) -> [f64; SCALARS] {
         let (eta, beta) = (settings[0], settings[1]);
