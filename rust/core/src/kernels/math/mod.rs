@@ -37,77 +37,54 @@ mod testing;
 
 use crate::kernels::simd::{Lane, Vector};
 
+/// Methods of the functions in the modules here.
+macro_rules! functions {
+    ($($(#[doc = $doc:tt])* $module:ident::$name:ident;)*) => {$(
+        $(#[doc = $doc])*
+        #[inline(always)]
+        fn $name(self) -> Self {
+            $module::$name(self)
+        }
+    )*};
+}
+
 /// Elementary functions, lane by lane.
 #[allow(
     clippy::return_self_not_must_use,
     reason = "a function of a number, like the operators of `Vector`"
 )]
 pub trait VectorMath: Vector<Elem: Real> {
-    /// `e^x`.
-    #[inline(always)]
-    fn exp(self) -> Self {
-        exp::exp(self)
-    }
-    /// `e^x - 1`, accurate near zero.
-    #[inline(always)]
-    fn expm1(self) -> Self {
-        exp::expm1(self)
-    }
-    /// The natural logarithm: minus infinity at zero, NaN below.
-    #[inline(always)]
-    fn ln(self) -> Self {
-        ln::ln(self)
-    }
-    /// `ln(1 + x)`, accurate near zero.
-    #[inline(always)]
-    fn log1p(self) -> Self {
-        ln::log1p(self)
-    }
-    /// The hyperbolic tangent.
-    #[inline(always)]
-    fn tanh(self) -> Self {
-        exp::tanh(self)
-    }
-    /// The logistic function `1 / (1 + e^-x)`.
-    #[inline(always)]
-    fn sigmoid(self) -> Self {
-        exp::sigmoid(self)
-    }
-    /// `ln(1 + e^x)`.
-    #[inline(always)]
-    fn softplus(self) -> Self {
-        ln::softplus(self)
-    }
-    /// The error function.
-    #[inline(always)]
-    fn erf(self) -> Self {
-        erf::erf(self)
-    }
-    /// The standard normal distribution function, with small relative error in the left tail.
-    #[inline(always)]
-    fn normal_cdf(self) -> Self {
-        erf::normal_cdf(self)
-    }
-    /// The `x` with `erf(x / sqrt(2)) = self`, for `|self| <= erf(sqrt(2))`, so `|x| <= 2`: the quantile function
-    /// of the normal law cut at two standard deviations. Outside, the answer is finite or NaN and means nothing.
-    #[inline(always)]
-    fn normal_quantile_central(self) -> Self {
-        erf::normal_quantile_central(self)
+    functions! {
+        /// `e^x`.
+        exp::exp;
+        /// `e^x - 1`, accurate near zero.
+        exp::expm1;
+        /// The natural logarithm: minus infinity at zero, NaN below.
+        ln::ln;
+        /// `ln(1 + x)`, accurate near zero.
+        ln::log1p;
+        /// The hyperbolic tangent.
+        exp::tanh;
+        /// The logistic function `1 / (1 + e^-x)`.
+        exp::sigmoid;
+        /// `ln(1 + e^x)`.
+        ln::softplus;
+        /// The error function.
+        erf::erf;
+        /// The standard normal distribution function, with small relative error in the left tail.
+        erf::normal_cdf;
+        /// The `x` with `erf(x / sqrt(2)) = self`, for `|self| <= erf(sqrt(2))`, so `|x| <= 2`: the quantile function
+        /// of the normal law cut at two standard deviations. Outside, the answer is finite or NaN and means nothing.
+        erf::normal_quantile_central;
+        /// The sine, for `|x| <= 2^20` (f32) or `2^30` (f64); NaN outside rather than a wrong number.
+        trig::sin;
+        /// The cosine, for the same arguments as [`sin`](Self::sin).
+        trig::cos;
     }
     /// `self` to the power `y`, with the special cases of IEEE 754 `pow`.
     #[inline(always)]
     fn powf(self, y: Self) -> Self {
         pow::powf(self, y)
-    }
-    /// The sine, for `|x| <= 2^20` (f32) or `2^30` (f64); NaN outside rather than a wrong number.
-    #[inline(always)]
-    fn sin(self) -> Self {
-        trig::sin(self)
-    }
-    /// The cosine, for the same arguments as [`sin`](Self::sin).
-    #[inline(always)]
-    fn cos(self) -> Self {
-        trig::cos(self)
     }
     /// `1 / x`, rounded once.
     #[inline(always)]

@@ -73,6 +73,15 @@ impl<T: Lane + Neg<Output = T> + Default, const N: usize> Neg for Array<T, N> {
     }
 }
 
+/// Methods that are inlined into their kernel.
+macro_rules! inlined {
+    ($($(#[$attribute:meta])* fn $name:ident $(<const $n:ident: u32>)? ($($args:tt)*) -> $ret:ty $body:block)*) => {$(
+        #[inline(always)]
+        $(#[$attribute])*
+        fn $name$(<const $n: u32>)?($($args)*) -> $ret $body
+    )*};
+}
+
 /// The same body for both scalars: std gives their methods the same names, but no common trait.
 macro_rules! array_vector {
     ($elem:ident $lanes:literal, $uint:ident, $int:ident, $mul_add:path) => {
@@ -82,15 +91,71 @@ macro_rules! array_vector {
             type Bits = [$uint; $lanes];
             const LANES: usize = $lanes;
 
-            #[inline(always)]
-            fn splat(x: $elem) -> Self {
-                Self([x; $lanes])
+            inlined! {
+                fn splat(x: $elem) -> Self { Self([x; $lanes]) }
+                #[allow(clippy::cast_lossless, reason = "f64 to f64 in one of the two expansions")]
+                fn constant(x: f64) -> Self { Self([x as $elem; $lanes]) }
+                fn settle() -> () {}
+                fn mul_add(self, a: Self, b: Self) -> Self {
+                    let mut out = b.0;
+                    for i in 0..$lanes {
+                        out[i] = $mul_add(self.0[i], a.0[i], b.0[i]);
+                    }
+                    Self(out)
+                }
+                fn neg_mul_add(self, a: Self, b: Self) -> Self { (-self).mul_add(a, b) }
+                fn sqrt(self) -> Self { Self(each(self.0, $elem::sqrt)) }
+                fn abs(self) -> Self { Self(each(self.0, $elem::abs)) }
+                fn round(self) -> Self { Self(each(self.0, $elem::round_ties_even)) }
+                fn floor(self) -> Self { Self(each(self.0, $elem::floor)) }
+                fn copysign(self, sign: Self) -> Self { Self(pairs(self.0, sign.0, $elem::copysign)) }
+                fn lt(self, other: Self) -> Self::Mask { pairs(self.0, other.0, |a, b| a < b) }
+                fn le(self, other: Self) -> Self::Mask { pairs(self.0, other.0, |a, b| a <= b) }
+                fn eq(self, other: Self) -> Self::Mask { pairs(self.0, other.0, |a, b| a == b) }
+                fn is_nan(self) -> Self::Mask { each(self.0, $elem::is_nan) }
+                fn select(mask: Self::Mask, yes: Self, no: Self) -> Self {
+                    let mut out = no.0;
+                    for i in 0..$lanes {
+                        if mask[i] {
+                            out[i] = yes.0[i];
+                        }
+                    }
+                    Self(out)
+                }
+                fn mask_and(a: Self::Mask, b: Self::Mask) -> Self::Mask { pairs(a, b, |a, b| a & b) }
+                fn mask_or(a: Self::Mask, b: Self::Mask) -> Self::Mask { pairs(a, b, |a, b| a | b) }
+                fn mask_not(a: Self::Mask) -> Self::Mask { each(a, |a| !a) }
+                fn min(self, other: Self) -> Self { Self(pairs(self.0, other.0, |a, b| if a < b { a } else { b })) }
+                fn max(self, other: Self) -> Self { Self(pairs(self.0, other.0, |a, b| if a > b { a } else { b })) }
+                fn to_bits(self) -> Self::Bits { each(self.0, $elem::to_bits) }
+                fn from_bits(bits: Self::Bits) -> Self { Self(each(bits, $elem::from_bits)) }
+                fn bits_splat(x: i64) -> Self::Bits { [x as $uint; $lanes] }
+                fn bits_add(a: Self::Bits, b: Self::Bits) -> Self::Bits { pairs(a, b, $uint::wrapping_add) }
+                fn bits_sub(a: Self::Bits, b: Self::Bits) -> Self::Bits { pairs(a, b, $uint::wrapping_sub) }
+                fn bits_and(a: Self::Bits, b: Self::Bits) -> Self::Bits { pairs(a, b, |a, b| a & b) }
+                fn bits_or(a: Self::Bits, b: Self::Bits) -> Self::Bits { pairs(a, b, |a, b| a | b) }
+                fn bits_xor(a: Self::Bits, b: Self::Bits) -> Self::Bits { pairs(a, b, |a, b| a ^ b) }
+                fn bits_mul_low(a: Self::Bits, b: Self::Bits) -> Self::Bits {
+                    const LOW: $uint = $uint::MAX >> ($uint::BITS / 2);
+                    pairs(a, b, |a, b| (a & LOW) * (b & LOW))
+                }
+                fn bits_shl<const N: u32>(a: Self::Bits) -> Self::Bits { each(a, |a| a << N) }
+                fn bits_shr<const N: u32>(a: Self::Bits) -> Self::Bits { each(a, |a| a >> N) }
+                fn to_int(self) -> Self::Bits { each(self.0, |a| a as $int as $uint) }
+                fn from_int(a: Self::Bits) -> Self { Self(each(a, |a| a as $int as $elem)) }
+                fn reduce_add(self) -> $elem {
+                    let mut lanes = self.0;
+                    let mut half = $lanes / 2;
+                    while half > 0 {
+                        for i in 0..half {
+                            lanes[i] += lanes[i + half];
+                        }
+                        half /= 2;
+                    }
+                    lanes[0]
+                }
             }
-            #[inline(always)]
-            #[allow(clippy::cast_lossless, reason = "f64 to f64 in one of the two expansions")]
-            fn constant(x: f64) -> Self {
-                Self([x as $elem; $lanes])
-            }
+
             #[inline(always)]
             unsafe fn load(p: *const $elem) -> Self {
                 // SAFETY: the caller's promise; an array of scalars asks the scalar's alignment only.
@@ -125,8 +190,6 @@ macro_rules! array_vector {
                 unsafe { self.store(p) }
             }
             #[inline(always)]
-            fn settle() {}
-            #[inline(always)]
             unsafe fn store_first(self, p: *mut $elem, n: usize) {
                 debug_assert!(n <= $lanes);
                 for (i, lane) in self.0.into_iter().enumerate() {
@@ -135,149 +198,6 @@ macro_rules! array_vector {
                         unsafe { p.add(i).write(lane) }
                     }
                 }
-            }
-            #[inline(always)]
-            fn mul_add(self, a: Self, b: Self) -> Self {
-                let mut out = b.0;
-                for i in 0..$lanes {
-                    out[i] = $mul_add(self.0[i], a.0[i], b.0[i]);
-                }
-                Self(out)
-            }
-            #[inline(always)]
-            fn neg_mul_add(self, a: Self, b: Self) -> Self {
-                (-self).mul_add(a, b)
-            }
-            #[inline(always)]
-            fn sqrt(self) -> Self {
-                Self(each(self.0, $elem::sqrt))
-            }
-            #[inline(always)]
-            fn abs(self) -> Self {
-                Self(each(self.0, $elem::abs))
-            }
-            #[inline(always)]
-            fn round(self) -> Self {
-                Self(each(self.0, $elem::round_ties_even))
-            }
-            #[inline(always)]
-            fn floor(self) -> Self {
-                Self(each(self.0, $elem::floor))
-            }
-            #[inline(always)]
-            fn copysign(self, sign: Self) -> Self {
-                Self(pairs(self.0, sign.0, $elem::copysign))
-            }
-            #[inline(always)]
-            fn lt(self, other: Self) -> Self::Mask {
-                pairs(self.0, other.0, |a, b| a < b)
-            }
-            #[inline(always)]
-            fn le(self, other: Self) -> Self::Mask {
-                pairs(self.0, other.0, |a, b| a <= b)
-            }
-            #[inline(always)]
-            fn eq(self, other: Self) -> Self::Mask {
-                pairs(self.0, other.0, |a, b| a == b)
-            }
-            #[inline(always)]
-            fn is_nan(self) -> Self::Mask {
-                each(self.0, $elem::is_nan)
-            }
-            #[inline(always)]
-            fn select(mask: Self::Mask, yes: Self, no: Self) -> Self {
-                let mut out = no.0;
-                for i in 0..$lanes {
-                    if mask[i] {
-                        out[i] = yes.0[i];
-                    }
-                }
-                Self(out)
-            }
-            #[inline(always)]
-            fn mask_and(a: Self::Mask, b: Self::Mask) -> Self::Mask {
-                pairs(a, b, |a, b| a & b)
-            }
-            #[inline(always)]
-            fn mask_or(a: Self::Mask, b: Self::Mask) -> Self::Mask {
-                pairs(a, b, |a, b| a | b)
-            }
-            #[inline(always)]
-            fn mask_not(a: Self::Mask) -> Self::Mask {
-                each(a, |a| !a)
-            }
-            #[inline(always)]
-            fn min(self, other: Self) -> Self {
-                Self(pairs(self.0, other.0, |a, b| if a < b { a } else { b }))
-            }
-            #[inline(always)]
-            fn max(self, other: Self) -> Self {
-                Self(pairs(self.0, other.0, |a, b| if a > b { a } else { b }))
-            }
-            #[inline(always)]
-            fn to_bits(self) -> Self::Bits {
-                each(self.0, $elem::to_bits)
-            }
-            #[inline(always)]
-            fn from_bits(bits: Self::Bits) -> Self {
-                Self(each(bits, $elem::from_bits))
-            }
-            #[inline(always)]
-            fn bits_splat(x: i64) -> Self::Bits {
-                [x as $uint; $lanes]
-            }
-            #[inline(always)]
-            fn bits_add(a: Self::Bits, b: Self::Bits) -> Self::Bits {
-                pairs(a, b, $uint::wrapping_add)
-            }
-            #[inline(always)]
-            fn bits_sub(a: Self::Bits, b: Self::Bits) -> Self::Bits {
-                pairs(a, b, $uint::wrapping_sub)
-            }
-            #[inline(always)]
-            fn bits_and(a: Self::Bits, b: Self::Bits) -> Self::Bits {
-                pairs(a, b, |a, b| a & b)
-            }
-            #[inline(always)]
-            fn bits_or(a: Self::Bits, b: Self::Bits) -> Self::Bits {
-                pairs(a, b, |a, b| a | b)
-            }
-            #[inline(always)]
-            fn bits_xor(a: Self::Bits, b: Self::Bits) -> Self::Bits {
-                pairs(a, b, |a, b| a ^ b)
-            }
-            #[inline(always)]
-            fn bits_mul_low(a: Self::Bits, b: Self::Bits) -> Self::Bits {
-                const LOW: $uint = $uint::MAX >> ($uint::BITS / 2);
-                pairs(a, b, |a, b| (a & LOW) * (b & LOW))
-            }
-            #[inline(always)]
-            fn bits_shl<const N: u32>(a: Self::Bits) -> Self::Bits {
-                each(a, |a| a << N)
-            }
-            #[inline(always)]
-            fn bits_shr<const N: u32>(a: Self::Bits) -> Self::Bits {
-                each(a, |a| a >> N)
-            }
-            #[inline(always)]
-            fn to_int(self) -> Self::Bits {
-                each(self.0, |a| a as $int as $uint)
-            }
-            #[inline(always)]
-            fn from_int(a: Self::Bits) -> Self {
-                Self(each(a, |a| a as $int as $elem))
-            }
-            #[inline(always)]
-            fn reduce_add(self) -> $elem {
-                let mut lanes = self.0;
-                let mut half = $lanes / 2;
-                while half > 0 {
-                    for i in 0..half {
-                        lanes[i] += lanes[i + half];
-                    }
-                    half /= 2;
-                }
-                lanes[0]
             }
             #[inline(always)]
             unsafe fn transpose(
