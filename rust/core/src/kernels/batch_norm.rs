@@ -16,7 +16,7 @@ use core::ops::Range;
 
 use super::caches::prefetch;
 use super::math::{Real, VectorMath};
-use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
+use super::simd::{Chain, Kernel, Scalar, Simd, Vector, dispatch};
 
 mod rows;
 mod sums;
@@ -72,16 +72,6 @@ pub struct Moving<'a, T> {
     pub rate: f64,
     /// What a batch's biased variance is multiplied by first.
     pub correction: f64,
-}
-
-/// `left` lanes from `from`.
-///
-/// # Safety
-/// `from` is valid for reading `left <= LANES` elements.
-#[inline(always)]
-unsafe fn take<V: Vector>(from: *const V::Elem, left: usize) -> V {
-    // SAFETY: the caller's promise.
-    unsafe { if left >= V::LANES { V::load(from) } else { V::load_first(from, left) } }
 }
 
 /// How a chunk joins the rows before it.
@@ -159,7 +149,7 @@ unsafe fn moments<V: VectorMath<Elem: Scalar + Real>, const K: usize, const AHEA
         for r in row..row + count {
             for k in 0..K {
                 // SAFETY: the caller's promise.
-                let x = unsafe { take::<V>(from.add(r * width + k * V::LANES), lanes(k)) };
+                let x = unsafe { V::read(from.add(r * width + k * V::LANES), lanes(k)) };
                 sum[k] = sum[k] + x;
             }
         }
@@ -171,7 +161,7 @@ unsafe fn moments<V: VectorMath<Elem: Scalar + Real>, const K: usize, const AHEA
         for r in row..row + count {
             for k in 0..K {
                 // SAFETY: the caller's promise.
-                let x = unsafe { take::<V>(from.add(r * width + k * V::LANES), lanes(k)) };
+                let x = unsafe { V::read(from.add(r * width + k * V::LANES), lanes(k)) };
                 let d = x - near[k];
                 if AHEAD {
                     let next = (r + CHUNK_ROWS) * width + k * V::LANES;
@@ -206,7 +196,7 @@ impl<T: Scalar + Real> Statistics<'_, T> {
         // SAFETY: every slice has `left` elements from `at` on.
         unsafe {
             let scale = if let Some(gamma) = self.gamma {
-                take::<V>(gamma.as_ptr().add(at), left) * inverse
+                V::read(gamma.as_ptr().add(at), left) * inverse
             } else {
                 inverse
             };
@@ -218,7 +208,7 @@ impl<T: Scalar + Real> Statistics<'_, T> {
                 let corrected = variance * V::constant(moving.correction);
                 let (to_mean, to_variance) =
                     (moving.mean.as_mut_ptr().add(at), moving.variance.as_mut_ptr().add(at));
-                let (m, v) = (take::<V>(to_mean, left), take::<V>(to_variance, left));
+                let (m, v) = (V::read(to_mean, left), V::read(to_variance, left));
                 m.mul_add(keep, mean * rate).store_first(to_mean, left);
                 v.mul_add(keep, corrected * rate).store_first(to_variance, left);
             }
@@ -286,7 +276,7 @@ impl<T: Scalar + Real> StatisticsOf<'_, T> {
                         // SAFETY: the caller's promise; a chunk has `width` means and sums.
                         unsafe {
                             let at = part.as_ptr().add(column + k * V::LANES);
-                            let chunk = (take::<V>(at, left), take::<V>(at.add(width), left));
+                            let chunk = (V::read(at, left), V::read(at.add(width), left));
                             (mean[k], spread[k]) = join.apply((mean[k], spread[k]), chunk);
                         }
                     }

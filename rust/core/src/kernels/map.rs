@@ -5,7 +5,7 @@ use core::ops::Range;
 use smallvec::SmallVec;
 
 use super::math::{Real, VectorMath};
-use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
+use super::simd::{Chain, Kernel, Scalar, Simd, Vector, dispatch};
 
 /// A function of `N` numbers that is applied lane by lane.
 pub trait Lanewise<const N: usize>: Copy + Send + Sync + 'static {
@@ -137,22 +137,11 @@ impl<F: Lanewise<N>, T: Scalar + Real, const N: usize> MapRows<'_, F, T, N> {
             for i in 0..N {
                 if !self.pattern.inputs[i].repeats {
                     // SAFETY: `left` elements follow from `at` on.
-                    x[i] = unsafe {
-                        let from = inputs[i].add(at);
-                        if left >= lanes {
-                            T::V::<S>::load(from)
-                        } else {
-                            T::V::<S>::load_first(from, left)
-                        }
-                    };
+                    x[i] = unsafe { T::V::<S>::read(inputs[i].add(at), left) };
                 }
             }
-            let y = self.function.apply(x);
             // SAFETY: as above.
-            unsafe {
-                let to = out.add(at);
-                if left >= lanes { y.store(to) } else { y.store_first(to, left) }
-            }
+            unsafe { self.function.apply(x).write(out.add(at), left) }
             at += lanes;
         }
     }

@@ -5,7 +5,7 @@
 
 use super::gemm::{Gemm, MatMut, MatRef};
 use super::math::{Real, VectorMath};
-use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
+use super::simd::{Chain, Kernel, Scalar, Simd, Vector, dispatch};
 
 /// Which recurrence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,26 +122,14 @@ pub struct Backward<'a, T> {
 fn load<V: Vector>(from: &[V::Elem], at: usize) -> V {
     let rest = &from[at..];
     // SAFETY: the slice has that many elements.
-    unsafe {
-        if rest.len() >= V::LANES {
-            V::load(rest.as_ptr())
-        } else {
-            V::load_first(rest.as_ptr(), rest.len())
-        }
-    }
+    unsafe { V::read(rest.as_ptr(), rest.len()) }
 }
 
 #[inline(always)]
 fn store<V: Vector>(v: V, to: &mut [V::Elem], at: usize) {
     let rest = &mut to[at..];
     // SAFETY: the slice has that many elements.
-    unsafe {
-        if rest.len() >= V::LANES {
-            v.store(rest.as_mut_ptr());
-        } else {
-            v.store_first(rest.as_mut_ptr(), rest.len());
-        }
-    }
+    unsafe { v.write(rest.as_mut_ptr(), rest.len()) }
 }
 
 /// The consecutive parts of `units` elements.

@@ -1,7 +1,7 @@
 //! Optimizer update kernel: the loop of an update rule, one pass over gradient, parameter and slots, in place.
 
 use super::math::{Real, VectorMath};
-use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
+use super::simd::{Chain, Kernel, Scalar, Simd, Vector, dispatch};
 
 /// How many scalars a rule may compute once a step.
 pub const SCALARS: usize = 8;
@@ -78,18 +78,9 @@ impl<R: Rule<SLOTS>, T: Scalar + Real, const SLOTS: usize> Kernel for Update<'_,
                 let left = self.pieces.len - at;
                 // SAFETY: `update` asks for it: all elements of the range are valid.
                 unsafe {
-                    let load = |from: *const T| {
-                        if left >= lanes {
-                            T::V::<S>::load(from)
-                        } else {
-                            T::V::<S>::load_first(from, left)
-                        }
-                    };
-                    let store = |value: T::V<S>, to: *mut T| {
-                        if left >= lanes { value.store(to) } else { value.store_first(to, left) }
-                    };
-                    let mut g = load(self.arrays.gradient.add(of_gradient + at));
-                    let mut w = load(self.arrays.parameter.add(of_others + at));
+                    let parameter = self.arrays.parameter.add(of_others + at);
+                    let mut g = T::V::<S>::read(self.arrays.gradient.add(of_gradient + at), left);
+                    let mut w = T::V::<S>::read(parameter, left);
                     if decoupled != 0.0 {
                         w = w.neg_mul_add(T::V::<S>::constant(decoupled), w);
                     }
@@ -98,14 +89,11 @@ impl<R: Rule<SLOTS>, T: Scalar + Real, const SLOTS: usize> Kernel for Update<'_,
                     }
                     let mut slots = [g; SLOTS];
                     for (slot, from) in slots.iter_mut().zip(self.arrays.slots) {
-                        *slot = load(from.add(of_others + at));
+                        *slot = T::V::<S>::read(from.add(of_others + at), left);
                     }
-                    store(
-                        self.rule.update(&scalars, w, g, &mut slots),
-                        self.arrays.parameter.add(of_others + at),
-                    );
+                    self.rule.update(&scalars, w, g, &mut slots).write(parameter, left);
                     for (slot, to) in slots.into_iter().zip(self.arrays.slots) {
-                        store(slot, to.add(of_others + at));
+                        slot.write(to.add(of_others + at), left);
                     }
                 }
                 at += lanes;

@@ -2,9 +2,9 @@
 
 use core::ops::Range;
 
-use super::{CHUNK_ROWS, TOGETHER, put, take};
+use super::{CHUNK_ROWS, TOGETHER, put};
 use crate::kernels::math::{Real, VectorMath};
-use crate::kernels::simd::{Kernel, Scalar, Simd, Vector, dispatch};
+use crate::kernels::simd::{Chain, Kernel, Scalar, Simd, Vector, dispatch};
 
 /// Where the sums of a backward pass come from.
 #[derive(Clone, Copy)]
@@ -66,7 +66,7 @@ unsafe fn sums<V: VectorMath<Elem: Scalar + Real>, const K: usize>(
     let mut center = [zero; K];
     for k in 0..K {
         // SAFETY: the caller's promise.
-        center[k] = unsafe { take::<V>(mean.add(k * V::LANES), lanes(k)) };
+        center[k] = unsafe { V::read(mean.add(k * V::LANES), lanes(k)) };
     }
     let (mut total, mut product) = ([zero; K], [zero; K]);
     let mut row = 0;
@@ -78,7 +78,7 @@ unsafe fn sums<V: VectorMath<Elem: Scalar + Real>, const K: usize>(
                 let at = r * width + k * V::LANES;
                 // SAFETY: the caller's promise.
                 let (g, x) =
-                    unsafe { (take::<V>(grad.add(at), lanes(k)), take::<V>(x.add(at), lanes(k))) };
+                    unsafe { (V::read(grad.add(at), lanes(k)), V::read(x.add(at), lanes(k))) };
                 part[k] = part[k] + g;
                 part_product[k] = g.mul_add(x - center[k], part_product[k]);
             }
@@ -98,7 +98,7 @@ impl<T: Scalar + Real> Sums<'_, T> {
         let part = V::constant(1.0 / self.rows as f64);
         // SAFETY: every slice has `left` elements from `at` on.
         unsafe {
-            let inverse = take::<V>(self.inverse.as_ptr().add(at), left);
+            let inverse = V::read(self.inverse.as_ptr().add(at), left);
             let gamma = product * inverse;
             total.store_first(self.beta.as_mut_ptr().add(at), left);
             gamma.store_first(self.gamma.as_mut_ptr().add(at), left);
@@ -169,8 +169,8 @@ impl<T: Scalar + Real> SumsOf<'_, T> {
                         // SAFETY: the caller's promise; a chunk has `width` of either sum.
                         unsafe {
                             let at = part.as_ptr().add(column + k * V::LANES);
-                            total[k] = total[k] + take::<V>(at, left);
-                            product[k] = product[k] + take::<V>(at.add(width), left);
+                            total[k] = total[k] + V::read(at, left);
+                            product[k] = product[k] + V::read(at.add(width), left);
                         }
                     }
                 }

@@ -176,26 +176,18 @@ fn run_tiles<C: Chain, S: Simd, const NV: usize, const EDGE: bool>(column: &Colu
             column.prefetch.issue(i, tiles);
         }
         let tile = Tile::<C, NV, EDGE> { column, start };
+        macro_rules! each_height {
+            ($($rows:literal)*) => {
+                match height {
+                    $($rows if const { tile_rows(S::ISA, NV) >= $rows } => tile.run::<$rows>(),)*
+                    _ => unreachable!("a part is at most as long as asked"),
+                }
+            };
+        }
         // SAFETY: the caller vouches for the column, and the tile is a part of it. The guards are
         // constants: tiles that the instruction set has no registers for are not compiled.
         unsafe {
-            match height {
-                1 => tile.run::<1>(),
-                2 if const { tile_rows(S::ISA, NV) >= 2 } => tile.run::<2>(),
-                3 if const { tile_rows(S::ISA, NV) >= 3 } => tile.run::<3>(),
-                4 if const { tile_rows(S::ISA, NV) >= 4 } => tile.run::<4>(),
-                5 if const { tile_rows(S::ISA, NV) >= 5 } => tile.run::<5>(),
-                6 if const { tile_rows(S::ISA, NV) >= 6 } => tile.run::<6>(),
-                7 if const { tile_rows(S::ISA, NV) >= 7 } => tile.run::<7>(),
-                8 if const { tile_rows(S::ISA, NV) >= 8 } => tile.run::<8>(),
-                9 if const { tile_rows(S::ISA, NV) >= 9 } => tile.run::<9>(),
-                10 if const { tile_rows(S::ISA, NV) >= 10 } => tile.run::<10>(),
-                11 if const { tile_rows(S::ISA, NV) >= 11 } => tile.run::<11>(),
-                12 if const { tile_rows(S::ISA, NV) >= 12 } => tile.run::<12>(),
-                13 if const { tile_rows(S::ISA, NV) >= 13 } => tile.run::<13>(),
-                14 if const { tile_rows(S::ISA, NV) >= 14 } => tile.run::<14>(),
-                _ => unreachable!("a part is at most as long as asked"),
-            }
+            each_height!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
         }
     }
 }

@@ -165,28 +165,19 @@ unsafe fn few_rows<F: Join, V: Vector<Elem: Scalar>>(
     out: *mut V::Elem,
 ) {
     let mut row = 0;
+    macro_rules! take {
+        ($count:literal) => {{
+            // SAFETY: the caller's promise.
+            unsafe { pass::<F, V, $count>(x.add(row * stride), stride, width, row == 0, out) };
+            row += $count;
+        }};
+    }
     while row < rows {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let (from, first) = (x.add(row * stride), row == 0);
-            row += match rows - row {
-                8.. => {
-                    pass::<F, V, 8>(from, stride, width, first, out);
-                    8
-                }
-                4.. => {
-                    pass::<F, V, 4>(from, stride, width, first, out);
-                    4
-                }
-                2.. => {
-                    pass::<F, V, 2>(from, stride, width, first, out);
-                    2
-                }
-                _ => {
-                    pass::<F, V, 1>(from, stride, width, first, out);
-                    1
-                }
-            };
+        match rows - row {
+            8.. => take!(8),
+            4.. => take!(4),
+            2.. => take!(2),
+            _ => take!(1),
         }
     }
 }
