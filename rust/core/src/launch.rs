@@ -100,6 +100,13 @@ impl Operand {
 /// The operands of a launch.
 pub type Operands = SmallVec<[Operand; 4]>;
 
+/// Adds an operand that need not be there; gives its place.
+pub(crate) fn push(operands: &mut Operands, operand: Option<Operand>) -> Option<usize> {
+    let place = operand.is_some().then_some(operands.len());
+    operands.extend(operand);
+    place
+}
+
 /// Where the operands of a running launch lie.
 #[derive(Clone, Copy)]
 pub struct Arguments<'a> {

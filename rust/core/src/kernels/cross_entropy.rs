@@ -59,14 +59,22 @@ enum RowTarget<'a, T> {
     Shares(&'a [T]),
 }
 
-struct CrossEntropy<'a, T> {
-    logits: &'a [T],
-    width: usize,
-    target: Target<'a, T>,
-    smoothing: f64,
-    weight: Option<&'a [T]>,
-    losses: &'a mut [T],
-    statistics: Statistics<&'a mut [T]>,
+/// What the losses of rows follow from, and where they go.
+pub struct CrossEntropy<'a, T> {
+    /// Rows of `width` logits.
+    pub logits: &'a [T],
+    /// The number of classes.
+    pub width: usize,
+    /// What the rows should say.
+    pub target: Target<'a, T>,
+    /// The part of the target that all classes share.
+    pub smoothing: f64,
+    /// A factor for each row.
+    pub weight: Option<&'a [T]>,
+    /// A loss for each row.
+    pub losses: &'a mut [T],
+    /// What the gradient needs of each row.
+    pub statistics: Statistics<&'a mut [T]>,
 }
 
 impl<T: Scalar + Real> Kernel for CrossEntropy<'_, T> {
@@ -251,33 +259,36 @@ unsafe fn sum_above<V: VectorMath<Elem: Scalar + Real>>(
 ///
 /// # Panics
 /// Where the slices do not have `width` elements (or one) for each row, or `width` is zero.
-pub fn cross_entropy_rows<T: Scalar + Real>(
-    logits: &[T],
-    width: usize,
-    target: Target<'_, T>,
-    smoothing: f64,
-    weight: Option<&[T]>,
-    losses: &mut [T],
-    statistics: Statistics<&mut [T]>,
-) {
-    let rows = losses.len();
-    assert!(width > 0 && logits.len() == rows * width && target.covers(rows, width));
-    assert!(statistics.largest.len() == rows && statistics.log.len() == rows);
-    assert!(statistics.mass.len() == target.masses(rows));
-    assert!(weight.is_none_or(|weight| weight.len() == rows));
-    dispatch(CrossEntropy { logits, width, target, smoothing, weight, losses, statistics });
+pub fn cross_entropy_rows<T: Scalar + Real>(pass: CrossEntropy<'_, T>) {
+    let (p, rows) = (&pass, pass.losses.len());
+    assert!(p.width > 0 && p.logits.len() == rows * p.width && p.target.covers(rows, p.width));
+    assert!(p.statistics.largest.len() == rows && p.statistics.log.len() == rows);
+    assert!(p.statistics.mass.len() == p.target.masses(rows));
+    assert!(p.weight.is_none_or(|weight| weight.len() == rows));
+    dispatch(pass);
 }
 
-struct CrossEntropyBackward<'a, T> {
-    logits: &'a [T],
-    width: usize,
-    target: Target<'a, T>,
-    smoothing: f64,
-    weight: Option<&'a [T]>,
-    statistics: Statistics<&'a [T]>,
-    grad: &'a [T],
-    scale: f64,
-    out: &'a mut [T],
+/// What the gradient of the logits follows from: what the forward pass took and kept, and a gradient for all rows or
+/// for each.
+pub struct CrossEntropyBackward<'a, T> {
+    /// Rows of `width` logits.
+    pub logits: &'a [T],
+    /// The number of classes.
+    pub width: usize,
+    /// What the rows should say.
+    pub target: Target<'a, T>,
+    /// The part of the target that all classes share.
+    pub smoothing: f64,
+    /// A factor for each row.
+    pub weight: Option<&'a [T]>,
+    /// What the forward pass kept of each row.
+    pub statistics: Statistics<&'a [T]>,
+    /// The gradient of the losses: one element, or one for each row.
+    pub grad: &'a [T],
+    /// A factor of all rows.
+    pub scale: f64,
+    /// The gradient of the logits.
+    pub out: &'a mut [T],
 }
 
 impl<T: Scalar + Real> Kernel for CrossEntropyBackward<'_, T> {
@@ -404,33 +415,13 @@ impl<T: Scalar + Real> CrossEntropyBackward<'_, T> {
 ///
 /// # Panics
 /// Where the slices do not have the sizes of the forward pass, or `width` is zero.
-#[allow(clippy::too_many_arguments, reason = "what the forward pass took and kept, and the result")]
-pub fn cross_entropy_rows_backward<T: Scalar + Real>(
-    logits: &[T],
-    width: usize,
-    target: Target<'_, T>,
-    smoothing: f64,
-    weight: Option<&[T]>,
-    statistics: Statistics<&[T]>,
-    grad: &[T],
-    scale: f64,
-    out: &mut [T],
-) {
-    assert!(width > 0 && logits.len() == out.len());
-    let rows = out.len() / width;
-    assert!(target.covers(rows, width) && statistics.mass.len() == target.masses(rows));
-    assert!(statistics.largest.len() == rows && statistics.log.len() == rows);
-    assert!(grad.len() == 1 || grad.len() == rows);
-    assert!(weight.is_none_or(|weight| weight.len() == rows));
-    dispatch(CrossEntropyBackward {
-        logits,
-        width,
-        target,
-        smoothing,
-        weight,
-        statistics,
-        grad,
-        scale,
-        out,
-    });
+pub fn cross_entropy_rows_backward<T: Scalar + Real>(pass: CrossEntropyBackward<'_, T>) {
+    let p = &pass;
+    assert!(p.width > 0 && p.logits.len() == p.out.len());
+    let rows = p.out.len() / p.width;
+    assert!(p.target.covers(rows, p.width) && p.statistics.mass.len() == p.target.masses(rows));
+    assert!(p.statistics.largest.len() == rows && p.statistics.log.len() == rows);
+    assert!(p.grad.len() == 1 || p.grad.len() == rows);
+    assert!(p.weight.is_none_or(|weight| weight.len() == rows));
+    dispatch(pass);
 }

@@ -13,7 +13,7 @@ use smallvec::smallvec;
 use crate::dtype::with_float;
 use crate::error::{Result, bail};
 use crate::kernels::layer_norm as kernels;
-use crate::launch::{Cost, Operand, Operands, launch};
+use crate::launch::{Cost, Operand, Operands, launch, push};
 use crate::layout::show;
 use crate::ops::batch_norm::Affine;
 use crate::tape::{Backward, Gradients, Saved};
@@ -35,15 +35,8 @@ pub fn layer_norm(x: &Tensor, width: usize, affine: Affine<'_>) -> Result<Tensor
         Operand::write_own(&inverse, 1),
         Operand::write_own(&out, width),
     ];
-    let mut next = operands.len();
-    let mut place = |given: Option<&Tensor>| {
-        given.map(|given| {
-            operands.push(Operand::read(given));
-            next += 1;
-            next - 1
-        })
-    };
-    let (at_gamma, at_beta) = (place(gamma.as_ref()), place(beta.as_ref()));
+    let at_gamma = push(&mut operands, gamma.as_ref().map(Operand::read));
+    let at_beta = push(&mut operands, beta.as_ref().map(Operand::read));
     let epsilon = affine.epsilon;
     // Every element is read three times, the last two from cache.
     let cost = Cost::elementwise(x.count(), 12.0, 2, x.dtype());

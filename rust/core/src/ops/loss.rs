@@ -18,10 +18,10 @@ use crate::dtype::{DType, Element, with_float};
 use crate::error::{Result, bail};
 use crate::host_access;
 use crate::kernels::cross_entropy::{
-    Statistics, Target, cross_entropy_rows, cross_entropy_rows_backward,
+    self as kernels, Statistics, Target, cross_entropy_rows, cross_entropy_rows_backward,
 };
 use crate::kernels::reduce::sum_row;
-use crate::launch::{Arguments, Cost, Operand, Operands, launch};
+use crate::launch::{Arguments, Cost, Operand, Operands, launch, push};
 use crate::layout::show;
 use crate::tape::{Backward, Gradients, Saved};
 use crate::tensor::Tensor;
@@ -129,13 +129,6 @@ fn checked_target(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
     target.cast(logits.dtype())?.packed()
 }
 
-/// Adds an operand that need not be there, with an element for each row; gives its place.
-fn push(operands: &mut Operands, operand: Option<Operand>) -> Option<usize> {
-    let place = operand.is_some().then_some(operands.len());
-    operands.extend(operand);
-    place
-}
-
 /// What the target operand holds.
 fn target<'a, T: Element>(
     arguments: &Arguments<'a>,
@@ -188,21 +181,21 @@ impl Backward for CrossEntropyBackward {
         let items = if width == 0 { 0 } else { rows };
         with_float!(logits.dtype(), "cross_entropy", T => launch("cross_entropy backward", items, cost, operands,
         move |items, arguments| {
-            cross_entropy_rows_backward(
-                arguments.own::<T>(0, &items),
+            cross_entropy_rows_backward(kernels::CrossEntropyBackward::<T> {
+                logits: arguments.own(0, &items),
                 width,
-                target(arguments, 1, labels, &items),
+                target: target(arguments, 1, labels, &items),
                 smoothing,
-                weight.map(|i| arguments.own(i, &items)),
-                Statistics {
+                weight: weight.map(|i| arguments.own(i, &items)),
+                statistics: Statistics {
                     largest: arguments.own(2, &items),
                     log: arguments.own(3, &items),
                     mass: mass.map_or(&[], |i| arguments.own(i, &items)),
                 },
-                if each { arguments.own(4, &items) } else { arguments.all(4) },
+                grad: if each { arguments.own(4, &items) } else { arguments.all(4) },
                 scale,
-                arguments.own_mut(5, &items),
-            );
+                out: arguments.own_mut(5, &items),
+            });
         }))?;
         Ok(smallvec![Some(out)])
     }
@@ -246,19 +239,19 @@ pub fn cross_entropy(
     let cost = Cost::elementwise(x.count(), 24.0, 1, x.dtype());
     with_float!(x.dtype(), "cross_entropy", T => launch("cross_entropy", rows, cost, operands,
     move |items, arguments| {
-        cross_entropy_rows(
-            arguments.own::<T>(0, &items),
+        cross_entropy_rows(kernels::CrossEntropy::<T> {
+            logits: arguments.own(0, &items),
             width,
-            target(arguments, 1, labels, &items),
-            label_smoothing,
-            of_weight.map(|i| arguments.own(i, &items)),
-            arguments.own_mut(2, &items),
-            Statistics {
+            target: target(arguments, 1, labels, &items),
+            smoothing: label_smoothing,
+            weight: of_weight.map(|i| arguments.own(i, &items)),
+            losses: arguments.own_mut(2, &items),
+            statistics: Statistics {
                 largest: arguments.own_mut(3, &items),
                 log: arguments.own_mut(4, &items),
                 mass: to_mass.map_or(&mut [], |i| arguments.own_mut(i, &items)),
             },
-        );
+        });
     }))?;
     let loss = reduction.fold(losses, rows)?;
     Ok(loss.recorded("cross_entropy", &[logits], |_| CrossEntropyBackward {

@@ -21,7 +21,7 @@ use crate::error::{Result, bail};
 use crate::kernels::recurrent::{
     Backward as BackwardPass, Forward, Sizes, recurrent_rows, recurrent_rows_backward,
 };
-use crate::launch::{Cost, Operand, Operands, launch};
+use crate::launch::{Cost, Operand, Operands, launch, push};
 use crate::layout::show;
 use crate::tape::{Backward, Gradients, Saved};
 use crate::tensor::Tensor;
@@ -153,10 +153,8 @@ pub fn recurrent(projected: &Tensor, of: Recurrence<'_>) -> Result<Tensor> {
     ];
     let has_bias = bias.is_some();
     operands.extend(bias.as_ref().map(Operand::read));
-    let masked = mask.as_ref().map(|mask| {
-        operands.push(Operand::read_own(mask, few * units));
-        operands.len() - 1
-    });
+    let read_mask = |mask| Operand::read_own(mask, few * units);
+    let masked = push(&mut operands, mask.as_ref().map(read_mask));
     with_float!(x.dtype(), "recurrent", T => launch("recurrent", rows / few, cost(sizes, &x), operands,
     move |items, arguments| {
         recurrent_rows(Forward::<T> {
@@ -251,10 +249,7 @@ impl RecurrentBackward {
         let is_gru = others.is_some();
         operands.extend(others.map(|others| Operand::write_own(others, row * wide)));
         let mask = mask.as_ref().map(Saved::get).transpose()?;
-        let masked = mask.map(|mask| {
-            operands.push(Operand::read_own(mask, few * units));
-            operands.len() - 1
-        });
+        let masked = push(&mut operands, mask.map(|mask| Operand::read_own(mask, few * units)));
         let cost = cost(sizes, slopes);
         with_float!(grad.dtype(), "recurrent", T => launch("recurrent backward", rows / few, cost, operands,
         move |items, arguments| {
