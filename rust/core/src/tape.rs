@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 pub use hooks::{Hook, Hooks};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::error::{Error, Result, bail};
 use crate::layout::show;
@@ -28,6 +28,15 @@ pub trait Backward: Send + Sync + 'static {
     /// Gradients of the inputs, given the gradient of the output. `needs[i]` is false where the gradient of
     /// input `i` is not asked for and may be left out.
     fn backward(&self, grad: &Tensor, needs: &[bool]) -> Result<Gradients>;
+}
+
+/// The rule of an operation with one input: its gradient, given that of the output.
+pub(crate) struct OfOne<R>(pub(crate) R);
+
+impl<R: Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static> Backward for OfOne<R> {
+    fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
+        Ok(smallvec![Some((self.0)(grad)?)])
+    }
 }
 
 /// A tensor kept for the backward pass. It refuses to be used after its memory was written again.

@@ -95,19 +95,6 @@ impl Tensor {
         Ok(out)
     }
 
-    /// Copies an array of any strides.
-    pub fn from_array<T: Element>(array: &ArrayViewD<'_, T>) -> Result<Self> {
-        let out = Self::empty(array.shape(), T::DTYPE)?;
-        host_access::with_mut(&out, |values: &mut [T]| {
-            if let Some(source) = array.as_slice() {
-                values.copy_from_slice(source);
-            } else {
-                values.iter_mut().zip(array.iter()).for_each(|(to, from)| *to = *from);
-            }
-        });
-        Ok(out)
-    }
-
     /// Replaces the contents of a contiguous tensor: how a host puts data and scalars into fixed memory.
     pub fn write<T: Element>(&self, values: &[T]) -> Result<()> {
         if T::DTYPE != self.dtype()
@@ -347,6 +334,16 @@ impl Tensor {
         let node = Node::new(name, inputs, Box::new(backward(&self)));
         let (buffer, layout) = (Arc::clone(&self.0.buffer), self.0.layout.clone());
         Self::from_parts(buffer, layout, self.0.dtype, Some(node))
+    }
+
+    /// [`recorded`](Self::recorded) for an operation with one input, whose gradient is a function of the result's.
+    pub(crate) fn recorded_of<R: Fn(&Self) -> Result<Self> + Send + Sync + 'static>(
+        self,
+        name: &'static str,
+        input: &Self,
+        backward: impl FnOnce(&Self) -> R,
+    ) -> Self {
+        self.recorded(name, &[input], |y| tape::OfOne(backward(y)))
     }
 }
 

@@ -233,11 +233,11 @@ impl Tensor {
                 *to = B::from_f64(from.to_f64());
             }
         })))?;
-        Ok(if dtype.is_float() && self.dtype().is_float() {
-            out.recorded("cast", &[self], |_| CastBackward(self.dtype()))
-        } else {
-            out
-        })
+        if !(dtype.is_float() && self.dtype().is_float()) {
+            return Ok(out);
+        }
+        let own = self.dtype();
+        Ok(out.recorded_of("cast", self, |_| move |grad| grad.cast(own)))
     }
 
     /// Truth of `x ? y` for each pair, as a boolean tensor.
@@ -283,14 +283,6 @@ impl Tensor {
 
 lanewise! {
     Choose(flag, yes, no) = V::select(flag.eq(V::constant(0.0)), no, yes);
-}
-
-struct CastBackward(DType);
-
-impl Backward for CastBackward {
-    fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
-        Ok(smallvec![Some(grad.cast(self.0)?)])
-    }
 }
 
 struct SelectBackward {

@@ -15,7 +15,7 @@ use crate::generator::Generator;
 use crate::kernels::dropout::{Mask, apply};
 use crate::launch::{Cost, Operand, launch};
 use crate::rng::Key;
-use crate::tape::{Backward, Gradients, Saved};
+use crate::tape::Saved;
 use crate::tensor::Tensor;
 
 /// `x · mask / (1 - rate)`.
@@ -38,18 +38,6 @@ fn masked(x: &Tensor, key: Key, number: &Tensor, rate: f64) -> Result<Tensor> {
     Ok(out)
 }
 
-struct DropoutBackward {
-    key: Key,
-    number: Saved,
-    rate: f64,
-}
-
-impl Backward for DropoutBackward {
-    fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
-        Ok(smallvec![Some(masked(grad, self.key, self.number.get()?, self.rate)?)])
-    }
-}
-
 impl Tensor {
     /// Drops each element with probability `rate` and divides the others by `1 - rate`.
     pub fn dropout(&self, rate: f64, generator: &Generator) -> Result<Self> {
@@ -59,10 +47,9 @@ impl Tensor {
         }
         let (key, number) = (generator.key(), generator.draw()?);
         let out = masked(self, key, &number, rate)?;
-        Ok(out.recorded("dropout", &[self], |_| DropoutBackward {
-            key,
-            number: Saved::new(&number),
-            rate,
+        Ok(out.recorded_of("dropout", self, |_| {
+            let number = Saved::new(&number);
+            move |grad| masked(grad, key, number.get()?, rate)
         }))
     }
 }

@@ -4,14 +4,12 @@
 
 mod row;
 
-use smallvec::smallvec;
-
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::kernels::map::Lanewise;
 use crate::kernels::math::VectorMath;
 use crate::ops::lanewise::{map, map_into};
-use crate::tape::{Backward, Gradients, Saved};
+use crate::tape::Saved;
 use crate::tensor::Tensor;
 
 pub use row::{Bounds, Form, Parameter, Row};
@@ -490,24 +488,13 @@ impl<F: Unary> Lanewise<2> for Slope<F> {
     }
 }
 
-struct UnaryBackward<F> {
-    function: F,
-    kept: Saved,
-}
-
-impl<F: Unary> Backward for UnaryBackward<F> {
-    fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
-        Ok(smallvec![Some(slope(self.function, grad, self.kept.get()?)?)])
-    }
-}
-
 /// Applies a function and records it.
 pub fn unary<F: Unary>(function: F, x: &Tensor) -> Result<Tensor> {
     function.check(x.dtype())?;
     let y = map(F::NAME, Value(function), [x])?;
-    Ok(y.recorded(F::NAME, &[x], |y| {
+    Ok(y.recorded_of(F::NAME, x, |y| {
         let kept = Saved::new(if F::KEEPS == Keeps::Input { x } else { y });
-        UnaryBackward { function, kept }
+        move |grad| slope(function, grad, kept.get()?)
     }))
 }
 

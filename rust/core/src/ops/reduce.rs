@@ -10,7 +10,6 @@ use crate::error::{Result, bail};
 use crate::kernels::reduce::{Fold, fold_blocks, fold_columns, fold_row};
 use crate::launch::{Cost, Operand, launch};
 use crate::layout::{Layout, Shape, dimension};
-use crate::tape::{Backward, Gradients};
 use crate::tensor::Tensor;
 
 /// Elements of a long fold that make one item.
@@ -196,22 +195,6 @@ fn fold_long(name: &'static str, fold: Fold, s: &Split, out: &Tensor) -> Result<
     Ok(())
 }
 
-struct SumBackward {
-    /// The input's shape, and the output's with the reduced dimensions kept at size 1.
-    shape: Shape,
-    kept: Shape,
-}
-
-impl Backward for SumBackward {
-    fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
-        // Every element of the input has the gradient of its sum: a view that repeats, not a copy.
-        let grad = grad.packed()?;
-        let layout = Layout::contiguous(&self.kept);
-        let layout = Layout { offset: grad.layout().offset, ..layout };
-        Ok(smallvec![Some(grad.view(layout.broadcast_to("sum", &self.shape)?))])
-    }
-}
-
 impl Tensor {
     /// Sum over `dims` (all where empty).
     pub fn sum(&self, dims: &[isize], keepdim: bool) -> Result<Self> {
@@ -219,9 +202,14 @@ impl Tensor {
         let s = split("sum", self, dims)?;
         let out = fold("sum", Fold::Sum, &s)?;
         let out = if keepdim { out } else { out.view(Layout::contiguous(&s.squeezed)) };
-        Ok(out.recorded("sum", &[self], |_| SumBackward {
-            shape: self.shape().into(),
-            kept: s.kept.clone(),
+        Ok(out.recorded_of("sum", self, |_| {
+            let (shape, kept) = (Shape::from(self.shape()), s.kept);
+            // Every element of the input has the gradient of its sum: a view that repeats, not a copy.
+            move |grad| {
+                let grad = grad.packed()?;
+                let layout = Layout { offset: grad.layout().offset, ..Layout::contiguous(&kept) };
+                Ok(grad.view(layout.broadcast_to("sum", &shape)?))
+            }
         }))
     }
 

@@ -3,13 +3,12 @@
 //! A view shares the memory of its tensor and costs no launch; its backward pass sees the gradient through the
 //! inverse view. An element that a view repeats has the sum of its gradients.
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use crate::error::{Result, bail};
 use crate::layout::{Layout, Shape, Strides, count, dimension, row_major, show};
 use crate::ops::reduce::in_own_order;
 pub use crate::ops::slice::Span;
-use crate::tape::{Backward, Gradients};
 use crate::tensor::Tensor;
 
 /// The strides that show `layout` as `shape` without moving an element, where there are such.
@@ -70,33 +69,6 @@ fn complete(x: &Tensor, sizes: &[isize]) -> Result<Shape> {
     Ok(shape)
 }
 
-struct ReshapeBackward(Shape);
-
-impl Backward for ReshapeBackward {
-    // The elements of the gradient, in the same order.
-    fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
-        Ok(smallvec![Some(grad.with_shape(&self.0)?)])
-    }
-}
-
-struct PermuteBackward(SmallVec<[usize; 4]>);
-
-impl Backward for PermuteBackward {
-    // Dimension order[i] came to place i: it goes back.
-    fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
-        Ok(smallvec![Some(in_own_order(grad, &self.0))])
-    }
-}
-
-struct ExpandBackward(Shape);
-
-impl Backward for ExpandBackward {
-    // An element that is read many times has the sum of their gradients.
-    fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
-        Ok(smallvec![Some(grad.sum_to(&self.0)?)])
-    }
-}
-
 impl Tensor {
     /// The same elements in row-major order as `shape`, off the tape: a view where strides allow it.
     pub(crate) fn with_shape(&self, shape: &[usize]) -> Result<Self> {
@@ -112,7 +84,10 @@ impl Tensor {
 
     /// Puts the same elements in another shape on the tape.
     fn reshaped_from(self, x: &Self) -> Self {
-        self.recorded("reshape", &[x], |_| ReshapeBackward(x.shape().into()))
+        self.recorded_of("reshape", x, |_| {
+            let shape = Shape::from(x.shape());
+            move |grad| grad.with_shape(&shape)
+        })
     }
 
     /// The same elements, read in row-major order, with other sizes; one size may be -1 and follows from the others.
@@ -145,7 +120,8 @@ impl Tensor {
             bail!(Value, "permute: expected each of the {n} dimensions once, got {dims:?}");
         }
         let y = self.view(self.layout().permute(&order));
-        Ok(y.recorded("permute", &[self], |_| PermuteBackward(order)))
+        // Dimension order[i] came to place i: it goes back.
+        Ok(y.recorded_of("permute", self, |_| move |grad| Ok(in_own_order(grad, &order))))
     }
 
     /// A view with two dimensions exchanged.
@@ -183,7 +159,11 @@ impl Tensor {
     pub fn expand(&self, shape: &[usize]) -> Result<Self> {
         count(shape)?;
         let y = self.view(self.layout().broadcast_to("expand", shape)?);
-        Ok(y.recorded("expand", &[self], |_| ExpandBackward(self.shape().into())))
+        // An element that is read many times has the sum of their gradients.
+        Ok(y.recorded_of("expand", self, |_| {
+            let shape = Shape::from(self.shape());
+            move |grad| grad.sum_to(&shape)
+        }))
     }
 }
 

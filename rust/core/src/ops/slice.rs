@@ -15,7 +15,6 @@ use crate::dtype::{Element, with_element};
 use crate::error::{Result, bail};
 use crate::launch::{Cost, Operand, launch};
 use crate::layout::{Layout, Shape, dimension, show};
-use crate::tape::{Backward, Gradients};
 use crate::tensor::Tensor;
 
 /// A part of one dimension, as Python's `start:stop:step` has it: negative positions count from the end, and
@@ -54,23 +53,11 @@ impl Span {
     }
 }
 
-/// Where a slice lies in its tensor.
-struct SliceBackward {
-    shape: Shape,
-    /// First position, step and length in each dimension.
-    region: SmallVec<[(usize, isize, usize); 4]>,
-}
-
-impl Backward for SliceBackward {
-    fn backward(&self, grad: &Tensor, _needs: &[bool]) -> Result<Gradients> {
-        let lengths: Shape = self.region.iter().map(|&(_, _, length)| length).collect();
-        let grad = grad.with_shape(&lengths)?;
-        Ok(smallvec![Some(scatter(&grad, &self.shape, &self.region)?)])
-    }
-}
+/// Where a slice lies in its tensor: first position, step and length in each dimension.
+type Region = SmallVec<[(usize, isize, usize); 4]>;
 
 /// Zeros of `shape` with `grad` in the region.
-fn scatter(grad: &Tensor, shape: &[usize], region: &[(usize, isize, usize)]) -> Result<Tensor> {
+fn scatter(grad: &Tensor, shape: &[usize], region: &Region) -> Result<Tensor> {
     let out = Tensor::empty(shape, grad.dtype())?;
     let (Some(&rows), Some(&(first, step, length))) = (shape.first(), region.first()) else {
         grad.copy_into(&out)?;
@@ -127,6 +114,16 @@ fn ascending(first: usize, step: isize, length: usize) -> Slice {
 }
 
 impl Tensor {
+    fn sliced_from(self, x: &Self, region: Region) -> Self {
+        self.recorded_of("slice", x, |_| {
+            let shape = Shape::from(x.shape());
+            move |grad| {
+                let lengths: Shape = region.iter().map(|&(_, _, length)| length).collect();
+                scatter(&grad.with_shape(&lengths)?, &shape, &region)
+            }
+        })
+    }
+
     /// A view of a part of each dimension; dimensions beyond the given spans are taken whole.
     pub fn slice(&self, spans: &[Span]) -> Result<Self> {
         if spans.len() > self.ndim() {
@@ -134,8 +131,7 @@ impl Tensor {
             bail!(Index, "slice: {given} spans for a tensor with {ndim} dimensions");
         }
         let mut layout = self.layout().clone();
-        let mut region: SmallVec<[(usize, isize, usize); 4]> =
-            self.shape().iter().map(|&size| (0, 1, size)).collect();
+        let mut region: Region = self.shape().iter().map(|&size| (0, 1, size)).collect();
         for (dim, span) in spans.iter().enumerate() {
             if span.step == 0 {
                 bail!(Value, "slice: the step of dimension {dim} is 0");
@@ -153,7 +149,7 @@ impl Tensor {
             layout.offset = self.layout().offset;
         }
         let y = self.view(layout);
-        Ok(y.recorded("slice", &[self], |_| SliceBackward { shape: self.shape().into(), region }))
+        Ok(y.sliced_from(self, region))
     }
 
     /// A view at one position of a dimension, without that dimension. A negative index counts from the end.
@@ -174,11 +170,10 @@ impl Tensor {
         if layout.count() > 0 {
             layout.offset = layout.offset.wrapping_add_signed(place * stride);
         }
-        let mut region: SmallVec<[(usize, isize, usize); 4]> =
-            self.shape().iter().map(|&size| (0, 1, size)).collect();
+        let mut region: Region = self.shape().iter().map(|&size| (0, 1, size)).collect();
         region[dim] = (place as usize, 1, 1);
         let y = self.view(layout);
-        Ok(y.recorded("slice", &[self], |_| SliceBackward { shape: self.shape().into(), region }))
+        Ok(y.sliced_from(self, region))
     }
 
     /// Views at every position of a dimension, in order.
