@@ -220,14 +220,11 @@ pub(crate) fn arange(
     dtype: Option<&Any<'_>>,
 ) -> PyResult<Tensor> {
     let arange = arrays::module(py)?.getattr(intern!(py, "arange"))?;
-    let keywords = PyDict::new(py);
-    if let Some(step) = step {
-        keywords.set_item("step", step)?;
-    }
-    let range = match stop {
-        Some(stop) => arange.call((start, stop), Some(&keywords))?,
-        None if step.is_some() => arange.call((0, start), Some(&keywords))?,
-        None => arange.call((start,), Some(&keywords))?,
+    let range = match (stop, step) {
+        (Some(stop), Some(step)) => arange.call1((start, stop, step))?,
+        (Some(stop), None) => arange.call1((start, stop))?,
+        (None, Some(step)) => arange.call1((0, start, step))?,
+        (None, None) => arange.call1((start,))?,
     };
     let range = range.cast_into::<PyUntypedArray>()?;
     // Not an array of the user's, but numbers that he gave: they take the default type.

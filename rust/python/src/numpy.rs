@@ -19,6 +19,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::IntoPyDict;
 
 use crate::Any;
 use crate::names::default_dtype;
@@ -171,7 +172,9 @@ pub(crate) fn read(argument: &str, data: &Any<'_>, dtype: Option<DType>) -> PyRe
     let listed = !data.is(&source) && !data.hasattr(intern!(py, "__array__"))?;
     let dtype = target(argument, &source, dtype, listed)?;
     if dtype == DType::I64 && source.dtype().kind() == b'u' && source.dtype().itemsize() == 8 {
-        let largest = source.call_method(intern!(py, "max"), (), Some(&initial_zero(py)?))?;
+        // Without a start, `max` would not work on an empty array.
+        let from_zero = [("initial", 0)].into_py_dict(py)?;
+        let largest = source.call_method(intern!(py, "max"), (), Some(&from_zero))?;
         if largest.gt(i64::MAX)? {
             return Err(PyValueError::new_err(format!(
                 "{argument}: {largest} (dtype uint64) is larger than int64 can hold"
@@ -193,13 +196,6 @@ pub(crate) fn read(argument: &str, data: &Any<'_>, dtype: Option<DType>) -> PyRe
         return Err(PyErr::fetch(py));
     }
     Ok(tensor)
-}
-
-/// Keywords that let `max` work on an empty array.
-fn initial_zero(py: Python<'_>) -> PyResult<Bound<'_, pyo3::types::PyDict>> {
-    let keywords = pyo3::types::PyDict::new(py);
-    keywords.set_item(intern!(py, "initial"), 0)?;
-    Ok(keywords)
 }
 
 /// True where nothing but this tensor leads to its memory and nobody will write there: no plan, tape, view or

@@ -6,7 +6,7 @@ use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyTuple};
+use pyo3::types::{IntoPyDict, PyBool, PyFloat, PyInt, PyTuple};
 
 use crate::Any;
 use crate::creation::copied;
@@ -281,12 +281,8 @@ impl Tensor {
     /// >>> state = eg.tensor([0.0, 0.0])
     /// >>> state.copy_([1.0, 2.0]).tolist()
     /// [1.0, 2.0]
-    fn copy_<'py>(
-        slf: Bound<'py, Self>,
-        py: Python<'py>,
-        source: &Any<'py>,
-    ) -> PyResult<Bound<'py, Self>> {
-        let to = &slf.get().0;
+    fn copy_<'py>(slf: Bound<'py, Self>, source: &Any<'py>) -> PyResult<Bound<'py, Self>> {
+        let (py, to) = (slf.py(), &slf.get().0);
         if !source.is_instance_of::<Self>() {
             capture::forbid("copy_ from an array").map_err(exception)?;
         }
@@ -446,15 +442,10 @@ impl Tensor {
         if capture::is_open() {
             return Ok(format!("tensor(<captured>, {traits})"));
         }
-        let options = PyDict::new(py);
-        options.set_item("separator", ", ")?;
-        options.set_item("prefix", "tensor(")?;
-        options.set_item("suffix", ",")?;
-        let values = arrays::module(py)?.call_method(
-            intern!(py, "array2string"),
-            (arrays::view_out(slf)?,),
-            Some(&options),
-        )?;
+        let options = [("separator", ", "), ("prefix", "tensor("), ("suffix", ",")];
+        let (array, options) = ((arrays::view_out(slf)?,), options.into_py_dict(py)?);
+        let values =
+            arrays::module(py)?.call_method(intern!(py, "array2string"), array, Some(&options))?;
         Ok(format!("tensor({values}, {traits})"))
     }
 
