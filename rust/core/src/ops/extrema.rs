@@ -157,8 +157,8 @@ impl Tensor {
             Operand::write_own(&out, 1),
         ];
         let cost = Cost::elementwise(s.x.count(), 2.0, 1, s.x.dtype());
-        with_float!(self.dtype(), NAME, T => with_element!(labels.dtype(), L => launch(NAME, out.count(), cost,
-        operands, move |items, arguments| {
+        with_float!(self.dtype(), NAME, T => with_element!(labels.dtype(), L => launch(NAME, out.count(), cost, operands,
+        move |items, arguments| {
             let labels = arguments.own::<L>(1, &items).iter().map(|label| label.to_f64());
             rows_where_largest(arguments.own::<T>(0, &items), classes, labels, arguments.own_mut(2, &items));
         })))?;

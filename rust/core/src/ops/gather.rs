@@ -73,8 +73,8 @@ impl Backward for TakeBackward {
             Operand::write_own(&out, row),
         ];
         let cost = Cost::elementwise(out.count() + grad.count(), 1.0, 1, grad.dtype());
-        with_float!(grad.dtype(), "take_rows", T => launch("take_rows backward", rows, cost,
-        operands, move |items, arguments| {
+        with_float!(grad.dtype(), "take_rows", T => launch("take_rows backward", rows, cost, operands,
+        move |items, arguments| {
             let grad = arguments.all::<T>(0);
             let (starts, order) = (arguments.all::<i64>(1), arguments.all::<i64>(2));
             let out = arguments.own_mut::<T>(3, &items);
@@ -111,8 +111,8 @@ impl Tensor {
             Operand::read(self),
             Operand::write_own(&out, row)
         ];
-        with_element!(self.dtype(), T => launch("take_rows", indices.count(), cost,
-        operands, move |items, arguments| {
+        with_element!(self.dtype(), T => launch("take_rows", indices.count(), cost, operands,
+        move |items, arguments| {
             let absent = T::from_f64(if T::DTYPE.is_float() { f64::NAN } else { 0.0 });
             let indices = arguments.own::<i64>(0, &items);
             let out = arguments.own_mut::<T>(2, &items);

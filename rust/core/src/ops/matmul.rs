@@ -103,8 +103,8 @@ fn multiply<T: Float>(product: Gemm<T>, bias: Option<(*mut T, f64)>) {
         lowest: T::from(lowest).unwrap_or_else(T::neg_infinity),
     });
     // SAFETY: the operands are whole matrices of the sizes that `Product::new` read off the tensors, of which callers
-    // take as many rows and columns as their items have; the result is new memory that overlaps neither factor, and the
-    // bias has an element for each column.
+    // take as many rows and columns as their items have, or one matrix each out of batches; the result is new memory
+    // that overlaps neither factor, and the bias has an element for each column.
     #[allow(unsafe_code, reason = "the one call of the matrix kernel")]
     unsafe {
         gemm(Gemm { bias, ..product });

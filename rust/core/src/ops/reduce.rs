@@ -144,7 +144,8 @@ pub(crate) fn fold(name: &'static str, fold: Fold, s: &Split) -> Result<Tensor> 
                 fold_columns(fold, arguments.all(0), reduced, after, items, to);
             })?;
         } else {
-            let operands = smallvec![Operand::read_own(&s.x, reduced * after), Operand::write_own(&out, after)];
+            let x = Operand::read_own(&s.x, reduced * after);
+            let operands = smallvec![x, Operand::write_own(&out, after)];
             launch(name, before, cost, operands, move |items, arguments| {
                     let to = arguments.own_mut::<T>(1, &items);
                     fold_blocks(fold, arguments.own(0, &items), reduced, after, to);
@@ -164,8 +165,8 @@ fn fold_long(name: &'static str, fold: Fold, s: &Split, out: &Tensor) -> Result<
     let dtype = if after == 1 { DType::F64 } else { s.x.dtype() };
     let partial = Tensor::empty(&[before, parts, after], dtype)?;
     let first = smallvec![Operand::read(&s.x), Operand::write_own(&partial, after)];
-    let second = [Operand::read_own(&partial, parts * after), Operand::write_own(out, after)];
-    let second = second.into_iter().collect();
+    let second =
+        smallvec![Operand::read_own(&partial, parts * after), Operand::write_own(out, after)];
     with_float!(s.x.dtype(), name, T => {
         launch(name, before * parts, cost, first, move |items, arguments| {
             let x = arguments.all::<T>(0);
