@@ -60,7 +60,7 @@ pub struct Sizes {
 
 impl Sizes {
     /// Elements of a step of one row: of the products, of what is kept, and of the states.
-    const fn widths(self) -> (usize, usize, usize) {
+    pub(crate) const fn widths(self) -> (usize, usize, usize) {
         let Self { cell, units, .. } = self;
         (cell.gates() * units, cell.kept() * units, cell.states() * units)
     }

@@ -43,6 +43,20 @@ pub struct Affine<'a> {
     pub epsilon: f64,
 }
 
+impl<'a> Affine<'a> {
+    pub(super) fn check_epsilon(&self, operation: &str) -> Result<()> {
+        if !(self.epsilon >= 0.0 && self.epsilon.is_finite()) {
+            bail!(Value, "{operation}: expected an epsilon of 0 or more, got {}", self.epsilon);
+        }
+        Ok(())
+    }
+
+    /// What the result depends on.
+    pub(super) fn inputs(&self, x: &'a Tensor) -> Vec<&'a Tensor> {
+        [Some(x), self.gamma, self.beta].into_iter().flatten().collect()
+    }
+}
+
 /// Statistics over many batches, (features,) each, that a training pass moves towards those of its batch.
 #[derive(Clone, Copy)]
 pub struct MovingStatistics<'a> {
@@ -75,9 +89,7 @@ fn check(x: &Tensor, affine: Affine<'_>, moving: [Option<&Tensor>; 2]) -> Result
     if x.ndim() != 2 {
         bail!(Shape, "batch_norm: expected x of shape (rows, features), got {}", show(x.shape()));
     }
-    if !(affine.epsilon >= 0.0 && affine.epsilon.is_finite()) {
-        bail!(Value, "batch_norm: expected an epsilon of 0 or more, got {}", affine.epsilon);
-    }
+    affine.check_epsilon("batch_norm")?;
     let given = [
         ("gamma", affine.gamma),
         ("beta", affine.beta),
@@ -255,10 +267,7 @@ fn recorded(
     features: &Features,
     training: bool,
 ) -> Tensor {
-    let mut inputs = vec![x];
-    inputs.extend(affine.gamma);
-    inputs.extend(affine.beta);
-    y.recorded("batch_norm", &inputs, |_| BatchNormBackward {
+    y.recorded("batch_norm", &affine.inputs(x), |_| BatchNormBackward {
         x: Saved::new(packed),
         mean: Saved::new(&features.mean),
         inverse: Saved::new(&features.inverse),

@@ -53,10 +53,7 @@ pub fn layer_norm(x: &Tensor, width: usize, affine: Affine<'_>) -> Result<Tensor
             out: arguments.own_mut(3, &items),
         });
     }))?;
-    let mut inputs = vec![x];
-    inputs.extend(affine.gamma);
-    inputs.extend(affine.beta);
-    Ok(out.recorded("layer_norm", &inputs, |_| LayerNormBackward {
+    Ok(out.recorded("layer_norm", &affine.inputs(x), |_| LayerNormBackward {
         x: Saved::new(&packed),
         gamma: gamma.as_ref().map(Saved::new),
         mean: Saved::new(&mean),
@@ -80,9 +77,7 @@ fn check(x: &Tensor, width: usize, affine: Affine<'_>) -> Result<()> {
             "layer_norm: expected x whose last dimensions have {width} elements, got {got}"
         );
     }
-    if !(affine.epsilon >= 0.0 && affine.epsilon.is_finite()) {
-        bail!(Value, "layer_norm: expected an epsilon of 0 or more, got {}", affine.epsilon);
-    }
+    affine.check_epsilon("layer_norm")?;
     for (what, tensor) in [("gamma", affine.gamma), ("beta", affine.beta)] {
         let Some(tensor) = tensor else { continue };
         if tensor.count() != width {

@@ -131,8 +131,8 @@ struct Kept {
 /// `projected` is (rows, steps, gates·units).
 pub fn recurrent(projected: &Tensor, of: Recurrence<'_>) -> Result<Tensor> {
     let sizes = check(projected, of)?;
-    let Sizes { cell, rows, steps, units } = sizes;
-    let (wide, kept, state) = (cell.gates() * units, cell.kept() * units, cell.states() * units);
+    let Sizes { rows, steps, units, .. } = sizes;
+    let (wide, kept, state) = sizes.widths();
     let x = projected.packed()?;
     let kernel = of.kernel.packed()?;
     let bias = of.bias.map(Tensor::packed).transpose()?;
@@ -228,9 +228,8 @@ impl RecurrentBackward {
     ) -> Result<()> {
         let Kept { sizes, first, gates, out, kernel, mask, .. } = &self.0;
         let sizes = *sizes;
-        let Sizes { cell, rows, steps, units } = sizes;
-        let (wide, kept, state) =
-            (cell.gates() * units, cell.kept() * units, cell.states() * units);
+        let Sizes { rows, steps, units, .. } = sizes;
+        let (wide, kept, state) = sizes.widths();
         let grad = grad.packed()?;
         let few = rows_together(rows);
         let row = few * steps;
