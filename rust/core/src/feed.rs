@@ -1,10 +1,11 @@
 //! Feeding a step: the rows of the next batch, written into fixed memory before each step.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::capture::{self, StepInput};
 use crate::error::{Result, bail};
-use crate::{DType, Tensor, host_access, team};
+use crate::team::{self, lock};
+use crate::{DType, Tensor, host_access};
 
 #[derive(Default)]
 struct Order {
@@ -17,16 +18,10 @@ struct Inner {
     order: Mutex<Order>,
 }
 
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Order> {
-        self.order.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl StepInput for Inner {
     fn advance(&self) -> Result<()> {
         let _quiet = team::quiet();
-        let mut order = self.lock();
+        let mut order = lock(&self.order);
         let batch = self.indices.count();
         let (start, stop) = (order.next, order.next + batch);
         if stop > order.rows.len() {
@@ -72,21 +67,18 @@ impl Feed {
             let n = rows.len();
             bail!(Value, "feed: expected a multiple of the batch size {batch}, got {n} rows");
         }
-        *self.0.lock() = Order { rows, next: 0 };
+        *lock(&self.0.order) = Order { rows, next: 0 };
         Ok(())
     }
 
     /// Goes on to the next batch; while a step is being captured, every replay does so too.
     pub fn next_batch(&self) -> Result<()> {
-        let input: Arc<dyn StepInput> = self.0.clone();
-        input.advance()?;
-        capture::record_input(&input);
-        Ok(())
+        capture::advance(self.0.clone())
     }
 
     /// Goes one batch back: the step that took it has failed, and is made again.
     pub fn back(&self) -> Result<()> {
-        let mut order = self.0.lock();
+        let mut order = lock(&self.0.order);
         let Some(next) = order.next.checked_sub(self.batch_size()) else {
             bail!(State, "feed: no batch was visited yet");
         };
@@ -96,7 +88,7 @@ impl Feed {
 
     /// Batches that are left.
     pub fn remaining(&self) -> usize {
-        let order = self.0.lock();
+        let order = lock(&self.0.order);
         (order.rows.len() - order.next) / self.batch_size()
     }
 }

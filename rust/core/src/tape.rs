@@ -18,6 +18,7 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::error::{Error, Result, bail};
 use crate::layout::show;
+use crate::team::lock;
 use crate::tensor::{Tensor, WeakTensor};
 
 /// Gradients for the inputs of an operation, in their order; `None` where an input has none.
@@ -154,11 +155,6 @@ impl Drop for Node {
             }
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // A panic between lock and unlock leaves plain data behind; there is nothing to distrust.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 thread_local! {

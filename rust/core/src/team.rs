@@ -56,9 +56,15 @@ pub struct Team {
     helpers: Option<Helpers>,
 }
 
+/// What a mutex guards, also after a panic: one between lock and unlock leaves plain data behind, and there is nothing
+/// to distrust.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Waits for all other native work of the process and takes the team.
 pub fn engine() -> MutexGuard<'static, Team> {
-    current().team.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&current().team)
 }
 
 /// The engine of this generation of the process.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 
@@ -15,6 +15,7 @@ use crate::host_access;
 use crate::launch::{Cost, Operand, launch};
 use crate::layout::{Layout, count, show};
 use crate::tape::{self, Hooks, Node};
+use crate::team::lock;
 
 /// An n-dimensional array that may take part in differentiation. Cloning shares it.
 #[derive(Clone)]
@@ -242,7 +243,7 @@ impl Tensor {
 
     /// The gradient that backward passes have left here.
     pub fn grad(&self) -> Option<Self> {
-        self.0.grad.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0.grad).clone()
     }
 
     /// Replaces the gradient; it must have this tensor's shape and type.
@@ -259,7 +260,7 @@ impl Tensor {
                 show(grad.shape())
             );
         }
-        *self.0.grad.lock().unwrap_or_else(PoisonError::into_inner) = grad;
+        *lock(&self.0.grad) = grad;
         Ok(())
     }
 

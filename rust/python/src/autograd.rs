@@ -5,9 +5,10 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use evengrad_core::tape::{self, Backward, Gradients, Hook, Hooks};
+use evengrad_core::team::lock;
 use evengrad_core::{Result, Tensor as CoreTensor};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -215,7 +216,7 @@ impl Backward for PythonRule {
 /// A name for as long as the process lives: there are no more of them than functions in the program's text.
 fn lasting(name: &str) -> &'static str {
     static NAMES: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut names = lock(&NAMES);
     let names = names.get_or_insert_default();
     if let Some(known) = names.get(name) {
         return known;

@@ -1,10 +1,11 @@
 //! Capture and replay of steps, and the feed of their batches.
 
 use std::cell::RefCell;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use evengrad_core::plan::Plan as CorePlan;
+use evengrad_core::team::lock;
 use evengrad_core::{DType, Error, capture, feed};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -86,7 +87,7 @@ impl Plan {
     /// Looks at or runs the plan; only inside a native call, where waiting for another thread's replay holds up
     /// nobody.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut CorePlan) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut lock(&self.0))
     }
 }
 

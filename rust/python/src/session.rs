@@ -1,11 +1,12 @@
 //! The native training session: epochs of captured steps without Python, and of steps in Python where there must be some.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use evengrad_core::feed::Feed as CoreFeed;
 use evengrad_core::session::{Next, Session as CoreSession, Until};
+use evengrad_core::team::lock;
 use evengrad_core::{Result, Tensor};
 use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -125,10 +126,6 @@ enum Turn {
     Host(Next),
     /// The time of a turn is over.
     Over,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Session {

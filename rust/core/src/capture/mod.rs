@@ -66,6 +66,14 @@ pub fn paused<R>(work: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Advances a step input, now and before each replay of the step that is being captured.
+pub(crate) fn advance(input: Arc<impl StepInput + 'static>) -> Result<()> {
+    input.advance()?;
+    let input: Arc<dyn StepInput> = input;
+    record_input(&input);
+    Ok(())
+}
+
 /// Keeps a launch if a capture is open.
 pub(crate) fn record(launch: impl FnOnce() -> Launch) {
     OPEN.with_borrow_mut(|open| {

@@ -17,7 +17,7 @@ mod rule;
 mod sgd;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use smallvec::{SmallVec, smallvec};
 
@@ -27,8 +27,9 @@ use crate::error::{Result, bail};
 use crate::kernels::update::{Arrays, GATE, Pieces, Rule, SCALARS, STEP_SCALARS, update};
 use crate::launch::{Access, Arguments, ByColumns, Cost, Operand, Operands, launch_either};
 use crate::layout::show;
+use crate::team::{self, lock};
 use crate::tensor::Tensor;
-use crate::{DType, host_access, team};
+use crate::{DType, host_access};
 
 pub use accumulate_ema::{Around, Averaging};
 pub use adadelta::Adadelta;
@@ -207,7 +208,7 @@ struct Inner {
 
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
@@ -444,10 +445,7 @@ impl Optimizer {
 
     /// Goes on to the next step, now and before each replay of the step that is being captured.
     fn begin_step(&self) -> Result<()> {
-        let input: Arc<dyn StepInput> = self.0.clone();
-        input.advance()?;
-        capture::record_input(&input);
-        Ok(())
+        capture::advance(self.0.clone())
     }
 
     /// One step: `iterations` rises by one and each parameter is updated from its gradient, in place.

@@ -6,9 +6,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::lock;
 use crate::error::{Result, bail};
 use crate::layout::show;
+use crate::team::lock;
 use crate::tensor::Tensor;
 
 /// What looks at a gradient.

@@ -4,10 +4,10 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, Thread};
 
-use super::wait_until;
+use super::{lock, wait_until};
 use crate::error::{Error, Result};
 
 /// Looks at the next piece of work before a helper goes to sleep: some 50 microseconds.
@@ -89,7 +89,7 @@ impl Helpers {
         #[allow(clippy::transmute_ptr_to_ptr, reason = "a cast may not leave out a lifetime")]
         let borrowed =
             unsafe { std::mem::transmute::<*const Work<'_>, *const Work<'static>>(work) };
-        *shared.work.lock().unwrap_or_else(PoisonError::into_inner) = Some(Borrowed(borrowed));
+        *lock(&shared.work) = Some(Borrowed(borrowed));
         shared.finished.store(0, Ordering::Relaxed);
         let number = (shared.state.load(Ordering::Relaxed) >> WORKER_BITS) + 1;
         // In one order with the helpers' flags: a helper that this does not see asleep sees the new state.
@@ -99,7 +99,7 @@ impl Helpers {
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| work(0)));
         wait_until(|| shared.finished.load(Ordering::Acquire) + 1 >= workers);
-        let panic = shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let panic = lock(&shared.panic).take();
         if let Some(panic) = outcome.err().or(panic) {
             resume_unwind(panic);
         }
@@ -133,7 +133,7 @@ impl Shared {
             known = state;
             // Of work for fewer workers nothing may be looked at: it may be over by now.
             if (index as u64) + 1 < state & ((1 << WORKER_BITS) - 1) {
-                let work = *self.work.lock().unwrap_or_else(PoisonError::into_inner);
+                let work = *lock(&self.work);
                 let outcome = catch_unwind(AssertUnwindSafe(|| {
                     if let Some(Borrowed(work)) = work {
                         // SAFETY: the caller waits for this helper's count, and keeps the work until then.
@@ -141,7 +141,7 @@ impl Shared {
                     }
                 }));
                 if let Err(panic) = outcome {
-                    *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+                    *lock(&self.panic) = Some(panic);
                 }
                 self.finished.fetch_add(1, Ordering::AcqRel);
             }
