@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad._common.checks import check_int
-from evengrad.callbacks._callback import Callback
+from evengrad.callbacks._callback import Callback, check_save_freq
 
 if TYPE_CHECKING:
     import os
@@ -56,10 +55,7 @@ class BackupAndRestore(Callback):
         delete_checkpoint: bool = True,
     ) -> None:
         self.backup_dir = backup_dir
-        by_epoch = save_freq == "epoch"
-        self.save_freq: str | int = (
-            "epoch" if by_epoch else check_int(save_freq, "save_freq", at_least=1)
-        )
+        self.save_freq = check_save_freq(save_freq)
         self.double_checkpoint = bool(double_checkpoint)
         self.delete_checkpoint = bool(delete_checkpoint)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from evengrad._common.checks import check_int
 from evengrad._common.config import Configured
-from evengrad.callbacks._monitor import plain
 
 if TYPE_CHECKING:
     import os
@@ -316,8 +316,7 @@ class CallbackList:
         self.watches_loss = False
         for callback in callbacks:
             callback.set_model(model)
-            if overrides(callback, "_on_invalid_loss"):
-                self.watches_loss = True
+            self.watches_loss |= overrides(callback, "_on_invalid_loss")
 
     def set_params(self, params: dict[str, Any]) -> None:
         """Give all what the call was made with."""
@@ -346,3 +345,13 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
             made = "; did you forget its parentheses?" if isinstance(item, type) else ""
             raise TypeError(f"callbacks: expected evengrad.callbacks.Callback, got {item!r}{made}")
     return items
+
+
+def check_save_freq(value: Any) -> str | int:
+    """Return ``"epoch"``, or after how many batches something is saved."""
+    return "epoch" if value == "epoch" else check_int(value, "save_freq", at_least=1)
+
+
+def plain(value: Any) -> Any:
+    """Return an array as nested lists, which fit in one line of a file; anything else as it is."""
+    return value.tolist() if isinstance(value, np.ndarray) else value

@@ -7,8 +7,7 @@ import io
 import os
 from typing import Any
 
-from evengrad.callbacks._callback import Callback, Logs
-from evengrad.callbacks._monitor import plain
+from evengrad.callbacks._callback import Callback, Logs, plain
 
 
 class CSVLogger(Callback):

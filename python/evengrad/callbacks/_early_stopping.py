@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from evengrad._common.checks import check_float, check_int
-from evengrad._common.names import choose
-from evengrad.callbacks._callback import Callback, Logs
-from evengrad.callbacks._monitor import figure, is_larger_better
+from evengrad.callbacks._monitor import Monitor
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from evengrad.callbacks._callback import Logs
 
-class EarlyStopping(Callback):
+
+class EarlyStopping(Monitor):
     """Stop the training when a figure has not improved for some epochs.
 
     An epoch improves if its figure is below the best so far by more than `min_delta` (above, for
@@ -53,6 +52,8 @@ class EarlyStopping(Callback):
     3
     """
 
+    _kept = ("wait", "best", "best_epoch", "stopped_epoch", "_best_weights")
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -63,64 +64,40 @@ class EarlyStopping(Callback):
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
     ) -> None:
-        self.monitor = monitor
         self.min_delta = check_float(min_delta, "min_delta", low=0.0)
         self.patience = check_int(patience, "patience", at_least=0)
-        self.mode = choose(mode, ("auto", "min", "max"), "mode")
+        self._begin(monitor, mode)
         self.baseline = baseline
         self.restore_best_weights = bool(restore_best_weights)
         self.start_from_epoch = check_int(start_from_epoch, "start_from_epoch", at_least=0)
-        self.stopped_epoch: int | None = None
-        self._begin()
 
-    def _begin(self) -> None:
-        # Figures are compared with their sign turned, so that smaller is always better.
-        self._sign = -1.0 if is_larger_better(self.mode, self.monitor) else 1.0
+    def _begin(self, monitor: str, mode: str) -> None:
+        self._watch(monitor, mode)
         self.wait = 0
-        self.best = self._sign * math.inf
         self.best_epoch: int | None = None
+        self.stopped_epoch: int | None = None
         self._best_weights: list[np.ndarray[Any, Any]] | None = None
-
-    def _better(self, value: float, than: float) -> bool:
-        return self._sign * value < self._sign * than - self.min_delta
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Forget the training before."""
         del logs
-        self.stopped_epoch = None
-        self._begin()
+        self._begin(self.monitor, self.mode)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Compare the epoch with the best so far."""
-        value = figure(logs, self.monitor, "EarlyStopping")
+        value = self._figure(logs)
         if epoch < self.start_from_epoch:
             return
         self.wait += 1
-        if self._better(value, self.best):
+        if self._better(value, self.best, self.min_delta):
             self.best, self.best_epoch = value, epoch
             if self.restore_best_weights:
                 self._best_weights = self.model.get_weights()
-            if self.baseline is None or self._better(value, self.baseline):
+            if self.baseline is None or self._better(value, self.baseline, self.min_delta):
                 self.wait = 0
         if self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the best epoch so far, its weights, and how long was waited."""
-        return {
-            "wait": self.wait,
-            "best": self.best,
-            "best_epoch": self.best_epoch,
-            "stopped_epoch": self.stopped_epoch,
-            "best_weights": self._best_weights,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.wait, self.best = state["wait"], state["best"]
-        self.best_epoch, self.stopped_epoch = state["best_epoch"], state["stopped_epoch"]
-        self._best_weights = state["best_weights"]
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Give the best weights back."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evengrad._common.checks import check_float, check_int
 from evengrad._common.names import choose
 from evengrad.callbacks._callback import Callback, Logs
-from evengrad.callbacks._monitor import figure, is_larger_better
+from evengrad.callbacks._monitor import Monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ class LearningRateScheduler(_RateChanger):
         )
 
 
-class ReduceLROnPlateau(_RateChanger):
+class ReduceLROnPlateau(_RateChanger, Monitor):
     """Cut the learning rate when a figure has not improved for some epochs: η ← max(η · f, min).
 
     Under ``"keras"`` an epoch improves if its figure is below best − `min_delta`, and the cut comes
@@ -129,6 +129,8 @@ class ReduceLROnPlateau(_RateChanger):
     [1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
     """
 
+    _kept = ("best", "wait", "rest")
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -141,46 +143,32 @@ class ReduceLROnPlateau(_RateChanger):
         *,
         convention: str = "keras",
     ) -> None:
-        self.monitor = monitor
         self.factor = check_float(factor, "factor", low=0.0, high=1.0, open_high=True)
         self.patience = check_int(patience, "patience", at_least=0)
-        self.mode = choose(mode, ("auto", "min", "max"), "mode")
+        self._begin(monitor, mode)
         self.min_delta = check_float(min_delta, "min_delta", low=0.0)
         self.cooldown = check_int(cooldown, "cooldown", at_least=0)
         self.min_lr = check_float(min_lr, "min_lr", low=0.0)
         self.convention = choose(convention, ("keras", "torch"), "convention")
-        self._begin()
 
-    def _begin(self) -> None:
-        # Figures are compared with their sign turned, so that smaller is always better.
-        self._sign = -1.0 if is_larger_better(self.mode, self.monitor) else 1.0
-        self.best = self._sign * math.inf
+    def _begin(self, monitor: str, mode: str) -> None:
+        self._watch(monitor, mode)
         self.wait = 0
         self.rest = 0
-
-    def _better(self, value: float) -> bool:
-        if math.isinf(self.best):
-            return self._sign * value < self._sign * self.best
-        margin = self.min_delta * (self.best if self.convention == "torch" else 1.0)
-        return self._sign * value < self._sign * self.best - margin
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Forget the training before."""
         super().on_train_begin(logs)
-        self._begin()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the best figure so far, and how long was waited and rested."""
-        return {"best": self.best, "wait": self.wait, "rest": self.rest}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.best, self.wait, self.rest = state["best"], state["wait"], state["rest"]
+        self._begin(self.monitor, self.mode)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Compare the epoch with the best so far, and cut."""
-        value = figure(logs, self.monitor, type(self).__name__)
-        cut = self._waited(value) if self.convention == "keras" else self._was_bad(value)
+        value = self._figure(logs)
+        relative = self.convention == "torch" and math.isfinite(self.best)
+        better = self._better(value, self.best, self.min_delta * (self.best if relative else 1.0))
+        if better:
+            self.best = value
+        cut = self._waited(better) if self.convention == "keras" else self._was_bad(better)
         rate = self._rate()
         if cut and rate > self.min_lr:
             cut_rate = max(rate * self.factor, self.min_lr)
@@ -189,23 +177,20 @@ class ReduceLROnPlateau(_RateChanger):
         if cut and (rate > self.min_lr or self.convention == "torch"):
             self.rest, self.wait = self.cooldown, 0
 
-    def _waited(self, value: float) -> bool:
+    def _waited(self, better: bool) -> bool:
         if self.rest > 0:
             self.rest -= 1
             self.wait = 0
-        if self._better(value):
-            self.best, self.wait = value, 0
+        if better:
+            self.wait = 0
             return False
         if self.rest > 0:
             return False
         self.wait += 1
         return self.wait >= self.patience
 
-    def _was_bad(self, value: float) -> bool:
-        if self._better(value):
-            self.best, self.wait = value, 0
-        else:
-            self.wait += 1
+    def _was_bad(self, better: bool) -> bool:
+        self.wait = 0 if better else self.wait + 1
         if self.rest > 0:
             self.rest -= 1
             self.wait = 0

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from evengrad._common.checks import check_int
-from evengrad._common.names import choose
-from evengrad.callbacks._callback import Callback, Logs
-from evengrad.callbacks._monitor import figure, is_larger_better
+from evengrad.callbacks._callback import check_save_freq
+from evengrad.callbacks._monitor import Monitor
+
+if TYPE_CHECKING:
+    from evengrad.callbacks._callback import Logs
 
 logger = logging.getLogger("evengrad")
 
 
-class ModelCheckpoint(Callback):
+class ModelCheckpoint(Monitor):
     """Save the model, or its weights, after epochs or batches.
 
     To go on with an interrupted training use ``fit(checkpoint=...)`` or `BackupAndRestore`: they
@@ -66,6 +66,8 @@ class ModelCheckpoint(Callback):
     ['net-01.safetensors', 'net-02.safetensors']
     """
 
+    _kept = ("best", "_batches")
+
     def __init__(
         self,
         filepath: str | os.PathLike[str],
@@ -78,33 +80,20 @@ class ModelCheckpoint(Callback):
         initial_value_threshold: float | None = None,
     ) -> None:
         self.filepath = filepath
-        self.monitor = monitor
         self.verbose = verbose
         self.save_best_only = bool(save_best_only)
         self.save_weights_only = bool(save_weights_only)
-        self.mode = choose(mode, ("auto", "min", "max"), "mode")
-        by_epoch = save_freq == "epoch"
-        self.save_freq: str | int = (
-            "epoch" if by_epoch else check_int(save_freq, "save_freq", at_least=1)
-        )
+        self._watch(monitor, mode)
+        self.save_freq = check_save_freq(save_freq)
         self.initial_value_threshold = initial_value_threshold
-        self._sign = -1.0 if is_larger_better(self.mode, self.monitor) else 1.0
-        start = initial_value_threshold
-        self.best = self._sign * math.inf if start is None else float(start)
+        if initial_value_threshold is not None:
+            self.best = float(initial_value_threshold)
         self._epoch = 0
         self._batches = 0
 
     def wants_batches(self, kind: str) -> bool:
         """Tell whether the callback saves after batches."""
         return kind == "train" and self.save_freq != "epoch"
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the best figure so far, and the batches since the last file."""
-        return {"best": self.best, "batches": self._batches}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.best, self._batches = state["best"], state["batches"]
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Remember which epoch it is."""
@@ -126,8 +115,8 @@ class ModelCheckpoint(Callback):
 
     def _save(self, logs: Logs, batch: int | None) -> None:
         if self.save_best_only:
-            value = figure(logs, self.monitor, "ModelCheckpoint")
-            if not self._sign * value < self._sign * self.best:
+            value = self._figure(logs)
+            if not self._better(value, self.best):
                 return
             self.best = value
         path = self._path(logs, batch)
