@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from evengrad._common.checks import check_int
 from evengrad._common.names import did_you_mean
 from evengrad.layers._call_context import call_context
 from evengrad.layers._module import seed_of
 from evengrad.models._network import chain_of, graph_of, make_chain, make_graph
-from evengrad.training._data import prepare_inputs
-from evengrad.training._predict import block_size, outputs_of
+from evengrad.training._data import count_or, prepare_inputs
+from evengrad.training._predict import Gathered, outputs_of, row_blocks
 
 if TYPE_CHECKING:
     from evengrad.layers._layer import Layer
@@ -63,12 +61,9 @@ def up_to(model: Model, layer: Layer) -> Model | None:
 def watched(model: ModelView, x: Any, layer: Layer, batch_size: Any) -> Any:
     """Run the whole model and return what the layer puts out, at its last use."""
     xs = prepare_inputs(model, x)
-    rows = int(xs[0].shape[0])
-    size = None if batch_size is None else check_int(batch_size, "batch_size", at_least=1)
-    step = block_size(model, xs) if size is None else size
-    parts: list[list[np.ndarray[Any, Any]]] = []
+    gathered = Gathered()
     before = call_context.watching, call_context.layerwise
-    for start in range(0, rows, step):
+    for block in row_blocks(model, xs, count_or(None, batch_size, "batch_size"))[1]:
         seen: list[Any] = []
 
         def note(which: Layer, output: Any, seen: list[Any] = seen) -> None:
@@ -77,12 +72,12 @@ def watched(model: ModelView, x: Any, layer: Layer, batch_size: Any) -> Any:
 
         call_context.watching, call_context.layerwise = note, True
         try:
-            outputs_of(model, [x[start : start + step] for x in xs])
+            outputs_of(model, block)
         finally:
             call_context.watching, call_context.layerwise = before
         if not seen:
             raise ValueError(f"layer: the model's call does not use {layer.name!r}")
         outputs = seen[0] if isinstance(seen[0], (list, tuple)) else seen
-        parts.append([np.array(output.numpy()) for output in outputs])
-    joined = [np.concatenate(one) for one in zip(*parts, strict=True)]
+        gathered.add([output.numpy() for output in outputs])
+    joined = gathered.results()
     return joined if len(joined) > 1 else joined[0]

@@ -439,16 +439,7 @@ class Model(Network):
         >>> model.evaluate(np.ones((4, 2)), np.zeros(4))
         [4.0, 2.0]
         """
-        logs = evaluate(
-            self._view(),
-            x,
-            y,
-            batch_size=batch_size,
-            verbose=verbose,
-            sample_weight=sample_weight,
-            steps=steps,
-            callbacks=callbacks,
-        )
+        logs = evaluate(self._view(), x, y, batch_size, verbose, sample_weight, steps, callbacks)
         return logs if return_dict else as_list(logs)
 
     @suggests_keywords
@@ -492,14 +483,7 @@ class Model(Network):
         >>> model.predict(np.ones((2, 3))).tolist()
         [[3.0], [3.0]]
         """
-        return predict(
-            self._view(),
-            x,
-            batch_size=batch_size,
-            verbose=verbose,
-            steps=steps,
-            callbacks=callbacks,
-        )
+        return predict(self._view(), x, batch_size, verbose, steps, callbacks)
 
     # ---- single batches
 

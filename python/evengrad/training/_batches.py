@@ -9,6 +9,7 @@ import numpy as np
 
 from evengrad import _core
 from evengrad.training._data import Prepared, prepare, unpack_batch
+from evengrad.training._loop import BroughtSource
 from evengrad.training._pack import pack, unpack
 from evengrad.training._step import Batch, Step
 
@@ -16,10 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from evengrad.training._data import Array
-    from evengrad.training._objective import Objective
     from evengrad.training._protocol import TrainableModel
-
-    Until = _core.Steps | _core.Seconds | _core.Epochs
 
 logger = logging.getLogger("evengrad")
 
@@ -27,7 +25,7 @@ logger = logging.getLogger("evengrad")
 MANY_SHAPES = 16
 
 
-class BatchSource:
+class BatchSource(BroughtSource):
     """Epochs over an iterable of batches; an iterator goes on where the last epoch ended.
 
     Checkpoints keep the iterable's state where it has ``state_dict`` and ``load_state_dict``.
@@ -58,19 +56,16 @@ class BatchSource:
         training: bool,
         watch_loss: bool = False,
     ) -> None:
+        super().__init__(steps)
         self.model = model
         self.batches = batches
         self.class_weight = class_weight
         self.once: Iterator[Any] | None = iter(batches) if hasattr(batches, "__next__") else None
-        length = len(batches) if hasattr(batches, "__len__") else None
-        self.steps: int | None = steps or length
-        self.limit = steps
-        self.objective: Objective | None = model.config().bound
+        self.steps = steps or (len(batches) if hasattr(batches, "__len__") else None)
+        self.objective = model.config().bound
         self.runner = BatchRunner(training, watch_loss)
-        self.session = _core.Session([(self._step, None)], steps, [])
         self._stream: Iterator[Any] | None = None
-        # A batch that was looked for and has not been used yet; whether the epoch had not begun.
-        self._ahead: list[Any] = []
+        # Whether the batch at hand was looked for before the epoch had begun.
         self._is_ahead = False
         # Batches used in all epochs.
         self._used = 0
@@ -80,8 +75,7 @@ class BatchSource:
         if self.objective is not None:
             self.objective.reset()
         if self.once is None and not self._is_ahead:
-            self._stream = None
-            self._ahead.clear()
+            self._stream = self._ahead = None
         self._is_ahead = False
 
     def describe(self, arrays: dict[str, Array]) -> dict[str, Any]:
@@ -95,11 +89,7 @@ class BatchSource:
         """Go to a step of an epoch: by the iterable's state, or past the batches used before."""
         self._used = described["used"]
         if "state" in described:
-            self._ahead.clear()
-            self._is_ahead = False
-            self.batches.load_state_dict(unpack(described["state"], arrays))
-            # An iterator over the state is asked for where the epoch's batches are.
-            self._stream = None
+            self._load_state(described["state"], arrays)
         else:
             count = step if self.once is None else self._used
             logger.info(
@@ -110,7 +100,7 @@ class BatchSource:
             )
             for _ in range(count):
                 self._fetch()
-                self._ahead.clear()
+                self._take()
         if step:
             self._is_ahead = False
             self.session.seek(step)
@@ -122,31 +112,26 @@ class BatchSource:
         state = pack(self.batches.state_dict(), "batches", arrays) if self._has_state else None
         self._is_ahead = True
         if self._fetch():
-            x, y, weight = unpack_batch(self._ahead[0])
+            x, y, weight = unpack_batch(self._ahead)
             self.objective = prepare(self.model, x, y, weight, self.class_weight).objective
             self.objective.reset()
         if state is not None:
-            self._ahead.clear()
-            self._stream, self._is_ahead = None, False
-            self.batches.load_state_dict(unpack(state, arrays))
+            self._load_state(state, arrays)
 
     @property
     def _has_state(self) -> bool:
         return hasattr(self.batches, "state_dict") and hasattr(self.batches, "load_state_dict")
 
-    def _fetch(self) -> bool:
+    def _load_state(self, state: Any, arrays: dict[str, Array]) -> None:
+        self.batches.load_state_dict(unpack(state, arrays))
+        # An iterator over the state is asked for where the epoch's batches are.
+        self._stream = self._ahead = None
+        self._is_ahead = False
+
+    def _next(self) -> Any:
         if self._stream is None:
             self._stream = iter(self.batches) if self.once is None else self.once
-        if not self._ahead:
-            item = next(self._stream, None)
-            if item is not None:
-                self._ahead.append(item)
-        return bool(self._ahead)
-
-    def has_next(self) -> bool:
-        """Tell whether the epoch has another batch; it is fetched then."""
-        limit = self.limit
-        return (limit is None or self.session.step < limit) and self._fetch()
+        return next(self._stream, None)
 
     def _step(self) -> bool:
         if not self._fetch():
@@ -156,7 +141,7 @@ class BatchSource:
                     "steps_per_epoch, or an object that can be iterated anew for each epoch"
                 )
             return False
-        x, y, weight = unpack_batch(self._ahead.pop())
+        x, y, weight = unpack_batch(self._take())
         batch = prepare(self.model, x, y, weight, self.class_weight)
         if self.objective is None:
             self.objective = batch.objective
@@ -164,10 +149,6 @@ class BatchSource:
         self.runner.run(batch)
         self._used += 1
         return True
-
-    def run(self, until: Until) -> bool:
-        """Run steps; return whether an epoch has ended."""
-        return self.session.run(until)
 
 
 class BatchRunner:

@@ -10,7 +10,7 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._common.arrays import as_array, is_batches
-from evengrad._common.checks import plural
+from evengrad._common.checks import check_int, plural
 from evengrad._common.names import did_you_mean
 from evengrad.training._classes import check_weights, class_weights, split_rows
 from evengrad.training._objective import Objective, output_shapes_for, shapes_of
@@ -91,6 +91,11 @@ def prepare_inputs(model: TrainableModel, x: Any) -> list[Array]:
     xs = inputs_of(model, x)
     build_for(model, xs)
     return xs
+
+
+def count_or(default: Any, value: Any, argument: str) -> Any:
+    """Return a number of rows or batches, 1 or more; the default where none is given."""
+    return default if value is None else check_int(value, argument, at_least=1)
 
 
 def refuse_batches(value: Any, instead: str) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evengrad._common.arrays import is_batches
-from evengrad._common.checks import check_int
 from evengrad.callbacks._callback import CallbackList, check_callbacks
 from evengrad.training import _fingerprint
 from evengrad.training._batches import BatchRunner, BatchSource
-from evengrad.training._data import prepare
+from evengrad.training._data import count_or, prepare
 from evengrad.training._loop import run_epoch
 from evengrad.training._progress import SILENT, show_logs, style
 from evengrad.training._step import DEFAULT_BATCH, ArraySource, Snapshot
@@ -47,7 +46,6 @@ def evaluate(
     model: TrainableModel,
     x: Any,
     y: Any,
-    *,
     batch_size: Any,
     verbose: Any,
     sample_weight: Any,
@@ -55,8 +53,8 @@ def evaluate(
     callbacks: Any,
 ) -> dict[str, Any]:
     """Return loss and metrics; see `Model.evaluate`."""
-    size = DEFAULT_BATCH if batch_size is None else check_int(batch_size, "batch_size", at_least=1)
-    limit = None if steps is None else check_int(steps, "steps", at_least=1)
+    size = count_or(DEFAULT_BATCH, batch_size, "batch_size")
+    limit = count_or(None, steps, "steps")
     shown = SILENT if verbose == "auto" else style(verbose)
     listening = CallbackList(check_callbacks(callbacks), model.public)
     source: ArraySource | BatchSource

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
-from evengrad._core import Epochs, Steps
+from evengrad._core import Epochs, Session, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,51 @@ class Source(Protocol):
 
     def run(self, until: Until) -> bool:
         """Run steps; return whether an epoch has ended."""
+
+
+class BroughtSource(ABC):
+    """A source over batches that Python brings one by one; the next may be looked for.
+
+    Parameters
+    ----------
+    limit
+        Batches that make an epoch; None where the iterable says by ending.
+    """
+
+    objective: Objective | None = None
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = self.steps = limit
+        self.session = Session([(self._step, None)], limit, [])
+        # A batch that was looked for and has not been used yet.
+        self._ahead: Any = None
+
+    @abstractmethod
+    def _next(self) -> Any:
+        """Return the next batch; None where there is none."""
+
+    @abstractmethod
+    def _step(self) -> bool:
+        """Make a step over the next batch; return whether there was one."""
+
+    def _fetch(self) -> bool:
+        """Have the next batch at hand; return whether there is one."""
+        if self._ahead is None:
+            self._ahead = self._next()
+        return self._ahead is not None
+
+    def _take(self) -> Any:
+        """Return the batch at hand, which is used now."""
+        taken, self._ahead = self._ahead, None
+        return taken
+
+    def has_next(self) -> bool:
+        """Tell whether the epoch has another batch; it is fetched then."""
+        return (self.limit is None or self.session.step < self.limit) and self._fetch()
+
+    def run(self, until: Until) -> bool:
+        """Run steps; return whether an epoch has ended."""
+        return self.session.run(until)
 
 
 def figures_of(source: Source) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from evengrad import _core
 from evengrad._common.checks import check_int
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.layers._call_context import call_context
-from evengrad.training._data import prepare_inputs, refuse_batches
-from evengrad.training._predict import block_size
+from evengrad.training._data import count_or, prepare_inputs, refuse_batches
+from evengrad.training._predict import Gathered, row_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ APART = 2**62
 def predict_mc(model: TrainableModel, x: Any, samples: Any, batch_size: Any) -> tuple[Any, Any]:
     """Return mean and deviation of the outputs; see `Model.predict_mc`."""
     count = check_int(samples, "samples", at_least=1)
-    size = None if batch_size is None else check_int(batch_size, "batch_size", at_least=1)
+    size = count_or(None, batch_size, "batch_size")
     refuse_batches(x, "call it for each batch")
     xs = prepare_inputs(model, x)
     if not any(layer.monte_carlo for _, layer in model.tree.layers):
@@ -40,26 +40,17 @@ def predict_mc(model: TrainableModel, x: Any, samples: Any, batch_size: Any) -> 
             "equal and their deviation is 0",
             model.path,
         )
-    rows = int(xs[0].shape[0])
-    step = min(rows, block_size(model, xs) if size is None else size)
-    means: list[Array] = []
-    deviations: list[Array] = []
+    gathered = Gathered(len(xs[0]))
     blocks: dict[int, Block] = {}
     with draws_apart(model), no_grad():
-        for start in range(0, rows, step):
-            part = [np.ascontiguousarray(x[start : start + step], dtype=model.dtype) for x in xs]
+        for rows in row_blocks(model, xs, size)[1]:
+            part = [np.ascontiguousarray(x, dtype=model.dtype) for x in rows]
             here = len(part[0])
             if here not in blocks:
                 blocks[here] = Block(model, part)
-            figures = blocks[here].run(part, count)
-            if not means:
-                means, deviations = (
-                    [np.empty((rows, *mean.shape[1:]), model.dtype) for mean, _ in figures]
-                    for _ in range(2)
-                )
-            for i, (mean, deviation) in enumerate(figures):
-                means[i][start : start + here] = mean
-                deviations[i][start : start + here] = deviation
+            gathered.add(blocks[here].run(part, count))
+    figures = gathered.results()
+    means, deviations = figures[: len(figures) // 2], figures[len(figures) // 2 :]
     return (means, deviations) if len(means) > 1 else (means[0], deviations[0])
 
 
@@ -97,8 +88,8 @@ class Block:
         self.sums: list[Tensor] = []
         self.squares: list[Tensor] = []
 
-    def run(self, part: list[Array], samples: int) -> list[tuple[Array, Array]]:
-        """Return mean and deviation of each output for rows."""
+    def run(self, part: list[Array], samples: int) -> list[Array]:
+        """Return the means of all outputs for rows, and then the deviations."""
         for tensor, x in zip(self.inputs, part, strict=True):
             tensor.copy_(x)
         outputs = self.sample()
@@ -110,12 +101,13 @@ class Block:
         for total in [*self.sums, *self.squares]:
             total.copy_(np.zeros(total.shape))
         self.gather(samples - 1)
-        figures = []
+        means, deviations = [], []
         for origin, total, square in zip(self.origins, self.sums, self.squares, strict=True):
             mean = total.numpy() / samples
             variance = square.numpy() / samples - mean**2
-            figures.append((origin.numpy() + mean, np.sqrt(np.maximum(variance, 0.0))))
-        return figures
+            means.append(origin.numpy() + mean)
+            deviations.append(np.sqrt(np.maximum(variance, 0.0)))
+        return [figure.astype(self.model.dtype) for figure in (*means, *deviations)]
 
     def sample(self) -> list[Tensor]:
         """Return the outputs of one pass with noise."""

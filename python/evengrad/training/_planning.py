@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad._common.checks import check_int
 from evengrad._core import Steps
 from evengrad.layers._module import state_of
 from evengrad.losses import SparseCategoricalCrossentropy
 from evengrad.losses import get as get_loss
-from evengrad.training._data import prepare, prepare_inputs, refuse_batches
+from evengrad.training._data import count_or, prepare, prepare_inputs, refuse_batches
 from evengrad.training._loop import ONE_STEP
 from evengrad.training._objective import output_shapes_for, per_output
 from evengrad.training._range_test import copied
@@ -31,7 +30,7 @@ def plan(
     model: TrainableModel, x: Any, y: Any, sample_weight: Any, batch_size: Any
 ) -> TrainingPlan:
     """Return what a step costs; see `Model.plan`."""
-    size = DEFAULT_BATCH if batch_size is None else check_int(batch_size, "batch_size", at_least=1)
+    size = count_or(DEFAULT_BATCH, batch_size, "batch_size")
     refuse_batches(x, "pass rows of one of them")
     config = model.config()
     xs = prepare_inputs(model, x)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evengrad._common.checks import check_float, check_int
 from evengrad._tensor.random import generator
 from evengrad.optimizers._optimizer import counts_of, set_counts
-from evengrad.training._data import inputs_of, prepare, prepare_inputs, refuse_batches
+from evengrad.training._data import count_or, inputs_of, prepare, prepare_inputs, refuse_batches
 from evengrad.training._loop import ONE_STEP
 from evengrad.training._range_curve import RangeTest
 from evengrad.training._step import DEFAULT_BATCH, ArraySource, Snapshot
@@ -50,9 +50,7 @@ class Options:
             self.max_lr, "max_lr", low=self.min_lr, open_low=True, open_high=True
         )
         self.stop_factor = check_float(self.stop_factor, "stop_factor", low=1.0, open_low=True)
-        self.batch_size = check_int(
-            DEFAULT_BATCH if self.batch_size is None else self.batch_size, "batch_size", at_least=1
-        )
+        self.batch_size = count_or(DEFAULT_BATCH, self.batch_size, "batch_size")
         epoch = -(-rows // self.batch_size)
         self.steps = (
             min(max(epoch, FEWEST_STEPS), MOST_STEPS)
