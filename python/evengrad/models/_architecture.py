@@ -95,27 +95,18 @@ class ArchitectureEncoder(Encoder):
         return {"shape": shape, "dtype": symbol.dtype, "name": symbol.name}
 
     def _graph(self, graph: Graph) -> dict[str, Any]:
-        numbers: dict[int, list[int]] = {
-            id(symbol): [-1, position] for position, symbol in enumerate(graph.inputs)
-        }
         layers = graph.layers()
         positions = {id(layer): position for position, layer in enumerate(layers)}
-        nodes = []
-        for position, node in enumerate(graph.nodes):
-            for place, symbol in enumerate(node.outputs):
-                numbers[id(symbol)] = [position, place]
-            nodes.append(
-                {
-                    "layer": positions[id(node.layer)],
-                    "inputs": [numbers[id(symbol)] for symbol in node.inputs],
-                    "several": node.several,
-                }
-            )
+        uses, ends = graph.numbered()
+        nodes = [
+            {"layer": positions[id(node.layer)], "inputs": taken, "several": node.several}
+            for node, taken in uses
+        ]
         return {
             "inputs": [self._input(symbol) for symbol in graph.inputs],
             "layers": self._layers(layers),
             "nodes": nodes,
-            "outputs": [numbers[id(symbol)] for symbol in graph.outputs],
+            "outputs": ends,
         }
 
 

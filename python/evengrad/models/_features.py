@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evengrad._common.checks import check_int
-from evengrad._common.names import did_you_mean
 from evengrad.layers._call_context import call_context
 from evengrad.layers._module import seed_of
-from evengrad.models._network import chain_of, graph_of, make_chain, make_graph
+from evengrad.models._network import chain_of, graph_of, layer_named, make_chain, make_graph
 from evengrad.training._data import count_or, prepare_inputs
 from evengrad.training._predict import Gathered, outputs_of, row_blocks
 
@@ -33,11 +32,7 @@ def find(model: Model, layer: Any) -> Layer:
     """Return a layer of the model by position or name."""
     layers = model.layers
     if isinstance(layer, str):
-        for one in layers:
-            if one.name == layer:
-                return one
-        names = [one.name for one in layers]
-        raise ValueError(f"layer: no layer {layer!r}; {did_you_mean(layer, names)}")
+        return layer_named(layers, layer, "layer")
     position = check_int(layer, "layer", at_least=-len(layers))
     if position >= len(layers):
         raise ValueError(

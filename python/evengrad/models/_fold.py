@@ -30,7 +30,7 @@ from evengrad.models._fold_parts import (
     last_at_work,
     times_passed,
 )
-from evengrad.models._network import chain_of, graph_of, make_chain, make_graph
+from evengrad.models._network import chain_of, check_built, graph_of, make_chain, make_graph
 
 if TYPE_CHECKING:
     from evengrad.layers._symbolic import Node
@@ -41,11 +41,7 @@ if TYPE_CHECKING:
 @outside_scopes()
 def fold(model: Model) -> Model:
     """Return a new model without the normalizations that a dense layer can take over."""
-    if not model.built:
-        raise ValueError(
-            f"{model.path}: fold_batch_norm before the model is built; pass data, or begin the "
-            "model with evengrad.Input(shape)"
-        )
+    check_built(model, "fold_batch_norm")
     if chain_of(model) is None and graph_of(model) is None:
         raise ValueError(
             f"{model.path}: fold_batch_norm expects a chain or a drawn graph, and the call of "
@@ -238,8 +234,7 @@ class _Segment:
 
 def _segments(graph: Graph) -> list[_Segment]:
     """Return the chains of a graph, in an order in which they can run."""
-    read = Counter(id(symbol) for node in graph.nodes for symbol in node.inputs)
-    read.update(id(symbol) for symbol in graph.outputs)
+    reads = graph.reads()
     used = Counter(id(node.layer) for node in graph.nodes)
     segments: list[_Segment] = []
     ending: dict[int, _Segment] = {}
@@ -247,7 +242,7 @@ def _segments(graph: Graph) -> list[_Segment]:
         first = id(node.inputs[0])
         alone = used[id(node.layer)] == 1
         segment = ending.get(first)
-        if segment is None or not alone or node.several or read[first] > 1:
+        if segment is None or not alone or node.several or reads[first] > 1:
             segment = _Segment([], alone)
             segments.append(segment)
         segment.nodes.append(node)

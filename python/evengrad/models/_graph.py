@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evengrad.layers._symbolic import Node, Symbolic
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
     from evengrad.layers._layer import Layer
+
+Number: TypeAlias = "tuple[int, int]"
 
 
 class Graph:
@@ -35,16 +38,12 @@ class Graph:
 
     def __getstate__(self) -> list[Any]:
         # A list of uses, as in files: deep graphs would go too deep for a pickle otherwise.
-        numbers: dict[int, tuple[int, int]] = {
-            id(symbol): (-1, place) for place, symbol in enumerate(self.inputs)
-        }
-        uses = []
-        for position, node in enumerate(self.nodes):
-            made = [(symbol.shape, symbol.dtype, symbol.name) for symbol in node.outputs]
-            uses.append((node.layer, [numbers[id(x)] for x in node.inputs], node.several, made))
-            numbers.update({id(x): (position, place) for place, x in enumerate(node.outputs)})
-        begun = [(symbol.shape, symbol.dtype, symbol.name) for symbol in self.inputs]
-        return [begun, uses, [numbers[id(symbol)] for symbol in self.outputs]]
+        def described(symbols: list[Symbolic]) -> list[Any]:
+            return [(symbol.shape, symbol.dtype, symbol.name) for symbol in symbols]
+
+        uses, ends = self.numbered()
+        made = [(node.layer, taken, node.several, described(node.outputs)) for node, taken in uses]
+        return [described(self.inputs), made, ends]
 
     def __setstate__(self, state: list[Any]) -> None:
         begun, uses, ends = state
@@ -91,16 +90,37 @@ class Graph:
             )
         return order
 
+    def numbered(self) -> tuple[list[tuple[Node, list[Number]]], list[Number]]:
+        """Return the uses of layers with what each takes, and what the graph puts out.
+
+        A tensor's number is that of the use that makes it, -1 for inputs, and its place there.
+        """
+        numbers = {id(symbol): (-1, place) for place, symbol in enumerate(self.inputs)}
+        uses = []
+        for position, node in enumerate(self.nodes):
+            uses.append((node, [numbers[id(symbol)] for symbol in node.inputs]))
+            numbers.update({id(x): (position, place) for place, x in enumerate(node.outputs)})
+        return uses, [numbers[id(symbol)] for symbol in self.outputs]
+
     def edges(self) -> list[str]:
         """Return for each use of a layer what it takes, by the numbers of the uses before it."""
-        names = {id(symbol): f"input {place}" for place, symbol in enumerate(self.inputs)}
-        lines = []
-        for number, node in enumerate(self.nodes):
-            taken = ", ".join(names[id(symbol)] for symbol in node.inputs)
-            lines.append(f"{number}: {node.layer.name if node.layer else ''}({taken})")
-            for place, symbol in enumerate(node.outputs):
-                names[id(symbol)] = f"{number}.{place}"
-        return [*lines, ", ".join(names[id(symbol)] for symbol in self.outputs)]
+
+        def shown(numbers: list[Number]) -> str:
+            names = [f"input {place}" if use < 0 else f"{use}.{place}" for use, place in numbers]
+            return ", ".join(names)
+
+        uses, ends = self.numbered()
+        lines = [
+            f"{number}: {node.layer.name if node.layer else ''}({shown(taken)})"
+            for number, (node, taken) in enumerate(uses)
+        ]
+        return [*lines, shown(ends)]
+
+    def reads(self) -> Counter[int]:
+        """Return how often each tensor is read, by a layer or as an output of the graph."""
+        reads = Counter(id(symbol) for node in self.nodes for symbol in node.inputs)
+        reads.update(id(symbol) for symbol in self.outputs)
+        return reads
 
     def layers(self) -> list[Layer]:
         """Return the layers, each once, in the order of their first use."""
@@ -126,18 +146,11 @@ class Graph:
 
     def heads(self) -> list[Layer | None]:
         """Return, for each output, the layer that makes it and is used for nothing else, if any."""
-        uses: dict[int, int] = {}
-        for node in self.nodes:
-            for tensor in node.inputs:
-                uses[id(tensor)] = uses.get(id(tensor), 0) + 1
-        for tensor in self.outputs:
-            uses[id(tensor)] = uses.get(id(tensor), 0) + 1
-        heads: list[Layer | None] = []
-        for tensor in self.outputs:
-            layer = tensor.node.layer
-            sole = layer is not None and uses[id(tensor)] == 1 and len(tensor.node.outputs) == 1
-            heads.append(layer if sole else None)
-        return heads
+        reads = self.reads()
+        return [
+            symbol.node.layer if reads[id(symbol)] == len(symbol.node.outputs) == 1 else None
+            for symbol in self.outputs
+        ]
 
     def run(self, tensors: list[Tensor], without_activation: list[bool]) -> list[Any]:
         """Return the outputs for inputs; where asked, before the final activation."""

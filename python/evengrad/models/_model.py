@@ -167,6 +167,7 @@ class Model(Network):
             config=self._compiled,
             set_seed=self._set_seed,
             check_values=self._check_values,
+            compute_output_shape=self.compute_output_shape,
         )
 
     def _start_anew(self, seed: int | None) -> None:

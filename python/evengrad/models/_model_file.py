@@ -11,6 +11,7 @@ import numpy as np
 from evengrad._common.names import did_you_mean
 from evengrad.layers._module import module_tree, state_of
 from evengrad.models._architecture import ArchitectureEncoder
+from evengrad.models._network import check_built
 from evengrad.optimizers._optimizer import counts_of
 from evengrad.saving import _safetensors
 from evengrad.saving._describe import encode
@@ -44,11 +45,7 @@ def _named(model: Model) -> dict[str, Tensor]:
 
 
 def _weights(model: Model) -> dict[str, Array]:
-    if not model.built:
-        raise ValueError(
-            f"{model.path}: saving before the model is built; pass data, or begin the model with "
-            "evengrad.Input(shape)"
-        )
+    check_built(model, "saving")
     return {path: np.asarray(tensor.detach().numpy()) for path, tensor in _named(model).items()}
 
 
@@ -61,11 +58,7 @@ def load_weights(model: Model, path: str | os.PathLike[str]) -> None:
     """Read all variables; see `Model.load_weights`."""
     tensors, _ = _safetensors.read(path)
     found = {name: array for name, array in tensors.items() if not name.startswith(SLOT)}
-    if not model.built:
-        raise ValueError(
-            f"{model.path}: load_weights before the model is built; pass data, or begin the model "
-            "with evengrad.Input(shape)"
-        )
+    check_built(model, "load_weights")
     wanted = _named(model)
     for name in found:
         if name not in wanted:

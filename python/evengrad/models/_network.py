@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evengrad._common.checks import check_dtype, check_row_shape
@@ -124,15 +125,9 @@ class Network(Layer):
         """
         if (name is None) is (index is None):
             raise ValueError("get_layer: expected a name or an index")
-        layers = self.layers
         if index is not None:
-            return layers[index]
-        for layer in layers:
-            if layer.name == name:
-                return layer
-        raise ValueError(
-            f"get_layer: no layer {name!r}; {did_you_mean(str(name), [x.name for x in layers])}"
-        )
+            return self.layers[index]
+        return layer_named(self.layers, name, "get_layer")
 
     def build(self, input_shape: Any) -> None:
         """Make all variables: of a subclass, by running `call` on one row of zeros.
@@ -259,17 +254,15 @@ class Network(Layer):
         expected = self._state.input_shape
         if not self.built or expected is None:
             return
-        if isinstance(expected, list) is not isinstance(shape, list) or (
-            isinstance(shape, list) and len(shape) != len(expected)
-        ):
-            count = len(expected) if isinstance(expected, list) else 1
+        several = isinstance(expected, list)
+        all_wanted = expected if several else [expected]
+        all_got = shape if isinstance(shape, list) else [shape]
+        if several is not isinstance(shape, list) or len(all_got) != len(all_wanted):
+            count = len(all_wanted)
             raise self._story(
                 f"{count} inputs of shape {show_shape(expected)}", shape, "pass a list of as many"
             )
-        pairs = (
-            zip(shape, expected, strict=True) if isinstance(shape, list) else [(shape, expected)]
-        )
-        for got, wanted in pairs:
+        for got, wanted in zip(all_got, all_wanted, strict=True):
             if not fits(got, wanted):
                 fix = "pass data of the shape that the model was built for"
                 if len(got) == len(wanted) > 2 and got[2:] == wanted[2:]:
@@ -339,6 +332,24 @@ def graph_of(layer: Layer) -> Graph | None:
     return layer._graph  # noqa: SLF001 - as above
 
 
+def check_built(network: Network, what: str) -> None:
+    """Raise an error where something needs variables that are not there yet."""
+    if not network.built:
+        raise ValueError(
+            f"{network.path}: {what} before the model is built; pass data, or begin the model with "
+            "evengrad.Input(shape)"
+        )
+
+
+def layer_named(layers: list[Layer], name: Any, argument: str) -> Layer:
+    """Return the layer of that name, or raise an error that lists those there are."""
+    for layer in layers:
+        if layer.name == name:
+            return layer
+    names = [layer.name for layer in layers]
+    raise ValueError(f"{argument}: no layer {name!r}; {did_you_mean(str(name), names)}")
+
+
 def input_of(network: Network) -> Symbolic | None:
     """Return the `Input` that a chain begins with, if it does."""
     return network._input  # noqa: SLF001 - as above
@@ -349,6 +360,7 @@ def heads_of(network: Network) -> list[Layer | None]:
     return network._heads()  # noqa: SLF001 - as above
 
 
+@dataclass(eq=False)
 class ModelView:
     """A model as `training._protocol.TrainableModel`, made of the model's own methods.
 
@@ -358,23 +370,18 @@ class ModelView:
         The model that users hold.
     graph_inputs
         The symbolic inputs of a model that was drawn; None of any other.
-    methods
-        The methods of the model that bear their names here.
     """
 
-    def __init__(
-        self, public: Model, graph_inputs: list[Any] | None, **methods: Callable[..., Any]
-    ) -> None:
-        self.public = public
-        self._graph_inputs = graph_inputs
-        self.heads: Callable[[], list[Layer | None]] = methods["heads"]
-        self.forward: Callable[..., list[Tensor]] = methods["forward"]
-        self.answer: Callable[[np.ndarray[Any, Any]], Tensor | None] = methods["answer"]
-        self.shuffle: Callable[[], Generator] = methods["shuffle"]
-        self.config: Callable[[], CompileConfig] = methods["config"]
-        self.set_seed: Callable[[int], None] = methods["set_seed"]
-        self.check_values: Callable[[Any], None] = methods["check_values"]
-        self.compute_output_shape: Callable[[Any], Any] = public.compute_output_shape
+    public: Model
+    graph_inputs: list[Symbolic] | None
+    heads: Callable[[], list[Layer | None]]
+    forward: Callable[..., list[Tensor]]
+    answer: Callable[[np.ndarray[Any, Any]], Tensor | None]
+    shuffle: Callable[[], Generator]
+    config: Callable[[], CompileConfig]
+    set_seed: Callable[[int], None]
+    check_values: Callable[[Any], None]
+    compute_output_shape: Callable[[Any], Any]
 
     @property
     def path(self) -> str:
@@ -389,7 +396,7 @@ class ModelView:
     @property
     def input_names(self) -> list[str] | None:
         """Names of the inputs; None where the model takes what it is given."""
-        inputs = self._graph_inputs
+        inputs = self.graph_inputs
         if inputs is None:
             return None
         if len(inputs) == 1:

@@ -80,46 +80,48 @@ def check_selu(model: Model, view: ModelView, x: Any) -> list[str]:
     inside = [layer for _, layer in module_tree(model).layers]
     dense = [layer for layer in inside if isinstance(layer, (layers.Dense, layers.Maxout))]
     hidden = _hidden(model)
-    found = _inputs(model, xs)
-    others = [layer for unit in hidden for layer in unit.without_selu()]
-    if others:
-        found.append(
-            f"activation: {named(others)} without SELU; use activation='selu' in all hidden layers"
-        )
     kernels = [unit.layer for unit in hidden if isinstance(unit.layer, layers.Dense)]
-    begun = [layer for layer in kernels if not is_lecun_normal(layer.kernel_initializer)]
-    if begun:
-        found.append(
-            f"initializer: {named(begun)} not begun with LeCun's normal values; use "
-            "kernel_initializer='lecun_normal' in all hidden layers"
-        )
-    stack = _stack(model, inside)
-    if stack is not None:
-        found.append(f"stack: {stack}")
-    regularized = [layer for layer in dense if _penalized(layer)]
-    if regularized:
-        found.append(
-            f"regularizers: {named(regularized)} penalized by ℓ1, ℓ2 or another, which pulls "
-            "variances down; remove them, or use early stopping"
-        )
-    bounded = [layer for layer in dense if isinstance(layer.kernel_constraint, MaxNorm)]
-    if bounded:
-        found.append(
-            f"constraints: {named(bounded)} held by max-norm, which changes variances; remove it"
-        )
-    noises = [layer for layer in inside if isinstance(layer, NOISES)]
-    if noises:
-        found.append(
-            f"dropout: {named(noises)} no AlphaDropout, the one that keeps mean and variance; use "
-            "layers.AlphaDropout"
-        )
-    norms = [layer for layer in inside if isinstance(layer, NORMS)]
-    if norms:
-        found.append(
-            f"normalization: {named(norms)} superfluous, since the net normalizes itself; remove "
-            "normalizing layers"
-        )
-    return found
+    return [
+        *_inputs(model, xs),
+        *violated(
+            "activation",
+            [layer for unit in hidden for layer in unit.without_selu()],
+            "without SELU; use activation='selu' in all hidden layers",
+        ),
+        *violated(
+            "initializer",
+            [layer for layer in kernels if not is_lecun_normal(layer.kernel_initializer)],
+            "not begun with LeCun's normal values; use kernel_initializer='lecun_normal' in all "
+            "hidden layers",
+        ),
+        *_stack(model, inside),
+        *violated(
+            "regularizers",
+            [layer for layer in dense if _penalized(layer)],
+            "penalized by ℓ1, ℓ2 or another, which pulls variances down; remove them, or use early "
+            "stopping",
+        ),
+        *violated(
+            "constraints",
+            [layer for layer in dense if isinstance(layer.kernel_constraint, MaxNorm)],
+            "held by max-norm, which changes variances; remove it",
+        ),
+        *violated(
+            "dropout",
+            [layer for layer in inside if isinstance(layer, NOISES)],
+            "no AlphaDropout, the one that keeps mean and variance; use layers.AlphaDropout",
+        ),
+        *violated(
+            "normalization",
+            [layer for layer in inside if isinstance(layer, NORMS)],
+            "superfluous, since the net normalizes itself; remove normalizing layers",
+        ),
+    ]
+
+
+def violated(condition: str, by: list[Any], how: str) -> list[str]:
+    """Return the message for a condition, if there are layers that violate it."""
+    return [f"{condition}: {named(by)} {how}"] if by else []
 
 
 def named(some: list[Any]) -> str:
@@ -242,19 +244,21 @@ def _penalized(layer: Any) -> bool:
     return any(penalty is not None for penalty in penalties)
 
 
-def _stack(model: Model, inside: list[Layer]) -> str | None:
-    """Tell why the model is no plain chain; None if it is one."""
+def _stack(model: Model, inside: list[Layer]) -> list[str]:
+    """Tell why the model is no plain chain, if it is none."""
     skips = [layer for layer in inside if isinstance(layer, SKIPS)]
     if skips:
-        return (
-            f"{named(skips)} no part of a plain chain: around skips and in recurrences signals do "
-            "not normalize themselves; use Dense layers one after the other"
+        return violated(
+            "stack",
+            skips,
+            "no part of a plain chain: around skips and in recurrences signals do not normalize "
+            "themselves; use Dense layers one after the other",
         )
     graph = graph_of(model)
     if graph is not None:
         inputs = [id(symbol) for node in graph.nodes for symbol in node.inputs]
         chain = len(inputs) == len(set(inputs)) == len(graph.nodes) and len(graph.outputs) == 1
-        return None if chain else "the graph branches; use layers one after the other"
+        return [] if chain else ["stack: the graph branches; use layers one after the other"]
     if chain_of(model) is None:
-        return "the model's own call hides its structure; use a Sequential to be sure"
-    return None
+        return ["stack: the model's own call hides its structure; use a Sequential to be sure"]
+    return []

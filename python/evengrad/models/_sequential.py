@@ -73,8 +73,7 @@ class Sequential(Model):
         1
         """
         self._append([layer])
-        self._forget_build()
-        self._build_at_once()
+        self._build_anew()
 
     def pop(self) -> Layer:
         """Remove the last layer and return it.
@@ -94,8 +93,7 @@ class Sequential(Model):
             raise IndexError("pop: the model has no layers")
         layer = self._layers.pop()
         self._state.changed()
-        self._forget_build()
-        self._build_at_once()
+        self._build_anew()
         return layer
 
     def _append(self, layers: Iterable[Any]) -> None:
@@ -125,6 +123,10 @@ class Sequential(Model):
             names |= {given} - {None}
             self._layers.append(layer)
         self._state.changed()
+
+    def _build_anew(self) -> None:
+        self._forget_build()
+        self._build_at_once()
 
     def _build_at_once(self) -> None:
         if self._input is not None and self._layers and not self.built:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evengrad._common.units import show_bytes
 from evengrad.layers._module import state_of
 from evengrad.layers._symbolic import row_size, show_shape
+from evengrad.models._network import check_built
 
 if TYPE_CHECKING:
     from evengrad.layers._layer import Layer
@@ -135,11 +136,7 @@ def _row(layer: Layer) -> SummaryRow:
 
 def summarize(model: Model) -> Summary:
     """Return the summary of a built model."""
-    if not model.built:
-        raise ValueError(
-            f"{model.path}: summary before the model is built; pass data, or begin the model with "
-            "evengrad.Input(shape)"
-        )
+    check_built(model, "summary")
     rows = tuple(_row(layer) for layer in model.layers)
     distinct = {id(tensor): tensor for tensor in model.weights}.values()
     trainable = {id(tensor): tensor for tensor in model.trainable_weights}.values()
