@@ -20,6 +20,7 @@ from evengrad.models._model_file import KEY, SLOT, VERSION, Array
 from evengrad.optimizers._optimizer import Counts, counts_of, set_counts
 from evengrad.saving import _safetensors
 from evengrad.saving._errors import FileFormatError
+from evengrad.training._compile_config import OF_OBJECTIVE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -182,10 +183,7 @@ def _restore_streams(
 def _recompile(
     model: Model, described: Any, tensors: dict[str, Array], decoder: ArchitectureDecoder
 ) -> None:
-    settings = {
-        name: decoder.value(described.get(name))
-        for name in ("loss", "metrics", "weighted_metrics", "loss_weights")
-    }
+    settings = {name: decoder.value(described.get(name)) for name in OF_OBJECTIVE}
     optimizer = decoder.object(decoder.member(described, "optimizer", dict))
     try:
         model.compile(optimizer, run_eagerly=bool(described.get("run_eagerly")), **settings)

@@ -15,6 +15,7 @@ from evengrad.models._network import check_built
 from evengrad.optimizers._optimizer import counts_of
 from evengrad.saving import _safetensors
 from evengrad.saving._describe import encode
+from evengrad.training._compile_config import OF_OBJECTIVE
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -109,10 +110,8 @@ def _without_rows(shape: Any) -> Any:
 
 
 def _describe_config(config: CompileConfig) -> dict[str, Any]:
-    described = {
-        name: encode(getattr(config, name), name)
-        for name in ("optimizer", "loss", "metrics", "weighted_metrics", "loss_weights")
-    }
+    names = ("optimizer", *OF_OBJECTIVE)
+    described = {name: encode(getattr(config, name), name) for name in names}
     counts = counts_of(config.optimizer)._asdict()
     return {**described, "run_eagerly": config.run_eagerly, **counts}
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from evengrad.training._step import Step
 
 
+# The arguments that say what is trained for and tracked.
+OF_OBJECTIVE = ("loss", "metrics", "weighted_metrics", "loss_weights")
+
+
 class CompileConfig:
     """The arguments of `compile`, the objective bound by them, and steps for single batches."""
 
@@ -52,15 +56,8 @@ class CompileConfig:
 
     def fresh(self, **changes: Any) -> CompileConfig:
         """Return the same, unbound and with these changes."""
-        arguments = {
-            "optimizer": self.optimizer,
-            "loss": self.loss,
-            "metrics": self.metrics,
-            "weighted_metrics": self.weighted_metrics,
-            "loss_weights": self.loss_weights,
-            "run_eagerly": self.run_eagerly,
-        }
-        return CompileConfig(**{**arguments, **changes})
+        names = ("optimizer", *OF_OBJECTIVE, "run_eagerly")
+        return CompileConfig(**{**{name: getattr(self, name) for name in names}, **changes})
 
 
 def resolved(loss: Any) -> Any:

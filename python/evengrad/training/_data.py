@@ -47,8 +47,8 @@ class Prepared:
 
     def taken(self, rows: Array) -> Prepared:
         """Return these rows of it."""
-        weight = None if self.weight is None else self.weight[rows]
-        return Prepared(self.objective, rows_of(self.xs, rows), rows_of(self.ys, rows), weight)
+        xs, ys = ([np.asarray(array[rows]) for array in side] for side in (self.xs, self.ys))
+        return Prepared(self.objective, xs, ys, None if self.weight is None else self.weight[rows])
 
     def split(
         self, model: TrainableModel, share: float, shuffle: bool, stratify: bool | None
@@ -76,8 +76,7 @@ def prepare(
         Data that does not fit; nothing has run.
     """
     compiled = model.config() if config is None else config
-    xs = inputs_of(model, x)
-    build_for(model, xs)
+    xs = prepare_inputs(model, x)
     ys, names = targets_of(model, y, xs[0].shape[0])
     objective = compiled.bound
     if objective is None:
@@ -89,7 +88,9 @@ def prepare(
 def prepare_inputs(model: TrainableModel, x: Any) -> list[Array]:
     """Return users' inputs as arrays that fit the model, built for them."""
     xs = inputs_of(model, x)
-    build_for(model, xs)
+    # Built, or checked, symbolically: no step is run.
+    model.build_for(shapes_of(xs))
+    model.check_values(xs if len(xs) > 1 else xs[0])
     return xs
 
 
@@ -169,13 +170,6 @@ def inputs_of(model: TrainableModel, x: Any) -> list[Array]:
     return arrays
 
 
-def build_for(model: TrainableModel, arrays: list[Array]) -> None:
-    """Build the model for this data, or check that the data fits: symbolically, without a step."""
-    shape = shapes_of(arrays)
-    model.build_for(shape)
-    model.check_values(arrays if len(arrays) > 1 else arrays[0])
-
-
 def targets_of(model: TrainableModel, y: Any, rows: int) -> tuple[list[Array], list[str]]:
     """Return a model's targets as arrays of as many rows, and what messages call them."""
     if y is None:
@@ -209,7 +203,7 @@ def weights_of(
     if sample_weight is None and class_weight is None:
         return None
     rows, outputs = targets[0].shape[0], output_shapes_for(model, xs)
-    weights: Array | None = None
+    weights = np.ones(rows)
     if sample_weight is not None:
         weights = as_array(sample_weight, "sample_weight")
         if weights.shape == (rows, 1):
@@ -226,15 +220,8 @@ def weights_of(
         check_weights(weights, "sample_weight")
     if class_weight is not None:
         by_class = class_weights(class_weight, targets)
-        if weights is not None:
-            by_class = weights * by_class.reshape(rows, *[1] * (weights.ndim - 1))
-        weights = by_class
-    return None if weights is None else weights.astype(model.dtype)
-
-
-def rows_of(arrays: list[Any], rows: Array) -> list[Array]:
-    """Return these rows of each array."""
-    return [np.asarray(array[rows]) for array in arrays]
+        weights = weights * by_class.reshape(rows, *[1] * (weights.ndim - 1))
+    return weights.astype(model.dtype)
 
 
 # ---- data in the memory of captured steps
@@ -272,11 +259,11 @@ class ResidentData:
             contiguous = map(np.ascontiguousarray, arrays, dtypes)
             self.tensors = list(map(_core.tensor, contiguous))
             return
-        shapes = [(self.window, *array.shape[1:]) for array in arrays]
-        self.buffers = [np.zeros(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
-        self.tensors = [
-            _core.zeros(shape, dtype=dtype) for shape, dtype in zip(shapes, dtypes, strict=True)
-        ]
+        self.tensors = []
+        for array, dtype in zip(arrays, dtypes, strict=True):
+            shape = (self.window, *array.shape[1:])
+            self.buffers.append(np.zeros(shape, dtype))
+            self.tensors.append(_core.zeros(shape, dtype=dtype))
 
     def load(self, rows: np.ndarray[Any, Any]) -> None:
         """Bring rows, at most `window` of them, into the tensors, from their beginning on."""

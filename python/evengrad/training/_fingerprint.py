@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad._common.config import Configured
+from evengrad.training._compile_config import OF_OBJECTIVE
 
 if TYPE_CHECKING:
-    from evengrad.optimizers import Optimizer
     from evengrad.training._compile_config import CompileConfig
     from evengrad.training._data import Array, Prepared
     from evengrad.training._protocol import TrainableModel
@@ -92,17 +92,14 @@ def frozen_layers(model: TrainableModel) -> list[str]:
     return [prefix for (prefix, _), state in pairs if not state.trainable]
 
 
-def of_optimizer(optimizer: Optimizer) -> dict[str, str]:
-    """Return the class and the arguments, one by one."""
-    arguments = optimizer.get_config()
-    listed = {f"optimizer's {name}": shown(value) for name, value in arguments.items()}
-    return {"optimizer": type(optimizer).__name__, **listed}
-
-
 def of_config(config: CompileConfig) -> dict[str, str]:
-    """Return the arguments of `compile`, apart from the optimizer."""
-    names = ("loss", "metrics", "weighted_metrics", "loss_weights")
-    return {name: shown(getattr(config, name)) for name in names}
+    """Return the arguments of `compile`, those of the optimizer one by one."""
+    arguments = config.optimizer.get_config()
+    return {
+        **{name: shown(getattr(config, name)) for name in OF_OBJECTIVE},
+        "optimizer": type(config.optimizer).__name__,
+        **{f"optimizer's {name}": shown(value) for name, value in arguments.items()},
+    }
 
 
 def differences(now: dict[str, str], then: dict[str, str]) -> list[str]:

@@ -33,10 +33,19 @@ logger = logging.getLogger("evengrad")
 
 # What the arguments about checkpoints are where nothing is said.
 NO_CHECKPOINTS = (None, "epoch", 2, "auto")
+# What must be the same of them where a training is gone on with.
+LASTING = (
+    "batch_size",
+    "validation_batch_size",
+    "shuffle",
+    "class_weight",
+    "steps_per_epoch",
+    "initial_epoch",
+)
 # Seconds between two looks at the progress, and at the loss for those who watch it.
 TURN = 0.2
 # For trainings that nobody watches, or that no signal ends early.
-NO_PROGRESS, NO_SIGNALS = Progress(0, 0), GracefulStop(None)
+NO_PROGRESS, NO_SIGNALS = Progress(0, 0), GracefulStop(lambda: None)
 # Seconds that a session runs at most where its steps are counted.
 LONGEST = 3600.0
 
@@ -118,7 +127,7 @@ def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
     about = options.checkpoints(users)
     checkpointing = None if about is None else Checkpointing(about, model)
     try:
-        training = _prepared(model, x, y, options, users, progress, checkpointing)
+        training = _Training(model, x, y, options, users, progress, checkpointing)
     except BaseException:
         if checkpointing is not None:
             checkpointing.undo()
@@ -131,80 +140,12 @@ def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
     return training.history
 
 
-def _prepared(
-    model: TrainableModel,
-    x: Any,
-    y: Any,
-    options: Options,
-    users: list[Callback],
-    progress: Progress,
-    checkpointing: Checkpointing | None,
-) -> _Training:
-    """Return the training of these arguments, with everything checked."""
-    data: Prepared | None = None
-    held: Prepared | None = None
-    if type(x) is not np.ndarray and is_batches(x):
-        options.check_for_batches(y)
-    else:
-        if options.steps_per_epoch is not None:
-            raise ValueError("steps_per_epoch: expected with an iterable of batches alone")
-        data = prepare(model, x, y, options.sample_weight, options.class_weight)
-        if options.validation_split:
-            data, held = data.split(
-                model,
-                options.validation_split,
-                bool(options.validation_shuffle),
-                options.validation_stratify,
-            )
-    history = History()
-    callbacks = CallbackList([history, *users], model.public)
-    source = _source(model, x, data, options, callbacks.watches_loss)
-    validation = None
-    if held is not None or options.validation_data is not None:
-        validation = _validation(model, held, options)
-    callbacks.set_params(
-        {"epochs": options.epochs, "steps": source.steps, "verbose": progress.style}
-    )
-    if checkpointing is not None:
-        if isinstance(source, BatchSource):
-            source.look_ahead()
-        checkpointing.check(_fingerprint_of(model, data, held, validation, options))
-        checkpointing.check_callbacks(users)
-    model.public.history = history
-    model.public.stop_training = False
-    return _Training(model, source, validation, history, callbacks, progress, checkpointing)
-
-
-def _source(
-    model: TrainableModel, x: Any, data: Prepared | None, options: Options, watch_loss: bool
-) -> ArraySource | BatchSource:
-    if data is None:
-        return BatchSource(
-            model,
-            x,
-            options.class_weight,
-            options.steps_per_epoch,
-            training=True,
-            watch_loss=watch_loss,
-        )
-    return ArraySource(
-        data,
-        options.batch_size or DEFAULT_BATCH,
-        training=True,
-        shuffle=model.shuffle() if options.shuffle else None,
-        watch_loss=watch_loss,
-    )
-
-
-def _validation(
-    model: TrainableModel, held: Prepared | None, options: Options
-) -> Evaluation | None:
+def _validation(model: TrainableModel, held: Prepared | None, options: Options) -> Evaluation:
+    """Return what evaluates the rows that were held out, or else the data that was given."""
     size = options.validation_batch_size or options.batch_size or DEFAULT_BATCH
     if held is not None:
         return Evaluation(ArraySource(held, size, training=False))
     data = options.validation_data
-    if data is None:
-        return None
     if is_batches(data):
         return Evaluation(BatchSource(model, data, None, None, training=False))
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
@@ -225,20 +166,10 @@ def _fingerprint_of(
     options: Options,
 ) -> dict[str, str]:
     """Return what must be the same for this training to go on from a checkpoint."""
-    config = model.config()
-    names = (
-        "batch_size",
-        "validation_batch_size",
-        "shuffle",
-        "class_weight",
-        "steps_per_epoch",
-        "initial_epoch",
-    )
     return {
         **_fingerprint.of_model(model),
-        **_fingerprint.of_config(config),
-        **_fingerprint.of_optimizer(config.optimizer),
-        **{name: _fingerprint.shown(getattr(options, name)) for name in names},
+        **_fingerprint.of_config(model.config()),
+        **{name: _fingerprint.shown(getattr(options, name)) for name in LASTING},
         **_fingerprint.of_data(data, ""),
         **_fingerprint.of_data(held, "validation's "),
         "validation": "none" if validation is None else validation.shown(),
@@ -246,27 +177,63 @@ def _fingerprint_of(
 
 
 class _Training:
-    """One call of `fit`, with everything checked."""
+    """One call of `fit`: made with everything checked, before a step is run."""
 
     def __init__(
         self,
         model: TrainableModel,
-        source: ArraySource | BatchSource,
-        validation: Evaluation | None,
-        history: History,
-        callbacks: CallbackList,
+        x: Any,
+        y: Any,
+        options: Options,
+        users: list[Callback],
         progress: Progress,
         checkpointing: Checkpointing | None,
     ) -> None:
+        data: Prepared | None = None
+        held: Prepared | None = None
+        if type(x) is not np.ndarray and is_batches(x):
+            options.check_for_batches(y)
+        else:
+            if options.steps_per_epoch is not None:
+                raise ValueError("steps_per_epoch: expected with an iterable of batches alone")
+            data = prepare(model, x, y, options.sample_weight, options.class_weight)
+            if options.validation_split:
+                data, held = data.split(
+                    model,
+                    options.validation_split,
+                    bool(options.validation_shuffle),
+                    options.validation_stratify,
+                )
         self.model = model
-        self.source = source
-        self.validation = validation
-        self.history = history
-        self.callbacks = callbacks
-        self.users = callbacks.callbacks[1:]
+        self.users = users
         self.progress = progress
         self.checkpointing = checkpointing
-        self.signals = NO_SIGNALS if checkpointing is None else GracefulStop(source.session.stop)
+        self.history = History()
+        self.callbacks = CallbackList([self.history, *users], model.public)
+        watch = self.callbacks.watches_loss
+        self.source: ArraySource | BatchSource
+        if data is None:
+            weights, steps = options.class_weight, options.steps_per_epoch
+            self.source = BatchSource(model, x, weights, steps, training=True, watch_loss=watch)
+        else:
+            size = options.batch_size or DEFAULT_BATCH
+            order = model.shuffle() if options.shuffle else None
+            self.source = ArraySource(data, size, training=True, shuffle=order, watch_loss=watch)
+        self.validation: Evaluation | None = None
+        if held is not None or options.validation_data is not None:
+            self.validation = _validation(model, held, options)
+        self.callbacks.set_params(
+            {"epochs": options.epochs, "steps": self.source.steps, "verbose": progress.style}
+        )
+        self.signals = NO_SIGNALS
+        if checkpointing is not None:
+            if isinstance(self.source, BatchSource):
+                self.source.look_ahead()
+            checkpointing.check(_fingerprint_of(model, data, held, self.validation, options))
+            checkpointing.check_callbacks(users)
+            self.signals = GracefulStop(self.source.session.stop)
+        model.public.history = self.history
+        model.public.stop_training = False
         self.epoch = 0
         # Steps until the next look at the loss: few at first, so that few follow one that is NaN.
         self._watched = 1
@@ -305,10 +272,9 @@ class _Training:
             if self.signals.received is not None and self.epoch < last:
                 self._save()
                 return
-        if self.checkpointing is not None and first < last:
+        if first < last:
             # Of the training as it stands: with more epochs it can be gone on with.
             self._save()
-        if first < last:
             optimizer = self.model.config().optimizer
             optimizer.finalize_variable_values(self.model.tree.trainable)
         self._has_left = True

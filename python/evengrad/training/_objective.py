@@ -330,10 +330,7 @@ class Objective:
         weights = per_output(config.loss_weights, self.names, "loss_weights")
         given = per_output(config.losses, self.names, "loss")
         self.outputs = [
-            OutputHead(
-                loss,
-                1.0 if weight is None else check_float(weight, "loss_weights"),
-            )
+            OutputHead(loss, 1.0 if weight is None else check_float(weight, "loss_weights"))
             for loss, weight in zip(given, weights, strict=True)
         ]
         for output, head, name in zip(self.outputs, model.heads(), self.names, strict=True):
@@ -383,12 +380,7 @@ class Objective:
                     key, number = f"{base}_{number}", number + 1
                 self.metrics.append(MetricTracker(key, metric, position, weighted, activation))
 
-    def check_targets(
-        self,
-        ys: list[Array],
-        names: list[str],
-        xs: list[Array],
-    ) -> list[Array]:
+    def check_targets(self, ys: list[Array], names: list[str], xs: list[Array]) -> list[Array]:
         """Return targets as the losses want them, or raise an error before anything runs."""
         shapes = output_shapes_for(self.model, xs)
         fitted = list(ys)

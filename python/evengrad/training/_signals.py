@@ -25,13 +25,13 @@ class GracefulStop:
     the main one, which alone may set handlers.
     """
 
-    def __init__(self, stop: Callable[[], None] | None) -> None:
+    def __init__(self, stop: Callable[[], None]) -> None:
         self.stop = stop
         self.received: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        if self.stop is not None and threading.current_thread() is threading.main_thread():
+        if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 handler = signal.getsignal(number)
                 if handler is not None and handler != signal.SIG_IGN:
@@ -48,8 +48,7 @@ class GracefulStop:
             self._pass_on(signal.Signals(number), frame)
             return
         self.received = signal.Signals(number)
-        if self.stop is not None:
-            self.stop()
+        self.stop()
 
     def deliver(self) -> None:
         """Give the signal that came, if one did, to the handler that was there."""
