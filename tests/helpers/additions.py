@@ -207,8 +207,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad.optimizers._optimizer import Optimizer, check_convention
-from evengrad.optimizers._rules import takes_settings_of, with_defaults
+from evengrad.optimizers._optimizer import Rule
+from evengrad.optimizers._rules import takes_settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -218,7 +218,7 @@ if TYPE_CHECKING:
     from evengrad.optimizers._shared import Shared
 
 
-class Added(Optimizer):
+class Added(Rule):
     """Steps of one size: θ ← θ − η · sign(g).
 
     Parameters
@@ -258,26 +258,9 @@ class Added(Optimizer):
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] | None = None,
-        *,
-        weight_decay: float | Callable[[int], float] | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        convention: str = "keras",
         **shared: Unpack[Shared],
     ) -> None:
-        chosen = check_convention(convention)
-        settings = with_defaults(self.rule, chosen, learning_rate=learning_rate)
-        super().__init__(
-            settings.pop("learning_rate"),
-            settings,
-            weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            convention=chosen,
-            **shared,
-        )
+        super().__init__(shared, learning_rate=learning_rate)
 ''',
     ),
     Edit(

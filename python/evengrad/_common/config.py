@@ -24,6 +24,7 @@ from evengrad._common.names import unknown_keyword
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+Constructor = TypeVar("Constructor", bound="Callable[..., None]")
 Function = TypeVar("Function", bound="Callable[..., Any]")
 Made = TypeVar("Made")
 
@@ -122,6 +123,32 @@ def positional_names(cls: type) -> list[str]:
                     if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
                 ]
     return []
+
+
+def spelled_out(kind: type, defaults: Mapping[str, Any]) -> Callable[[Constructor], Constructor]:
+    """Decorate an ``__init__`` that ends in ``**``: its signature names what a `TypedDict` has.
+
+    The defaults are in the order of the signature.
+    """
+
+    def with_signature(constructor: Constructor) -> Constructor:
+        signature = inspect.signature(constructor)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        gathered = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=default,
+                # As its source has it.
+                annotation=getattr(annotation, "__forward_arg__", annotation),
+            )
+            for name, default in defaults.items()
+            if (annotation := kind.__annotations__.get(name)) is not None
+        ]
+        constructor.__signature__ = signature.replace(parameters=[*own, *gathered])  # type: ignore[attr-defined]  # inspect reads it
+        return constructor
+
+    return with_signature
 
 
 def suggests_keywords(function: Function) -> Function:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad.optimizers._optimizer import Optimizer, check_convention
-from evengrad.optimizers._rules import takes_settings_of, with_defaults
+from evengrad.optimizers._optimizer import Rule
+from evengrad.optimizers._rules import takes_settings_of
 from evengrad.optimizers._settings import Setting
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from evengrad.optimizers._shared import Shared
 
 
-class Adadelta(Optimizer):
+class Adadelta(Rule):
     """Steps in the parameter's own units: scaled by what past steps were, over past gradients.
 
     s ← ρ · s + (1 − ρ) · g², Δ = √(d + ε) / √(s + ε) · g, d ← ρ · d + (1 − ρ) · Δ²,
@@ -73,25 +73,6 @@ class Adadelta(Optimizer):
         learning_rate: float | Callable[[int], float] | None = None,
         rho: float | Callable[[int], float] | None = None,
         epsilon: float | None = None,
-        *,
-        weight_decay: float | Callable[[int], float] | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        convention: str = "keras",
         **shared: Unpack[Shared],
     ) -> None:
-        chosen = check_convention(convention)
-        settings = with_defaults(
-            self.rule, chosen, learning_rate=learning_rate, rho=rho, epsilon=epsilon
-        )
-        super().__init__(
-            settings.pop("learning_rate"),
-            settings,
-            weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            convention=chosen,
-            **shared,
-        )
+        super().__init__(shared, learning_rate=learning_rate, rho=rho, epsilon=epsilon)

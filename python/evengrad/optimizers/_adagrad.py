@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evengrad._common.checks import check_float
-from evengrad.optimizers._optimizer import Optimizer, check_convention
-from evengrad.optimizers._rules import check_setting, takes_settings_of, with_defaults
+from evengrad.optimizers._optimizer import Rule
+from evengrad.optimizers._rules import takes_settings_of
 from evengrad.optimizers._settings import Absent, Fixed, Setting
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from evengrad.optimizers._shared import Shared
 
 
-class Adagrad(Optimizer):
+class Adagrad(Rule):
     """Adaptive gradients: steps shrink where gradients have been large.
 
     s ← s + g². Under ``"keras"`` θ ← θ − η · g / √(s + ε); under ``"torch"`` ε stands outside the
@@ -77,42 +77,22 @@ class Adagrad(Optimizer):
         initial_accumulator_value: float | None = None,
         epsilon: float | None = None,
         lr_decay: float | None = None,
-        *,
-        weight_decay: float | Callable[[int], float] | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        convention: str = "keras",
         **shared: Unpack[Shared],
     ) -> None:
-        chosen = check_convention(convention)
-        settings = with_defaults(
-            self.rule,
-            chosen,
+        super().__init__(
+            shared,
             learning_rate=learning_rate,
             initial_accumulator_value=initial_accumulator_value,
             epsilon=epsilon,
             lr_decay=lr_decay,
         )
-        self.initial_accumulator_value = check_float(
-            settings["initial_accumulator_value"],
-            "initial_accumulator_value",
-            low=0.0,
-            open_low=chosen == "tf1",
-        )
-        self.lr_decay = check_setting(self.rule, "lr_decay", settings["lr_decay"])
-        if self.lr_decay and chosen != "torch":
+
+    def _settle(self, settings: dict[str, Any], convention: str) -> None:
+        if convention == "tf1":
+            start = settings["initial_accumulator_value"]
+            check_float(start, "initial_accumulator_value", low=0.0, open_low=True)
+        if settings["lr_decay"] and convention != "torch":
             raise ValueError('lr_decay: for the convention "torch"; use a schedule elsewhere')
-        super().__init__(
-            settings.pop("learning_rate"),
-            settings,
-            weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            convention=chosen,
-            **shared,
-        )
 
     def _setting(self, name: str) -> Setting | None:
         if name == "epsilon" and self.convention == "tf1":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from evengrad._common.config import by_convention
-from evengrad.optimizers._optimizer import Optimizer, check_convention
-from evengrad.optimizers._rules import takes_settings_of, with_defaults
+from evengrad.optimizers._optimizer import Rule
+from evengrad.optimizers._rules import takes_settings_of
 from evengrad.optimizers._settings import Fixed, Setting
+from evengrad.optimizers._shared import WithConvention, convention_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from evengrad.optimizers._shared import Shared
 
 
-class Adam(Optimizer):
+class Adam(Rule):
     """Adaptive moments: a step in the direction of m, scaled by √v.
 
     m ← β₁ · m + (1 − β₁) · g, v ← β₂ · v + (1 − β₂) · g². The conventions ``"keras"`` and ``"tf1"``
@@ -81,37 +82,20 @@ class Adam(Optimizer):
         beta_2: float | Callable[[int], float] | None = None,
         epsilon: float | None = None,
         amsgrad: bool = False,
-        *,
-        weight_decay: float | Callable[[int], float] | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        convention: str = "keras",
         **shared: Unpack[Shared],
     ) -> None:
-        chosen = check_convention(convention)
-        self.amsgrad = bool(amsgrad)
-        if amsgrad and chosen == "tf1":
-            raise ValueError('amsgrad: the convention "tf1" has none; choose "keras" or "torch"')
-        settings = with_defaults(
-            self.rule,
-            chosen,
+        super().__init__(
+            shared,
             learning_rate=learning_rate,
             beta_1=beta_1,
             beta_2=beta_2,
             epsilon=epsilon,
-            amsgrad=self.amsgrad,
+            amsgrad=amsgrad,
         )
-        super().__init__(
-            settings.pop("learning_rate"),
-            settings,
-            weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            convention=chosen,
-            **shared,
-        )
+
+    def _settle(self, settings: dict[str, Any], convention: str) -> None:
+        if settings["amsgrad"] and convention == "tf1":
+            raise ValueError('amsgrad: the convention "tf1" has none; choose "keras" or "torch"')
 
 
 class AdamW(Adam):
@@ -167,7 +151,7 @@ class AdamW(Adam):
         "tf1": "unscaled",
     }
 
-    @takes_settings_of("adam")
+    @takes_settings_of("adam", WithConvention)
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] | None = None,
@@ -176,27 +160,12 @@ class AdamW(Adam):
         beta_2: float | Callable[[int], float] | None = None,
         epsilon: float | None = None,
         amsgrad: bool = False,
-        *,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        convention: str = "keras",
-        **shared: Unpack[Shared],
+        **shared: Unpack[WithConvention],
     ) -> None:
-        chosen = check_convention(convention)
-        decay = by_convention(weight_decay, chosen, keras=0.004, torch=0.01, tf1=None)
+        convention = convention_of(shared)
+        decay = by_convention(weight_decay, convention, keras=0.004, torch=0.01, tf1=None)
         if decay is None:
             raise ValueError('weight_decay: the convention "tf1" has no default; pass a number')
         super().__init__(
-            learning_rate,
-            beta_1,
-            beta_2,
-            epsilon,
-            amsgrad,
-            weight_decay=decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            convention=chosen,
-            **shared,
+            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=decay, **shared
         )

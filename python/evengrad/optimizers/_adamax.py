@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad.optimizers._optimizer import Optimizer, check_convention
-from evengrad.optimizers._rules import takes_settings_of, with_defaults
+from evengrad.optimizers._optimizer import Rule
+from evengrad.optimizers._rules import takes_settings_of
 from evengrad.optimizers._settings import Setting
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from evengrad.optimizers._shared import Shared
 
 
-class Adamax(Optimizer):
+class Adamax(Rule):
     """Adam with the largest gradient in place of the root mean square.
 
     m ← β₁ · m + (1 − β₁) · g, u ← max(β₂ · u, abs(g)),
@@ -75,30 +75,8 @@ class Adamax(Optimizer):
         beta_1: float | Callable[[int], float] | None = None,
         beta_2: float | Callable[[int], float] | None = None,
         epsilon: float | None = None,
-        *,
-        weight_decay: float | Callable[[int], float] | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        convention: str = "keras",
         **shared: Unpack[Shared],
     ) -> None:
-        chosen = check_convention(convention)
-        settings = with_defaults(
-            self.rule,
-            chosen,
-            learning_rate=learning_rate,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-        )
         super().__init__(
-            settings.pop("learning_rate"),
-            settings,
-            weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            convention=chosen,
-            **shared,
+            shared, learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon
         )

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad.optimizers._optimizer import Optimizer
-from evengrad.optimizers._rules import takes_settings_of, with_defaults
+from evengrad.optimizers._optimizer import Rule
+from evengrad.optimizers._rules import takes_settings_of
 from evengrad.optimizers._settings import Setting
+from evengrad.optimizers._shared import Clipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from typing_extensions import Unpack
 
-    from evengrad.optimizers._shared import Shared
 
-
-class Lion(Optimizer):
+class Lion(Rule):
     """Steps of one size, in the direction of a sign: θ ← θ − η · sign(β₁ · m + (1 − β₁) · g).
 
     Afterwards m ← β₂ · m + (1 − β₂) · g. It wants a smaller η than `Adam`, by about ten, and a
@@ -62,7 +61,7 @@ class Lion(Optimizer):
     beta_1 = Setting()
     beta_2 = Setting()
 
-    @takes_settings_of("lion")
+    @takes_settings_of("lion", Clipped)
     def __init__(
         self,
         learning_rate: float | Callable[[int], float] | None = None,
@@ -70,21 +69,13 @@ class Lion(Optimizer):
         beta_2: float | Callable[[int], float] | None = None,
         *,
         weight_decay: float | Callable[[int], float] | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        **shared: Unpack[Shared],
+        **shared: Unpack[Clipped],
     ) -> None:
-        settings = with_defaults(
-            self.rule, "keras", learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2
-        )
+        if "convention" in shared:
+            raise TypeError("got an unexpected keyword argument 'convention'")
         super().__init__(
-            settings.pop("learning_rate"),
-            settings,
-            weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            convention="keras",
-            **shared,
+            {"weight_decay": weight_decay, **shared},
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
         )

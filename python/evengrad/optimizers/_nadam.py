@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad.optimizers._optimizer import Optimizer, check_convention
-from evengrad.optimizers._rules import check_setting, takes_settings_of, with_defaults
+from evengrad.optimizers._optimizer import Rule
+from evengrad.optimizers._rules import takes_settings_of
 from evengrad.optimizers._settings import Fixed, Setting
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from evengrad.optimizers._shared import Shared
 
 
-class Nadam(Optimizer):
+class Nadam(Rule):
     """Adam with Nesterov's look-ahead, and a momentum that warms up.
 
     m and v as in `Adam`; μ_t = β₁ · (1 − ½ · 0.96^(t · ψ)), P_t = μ_1 · … · μ_t. Then
@@ -79,39 +79,18 @@ class Nadam(Optimizer):
         beta_2: float | Callable[[int], float] | None = None,
         epsilon: float | None = None,
         momentum_decay: float | None = None,
-        *,
-        weight_decay: float | Callable[[int], float] | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        convention: str = "keras",
         **shared: Unpack[Shared],
     ) -> None:
-        chosen = check_convention(convention)
-        settings = with_defaults(
-            self.rule,
-            chosen,
+        settings = {"momentum_decay": momentum_decay}
+        if shared.get("convention") == "tf1":
+            self.momentum_decay = settings.pop("momentum_decay")
+            if momentum_decay is not None:
+                raise ValueError('momentum_decay: the convention "tf1" has none')
+        super().__init__(
+            shared,
             learning_rate=learning_rate,
             beta_1=beta_1,
             beta_2=beta_2,
             epsilon=epsilon,
-        )
-        if chosen == "tf1":
-            if momentum_decay is not None:
-                raise ValueError('momentum_decay: the convention "tf1" has none')
-            self.momentum_decay = None
-        else:
-            warming = with_defaults(self.rule, chosen, momentum_decay=momentum_decay)
-            self.momentum_decay = settings["momentum_decay"] = check_setting(
-                self.rule, "momentum_decay", warming["momentum_decay"]
-            )
-        super().__init__(
-            settings.pop("learning_rate"),
-            settings,
-            weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            convention=chosen,
-            **shared,
+            **settings,
         )

@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from evengrad import _core
-from evengrad._common.config import Configured
-from evengrad._common.names import choose
+from evengrad._common.config import Configured, spelled_out
 from evengrad._tensor.constrained import apply_constraints, constrained
 from evengrad.optimizers._clipping import Clipping
 from evengrad.optimizers._groups import Members, ParameterGroup, excluded
+from evengrad.optimizers._rules import check_setting, with_defaults
 from evengrad.optimizers._settings import RATE, Fixed, Setting
-from evengrad.optimizers._shared import check_shared, core_settings, takes_shared
+from evengrad.optimizers._shared import (
+    AROUND,
+    SHARED,
+    Around,
+    check_shared,
+    convention_of,
+    core_settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,9 +29,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from evengrad._core import Tensor
-    from evengrad.optimizers._shared import Shared
-
-CONVENTIONS = ("keras", "torch", "tf1")
 
 
 class Counts(NamedTuple):
@@ -97,8 +101,9 @@ class Optimizer(Configured):
     clipnorm, clipvalue, global_clipnorm = Fixed(), Fixed(), Fixed()
     use_ema, ema_momentum, ema_overwrite_frequency = Fixed(), Fixed(), Fixed()
     gradient_accumulation_steps = Fixed()
+    groups: list[ParameterGroup] | None
 
-    @takes_shared
+    @spelled_out(Around, AROUND)
     def __init__(
         self,
         learning_rate: float | Callable[[int], float],
@@ -109,14 +114,12 @@ class Optimizer(Configured):
         global_clipnorm: float | None,
         convention: str,
         weight_decay: float | Callable[[int], float] | None = None,
-        **shared: Unpack[Shared],
+        **shared: Unpack[Around],
     ) -> None:
-        self.convention = convention
         around = check_shared(shared)
-        self.groups: list[ParameterGroup] | None = around["groups"]
-        self.use_ema, self.ema_momentum = around["use_ema"], around["ema_momentum"]
-        self.ema_overwrite_frequency = around["ema_overwrite_frequency"]
-        self.gradient_accumulation_steps = around["gradient_accumulation_steps"]
+        ways = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+        # What stays as it is given; `Fixed` sees to that.
+        vars(self).update(around, convention=convention, **ways)
         # The same, for every step to ask without a descriptor between.
         self._every = self.gradient_accumulation_steps or 1
         self._averages = bool(self.use_ema)
@@ -127,8 +130,6 @@ class Optimizer(Configured):
         # What has state; with the tensor, so that its identity stays its own.
         self._parameters: dict[int, Tensor] = {}
         self._clipping = Clipping(clipvalue, clipnorm, global_clipnorm, convention)
-        self.clipvalue, self.clipnorm = clipvalue, clipnorm
-        self.global_clipnorm = global_clipnorm
         self._settings: dict[str, Any] = {
             name: value if (known := self._setting(name)) is None else known.given(value)
             for name, value in settings.items()
@@ -518,6 +519,23 @@ class Optimizer(Configured):
         self._swapped = {id(parameter): parameter for parameter in state["swapped"]}
 
 
+class Rule(Optimizer):
+    """An optimizer of a rule of the core; settings that are None get the convention's default."""
+
+    def __init__(self, shared: Mapping[str, object], **settings: Any) -> None:
+        convention = convention_of(shared)
+        settings = with_defaults(self.rule, convention, **settings)
+        for name, value in settings.items():
+            if isinstance(getattr(type(self), name, None), Fixed):
+                settings[name] = vars(self)[name] = check_setting(self.rule, name, value)
+        self._settle(settings, convention)
+        around: dict[str, Any] = {**SHARED, **shared}
+        super().__init__(settings.pop("learning_rate"), settings, **around)
+
+    def _settle(self, settings: dict[str, Any], convention: str) -> None:
+        """Raise an error for settings that do not go together."""
+
+
 def counts_of(optimizer: Optimizer) -> Counts:
     """Return how far an optimizer has come."""
     return optimizer._counts()  # noqa: SLF001 - no public name, as users derive from it
@@ -561,8 +579,3 @@ def averages_in_place(optimizer: Optimizer) -> bool:
 def _remade(kind: type[Optimizer], config: dict[str, Any]) -> Optimizer:
     """Return an optimizer with those arguments, without state."""
     return kind(**config)
-
-
-def check_convention(convention: Any) -> str:
-    """Return a convention's name, or raise an error that lists them."""
-    return choose(convention, CONVENTIONS, "convention")

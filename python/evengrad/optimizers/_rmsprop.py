@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad.optimizers._optimizer import Optimizer, check_convention
-from evengrad.optimizers._rules import takes_settings_of, with_defaults
+from evengrad.optimizers._optimizer import Rule
+from evengrad.optimizers._rules import takes_settings_of
 from evengrad.optimizers._settings import Fixed, Momentum, Setting
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from evengrad.optimizers._shared import Shared
 
 
-class RMSprop(Optimizer):
+class RMSprop(Rule):
     """Steps scaled by a running root mean square of the gradients.
 
     s ← ρ · s + (1 − ρ) · g²; centred, s − a² takes its place, with a the same average of g. Under
@@ -84,32 +84,13 @@ class RMSprop(Optimizer):
         momentum: float | Callable[[int], float] | None = None,
         epsilon: float | None = None,
         centered: bool = False,
-        *,
-        weight_decay: float | Callable[[int], float] | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        convention: str = "keras",
         **shared: Unpack[Shared],
     ) -> None:
-        chosen = check_convention(convention)
-        self.centered = bool(centered)
-        settings = with_defaults(
-            self.rule,
-            chosen,
+        super().__init__(
+            shared,
             learning_rate=learning_rate,
             rho=rho,
             momentum=momentum,
             epsilon=epsilon,
-            centered=self.centered,
-        )
-        super().__init__(
-            settings.pop("learning_rate"),
-            settings,
-            weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            convention=chosen,
-            **shared,
+            centered=centered,
         )

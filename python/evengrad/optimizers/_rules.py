@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evengrad import _core
 from evengrad._common.checks import check_float
-from evengrad.optimizers._shared import takes_shared
+from evengrad._common.config import spelled_out
+from evengrad.optimizers._shared import SHARED, Shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Constructor = TypeVar("Constructor", bound="Callable[..., None]")
+    from evengrad._common.config import Constructor
 
 # Where a number may lie, which begins at 0: whether 0 is outside, the end, whether that is outside.
 Bounds: TypeAlias = tuple[bool, float, bool]
@@ -34,8 +35,9 @@ def check_within(bounds: Bounds, value: Any, label: str) -> float:
 
 
 def check_setting(rule: str, name: str, value: Any) -> float:
-    """Return a setting of a rule, within its bounds, or raise an error that names it."""
-    return check_within(bounds_of(rule, name), value, name)
+    """Return a setting of a rule, a flag or a number within its bounds, or raise an error."""
+    bounds, _ = RULES[rule][name]
+    return bool(value) if bounds is None else check_within(bounds, value, name)
 
 
 def with_defaults(rule: str, convention: str, **given: Any) -> dict[str, Any]:
@@ -48,15 +50,15 @@ def with_defaults(rule: str, convention: str, **given: Any) -> dict[str, Any]:
     return settings
 
 
-def takes_settings_of(rule: str) -> Callable[[Constructor], Constructor]:
-    """Decorate the ``__init__`` of a rule's class, which ends in ``**shared``.
+def takes_settings_of(rule: str, kind: type = Shared) -> Callable[[Constructor], Constructor]:
+    """Decorate the ``__init__`` of a rule's class, which ends in ``**shared``, of that kind.
 
     Its signature names all arguments, and has the core's default where the conventions share one.
-    In the source they default to None, for `with_defaults` to replace.
+    In the source they default to None, for `Rule` to replace.
     """
 
     def with_signature(constructor: Constructor) -> Constructor:
-        signature = inspect.signature(takes_shared(constructor))
+        signature = inspect.signature(spelled_out(kind, SHARED)(constructor))
         parameters = []
         for parameter in signature.parameters.values():
             _, defaults = RULES[rule].get(parameter.name, (None, {}))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from evengrad.optimizers._optimizer import Optimizer, check_convention
-from evengrad.optimizers._rules import check_setting, takes_settings_of, with_defaults
+from evengrad.optimizers._optimizer import Rule
+from evengrad.optimizers._rules import takes_settings_of
 from evengrad.optimizers._settings import Fixed, Momentum
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from evengrad.optimizers._shared import Shared
 
 
-class SGD(Optimizer):
+class SGD(Rule):
     """Gradient descent: θ ← θ − η · g, on whatever batch is fed.
 
     With momentum β: m ← β · m − η · g, θ ← θ + m. With Nesterov's: θ ← θ + β · m − η · g after the
@@ -84,40 +84,22 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         dampening: float | None = None,
-        weight_decay: float | Callable[[int], float] | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        convention: str = "keras",
         **shared: Unpack[Shared],
     ) -> None:
-        chosen = check_convention(convention)
-        self.nesterov = bool(nesterov)
-        settings = with_defaults(
-            self.rule,
-            chosen,
+        super().__init__(
+            shared,
             learning_rate=learning_rate,
             momentum=momentum,
-            nesterov=self.nesterov,
+            nesterov=nesterov,
             dampening=dampening,
         )
-        self.dampening = settings["dampening"] = check_setting(
-            self.rule, "dampening", settings["dampening"]
-        )
+
+    def _settle(self, settings: dict[str, Any], convention: str) -> None:
+        nesterov, dampening = settings["nesterov"], settings["dampening"]
         plain = settings["momentum"] == 0.0
-        if nesterov and chosen == "torch" and plain:
+        if nesterov and convention == "torch" and plain:
             raise ValueError('nesterov: the convention "torch" expects a momentum above 0, got 0')
-        if self.dampening and chosen != "torch":
+        if dampening and convention != "torch":
             raise ValueError('dampening: for the convention "torch"; the others have none')
-        if self.dampening and (nesterov or plain):
+        if dampening and (nesterov or plain):
             raise ValueError("dampening: expected a momentum above 0 with it, not Nesterov's")
-        super().__init__(
-            settings.pop("learning_rate"),
-            settings,
-            weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            convention=chosen,
-            **shared,
-        )

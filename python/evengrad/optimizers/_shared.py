@@ -1,11 +1,11 @@
-"""The arguments that all optimizers share, written once."""
+"""The arguments that optimizers share, written once."""
 
 from __future__ import annotations
 
-import inspect
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from evengrad._common.checks import check_float, check_int
+from evengrad._common.names import choose
 from evengrad.optimizers._groups import check_groups
 
 if TYPE_CHECKING:
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     from evengrad.optimizers._groups import ParameterGroup
 
-Constructor = TypeVar("Constructor", bound="Callable[..., None]")
+CONVENTIONS = ("keras", "torch", "tf1")
 
 
-class Shared(TypedDict, total=False):
-    """Arguments of every optimizer; `evengrad.optimizers.Optimizer` documents them."""
+class Around(TypedDict, total=False):
+    """Arguments about what is around a rule; `evengrad.optimizers.Optimizer` documents them all."""
 
     groups: Sequence[ParameterGroup | Mapping[str, Any]] | None
     use_ema: bool
@@ -26,47 +26,56 @@ class Shared(TypedDict, total=False):
     gradient_accumulation_steps: int | None
 
 
-DEFAULTS: Shared = {
+class Clipped(Around, total=False):
+    """Those, and the ways of clipping."""
+
+    clipnorm: float | None
+    clipvalue: float | None
+    global_clipnorm: float | None
+
+
+class WithConvention(Clipped, total=False):
+    """Those of rules that decay weights in their own way."""
+
+    convention: str
+
+
+class Shared(WithConvention, total=False):
+    """Those of all other rules."""
+
+    weight_decay: float | Callable[[int], float] | None
+
+
+# Their defaults, in the order of signatures.
+AROUND: Around = {
     "groups": None,
     "use_ema": False,
     "ema_momentum": 0.99,
     "ema_overwrite_frequency": None,
     "gradient_accumulation_steps": None,
 }
+SHARED: Shared = {
+    "weight_decay": None,
+    "clipnorm": None,
+    "clipvalue": None,
+    "global_clipnorm": None,
+    "convention": "keras",
+    **AROUND,
+}
 
 
-def takes_shared(constructor: Constructor) -> Constructor:
-    """Decorate an ``__init__`` that ends in ``**shared``: its signature names them all."""
-    signature = inspect.signature(constructor)
-    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    shared = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=default,
-            annotation=_written(Shared.__annotations__[name]),
-        )
-        for name, default in DEFAULTS.items()
-    ]
-    constructor.__signature__ = signature.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]  # inspect reads it
-    return constructor
+def convention_of(shared: Mapping[str, object]) -> str:
+    """Return the convention's name, or raise an error that lists them."""
+    return choose({**SHARED, **shared}["convention"], CONVENTIONS, "convention")
 
 
-def _written(annotation: Any) -> Any:
-    """Return an annotation as its source has it."""
-    return getattr(annotation, "__forward_arg__", annotation)
-
-
-def check_shared(given: Shared) -> dict[str, Any]:
-    """Return all of the shared arguments, checked."""
+def check_shared(given: Around) -> dict[str, Any]:
+    """Return the arguments about what is around a rule, all of them and checked."""
     for name in given:
-        if name not in DEFAULTS:
+        if name not in AROUND:
             # As Python says it of a constructor without `**`; the nearest name is added there.
             raise TypeError(f"got an unexpected keyword argument {name!r}")
-    shared: dict[str, Any] = {**DEFAULTS, **given}
-    if len(shared) > len(DEFAULTS):
-        # What makes the object says which argument may be meant.
-        raise TypeError(f"unknown arguments {', '.join(shared.keys() - DEFAULTS.keys())}")
+    shared: dict[str, Any] = {**AROUND, **given}
     shared["groups"] = check_groups(shared["groups"])
     shared["use_ema"] = bool(shared["use_ema"])
     shared["ema_momentum"] = check_float(shared["ema_momentum"], "ema_momentum", low=0.0, high=1.0)
