@@ -10,9 +10,12 @@ from evengrad._common.config import name_of
 from evengrad._core import Tensor
 from evengrad._tensor import activations
 from evengrad.layers._layer import Layer
+from evengrad.layers._shared import SameShape, Shared, takes_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from typing_extensions import Unpack
 
 
 def activated(layer: Layer, activation: Callable[..., Any], x: Tensor) -> Tensor:
@@ -71,15 +74,9 @@ class Activation(Layer):
     [[0.0, 2.0]]
     """
 
-    def __init__(
-        self,
-        activation: Any,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+    @takes_shared
+    def __init__(self, activation: Any, **shared: Unpack[Shared]) -> None:
+        super().__init__(**shared)
         self.activation = activations.get(activation)
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
@@ -102,7 +99,7 @@ class Activation(Layer):
         return input_shape
 
 
-class Elementwise(Layer):
+class Elementwise(SameShape):
     """Base of the activation layers that have a name and settings of their own."""
 
     # The function's name in `evengrad.activations`, or the nearest one there.
@@ -116,10 +113,6 @@ class Elementwise(Layer):
     def call_without_activation(self, x: Tensor) -> Tensor:
         """Return the input."""
         return x
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the input's shape."""
-        return input_shape
 
     def _check_input(self, shape: Any) -> None:
         self._check_single(shape)
@@ -156,15 +149,9 @@ class ELU(Elementwise):
 
     NAME = "elu"
 
-    def __init__(
-        self,
-        alpha: float = 1.0,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+    @takes_shared
+    def __init__(self, alpha: float = 1.0, **shared: Unpack[Shared]) -> None:
+        super().__init__(**shared)
         self.alpha = check_float(alpha, "alpha", low=0.0, open_high=True)
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
@@ -199,15 +186,9 @@ class Softmax(Elementwise):
     [[0.5, 0.5], [1.0, 0.0]]
     """
 
-    def __init__(
-        self,
-        axis: int = -1,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+    @takes_shared
+    def __init__(self, axis: int = -1, **shared: Unpack[Shared]) -> None:
+        super().__init__(**shared)
         self.axis = check_axis(axis)
 
     @property

@@ -8,9 +8,11 @@ from evengrad import _core, initializers
 from evengrad._common.checks import check_float
 from evengrad._common.config import beyond
 from evengrad._common.names import choose
-from evengrad.layers._layer import Layer
+from evengrad.layers._shared import SameShape, Shared, takes_shared
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from evengrad._core import Tensor
 
 
@@ -29,7 +31,7 @@ CONVENTIONS = {
 }
 
 
-class BatchNormalization(Layer):
+class BatchNormalization(SameShape):
     """Give every feature mean 0 and variance 1 over the batch: gamma · x̂ + beta.
 
     x̂ = (x − mean) / √(variance + epsilon). While training, mean and (biased) variance are those of
@@ -93,6 +95,7 @@ class BatchNormalization(Layer):
     moving_mean: Tensor
     moving_variance: Tensor
 
+    @takes_shared
     def __init__(
         self,
         momentum: float | None = None,
@@ -104,12 +107,9 @@ class BatchNormalization(Layer):
         moving_mean_initializer: Any = "zeros",
         moving_variance_initializer: Any = "ones",
         convention: str = "keras",
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        super().__init__(**shared)
         self.convention = choose(convention, tuple(CONVENTIONS), "convention")
         default = CONVENTIONS[self.convention]
         momentum = default.momentum if momentum is None else momentum
@@ -169,10 +169,6 @@ class BatchNormalization(Layer):
             epsilon=self.epsilon,
         )
         return output if rows is x else output.reshape(*x.shape)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the input's shape."""
-        return input_shape
 
     def _check_input(self, shape: Any) -> None:
         self._check_features(shape, self.moving_mean.shape[0] if self.built else None)

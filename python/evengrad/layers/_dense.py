@@ -11,9 +11,12 @@ from evengrad._common.names import choose
 from evengrad._tensor import activations
 from evengrad.layers._activation import activated_alike
 from evengrad.layers._layer import Layer, build_for
+from evengrad.layers._shared import Shared, takes_shared
 from evengrad.layers._symbolic import row_size
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from evengrad._core import Tensor
 
 # The core's names of activations that it computes within the layer's own pass over memory, by the
@@ -96,6 +99,7 @@ class Dense(Layer):
     kernel: Tensor
     bias: Tensor | None
 
+    @takes_shared
     def __init__(
         self,
         units: int,
@@ -112,11 +116,9 @@ class Dense(Layer):
         norm: Layer | None = None,
         norm_position: str = "before",
         convention: str = "keras",
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        super().__init__(**shared)
         self.units = check_int(units, "units", at_least=1)
         self.activation = activations.get(activation)
         if norm is not None and not isinstance(norm, Layer):
@@ -126,7 +128,7 @@ class Dense(Layer):
         self.norm = norm
         self.norm_position = choose(norm_position, ("before", "after"), "norm_position")
         for part in (norm, self.activation):
-            if isinstance(part, Layer) and not trainable:
+            if isinstance(part, Layer) and not self.trainable:
                 part.trainable = False
         self.use_bias = self._has_bias_by_default() if use_bias is None else bool(use_bias)
         self.convention = choose(convention, tuple(FIRST_KERNELS), "convention")

@@ -6,13 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
 from evengrad._common.checks import check_float
-from evengrad.layers._layer import Layer
+from evengrad.layers._shared import SameShape, Shared, takes_shared
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from evengrad._core import Tensor
 
 
-class Dropout(Layer):
+class Noise(SameShape):
+    """Base of the layers that change their input at random in training, and else leave it."""
+
+    monte_carlo = True
+    # The name of the stream of random numbers.
+    _stream = "noise"
+
+    def build(self, input_shape: Any) -> None:
+        """Make the stream."""
+        del input_shape
+        self.add_generator(self._stream)
+
+
+class Dropout(Noise):
     """Zero a random share of the inputs while training: x · mask / (1 − rate).
 
     In inference the input passes unchanged. Masks follow from the model's seed, the layer's path
@@ -48,30 +63,15 @@ class Dropout(Layer):
     True
     """
 
-    monte_carlo = True
+    _stream = "mask"
 
-    def __init__(
-        self,
-        rate: float,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+    @takes_shared
+    def __init__(self, rate: float, **shared: Unpack[Shared]) -> None:
+        super().__init__(**shared)
         self.rate = check_float(rate, "rate", low=0.0, high=1.0)
-
-    def build(self, input_shape: Any) -> None:
-        """Make the stream of masks."""
-        del input_shape
-        self.add_generator("mask")
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Return x · mask / (1 − rate) in training, else x."""
         if not training or self.rate == 0.0:
             return x
         return _core.dropout(x, self.rate, self.generator("mask"))
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the input's shape."""
-        return input_shape

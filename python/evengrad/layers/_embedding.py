@@ -9,8 +9,11 @@ import numpy as np
 from evengrad import _core, constraints, initializers, regularizers
 from evengrad._common.checks import FLOATS, check_int
 from evengrad.layers._layer import Layer
+from evengrad.layers._shared import Shared, takes_shared
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from evengrad._core import Tensor
 
 # Whole numbers up to this are exact in float32, the dtype in which a model hands them on.
@@ -64,6 +67,7 @@ class Embedding(Layer):
     checks_values = True
     embeddings: Tensor
 
+    @takes_shared
     def __init__(
         self,
         input_dim: int,
@@ -71,12 +75,9 @@ class Embedding(Layer):
         embeddings_initializer: Any = "random_uniform",
         embeddings_regularizer: Any = None,
         embeddings_constraint: Any = None,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        super().__init__(**shared)
         self.input_dim = check_int(input_dim, "input_dim", at_least=1)
         self.output_dim = check_int(output_dim, "output_dim", at_least=1)
         self.embeddings_initializer = initializers.get(

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from evengrad import _core
 from evengrad._tensor import activations
 from evengrad.layers._recurrent import Recurrent, is_named
+from evengrad.layers._shared import Shared, takes_shared
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from evengrad._core import Tensor
 
 
@@ -92,6 +95,7 @@ class GRU(Recurrent):
 
     gates = 3
 
+    @takes_shared
     def __init__(
         self,
         units: int,
@@ -114,10 +118,7 @@ class GRU(Recurrent):
         return_state: bool = False,
         go_backwards: bool = False,
         reset_after: bool = True,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
+        **shared: Unpack[Shared],
     ) -> None:
         super().__init__(
             units,
@@ -138,9 +139,7 @@ class GRU(Recurrent):
             return_sequences,
             return_state,
             go_backwards,
-            name,
-            dtype,
-            trainable,
+            **shared,
         )
         self.recurrent_activation = activations.get(recurrent_activation)
         self.reset_after = bool(reset_after)

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 from evengrad import initializers
 from evengrad._common.checks import check_float
 from evengrad._tensor.normalization import layer_norm
-from evengrad.layers._layer import Layer
+from evengrad.layers._shared import SameShape, Shared, takes_shared
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from evengrad._core import Tensor
 
 
-class LayerNormalization(Layer):
+class LayerNormalization(SameShape):
     """Give every row mean 0 and variance 1 over its features: gamma · x̂ + beta.
 
     x̂ = (x − mean) / √(variance + epsilon), with the mean and the (biased) variance of the last
@@ -56,6 +58,7 @@ class LayerNormalization(Layer):
     gamma: Tensor | None
     beta: Tensor | None
 
+    @takes_shared
     def __init__(
         self,
         epsilon: float = 1e-3,
@@ -63,12 +66,9 @@ class LayerNormalization(Layer):
         scale: bool = True,
         beta_initializer: Any = "zeros",
         gamma_initializer: Any = "ones",
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        super().__init__(**shared)
         self.epsilon = check_float(epsilon, "epsilon", low=0.0, open_high=True)
         self.center = bool(center)
         self.scale = bool(scale)
@@ -87,10 +87,6 @@ class LayerNormalization(Layer):
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return gamma · x̂ + beta."""
         return layer_norm(x, x.shape[-1], self.gamma, self.beta, self.epsilon)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the input's shape."""
-        return input_shape
 
     def _check_input(self, shape: Any) -> None:
         self._check_features(shape, self._state.input_shape[-1] if self.built else None)

@@ -11,8 +11,11 @@ from evengrad._common.names import choose
 from evengrad._tensor import activations
 from evengrad.initializers import GlorotUniform, Initializer, Ones, Orthogonal, RandomUniform, Zeros
 from evengrad.layers._recurrent import Recurrent, is_named
+from evengrad.layers._shared import Shared, takes_shared
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from evengrad._core import Tensor
 
 
@@ -140,6 +143,7 @@ class LSTM(Recurrent):
     gates = 4
     states = 2
 
+    @takes_shared
     def __init__(
         self,
         units: int,
@@ -164,9 +168,7 @@ class LSTM(Recurrent):
         go_backwards: bool = False,
         *,
         convention: str = "keras",
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
+        **shared: Unpack[Shared],
     ) -> None:
         self.convention = choose(convention, ("keras", "torch", "tf1"), "convention")
         default = self._default(check_int(units, "units", at_least=1))
@@ -193,9 +195,7 @@ class LSTM(Recurrent):
             return_sequences,
             return_state,
             go_backwards,
-            name,
-            dtype,
-            trainable,
+            **shared,
         )
         self.recurrent_activation = activations.get(recurrent_activation)
         self.unit_forget_bias = bool(chosen(unit_forget_bias, "unit_forget_bias"))

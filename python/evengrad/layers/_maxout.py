@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 from evengrad import _core, constraints, initializers, regularizers
 from evengrad._common.checks import check_int
 from evengrad.layers._layer import Layer
+from evengrad.layers._shared import Shared, takes_shared
 from evengrad.layers._symbolic import row_size
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from evengrad._core import Tensor
 
 
@@ -62,6 +65,7 @@ bias_constraint
     kernel: Tensor
     bias: Tensor | None
 
+    @takes_shared
     def __init__(
         self,
         units: int,
@@ -73,12 +77,9 @@ bias_constraint
         bias_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        super().__init__(**shared)
         self.units = check_int(units, "units", at_least=1)
         self.pieces = check_int(pieces, "pieces", at_least=1)
         self.use_bias = bool(use_bias)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
 from evengrad.layers._activation import check_axis
 from evengrad.layers._layer import Layer
+from evengrad.layers._shared import Shared, takes_shared
 from evengrad.layers._symbolic import stands_for_operator
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from evengrad._core import Tensor
 
 
@@ -26,10 +31,7 @@ class Merge(Layer):
 
     def call(self, x: list[Tensor]) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return the inputs joined, from the first to the last."""
-        merged = x[0]
-        for one in x[1:]:
-            merged = self.merge(merged, one)
-        return merged
+        return functools.reduce(self.merge, x)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of each input."""
@@ -144,13 +146,9 @@ class Average(Merge):
     [[2.0, 2.0]]
     """
 
-    def merge(self, left: Tensor, right: Tensor) -> Tensor:
-        """Return left + right."""
-        return left + right
-
     def call(self, x: list[Tensor]) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return the mean."""
-        return super().call(x) / len(x)
+        return functools.reduce(operator.add, x) / len(x)
 
 
 class Maximum(Merge):
@@ -228,15 +226,9 @@ class Concatenate(Layer):
     [[0.0, 1.0, 1.0]]
     """
 
-    def __init__(
-        self,
-        axis: int = -1,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+    @takes_shared
+    def __init__(self, axis: int = -1, **shared: Unpack[Shared]) -> None:
+        super().__init__(**shared)
         self.axis = check_axis(axis)
 
     def call(self, x: list[Tensor]) -> Tensor:  # type: ignore[override]  # no noise: no training

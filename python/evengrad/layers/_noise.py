@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evengrad import _core
 from evengrad._common.checks import check_float
-from evengrad.layers._layer import Layer
+from evengrad.layers._dropout import Noise
+from evengrad.layers._shared import Shared, takes_shared
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from evengrad._core import Tensor
 
 # −λα, what SELU tends to for very negative inputs.
 SELU_LOW = -1.7580993408473768599
 
 
-class AlphaDropout(Layer):
+class AlphaDropout(Noise):
     """Dropout for nets of SELU units: mean 0 and variance 1 stay mean 0 and variance 1.
 
     A dropped element takes the value that SELU tends to, α' = −1.7581, and all elements are scaled
@@ -54,23 +57,12 @@ class AlphaDropout(Layer):
     (0.0, 1.0)
     """
 
-    monte_carlo = True
+    _stream = "mask"
 
-    def __init__(
-        self,
-        rate: float,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+    @takes_shared
+    def __init__(self, rate: float, **shared: Unpack[Shared]) -> None:
+        super().__init__(**shared)
         self.rate = check_float(rate, "rate", low=0.0, high=1.0)
-
-    def build(self, input_shape: Any) -> None:
-        """Make the stream of masks."""
-        del input_shape
-        self.add_generator("mask")
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Return x with a share of it at α', scaled and shifted, in training; else x."""
@@ -85,12 +77,8 @@ class AlphaDropout(Layer):
         kept = _core.dropout(x - SELU_LOW, self.rate, self.generator("mask"))
         return kept * (scale * keep) + scale * SELU_LOW * keep
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the input's shape."""
-        return input_shape
 
-
-class GaussianDropout(Layer):
+class GaussianDropout(Noise):
     """Multiply by normal noise of mean 1 while training: x · N(1, rate / (1 − rate)).
 
     The variance is that of `Dropout` with the same rate. In inference the input passes unchanged.
@@ -124,28 +112,15 @@ class GaussianDropout(Layer):
     (1.0, 0.5)
     """
 
-    monte_carlo = True
-
-    def __init__(
-        self,
-        rate: float,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+    @takes_shared
+    def __init__(self, rate: float, **shared: Unpack[Shared]) -> None:
+        super().__init__(**shared)
         if rate == 1:
             raise ValueError(
                 "rate: expected a number in [0, 1), got 1, where the noise would have infinite "
                 "variance; layers.Dropout(1.0) gives zeros"
             )
         self.rate = check_float(rate, "rate", low=0.0, high=1.0, open_high=True)
-
-    def build(self, input_shape: Any) -> None:
-        """Make the stream of noise."""
-        del input_shape
-        self.add_generator("noise")
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Return x times noise in training, else x."""
@@ -154,12 +129,8 @@ class GaussianDropout(Layer):
         deviation = math.sqrt(self.rate / (1.0 - self.rate))
         return x * self.generator("noise").normal(x.shape, 1.0, deviation, x.dtype)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the input's shape."""
-        return input_shape
 
-
-class GaussianNoise(Layer):
+class GaussianNoise(Noise):
     """Add normal noise while training: x + N(0, stddev²). In inference the input passes unchanged.
 
     In front of a network it acts as augmentation of the data.
@@ -192,30 +163,13 @@ class GaussianNoise(Layer):
     2.0
     """
 
-    monte_carlo = True
-
-    def __init__(
-        self,
-        stddev: float,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+    @takes_shared
+    def __init__(self, stddev: float, **shared: Unpack[Shared]) -> None:
+        super().__init__(**shared)
         self.stddev = check_float(stddev, "stddev", low=0.0, open_high=True)
-
-    def build(self, input_shape: Any) -> None:
-        """Make the stream of noise."""
-        del input_shape
-        self.add_generator("noise")
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Return x plus noise in training, else x."""
         if not training or self.stddev == 0.0:
             return x
         return x + self.generator("noise").normal(x.shape, 0.0, self.stddev, x.dtype)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the input's shape."""
-        return input_shape

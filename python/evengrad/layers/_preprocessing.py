@@ -10,11 +10,14 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.arrays import as_array, is_batches
 from evengrad._common.checks import check_float, check_int
-from evengrad.layers._layer import Layer, build_for
+from evengrad.layers._layer import build_for
+from evengrad.layers._shared import SameShape, Shared, takes_shared
 from evengrad.layers._symbolic import stands_for_operator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from typing_extensions import Unpack
 
     from evengrad._core import Tensor
 
@@ -26,7 +29,7 @@ PIECE = 2**14
 Array = np.ndarray[Any, Any]
 
 
-class Normalization(Layer):
+class Normalization(SameShape):
     """Give every feature mean 0 and variance 1 by statistics of the data: (x − mean) / √variance.
 
     `adapt` learns the statistics; until then they are 0 and 1. They are saved with the model, which
@@ -70,18 +73,16 @@ class Normalization(Layer):
     mean_: Tensor
     variance_: Tensor
 
+    @takes_shared
     def __init__(
         self,
         axis: Any = -1,
         mean: Any = None,
         variance: Any = None,
         invert: bool = False,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        super().__init__(**shared)
         given = axis if isinstance(axis, (tuple, list)) else [] if axis is None else [axis]
         axes = [check_int(one, "axis", at_least=-8) for one in given]
         if 0 in axes:
@@ -165,10 +166,6 @@ class Normalization(Layer):
         deviation = _core.maximum(self.variance_.reshape(broadcast).sqrt(), SMALLEST_DEVIATION)
         return x * deviation + mean if self.invert else (x - mean) / deviation
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the input's shape."""
-        return input_shape
-
     def _check_input(self, shape: Any) -> None:
         self._check_features(shape, None)
         if any(not -len(shape) < axis < len(shape) for axis in self._axes):
@@ -199,7 +196,7 @@ def pieces(data: Any) -> Iterator[Array]:
 
 
 @stands_for_operator
-class Rescaling(Layer):
+class Rescaling(SameShape):
     """Multiply by a factor and add an offset: x · scale + offset.
 
     Parameters
@@ -226,26 +223,15 @@ class Rescaling(Layer):
     [[-1.0, 1.0]]
     """
 
-    def __init__(
-        self,
-        scale: float,
-        offset: float = 0.0,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+    @takes_shared
+    def __init__(self, scale: float, offset: float = 0.0, **shared: Unpack[Shared]) -> None:
+        super().__init__(**shared)
         self.scale = check_float(scale, "scale")
         self.offset = check_float(offset, "offset")
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return x · scale + offset."""
         return x * self.scale + self.offset
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the input's shape."""
-        return input_shape
 
     def _check_input(self, shape: Any) -> None:
         self._check_single(shape)

@@ -9,9 +9,12 @@ from evengrad._common.checks import check_float, check_int
 from evengrad._common.config import beyond, by_convention
 from evengrad._common.names import choose
 from evengrad.layers._activation import Elementwise
+from evengrad.layers._shared import Shared, takes_shared
 from evengrad.layers._symbolic import fits
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from evengrad._core import Tensor
 
 
@@ -64,17 +67,15 @@ class ReLU(Elementwise):
 
     NAME = "relu"
 
+    @takes_shared
     def __init__(
         self,
         max_value: float | None = None,
         negative_slope: float = 0.0,
         threshold: float = 0.0,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        super().__init__(**shared)
         self.max_value = None if max_value is None else check_float(max_value, "max_value", low=0.0)
         self.negative_slope = check_float(negative_slope, "negative_slope", low=0.0, open_high=True)
         self.threshold = check_float(threshold, "threshold", low=0.0, open_high=True)
@@ -128,16 +129,14 @@ class LeakyReLU(Elementwise):
 
     NAME = "leaky_relu"
 
+    @takes_shared
     def __init__(
         self,
         negative_slope: float | None = None,
         convention: str = "torch",
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        super().__init__(**shared)
         self.convention = choose(convention, tuple(SLOPES), "convention")
         slope = by_convention(negative_slope, self.convention, **SLOPES)
         self.negative_slope = check_float(slope, "negative_slope", low=0.0, open_high=True)
@@ -195,6 +194,7 @@ class PReLU(Elementwise):
     NAME = "prelu"
     alpha: Tensor
 
+    @takes_shared
     def __init__(
         self,
         alpha_initializer: Any = None,
@@ -203,12 +203,9 @@ class PReLU(Elementwise):
         shared_axes: Any = None,
         decays: bool = False,
         convention: str = "keras",
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        super().__init__(**shared)
         self.convention = choose(convention, tuple(FIRST_SLOPES), "convention")
         first = by_convention(alpha_initializer, self.convention, **FIRST_SLOPES)
         self.alpha_initializer = initializers.get(first, "alpha_initializer")
@@ -307,16 +304,11 @@ class RReLU(Elementwise):
 
     NAME = "rrelu"
 
+    @takes_shared
     def __init__(
-        self,
-        lower: float = 1 / 8,
-        upper: float = 1 / 3,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
+        self, lower: float = 1 / 8, upper: float = 1 / 3, **shared: Unpack[Shared]
     ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        super().__init__(**shared)
         self.lower = check_float(lower, "lower", low=0.0, open_high=True)
         self.upper = check_float(upper, "upper", low=self.lower, open_high=True)
 

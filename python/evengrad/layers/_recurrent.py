@@ -9,8 +9,11 @@ from evengrad._common.checks import check_float, check_int
 from evengrad._common.config import name_of
 from evengrad._tensor import activations
 from evengrad.layers._layer import Layer
+from evengrad.layers._shared import Shared, takes_shared
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from evengrad._core import Tensor
 
 # Dimensions of an input: rows, steps, features.
@@ -40,31 +43,30 @@ class Recurrent(Layer):
     recurrent_kernel: Tensor
     bias: Tensor | None
 
+    @takes_shared
     def __init__(
         self,
         units: int,
-        activation: Any,
-        use_bias: bool,
-        kernel_initializer: Any,
-        recurrent_initializer: Any,
-        bias_initializer: Any,
-        kernel_regularizer: Any,
-        recurrent_regularizer: Any,
-        bias_regularizer: Any,
-        activity_regularizer: Any,
-        kernel_constraint: Any,
-        recurrent_constraint: Any,
-        bias_constraint: Any,
-        dropout: float,
-        recurrent_dropout: float,
-        return_sequences: bool,
-        return_state: bool,
-        go_backwards: bool,
-        name: str | None,
-        dtype: Any,
-        trainable: bool,
+        activation: Any = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        super().__init__(**shared)
         self.units = check_int(units, "units", at_least=1)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
@@ -256,3 +258,7 @@ class Recurrent(Layer):
                 sequence,
                 "the layer was built for that many features: pass as many, or make a new layer",
             )
+
+
+# `SimpleRNN` takes it as it is, and Python's messages name it.
+Recurrent.__init__.__qualname__ = "SimpleRNN.__init__"

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad._common.checks import check_int
 from evengrad.layers._layer import Layer
+from evengrad.layers._shared import Shared, takes_shared
 from evengrad.layers._symbolic import row_size
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from evengrad._core import Tensor
 
 
@@ -34,15 +37,9 @@ class Reshape(Layer):
     (5, 2, 3)
     """
 
-    def __init__(
-        self,
-        target_shape: Any,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+    @takes_shared
+    def __init__(self, target_shape: Any, **shared: Unpack[Shared]) -> None:
+        super().__init__(**shared)
         sizes = target_shape if isinstance(target_shape, (tuple, list)) else (target_shape,)
         self.target_shape = tuple(check_int(size, "target_shape", at_least=-1) for size in sizes)
         if 0 in self.target_shape or self.target_shape.count(-1) > 1:

@@ -8,8 +8,11 @@ from evengrad._tensor import activations
 from evengrad.layers._activation import activated_alike
 from evengrad.layers._dense import Dense
 from evengrad.layers._layer import Layer, build_for
+from evengrad.layers._shared import Shared, takes_shared
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from evengrad._core import Tensor
 
 
@@ -57,17 +60,15 @@ class Residual(Layer):
     [[1.0, 2.0]]
     """
 
+    @takes_shared
     def __init__(
         self,
         body: Any,
         projection: Layer | None = None,
         activation: Any = None,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        trainable: bool = True,
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        super().__init__(**shared)
         parts = list(body) if isinstance(body, (list, tuple)) else [body]
         if not parts:
             raise ValueError("body: expected at least one layer, got none")
@@ -81,7 +82,8 @@ class Residual(Layer):
         self._parts = parts
         # The projection in use: the one given, or one that the shapes call for.
         self._shortcut = projection
-        if not trainable:
+        if not self.trainable:
+            # And the layers inside.
             self.trainable = False
 
     def build(self, input_shape: Any) -> None:
