@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+Array: TypeAlias = np.ndarray[Any, Any]
+# A shape with None for the number of rows, and for sizes that are left open.
+Shape: TypeAlias = tuple[int | None, ...]
 
 
 def as_array(value: Any, what: str) -> Array:

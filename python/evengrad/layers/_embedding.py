@@ -14,6 +14,7 @@ from evengrad.layers._shared import Shared, takes_shared
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from evengrad._common.arrays import Array
     from evengrad._core import Tensor
 
 # Whole numbers up to this are exact in float32, the dtype in which a model hands them on.
@@ -123,7 +124,7 @@ class Embedding(Layer):
         whole = tensor if tensor.dtype in FLOATS else tensor.astype("float64")
         return _core.where(whole >= 0.0, whole, float(self.input_dim)).astype("int64")
 
-    def _check_values(self, values: np.ndarray[Any, Any]) -> None:
+    def _check_values(self, values: Array) -> None:
         values = np.atleast_1d(values)
         for start in range(0, len(values), PIECE):
             piece = values[start : start + PIECE]

@@ -16,11 +16,13 @@ from evengrad._core import Tensor
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.layers._call_context import call_context
 from evengrad.layers._module import module_tree, state_of
-from evengrad.layers._symbolic import Node, Shape, Symbolic, is_open, show_shape
+from evengrad.layers._symbolic import Node, Symbolic, is_open, show_shape
 from evengrad.layers._variables import Variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from evengrad._common.arrays import Shape
 
 
 # Counts the begins and ends of builds.

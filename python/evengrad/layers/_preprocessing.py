@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from evengrad._common.arrays import Array
     from evengrad._core import Tensor
 
 # Deviations below this count as this, so that a constant feature becomes 0 and not NaN.
 SMALLEST_DEVIATION = 1e-7
 # Rows that `adapt` takes at a time: data may be a mapped file.
 PIECE = 2**14
-
-Array = np.ndarray[Any, Any]
 
 
 class Normalization(SameShape):

@@ -12,9 +12,8 @@ from evengrad import _core
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from evengrad._common.arrays import Array
     from evengrad._core import Tensor
-
-Array = np.ndarray[Any, Any]
 
 
 class Restoration:

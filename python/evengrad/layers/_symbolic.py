@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from evengrad._common.checks import check_dtype, check_row_shape
 from evengrad._core import get_default_dtype
@@ -12,11 +12,8 @@ from evengrad._core import get_default_dtype
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from evengrad._common.arrays import Shape
     from evengrad.layers._layer import Layer
-
-# A shape with None for the number of rows, and for sizes that are left open.
-Shape: TypeAlias = "tuple[int | None, ...]"
-
 
 LayerClass = TypeVar("LayerClass", bound="type[Layer]")
 
