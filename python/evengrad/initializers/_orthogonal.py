@@ -12,6 +12,7 @@ from evengrad._common.checks import check_float
 from evengrad.initializers._initializer import Initializer, checked_seed
 
 if TYPE_CHECKING:
+    from evengrad._common.arrays import Array
     from evengrad._core import Tensor
 
 MATRIX = 2
@@ -24,7 +25,7 @@ def product(left: Any, right: Any) -> Any:
     return _core.matmul(left, right).numpy()
 
 
-def orthonormal_rows(matrix: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def orthonormal_rows(matrix: Array) -> Array:
     """Make rows orthonormal, each by taking out of it what lies along those before: Gram-Schmidt.
 
     Each time twice, since the first leaves the rounding errors of what it took out. All factors of

@@ -20,6 +20,7 @@ from evengrad.initializers._variance_scaling import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from evengrad._common.arrays import Array
     from evengrad.initializers._initializer import Initializer
 
 RECTIFIERS = frozenset({"relu", "leaky_relu", "prelu", "rrelu", "relu6"})
@@ -137,9 +138,7 @@ def _mean_square(function: Callable[..., Any]) -> float:
     return float(f"{mean:.{DIGITS}g}")
 
 
-def _integrals(
-    function: Callable[..., Any], left: np.ndarray[Any, Any], width: float
-) -> np.ndarray[Any, Any]:
+def _integrals(function: Callable[..., Any], left: Array, width: float) -> Array:
     """Return what each panel adds to E[f(z)²]."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     points = left[:, None] + width * (nodes + 1) / 2
@@ -151,7 +150,5 @@ def _integrals(
             f"{values.shape} of shape {column.shape}"
         )
     density = np.exp(-0.5 * points**2) / np.sqrt(2 * np.pi)
-    found: np.ndarray[Any, Any] = (values.reshape(points.shape) ** 2 * density * weights).sum(
-        axis=1
-    )
+    found: Array = (values.reshape(points.shape) ** 2 * density * weights).sum(axis=1)
     return found * (width / 2)

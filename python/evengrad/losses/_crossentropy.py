@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from evengrad.losses._targets import (
 )
 
 if TYPE_CHECKING:
+    from evengrad._common.arrays import Array, Shape
     from evengrad._core import Tensor
 
 # Probabilities are held this far from 0 and 1 before their logarithm, as Keras does. Losses that
@@ -62,11 +63,11 @@ class CrossEntropy(Loss):
     def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def _check_predictions(self, p: np.ndarray[Any, Any]) -> None:
+    def _check_predictions(self, p: Array) -> None:
         if not self.from_logits:
             self._check_probabilities(p)
 
-    def _check_probabilities(self, p: np.ndarray[Any, Any]) -> None:
+    def _check_probabilities(self, p: Array) -> None:
         """Raise a ValueError for what is no share: rows are divided by their sums."""
         check_probabilities(p, self.name, AS_LOGITS, high=np.inf)
 
@@ -151,9 +152,7 @@ class SparseCategoricalCrossentropy(CrossEntropy):
                 f"{tuple(predictions.shape)} and {tuple(targets.shape)}"
             )
 
-    def check_target(
-        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
-    ) -> np.ndarray[Any, Any]:
+    def check_target(self, y: Array, output_shape: Shape, what: str, dtype: str) -> Array:
         """Return labels as int64 of shape (rows,), or (rows, steps), all in range."""
         del dtype
         classes = output_shape[-1]
@@ -178,7 +177,7 @@ class SparseCategoricalCrossentropy(CrossEntropy):
         self._check_values(fitted, classes, what)
         return fitted.astype(np.int64)
 
-    def _check_values(self, y: np.ndarray[Any, Any], outputs: int, what: str) -> None:
+    def _check_values(self, y: Array, outputs: int, what: str) -> None:
         check_labels(y, outputs, what)
 
 
@@ -237,9 +236,7 @@ class CategoricalCrossentropy(CrossEntropy):
     def _smoothed(self, y_true: Tensor, like: Tensor) -> Tensor:
         return smoothed(y_true.astype(like.dtype), self.label_smoothing, like.shape[-1])
 
-    def check_target(
-        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
-    ) -> np.ndarray[Any, Any]:
+    def check_target(self, y: Array, output_shape: Shape, what: str, dtype: str) -> Array:
         """Return targets in the model's dtype: one row of probabilities for each row."""
         if y.ndim == 1 and output_shape[-1] != 1:
             raise ValueError(
@@ -249,7 +246,7 @@ class CategoricalCrossentropy(CrossEntropy):
             )
         return super().check_target(y, output_shape, what, dtype)
 
-    def _check_values(self, y: np.ndarray[Any, Any], outputs: int, what: str) -> None:
+    def _check_values(self, y: Array, outputs: int, what: str) -> None:
         super()._check_values(y, outputs, what)
         check_targets_within_unit(y, what)
 
@@ -315,9 +312,7 @@ class BinaryCrossentropy(CrossEntropy):
         no = (1.0 - targets) * safe_log(1.0 - probabilities)
         return -(yes + no)
 
-    def check_target(
-        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
-    ) -> np.ndarray[Any, Any]:
+    def check_target(self, y: Array, output_shape: Shape, what: str, dtype: str) -> Array:
         """Return targets in [0, 1], in the model's dtype and the shape of its output."""
         if y.ndim == 1 and output_shape[-1] not in (1, None) and len(output_shape) == 2:
             raise ValueError(
@@ -326,11 +321,11 @@ class BinaryCrossentropy(CrossEntropy):
             )
         return super().check_target(y, output_shape, what, dtype)
 
-    def _check_values(self, y: np.ndarray[Any, Any], outputs: int, what: str) -> None:
+    def _check_values(self, y: Array, outputs: int, what: str) -> None:
         super()._check_values(y, outputs, what)
         check_targets_within_unit(y, what)
 
-    def _check_probabilities(self, p: np.ndarray[Any, Any]) -> None:
+    def _check_probabilities(self, p: Array) -> None:
         check_probabilities(p, self.name, AS_LOGITS)
 
 
@@ -383,7 +378,7 @@ def safe_log(probabilities: Tensor) -> Tensor:
     return probabilities.clamp(EPSILON, 1.0).log()
 
 
-def check_labels(y: np.ndarray[Any, Any], classes: int, what: str) -> None:
+def check_labels(y: Array, classes: int, what: str) -> None:
     """Raise an error for class numbers that are not whole, or not among so many classes."""
     if y.dtype.kind not in "fiub":
         raise TypeError(
@@ -405,7 +400,7 @@ def check_labels(y: np.ndarray[Any, Any], classes: int, what: str) -> None:
         )
 
 
-def check_whole(y: np.ndarray[Any, Any], what: str) -> None:
+def check_whole(y: Array, what: str) -> None:
     """Raise a ValueError that names the first row whose number is not finite, or not whole."""
     refuse_nan(y, what)
     parts = y != np.floor(y)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evengrad import _core
 from evengrad._common.names import choose
@@ -10,8 +10,7 @@ from evengrad.losses._loss import Loss
 from evengrad.losses._targets import first_row, show_row
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from evengrad._common.arrays import Array
     from evengrad._core import Tensor
 
 
@@ -20,7 +19,7 @@ class _BinaryHinge(Loss):
 
     score_activation = "sigmoid"
 
-    def _check_values(self, y: np.ndarray[Any, Any], outputs: int, what: str) -> None:
+    def _check_values(self, y: Array, outputs: int, what: str) -> None:
         super()._check_values(y, outputs, what)
         # Either −1 and 1, or 0 and 1: all three together would make 0 and −1 one class.
         lowest = -1 if (y == -1).any() else 0
@@ -166,7 +165,7 @@ class CategoricalHinge(Loss):
         others = _core.where(chosen, -float("inf"), y_pred).amax(dim=-1, keepdim=True)
         return (1.0 + others - right).relu().squeeze(-1)
 
-    def _check_values(self, y: np.ndarray[Any, Any], outputs: int, what: str) -> None:
+    def _check_values(self, y: Array, outputs: int, what: str) -> None:
         super()._check_values(y, outputs, what)
         wrong = ((y != 0) & (y != 1)).any(axis=-1) | (y.sum(axis=-1) != 1)
         if wrong.any():

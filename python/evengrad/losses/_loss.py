@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from evengrad._common.config import Configured
 from evengrad._common.names import choose, snake_case
 from evengrad._core import Tensor
 from evengrad.losses._targets import fit_columns, refuse_nan
+
+if TYPE_CHECKING:
+    from evengrad._common.arrays import Array, Shape
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "none")
 
@@ -130,12 +133,12 @@ class Loss(Configured):
             self._check_values(y, p.shape[-1] if p.ndim else 1, "y_true")
             self._check_predictions(p)
 
-    def _check_values(self, y: np.ndarray[Any, Any], outputs: int, what: str) -> None:
+    def _check_values(self, y: Array, outputs: int, what: str) -> None:
         """Raise a ValueError for targets that the loss has no meaning for."""
         del outputs
         refuse_nan(y, what)
 
-    def _check_predictions(self, p: np.ndarray[Any, Any]) -> None:
+    def _check_predictions(self, p: Array) -> None:
         """Raise a ValueError for predictions that the loss has no meaning for."""
 
     def _reduce(self, values: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -163,9 +166,7 @@ class Loss(Configured):
                 f"{tuple(predictions.shape)}, got {tuple(targets.shape)}; reshape one of them"
             )
 
-    def check_target(
-        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
-    ) -> np.ndarray[Any, Any]:
+    def check_target(self, y: Array, output_shape: Shape, what: str, dtype: str) -> Array:
         """Return targets as the loss wants them, or raise an error that names argument and fix.
 
         Parameters
@@ -214,9 +215,7 @@ class FunctionLoss(Loss):
     def _check_shapes(self, targets: Tensor, predictions: Tensor) -> None:
         """Leave the shapes to the function."""
 
-    def check_target(
-        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
-    ) -> np.ndarray[Any, Any]:
+    def check_target(self, y: Array, output_shape: Shape, what: str, dtype: str) -> Array:
         """Return floating-point targets in the model's dtype, integers as they are."""
         del output_shape
         if y.dtype.kind not in "fiub":

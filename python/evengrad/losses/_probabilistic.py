@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evengrad import _core
 from evengrad.losses._crossentropy import EPSILON, safe_log
@@ -15,8 +15,7 @@ from evengrad.losses._targets import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from evengrad._common.arrays import Array
     from evengrad._core import Tensor
 
 
@@ -55,7 +54,7 @@ class Poisson(Loss):
         """Return p − y · ln(p + 10⁻⁷)."""
         return y_pred - y_true.astype(y_pred.dtype) * (y_pred + EPSILON).log()
 
-    def _check_values(self, y: np.ndarray[Any, Any], outputs: int, what: str) -> None:
+    def _check_values(self, y: Array, outputs: int, what: str) -> None:
         super()._check_values(y, outputs, what)
         if (y < 0).any():
             row = first_row(y < 0)
@@ -64,7 +63,7 @@ class Poisson(Loss):
                 "for other targets choose a loss such as mean_squared_error"
             )
 
-    def _check_predictions(self, p: np.ndarray[Any, Any]) -> None:
+    def _check_predictions(self, p: Array) -> None:
         if (p < 0).any():
             row = first_row(p < 0)
             raise ValueError(
@@ -110,11 +109,11 @@ class KLDivergence(Loss):
         known = _core.where(targets == 0.0, 1.0, targets)
         return (targets * (known.log() - safe_log(y_pred))).sum(dim=-1)
 
-    def _check_values(self, y: np.ndarray[Any, Any], outputs: int, what: str) -> None:
+    def _check_values(self, y: Array, outputs: int, what: str) -> None:
         super()._check_values(y, outputs, what)
         check_targets_within_unit(y, what)
 
-    def _check_predictions(self, p: np.ndarray[Any, Any]) -> None:
+    def _check_predictions(self, p: Array) -> None:
         check_probabilities(p, self.name, "for logits use CategoricalCrossentropy")
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from evengrad._common.arrays import Array, Shape
 
 # Probabilities may leave [0, 1] by this much, which sums of rounded numbers do.
 SLACK = 1e-6
 
 
-def refuse_nan(y: np.ndarray[Any, Any], what: str) -> None:
+def refuse_nan(y: Array, what: str) -> None:
     """Raise a ValueError that names the first row with a value that is not finite."""
     if y.dtype.kind != "f":
         return
@@ -23,20 +26,18 @@ def refuse_nan(y: np.ndarray[Any, Any], what: str) -> None:
         )
 
 
-def first_row(bad: np.ndarray[Any, Any]) -> int:
+def first_row(bad: Array) -> int:
     """Return the number of the first row with a value that is bad; a single number is row 0."""
     at = np.argwhere(bad)[0]
     return int(at[0]) if len(at) else 0
 
 
-def show_row(y: np.ndarray[Any, Any], row: int) -> str:
+def show_row(y: Array, row: int) -> str:
     """Return a row of targets, for messages."""
     return repr(y[row].tolist() if y.ndim else y.item())
 
 
-def fit_columns(
-    y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str
-) -> np.ndarray[Any, Any]:
+def fit_columns(y: Array, output_shape: Shape, what: str) -> Array:
     """Return targets in the shape of the output; a single column may be left out or written."""
     rows = y.shape[0]
     wanted = (rows, *[size for size in output_shape[1:] if size is not None])
@@ -56,7 +57,7 @@ def fit_columns(
     )
 
 
-def check_targets_within_unit(y: np.ndarray[Any, Any], what: str) -> None:
+def check_targets_within_unit(y: Array, what: str) -> None:
     """Raise a ValueError that names the first row with a target that is no probability."""
     bad = (y < 0) | (y > 1)
     if bad.any():
@@ -67,9 +68,7 @@ def check_targets_within_unit(y: np.ndarray[Any, Any], what: str) -> None:
         )
 
 
-def check_probabilities(
-    p: np.ndarray[Any, Any], name: str, fix: str, high: float = 1.0 + SLACK
-) -> None:
+def check_probabilities(p: Array, name: str, fix: str, high: float = 1.0 + SLACK) -> None:
     """Raise a ValueError that names the first row with a prediction that is no probability.
 
     NaN passes: it shows in the result.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evengrad import _core
 from evengrad._common.checks import check_float, check_int
@@ -10,8 +10,7 @@ from evengrad.losses._crossentropy import check_labels, one_hot
 from evengrad.metrics._metric import MeanMetric, check_indicators, same_shape
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from evengrad._common.arrays import Array, Shape
     from evengrad._core import Tensor
 
 # Targets above it count as 1.
@@ -23,9 +22,7 @@ class _Sparse(MeanMetric):
 
     accepts_logits = True
 
-    def _check_values(
-        self, y: np.ndarray[Any, Any], shape: tuple[int | None, ...], what: str
-    ) -> None:
+    def _check_values(self, y: Array, shape: Shape, what: str) -> None:
         classes = shape[-1]
         if classes is not None and y.shape[1:] in (shape[1:-1], (*shape[1:-1], 1)):
             check_labels(y, classes, what)
@@ -134,9 +131,7 @@ class BinaryAccuracy(MeanMetric):
         above, below = y_pred > self.threshold, y_pred <= self.threshold
         return _core.where(truth, above.astype(y_pred.dtype), below.astype(y_pred.dtype))
 
-    def _check_values(
-        self, y: np.ndarray[Any, Any], shape: tuple[int | None, ...], what: str
-    ) -> None:
+    def _check_values(self, y: Array, shape: Shape, what: str) -> None:
         if y.ndim == len(shape) or shape[-1] == 1:
             check_indicators(y, shape, what)
 

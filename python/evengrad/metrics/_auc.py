@@ -18,6 +18,7 @@ from evengrad.metrics._confusion import ClassesMetric, said_classes
 from evengrad.metrics._metric import ratio
 
 if TYPE_CHECKING:
+    from evengrad._common.arrays import Array
     from evengrad._core import Tensor
 
 # The outermost thresholds lie this far outside of [0, 1], so that 0 and 1 themselves are inside.
@@ -155,7 +156,7 @@ class AUC(ClassesMetric):
         return float(precision_recall_area(true, false))
 
 
-def precision_recall_area(true: np.ndarray[Any, Any], false: np.ndarray[Any, Any]) -> Any:
+def precision_recall_area(true: Array, false: Array) -> Any:
     """Return the area under precision over recall, for counts above rising thresholds.
 
     Between two thresholds with t true of p predicted, t = a + s·p is a line; the area is the

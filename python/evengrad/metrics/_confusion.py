@@ -15,6 +15,7 @@ from evengrad.metrics._accuracy import HALF
 from evengrad.metrics._metric import OutputsMetric, check_indicators, ratio, weighted_sum
 
 if TYPE_CHECKING:
+    from evengrad._common.arrays import Array, Shape
     from evengrad._core import Tensor
 
 
@@ -35,9 +36,7 @@ class ClassesMetric(OutputsMetric):
 
     needs_probabilities = True
 
-    def _check_values(
-        self, y: np.ndarray[Any, Any], shape: tuple[int | None, ...], what: str
-    ) -> None:
+    def _check_values(self, y: Array, shape: Shape, what: str) -> None:
         check_indicators(y, shape, what)
 
 
@@ -96,7 +95,7 @@ class ConfusionMatrix(ClassesMetric):
                 said = said * weights.unsqueeze(-1)
             _core.accumulate(self.counts, true.T @ said)
 
-    def result(self) -> np.ndarray[Any, Any]:
+    def result(self) -> Array:
         """Return the counts, or shares as `normalize` says; a class without rows has shares 0."""
         if self._outputs is None:
             return np.zeros((0, 0))

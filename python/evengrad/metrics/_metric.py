@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -15,8 +15,11 @@ from evengrad.losses._crossentropy import check_labels, one_hot
 from evengrad.losses._loss import as_floats, hide_masked, per_weight, weights_for
 from evengrad.losses._targets import first_row, refuse_nan
 
+if TYPE_CHECKING:
+    from evengrad._common.arrays import Array, Shape
+
 # What a metric comes to: a number, or an array with one for each class or threshold.
-Figure: TypeAlias = "float | np.ndarray[Any, Any]"
+Figure: TypeAlias = "float | Array"
 
 
 class Metric(Configured):
@@ -103,9 +106,7 @@ class Metric(Configured):
         """
         raise NotImplementedError(f"{type(self).__name__} must define update_state")
 
-    def _check_values(
-        self, y: np.ndarray[Any, Any], shape: tuple[int | None, ...], what: str
-    ) -> None:
+    def _check_values(self, y: Array, shape: Shape, what: str) -> None:
         """Raise an error for targets that the metric cannot count, to predictions of that shape."""
 
     def _check_given(self, targets: Tensor, predictions: Tensor, weights: Tensor | None) -> None:
@@ -270,9 +271,7 @@ def states_of(metric: Metric) -> list[Tensor]:
     return metric._states  # noqa: SLF001 - no public name, as users derive from it
 
 
-def check_targets(
-    metric: Metric, y: np.ndarray[Any, Any], shape: tuple[int | None, ...], what: str
-) -> None:
+def check_targets(metric: Metric, y: Array, shape: Shape, what: str) -> None:
     """Raise an error for targets that a metric cannot count, to predictions of that shape."""
     metric._check_values(y, shape, what)  # noqa: SLF001 - as above
 
@@ -324,7 +323,7 @@ def as_indicators(targets: Tensor, predictions: Tensor, name: str) -> Tensor:
     )
 
 
-def check_indicators(y: np.ndarray[Any, Any], shape: tuple[int | None, ...], what: str) -> None:
+def check_indicators(y: Array, shape: Shape, what: str) -> None:
     """Raise a ValueError for targets that are neither class numbers nor zeros and ones.
 
     Shares between 0 and 1 pass, as does the −1 of hinge losses, which counts as 0.
@@ -354,7 +353,7 @@ def weighted_sum(values: Tensor, weights: Tensor | None) -> Tensor:
     return values.sum(0) if weights is None else (values * weights.unsqueeze(-1)).sum(0)
 
 
-def ratio(part: np.ndarray[Any, Any], whole: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def ratio(part: Array, whole: Array) -> Array:
     """Return part / whole, and 0 where the whole is 0."""
     shares = np.zeros_like(part)
     np.divide(part, whole, out=shares, where=whole != 0)

@@ -21,7 +21,8 @@ from evengrad.saving._errors import FileFormatError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-Array = np.ndarray[Any, Any]
+    from evengrad._common.arrays import Array
+
 
 # What other readers of the format accept at most.
 HEADER_LIMIT = 100_000_000
