@@ -183,10 +183,6 @@ class Optimizer(Configured):
     def learning_rate(self, value: float | Callable[[int], float]) -> None:
         self._set("learning_rate", value)
 
-    def _get(self, name: str) -> Any:
-        """Return a setting: its number, or its schedule; None where there is no such thing."""
-        return self._settings.get(name)
-
     def _set(self, name: str, value: float | Callable[[int], float]) -> None:
         """Change a setting for the steps to come."""
         if name != "learning_rate" and name not in self._settings:
@@ -493,19 +489,10 @@ class Optimizer(Configured):
         self._parameters[id(parameter)] = parameter
         return dict(zip(self._core.slot_names(), self._core.slots(parameter), strict=True))
 
-    def _counts(self) -> Counts:
-        core = self._core
-        return Counts(int(core.iterations), int(core.accumulated), float(core.memory))
-
-    def _set_counts(self, counts: Counts) -> None:
-        self._core.iterations = counts.iterations
-        self._core.accumulated = counts.accumulated
-        self._core.memory = counts.memory
-
     def __reduce__(self) -> tuple[Any, ...]:
         # Copies have parameters of their own: those that are pickled or copied along with this.
         state = {
-            "counts": self._counts(),
+            "counts": counts_of(self),
             "slots": [(p, self._core.slots(p)) for p in self._parameters.values()],
             "swapped": list(self._swapped.values()),
         }
@@ -515,7 +502,7 @@ class Optimizer(Configured):
         for parameter, slots in state["slots"]:
             for slot, values in zip(self.slots(parameter).values(), slots, strict=True):
                 slot.copy_(values)
-        self._set_counts(state["counts"])
+        set_counts(self, state["counts"])
         self._swapped = {id(parameter): parameter for parameter in state["swapped"]}
 
 
@@ -538,12 +525,14 @@ class Rule(Optimizer):
 
 def counts_of(optimizer: Optimizer) -> Counts:
     """Return how far an optimizer has come."""
-    return optimizer._counts()  # noqa: SLF001 - no public name, as users derive from it
+    core = optimizer._core  # noqa: SLF001 - no public name, as users derive from it
+    return Counts(int(core.iterations), int(core.accumulated), float(core.memory))
 
 
 def set_counts(optimizer: Optimizer, counts: Counts) -> None:
     """Have an optimizer go on from there; the slots of its parameters are apart."""
-    optimizer._set_counts(counts)  # noqa: SLF001 - as above
+    core = optimizer._core  # noqa: SLF001 - as above
+    core.iterations, core.accumulated, core.memory = counts
 
 
 def numbers_of(optimizer: Optimizer) -> dict[str, float]:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def get_setting(optimizer: Optimizer, name: str) -> Any:
-    """Return a number of an optimizer's rule, or its schedule."""
-    return optimizer._get(name)  # noqa: SLF001 - descriptors are its public face
+    """Return a number of an optimizer's rule, or its schedule; None where it has none."""
+    return optimizer._settings.get(name)  # noqa: SLF001 - descriptors are its public face
 
 
 def set_setting(optimizer: Optimizer, name: str, value: float | Callable[[int], float]) -> None:

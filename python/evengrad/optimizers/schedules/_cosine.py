@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from evengrad._common.checks import check_float, check_int
-from evengrad.optimizers.schedules._schedule import Schedule, to_power
+from evengrad.optimizers.schedules._schedule import Decay, Schedule, to_power
 
 
-class CosineDecay(Schedule):
+class CosineDecay(Decay):
     """Fall along half a wave: η = η₀ · [(1 − α) · ½ (1 + cos(π · min(step, T) / T)) + α].
 
     With a warm-up, η first goes in a straight line from `initial_learning_rate` to `warmup_target`
@@ -51,10 +51,7 @@ class CosineDecay(Schedule):
         warmup_target: float | None = None,
         warmup_steps: int = 0,
     ) -> None:
-        self.initial_learning_rate = check_float(
-            initial_learning_rate, "initial_learning_rate", low=0.0
-        )
-        self.decay_steps = check_float(decay_steps, "decay_steps", low=0.0, open_low=True)
+        super().__init__(initial_learning_rate, decay_steps)
         self.alpha = check_float(alpha, "alpha", low=0.0)
         self.warmup_target = (
             None if warmup_target is None else check_float(warmup_target, "warmup_target", low=0.0)

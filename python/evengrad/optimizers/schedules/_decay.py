@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from evengrad._common.checks import check_float, check_int
-from evengrad.optimizers.schedules._schedule import Schedule, to_power
+from evengrad.optimizers.schedules._schedule import Decay, Schedule, to_power
 
 
-class ExponentialDecay(Schedule):
+class ExponentialDecay(Decay):
     """Fall by a factor every so many steps: η = η₀ · rate^(step / steps).
 
     Parameters
@@ -48,10 +48,7 @@ class ExponentialDecay(Schedule):
         decay_rate: float,
         staircase: bool = False,
     ) -> None:
-        self.initial_learning_rate = check_float(
-            initial_learning_rate, "initial_learning_rate", low=0.0
-        )
-        self.decay_steps = check_float(decay_steps, "decay_steps", low=0.0, open_low=True)
+        super().__init__(initial_learning_rate, decay_steps)
         self.decay_rate = check_float(decay_rate, "decay_rate", low=0.0)
         self.staircase = bool(staircase)
 
@@ -101,7 +98,7 @@ class StepDecay(Schedule):
         return self.initial_learning_rate * to_power(self.gamma, step // self.step_size)
 
 
-class InverseTimeDecay(Schedule):
+class InverseTimeDecay(Decay):
     """Fall as one over time: η = η₀ / (1 + rate · step / steps).
 
     Parameters
@@ -137,10 +134,7 @@ class InverseTimeDecay(Schedule):
         decay_rate: float,
         staircase: bool = False,
     ) -> None:
-        self.initial_learning_rate = check_float(
-            initial_learning_rate, "initial_learning_rate", low=0.0
-        )
-        self.decay_steps = check_float(decay_steps, "decay_steps", low=0.0, open_low=True)
+        super().__init__(initial_learning_rate, decay_steps)
         self.decay_rate = check_float(decay_rate, "decay_rate", low=0.0)
         self.staircase = bool(staircase)
 
@@ -152,7 +146,7 @@ class InverseTimeDecay(Schedule):
         return self.initial_learning_rate / (1.0 + self.decay_rate * time)
 
 
-class PowerDecay(Schedule):
+class PowerDecay(Decay):
     """Fall as a power of time: η = η₀ / (1 + step / steps)^c.
 
     Parameters
@@ -181,10 +175,7 @@ class PowerDecay(Schedule):
     """
 
     def __init__(self, initial_learning_rate: float, decay_steps: float, c: float = 1.0) -> None:
-        self.initial_learning_rate = check_float(
-            initial_learning_rate, "initial_learning_rate", low=0.0
-        )
-        self.decay_steps = check_float(decay_steps, "decay_steps", low=0.0, open_low=True)
+        super().__init__(initial_learning_rate, decay_steps)
         self.c = check_float(c, "c", low=0.0)
 
     def __call__(self, step: int) -> float:
@@ -192,7 +183,7 @@ class PowerDecay(Schedule):
         return self.initial_learning_rate / to_power(1.0 + step / self.decay_steps, self.c)
 
 
-class PolynomialDecay(Schedule):
+class PolynomialDecay(Decay):
     """Fall to an end along a polynomial: η = (η₀ − η₁) · (1 − step / T)^power + η₁.
 
     The step is cut off at T. With `cycle`, T is the first multiple of `decay_steps` that is not
@@ -235,10 +226,7 @@ class PolynomialDecay(Schedule):
         power: float = 1.0,
         cycle: bool = False,
     ) -> None:
-        self.initial_learning_rate = check_float(
-            initial_learning_rate, "initial_learning_rate", low=0.0
-        )
-        self.decay_steps = check_float(decay_steps, "decay_steps", low=0.0, open_low=True)
+        super().__init__(initial_learning_rate, decay_steps)
         self.end_learning_rate = check_float(end_learning_rate, "end_learning_rate", low=0.0)
         self.power = check_float(power, "power", low=0.0)
         self.cycle = bool(cycle)

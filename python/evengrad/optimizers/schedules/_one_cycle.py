@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from evengrad._common.checks import check_float, check_int
+from evengrad._common.config import by_convention
 from evengrad._common.names import choose
 from evengrad.optimizers.schedules._cosine import half_wave
 from evengrad.optimizers.schedules._schedule import Schedule
@@ -85,55 +86,40 @@ class OneCycle(Schedule):
         base_momentum: float = 0.85,
     ) -> None:
         self.style = choose(style, ("geron", "torch"), "style")
-        geron = self.style == "geron"
         self.max_learning_rate = check_float(max_learning_rate, "max_learning_rate", low=0.0)
         self.total_steps = check_int(total_steps, "total_steps", at_least=3)
-        self.div_factor = check_float(
-            (10.0 if geron else 25.0) if div_factor is None else div_factor,
-            "div_factor",
-            low=0.0,
-            open_low=True,
-        )
-        self.final_div_factor = check_float(
-            (1e3 if geron else 1e4) if final_div_factor is None else final_div_factor,
-            "final_div_factor",
-            low=0.0,
-            open_low=True,
-        )
+        first = by_convention(div_factor, self.style, geron=10.0, torch=25.0)
+        self.div_factor = check_float(first, "div_factor", low=0.0, open_low=True)
+        last = by_convention(final_div_factor, self.style, geron=1e3, torch=1e4)
+        self.final_div_factor = check_float(last, "final_div_factor", low=0.0, open_low=True)
         self.pct_start = check_float(pct_start, "pct_start", low=0.0, high=1.0)
         self.anneal_strategy = choose(anneal_strategy, ("cos", "linear"), "anneal_strategy")
         self.three_phase = bool(three_phase)
         bounds: Any = {"low": 0.0, "high": 1.0, "open_high": True}
         self.max_momentum = check_float(max_momentum, "max_momentum", **bounds)
         self.base_momentum = check_float(base_momentum, "base_momentum", **bounds)
-        self._phases = self._in_lines() if geron else self._in_waves()
+        self._phases = self._in_order()
 
-    def _in_lines(self) -> list[_Phase]:
-        peak, steps = self.max_learning_rate, self.total_steps
-        start = peak / self.div_factor
-        half = (steps - (steps // 10 + 1)) // 2
-        high, low = self.max_momentum, self.base_momentum
-        return [
-            _Phase(0, half, (start, peak), (high, low)),
-            _Phase(half, 2 * half, (peak, start), (low, high)),
-            _Phase(2 * half, steps, (start, start / self.final_div_factor), (high, high)),
-        ]
-
-    def _in_waves(self) -> list[_Phase]:
+    def _in_order(self) -> list[_Phase]:
         peak, steps = self.max_learning_rate, self.total_steps
         start = peak / self.div_factor
         end = start / self.final_div_factor
         high, low = self.max_momentum, self.base_momentum
+        rise, fall = ((start, peak), (high, low)), ((peak, start), (low, high))
+        if self.style == "geron":
+            half = (steps - (steps // 10 + 1)) // 2
+            return [
+                _Phase(0, half, *rise),
+                _Phase(half, 2 * half, *fall),
+                _Phase(2 * half, steps, (start, end), (high, high)),
+            ]
         risen = self.pct_start * steps - 1
         if not self.three_phase:
-            return [
-                _Phase(0, risen, (start, peak), (high, low)),
-                _Phase(risen, steps - 1, (peak, end), (low, high)),
-            ]
+            return [_Phase(0, risen, *rise), _Phase(risen, steps - 1, (peak, end), (low, high))]
         fallen = 2 * self.pct_start * steps - 2
         return [
-            _Phase(0, risen, (start, peak), (high, low)),
-            _Phase(risen, fallen, (peak, start), (low, high)),
+            _Phase(0, risen, *rise),
+            _Phase(risen, fallen, *fall),
             _Phase(fallen, steps - 1, (start, end), (high, high)),
         ]
 

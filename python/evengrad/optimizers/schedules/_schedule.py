@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from evengrad._common.checks import check_float
 from evengrad._common.config import Configured
 
 
@@ -32,6 +33,16 @@ class Schedule(Configured):
     def __call__(self, step: int) -> float:
         """Return the value for the step that follows `step` others."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(self, step)")
+
+
+class Decay(Schedule):
+    """Base of the schedules that fall from a first rate, in so many steps."""
+
+    def __init__(self, initial_learning_rate: float, decay_steps: float) -> None:
+        self.initial_learning_rate = check_float(
+            initial_learning_rate, "initial_learning_rate", low=0.0
+        )
+        self.decay_steps = check_float(decay_steps, "decay_steps", low=0.0, open_low=True)
 
 
 def to_power(base: float, exponent: float) -> float:
