@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from evengrad._common.names import unknown_keyword
+from evengrad._common.names import snake_case, unknown_keyword
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -77,16 +77,26 @@ def _signatures(constructor: Callable[..., None]) -> inspect.Signature:
     return inspect.Signature(parameters)
 
 
+def _names(of: inspect.Signature, *kinds: Any) -> list[str]:
+    """Return the names of the parameters of some kinds."""
+    return [name for name, parameter in of.parameters.items() if parameter.kind in kinds]
+
+
+def _written_names(of: inspect.Signature) -> list[str]:
+    """Return the names of the parameters that can be given as keywords."""
+    return _names(of, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
 def keyword_names(of: inspect.Signature) -> list[str] | None:
     """Return the names that may be given as keywords; None where any may."""
-    kinds = [parameter.kind for parameter in of.parameters.values()]
-    if inspect.Parameter.VAR_KEYWORD in kinds:
-        return None
-    return [
-        name
-        for name, parameter in of.parameters.items()
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    ]
+    return None if _names(of, inspect.Parameter.VAR_KEYWORD) else _written_names(of)
+
+
+def _constructors(cls: type) -> Iterator[inspect.Signature]:
+    """Yield the signatures of the constructors of a class and its bases."""
+    for base in cls.__mro__:
+        if "__init__" in vars(base) and base is not object:
+            yield _signatures(vars(base)["__init__"])
 
 
 def accepted_names(cls: type) -> list[str] | None:
@@ -96,15 +106,8 @@ def accepted_names(cls: type) -> list[str] | None:
     ends nowhere: any name may be given.
     """
     names: list[str] = []
-    for base in cls.__mro__:
-        if "__init__" not in vars(base) or base is object:
-            continue
-        known = _signatures(vars(base)["__init__"])
-        names += [
-            name
-            for name, parameter in known.parameters.items()
-            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        ]
+    for known in _constructors(cls):
+        names += _written_names(known)
         if keyword_names(known) is not None:
             return names
     return None
@@ -112,16 +115,9 @@ def accepted_names(cls: type) -> list[str] | None:
 
 def positional_names(cls: type) -> list[str]:
     """Return the arguments that positions stand for; ``*args`` are those of the next class."""
-    for base in cls.__mro__:
-        if "__init__" in vars(base) and base is not object:
-            parameters = _signatures(vars(base)["__init__"]).parameters
-            kinds = [parameter.kind for parameter in parameters.values()]
-            if inspect.Parameter.VAR_POSITIONAL not in kinds:
-                return [
-                    name
-                    for name, parameter in parameters.items()
-                    if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-                ]
+    for known in _constructors(cls):
+        if not _names(known, inspect.Parameter.VAR_POSITIONAL):
+            return _names(known, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return []
 
 
@@ -277,6 +273,19 @@ class Configured(metaclass=ConfiguredType):
             f"{name}={show(value)}" for name, value in shown.items() if name not in parameters
         ]
         return f"{type(self).__name__}({', '.join(parts)})"
+
+
+class Named(Configured):
+    """What reports call by its class, unless it has a name of its own."""
+
+    name: str
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments; see `Configured.get_config`."""
+        config = super().get_config()
+        if config.get("name") == snake_case(type(self).__name__):
+            config["name"] = None
+        return config
 
 
 def remade(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from evengrad.losses._targets import (
 )
 
 if TYPE_CHECKING:
-    from evengrad._common.arrays import Array, Shape
+    from evengrad._common.arrays import Array
     from evengrad._core import Tensor
 
 # Probabilities are held this far from 0 and 1 before their logarithm, as Keras does. Losses that
@@ -27,9 +27,6 @@ AS_LOGITS = "pass from_logits=True for logits"
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 MATRIX = 2
-MEAN: Reduction = "mean"
-SUM: Reduction = "sum"
-NONE: Reduction = "none"
 
 
 class CrossEntropy(Loss):
@@ -49,19 +46,28 @@ class CrossEntropy(Loss):
     def from_logits_loss(self, y_true: Tensor, logits: Tensor, weight: Tensor | None) -> Tensor:
         """Return the reduced loss of logits, as one fused operation where there are no weights."""
         if logits.size == 0:
-            return self._reduce(self._fused(y_true, logits, NONE))
+            return self._reduce(self._fused(y_true, logits, "none"))
         if weight is None:
-            known = {"sum": SUM, "none": NONE}
-            return self._fused(y_true, logits, known.get(self.reduction, MEAN))
+            known: dict[str, Reduction] = {"sum": "sum", "none": "none"}
+            return self._fused(y_true, logits, known.get(self.reduction, "mean"))
         weights = weights_for(weight, logits)
         targets, seen = hide_masked(y_true, weights), hide_masked(logits, weights)
-        return self._reduce(self._fused(targets, seen, NONE), weights)
+        return self._reduce(self._fused(targets, seen, "none"), weights)
 
     def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
         raise NotImplementedError
 
     def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
-        raise NotImplementedError
+        targets = self._smoothed(y_true, probabilities)
+        return -(targets * safe_log(shares(probabilities))).sum(dim=-1)
+
+    def _smoothed(self, y_true: Tensor, like: Tensor) -> Tensor:
+        """Return targets in the shape and dtype of the predictions."""
+        return smoothed(y_true.astype(like.dtype), self.label_smoothing, like.shape[-1])
+
+    def _check_values(self, y: Array, outputs: int, what: str) -> None:
+        super()._check_values(y, outputs, what)
+        check_targets_within_unit(y, what)
 
     def _check_predictions(self, p: Array) -> None:
         if not self.from_logits:
@@ -74,7 +80,7 @@ class CrossEntropy(Loss):
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return a value per row: of logits with ``from_logits=True``, else of probabilities."""
         if self.from_logits:
-            return self._fused(y_true, y_pred, NONE)
+            return self._fused(y_true, y_pred, "none")
         return self._from_probabilities(y_true, y_pred)
 
 
@@ -137,11 +143,8 @@ class SparseCategoricalCrossentropy(CrossEntropy):
     def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
         return over_steps(logits, y_true.reshape(-1), reduction, self.label_smoothing)
 
-    def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
-        targets = one_hot(y_true, probabilities)
-        if self.label_smoothing:
-            targets = smoothed(targets, self.label_smoothing, probabilities.shape[-1])
-        return -(targets * safe_log(shares(probabilities))).sum(dim=-1)
+    def _smoothed(self, y_true: Tensor, like: Tensor) -> Tensor:
+        return smoothed(one_hot(y_true, like), self.label_smoothing, like.shape[-1])
 
     def _check_shapes(self, targets: Tensor, predictions: Tensor) -> None:
         fits = tuple(targets.shape) == tuple(predictions.shape[:-1])
@@ -152,7 +155,9 @@ class SparseCategoricalCrossentropy(CrossEntropy):
                 f"{tuple(predictions.shape)} and {tuple(targets.shape)}"
             )
 
-    def check_target(self, y: Array, output_shape: Shape, what: str, dtype: str) -> Array:
+    def check_target(
+        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
+    ) -> np.ndarray[Any, Any]:
         """Return labels as int64 of shape (rows,), or (rows, steps), all in range."""
         del dtype
         classes = output_shape[-1]
@@ -229,14 +234,9 @@ class CategoricalCrossentropy(CrossEntropy):
         targets = y_true.reshape(-1, y_true.shape[-1])
         return over_steps(logits, targets, reduction, self.label_smoothing)
 
-    def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
-        targets = self._smoothed(y_true, probabilities)
-        return -(targets * safe_log(shares(probabilities))).sum(dim=-1)
-
-    def _smoothed(self, y_true: Tensor, like: Tensor) -> Tensor:
-        return smoothed(y_true.astype(like.dtype), self.label_smoothing, like.shape[-1])
-
-    def check_target(self, y: Array, output_shape: Shape, what: str, dtype: str) -> Array:
+    def check_target(
+        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
+    ) -> np.ndarray[Any, Any]:
         """Return targets in the model's dtype: one row of probabilities for each row."""
         if y.ndim == 1 and output_shape[-1] != 1:
             raise ValueError(
@@ -245,10 +245,6 @@ class CategoricalCrossentropy(CrossEntropy):
                 "evengrad.utils.to_categorical(y)"
             )
         return super().check_target(y, output_shape, what, dtype)
-
-    def _check_values(self, y: Array, outputs: int, what: str) -> None:
-        super()._check_values(y, outputs, what)
-        check_targets_within_unit(y, what)
 
 
 class BinaryCrossentropy(CrossEntropy):
@@ -312,7 +308,9 @@ class BinaryCrossentropy(CrossEntropy):
         no = (1.0 - targets) * safe_log(1.0 - probabilities)
         return -(yes + no)
 
-    def check_target(self, y: Array, output_shape: Shape, what: str, dtype: str) -> Array:
+    def check_target(
+        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
+    ) -> np.ndarray[Any, Any]:
         """Return targets in [0, 1], in the model's dtype and the shape of its output."""
         if y.ndim == 1 and output_shape[-1] not in (1, None) and len(output_shape) == 2:
             raise ValueError(
@@ -320,10 +318,6 @@ class BinaryCrossentropy(CrossEntropy):
                 'layer one unit, or use loss="sparse_categorical_crossentropy"'
             )
         return super().check_target(y, output_shape, what, dtype)
-
-    def _check_values(self, y: Array, outputs: int, what: str) -> None:
-        super()._check_values(y, outputs, what)
-        check_targets_within_unit(y, what)
 
     def _check_probabilities(self, p: Array) -> None:
         check_probabilities(p, self.name, AS_LOGITS)

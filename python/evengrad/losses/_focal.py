@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from evengrad import _core
 from evengrad._common.checks import check_float
 from evengrad.losses._crossentropy import (
-    NONE,
     BinaryCrossentropy,
     CategoricalCrossentropy,
     Reduction,
@@ -76,7 +75,7 @@ class BinaryFocalCrossentropy(BinaryCrossentropy):
         self.gamma = check_float(gamma, "gamma", low=0.0, open_high=True)
 
     def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
-        entropy = super()._fused(y_true, logits, NONE)
+        entropy = super()._fused(y_true, logits, "none")
         values = self._focal(y_true, entropy, logits.sigmoid(), (-logits).sigmoid())
         return reduced(values, reduction)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from evengrad import _core
 from evengrad._common.names import choose
 from evengrad.losses._loss import Loss
-from evengrad.losses._targets import first_row, show_row
+from evengrad.losses._targets import refuse
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
@@ -23,14 +23,12 @@ class _BinaryHinge(Loss):
         super()._check_values(y, outputs, what)
         # Either −1 and 1, or 0 and 1: all three together would make 0 and −1 one class.
         lowest = -1 if (y == -1).any() else 0
-        wrong = (y != lowest) & (y != 1)
-        if wrong.any():
-            row = first_row(wrong)
-            raise ValueError(
-                f"{what}: expected targets that are all −1 or 1, or all 0 or 1, got "
-                f"{show_row(y, row)} in row {row}; for more classes there is categorical_hinge, "
-                "for a regression mean_squared_error"
-            )
+        refuse(
+            (y != lowest) & (y != 1),
+            y,
+            f"{what}: expected targets that are all −1 or 1, or all 0 or 1",
+            "for more classes there is categorical_hinge, for a regression mean_squared_error",
+        )
 
 
 class Hinge(_BinaryHinge):
@@ -168,12 +166,8 @@ class CategoricalHinge(Loss):
     def _check_values(self, y: Array, outputs: int, what: str) -> None:
         super()._check_values(y, outputs, what)
         wrong = ((y != 0) & (y != 1)).any(axis=-1) | (y.sum(axis=-1) != 1)
-        if wrong.any():
-            row = first_row(wrong)
-            raise ValueError(
-                f"{what}: expected one-hot rows, got {show_row(y, row)} in row {row}; make "
-                "them with evengrad.utils.to_categorical(y)"
-            )
+        fix = "make them with evengrad.utils.to_categorical(y)"
+        refuse(wrong, y, f"{what}: expected one-hot rows", fix)
 
 
 def missing_margin(y_true: Tensor, y_pred: Tensor) -> Tensor:

@@ -8,18 +8,18 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._common.checks import FLOATS
-from evengrad._common.config import Configured
+from evengrad._common.config import Named
 from evengrad._common.names import choose, snake_case
 from evengrad._core import Tensor
 from evengrad.losses._targets import fit_columns, refuse_nan
 
 if TYPE_CHECKING:
-    from evengrad._common.arrays import Array, Shape
+    from evengrad._common.arrays import Array
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "none")
 
 
-class Loss(Configured):
+class Loss(Named):
     """A number that says how far predictions are from targets.
 
     A subclass writes `call`, which returns a value per row.
@@ -63,13 +63,6 @@ class Loss(Configured):
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return a value per row."""
         raise NotImplementedError(f"{type(self).__name__} must define call(y_true, y_pred)")
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments; see `Configured.get_config`."""
-        config = super().get_config()
-        if config.get("name") == snake_case(type(self).__name__):
-            config["name"] = None
-        return config
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """Return the reduced loss.
@@ -166,7 +159,9 @@ class Loss(Configured):
                 f"{tuple(predictions.shape)}, got {tuple(targets.shape)}; reshape one of them"
             )
 
-    def check_target(self, y: Array, output_shape: Shape, what: str, dtype: str) -> Array:
+    def check_target(
+        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
+    ) -> np.ndarray[Any, Any]:
         """Return targets as the loss wants them, or raise an error that names argument and fix.
 
         Parameters
@@ -204,24 +199,30 @@ class FunctionLoss(Loss):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return what the function returns."""
-        values = self.function(y_true, y_pred)
-        if not isinstance(values, Tensor):
-            raise TypeError(
-                f"{self.name}: expected a tensor, the function returned {type(values).__name__}; "
-                "compute with evengrad operations"
-            )
-        return values
+        return checked_tensor(self.function(y_true, y_pred), self.name)
 
     def _check_shapes(self, targets: Tensor, predictions: Tensor) -> None:
         """Leave the shapes to the function."""
 
-    def check_target(self, y: Array, output_shape: Shape, what: str, dtype: str) -> Array:
+    def check_target(
+        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
+    ) -> np.ndarray[Any, Any]:
         """Return floating-point targets in the model's dtype, integers as they are."""
         del output_shape
         if y.dtype.kind not in "fiub":
             raise TypeError(f"{what}: expected numbers, got dtype {y.dtype}")
         self._check_values(y, y.shape[-1], what)
         return y.astype(np.int64 if y.dtype.kind in "iub" else dtype, copy=False)
+
+
+def checked_tensor(values: Any, name: str) -> Tensor:
+    """Return what a function of the user's has returned, which must be a tensor."""
+    if not isinstance(values, Tensor):
+        raise TypeError(
+            f"{name}: expected a tensor, the function returned {type(values).__name__}; "
+            "compute with evengrad operations"
+        )
+    return values
 
 
 def as_floats(values: Any) -> Tensor:

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING
 from evengrad import _core
 from evengrad.losses._crossentropy import EPSILON, safe_log
 from evengrad.losses._loss import Loss
-from evengrad.losses._targets import (
-    check_probabilities,
-    check_targets_within_unit,
-    first_row,
-    show_row,
-)
+from evengrad.losses._targets import check_probabilities, check_targets_within_unit, refuse
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
@@ -56,20 +51,12 @@ class Poisson(Loss):
 
     def _check_values(self, y: Array, outputs: int, what: str) -> None:
         super()._check_values(y, outputs, what)
-        if (y < 0).any():
-            row = first_row(y < 0)
-            raise ValueError(
-                f"{what}: expected counts of 0 or more, got {show_row(y, row)} in row {row}; "
-                "for other targets choose a loss such as mean_squared_error"
-            )
+        fix = "for other targets choose a loss such as mean_squared_error"
+        refuse(y < 0, y, f"{what}: expected counts of 0 or more", fix)
 
     def _check_predictions(self, p: Array) -> None:
-        if (p < 0).any():
-            row = first_row(p < 0)
-            raise ValueError(
-                f"{self.name}: expected predictions of 0 or more, got {show_row(p, row)} in row "
-                f'{row}; end the model in "softplus" or "exponential"'
-            )
+        fix = 'end the model in "softplus" or "exponential"'
+        refuse(p < 0, p, f"{self.name}: expected predictions of 0 or more", fix)
 
 
 class KLDivergence(Loss):

@@ -37,6 +37,13 @@ def show_row(y: Array, row: int) -> str:
     return repr(y[row].tolist() if y.ndim else y.item())
 
 
+def refuse(bad: Array, y: Array, expected: str, fix: str) -> None:
+    """Raise a ValueError with the first row that has a value that is bad, if there is one."""
+    if bad.any():
+        row = first_row(bad)
+        raise ValueError(f"{expected}, got {show_row(y, row)} in row {row}; {fix}")
+
+
 def fit_columns(y: Array, output_shape: Shape, what: str) -> Array:
     """Return targets in the shape of the output; a single column may be left out or written."""
     rows = y.shape[0]
@@ -59,13 +66,8 @@ def fit_columns(y: Array, output_shape: Shape, what: str) -> Array:
 
 def check_targets_within_unit(y: Array, what: str) -> None:
     """Raise a ValueError that names the first row with a target that is no probability."""
-    bad = (y < 0) | (y > 1)
-    if bad.any():
-        row = first_row(bad)
-        raise ValueError(
-            f"{what}: expected targets in [0, 1], got {show_row(y, row)} in row {row}; map the "
-            "classes to 0 and 1"
-        )
+    fix = "map the classes to 0 and 1"
+    refuse((y < 0) | (y > 1), y, f"{what}: expected targets in [0, 1]", fix)
 
 
 def check_probabilities(p: Array, name: str, fix: str, high: float = 1.0 + SLACK) -> None:
@@ -73,10 +75,5 @@ def check_probabilities(p: Array, name: str, fix: str, high: float = 1.0 + SLACK
 
     NaN passes: it shows in the result.
     """
-    bad = (p < -SLACK) | (p > high)
-    if bad.any():
-        row = first_row(bad)
-        raise ValueError(
-            f"{name}: expected predictions that are probabilities, got {show_row(p, row)} in row "
-            f"{row}; {fix}"
-        )
+    expected = f"{name}: expected predictions that are probabilities"
+    refuse((p < -SLACK) | (p > high), p, expected, fix)

@@ -95,7 +95,7 @@ class ConfusionMatrix(ClassesMetric):
                 said = said * weights.unsqueeze(-1)
             _core.accumulate(self.counts, true.T @ said)
 
-    def result(self) -> Array:
+    def result(self) -> np.ndarray[Any, Any]:
         """Return the counts, or shares as `normalize` says; a class without rows has shares 0."""
         if self._outputs is None:
             return np.zeros((0, 0))

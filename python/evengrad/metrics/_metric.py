@@ -8,11 +8,11 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._common.checks import FLOATS
-from evengrad._common.config import Configured
+from evengrad._common.config import Named
 from evengrad._common.names import snake_case
 from evengrad._core import Tensor
 from evengrad.losses._crossentropy import check_labels, one_hot
-from evengrad.losses._loss import as_floats, hide_masked, per_weight, weights_for
+from evengrad.losses._loss import as_floats, checked_tensor, hide_masked, per_weight, weights_for
 from evengrad.losses._targets import first_row, refuse_nan
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Figure: TypeAlias = "float | Array"
 
 
-class Metric(Configured):
+class Metric(Named):
     """A figure that is gathered over many batches.
 
     The state lives in tensors that `update_state` changes in place, so that gathering is a part of
@@ -128,13 +128,6 @@ class Metric(Configured):
         """Forget all batches."""
         for state in self._states:
             state.copy_(np.zeros(state.shape))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments; see `Configured.get_config`."""
-        config = super().get_config()
-        if config.get("name") == snake_case(type(self).__name__):
-            config["name"] = None
-        return config
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Take in a batch and return the figure over all batches so far."""
@@ -254,16 +247,10 @@ class FunctionMetric(MeanMetric):
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return what the function returns, a single number for the batch as one value."""
-        values = self.function(y_true, y_pred)
-        if not isinstance(values, Tensor):
-            raise TypeError(
-                f"{self.name}: expected a tensor, the function returned {type(values).__name__}; "
-                "compute with evengrad operations"
-            )
+        values = checked_tensor(self.function(y_true, y_pred), self.name)
         if values.ndim == 0:
             values = values.expand(y_pred.shape[0])
-        floats = values.dtype in ("float32", "float64")
-        return values if floats else values.astype(y_pred.dtype)
+        return values if values.dtype in FLOATS else values.astype(y_pred.dtype)
 
 
 def states_of(metric: Metric) -> list[Tensor]:
