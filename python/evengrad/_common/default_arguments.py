@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evengrad._common.config import Configured, Scope, accepted_names, scopes, show
 from evengrad._common.names import check_keywords
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 
 class default_arguments(contextlib.ContextDecorator):  # noqa: N801 - read as `no_grad` is
@@ -93,12 +90,7 @@ class default_arguments(contextlib.ContextDecorator):  # noqa: N801 - read as `n
         scopes.set((*scopes.get(), self._scope))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # One scope may be entered several times over; a generator may leave scopes out of order.
         active = list(scopes.get())
         last = max((place for place, one in enumerate(active) if one is self._scope), default=None)

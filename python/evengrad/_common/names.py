@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+Thing = TypeVar("Thing")
 
 
 @functools.cache
@@ -36,33 +37,28 @@ def choose(name: object, valid: Iterable[str], argument: str) -> str:
 
 
 # What modules offer, by the identity of their names, which are kept so that it stays their own.
-_offered: dict[tuple[int, type | None], tuple[Mapping[str, Any], int, dict[str, Any]]] = {}
+_offered: dict[tuple[int, type], tuple[Mapping[str, Any], int, dict[str, Any]]] = {}
 
 
-def public_names(module: ModuleType | Mapping[str, Any], base: type | None) -> dict[str, Any]:
-    """Return what a module offers under a string: its public classes below `base`, or functions.
+def public_names(names: Mapping[str, Any], base: type[Thing]) -> dict[str, Callable[..., Thing]]:
+    """Return what a module offers under a string, in snake case: its public classes below `base`.
 
-    Keys are in snake case. With `base` None, the functions are offered instead. It is looked up
-    once for each table of names, and again when names are added to it.
+    It is looked up once for each table of names, and again when names are added to it.
     """
-    table = vars(module) if isinstance(module, ModuleType) else module
-    known = _offered.get((id(table), base))
-    if known is not None and known[0] is table and known[1] == len(table):
+    known = _offered.get((id(names), base))
+    if known is not None and known[0] is names and known[1] == len(names):
         return known[2]
-    found: dict[str, Any] = {}
-    _offered[id(table), base] = (table, len(table), found)
-    for name, thing in table.items():
-        if name.startswith("_"):
-            continue
-        if base is None:
-            if callable(thing) and not isinstance(thing, type):
-                found[name] = thing
-        elif isinstance(thing, type) and issubclass(thing, base) and thing is not base:
-            found[snake_case(name)] = thing
+    found: dict[str, Any] = {
+        snake_case(name): thing
+        for name, thing in names.items()
+        if isinstance(thing, type) and issubclass(thing, base) and thing is not base
+        if not name.startswith("_")
+    }
+    _offered[id(names), base] = (names, len(names), found)
     return found
 
 
-def look_up(name: str, offered: Mapping[str, Any], argument: str) -> Any:
+def look_up(name: str, offered: Mapping[str, Thing], argument: str) -> Thing:
     """Return the thing with that name; case and underscores are of no account."""
     if name in offered:
         return offered[name]

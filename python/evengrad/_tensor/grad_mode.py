@@ -9,7 +9,6 @@ from evengrad import _core
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,12 +39,7 @@ class no_grad:  # noqa: N801 - PyTorch's name; it is written as a function is
         self._before.append(_core.set_recording(False))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _core.set_recording(self._before.pop())
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:

@@ -42,10 +42,7 @@ def get(constraint: Any, argument: str = "constraint") -> Callable[..., Any] | N
     MaxNorm()
     """
     if isinstance(constraint, str):
-        made: Callable[..., Any] = _look_up(
-            constraint, _public_names(globals(), Constraint), argument
-        )()
-        return made
+        return _look_up(constraint, _public_names(globals(), Constraint), argument)()
     if constraint is None or (callable(constraint) and not isinstance(constraint, type)):
         given: Callable[..., Any] | None = constraint
         return given

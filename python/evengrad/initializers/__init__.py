@@ -62,10 +62,8 @@ def get(initializer: Any, argument: str = "initializer") -> Callable[..., Any]:
         )
     if isinstance(initializer, str):
         # Keras' short names.
-        offered = {"normal": RandomNormal, "uniform": RandomUniform}
-        offered.update(_public_names(globals(), Initializer))
-        made: Callable[..., Any] = _look_up(initializer, offered, argument)()
-        return made
+        short = {"normal": RandomNormal, "uniform": RandomUniform}
+        return _look_up(initializer, {**short, **_public_names(globals(), Initializer)}, argument)()
     if callable(initializer) and not isinstance(initializer, type):
         given: Callable[..., Any] = initializer
         return given

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from evengrad import _core
+from evengrad._common.function_names import name_of
 from evengrad._tensor import activations
-from evengrad.layers._recurrent import Recurrent, is_named
+from evengrad.layers._recurrent import Recurrent
 from evengrad.layers._shared import Shared, takes_shared
 
 if TYPE_CHECKING:
@@ -155,8 +156,8 @@ class GRU(Recurrent):
 
     def fused_cell(self) -> Literal["gru"] | None:
         """Return the core's name, where the activations are tanh and the sigmoid."""
-        usual = is_named(self.activation, "tanh") and is_named(self.recurrent_activation, "sigmoid")
-        return "gru" if usual and self.reset_after else None
+        names = name_of(self.activation), name_of(self.recurrent_activation)
+        return "gru" if names == ("tanh", "sigmoid") and self.reset_after else None
 
     def recurrent_bias(self) -> Tensor | None:
         """Return the bias of the recurrent product."""
@@ -173,10 +174,8 @@ class GRU(Recurrent):
             new = self._gate(projected, 2) + reset * self._gate(recurrent, 2)
         else:
             seen = h if mask is None else h * mask
-            both, last = (
-                self.recurrent_kernel[:, : 2 * units],
-                self.recurrent_kernel[:, 2 * units :],
-            )
+            kernel = self.recurrent_kernel
+            both, last = kernel[:, : 2 * units], kernel[:, 2 * units :]
             gates = self.recurrent_activation(projected[:, : 2 * units] + _core.matmul(seen, both))
             keep, reset = self._gate(gates, 0), self._gate(gates, 1)
             new = self._gate(projected, 2) + _core.matmul(reset * seen, last)

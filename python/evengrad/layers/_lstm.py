@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from evengrad import _core
 from evengrad._common.checks import check_int
 from evengrad._common.config import beyond
+from evengrad._common.function_names import name_of
 from evengrad._common.names import choose
 from evengrad._tensor import activations
 from evengrad.initializers import GlorotUniform, Initializer, Ones, Orthogonal, RandomUniform, Zeros
-from evengrad.layers._recurrent import Recurrent, is_named
+from evengrad.layers._recurrent import Recurrent
 from evengrad.layers._shared import Shared, takes_shared
 
 if TYPE_CHECKING:
@@ -234,8 +235,8 @@ class LSTM(Recurrent):
 
     def fused_cell(self) -> Literal["lstm"] | None:
         """Return the core's name, where the activations are tanh and the sigmoid."""
-        usual = is_named(self.activation, "tanh") and is_named(self.recurrent_activation, "sigmoid")
-        return "lstm" if usual else None
+        names = name_of(self.activation), name_of(self.recurrent_activation)
+        return "lstm" if names == ("tanh", "sigmoid") else None
 
     def step(self, projected: Tensor, states: list[Tensor], mask: Tensor | None) -> list[Tensor]:
         """Return h and c after a step."""

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evengrad import _core, constraints, initializers, regularizers
 from evengrad._common.checks import check_float, check_int
-from evengrad._common.config import name_of
 from evengrad._tensor import activations
 from evengrad.layers._layer import Layer
 from evengrad.layers._shared import Shared, takes_shared
@@ -18,11 +17,6 @@ if TYPE_CHECKING:
 
 # Dimensions of an input: rows, steps, features.
 SEQUENCE_NDIM = 3
-
-
-def is_named(function: Any, name: str) -> bool:
-    """Tell whether an activation is that of a name."""
-    return name_of(function) == name
 
 
 class Recurrent(Layer):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from evengrad.layers._recurrent import Recurrent, is_named
+from evengrad._common.function_names import name_of
+from evengrad.layers._recurrent import Recurrent
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -85,7 +86,7 @@ class SimpleRNN(Recurrent):
 
     def fused_cell(self) -> Literal["simple"] | None:
         """Return the core's name, where the activation is tanh."""
-        return "simple" if is_named(self.activation, "tanh") else None
+        return "simple" if name_of(self.activation) == "tanh" else None
 
     def step(self, projected: Tensor, states: list[Tensor], mask: Tensor | None) -> list[Tensor]:
         """Return h ← activation(x · kernel + h · recurrent_kernel + b)."""

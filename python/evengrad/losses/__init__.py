@@ -56,8 +56,7 @@ def get(loss: Any, argument: str = "loss") -> Loss:
     MeanSquaredError()
     """
     if isinstance(loss, str):
-        made: Loss = _look_up(loss, _public_names(globals(), Loss), argument)()
-        return made
+        return _look_up(loss, _public_names(globals(), Loss), argument)()
     if isinstance(loss, Loss):
         return loss
     if callable(loss) and not isinstance(loss, type):

@@ -64,20 +64,16 @@ def get(metric: Any, argument: str = "metrics") -> Metric:
     'mae'
     """
     if isinstance(metric, str):
-        offered = {
-            name: thing
-            for name, thing in _public_names(globals(), Metric).items()
-            if thing is not MeanMetric
-        }
-        known = {**offered, **dict.fromkeys(ACCURACIES)}
+        known = {**_public_names(globals(), Metric), **dict.fromkeys(ACCURACIES)}
+        # A base for users' metrics.
+        del known["mean_metric"]
         kind = _look_up(metric, known, argument)
         if kind is None:
             raise ValueError(
                 f"{argument}: 'accuracy' is chosen by the loss of a model; outside of one name the "
                 "class, such as 'sparse_categorical_accuracy'"
             )
-        made: Metric = kind(name=metric)
-        return made
+        return kind(name=metric)
     if isinstance(metric, Metric):
         return metric
     if callable(metric) and not isinstance(metric, type):

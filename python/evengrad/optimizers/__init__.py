@@ -41,8 +41,7 @@ def get(optimizer: Any) -> Optimizer:
     0.01
     """
     if isinstance(optimizer, str):
-        made: Optimizer = _look_up(optimizer, _public_names(globals(), Optimizer), "optimizer")()
-        return made
+        return _look_up(optimizer, _public_names(globals(), Optimizer), "optimizer")()
     if isinstance(optimizer, Optimizer):
         return optimizer
     raise TypeError(f"optimizer: expected a name or an Optimizer, got {optimizer!r}")

@@ -42,10 +42,7 @@ def get(regularizer: Any, argument: str = "regularizer") -> Callable[..., Any] |
     L1()
     """
     if isinstance(regularizer, str):
-        made: Callable[..., Any] = _look_up(
-            regularizer, _public_names(globals(), Regularizer), argument
-        )()
-        return made
+        return _look_up(regularizer, _public_names(globals(), Regularizer), argument)()
     if regularizer is None or (callable(regularizer) and not isinstance(regularizer, type)):
         given: Callable[..., Any] | None = regularizer
         return given
