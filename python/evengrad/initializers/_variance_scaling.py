@@ -22,19 +22,6 @@ CONVENTIONS = ("keras", "torch", "tf1")
 DISTRIBUTIONS = ("truncated_normal", "untruncated_normal", "uniform")
 
 
-def fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return how many inputs a unit has, and how many units an input feeds.
-
-    A kernel is (in, out); dimensions before those are a receptive field.
-    """
-    if not shape:
-        return 1, 1
-    if len(shape) == 1:
-        return shape[0], shape[0]
-    field = math.prod(shape[:-2])
-    return shape[-2] * field, shape[-1] * field
-
-
 class VarianceScaling(Initializer):
     """Values whose variance is scale / n, so that signals keep their size from layer to layer.
 
@@ -91,8 +78,10 @@ class VarianceScaling(Initializer):
 
     def sample(self, shape: tuple[int, ...], dtype: str, generator: _core.Generator) -> Tensor:
         """Draw."""
-        fan_in, fan_out = fans(shape)
-        n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        # A kernel is (in, out); dimensions before those are a receptive field.
+        inputs, outputs = shape[-2:] if len(shape) > 1 else (*shape, 1)[:1] * 2
+        n = {"fan_in": inputs, "fan_out": outputs, "fan_avg": (inputs + outputs) / 2}[self.mode]
+        n *= math.prod(shape[:-2])
         variance = self.scale / max(1.0, n)
         if self.distribution == "uniform":
             limit = math.sqrt(3 * variance)

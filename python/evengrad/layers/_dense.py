@@ -15,6 +15,8 @@ from evengrad.layers._shared import Shared, takes_shared
 from evengrad.layers._symbolic import row_size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Unpack
 
     from evengrad._core import Tensor
@@ -35,7 +37,57 @@ FIRST_KERNELS = {
 FIRST_BIASES = {"keras": initializers.Zeros(), "torch": None, "tf1": initializers.Zeros()}
 
 
-class Dense(Layer):
+class Affine(Layer):
+    """Base of the layers of weighted sums of the inputs; a subclass takes their arguments."""
+
+    units: int
+    # How many sums make an output.
+    _pieces = 1
+    use_bias: bool
+    kernel: Tensor
+    kernel_initializer: Callable[..., Any]
+    kernel_regularizer: Callable[..., Any] | None
+    kernel_constraint: Callable[..., Any] | None
+    bias: Tensor | None
+    # None: an even law whose bounds follow from the input.
+    bias_initializer: Any
+    bias_regularizer: Callable[..., Any] | None
+    bias_constraint: Callable[..., Any] | None
+
+    def build(self, input_shape: Any) -> None:
+        """Make kernel and bias."""
+        inputs, sums = input_shape[-1], self.units * self._pieces
+        self.kernel = self.add_weight(
+            "kernel",
+            (inputs, sums),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = None
+        if self.use_bias:
+            bound = 1.0 / max(1, inputs) ** 0.5
+            self.bias = self.add_weight(
+                "bias",
+                (sums,),
+                self.bias_initializer or initializers.RandomUniform(-bound, bound),
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the input's shape with `units` in the last place."""
+        return (*input_shape[:-1], self.units)
+
+    def multiply_adds(self, input_shape: Any) -> int:
+        """Return the inputs times the sums, for every vector of a row."""
+        return row_size(input_shape) * self.units * self._pieces
+
+    def _check_input(self, shape: Any) -> None:
+        self._check_features(shape, self.kernel.shape[0] if self._state.built else None)
+
+
+class Dense(Affine):
     """Every output is a weighted sum of all inputs: activation(x · kernel + bias).
 
     With `norm` it is activation(norm(x · kernel)), or norm(activation(x · kernel + bias)).
@@ -95,9 +147,6 @@ class Dense(Layer):
     >>> eg.layers.Dense(2, "relu", norm=eg.layers.BatchNormalization(momentum=0.9))
     Dense(2, activation='relu', norm=BatchNormalization(momentum=0.9))
     """
-
-    kernel: Tensor
-    bias: Tensor | None
 
     @takes_shared
     def __init__(
@@ -161,23 +210,7 @@ class Dense(Layer):
 
     def build(self, input_shape: Any) -> None:
         """Make kernel and bias, and build the layer that normalizes."""
-        self.kernel = self.add_weight(
-            "kernel",
-            (input_shape[-1], self.units),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-        self.bias = None
-        if self.use_bias:
-            bound = 1.0 / max(1, input_shape[-1]) ** 0.5
-            self.bias = self.add_weight(
-                "bias",
-                (self.units,),
-                self.bias_initializer or initializers.RandomUniform(-bound, bound),
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+        super().build(input_shape)
         for part in (self.norm, self.activation):
             if isinstance(part, Layer):
                 build_for(part, (*input_shape[:-1], self.units))
@@ -219,14 +252,3 @@ class Dense(Layer):
         name = name_of(self.activation)
         # A loss that took the activation over would leave no output to penalize.
         return name if self.activity_regularizer is None or name == "linear" else None
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the input's shape with `units` in the last place."""
-        return (*input_shape[:-1], self.units)
-
-    def multiply_adds(self, input_shape: Any) -> int:
-        """Return in × units, for every vector of a row."""
-        return row_size(input_shape) * self.units
-
-    def _check_input(self, shape: Any) -> None:
-        self._check_features(shape, self.kernel.shape[0] if self._state.built else None)

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core, constraints, initializers, regularizers
 from evengrad._common.checks import check_int
-from evengrad.layers._layer import Layer
+from evengrad.layers._dense import Affine
 from evengrad.layers._shared import Shared, takes_shared
-from evengrad.layers._symbolic import row_size
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from evengrad._core import Tensor
 
 
-class Maxout(Layer):
+class Maxout(Affine):
     """Every output is the largest of several weighted sums: max over k of (x · kernel_k + bias_k).
 
     Each unit learns its own convex activation, of `pieces` straight lines.
@@ -62,9 +61,6 @@ bias_constraint
     [[3.0], [2.0]]
     """
 
-    kernel: Tensor
-    bias: Tensor | None
-
     @takes_shared
     def __init__(
         self,
@@ -81,7 +77,7 @@ bias_constraint
     ) -> None:
         super().__init__(**shared)
         self.units = check_int(units, "units", at_least=1)
-        self.pieces = check_int(pieces, "pieces", at_least=1)
+        self.pieces = self._pieces = check_int(pieces, "pieces", at_least=1)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
@@ -90,26 +86,6 @@ bias_constraint
         self.kernel_constraint = constraints.get(kernel_constraint, "kernel_constraint")
         self.bias_constraint = constraints.get(bias_constraint, "bias_constraint")
 
-    def build(self, input_shape: Any) -> None:
-        """Make kernel and bias."""
-        sums = self.units * self.pieces
-        self.kernel = self.add_weight(
-            "kernel",
-            (input_shape[-1], sums),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                "bias",
-                (sums,),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
-
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return the largest sums."""
         vectors = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
@@ -117,14 +93,3 @@ bias_constraint
         # The pieces of a unit lie `units` apart: the largest are found many units at a time.
         largest = sums.reshape(vectors.shape[0], self.pieces, self.units).amax(1)
         return largest if x.ndim == 2 else largest.reshape(*x.shape[:-1], self.units)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the input's shape with `units` in the last place."""
-        return (*input_shape[:-1], self.units)
-
-    def multiply_adds(self, input_shape: Any) -> int:
-        """Return in × units × pieces, for every vector of a row."""
-        return row_size(input_shape) * self.units * self.pieces
-
-    def _check_input(self, shape: Any) -> None:
-        self._check_features(shape, self.kernel.shape[0] if self.built else None)

@@ -32,10 +32,7 @@ class Restoration:
     def first_values(self, path: str, shape: tuple[int, ...], dtype: Any) -> Tensor:
         """Return the values of that path, or zeros where another variable has the path for now.
 
-        Raises
-        ------
-        LookupError
-            With path, wanted and found shape: no more variables of that shape are in the file.
+        A LookupError has path, wanted and found shape: the file has no more of that shape.
         """
         saved = self._values.get(path)
         if self._left[shape] == 0:
@@ -46,13 +43,7 @@ class Restoration:
         return _core.tensor(saved, dtype=dtype)
 
     def fill(self, variables: Iterable[tuple[str, Tensor]]) -> None:
-        """Give variables, by their final paths, the values of the file.
-
-        Raises
-        ------
-        LookupError
-            With path, wanted and found shape: the file has no such variable.
-        """
+        """Give variables, by their final paths, the values of the file; or raise as above."""
         for path, tensor in variables:
             saved = self._values.get(path)
             if saved is None or saved.shape != tuple(tensor.shape):
