@@ -64,8 +64,7 @@ class Adadelta(Rule):
     """
 
     rule = "adadelta"
-    rho = Setting()
-    epsilon = Setting()
+    rho, epsilon = Setting(), Setting()
 
     @takes_settings_of("adadelta")
     def __init__(

@@ -69,9 +69,7 @@ class Adam(Rule):
     """
 
     rule = "adam"
-    beta_1 = Setting()
-    beta_2 = Setting()
-    epsilon = Setting()
+    beta_1, beta_2, epsilon = Setting(), Setting(), Setting()
     amsgrad = Fixed()
 
     @takes_settings_of("adam")

@@ -64,9 +64,7 @@ class Adamax(Rule):
     """
 
     rule = "adamax"
-    beta_1 = Setting()
-    beta_2 = Setting()
-    epsilon = Setting()
+    beta_1, beta_2, epsilon = Setting(), Setting(), Setting()
 
     @takes_settings_of("adamax")
     def __init__(

@@ -28,11 +28,7 @@ class Clipping:
     """
 
     def __init__(
-        self,
-        value: float | None,
-        norm: float | None,
-        global_norm: float | None,
-        convention: str,
+        self, value: float | None, norm: float | None, global_norm: float | None, convention: str
     ) -> None:
         given = {"clipvalue": value, "clipnorm": norm, "global_clipnorm": global_norm}
         chosen = {name: limit for name, limit in given.items() if limit is not None}

@@ -165,10 +165,8 @@ class Members:
             if (rate, decay) != (1.0, 1.0):
                 core.scale(parameter, rate, decay)
             self.known[id(parameter)] = parameter
-        if not first:
-            return
         for number, group in enumerate(groups):
-            if number not in used:
+            if first and number not in used:
                 paths = [path_of(parameter) for parameter in new]
                 logger.warning(
                     "groups: %r holds none of the parameters that are trained: %s",

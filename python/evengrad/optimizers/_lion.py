@@ -58,8 +58,7 @@ class Lion(Rule):
     """
 
     rule = "lion"
-    beta_1 = Setting()
-    beta_2 = Setting()
+    beta_1, beta_2 = Setting(), Setting()
 
     @takes_settings_of("lion", Clipped)
     def __init__(

@@ -66,9 +66,7 @@ class Nadam(Rule):
     """
 
     rule = "nadam"
-    beta_1 = Setting()
-    beta_2 = Setting()
-    epsilon = Setting()
+    beta_1, beta_2, epsilon = Setting(), Setting(), Setting()
     momentum_decay = Fixed()
 
     @takes_settings_of("nadam")

@@ -12,16 +12,6 @@ if TYPE_CHECKING:
     from evengrad.optimizers._optimizer import Optimizer
 
 
-def get_setting(optimizer: Optimizer, name: str) -> Any:
-    """Return a number of an optimizer's rule, or its schedule; None where it has none."""
-    return optimizer._settings.get(name)  # noqa: SLF001 - descriptors are its public face
-
-
-def set_setting(optimizer: Optimizer, name: str, value: float | Callable[[int], float]) -> None:
-    """Change a number of an optimizer's rule for the steps to come."""
-    optimizer._set(name, value)  # noqa: SLF001 - as above
-
-
 class Setting:
     """A number of the rule, or a schedule; may be changed between steps. It lives in the core.
 
@@ -35,10 +25,10 @@ class Setting:
     def __get__(self, optimizer: Optimizer | None, owner: type) -> Any:
         if optimizer is None:
             return self
-        return get_setting(optimizer, self.name)
+        return optimizer._settings.get(self.name)  # noqa: SLF001 - this is its public face
 
     def __set__(self, optimizer: Optimizer, value: float | Callable[[int], float]) -> None:
-        set_setting(optimizer, self.name, value)
+        optimizer._set(self.name, value)  # noqa: SLF001 - as above
 
     def number(self, value: Any, label: str) -> float:
         """Return a number within the bounds, or raise an error that names it."""
@@ -64,7 +54,7 @@ class Momentum(Setting):
 
     def __set__(self, optimizer: Optimizer, value: float | Callable[[int], float]) -> None:
         wanted = self.given(value)
-        kind, has_buffer = type(optimizer).__name__, get_setting(optimizer, self.name) != 0.0
+        kind, has_buffer = type(optimizer).__name__, getattr(optimizer, self.name) != 0.0
         if wanted != 0.0 and not has_buffer:
             raise ValueError(
                 f"{self.name}: {kind} was made with 0 and so without a buffer; make it with a "

@@ -46,10 +46,7 @@ class PiecewiseConstantDecay(Schedule):
     """
 
     def __init__(
-        self,
-        boundaries: Sequence[int],
-        values: Sequence[float],
-        convention: str = "keras",
+        self, boundaries: Sequence[int], values: Sequence[float], convention: str = "keras"
     ) -> None:
         self.boundaries = check_boundaries(boundaries)
         self.values = [check_float(value, "values", low=0.0) for value in values]
