@@ -121,10 +121,7 @@ def log_softmax(input: Any, dim: int = -1) -> Tensor:
 
 
 def cross_entropy(
-    input: Any,
-    target: Any,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
+    input: Any, target: Any, reduction: str = "mean", label_smoothing: float = 0.0
 ) -> Tensor:
     """Return the softmax cross-entropy of logits: ln Σ e^z − z_target.
 

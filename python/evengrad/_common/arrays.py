@@ -12,13 +12,7 @@ Shape: TypeAlias = tuple[int | None, ...]
 
 
 def as_array(value: Any, what: str) -> Array:
-    """Return data as a NumPy array of numbers; nothing is copied that need not be.
-
-    Raises
-    ------
-    TypeError
-        The values are no numbers; a data frame's column is named.
-    """
+    """Return data as a NumPy array of numbers; nothing is copied that need not be."""
     if hasattr(value, "columns") and hasattr(value, "dtypes"):
         check_columns(value, what)
     if hasattr(value, "toarray") and not hasattr(value, "__array__"):

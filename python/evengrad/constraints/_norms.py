@@ -97,10 +97,7 @@ class MaxNorm(_Norm):
     """
 
     def __init__(
-        self,
-        max_value: float = 2.0,
-        axis: int | tuple[int, ...] = 0,
-        convention: str = "exact",
+        self, max_value: float = 2.0, axis: int | tuple[int, ...] = 0, convention: str = "exact"
     ) -> None:
         self.max_value = check_float(max_value, "max_value", low=0.0)
         self._set(axis, convention)

@@ -38,12 +38,7 @@ class Initializer(Configured):
         )
 
     def __call__(
-        self,
-        shape: Any,
-        dtype: Any = None,
-        *,
-        seed: int | None = None,
-        path: str = "",
+        self, shape: Any, dtype: Any = None, *, seed: int | None = None, path: str = ""
     ) -> Tensor:
         """Return a tensor of first values.
 

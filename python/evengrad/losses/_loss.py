@@ -233,11 +233,8 @@ def as_floats(values: Any) -> Tensor:
 
 def weights_for(sample_weight: Any, rows: Tensor) -> Tensor:
     """Return sample weights that fit the rows of a tensor, or their steps, in its dtype."""
-    weights = (
-        sample_weight
-        if isinstance(sample_weight, Tensor)
-        else _core.tensor(np.asarray(sample_weight))
-    )
+    given = sample_weight
+    weights = given if isinstance(given, Tensor) else _core.tensor(np.asarray(given))
     # The last dimension is that of the outputs: they share the weight of their step.
     by_step = 1 < weights.ndim < rows.ndim and weights.shape == rows.shape[: weights.ndim]
     if tuple(weights.shape) != tuple(rows.shape[:1]) and not by_step:

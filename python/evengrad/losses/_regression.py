@@ -203,10 +203,7 @@ class CosineSimilarity(Loss):
     """
 
     def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        axis: int = -1,
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = None, axis: int = -1
     ) -> None:
         super().__init__(reduction, name)
         self.axis = check_int(axis, "axis", at_least=-8)

@@ -30,9 +30,7 @@ from evengrad.metrics._regression import MAPE as MAPE
 from evengrad.metrics._regression import MSE as MSE
 from evengrad.metrics._regression import RMSE as RMSE
 from evengrad.metrics._regression import MeanAbsoluteError as MeanAbsoluteError
-from evengrad.metrics._regression import (
-    MeanAbsolutePercentageError as MeanAbsolutePercentageError,
-)
+from evengrad.metrics._regression import MeanAbsolutePercentageError as MeanAbsolutePercentageError
 from evengrad.metrics._regression import MeanSquaredError as MeanSquaredError
 from evengrad.metrics._regression import R2Score as R2Score
 from evengrad.metrics._regression import RootMeanSquaredError as RootMeanSquaredError

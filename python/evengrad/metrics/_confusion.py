@@ -148,10 +148,7 @@ class F1Score(ClassesMetric):
     """
 
     def __init__(
-        self,
-        average: str | None = None,
-        threshold: float | None = None,
-        name: str | None = None,
+        self, average: str | None = None, threshold: float | None = None, name: str | None = None
     ) -> None:
         super().__init__(name)
         if average is not None:

@@ -290,13 +290,7 @@ def same_shape(y_true: Tensor, y_pred: Tensor, name: str) -> Tensor:
 
 
 def as_indicators(targets: Tensor, predictions: Tensor, name: str) -> Tensor:
-    """Return targets in the shape and dtype of the predictions; class numbers become one-hot rows.
-
-    Raises
-    ------
-    ValueError
-        The shapes do not fit together.
-    """
+    """Return targets in the predictions' shape and dtype; class numbers become one-hot rows."""
     shape, given = tuple(predictions.shape), tuple(targets.shape)
     if given == shape:
         return targets.astype(predictions.dtype)

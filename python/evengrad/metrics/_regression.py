@@ -12,13 +12,7 @@ from evengrad._common.checks import check_int
 from evengrad._common.names import choose
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.losses._loss import as_floats
-from evengrad.metrics._metric import (
-    MeanMetric,
-    OutputsMetric,
-    as_targets,
-    same_shape,
-    weighted_sum,
-)
+from evengrad.metrics._metric import MeanMetric, OutputsMetric, as_targets, same_shape, weighted_sum
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor

@@ -7,19 +7,11 @@ and in `custom_objects`; nothing is imported or evaluated because a file says so
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from evengrad import (
-    constraints,
-    initializers,
-    layers,
-    losses,
-    metrics,
-    optimizers,
-    regularizers,
-)
+from evengrad import constraints, initializers, layers, losses, metrics, optimizers, regularizers
 from evengrad._common.config import Configured, name_of
 from evengrad._common.names import did_you_mean
 from evengrad._tensor import activations
@@ -37,6 +29,8 @@ from evengrad.saving._errors import FileFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
@@ -150,9 +144,13 @@ class Decoder:
         others = self.families.values()
         if name not in offered and any(name in other.known() for other in others):
             raise self.damaged(f"{name!r} is none of the {family}")
+        return self._one_of(offered, f"class {name!r} in {family}", name)
+
+    def _one_of(self, offered: Mapping[str, Thing], what: str, name: str) -> Thing:
+        """Return the thing of that name."""
         if name not in offered:
             raise ValueError(
-                f"{self.shown}: unknown class {name!r} in {family}; if it is your own, pass "
+                f"{self.shown}: unknown {what}; if it is your own, pass "
                 f"custom_objects={{{name!r}: {name}}}; {did_you_mean(name, offered)}"
             )
         return offered[name]
@@ -184,13 +182,7 @@ class Decoder:
         """Return a function by its name: the caller's, or an activation."""
         if name in self.custom:
             return self.custom[name]
-        offered = activations.offered()
-        if name not in offered:
-            raise ValueError(
-                f"{self.shown}: unknown function {name!r}; if it is your own, pass "
-                f"custom_objects={{{name!r}: {name}}}; {did_you_mean(name, offered)}"
-            )
-        return offered[name]
+        return self._one_of(activations.offered(), f"function {name!r}", name)
 
     def object(self, described: Any, depth: int = 0) -> Any:
         """Return the object that `Encoder.object` described."""

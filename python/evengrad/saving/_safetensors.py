@@ -86,13 +86,7 @@ def write(
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
     """Return the tensors and the metadata of a file.
 
-    Raises
-    ------
-    FileFormatError
-        The file is damaged. Everything it declares is compared with its size before any of it is
-        allocated.
-    OSError
-        The file cannot be read.
+    Everything it declares is compared with its size before any of it is allocated.
     """
     shown = os.fspath(path)
     with open(path, "rb") as file:
