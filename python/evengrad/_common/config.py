@@ -17,6 +17,7 @@ import functools
 import inspect
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evengrad._common.names import snake_case, unknown_keyword
@@ -78,7 +79,6 @@ def _signatures(constructor: Callable[..., None]) -> inspect.Signature:
 
 
 def _names(of: inspect.Signature, *kinds: Any) -> list[str]:
-    """Return the names of the parameters of some kinds."""
     return [name for name, parameter in of.parameters.items() if parameter.kind in kinds]
 
 
@@ -121,15 +121,21 @@ def positional_names(cls: type) -> list[str]:
     return []
 
 
-def spelled_out(kind: type, defaults: Mapping[str, Any]) -> Callable[[Constructor], Constructor]:
+def spelled_out(
+    kind: type, defaults: Mapping[str, Any], own_defaults: Mapping[str, Any] = MappingProxyType({})
+) -> Callable[[Constructor], Constructor]:
     """Decorate an ``__init__`` that ends in ``**``: its signature names what a `TypedDict` has.
 
-    The defaults are in the order of the signature.
+    The defaults are in the order of the signature. Those of its own take the place of None.
     """
 
     def with_signature(constructor: Constructor) -> Constructor:
         signature = inspect.signature(constructor)
-        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        own = [
+            p.replace(default=own_defaults.get(p.name)) if p.default is None else p
+            for p in signature.parameters.values()
+            if p.kind is not p.VAR_KEYWORD
+        ]
         gathered = [
             inspect.Parameter(
                 name,

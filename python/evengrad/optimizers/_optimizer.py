@@ -566,5 +566,4 @@ def averages_in_place(optimizer: Optimizer) -> bool:
 
 
 def _remade(kind: type[Optimizer], config: dict[str, Any]) -> Optimizer:
-    """Return an optimizer with those arguments, without state."""
     return kind(**config)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evengrad import _core
@@ -56,16 +55,9 @@ def takes_settings_of(rule: str, kind: type = Shared) -> Callable[[Constructor],
     Its signature names all arguments, and has the core's default where the conventions share one.
     In the source they default to None, for `Rule` to replace.
     """
-
-    def with_signature(constructor: Constructor) -> Constructor:
-        signature = inspect.signature(spelled_out(kind, SHARED)(constructor))
-        parameters = []
-        for parameter in signature.parameters.values():
-            _, defaults = RULES[rule].get(parameter.name, (None, {}))
-            shared = set(defaults.values())
-            known = parameter.default is None and len(shared) == 1
-            parameters.append(parameter.replace(default=shared.pop()) if known else parameter)
-        constructor.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
-        return constructor
-
-    return with_signature
+    agreed = {
+        name: values.pop()
+        for name, (_, defaults) in RULES[rule].items()
+        if len(values := set(defaults.values())) == 1
+    }
+    return spelled_out(kind, SHARED, agreed)

@@ -79,16 +79,11 @@ def check_shared(given: Around) -> dict[str, Any]:
     shared["groups"] = check_groups(shared["groups"])
     shared["use_ema"] = bool(shared["use_ema"])
     shared["ema_momentum"] = check_float(shared["ema_momentum"], "ema_momentum", low=0.0, high=1.0)
-    every = shared["ema_overwrite_frequency"]
-    if every is not None:
-        shared["ema_overwrite_frequency"] = check_int(every, "ema_overwrite_frequency", at_least=1)
-        if not shared["use_ema"]:
-            raise ValueError("ema_overwrite_frequency: expected use_ema=True with it")
-    steps = shared["gradient_accumulation_steps"]
-    if steps is not None:
-        shared["gradient_accumulation_steps"] = check_int(
-            steps, "gradient_accumulation_steps", at_least=1
-        )
+    for name in ("ema_overwrite_frequency", "gradient_accumulation_steps"):
+        if shared[name] is not None:
+            shared[name] = check_int(shared[name], name, at_least=1)
+    if shared["ema_overwrite_frequency"] and not shared["use_ema"]:
+        raise ValueError("ema_overwrite_frequency: expected use_ema=True with it")
     return shared
 
 
