@@ -17,20 +17,21 @@ from evengrad.losses._targets import (
 )
 
 if TYPE_CHECKING:
-    from evengrad._common.arrays import Array
+    from evengrad._common.arrays import Array, Shape
     from evengrad._core import Tensor
 
 # Probabilities are held this far from 0 and 1 before their logarithm, as Keras does. Losses that
 # work on logits need no such thing.
 EPSILON = 1e-7
-AS_LOGITS = "pass from_logits=True for logits"
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
-MATRIX = 2
 
 
 class CrossEntropy(Loss):
     """What the cross-entropies share: where logits come from, and how values are reduced."""
+
+    # Rows of predictions are divided by their sums.
+    _largest_share = np.inf
 
     def __init__(
         self,
@@ -71,11 +72,8 @@ class CrossEntropy(Loss):
 
     def _check_predictions(self, p: Array) -> None:
         if not self.from_logits:
-            self._check_probabilities(p)
-
-    def _check_probabilities(self, p: Array) -> None:
-        """Raise a ValueError for what is no share: rows are divided by their sums."""
-        check_probabilities(p, self.name, AS_LOGITS, high=np.inf)
+            fix = "pass from_logits=True for logits"
+            check_probabilities(p, self.name, fix, self._largest_share)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return a value per row: of logits with ``from_logits=True``, else of probabilities."""
@@ -148,7 +146,7 @@ class SparseCategoricalCrossentropy(CrossEntropy):
 
     def _check_shapes(self, targets: Tensor, predictions: Tensor) -> None:
         fits = tuple(targets.shape) == tuple(predictions.shape[:-1])
-        if predictions.ndim < MATRIX or not fits:
+        if predictions.ndim < 2 or not fits:
             raise ValueError(
                 f"{self.name}: expected predictions of shape (rows, classes), or (rows, steps, "
                 "classes), and a class number for each row or step, got "
@@ -161,13 +159,13 @@ class SparseCategoricalCrossentropy(CrossEntropy):
         """Return labels as int64 of shape (rows,), or (rows, steps), all in range."""
         del dtype
         classes = output_shape[-1]
-        if len(output_shape) < MATRIX or classes is None:
+        if len(output_shape) < 2 or classes is None:
             raise ValueError(
                 f"{self.name}: expected a model with outputs of shape (rows, classes), got "
                 f"{output_shape}"
             )
         wanted = (y.shape[0], *(size or 1 for size in output_shape[1:-1]))
-        named = "(rows,)" if len(wanted) == 1 else show_rows(wanted)
+        named = "(rows,)" if len(wanted) == 1 else f"(rows, {', '.join(map(str, wanted[1:]))})"
         if y.shape == (*wanted, classes) and classes > 1:
             raise ValueError(
                 f"{what}: expected class numbers of shape {named}, got rows of {classes} as for "
@@ -234,17 +232,13 @@ class CategoricalCrossentropy(CrossEntropy):
         targets = y_true.reshape(-1, y_true.shape[-1])
         return over_steps(logits, targets, reduction, self.label_smoothing)
 
-    def check_target(
-        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
-    ) -> np.ndarray[Any, Any]:
-        """Return targets in the model's dtype: one row of probabilities for each row."""
+    def _check_columns(self, y: Array, output_shape: Shape, what: str) -> None:
         if y.ndim == 1 and output_shape[-1] != 1:
             raise ValueError(
                 f"{what}: expected one-hot rows of shape (rows, {output_shape[-1]}), got shape "
                 f'{y.shape}; use loss="sparse_categorical_crossentropy", or '
                 "evengrad.utils.to_categorical(y)"
             )
-        return super().check_target(y, output_shape, what, dtype)
 
 
 class BinaryCrossentropy(CrossEntropy):
@@ -290,6 +284,7 @@ class BinaryCrossentropy(CrossEntropy):
     """
 
     fused_activation = "sigmoid"
+    _largest_share = 1.0
 
     def _smoothed(self, y_true: Tensor, like: Tensor) -> Tensor:
         return smoothed(y_true.astype(like.dtype), self.label_smoothing, 2)
@@ -308,19 +303,12 @@ class BinaryCrossentropy(CrossEntropy):
         no = (1.0 - targets) * safe_log(1.0 - probabilities)
         return -(yes + no)
 
-    def check_target(
-        self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
-    ) -> np.ndarray[Any, Any]:
-        """Return targets in [0, 1], in the model's dtype and the shape of its output."""
+    def _check_columns(self, y: Array, output_shape: Shape, what: str) -> None:
         if y.ndim == 1 and output_shape[-1] not in (1, None) and len(output_shape) == 2:
             raise ValueError(
                 f"{what}: expected shape (rows, {output_shape[-1]}), got {y.shape}; give the last "
                 'layer one unit, or use loss="sparse_categorical_crossentropy"'
             )
-        return super().check_target(y, output_shape, what, dtype)
-
-    def _check_probabilities(self, p: Array) -> None:
-        check_probabilities(p, self.name, AS_LOGITS)
 
 
 def check_from_logits(from_logits: bool | None) -> bool | None:
@@ -332,9 +320,9 @@ def check_from_logits(from_logits: bool | None) -> bool | None:
 
 def over_steps(logits: Tensor, targets: Tensor, reduction: Reduction, smoothing: float) -> Tensor:
     """Return the cross-entropy of (..., classes), whose steps count as rows."""
-    rows = logits if logits.ndim == MATRIX else logits.reshape(-1, logits.shape[-1])
+    rows = logits if logits.ndim == 2 else logits.reshape(-1, logits.shape[-1])
     values = _core.cross_entropy(rows, targets, label_smoothing=smoothing, reduction=reduction)
-    if logits.ndim == MATRIX or reduction == "mean":
+    if logits.ndim == 2 or reduction == "mean":
         return values
     if reduction == "sum":
         # The sum over rows of the mean over steps.
@@ -360,11 +348,6 @@ def shares(probabilities: Tensor) -> Tensor:
     """Return rows divided by their sums; a row of zeros stays one."""
     total = probabilities.sum(dim=-1, keepdim=True)
     return probabilities / _core.where(total == 0.0, 1.0, total)
-
-
-def show_rows(shape: tuple[int, ...]) -> str:
-    """Return a shape whose first size is that of the rows, for messages."""
-    return f"(rows, {', '.join(map(str, shape[1:]))})"
 
 
 def safe_log(probabilities: Tensor) -> Tensor:

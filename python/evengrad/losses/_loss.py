@@ -14,7 +14,7 @@ from evengrad._core import Tensor
 from evengrad.losses._targets import fit_columns, refuse_nan
 
 if TYPE_CHECKING:
-    from evengrad._common.arrays import Array
+    from evengrad._common.arrays import Array, Shape
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "none")
 
@@ -183,11 +183,15 @@ class Loss(Named):
         TypeError
             Targets that are no numbers.
         """
+        self._check_columns(y, output_shape, what)
         fitted = fit_columns(y, output_shape, what)
         if fitted.dtype.kind not in "fiub":
             raise TypeError(f"{what}: expected numbers, got dtype {fitted.dtype}")
         self._check_values(fitted, fitted.shape[-1], what)
         return fitted.astype(dtype, copy=False)
+
+    def _check_columns(self, y: Array, output_shape: Shape, what: str) -> None:
+        """Raise a ValueError for targets that may be meant for another loss."""
 
 
 class FunctionLoss(Loss):
