@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from evengrad._common.arrays import Array
     from evengrad._core import Tensor
 
-MATRIX = 2
 # Rows that are made orthogonal to all before them in one product.
 BLOCK = 32
 
@@ -85,7 +84,7 @@ class Orthogonal(Initializer):
 
     def sample(self, shape: tuple[int, ...], dtype: str, generator: _core.Generator) -> Tensor:
         """Draw."""
-        if len(shape) < MATRIX:
+        if len(shape) < 2:
             raise ValueError(
                 f"Orthogonal: expected a shape of two dimensions or more, got {shape}; choose "
                 "another initializer for vectors"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from evengrad import _core, initializers
 from evengrad._common.checks import check_float
@@ -16,18 +16,11 @@ if TYPE_CHECKING:
     from evengrad._core import Tensor
 
 
-class Defaults(NamedTuple):
-    """What a convention sets where nothing is passed."""
-
-    momentum: float
-    epsilon: float
-    scale: bool
-
-
-CONVENTIONS = {
-    "keras": Defaults(0.99, 1e-3, True),
-    "torch": Defaults(0.1, 1e-5, True),
-    "tf1": Defaults(0.999, 1e-3, False),
+# What a convention sets where nothing is passed.
+CONVENTIONS: dict[str, dict[str, Any]] = {
+    "keras": {"momentum": 0.99, "epsilon": 1e-3, "scale": True},
+    "torch": {"momentum": 0.1, "epsilon": 1e-5, "scale": True},
+    "tf1": {"momentum": 0.999, "epsilon": 1e-3, "scale": False},
 }
 
 
@@ -112,12 +105,12 @@ class BatchNormalization(SameShape):
         super().__init__(**shared)
         self.convention = choose(convention, tuple(CONVENTIONS), "convention")
         default = CONVENTIONS[self.convention]
-        momentum = default.momentum if momentum is None else momentum
+        momentum = default["momentum"] if momentum is None else momentum
         self.momentum = check_float(momentum, "momentum", low=0.0, high=1.0)
-        epsilon = default.epsilon if epsilon is None else epsilon
+        epsilon = default["epsilon"] if epsilon is None else epsilon
         self.epsilon = check_float(epsilon, "epsilon", low=0.0, open_high=True)
         self.center = bool(center)
-        self.scale = default.scale if scale is None else bool(scale)
+        self.scale = bool(default["scale"] if scale is None else scale)
         self.beta_initializer = initializers.get(beta_initializer, "beta_initializer")
         self.gamma_initializer = initializers.get(gamma_initializer, "gamma_initializer")
         self.moving_mean_initializer = initializers.get(
@@ -128,7 +121,7 @@ class BatchNormalization(SameShape):
         )
 
     def _shown(self) -> dict[str, Any]:
-        return beyond(super()._shown(), CONVENTIONS[self.convention]._asdict())
+        return beyond(super()._shown(), CONVENTIONS[self.convention])
 
     def build(self, input_shape: Any) -> None:
         """Make factor and offset and the moving statistics."""

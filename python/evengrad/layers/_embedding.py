@@ -81,13 +81,10 @@ class Embedding(Layer):
         super().__init__(**shared)
         self.input_dim = check_int(input_dim, "input_dim", at_least=1)
         self.output_dim = check_int(output_dim, "output_dim", at_least=1)
-        self.embeddings_initializer = initializers.get(
-            embeddings_initializer, "embeddings_initializer"
-        )
-        self.embeddings_regularizer = regularizers.get(
-            embeddings_regularizer, "embeddings_regularizer"
-        )
-        self.embeddings_constraint = constraints.get(embeddings_constraint, "embeddings_constraint")
+        first, penalty, after = initializers.get, regularizers.get, constraints.get
+        self.embeddings_initializer = first(embeddings_initializer, "embeddings_initializer")
+        self.embeddings_regularizer = penalty(embeddings_regularizer, "embeddings_regularizer")
+        self.embeddings_constraint = after(embeddings_constraint, "embeddings_constraint")
 
     def build(self, input_shape: Any) -> None:
         """Make the vectors."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._common.arrays import as_array, is_batches
-from evengrad._common.checks import check_float, check_int
+from evengrad._common.checks import check_float
+from evengrad.layers._activation import check_axis
 from evengrad.layers._layer import build_for
 from evengrad.layers._shared import SameShape, Shared, takes_shared
 from evengrad.layers._symbolic import stands_for_operator
@@ -54,12 +55,8 @@ class Normalization(SameShape):
 
     Notes
     -----
-    The statistics are the variables `mean` and `variance`, which are not trainable; the layer keeps
-    them as `mean_` and `variance_`.
-
-    Notes
-    -----
-    Input (rows, ...), any shape; the output has the same.
+    Input (rows, ...), any shape; the output has the same. The statistics are the variables `mean`
+    and `variance`, which are not trainable; the layer keeps them as `mean_` and `variance_`.
 
     Examples
     --------
@@ -83,10 +80,8 @@ class Normalization(SameShape):
     ) -> None:
         super().__init__(**shared)
         given = axis if isinstance(axis, (tuple, list)) else [] if axis is None else [axis]
-        axes = [check_int(one, "axis", at_least=-8) for one in given]
-        if 0 in axes:
-            raise ValueError("axis: expected any dimension but 0, the rows, got 0")
         self.axis = axis
+        self._axes = [check_axis(one) for one in given]
         if (mean is None) is not (variance is None):
             raise ValueError("mean, variance: expected both or neither")
         # Kept as lists, as a saved file describes them.
@@ -95,7 +90,6 @@ class Normalization(SameShape):
         if self.variance is not None and not bool((np.asarray(self.variance) >= 0).all()):
             raise ValueError(f"variance: expected values of 0 or more, got {variance}")
         self.invert = bool(invert)
-        self._axes = axes
 
     def build(self, input_shape: Any) -> None:
         """Make the statistics."""

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from evengrad._core import Tensor
 
-# Dimensions of an input: rows, steps, features.
-SEQUENCE_NDIM = 3
-
 
 class Recurrent(Layer):
     """Base of the recurrent layers. A subclass says how many gates and states it has, and one step.
@@ -64,12 +61,10 @@ class Recurrent(Layer):
         self.units = check_int(units, "units", at_least=1)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
-        self.recurrent_initializer = initializers.get(
-            recurrent_initializer, "recurrent_initializer"
-        )
-        self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
-        penalty, after = regularizers.get, constraints.get
+        first, penalty, after = initializers.get, regularizers.get, constraints.get
+        self.kernel_initializer = first(kernel_initializer, "kernel_initializer")
+        self.recurrent_initializer = first(recurrent_initializer, "recurrent_initializer")
+        self.bias_initializer = first(bias_initializer, "bias_initializer")
         self.kernel_regularizer = penalty(kernel_regularizer, "kernel_regularizer")
         self.recurrent_regularizer = penalty(recurrent_regularizer, "recurrent_regularizer")
         self.bias_regularizer = penalty(bias_regularizer, "bias_regularizer")
@@ -90,14 +85,8 @@ class Recurrent(Layer):
     def step(self, projected: Tensor, states: list[Tensor], mask: Tensor | None) -> list[Tensor]:
         """Return the states after a step, the output first.
 
-        Parameters
-        ----------
-        projected
-            The step's input times the kernel, bias added: (rows, gates · units).
-        states
-            The states before the step.
-        mask
-            What the output is multiplied with on its way to the recurrent kernel, or None.
+        `projected` is its input times the kernel, bias added: (rows, gates · units); `mask` what
+        the output is multiplied with on its way to the recurrent kernel, or None.
         """
         raise NotImplementedError
 
@@ -228,7 +217,7 @@ class Recurrent(Layer):
 
     def _check_input(self, shape: Any) -> None:
         sequence, *states = shape if isinstance(shape, list) else [shape]
-        if len(sequence) != SEQUENCE_NDIM:
+        if len(sequence) != 3:
             raise self._story(
                 "an input of shape (rows, steps, features)",
                 sequence,

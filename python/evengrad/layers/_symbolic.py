@@ -85,7 +85,6 @@ class Symbolic:
     __radd__, __rmul__ = __add__, __mul__
 
     def _merged(self, layer: str, other: Symbolic) -> Any:
-        """Return this and another one joined by a layer."""
         return _operators[layer]()([self, other])
 
     def _rescaled(self, scale: Any, offset: Any, sign: int = 1) -> Any:

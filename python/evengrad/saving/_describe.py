@@ -15,16 +15,9 @@ from evengrad import constraints, initializers, layers, losses, metrics, optimiz
 from evengrad._common.config import Configured, name_of
 from evengrad._common.names import did_you_mean
 from evengrad._tensor import activations
-from evengrad.constraints import Constraint
-from evengrad.initializers import Initializer
-from evengrad.layers import Layer
-from evengrad.losses import Loss
 from evengrad.losses._loss import FunctionLoss
-from evengrad.metrics import Metric
 from evengrad.metrics._metric import FunctionMetric
-from evengrad.optimizers import Optimizer, ParameterGroup, schedules
-from evengrad.optimizers.schedules import Schedule
-from evengrad.regularizers import Regularizer
+from evengrad.optimizers import schedules
 from evengrad.saving._errors import FileFormatError
 
 if TYPE_CHECKING:
@@ -50,15 +43,15 @@ class Family:
 
 
 FAMILIES = {
-    "layers": Family(Layer, vars(layers)),
-    "initializers": Family(Initializer, vars(initializers)),
-    "regularizers": Family(Regularizer, vars(regularizers)),
-    "constraints": Family(Constraint, vars(constraints)),
-    "losses": Family(Loss, vars(losses)),
-    "metrics": Family(Metric, vars(metrics)),
-    "optimizers": Family(Optimizer, vars(optimizers)),
-    "groups": Family(ParameterGroup, vars(optimizers)),
-    "schedules": Family(Schedule, vars(schedules)),
+    "layers": Family(layers.Layer, vars(layers)),
+    "initializers": Family(initializers.Initializer, vars(initializers)),
+    "regularizers": Family(regularizers.Regularizer, vars(regularizers)),
+    "constraints": Family(constraints.Constraint, vars(constraints)),
+    "losses": Family(losses.Loss, vars(losses)),
+    "metrics": Family(metrics.Metric, vars(metrics)),
+    "optimizers": Family(optimizers.Optimizer, vars(optimizers)),
+    "groups": Family(optimizers.ParameterGroup, vars(optimizers)),
+    "schedules": Family(schedules.Schedule, vars(schedules)),
 }
 
 # Deeper nesting is no description that this package wrote.
