@@ -315,12 +315,10 @@ def same(value: Any, default: Any) -> bool:
         # `activation=None` is kept as the function that it stands for.
         return getattr(value, "__name__", None) == "linear"
     if isinstance(default, str) and not isinstance(value, str):
-        if callable(value) and not isinstance(value, Configured):
-            return getattr(value, "__name__", None) == default
         if isinstance(value, Configured):
             plain = type(value).__name__.lower() == default.replace("_", "")
             return plain and not value._shown()  # noqa: SLF001 - of this file
-        return False
+        return callable(value) and getattr(value, "__name__", None) == default
     return (
         type(value) is type(default)
         and isinstance(value, (bool, int, float, str))

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 from evengrad._common.checks import check_float
-from evengrad._common.config import Configured
 from evengrad._common.names import choose
 from evengrad.initializers._initializer import Initializer, checked_seed
 
@@ -106,8 +105,6 @@ class _Named(VarianceScaling):
 
     def __init__(self, seed: int | None = None, convention: str = "keras") -> None:
         super().__init__(self.SCALE, self.MODE, self.DISTRIBUTION, seed, convention)
-
-    __repr__ = Configured.__repr__
 
 
 class GlorotUniform(_Named):
