@@ -342,18 +342,18 @@ def beyond(shown: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
 
 # Names of functions of this package, by identity: what messages and files call them. With the
 # functions, so that their identities stay theirs; a user's function may not be hashable.
-_names: dict[int, tuple[Any, str]] = {}
+_function_names: dict[int, tuple[Any, str]] = {}
 
 
 def enter_names(functions: Mapping[str, Callable[..., Any]]) -> None:
     """Enter functions; of several names of one, the first counts."""
     for name, function in functions.items():
-        _names.setdefault(id(function), (function, name))
+        _function_names.setdefault(id(function), (function, name))
 
 
 def name_of(function: Any) -> str | None:
     """Return the name of a function that was entered; None for a function of the user's."""
-    return _names.get(id(function), (None, None))[1]
+    return _function_names.get(id(function), (None, None))[1]
 
 
 def show(value: Any) -> str:

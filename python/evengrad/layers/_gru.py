@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from evengrad import _core
-from evengrad._common.function_names import name_of
+from evengrad._common.config import name_of
 from evengrad._tensor import activations
 from evengrad.layers._recurrent import Recurrent
 from evengrad.layers._shared import Shared, takes_shared

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evengrad import _core
 from evengrad._common.checks import check_int
-from evengrad._common.config import beyond
-from evengrad._common.function_names import name_of
+from evengrad._common.config import beyond, name_of
 from evengrad._common.names import choose
 from evengrad._tensor import activations
 from evengrad.initializers import GlorotUniform, Initializer, Ones, Orthogonal, RandomUniform, Zeros

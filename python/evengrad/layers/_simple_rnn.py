@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from evengrad._common.function_names import name_of
+from evengrad._common.config import name_of
 from evengrad.layers._recurrent import Recurrent
 
 if TYPE_CHECKING:
