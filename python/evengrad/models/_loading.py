@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad._common.config import outside_scopes
-from evengrad._core import Generator
 from evengrad.layers._call_context import restoring
 from evengrad.layers._layer import build_for
-from evengrad.layers._module import module_tree, set_trainable, state_of
+from evengrad.layers._module import module_tree, set_trainable
 from evengrad.layers._restoring import Restoration
 from evengrad.models._architecture import ArchitectureDecoder, restore_trainable
 from evengrad.models._model import shuffler_of
@@ -21,6 +20,7 @@ from evengrad.optimizers._optimizer import Counts, counts_of, set_counts
 from evengrad.saving import _safetensors
 from evengrad.saving._errors import FileFormatError
 from evengrad.training._compile_config import OF_OBJECTIVE
+from evengrad.training._pack import unpack_streams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +86,7 @@ def load_model(
 
 def _parse(shown: str, text: str, decoder: ArchitectureDecoder) -> dict[str, Any]:
     try:
-        description = json.loads(text)
+        description: dict[str, Any] = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise decoder.damaged(str(error)) from error
     version = decoder.member(description, "version", int)
@@ -95,8 +95,7 @@ def _parse(shown: str, text: str, decoder: ArchitectureDecoder) -> dict[str, Any
             f"{shown}: version {version} of the format is newer than {VERSION}, which this release "
             "of evengrad reads; update evengrad"
         )
-    found: dict[str, Any] = description
-    return found
+    return description
 
 
 def _rebuild(
@@ -161,19 +160,15 @@ def _restore_streams(
     model: Model, description: dict[str, Any], decoder: ArchitectureDecoder
 ) -> None:
     streams = decoder.member(description, "streams", dict)
-    for prefix, layer in module_tree(model).layers:
-        generators = state_of(layer).generators
-        for name in generators:
-            position = streams.get(f"{prefix}{name}")
-            whole = isinstance(position, list) and all(
-                type(number) is int and 0 <= number < 2**64 for number in position
-            )
-            if not whole or len(position) != 3:
-                raise decoder.damaged(f"the random stream of {prefix}{name}")
-            stream = Generator(position[0], position[1])
-            stream.draws = position[2]
-            generators[name] = stream
-        state_of(layer).changed()
+    tree = module_tree(model)
+    for path, _ in tree.generators:
+        position = streams.get(path)
+        whole = isinstance(position, list) and all(
+            type(number) is int and 0 <= number < 2**64 for number in position
+        )
+        if not whole or len(position) != 3:
+            raise decoder.damaged(f"the random stream of {path}")
+    unpack_streams(tree, streams)
     shuffles = decoder.member(description, "shuffles", int)
     if shuffles < 0:
         raise decoder.damaged("shuffles")

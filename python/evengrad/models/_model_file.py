@@ -16,6 +16,7 @@ from evengrad.optimizers._optimizer import counts_of
 from evengrad.saving import _safetensors
 from evengrad.saving._describe import encode
 from evengrad.training._compile_config import OF_OBJECTIVE
+from evengrad.training._pack import pack_streams
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -84,15 +85,11 @@ def save_model(
 ) -> None:
     """Write a whole model, how it is trained, and how often it has shuffled; see `Model.save`."""
     tensors = _weights(model)
-    streams = {
-        path: [stream.seed, stream.stream, stream.draws]
-        for path, stream in module_tree(model).generators
-    }
     description: dict[str, Any] = {
         "version": VERSION,
         "model": ArchitectureEncoder().model(model),
         "input_shape": encode(_without_rows(state_of(model).input_shape), "input_shape"),
-        "streams": streams,
+        "streams": pack_streams(module_tree(model)),
         "frozen": [prefix for prefix, layer in module_tree(model).layers if not layer.trainable],
         "shuffles": shuffles,
     }

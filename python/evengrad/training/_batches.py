@@ -163,12 +163,7 @@ class BatchRunner:
 
     def run(self, batch: Prepared) -> None:
         """Do one step on one batch."""
-        dtype = batch.objective.dtype
-        arrays: list[Array] = [np.ascontiguousarray(x, dtype=dtype) for x in batch.xs]
-        kinds = ["int64" if y.dtype.kind in "iu" else dtype for y in batch.ys]
-        arrays += map(np.ascontiguousarray, batch.ys, kinds)
-        if batch.weight is not None:
-            arrays.append(np.ascontiguousarray(batch.weight, dtype=dtype))
+        arrays: list[Array] = list(map(np.ascontiguousarray, *batch.columns()))
         key = (self.training, batch.weight is None, *((a.shape, a.dtype.str) for a in arrays))
         step = self._steps.get(key)
         if step is None or not step.is_current():

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad._common.checks import check_int
-from evengrad._core import Generator
 from evengrad.callbacks._callback import overrides
 from evengrad.layers._module import set_trainable
 from evengrad.optimizers._optimizer import (
@@ -29,12 +28,11 @@ from evengrad.optimizers._optimizer import (
 )
 from evengrad.training._checkpoint_folder import Checkpoint, CheckpointFolder, Position
 from evengrad.training._fingerprint import FROZEN_LAYERS, differences, frozen_layers, shown
-from evengrad.training._pack import pack, unpack
+from evengrad.training._pack import pack, pack_streams, unpack, unpack_streams
 
 if TYPE_CHECKING:
     from evengrad.callbacks import Callback, History
     from evengrad.training._batches import BatchSource
-    from evengrad.training._objective import Objective
     from evengrad.training._protocol import TrainableModel
     from evengrad.training._step import ArraySource
 
@@ -102,11 +100,6 @@ def check_options(checkpoint: Any, every: Any, keep: Any, resume: Any) -> Checkp
     return CheckpointOptions(checkpoint, parsed, kept, resume)
 
 
-def stateful(callbacks: list[Callback]) -> list[Callback]:
-    """Return the callbacks that have a state to keep."""
-    return [callback for callback in callbacks if overrides(callback, "state_dict")]
-
-
 def kind_of(callback: Callback) -> str:
     """Return what must be the same of a callback with a state: its class, and what it watches."""
     watched = getattr(callback, "monitor", None)
@@ -139,16 +132,30 @@ class Checkpointing:
         self._epochs = 0
         self._written = time.monotonic()
 
-    def check(self, fingerprint: dict[str, str]) -> None:
-        """Raise a ValueError that names what differs from the training of the checkpoint."""
-        self.fingerprint = fingerprint
+    def join(
+        self,
+        fingerprint: dict[str, str],
+        source: ArraySource | BatchSource,
+        history: History,
+        callbacks: list[Callback],
+    ) -> None:
+        """Take the training whose state is kept.
+
+        Raises
+        ------
+        ValueError
+            It is another one than that of the checkpoint; the message names what differs.
+        """
+        self.fingerprint, self.source, self.history = fingerprint, source, history
+        self.stateful = [one for one in callbacks if overrides(one, "state_dict")]
         if self.found is None:
             return
-        then = dict(self.found.description["fingerprint"])
-        if fingerprint[FROZEN_LAYERS] == shown(self.found.description["frozen"]):
+        described = self.found.description
+        then = dict(described["fingerprint"])
+        if fingerprint[FROZEN_LAYERS] == shown(described["frozen"]):
             then[FROZEN_LAYERS] = fingerprint[FROZEN_LAYERS]
         # What callbacks set in the meantime, such as a learning rate, is no other optimizer.
-        for name, number in self.found.description["optimizer"]["numbers"].items():
+        for name, number in described["optimizer"]["numbers"].items():
             if fingerprint.get(f"optimizer's {name}") == shown(number):
                 then[f"optimizer's {name}"] = shown(number)
         lines = differences(fingerprint, then)
@@ -156,6 +163,13 @@ class Checkpointing:
             raise ValueError(
                 f"{self.found.path}: the checkpoint is of another training; {'; '.join(lines)}. "
                 "Make these as they were, or pass resume=False to begin afresh, or another folder"
+            )
+        now = list(map(kind_of, self.stateful))
+        kept = [name for name, _ in described["callbacks"]]
+        if now != kept:
+            raise ValueError(
+                f"{self.found.path}: callbacks: expected those with state of the checkpoint in its "
+                f"order, {', '.join(kept) or 'none'}, got {', '.join(now) or 'none'}"
             )
 
     def undo(self) -> None:
@@ -191,21 +205,14 @@ class Checkpointing:
 
     # ---- what
 
-    def save(
-        self,
-        source: ArraySource | BatchSource,
-        history: History,
-        callbacks: list[Callback],
-        epoch: int,
-        begun: bool,
-    ) -> None:
+    def save(self, epoch: int, begun: bool) -> None:
         """Write a checkpoint; where that fails, the log says so, and training goes on.
 
         The older checkpoints stay, and the next is tried when it is due.
         """
-        step = source.session.step
+        step = self.source.session.step
         arrays: dict[str, Array] = {}
-        description = self._describe(source, history, callbacks, arrays)
+        description = self._describe(arrays)
         # Whether callbacks have done what they do at an epoch's beginning.
         description["begun"] = begun
         try:
@@ -220,14 +227,9 @@ class Checkpointing:
         self._steps = self._epochs = 0
         self._written = time.monotonic()
 
-    def _describe(
-        self,
-        source: ArraySource | BatchSource,
-        history: History,
-        callbacks: list[Callback],
-        arrays: dict[str, Array],
-    ) -> dict[str, Any]:
+    def _describe(self, arrays: dict[str, Array]) -> dict[str, Any]:
         model, optimizer = self.model, self.model.config().optimizer
+        session, objective = self.source.session, self.source.objective
         swapped = averages_in_place(optimizer)
         if swapped:
             optimizer.swap_ema_weights(model.tree.trainable)
@@ -240,65 +242,51 @@ class Checkpointing:
         finally:
             if swapped:
                 optimizer.swap_ema_weights(model.tree.trainable)
-        draws = model.shuffle().draws
-        if source.session.step and source.objective is not None:
-            for number, state in enumerate(source.objective.states):
+        if session.step and objective is not None:
+            for number, state in enumerate(objective.states):
                 arrays[f"metric:{number}"] = np.array(state.numpy())
+        draws = model.shuffle().draws
         return {
             "fingerprint": self.fingerprint,
             "seed": model.seed(),
             # The order of an epoch in progress is drawn again from where it was drawn.
-            "shuffle": draws if source.session.order_draw is None else source.session.order_draw,
-            "generators": {
-                path: [stream.seed, stream.stream, stream.draws]
-                for path, stream in model.tree.generators
-            },
+            "shuffle": draws if session.order_draw is None else session.order_draw,
+            "generators": pack_streams(model.tree),
             "optimizer": {
                 "counts": list(counts_of(optimizer)),
                 "numbers": numbers_of(optimizer),
                 "schedules": shown(schedules_of(optimizer)),
             },
             "frozen": frozen_layers(model),
-            "history": pack([history.epoch, history.history], "history", arrays),
+            "history": pack([self.history.epoch, self.history.history], "history", arrays),
             "callbacks": [
                 [kind_of(callback), pack(callback.state_dict(), f"callback:{i}", arrays)]
-                for i, callback in enumerate(stateful(callbacks))
+                for i, callback in enumerate(self.stateful)
             ],
-            "batches": source.describe(arrays),
+            "batches": self.source.describe(arrays),
             "stopped": bool(model.public.stop_training),
         }
 
     # ---- going on
 
-    def check_callbacks(self, callbacks: list[Callback]) -> None:
-        """Raise a ValueError where the callbacks with state are not those of the checkpoint."""
-        if self.found is None:
-            return
-        now = [kind_of(callback) for callback in stateful(callbacks)]
-        then = [name for name, _ in self.found.description["callbacks"]]
-        if now != then:
-            raise ValueError(
-                f"{self.found.path}: callbacks: expected those with state of the checkpoint in its "
-                f"order, {', '.join(then) or 'none'}, got {', '.join(now) or 'none'}"
-            )
-
-    def restore(
-        self, source: ArraySource | BatchSource, history: History, callbacks: list[Callback]
-    ) -> None:
+    def restore(self, found: Checkpoint) -> None:
         """Put everything back as it was when the checkpoint was written."""
-        if self.found is None:
-            return
-        _, position, description, tensors = self.found
+        _, position, description, tensors = found
         self._restore_model(description, tensors)
         self._restore_optimizer(description["optimizer"])
-        history.epoch, history.history = unpack(description["history"], tensors)
-        pairs = zip(stateful(callbacks), description["callbacks"], strict=True)
-        for callback, (_, state) in pairs:
+        self.history.epoch, self.history.history = unpack(description["history"], tensors)
+        for callback, (_, state) in zip(self.stateful, description["callbacks"], strict=True):
             if state is not None:
                 callback.load_state_dict(unpack(state, tensors))
-        source.go_on(position.step, description["batches"], tensors)
-        if position.step:
-            restore_states(source.objective, position.step, tensors)
+        self.source.go_on(position.step, description["batches"], tensors)
+        objective = self.source.objective
+        if position.step and objective is not None:
+            # The figures of the epoch in progress.
+            for number, metric in enumerate(objective.states):
+                metric.copy_(tensors[f"metric:{number}"])
+            if np.isfinite(objective.loss.total.item()):
+                # Whether or not somebody watched the loss then.
+                objective.finite_steps.copy_(np.array(float(position.step)))
         self.model.public.stop_training = bool(description["stopped"])
 
     def _restore_model(self, description: dict[str, Any], tensors: dict[str, Array]) -> None:
@@ -314,12 +302,7 @@ class Checkpointing:
             if SLOT + path in kept:
                 for name, slot in optimizer.slots(weight.tensor).items():
                     slot.copy_(tensors[f"{SLOT}{path}/{name}"])
-        for (prefix, _), state in zip(model.tree.layers, model.tree.states, strict=True):
-            for name in state.generators:
-                seed, stream, draws = description["generators"][prefix + name]
-                state.generators[name] = Generator(seed, stream)
-                state.generators[name].draws = draws
-            state.changed()
+        unpack_streams(model.tree, description["generators"])
         model.shuffle().draws = description["shuffle"]
 
     def _restore_optimizer(self, described: dict[str, Any]) -> None:
@@ -340,14 +323,3 @@ class Checkpointing:
         """Remove the files, where they were to last as long as the training."""
         if self.remove_at_end:
             self.folder.remove_all()
-
-
-def restore_states(objective: Objective | None, step: int, tensors: dict[str, Array]) -> None:
-    """Put the figures of the epoch in progress back."""
-    if objective is None:
-        return
-    for number, state in enumerate(objective.states):
-        state.copy_(tensors[f"metric:{number}"])
-    if np.isfinite(objective.loss.total.item()):
-        # Whether or not somebody watched the loss then.
-        objective.finite_steps.copy_(np.array(float(step)))

@@ -45,6 +45,15 @@ class Prepared:
         """How many rows there are."""
         return int(self.xs[0].shape[0])
 
+    def columns(self) -> tuple[list[Array], list[str]]:
+        """Return inputs, targets and weights one after the other, and the dtypes of steps."""
+        arrays = [*self.xs, *self.ys, *([] if self.weight is None else [self.weight])]
+        dtypes = [self.objective.dtype] * len(arrays)
+        for place, y in enumerate(self.ys, len(self.xs)):
+            if y.dtype.kind in "iu":
+                dtypes[place] = "int64"
+        return arrays, dtypes
+
     def taken(self, rows: Array) -> Prepared:
         """Return these rows of it."""
         xs, ys = ([np.asarray(array[rows]) for array in side] for side in (self.xs, self.ys))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import sys
-from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,45 +50,8 @@ NO_PROGRESS, NO_SIGNALS = Progress(0, 0), GracefulStop(lambda: None)
 LONGEST = 3600.0
 
 
-@dataclass
-class Options:
-    """The arguments of `fit` after x and y; documented there."""
-
-    batch_size: Any
-    epochs: Any
-    verbose: Any
-    callbacks: Any
-    validation_split: Any
-    validation_data: Any
-    shuffle: Any
-    class_weight: Any
-    sample_weight: Any
-    initial_epoch: Any
-    steps_per_epoch: Any
-    validation_batch_size: Any
-    validation_shuffle: Any
-    validation_stratify: Any
-    checkpoint: Any
-    checkpoint_every: Any
-    keep: Any
-    resume: Any
-
-    def check(self) -> None:
-        """Raise an error for a value out of range."""
-        for name in ("batch_size", "validation_batch_size", "steps_per_epoch"):
-            given = getattr(self, name)
-            if given is not None:
-                setattr(self, name, check_int(given, name, at_least=1))
-        for name in ("epochs", "initial_epoch"):
-            given = getattr(self, name)
-            if type(given) is not int or given < 0:
-                setattr(self, name, check_int(given, name, at_least=0))
-        if self.validation_split != 0.0:
-            self.validation_split = check_float(
-                self.validation_split, "validation_split", low=0.0, high=1.0, open_high=True
-            )
-        if self.validation_split and self.validation_data is not None:
-            raise ValueError("validation_split, validation_data: expected one of the two, got both")
+class Options(SimpleNamespace):
+    """The arguments of `fit` after x and y, by the names that they have there."""
 
     def check_for_batches(self, y: Any) -> None:
         """Raise an error for what an iterable of batches leaves no room for."""
@@ -118,9 +81,27 @@ class Options:
         return found
 
 
+def check(options: Options) -> None:
+    """Raise an error for a value out of range."""
+    for name in ("batch_size", "validation_batch_size", "steps_per_epoch"):
+        given = getattr(options, name)
+        if given is not None:
+            setattr(options, name, check_int(given, name, at_least=1))
+    for name in ("epochs", "initial_epoch"):
+        given = getattr(options, name)
+        if type(given) is not int or given < 0:
+            setattr(options, name, check_int(given, name, at_least=0))
+    share = options.validation_split
+    if share != 0.0:
+        share = check_float(share, "validation_split", low=0.0, high=1.0, open_high=True)
+        options.validation_split = share
+    if share and options.validation_data is not None:
+        raise ValueError("validation_split, validation_data: expected one of the two, got both")
+
+
 def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
     """Train a model; see `Model.fit`."""
-    options.check()
+    check(options)
     model.config()
     users = [] if options.callbacks is None else check_callbacks(options.callbacks)
     progress = NO_PROGRESS if options.verbose == 0 else Progress(options.verbose, options.epochs)
@@ -229,8 +210,8 @@ class _Training:
         if checkpointing is not None:
             if isinstance(self.source, BatchSource):
                 self.source.look_ahead()
-            checkpointing.check(_fingerprint_of(model, data, held, self.validation, options))
-            checkpointing.check_callbacks(users)
+            fingerprint = _fingerprint_of(model, data, held, self.validation, options)
+            checkpointing.join(fingerprint, self.source, self.history, users)
             self.signals = GracefulStop(self.source.session.stop)
         model.public.history = self.history
         model.public.stop_training = False
@@ -287,22 +268,23 @@ class _Training:
         checkpointing = self.checkpointing
         if checkpointing is None:
             return False
-        if checkpointing.found is None:
+        found = checkpointing.found
+        if found is None:
             self._save()
             return False
-        self.epoch = checkpointing.found.position.epoch
-        self._begun = bool(checkpointing.found.description["begun"])
+        self.epoch = found.position.epoch
+        self._begun = bool(found.description["begun"])
         if self._begun:
             # What callbacks do at an epoch's beginning was done then, and is part of the state.
             self.callbacks.tell("on_epoch_begin", self.epoch, {})
-        checkpointing.restore(self.source, self.history, self.users)
+        checkpointing.restore(found)
         self.logs = {name: column[-1] for name, column in self.history.history.items()}
-        logger.info("%s: training goes on from %s", self.model.path, checkpointing.found.path)
+        logger.info("%s: training goes on from %s", self.model.path, found.path)
         return self._begun
 
     def _save(self) -> None:
         if self.checkpointing is not None:
-            self.checkpointing.save(self.source, self.history, self.users, self.epoch, self._begun)
+            self.checkpointing.save(self.epoch, self._begun)
 
     # ---- epochs of which the history alone hears
 

@@ -84,25 +84,23 @@ class Block:
         self.inputs = [_core.tensor(x) for x in part]
         self.recording: _core.Recording | None = None
         self.eager = False
-        self.origins: list[Tensor] = []
-        self.sums: list[Tensor] = []
-        self.squares: list[Tensor] = []
+        # For each output y₁, Σ d and Σ d².
+        self.sums: list[list[Tensor]] = []
 
     def run(self, part: list[Array], samples: int) -> list[Array]:
         """Return the means of all outputs for rows, and then the deviations."""
         for tensor, x in zip(self.inputs, part, strict=True):
             tensor.copy_(x)
         outputs = self.sample()
-        if not self.origins:
-            for kept in (self.origins, self.sums, self.squares):
-                kept.extend(_core.zeros(y.shape, dtype="float64") for y in outputs)
-        for origin, y in zip(self.origins, outputs, strict=True):
+        if not self.sums:
+            self.sums = [[_core.zeros(y.shape, dtype="float64") for _ in range(3)] for y in outputs]
+        for (origin, total, square), y in zip(self.sums, outputs, strict=True):
             origin.copy_(y)
-        for total in [*self.sums, *self.squares]:
-            total.copy_(np.zeros(total.shape))
+            total.copy_(np.zeros(y.shape))
+            square.copy_(np.zeros(y.shape))
         self.gather(samples - 1)
         means, deviations = [], []
-        for origin, total, square in zip(self.origins, self.sums, self.squares, strict=True):
+        for origin, total, square in self.sums:
             mean = total.numpy() / samples
             variance = square.numpy() / samples - mean**2
             means.append(origin.numpy() + mean)
@@ -138,8 +136,7 @@ class Block:
 
     def add(self) -> None:
         """Add one sample to the sums."""
-        kept = zip(self.sample(), self.origins, self.sums, self.squares, strict=True)
-        for y, origin, total, square in kept:
+        for (origin, total, square), y in zip(self.sums, self.sample(), strict=True):
             distance = y.astype("float64") - origin
             _core.accumulate(total, distance)
             _core.accumulate(square, distance.square())

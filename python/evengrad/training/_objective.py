@@ -81,10 +81,7 @@ def output_shapes_for(model: TrainableModel, arrays: list[Array]) -> list[Any]:
     The model is built.
     """
     shapes = model.output_shapes
-    for shape in shapes:
-        if None in shape[1:]:
-            break
-    else:
+    if None not in [size for shape in shapes for size in shape[1:]]:
         return shapes
     found = model.compute_output_shape(shapes_of(arrays))
     return found if isinstance(found, list) else [found]
@@ -118,18 +115,14 @@ class Mean:
 class OutputHead:
     """One output of the model: its loss, and what the loss and the metrics get of it."""
 
-    def __init__(self, loss: losses.Loss | None, weight: float) -> None:
-        self.loss = loss
-        self.weight = weight
-        # The layer, or the output, that messages name.
-        self.where = ""
-        # The final activation that is left out, because the loss takes logits.
-        self.skipped: str | None = None
-        self.logits = False
-        # Whether the output, with its activation, is made of probabilities.
-        self.probable = False
-
-    def join(self, model: TrainableModel, head: Layer | None, name: str) -> None:
+    def __init__(
+        self,
+        loss: losses.Loss | None,
+        weight: Any,
+        model: TrainableModel,
+        head: Layer | None,
+        name: str,
+    ) -> None:
         """Decide from the model's end what the loss and the metrics get.
 
         Raises
@@ -137,16 +130,25 @@ class OutputHead:
         ValueError
             An argument of the loss about its predictions contradicts the model.
         """
-        loss = self.loss
-        self.where = head.path if head is not None else name
-        activation = head.final_activation if head is not None else None
+        self.loss = loss
+        self.weight = 1.0 if weight is None else check_float(weight, "loss_weights")
+        # The layer, or the output, that messages name.
+        self.where = name if head is None else head.path
+        # The final activation that is left out, because the loss takes logits.
+        self.skipped: str | None = None
+        self.logits = False
+        activation = None if head is None else head.final_activation
+        # Whether the output, with its activation, is made of probabilities.
+        self.probable = activation in PROBABILITIES
         scores = isinstance(loss, CrossEntropy) or (loss and loss.score_activation)
-        if activation is not None:
-            self.probable = activation in PROBABILITIES
-        elif scores:
+        if activation is None and scores:
             self.probable = made_by_probabilities(model, name)
         if isinstance(loss, CrossEntropy):
             self._join(loss, activation)
+        if loss is not None and loss.reduction == "none":
+            raise ValueError(
+                f'{loss.name}: training needs a loss that is reduced, got reduction="none"'
+            )
 
     @property
     def raw(self) -> bool:
@@ -234,14 +236,12 @@ class OutputHead:
                     activation,
                 )
 
-    def loss_of(self, y: Tensor, output: Tensor, weight: Tensor | None) -> Tensor:
-        """Return the reduced loss."""
+    def loss_of(self, y: Tensor, output: Tensor, weight: Tensor | None) -> Tensor | None:
+        """Return the reduced loss, if the output has one."""
         loss = self.loss
-        if loss is None:
-            raise RuntimeError("an output without loss has no loss")
         if self.logits and isinstance(loss, CrossEntropy):
             return loss.from_logits_loss(y, output, weight)
-        return loss.value(y, output, weight)
+        return None if loss is None else loss.value(y, output, weight)
 
 
 def made_by_probabilities(model: TrainableModel, name: str) -> bool:
@@ -330,16 +330,11 @@ class Objective:
         weights = per_output(config.loss_weights, self.names, "loss_weights")
         given = per_output(config.losses, self.names, "loss")
         self.outputs = [
-            OutputHead(loss, 1.0 if weight is None else check_float(weight, "loss_weights"))
-            for loss, weight in zip(given, weights, strict=True)
+            OutputHead(loss, weight, model, head, name)
+            for loss, weight, head, name in zip(
+                given, weights, model.heads(), self.names, strict=True
+            )
         ]
-        for output, head, name in zip(self.outputs, model.heads(), self.names, strict=True):
-            output.join(model, head, name)
-            if output.loss is not None and output.loss.reduction == "none":
-                raise ValueError(
-                    f"{output.loss.name}: training needs a loss that is reduced, got "
-                    'reduction="none"'
-                )
         self.without_activation = [output.skipped is not None for output in self.outputs]
         self.loss = Mean()
         # Whether the log has a warning of weights without gradient.
@@ -416,9 +411,9 @@ class Objective:
         total: Tensor | None = None
         rows = int(xs[0].shape[0])
         for name, output, y, result in zip(self.names, self.outputs, ys, results, strict=True):
-            if output.loss is None:
-                continue
             loss = output.loss_of(y, result, weight)
+            if loss is None:
+                continue
             if self.output_losses:
                 self.output_losses[name].add(loss, rows)
             share = loss if output.weight == 1.0 else loss * output.weight

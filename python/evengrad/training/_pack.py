@@ -1,13 +1,17 @@
-"""Nested state dictionaries as JSON and arrays, for files without code in them."""
+"""State as JSON and arrays, for files without code in them: nested dicts, and random streams."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad._core import Generator
 from evengrad.saving._safetensors import NAMES
+
+if TYPE_CHECKING:
+    from evengrad.layers._module import ModuleTree
 
 Array = np.ndarray[Any, Any]
 ARRAY, TUPLE, FLOAT = "$array", "$tuple", "$float"
@@ -64,3 +68,18 @@ def unpack(value: Any, arrays: dict[str, Array]) -> Any:
     if FLOAT in value:
         return float(value[FLOAT])
     return {key: unpack(item, arrays) for key, item in value.items()}
+
+
+def pack_streams(tree: ModuleTree) -> dict[str, list[int]]:
+    """Return where the random streams of layers are, by their paths."""
+    return {path: [stream.seed, stream.stream, stream.draws] for path, stream in tree.generators}
+
+
+def unpack_streams(tree: ModuleTree, described: dict[str, Any]) -> None:
+    """Give layers the random streams that `pack_streams` has described."""
+    for (prefix, _), state in zip(tree.layers, tree.states, strict=True):
+        for name in state.generators:
+            seed, number, draws = described[prefix + name]
+            state.generators[name] = Generator(seed, number)
+            state.generators[name].draws = draws
+        state.changed()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from evengrad._common.checks import check_float, check_int
@@ -30,41 +30,26 @@ FEWEST_STEPS, MOST_STEPS = 40, 1000
 SHARE = 1 / 50
 
 
-@dataclass
-class Options:
-    """The arguments of `find_learning_rate` after x and y; documented there."""
+class Options(SimpleNamespace):
+    """The arguments of `find_learning_rate` after x and y, by the names that they have there."""
 
-    min_lr: Any
-    max_lr: Any
-    batch_size: Any
-    steps: Any
-    stop_factor: Any
-    smoothing: Any
-    sample_weight: Any
-    class_weight: Any
 
-    def check(self, rows: int) -> None:
-        """Raise an error for a value out of range, and fill in what follows from the rows."""
-        self.min_lr = check_float(self.min_lr, "min_lr", low=0.0, open_low=True, open_high=True)
-        self.max_lr = check_float(
-            self.max_lr, "max_lr", low=self.min_lr, open_low=True, open_high=True
-        )
-        self.stop_factor = check_float(self.stop_factor, "stop_factor", low=1.0, open_low=True)
-        self.batch_size = count_or(DEFAULT_BATCH, self.batch_size, "batch_size")
-        epoch = -(-rows // self.batch_size)
-        self.steps = (
-            min(max(epoch, FEWEST_STEPS), MOST_STEPS)
-            if self.steps is None
-            else check_int(self.steps, "steps", at_least=2)
-        )
-        default = 1 - 1 / (1 + SHARE * self.steps)
-        self.smoothing = check_float(
-            default if self.smoothing is None else self.smoothing,
-            "smoothing",
-            low=0.0,
-            high=1.0,
-            open_high=True,
-        )
+def check(options: Options, rows: int) -> None:
+    """Raise an error for a value out of range, and fill in what follows from the rows."""
+    low = check_float(options.min_lr, "min_lr", low=0.0, open_low=True, open_high=True)
+    options.min_lr = low
+    options.max_lr = check_float(options.max_lr, "max_lr", low=low, open_low=True, open_high=True)
+    options.stop_factor = check_float(options.stop_factor, "stop_factor", low=1.0, open_low=True)
+    options.batch_size = count_or(DEFAULT_BATCH, options.batch_size, "batch_size")
+    if options.steps is None:
+        epoch = -(-rows // options.batch_size)
+        options.steps = min(max(epoch, FEWEST_STEPS), MOST_STEPS)
+    options.steps = check_int(options.steps, "steps", at_least=2)
+    if options.smoothing is None:
+        options.smoothing = 1 - 1 / (1 + SHARE * options.steps)
+    options.smoothing = check_float(
+        options.smoothing, "smoothing", low=0.0, high=1.0, open_high=True
+    )
 
 
 def copied(
@@ -100,7 +85,7 @@ def find_learning_rate(model: TrainableModel, x: Any, y: Any, options: Options) 
         x, "the test may visit rows several times, so pass the rows of some batches as arrays"
     )
     config = model.config()
-    options.check(inputs_of(model, x)[0].shape[0])
+    check(options, inputs_of(model, x)[0].shape[0])
     factor = (options.max_lr / options.min_lr) ** (1 / options.steps)
     rates: list[float] = [options.min_lr * factor**step for step in range(options.steps)]
 
@@ -142,17 +127,17 @@ def _curve(losses: Iterator[float], rates: list[float], options: Options) -> Ran
     raw: list[float] = []
     smoothed: list[float] = []
     stop = False
-    for loss in losses:
-        stop = not math.isfinite(loss)
-        if not stop:
-            average = beta * average + (1 - beta) * loss
-            raw.append(loss)
-            smoothed.append(average / (1 - beta ** len(raw)))
-            best = min(best, smoothed[-1])
-            # A multiple of the best, also of one below 0.
-            stop = smoothed[-1] > best + (options.stop_factor - 1) * abs(best)
-        if stop or len(raw) == len(rates):
+    while not stop and len(raw) < len(rates):
+        loss = next(losses)
+        if not math.isfinite(loss):
+            stop = True
             break
+        average = beta * average + (1 - beta) * loss
+        raw.append(loss)
+        smoothed.append(average / (1 - beta ** len(raw)))
+        best = min(best, smoothed[-1])
+        # A multiple of the best, also of one below 0.
+        stop = smoothed[-1] > best + (options.stop_factor - 1) * abs(best)
     if not raw:
         raise ValueError(
             "find_learning_rate: the loss of the first batch is not finite; look at the data and "

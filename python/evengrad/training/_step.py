@@ -256,13 +256,7 @@ class ArraySource:
         self.rows = data.rows
         self.batch_size = min(batch_size, self.rows)
         self.shuffle = shuffle
-        dtype = data.objective.dtype
-        arrays = [*data.xs, *data.ys, *([] if data.weight is None else [data.weight])]
-        dtypes = [dtype] * len(arrays)
-        for place, y in enumerate(data.ys, len(data.xs)):
-            if y.dtype.kind in "iu":
-                dtypes[place] = "int64"
-        self.data = ResidentData(arrays, dtypes, self.batch_size)
+        self.data = ResidentData(*data.columns(), self.batch_size)
         sizes = [self.batch_size]
         if self.rows % self.batch_size:
             sizes.append(self.rows % self.batch_size)
