@@ -231,21 +231,15 @@ class History(Callback):
         >>> axes.get_ylabel()
         'loss'
         """
-        try:
-            from matplotlib import pyplot as plt
-        except ImportError as error:
-            raise ImportError(
-                'History.plot needs matplotlib: pip install "evengrad[plot]"'
-            ) from error
+        plt = pyplot("History.plot")
         known = [name for name in self._numbers() if not name.startswith("val_")]
         chosen = known if names is None else list(names)
         for name in chosen:
             if name not in self._numbers():
                 raise ValueError(f"names: no {name!r} in the history, only {', '.join(known)}")
         if ax is None:
-            _, made = plt.subplots(
-                1, max(1, len(chosen)), figsize=(5 * max(1, len(chosen)), 3.5), squeeze=False
-            )
+            count = max(1, len(chosen))
+            _, made = plt.subplots(1, count, figsize=(5 * count, 3.5), squeeze=False)
             axes = list(made[0])
         else:
             axes = list(ax) if hasattr(ax, "__len__") else [ax] * len(chosen)
@@ -350,6 +344,15 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
 def check_save_freq(value: Any) -> str | int:
     """Return ``"epoch"``, or after how many batches something is saved."""
     return "epoch" if value == "epoch" else check_int(value, "save_freq", at_least=1)
+
+
+def pyplot(who: str) -> Any:
+    """Return what draws, or raise an error that says how to install it."""
+    try:
+        from matplotlib import pyplot as plt
+    except ImportError as error:
+        raise ImportError(f'{who} needs matplotlib: pip install "evengrad[plot]"') from error
+    return plt
 
 
 def plain(value: Any) -> Any:

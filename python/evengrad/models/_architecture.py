@@ -51,7 +51,11 @@ class ArchitectureEncoder(Encoder):
         if not isinstance(value, Layer):
             return super().object(value, what)
         if id(value) in self._known:
-            return self._again(self._known[id(value)][1])
+            described = self._known[id(value)][1]
+            if "label" not in described:
+                described["label"] = self._labels
+                self._labels += 1
+            return {"same_as": described["label"]}
         if isinstance(value, Network) and is_made_of_layers(value):
             described = self.model(value)
         else:
@@ -59,12 +63,6 @@ class ArchitectureEncoder(Encoder):
         described.update(name=value.name, trainable=value.trainable)
         self._known[id(value)] = value, described
         return described
-
-    def _again(self, described: dict[str, Any]) -> dict[str, Any]:
-        if "label" not in described:
-            described["label"] = self._labels
-            self._labels += 1
-        return {"same_as": described["label"]}
 
     def model(self, model: Network) -> dict[str, Any]:
         """Return the description of a model."""

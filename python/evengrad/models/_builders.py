@@ -243,10 +243,9 @@ Dense(10, activation='softmax')])
     """
     itself = choose(kind, KINDS, "kind") == "self_normalizing"
     choose(task, TASKS, "task")
-    first = _first_edition(edition, itself)
+    _check_kind(itself, edition, batch_norm, l2)
+    first = edition == 1
     widths = _widths(n_in, n_out, hidden)
-    if itself:
-        _check_self_normalizing(batch_norm, l2)
     rate = (0.5 if first else 0.0) if dropout is None else dropout
     normal = not itself and (first or len(widths) >= DEEP) if batch_norm is None else batch_norm
     rule = _optimizer(
@@ -276,7 +275,8 @@ Dense(10, activation='softmax')])
     return model
 
 
-def _first_edition(edition: int, itself: bool) -> bool:
+def _check_kind(itself: bool, edition: int, batch_norm: bool | None, l2: float) -> None:
+    """Raise an error for an unknown edition, and for what the kind rules out."""
     if edition not in (1, 2) or isinstance(edition, bool):
         raise ValueError(f"edition: expected 1 or 2, got {edition!r}")
     if itself and edition == 1:
@@ -284,7 +284,16 @@ def _first_edition(edition: int, itself: bool) -> bool:
             'edition: expected 2 with "self_normalizing", which the first edition does not know, '
             "got 1"
         )
-    return edition == 1
+    if itself and batch_norm:
+        raise ValueError(
+            'batch_norm: expected False or None with "self_normalizing", got True; the net '
+            "normalizes itself"
+        )
+    if itself and l2:
+        raise ValueError(
+            f'l2: expected 0 with "self_normalizing", got {l2:g}; a penalty pulls variances down: '
+            "use dropout, which is alpha dropout here, or early stopping"
+        )
 
 
 def _widths(n_in: int, n_out: int, hidden: Any) -> list[int]:
@@ -293,19 +302,6 @@ def _widths(n_in: int, n_out: int, hidden: Any) -> list[int]:
     if isinstance(hidden, (list, tuple)):
         return [check_int(width, "hidden", at_least=1) for width in hidden]
     return funnel_widths(n_in, n_out, hidden)
-
-
-def _check_self_normalizing(batch_norm: bool | None, l2: float) -> None:
-    if batch_norm:
-        raise ValueError(
-            'batch_norm: expected False or None with "self_normalizing", got True; the net '
-            "normalizes itself"
-        )
-    if l2:
-        raise ValueError(
-            f'l2: expected 0 with "self_normalizing", got {l2:g}; a penalty pulls variances down: '
-            "use dropout, which is alpha dropout here, or early stopping"
-        )
 
 
 def _optimizer(

@@ -42,11 +42,6 @@ if TYPE_CHECKING:
 def fold(model: Model) -> Model:
     """Return a new model without the normalizations that a dense layer can take over."""
     check_built(model, "fold_batch_norm")
-    if chain_of(model) is None and graph_of(model) is None:
-        raise ValueError(
-            f"{model.path}: fold_batch_norm expects a chain or a drawn graph, and the call of "
-            f"{type(model).__name__} is code; fold models that it holds one by one"
-        )
     return _Folding().model(model)
 
 
@@ -72,8 +67,10 @@ class _Folding:
 
     def model(self, model: Model) -> Model:
         """Return the new model, with its values."""
-        chain, state = chain_of(model), state_of(model)
-        if chain is not None:
+        chain, graph, state = chain_of(model), graph_of(model), state_of(model)
+        if graph is not None:
+            new = self._graph(model, graph)
+        elif chain is not None:
             made = self._layers(join(self._chain_parts(chain)))
             shape = state.input_shape
             several = isinstance(shape, list)
@@ -82,7 +79,10 @@ class _Folding:
             new = make_chain([*first, *made], name=state.given_name, dtype=state.given_dtype)
             build_for(new, shape)
         else:
-            new = self._graph(model)
+            raise ValueError(
+                f"{model.path}: fold_batch_norm expects a chain or a drawn graph, and the call of "
+                f"{type(model).__name__} is code; fold models that it holds one by one"
+            )
         for layer, arrays in self._values:
             state_of(layer).provisional = False
             for weight, array in zip(state_of(layer).weights, arrays, strict=True):
@@ -105,20 +105,20 @@ class _Folding:
         chain = chain_of(layer)
         if chain is not None:
             return self._chain_parts(chain)
-        if graph_of(layer) is not None:
-            return self._graph_parts(layer)
+        graph = graph_of(layer)
+        if graph is not None:
+            return self._graph_parts(layer, graph)
         times = times_passed(layer)
         copied = self._copied(layer)
         return [Opaque(copied)] if times is None else [Passed(copied, times)]
 
-    def _graph_parts(self, model: Layer) -> list[Part]:
+    def _graph_parts(self, model: Layer, graph: Graph) -> list[Part]:
         """Return the parts of a graph inside a model: laid open where it is a chain."""
-        graph = graph_of(model)
-        if graph is not None and len(graph.inputs) == len(graph.outputs) == 1:
+        if len(graph.inputs) == len(graph.outputs) == 1:
             segments = _segments(graph)
             if len(segments) == 1 and segments[0].alone and not segments[0].nodes[0].several:
                 return self._chain_parts(segments[0].layers())
-        return [Opaque(self._graph(model))]
+        return [Opaque(self._graph(model, graph))]
 
     def _residual(self, layer: Residual) -> Residual:
         """Return a block whose body and projection are folded, each by itself."""
@@ -177,11 +177,8 @@ class _Folding:
 
     # ---- graphs
 
-    def _graph(self, model: Layer) -> Model:
+    def _graph(self, model: Layer, graph: Graph) -> Model:
         """Return a graph drawn anew, each of its chains folded."""
-        graph = graph_of(model)
-        if graph is None:
-            raise TypeError("no graph")
         inputs = [Input(x.shape[1:], x.dtype, x.name) for x in graph.inputs]
         new = {id(old): symbol for old, symbol in zip(graph.inputs, inputs, strict=True)}
         shared: dict[int, list[Layer]] = {}

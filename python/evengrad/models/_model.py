@@ -107,21 +107,9 @@ class Model(Network):
     """
 
     history: History
-    stop_training: bool
-
-    def __init__(
-        self,
-        inputs: Any = None,
-        outputs: Any = None,
-        *,
-        name: str | None = None,
-        dtype: Any = None,
-        seed: int | None = None,
-    ) -> None:
-        self.stop_training = False
-        self._config: CompileConfig | None = None
-        self._shuffle: _core.Generator | None = None
-        super().__init__(inputs, outputs, name=name, dtype=dtype, seed=seed)
+    stop_training: bool = False
+    _config: CompileConfig | None = None
+    _shuffle: _core.Generator | None = None
 
     def _forget_build(self) -> None:
         """Have the model built again; variables that exist are kept."""
@@ -226,12 +214,7 @@ class Model(Network):
         >>> model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
         """
         config = CompileConfig(
-            optimizer,
-            loss=loss,
-            metrics=metrics,
-            weighted_metrics=weighted_metrics,
-            loss_weights=loss_weights,
-            run_eagerly=run_eagerly,
+            optimizer, loss, metrics, weighted_metrics, loss_weights, run_eagerly
         )
         if self.built:
             config.check_outputs(self.output_names)

@@ -362,17 +362,11 @@ def heads_of(network: Network) -> list[Layer | None]:
 
 @dataclass(eq=False)
 class ModelView:
-    """A model as `training._protocol.TrainableModel`, made of the model's own methods.
+    """A model as `training._protocol.TrainableModel`, made of the model's own methods."""
 
-    Parameters
-    ----------
-    public
-        The model that users hold.
-    graph_inputs
-        The symbolic inputs of a model that was drawn; None of any other.
-    """
-
+    # What users hold.
     public: Model
+    # Of a model that was drawn.
     graph_inputs: list[Symbolic] | None
     heads: Callable[[], list[Layer | None]]
     forward: Callable[..., list[Tensor]]

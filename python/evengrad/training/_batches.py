@@ -28,22 +28,8 @@ MANY_SHAPES = 16
 class BatchSource(BroughtSource):
     """Epochs over an iterable of batches; an iterator goes on where the last epoch ended.
 
-    Checkpoints keep the iterable's state where it has ``state_dict`` and ``load_state_dict``.
-
-    Parameters
-    ----------
-    model
-        What takes the batches.
-    batches
-        The iterable.
-    class_weight
-        As for `fit`.
-    steps
-        Batches that make an epoch; None where the iterable says by ending.
-    training
-        Whether the steps train.
-    watch_loss
-        Whether steps count those whose loss is finite.
+    Checkpoints keep the iterable's state where it has ``state_dict`` and ``load_state_dict``. With
+    `watch_loss`, steps count those whose loss is finite.
     """
 
     def __init__(

@@ -61,15 +61,7 @@ def checksum_of(text: str, tensors: Mapping[str, Array]) -> str:
 
 
 class CheckpointFolder:
-    """The checkpoints of one training.
-
-    Parameters
-    ----------
-    folder
-        Where they are; made when the first is written.
-    keep
-        How many stay: the newest.
-    """
+    """The checkpoints of one training; the newest `keep` stay. The first makes the folder."""
 
     def __init__(self, folder: str | os.PathLike[str], keep: int) -> None:
         # Wherever the process goes meanwhile.
@@ -96,13 +88,7 @@ class CheckpointFolder:
         self._stale.update(position.file_name for position in self.positions())
 
     def newest(self) -> Checkpoint | None:
-        """Return the newest checkpoint that is whole; None where there is no file.
-
-        Raises
-        ------
-        FileFormatError
-            All are damaged.
-        """
+        """Return the newest checkpoint that is whole, or raise an error; None without any file."""
         positions = self.positions()
         for number, position in enumerate(positions):
             try:
@@ -137,10 +123,7 @@ class CheckpointFolder:
     ) -> str:
         """Write a checkpoint, whole or not at all; return its path. Older ones go where too many.
 
-        Raises
-        ------
-        OSError
-            It cannot be written; those that there are stay.
+        After an OSError, those that there are stay.
         """
         os.makedirs(self.folder, exist_ok=True)
         path = os.path.join(self.folder, position.file_name)

@@ -61,8 +61,7 @@ class Every:
         number = float(found[1] or 1) if found else 0.0
         unit = found[2] if found else ""
         whole = number == int(number) or unit in UNITS
-        counts = unit in UNITS or unit.startswith(("step", "epoch"))
-        if number <= 0 or not whole or not counts:
+        if number <= 0 or not whole:
             raise ValueError(
                 "checkpoint_every: expected 'epoch', or a number with a unit, such as '5 epochs', "
                 f"'100 steps', '30 s', '10 min' or '1 h', got {text!r}"
@@ -141,10 +140,7 @@ class Checkpointing:
     ) -> None:
         """Take the training whose state is kept.
 
-        Raises
-        ------
-        ValueError
-            It is another one than that of the checkpoint; the message names what differs.
+        A ValueError names what differs, where it is another one than that of the checkpoint.
         """
         self.fingerprint, self.source, self.history = fingerprint, source, history
         self.stateful = [one for one in callbacks if overrides(one, "state_dict")]

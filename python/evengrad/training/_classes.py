@@ -67,13 +67,7 @@ def check_weights(weights: Array, what: str) -> None:
 def split_rows(
     targets: list[Array], share: float, seed: int, shuffle: bool, stratify: bool | None
 ) -> tuple[Array, Array]:
-    """Return the rows to train on and the rows to validate on, each in ascending order.
-
-    Raises
-    ------
-    ValueError
-        One of the two would be empty, or `stratify` is asked for and targets are no classes.
-    """
+    """Return the rows to train on and the rows to validate on, each in ascending order."""
     rows = int(targets[0].shape[0])
     count = round(rows * share)
     if not 0 < count < rows:

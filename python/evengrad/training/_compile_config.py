@@ -24,7 +24,6 @@ class CompileConfig:
     def __init__(
         self,
         optimizer: Any,
-        *,
         loss: Any,
         metrics: Any,
         weighted_metrics: Any,

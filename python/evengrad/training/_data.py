@@ -77,12 +77,8 @@ def prepare(
 ) -> Prepared:
     """Return users' data as arrays that fit the model, built for them, and its losses.
 
-    Whatever trains or evaluates begins here. `config` stands in for that of `compile`.
-
-    Raises
-    ------
-    ValueError, TypeError
-        Data that does not fit; nothing has run.
+    Whatever trains or evaluates begins here: nothing has run when data does not fit. `config`
+    stands in for that of `compile`.
     """
     compiled = model.config() if config is None else config
     xs = prepare_inputs(model, x)
@@ -205,10 +201,7 @@ def weights_of(
     xs: list[Array],
     targets: list[Array],
 ) -> Array | None:
-    """Return a weight for each row, or each step of it, from the rows' and the classes' weights.
-
-    None without any.
-    """
+    """Return a weight for each row, or each step of it, if rows or classes have weights."""
     if sample_weight is None and class_weight is None:
         return None
     rows, outputs = targets[0].shape[0], output_shapes_for(model, xs)
@@ -237,16 +230,9 @@ def weights_of(
 
 
 class ResidentData:
-    """Inputs, targets and weights as tensors: all rows, or a window that is filled piece by piece.
+    """Inputs, targets and weights as tensors, each converted to its dtype.
 
-    Parameters
-    ----------
-    arrays
-        The data, of one number of rows.
-    dtypes
-        What each is converted to.
-    batch_size
-        A window holds at least one batch.
+    All rows, or a window that is filled piece by piece, of one batch at least.
     """
 
     def __init__(self, arrays: list[Array], dtypes: list[str], batch_size: int) -> None:

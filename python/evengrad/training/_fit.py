@@ -139,24 +139,6 @@ def _validation(model: TrainableModel, held: Prepared | None, options: Options) 
         raise type(error)(f"validation_data: {error}") from error
 
 
-def _fingerprint_of(
-    model: TrainableModel,
-    data: Prepared | None,
-    held: Prepared | None,
-    validation: Evaluation | None,
-    options: Options,
-) -> dict[str, str]:
-    """Return what must be the same for this training to go on from a checkpoint."""
-    return {
-        **_fingerprint.of_model(model),
-        **_fingerprint.of_config(model.config()),
-        **{name: _fingerprint.shown(getattr(options, name)) for name in LASTING},
-        **_fingerprint.of_data(data, ""),
-        **_fingerprint.of_data(held, "validation's "),
-        "validation": "none" if validation is None else validation.shown(),
-    }
-
-
 class _Training:
     """One call of `fit`: made with everything checked, before a step is run."""
 
@@ -210,7 +192,7 @@ class _Training:
         if checkpointing is not None:
             if isinstance(self.source, BatchSource):
                 self.source.look_ahead()
-            fingerprint = _fingerprint_of(model, data, held, self.validation, options)
+            fingerprint = self._fingerprint(data, held, options)
             checkpointing.join(fingerprint, self.source, self.history, users)
             self.signals = GracefulStop(self.source.session.stop)
         model.public.history = self.history
@@ -224,6 +206,19 @@ class _Training:
         # Whether callbacks have heard that the training ends.
         self._has_left = False
         self.logs: dict[str, Any] = {}
+
+    def _fingerprint(
+        self, data: Prepared | None, held: Prepared | None, options: Options
+    ) -> dict[str, str]:
+        """Return what must be the same for this training to go on from a checkpoint."""
+        return {
+            **_fingerprint.of_model(self.model),
+            **_fingerprint.of_config(self.model.config()),
+            **{name: _fingerprint.shown(getattr(options, name)) for name in LASTING},
+            **_fingerprint.of_data(data, ""),
+            **_fingerprint.of_data(held, "validation's "),
+            "validation": "none" if self.validation is None else self.validation.shown(),
+        }
 
     # ---- the whole
 

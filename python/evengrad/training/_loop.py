@@ -45,10 +45,7 @@ class Source(Protocol):
 class BroughtSource(ABC):
     """A source over batches that Python brings one by one; the next may be looked for.
 
-    Parameters
-    ----------
-    limit
-        Batches that make an epoch; None where the iterable says by ending.
+    So many make an epoch as the limit says, or without one, as there are.
     """
 
     objective: Objective | None = None
@@ -101,18 +98,9 @@ def run_epoch(
 ) -> bool:
     """Run an epoch, or the rest of one; return whether it has come to its end.
 
-    Parameters
-    ----------
-    source
-        Where the steps come from.
-    callbacks
-        Those that have methods for batches hear of each.
-    kind
-        ``"train"``, ``"test"`` or ``"predict"``.
-    until
-        Says when the session is to return, where no callback wants to hear of each batch.
-    after_steps
-        Called with whether the epoch has ended; where it returns True, the loop leaves the epoch.
+    Where no callback wants to hear of each batch of that kind (``"train"``, ``"test"`` or
+    ``"predict"``), `until` says when the session is to return. `after_steps` is told whether the
+    epoch has ended; where it returns True, the loop leaves the epoch.
     """
     singly = callbacks.wants_batches(kind)
     ended = False

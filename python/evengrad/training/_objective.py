@@ -123,13 +123,7 @@ class OutputHead:
         head: Layer | None,
         name: str,
     ) -> None:
-        """Decide from the model's end what the loss and the metrics get.
-
-        Raises
-        ------
-        ValueError
-            An argument of the loss about its predictions contradicts the model.
-        """
+        # What the loss and the metrics get follows from the model's end.
         self.loss = loss
         self.weight = 1.0 if weight is None else check_float(weight, "loss_weights")
         # The layer, or the output, that messages name.
@@ -163,13 +157,7 @@ class OutputHead:
         return None if self.loss is None or self.probable else self.loss.score_activation
 
     def activation_for(self, metric: Metric) -> str | None:
-        """Return the activation through which a metric gets the output, as the loss got it.
-
-        Raises
-        ------
-        ValueError
-            An argument of the metric about its predictions contradicts the model.
-        """
+        """Return the activation through which a metric gets the output, as the loss got it."""
         if metric.accepts_logits:
             return None
         if not metric.needs_probabilities:

@@ -25,13 +25,7 @@ BLOCK_VALUES = 2**20
 
 
 class Gathered:
-    """Arrays of outputs, put together from those of blocks of rows.
-
-    Parameters
-    ----------
-    rows
-        How many rows there are in all; None where that is unknown.
-    """
+    """Arrays of outputs, put together from those of blocks: of so many rows, if that is known."""
 
     def __init__(self, rows: int | None = None) -> None:
         self._rows = rows
@@ -62,19 +56,7 @@ class Gathered:
 
 
 class BlockSource(BroughtSource):
-    """Blocks of rows to predict, as the source of one epoch of steps.
-
-    Parameters
-    ----------
-    model
-        What predicts.
-    blocks
-        The inputs of each block.
-    limit
-        How many there are at most; None where the iterable says by ending.
-    rows
-        How many rows there are in all; None where that is unknown.
-    """
+    """Blocks of rows to predict, as the source of one epoch of steps."""
 
     def __init__(
         self,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad.callbacks._callback import pyplot
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -92,21 +94,12 @@ class RangeTest:
         >>> found.plot().get_xscale()
         'log'
         """
-        try:
-            from matplotlib import pyplot as plt
-        except ImportError as error:
-            raise ImportError(
-                'RangeTest.plot needs matplotlib: pip install "evengrad[plot]"'
-            ) from error
+        plt = pyplot("RangeTest.plot")
         axes = plt.subplots(figsize=(5, 3.5))[1] if ax is None else ax
         axes.plot(self.learning_rates, self.losses, alpha=0.35, label="loss of the batch")
         axes.plot(self.learning_rates, self.smoothed_losses, label="smoothed")
-        axes.axvline(
-            self.suggestion,
-            color="black",
-            linestyle="--",
-            label=f"suggestion {self.suggestion:.2g}",
-        )
+        label = f"suggestion {self.suggestion:.2g}"
+        axes.axvline(self.suggestion, color="black", linestyle="--", label=label)
         axes.set_xscale("log")
         low, high = float(self.smoothed_losses.min()), float(self.smoothed_losses[0])
         if high > low:

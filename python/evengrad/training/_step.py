@@ -55,17 +55,8 @@ class Batch:
 class Snapshot:
     """State to restore: what is tracked, what a failed capture changes, or all that training does.
 
-    Parameters
-    ----------
-    objective
-        Whose state it is.
-    tree
-        Its model's, where it is at hand.
-    tracked_alone
-        Whether loss and metrics are all of it.
-    variables
-        Whether variables that training changes are part of it: in a capture they are safe, as they
-        are updated last.
+    With `tracked_alone`, loss and metrics are all of it. Variables that training changes are part
+    of it where asked for: in a capture they are safe, as they are updated last.
     """
 
     def __init__(
@@ -104,20 +95,9 @@ class Step:
     The first call captures it. Where the capture fails because a layer, a loss or a metric reads
     values, everything is restored and the step runs in Python from then on.
 
-    Parameters
-    ----------
-    objective
-        What is computed.
-    batch
-        Where the data comes from.
-    training
-        Whether variables are updated.
-    watch_loss
-        Whether steps count those whose loss is finite.
-    alike
-        A step of the same over whole batches, where this one is over what an epoch leaves: it runs
-        in Python if that one must, and is captured at its second call, as a single epoch needs no
-        plan for it.
+    With `watch_loss`, steps count those whose loss is finite. `alike` is a step of the same over
+    whole batches, where this one is over what an epoch leaves: it runs in Python if that one must,
+    and is captured at its second call, as a single epoch needs no plan for it.
     """
 
     def __init__(
@@ -227,20 +207,9 @@ class Step:
 
 
 class ArraySource:
-    """Epochs of mini-batches over arrays, gathered natively.
+    """Epochs of mini-batches over arrays, gathered natively; the last step takes what is left.
 
-    Parameters
-    ----------
-    data
-        Checked arrays.
-    batch_size
-        Rows in a step; the last step of an epoch takes what is left.
-    training
-        Whether the steps train.
-    shuffle
-        Draws the order of each epoch; None where rows come as they lie.
-    watch_loss
-        Whether steps count those whose loss is finite.
+    `shuffle` draws the order of each epoch; without it, rows come as they lie.
     """
 
     def __init__(
