@@ -2,7 +2,7 @@
 
 use evengrad_core::ops::loss::{self, Reduction};
 use evengrad_core::ops::pair_loss;
-use evengrad_core::{DType, Result, Tensor as CoreTensor};
+use evengrad_core::{DType, Tensor as CoreTensor};
 use pyo3::prelude::*;
 
 use crate::Any;
@@ -14,17 +14,15 @@ use crate::tensor::Tensor;
 const REDUCTIONS: [(&str, Reduction); 3] =
     [("mean", Reduction::Mean), ("sum", Reduction::Sum), ("none", Reduction::None)];
 
-/// A loss of scores, a target, weights of rows and a reduction; `labels` says whether whole numbers of a target may
-/// stay what they are.
-fn loss_of(
+/// Scores, target, weights of rows and reduction of a loss; `labels` says whether whole numbers of a target may stay what
+/// they are.
+fn arguments(
     scores: (&str, &Any<'_>),
     target: &Any<'_>,
     weight: Option<&Any<'_>>,
     reduction: &str,
     labels: bool,
-    loss: impl FnOnce(&CoreTensor, &CoreTensor, Option<&CoreTensor>, Reduction) -> Result<CoreTensor>
-    + Send,
-) -> PyResult<Tensor> {
+) -> PyResult<(CoreTensor, CoreTensor, Option<CoreTensor>, Reduction)> {
     let reduction = choose("reduction", reduction, &REDUCTIONS)?;
     let scores = other_tensor(scores.0, scores.1, None)?;
     let dtype = scores.dtype();
@@ -36,10 +34,9 @@ fn loss_of(
         }
         run(given.py(), || tensor.cast(dtype))
     };
-    let py = target.py();
     let target = numbers("target", target)?;
     let weight = weight.map(|weight| numbers("weight", weight)).transpose()?;
-    run_tensor(py, || loss(&scores, &target, weight.as_ref(), reduction))
+    Ok((scores, target, weight, reduction))
 }
 
 /// Shares that sum to one: e^x / Σ e^x along a dimension, without overflow.
@@ -130,9 +127,10 @@ pub(crate) fn cross_entropy(
     reduction: &str,
     weight: Option<&Any<'_>>,
 ) -> PyResult<Tensor> {
-    loss_of(("logits", logits), target, weight, reduction, true, |z, target, weight, reduction| {
-        loss::cross_entropy(z, target, label_smoothing, weight, reduction)
-    })
+    let py = logits.py();
+    let (z, target, weight, reduction) =
+        arguments(("logits", logits), target, weight, reduction, true)?;
+    run_tensor(py, || loss::cross_entropy(&z, &target, label_smoothing, weight.as_ref(), reduction))
 }
 
 /// Logistic cross-entropy of each logit: max(z, 0) - z·t + ln(1 + e^(-|z|)).
@@ -166,8 +164,12 @@ pub(crate) fn binary_cross_entropy_with_logits(
     reduction: &str,
     weight: Option<&Any<'_>>,
 ) -> PyResult<Tensor> {
-    let loss = pair_loss::binary_cross_entropy_with_logits;
-    loss_of(("logits", logits), target, weight, reduction, false, loss)
+    let py = logits.py();
+    let (z, target, weight, reduction) =
+        arguments(("logits", logits), target, weight, reduction, false)?;
+    run_tensor(py, || {
+        pair_loss::binary_cross_entropy_with_logits(&z, &target, weight.as_ref(), reduction)
+    })
 }
 
 /// The squared difference of each element: (prediction - target)².
@@ -200,5 +202,8 @@ pub(crate) fn mse_loss(
     reduction: &str,
     weight: Option<&Any<'_>>,
 ) -> PyResult<Tensor> {
-    loss_of(("prediction", prediction), target, weight, reduction, false, pair_loss::mse_loss)
+    let py = prediction.py();
+    let (x, target, weight, reduction) =
+        arguments(("prediction", prediction), target, weight, reduction, false)?;
+    run_tensor(py, || pair_loss::mse_loss(&x, &target, weight.as_ref(), reduction))
 }

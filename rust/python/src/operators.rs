@@ -12,25 +12,19 @@ use crate::native_call::run_tensor;
 use crate::operand::Operand;
 use crate::tensor::Tensor;
 
-type Binary = fn(&CoreTensor, &CoreTensor) -> Result<CoreTensor>;
-
-/// `function(this, other)`, or Python's `NotImplemented`, which asks the other object or raises TypeError.
-fn binary<'py>(this: &Tensor, other: &Any<'py>, function: Binary) -> PyResult<Any<'py>> {
-    with_operand(this, other, default_dtype(), |this, other| function(this, &other))
-}
-
-/// As [`binary`], with the type that fractions take beside integers.
-fn with_operand<'py>(
+/// `function(this, other)`, or Python's `NotImplemented`, which asks the other object or raises TypeError; `float` is the
+/// type that a fraction takes beside integers.
+fn binary<'py>(
     this: &Tensor,
     other: &Any<'py>,
     float: DType,
-    function: impl FnOnce(&CoreTensor, CoreTensor) -> Result<CoreTensor> + Send,
+    function: impl FnOnce(&CoreTensor, &CoreTensor) -> Result<CoreTensor> + Send,
 ) -> PyResult<Any<'py>> {
     let (py, this) = (other.py(), &this.0);
     let Some(operand) = Operand::of(other)? else {
         return Ok(py.NotImplemented().into_bound(py));
     };
-    let outcome = run_tensor(py, || function(this, operand.tensor(this.dtype(), float)?))?;
+    let outcome = run_tensor(py, || function(this, &operand.tensor(this.dtype(), float)?))?;
     Ok(Bound::new(py, outcome)?.into_any())
 }
 
@@ -44,43 +38,43 @@ fn without_modulus(modulo: Option<&Any<'_>>) -> PyResult<()> {
 #[pymethods]
 impl Tensor {
     fn __add__<'py>(&self, other: &Any<'py>) -> PyResult<Any<'py>> {
-        binary(self, other, CoreTensor::add)
+        binary(self, other, default_dtype(), CoreTensor::add)
     }
 
     fn __radd__<'py>(&self, other: &Any<'py>) -> PyResult<Any<'py>> {
-        binary(self, other, |x, y| y.add(x))
+        binary(self, other, default_dtype(), |x, y| y.add(x))
     }
 
     fn __sub__<'py>(&self, other: &Any<'py>) -> PyResult<Any<'py>> {
-        binary(self, other, CoreTensor::sub)
+        binary(self, other, default_dtype(), CoreTensor::sub)
     }
 
     fn __rsub__<'py>(&self, other: &Any<'py>) -> PyResult<Any<'py>> {
-        binary(self, other, |x, y| y.sub(x))
+        binary(self, other, default_dtype(), |x, y| y.sub(x))
     }
 
     fn __mul__<'py>(&self, other: &Any<'py>) -> PyResult<Any<'py>> {
-        binary(self, other, CoreTensor::mul)
+        binary(self, other, default_dtype(), CoreTensor::mul)
     }
 
     fn __rmul__<'py>(&self, other: &Any<'py>) -> PyResult<Any<'py>> {
-        binary(self, other, |x, y| y.mul(x))
+        binary(self, other, default_dtype(), |x, y| y.mul(x))
     }
 
     fn __truediv__<'py>(&self, other: &Any<'py>) -> PyResult<Any<'py>> {
-        binary(self, other, CoreTensor::div)
+        binary(self, other, default_dtype(), CoreTensor::div)
     }
 
     fn __rtruediv__<'py>(&self, other: &Any<'py>) -> PyResult<Any<'py>> {
-        binary(self, other, |x, y| y.div(x))
+        binary(self, other, default_dtype(), |x, y| y.div(x))
     }
 
     fn __matmul__<'py>(&self, other: &Any<'py>) -> PyResult<Any<'py>> {
-        binary(self, other, CoreTensor::matmul)
+        binary(self, other, default_dtype(), CoreTensor::matmul)
     }
 
     fn __rmatmul__<'py>(&self, other: &Any<'py>) -> PyResult<Any<'py>> {
-        binary(self, other, |x, y| y.matmul(x))
+        binary(self, other, default_dtype(), |x, y| y.matmul(x))
     }
 
     fn __pow__<'py>(&self, other: &Any<'py>, modulo: Option<&Any<'py>>) -> PyResult<Any<'py>> {
@@ -89,7 +83,7 @@ impl Tensor {
         let exponent = match Operand::of(other)? {
             Some(Operand::Number(exponent)) => exponent,
             Some(Operand::Integer(exponent)) => exponent as f64,
-            _ => return binary(self, other, CoreTensor::pow),
+            _ => return binary(self, other, default_dtype(), CoreTensor::pow),
         };
         let outcome = run_tensor(other.py(), || self.0.pow_scalar(exponent))?;
         Ok(Bound::new(other.py(), outcome)?.into_any())
@@ -97,7 +91,7 @@ impl Tensor {
 
     fn __rpow__<'py>(&self, other: &Any<'py>, modulo: Option<&Any<'py>>) -> PyResult<Any<'py>> {
         without_modulus(modulo)?;
-        binary(self, other, |x, y| y.pow(x))
+        binary(self, other, default_dtype(), |x, y| y.pow(x))
     }
 
     fn __neg__(&self, py: Python<'_>) -> PyResult<Self> {
@@ -122,6 +116,6 @@ impl Tensor {
             CompareOp::Ge => Comparison::GreaterEqual,
         };
         // Integers are compared with fractions in the wider type, so that 2 is not 2.5.
-        with_operand(self, other, DType::F64, |this, other| this.compare(&other, comparison))
+        binary(self, other, DType::F64, |this, other| this.compare(other, comparison))
     }
 }
