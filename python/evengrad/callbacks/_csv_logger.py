@@ -57,10 +57,8 @@ class CSVLogger(Callback):
     def state_dict(self) -> dict[str, Any]:
         """Return the columns, and how much of the file is written."""
         written = self._size is None and os.path.exists(self.filename)
-        return {
-            "names": self._names,
-            "size": os.path.getsize(self.filename) if written else self._size,
-        }
+        size = os.path.getsize(self.filename) if written else self._size
+        return {"names": self._names, "size": size}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on behind the lines that were there at the checkpoint."""

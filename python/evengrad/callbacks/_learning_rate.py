@@ -183,8 +183,7 @@ class ReduceLROnPlateau(_RateChanger, Monitor):
             self.wait = 0
         if better:
             self.wait = 0
-            return False
-        if self.rest > 0:
+        if better or self.rest > 0:
             return False
         self.wait += 1
         return self.wait >= self.patience

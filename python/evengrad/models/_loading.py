@@ -15,7 +15,7 @@ from evengrad.layers._module import module_tree, set_trainable
 from evengrad.layers._restoring import Restoration
 from evengrad.models._architecture import ArchitectureDecoder, restore_trainable
 from evengrad.models._model import shuffler_of
-from evengrad.models._model_file import KEY, SLOT, VERSION, Array
+from evengrad.models._model_file import KEY, SLOT, VERSION, Array, trained
 from evengrad.optimizers._optimizer import Counts, counts_of, set_counts
 from evengrad.saving import _safetensors
 from evengrad.saving._errors import FileFormatError
@@ -195,10 +195,8 @@ def _recompile(
     if type(accumulated) is not int or not 0 <= accumulated < most:
         raise decoder.damaged("accumulated")
     if iterations or accumulated:
-        trainable = {id(tensor) for tensor in model.trainable_weights}
-        for path, tensor in model.named_weights():
-            if id(tensor) in trainable:
-                _restore_slots(model, path, tensor, tensors, decoder)
+        for path, tensor in trained(model):
+            _restore_slots(model, path, tensor, tensors, decoder)
     # Files of releases whose rules kept no number have none.
     memory = described.get("memory", counts_of(optimizer).memory)
     if type(memory) not in (int, float):

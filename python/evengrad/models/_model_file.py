@@ -33,8 +33,9 @@ VERSION = 1
 SLOT = "optimizer:"
 
 
-def _named(model: Model) -> dict[str, Tensor]:
-    """Return all variables by their paths."""
+def _named(model: Model, what: str) -> dict[str, Tensor]:
+    """Return all variables of a built model by their paths."""
+    check_built(model, what)
     named: dict[str, Tensor] = {}
     for path, tensor in model.named_weights():
         if path in named:
@@ -47,8 +48,8 @@ def _named(model: Model) -> dict[str, Tensor]:
 
 
 def _weights(model: Model) -> dict[str, Array]:
-    check_built(model, "saving")
-    return {path: np.asarray(tensor.detach().numpy()) for path, tensor in _named(model).items()}
+    named = _named(model, "saving")
+    return {path: np.asarray(tensor.detach().numpy()) for path, tensor in named.items()}
 
 
 def save_weights(model: Model, path: str | os.PathLike[str]) -> None:
@@ -60,8 +61,7 @@ def load_weights(model: Model, path: str | os.PathLike[str]) -> None:
     """Read all variables; see `Model.load_weights`."""
     tensors, _ = _safetensors.read(path)
     found = {name: array for name, array in tensors.items() if not name.startswith(SLOT)}
-    check_built(model, "load_weights")
-    wanted = _named(model)
+    wanted = _named(model, "load_weights")
     for name in found:
         if name not in wanted:
             raise ValueError(
@@ -117,10 +117,14 @@ def _slots(model: Model, config: CompileConfig) -> dict[str, Array]:
     counts = counts_of(config.optimizer)
     if counts.iterations + counts.accumulated == 0:
         return {}
-    trainable = {id(tensor) for tensor in model.trainable_weights}
     return {
         f"{SLOT}{path}/{name}": np.asarray(slot.numpy())
-        for path, tensor in model.named_weights()
-        if id(tensor) in trainable
+        for path, tensor in trained(model)
         for name, slot in config.optimizer.slots(tensor).items()
     }
+
+
+def trained(model: Model) -> list[tuple[str, Tensor]]:
+    """Return the variables that training changes, with their paths."""
+    trainable = {id(tensor) for tensor in model.trainable_weights}
+    return [(path, tensor) for path, tensor in model.named_weights() if id(tensor) in trainable]

@@ -68,10 +68,8 @@ class Unit(NamedTuple):
 
     def members(self) -> list[Layer]:
         """Return all layers of the unit."""
-        return [
-            *([] if self.layer is None else [self.layer]),
-            *(one for one, _ in self.activations),
-        ]
+        applied = [layer for layer, _ in self.activations]
+        return applied if self.layer is None else [self.layer, *applied]
 
 
 def check_selu(model: Model, view: ModelView, x: Any) -> list[str]:
@@ -184,7 +182,7 @@ def _hidden(model: Model) -> list[Unit]:
 def _front(model: Model) -> list[list[Layer]]:
     """Return, for each input, the layers that data passes before the net proper."""
     if chain_of(model) is not None:
-        return [list(itertools.takewhile(_is_in_front, pieces(model)))]
+        return [_leading(pieces(model))]
     graph = graph_of(model)
     return [] if graph is None else [_behind(graph, symbol) for symbol in graph.inputs]
 
@@ -197,15 +195,15 @@ def _behind(graph: Graph, symbol: Any) -> list[Layer]:
         if len(uses) != 1 or uses[0].layer is None or len(uses[0].inputs) != 1:
             return front
         passed = list(pieces(uses[0].layer))
-        leading = list(itertools.takewhile(_is_in_front, passed))
+        leading = _leading(passed)
         front += leading
         if len(leading) < len(passed):
             return front
         symbol = uses[0].outputs[0]
 
 
-def _is_in_front(layer: Layer) -> bool:
-    return isinstance(layer, IN_FRONT)
+def _leading(passed: Iterable[Layer]) -> list[Layer]:
+    return list(itertools.takewhile(lambda layer: isinstance(layer, IN_FRONT), passed))
 
 
 def _inputs(model: Model, xs: list[np.ndarray[Any, Any]]) -> list[str]:

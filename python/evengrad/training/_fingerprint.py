@@ -68,16 +68,13 @@ def of_data(data: Prepared | None, name: str) -> dict[str, str]:
 def of_model(model: TrainableModel) -> dict[str, str]:
     """Return the layers with their arguments, and the shapes of all variables."""
     tree = model.tree
-    layers = {
-        f"layer {prefix.rstrip('/')!r}": shown(layer) for prefix, layer in tree.layers if prefix
-    }
-    variables = {
-        f"variable {path!r}": f"shape {tuple(weight.tensor.shape)} of {weight.tensor.dtype}"
-        for path, weight in tree.weights
-    }
+    inside = [(prefix.rstrip("/"), layer) for prefix, layer in tree.layers if prefix]
     return {
-        **layers,
-        **variables,
+        **{f"layer {path!r}": shown(layer) for path, layer in inside},
+        **{
+            f"variable {path!r}": f"shape {tuple(tensor.shape)} of {tensor.dtype}"
+            for path, tensor in tree.named_weights
+        },
         "order of the layers": shown([prefix for prefix, _ in tree.layers]),
         "graph": shown(model.edges()),
         FROZEN_LAYERS: shown(frozen_layers(model)),

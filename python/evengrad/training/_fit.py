@@ -160,13 +160,9 @@ class _Training:
             if options.steps_per_epoch is not None:
                 raise ValueError("steps_per_epoch: expected with an iterable of batches alone")
             data = prepare(model, x, y, options.sample_weight, options.class_weight)
-            if options.validation_split:
-                data, held = data.split(
-                    model,
-                    options.validation_split,
-                    bool(options.validation_shuffle),
-                    options.validation_stratify,
-                )
+            share, shuffle = options.validation_split, bool(options.validation_shuffle)
+            if share:
+                data, held = data.split(model, share, shuffle, options.validation_stratify)
         self.model = model
         self.users = users
         self.progress = progress

@@ -117,9 +117,9 @@ class OutputHead:
 
     def __init__(
         self,
+        model: TrainableModel,
         loss: losses.Loss | None,
         weight: Any,
-        model: TrainableModel,
         head: Layer | None,
         name: str,
     ) -> None:
@@ -317,12 +317,8 @@ class Objective:
             raise RuntimeError(f"{model.path}: compile with a loss before training or evaluating")
         weights = per_output(config.loss_weights, self.names, "loss_weights")
         given = per_output(config.losses, self.names, "loss")
-        self.outputs = [
-            OutputHead(loss, weight, model, head, name)
-            for loss, weight, head, name in zip(
-                given, weights, model.heads(), self.names, strict=True
-            )
-        ]
+        ends = zip(given, weights, model.heads(), self.names, strict=True)
+        self.outputs = [OutputHead(model, *end) for end in ends]
         self.without_activation = [output.skipped is not None for output in self.outputs]
         self.loss = Mean()
         # Whether the log has a warning of weights without gradient.

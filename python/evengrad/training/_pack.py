@@ -20,11 +20,7 @@ ARRAY, TUPLE, FLOAT = "$array", "$tuple", "$float"
 def pack(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     """Return a value as JSON; arrays in it are put into `arrays`, under names below `name`.
 
-    Raises
-    ------
-    TypeError
-        Something else than dicts with string keys, lists, tuples, arrays, numbers, text, bool and
-        None.
+    Values are dicts with string keys, lists, tuples, arrays, numbers, text, bool and None.
     """
     if value is None or isinstance(value, (bool, int, str)):
         return value
