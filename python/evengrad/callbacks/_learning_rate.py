@@ -153,8 +153,7 @@ class ReduceLROnPlateau(_RateChanger, Monitor):
 
     def _begin(self, monitor: str, mode: str) -> None:
         self._watch(monitor, mode)
-        self.wait = 0
-        self.rest = 0
+        self.wait = self.rest = 0
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Forget the training before."""

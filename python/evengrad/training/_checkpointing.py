@@ -127,8 +127,7 @@ class Checkpointing:
         self._seed_before, self._draws_before = model.seed(), model.shuffle().draws
         if self.found is not None and model.given_seed() is None:
             model.set_seed(int(self.found.description["seed"]))
-        self._steps = 0
-        self._epochs = 0
+        self._steps = self._epochs = 0
         self._written = time.monotonic()
 
     def join(
@@ -138,10 +137,7 @@ class Checkpointing:
         history: History,
         callbacks: list[Callback],
     ) -> None:
-        """Take the training whose state is kept.
-
-        A ValueError names what differs, where it is another one than that of the checkpoint.
-        """
+        """Take the training, or raise an error that names what differs from the checkpoint's."""
         self.fingerprint, self.source, self.history = fingerprint, source, history
         self.stateful = [one for one in callbacks if overrides(one, "state_dict")]
         if self.found is None:
@@ -202,17 +198,13 @@ class Checkpointing:
     # ---- what
 
     def save(self, epoch: int, begun: bool) -> None:
-        """Write a checkpoint; where that fails, the log says so, and training goes on.
-
-        The older checkpoints stay, and the next is tried when it is due.
-        """
-        step = self.source.session.step
+        """Write a checkpoint; where that fails, the log says so, and the next is tried when due."""
         arrays: dict[str, Array] = {}
         description = self._describe(arrays)
         # Whether callbacks have done what they do at an epoch's beginning.
         description["begun"] = begun
         try:
-            self.folder.write(Position(epoch, step), description, arrays)
+            self.folder.write(Position(epoch, self.source.session.step), description, arrays)
         except (OSError, ValueError) as error:
             logger.error(  # noqa: TRY400 - the reason is in the error, not in our call stack
                 "%s: no checkpoint could be written (%s); training goes on, and older checkpoints "

@@ -76,10 +76,7 @@ def shapes_of(arrays: list[Array]) -> Any:
 
 
 def output_shapes_for(model: TrainableModel, arrays: list[Array]) -> list[Any]:
-    """Return the shapes of the outputs, with those sizes that this data says and Input leaves open.
-
-    The model is built.
-    """
+    """Return a built model's output shapes, with sizes that data says and Input leaves open."""
     shapes = model.output_shapes
     if None not in [size for shape in shapes for size in shape[1:]]:
         return shapes
