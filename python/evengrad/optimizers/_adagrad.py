@@ -87,10 +87,12 @@ class Adagrad(Rule):
             lr_decay=lr_decay,
         )
 
+    def _fixed(self, name: str, value: Any, convention: str) -> Any:
+        if name == "initial_accumulator_value":
+            return check_float(value, name, low=0.0, open_low=convention == "tf1")
+        return super()._fixed(name, value, convention)
+
     def _settle(self, settings: dict[str, Any], convention: str) -> None:
-        if convention == "tf1":
-            start = settings["initial_accumulator_value"]
-            check_float(start, "initial_accumulator_value", low=0.0, open_low=True)
         if settings["lr_decay"] and convention != "torch":
             raise ValueError('lr_decay: for the convention "torch"; use a schedule elsewhere')
 

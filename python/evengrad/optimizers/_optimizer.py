@@ -514,10 +514,15 @@ class Rule(Optimizer):
         settings = with_defaults(self.rule, convention, **settings)
         for name, value in settings.items():
             if isinstance(getattr(type(self), name, None), Fixed):
-                settings[name] = vars(self)[name] = check_setting(self.rule, name, value)
+                settings[name] = vars(self)[name] = self._fixed(name, value, convention)
         self._settle(settings, convention)
         around: dict[str, Any] = {**SHARED, **shared}
         super().__init__(settings.pop("learning_rate"), settings, **around)
+
+    def _fixed(self, name: str, value: Any, convention: str) -> Any:
+        """Return a setting that stays as it is, checked."""
+        del convention
+        return check_setting(self.rule, name, value)
 
     def _settle(self, settings: dict[str, Any], convention: str) -> None:
         """Raise an error for settings that do not go together."""
