@@ -78,7 +78,7 @@ class VarianceScaling(Initializer):
     def sample(self, shape: tuple[int, ...], dtype: str, generator: _core.Generator) -> Tensor:
         """Draw."""
         # A kernel is (in, out); dimensions before those are a receptive field.
-        inputs, outputs = shape[-2:] if len(shape) > 1 else (*shape, 1)[:1] * 2
+        inputs, outputs = shape[-2:] if len(shape) > 1 else [math.prod(shape)] * 2
         n = {"fan_in": inputs, "fan_out": outputs, "fan_avg": (inputs + outputs) / 2}[self.mode]
         n *= math.prod(shape[:-2])
         variance = self.scale / max(1.0, n)

@@ -41,8 +41,6 @@ class Affine(Layer):
     """Base of the layers of weighted sums of the inputs; a subclass takes their arguments."""
 
     units: int
-    # How many sums make an output.
-    _pieces = 1
     use_bias: bool
     kernel: Tensor
     kernel_initializer: Callable[..., Any]
@@ -56,7 +54,8 @@ class Affine(Layer):
 
     def build(self, input_shape: Any) -> None:
         """Make kernel and bias."""
-        inputs, sums = input_shape[-1], self.units * self._pieces
+        # `Maxout` has several sums for each output.
+        inputs, sums = input_shape[-1], self.units * getattr(self, "pieces", 1)
         self.kernel = self.add_weight(
             "kernel",
             (inputs, sums),
@@ -81,7 +80,7 @@ class Affine(Layer):
 
     def multiply_adds(self, input_shape: Any) -> int:
         """Return the inputs times the sums, for every vector of a row."""
-        return row_size(input_shape) * self.units * self._pieces
+        return row_size(input_shape) * self.units * getattr(self, "pieces", 1)
 
     def _check_input(self, shape: Any) -> None:
         self._check_features(shape, self.kernel.shape[0] if self._state.built else None)

@@ -77,7 +77,7 @@ bias_constraint
     ) -> None:
         super().__init__(**shared)
         self.units = check_int(units, "units", at_least=1)
-        self.pieces = self._pieces = check_int(pieces, "pieces", at_least=1)
+        self.pieces = check_int(pieces, "pieces", at_least=1)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")

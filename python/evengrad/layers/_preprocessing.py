@@ -9,8 +9,7 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._common.arrays import as_array, is_batches
-from evengrad._common.checks import check_float
-from evengrad.layers._activation import check_axis
+from evengrad._common.checks import check_float, check_int
 from evengrad.layers._layer import build_for
 from evengrad.layers._shared import SameShape, Shared, takes_shared
 from evengrad.layers._symbolic import stands_for_operator
@@ -81,7 +80,9 @@ class Normalization(SameShape):
         super().__init__(**shared)
         given = axis if isinstance(axis, (tuple, list)) else [] if axis is None else [axis]
         self.axis = axis
-        self._axes = [check_axis(one) for one in given]
+        self._axes = [check_int(one, "axis", at_least=-8) for one in given]
+        if 0 in self._axes:
+            raise ValueError("axis: expected any dimension but 0, the rows, got 0")
         if (mean is None) is not (variance is None):
             raise ValueError("mean, variance: expected both or neither")
         # Kept as lists, as a saved file describes them.

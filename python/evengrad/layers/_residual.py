@@ -83,7 +83,7 @@ class Residual(Layer):
         # The projection in use: the one given, or one that the shapes call for.
         self._shortcut = projection
         if not self.trainable:
-            # And the layers inside.
+            # The layers inside, too.
             self.trainable = False
 
     def build(self, input_shape: Any) -> None:
