@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -212,6 +211,8 @@ def test_ctrl_c_while_figures_are_noted_loses_none(monkeypatch, owner, name, whe
 
 
 INTERRUPTED = """
+import threading
+import time
 import numpy as np
 import evengrad as eg
 rng = np.random.default_rng(0)
@@ -222,7 +223,11 @@ def make():
     return model
 model = make()
 model.fit(x, y, epochs=2, verbose=0)
-print("ready", flush=True)
+def tell():
+    while model.optimizer.iterations < 100:
+        time.sleep(0.01)
+    print("ready", flush=True)
+threading.Thread(target=tell).start()
 try:
     model.fit(x, y, epochs=10**9, verbose=0)
 except KeyboardInterrupt:
@@ -245,6 +250,5 @@ def test_ctrl_c_keeps_the_figures_of_all_epochs():
         text=True,
     )
     assert child.stdout.readline() == "ready\n"
-    time.sleep(0.5)
     child.send_signal(signal.SIGINT)
     assert child.communicate(timeout=120) == ("True\nTrue\n", "")
