@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::Simd;
 #[cfg(target_arch = "x86_64")]
 use super::avx2::Avx2;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(without_avx512)))]
 use super::avx512::Avx512;
 #[cfg(target_arch = "aarch64")]
 use super::neon::Neon;
@@ -58,7 +58,7 @@ impl Isa {
     /// Whether this processor has it.
     pub fn is_available(self) -> bool {
         match self {
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", not(without_avx512)))]
             Self::Avx512 => {
                 Self::Avx2.is_available()
                     && std::is_x86_feature_detected!("avx512f")
@@ -128,7 +128,7 @@ pub fn dispatch_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
 #[inline]
 unsafe fn run_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     match isa {
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(all(target_arch = "x86_64", not(without_avx512)))]
         // SAFETY: the caller's promise.
         Isa::Avx512 => unsafe { on_avx512(kernel) },
         #[cfg(target_arch = "x86_64")]
@@ -140,7 +140,7 @@ unsafe fn run_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(without_avx512)))]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 fn on_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<Avx512>()

@@ -6,7 +6,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
-#[cfg(target_arch = "x86_64")]
+// Left out where the tests of a processor without it are compiled (tools/test.sh).
+#[cfg(all(target_arch = "x86_64", not(without_avx512)))]
 mod avx512;
 mod chain;
 mod dispatch;
