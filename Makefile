@@ -76,10 +76,11 @@ additions: .venv-build/stamp .venv-test/stamp  ## add one of each kind to a copy
 wheel: .venv-wheel/stamp  ## the wheel to publish, in dist/ (Linux: manylinux for glibc >= 2.17)
 	tools/wheel.sh
 
-# A wheel for this machine, made with its own linker: quicker than `wheel`.
+# A wheel for this machine, made with its own linker and for its processor: quicker than `wheel`.
 native-wheel: .venv-build/stamp
 	rm -rf $(NATIVE_WHEELS)
-	.venv-build/bin/maturin build --release --locked --compatibility linux --out $(NATIVE_WHEELS)
+	tools/native.sh .venv-build/bin/maturin build --release --locked --compatibility linux \
+	    --out $(NATIVE_WHEELS)
 
 docs: native-wheel .venv-docs/stamp  ## reference pages of both languages, in site/
 	.venv-docs/bin/pip install --quiet --force-reinstall --no-deps $(NATIVE_WHEELS)/*.whl

@@ -41,11 +41,7 @@ lane_of_the_sources() {
     source tools/lint.sh
 
     section "the core's tests"
-    # A third of the kernels' code is for AVX-512, which most processors cannot test.
-    if [[ -e /proc/cpuinfo ]] && ! grep --quiet --word-regexp avx512f /proc/cpuinfo; then
-        export RUSTFLAGS="${RUSTFLAGS:-} --cfg without_avx512"
-    fi
-    cargo test --locked --package evengrad-core
+    tools/native.sh cargo test --locked --package evengrad-core
 }
 
 lane_of_the_wheel() {

@@ -6,7 +6,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
-// Left out where the tests of a processor without it are compiled (tools/test.sh).
+// Left out of what is compiled for a machine without it alone (tools/native.sh).
 #[cfg(all(target_arch = "x86_64", not(without_avx512)))]
 mod avx512;
 mod chain;
