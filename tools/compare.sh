@@ -17,12 +17,13 @@ mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 base=$folder/$commit
 maturin=$PWD/.venv-build/bin/maturin
+native=$PWD/tools/native.sh
 
 if ! compgen -G "$base/wheel/*.whl" >/dev/null; then
     rm -rf "$base"
     mkdir -p "$base/sources"
     git archive "$commit" | tar -x -C "$base/sources"
-    (cd "$base/sources" && "$maturin" build --release --locked --compatibility linux \
+    (cd "$base/sources" && "$native" "$maturin" build --release --locked --compatibility linux \
         --target-dir "$folder/build" --out "$base/unfinished")
     mv "$base/unfinished" "$base/wheel"
     rm -rf "$base/sources"
