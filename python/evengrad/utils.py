@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from evengrad._common.arrays import as_numbers
 from evengrad._common.checks import check_int
 from evengrad._tensor.random import set_random_seed
 
@@ -30,7 +31,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, An
     Raises
     ------
     TypeError
-        Numbers that are not whole.
+        Numbers that are not whole, values that are missing or no numbers.
     ValueError
         A number is negative or not below `num_classes`.
 
@@ -39,12 +40,11 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, An
     >>> eg.utils.to_categorical([0, 2]).tolist()
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    labels = np.asarray(x)
-    if labels.dtype.kind not in "iub" and not (
-        labels.dtype.kind == "f" and bool((labels == np.floor(labels)).all())
-    ):
-        raise TypeError(f"x: expected class numbers, got dtype {labels.dtype}")
-    labels = labels.astype(np.int64)
+    numbers = as_numbers(x, "x", "float64")
+    parts = ~np.isfinite(numbers) | (numbers != np.floor(numbers))
+    if parts.any():
+        raise TypeError(f"x: expected whole class numbers, got {numbers[parts][0]}")
+    labels = numbers.astype(np.int64)
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     needed = int(labels.max(initial=-1)) + 1

@@ -246,6 +246,29 @@ def test_set_weights_changes_all_or_nothing():
     np.testing.assert_array_equal(model.get_weights()[3], before[3] + 1)
 
 
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (None, "an array of dtype object"),
+        ([None], "an array of dtype object"),
+        ([1.0, None], "an array of dtype object"),
+        ([[1.0], [2.0, 3.0]], "inhomogeneous shape"),
+        (np.ma.masked_array([1.0, 2.0], mask=[False, True]), "masked array"),
+        (np.array([1.0 + 2.0j, 3.0]), "complex128"),
+        (np.array(["2020-01-01", "NaT"], "M8[D]"), "datetime64"),
+        (["1.0", "2.0"], "<U3"),
+    ],
+)
+def test_weights_that_are_no_numbers_change_nothing(bad, message):
+    model = eg.Sequential([eg.Input((3,)), layers.Dense(2, name="d")], seed=1)
+    before = model.get_weights()
+    with pytest.raises((TypeError, ValueError), match=f"d/bias: .*{message}"):
+        model.set_weights([np.ones((3, 2)), bad])
+    assert all(map(np.array_equal, model.get_weights(), before))
+    with pytest.raises((TypeError, ValueError), match=f"mean: .*{message}"):
+        layers.Normalization(mean=bad if bad is not None else [None], variance=[1.0, 1.0])
+
+
 def test_weights_set_before_a_model_is_drawn_stay():
     layer = layers.Dense(2)
     layer(np.ones((1, 3)))

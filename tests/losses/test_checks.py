@@ -6,7 +6,7 @@ from scipy import special
 from scipy.spatial.distance import cosine
 
 import evengrad as eg
-from evengrad import losses
+from evengrad import losses, metrics
 
 
 @pytest.fixture
@@ -139,6 +139,34 @@ def test_no_rows_cost_nothing_and_pull_at_nothing(name, reduction):
     if hasattr(loss, "from_logits_loss"):
         value = loss.from_logits_loss(eg.tensor(y), eg.tensor(np.zeros(shape)), None)
         assert value.item() == 0.0
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_masked_values_are_no_numbers(place):
+    for kind in (losses.MeanSquaredError, metrics.MeanSquaredError, losses.BinaryCrossentropy):
+        given = [np.ones(2), np.ones(2), np.ones(2)]
+        given[place] = np.ma.masked_array([1.0, 2.0], mask=[False, True])
+        with pytest.raises(TypeError, match="a masked array would lose its mask"):
+            kind()(*given)
+
+
+@pytest.mark.parametrize("dtype", [bool, "u1", "i4", "i8"])
+@pytest.mark.parametrize("from_logits", [False, True])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        losses.CategoricalCrossentropy,
+        losses.BinaryCrossentropy,
+        losses.CategoricalFocalCrossentropy,
+        losses.BinaryFocalCrossentropy,
+    ],
+)
+def test_whole_targets_count_as_real_ones(kind, from_logits, dtype):
+    rows = np.array([[1, 0, 0], [0, 0, 1]])
+    p = np.array([[0.7, 0.2, 0.1], [0.2, 0.2, 0.6]])
+    loss = kind(from_logits=from_logits)
+    for weight in (None, [1.0, 2.0]):
+        assert loss(rows.astype(dtype), p, weight).item() == loss(rows * 1.0, p, weight).item()
 
 
 # ---- probabilities that are no shares, smoothed labels, other axes

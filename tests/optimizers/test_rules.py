@@ -319,6 +319,8 @@ def test_defaults_of_the_conventions(name, convention, expected):
         (lambda: optimizers.RMSprop(rho=1.0), "rho"),
         (lambda: optimizers.Nadam(momentum_decay=0.1, convention="tf1"), "has none"),
         (lambda: optimizers.AdamW(convention="tf1"), "no default"),
+        (lambda: optimizers.AdamW(0.1, None), "weight_decay: .*None; leave it out .*use Adam"),
+        (lambda: optimizers.AdamW(weight_decay=None, convention="torch"), "weight_decay: .*None"),
         (lambda: optimizers.Adam(weight_decay=0.1, convention="tf1"), "use AdamW"),
         (lambda: optimizers.SGD(0.1, weight_decay=-0.1), "weight_decay"),
         (lambda: optimizers.Adamax(beta_2=1.0), "beta_2"),

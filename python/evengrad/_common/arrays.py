@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from evengrad import _core
+
 Array: TypeAlias = np.ndarray[Any, Any]
 # A shape with None for the number of rows, and for sizes that are left open.
 Shape: TypeAlias = tuple[int | None, ...]
@@ -43,6 +45,15 @@ def as_array(value: Any, what: str) -> Array:
     if array.ndim == 0:
         raise ValueError(f"{what}: expected an array with rows, got a single number")
     return array
+
+
+def as_numbers(value: Any, what: str, dtype: str) -> Array:
+    """Return values as a new array of a dtype, of any shape; only what is numbers converts."""
+    try:
+        return _core.tensor(value, dtype=dtype).numpy()
+    except (TypeError, ValueError) as error:
+        message = str(error).removeprefix("tensor: ")
+        raise type(error)(f"{what}: {message}") from error
 
 
 def check_columns(frame: Any, what: str) -> None:

@@ -50,7 +50,7 @@ class _Arguments:
             self.key.append((dict, *value))
             return [dict, {name: self._take(item) for name, item in value.items()}]
         if is_array(value):
-            array = value if isinstance(value, Tensor) else np.asarray(value)
+            array = value if isinstance(value, Tensor) else np.asanyarray(value)
             if isinstance(array, Tensor) and array.requires_grad:
                 # A parameter: it is the same tensor at each call, and takes its gradient itself.
                 self.key.append(("parameter", id(array)))
@@ -140,7 +140,7 @@ class _Captured:
     def __init__(self, function: Callable[..., Any], arguments: _Arguments) -> None:
         # Parameters are known by their identity, which must not pass to another tensor.
         self.kept = arguments.tree
-        self.fixed = [_core.tensor(np.array(value)) for value in arguments.arrays]
+        self.fixed = [_core.tensor(np.array(value, subok=True)) for value in arguments.arrays]
         args, kwargs = arguments.rebuild(self.fixed)
         self.recording: _core.Recording
         try:

@@ -112,7 +112,7 @@ class Embedding(Layer):
 
     def _convert(self, x: Any) -> Tensor:
         """Return an input as int64, checked; one that is being captured has no values to check."""
-        tensor = x if isinstance(x, _core.Tensor) else _core.tensor(np.asarray(x))
+        tensor = x if isinstance(x, _core.Tensor) else _core.tensor(np.asanyarray(x))
         tensor = tensor.detach()
         if not _core.is_capturing():
             self._check_values(tensor.numpy())

@@ -297,7 +297,7 @@ class Layer(Variables):
 
     def _convert(self, x: Any) -> Tensor:
         """Return an input as a tensor of the layer's dtype."""
-        tensor = x if isinstance(x, Tensor) else _core.tensor(np.asarray(x))
+        tensor = x if isinstance(x, Tensor) else _core.tensor(np.asanyarray(x))
         return tensor if tensor.dtype == self.dtype else tensor.astype(self.dtype)
 
     def __call__(self, x: Any, training: bool | None = None) -> Any:

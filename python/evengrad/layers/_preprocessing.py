@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
-from evengrad._common.arrays import as_array, is_batches
+from evengrad._common.arrays import as_array, as_numbers, is_batches
 from evengrad._common.checks import check_float, check_int
 from evengrad.layers._layer import build_for
 from evengrad.layers._shared import SameShape, Shared, takes_shared
@@ -86,8 +86,10 @@ class Normalization(SameShape):
         if (mean is None) is not (variance is None):
             raise ValueError("mean, variance: expected both or neither")
         # Kept as lists, as a saved file describes them.
-        self.mean = None if mean is None else np.asarray(mean, np.float64).tolist()
-        self.variance = None if variance is None else np.asarray(variance, np.float64).tolist()
+        self.mean, self.variance = (
+            None if value is None else as_numbers(value, name, "float64").tolist()
+            for name, value in (("mean", mean), ("variance", variance))
+        )
         if self.variance is not None and not bool((np.asarray(self.variance) >= 0).all()):
             raise ValueError(f"variance: expected values of 0 or more, got {variance}")
         self.invert = bool(invert)

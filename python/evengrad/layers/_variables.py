@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core, constraints, initializers, regularizers
+from evengrad._common.arrays import as_numbers
 from evengrad._common.checks import plural
 from evengrad._common.paths import enter, path_of
 from evengrad._tensor.constrained import constrain, constraint_of
@@ -19,7 +20,7 @@ from evengrad.layers._call_context import call_context
 from evengrad.layers._module import Module, module_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from evengrad._core import Tensor
 
@@ -271,7 +272,7 @@ class Variables(Module):
         """
         return [np.array(tensor.detach().numpy()) for tensor in self.weights]
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Iterable[Any]) -> None:
         """Replace the values of all variables.
 
         Parameters
@@ -283,6 +284,9 @@ class Variables(Module):
         ------
         ValueError
             The number of arrays or a shape differs; nothing is changed then.
+        TypeError
+            An array holds something else than real numbers, such as None, text or masked values;
+            nothing is changed.
 
         Examples
         --------
@@ -298,21 +302,17 @@ class Variables(Module):
                 f"{self.path}: set_weights before the layer is built; call it on data, or begin a "
                 "model with evengrad.Input(shape)"
             )
-        if len(weights) != len(named):
+        given = list(weights)
+        if len(given) != len(named):
             raise ValueError(
-                f"{self.path}: expected {plural(len(named), 'array')}, got {len(weights)}"
+                f"{self.path}: expected {plural(len(named), 'array')}, got {len(given)}"
             )
-        arrays = [np.asarray(value) for value in weights]
+        pairs = zip(named, given, strict=True)
+        arrays = [as_numbers(value, path, tensor.dtype) for (path, tensor), value in pairs]
         for (path, tensor), array in zip(named, arrays, strict=True):
-            if tuple(array.shape) != tuple(tensor.shape):
-                raise ValueError(
-                    f"{path}: expected shape {tuple(tensor.shape)}, got {tuple(array.shape)}"
-                )
-        converted = [
-            np.asarray(array, dtype=tensor.dtype, order="C")
-            for (_, tensor), array in zip(named, arrays, strict=True)
-        ]
-        for (_, tensor), array in zip(named, converted, strict=True):
+            if array.shape != tuple(tensor.shape):
+                raise ValueError(f"{path}: expected shape {tuple(tensor.shape)}, got {array.shape}")
+        for (_, tensor), array in zip(named, arrays, strict=True):
             tensor.copy_(array)
         for state in module_tree(self).states:
             state.provisional = False

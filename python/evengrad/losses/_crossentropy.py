@@ -229,7 +229,7 @@ class CategoricalCrossentropy(CrossEntropy):
     fused_activation = "softmax"
 
     def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
-        targets = y_true.reshape(-1, y_true.shape[-1])
+        targets = y_true.astype(logits.dtype).reshape(-1, y_true.shape[-1])
         return over_steps(logits, targets, reduction, self.label_smoothing)
 
     def _check_columns(self, y: Array, output_shape: Shape, what: str) -> None:

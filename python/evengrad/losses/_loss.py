@@ -91,7 +91,7 @@ class Loss(Named):
             loss takes such; not within a step that is being captured, which may look at no values.
         """
         predictions = as_floats(y_pred)
-        targets = y_true if isinstance(y_true, Tensor) else _core.tensor(np.asarray(y_true))
+        targets = y_true if isinstance(y_true, Tensor) else _core.tensor(np.asanyarray(y_true))
         if not _core.is_capturing():
             self._check_shapes(targets, predictions)
             self._check_given(targets, predictions, sample_weight)
@@ -231,14 +231,14 @@ def checked_tensor(values: Any, name: str) -> Tensor:
 
 def as_floats(values: Any) -> Tensor:
     """Return predictions as a floating-point tensor."""
-    tensor = values if isinstance(values, Tensor) else _core.tensor(np.asarray(values))
+    tensor = values if isinstance(values, Tensor) else _core.tensor(np.asanyarray(values))
     return tensor if tensor.dtype in FLOATS else tensor.astype(_core.get_default_dtype())
 
 
 def weights_for(sample_weight: Any, rows: Tensor) -> Tensor:
     """Return sample weights that fit the rows of a tensor, or their steps, in its dtype."""
     given = sample_weight
-    weights = given if isinstance(given, Tensor) else _core.tensor(np.asarray(given))
+    weights = given if isinstance(given, Tensor) else _core.tensor(np.asanyarray(given))
     # The last dimension is that of the outputs: they share the weight of their step.
     by_step = 1 < weights.ndim < rows.ndim and weights.shape == rows.shape[: weights.ndim]
     if tuple(weights.shape) != tuple(rows.shape[:1]) and not by_step:

@@ -265,7 +265,7 @@ def check_targets(metric: Metric, y: Array, shape: Shape, what: str) -> None:
 
 def as_targets(values: Any) -> Tensor:
     """Return targets as a tensor without gradient."""
-    tensor = values if isinstance(values, Tensor) else _core.tensor(np.asarray(values))
+    tensor = values if isinstance(values, Tensor) else _core.tensor(np.asanyarray(values))
     return tensor.detach()
 
 

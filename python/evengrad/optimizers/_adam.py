@@ -106,8 +106,8 @@ class AdamW(Adam):
     learning_rate
         η, or a function of the number of steps made so far. Default 0.001.
     weight_decay
-        λ, or a function of the number of steps made so far. Default 0.004; 0.01 under ``"torch"``;
-        required under ``"tf1"``.
+        λ, or a function of the number of steps made so far; not None. Default 0.004; 0.01 under
+        ``"torch"``; required under ``"tf1"``.
     beta_1, beta_2
         β₁ and β₂ in [0, 1), or functions of the number of steps made so far.
     epsilon
@@ -161,6 +161,11 @@ class AdamW(Adam):
         **shared: Unpack[WithConvention],
     ) -> None:
         convention = convention_of(shared)
+        if self._bound().arguments.get("weight_decay", convention) is None:
+            raise ValueError(
+                "weight_decay: expected a number or a schedule, got None; leave it out for the "
+                "convention's default, pass 0.0 or use Adam for no decay"
+            )
         decay = by_convention(weight_decay, convention, keras=0.004, torch=0.01, tf1=None)
         if decay is None:
             raise ValueError('weight_decay: the convention "tf1" has no default; pass a number')
