@@ -16,9 +16,9 @@ from evengrad import _core
 def counter():
     """Return a plan that adds one to a state, and the state."""
     total, one = _core.zeros((), dtype="float64"), _core.ones((), dtype="float64")
-    _core.begin_capture()
-    _core.accumulate(total, one)
-    return _core.end_capture(), total
+    with _core.Recording() as recording:
+        _core.accumulate(total, one)
+    return recording.plan, total
 
 
 def test_a_replay_runs_whole_steps(counter):
@@ -82,17 +82,14 @@ def test_threads_share_a_plan(counter):
 
 
 def test_captures_do_not_nest():
-    _core.begin_capture()
-    try:
-        with pytest.raises(RuntimeError, match="already"):
-            _core.begin_capture()
-        with pytest.raises(RuntimeError, match="no work"):
-            _core.end_capture()
-    finally:
-        _core.abort_capture()
+    x = _core.ones(2)
+    with _core.Recording() as outer:
+        with pytest.raises(RuntimeError, match="already"), _core.Recording():
+            pass
+        assert _core.is_capturing()
+        x * 2.0
     assert not _core.is_capturing()
-    with pytest.raises(RuntimeError, match="no capture is open"):
-        _core.end_capture()
+    assert outer.plan.describe()["launches"] == 1
 
 
 def test_a_feed_gives_its_batches_to_replays():
@@ -100,10 +97,10 @@ def test_a_feed_gives_its_batches_to_replays():
     total = _core.zeros(())
     feed = _core.Feed(2)
     feed.load(np.array([5, 0, 1, 2, 3, 4], dtype=np.int32))
-    _core.begin_capture()
-    feed.next()
-    _core.accumulate(total, x[feed.indices].sum())
-    plan = _core.end_capture()
+    with _core.Recording() as recording:
+        feed.next()
+        _core.accumulate(total, x[feed.indices].sum())
+    plan = recording.plan
     assert (total.item(), feed.remaining) == (33.0, 2)
     plan.replay(2)
     assert (total.item(), feed.remaining) == (63.0, 0)
@@ -121,11 +118,10 @@ def test_a_feed_gives_its_batches_to_replays():
 def test_numbers_in_a_captured_step_stay(counter):
     del counter
     x, out = _core.tensor([1.0, 2.0]), _core.zeros(2)
-    _core.begin_capture()
-    out.copy_(x * 3.0 + np.array([1.0, 1.0], dtype=np.float32))
-    plan = _core.end_capture()
+    with _core.Recording() as recording:
+        out.copy_(x * 3.0 + np.array([1.0, 1.0], dtype=np.float32))
     x.copy_([5.0, 6.0])
-    plan.replay()
+    recording.replay()
     assert out.tolist() == [16.0, 19.0]
 
 
@@ -216,17 +212,10 @@ def test_errors_of_the_library_itself_are_runtime_errors():
 
 
 def test_errors_of_a_capture_have_kinds():
-    _core.begin_capture()
-    try:
-        with pytest.raises(_core.CaptureError, match=r"item: .* while a step is being captured"):
-            _core.ones(1).item()
-    finally:
-        _core.abort_capture()
-    _core.begin_capture()
-    with pytest.raises(_core.EmptyCaptureError, match="launched no work"):
-        _core.end_capture()
+    refused = pytest.raises(_core.CaptureError, match=r"item: .* while a step is being captured")
+    with _core.Recording(), refused:
+        _core.ones(1).item()
     assert issubclass(_core.CaptureError, RuntimeError)
-    assert issubclass(_core.EmptyCaptureError, RuntimeError)
 
 
 def test_the_build_tells_what_it_is():

@@ -20,9 +20,9 @@ class Noting:
         if not self.captured:
             self.step()
             return None
-        eg._core.begin_capture()
-        self.step()
-        return eg._core.end_capture(), []
+        with eg._core.Recording() as recording:
+            self.step()
+        return recording.plan, []
 
     def step(self):
         self.feed.next()
@@ -105,10 +105,10 @@ def test_scheduled_values_are_computed_for_the_steps_to_come():
     feed, total = Feed(2), eg.zeros((), dtype="float64")
 
     def step():
-        eg._core.begin_capture()
-        feed.next()
-        eg.accumulate(total, eg.ones(()))
-        return eg._core.end_capture(), [asked.append]
+        with eg._core.Recording() as recording:
+            feed.next()
+            eg.accumulate(total, eg.ones(()))
+        return recording.plan, [asked.append]
 
     made = Session([(step, feed)], 6, [total])
     made.run(Steps(1))
@@ -130,10 +130,10 @@ def test_an_epoch_is_in_progress_as_soon_as_its_order_is_drawn():
     feed, total = Feed(2), eg.zeros((), dtype="float64")
 
     def step():
-        eg._core.begin_capture()
-        feed.next()
-        eg.accumulate(total, eg.ones(()))
-        return eg._core.end_capture(), [prepare]
+        with eg._core.Recording() as recording:
+            feed.next()
+            eg.accumulate(total, eg.ones(()))
+        return recording.plan, [prepare]
 
     made = Session([(step, feed)], 4, [total], generator)
     made.run(Steps(2))

@@ -367,11 +367,10 @@ def test_rows_that_are_right_are_found_in_one_launch(rng, dtype):
     metric = metrics.SparseCategoricalAccuracy()
     for given in (labels, labels[:, :, None], labels.astype("float64")):
         targets, predictions = eg.tensor(given), eg.tensor(scores)
-        eg._core.begin_capture()
-        found = metric.values(targets, predictions)
-        plan = eg._core.end_capture()
+        with eg._core.Recording() as recording:
+            found = metric.values(targets, predictions)
         np.testing.assert_array_equal(found.numpy(), right.astype(dtype), strict=True)
-        assert plan.describe()["launches"] == 1
+        assert recording.plan.describe()["launches"] == 1
 
 
 def test_an_output_that_is_nan_is_wrong():

@@ -246,9 +246,9 @@ def test_a_model_that_is_gone_is_not_watched():
 
 def test_an_inference_wants_whole_float_tensors():
     x = eg.zeros((2, 2))
-    _core.begin_capture()
-    y = x * 2.0
-    plan = _core.end_capture()
+    with _core.Recording() as recording:
+        y = x * 2.0
+    plan = recording.plan
     with pytest.raises(ValueError, match="input without gaps"):
         _core.Inference(plan, eg.zeros((2, 3))[:, :2], y)
     with pytest.raises(TypeError, match="expected a float32 or float64"):

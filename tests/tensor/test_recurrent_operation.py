@@ -81,10 +81,10 @@ def plan_of(steps, rng, **options):
     x = eg.tensor(rng.normal(size=(32, steps, 3)))
     head(layer(x))
     optimizer = eg.optimizers.SGD(0.1)
-    eg._core.begin_capture()
-    loss = head(layer(x)).square().mean()
-    optimizer.minimize(loss, layer.trainable_weights + head.trainable_weights)
-    return eg._core.end_capture().describe()
+    with eg._core.Recording() as recording:
+        loss = head(layer(x)).square().mean()
+        optimizer.minimize(loss, layer.trainable_weights + head.trainable_weights)
+    return recording.plan.describe()
 
 
 def test_a_step_has_as_few_launches_and_barriers_for_long_sequences(rng):

@@ -642,8 +642,7 @@ def test_copy_checks_shape_and_state():
 
 def test_values_are_hidden_during_a_capture():
     x = _core.ones((2, 2))
-    _core.begin_capture()
-    try:
+    with _core.Recording():
         y = x * 2.0
         for read in (
             y.numpy,
@@ -657,8 +656,6 @@ def test_values_are_hidden_during_a_capture():
             with pytest.raises(RuntimeError, match="captured"):
                 read()
         assert "captured" in repr(y)
-    finally:
-        _core.abort_capture()
     assert not _core.is_capturing()
 
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use evengrad_core::plan::Plan as CorePlan;
 use evengrad_core::team::lock;
 use evengrad_core::{DType, Error, capture, feed};
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -19,52 +18,6 @@ use crate::tensor::Tensor;
 
 /// How long a replay runs before Python's signal handlers get their turn.
 pub(crate) const TURN: Duration = Duration::from_millis(50);
-
-/// Begin to capture: until :func:`end_capture` every operation of this thread is done and recorded.
-///
-/// Raises
-/// ------
-/// RuntimeError
-///     If a capture is open on this thread already.
-#[pyfunction]
-pub(crate) fn begin_capture() -> PyResult<()> {
-    capture::begin().map_err(exception)
-}
-
-/// End the capture of this thread and plan what it recorded.
-///
-/// Returns
-/// -------
-/// Plan
-///     The step, ready to be replayed.
-///
-/// Raises
-/// ------
-/// RuntimeError
-///     If no capture is open on this thread, or it recorded nothing.
-///
-/// Examples
-/// --------
-/// >>> total, one = eg.zeros(()), eg.ones(())
-/// >>> eg._core.begin_capture()
-/// >>> eg._core.accumulate(total, one)
-/// >>> plan = eg._core.end_capture()
-/// >>> plan.replay(4)
-/// >>> total.item()
-/// 5.0
-#[pyfunction]
-pub(crate) fn end_capture(py: Python<'_>) -> PyResult<Plan> {
-    let Some(recording) = capture::end() else {
-        return Err(PyRuntimeError::new_err("end_capture: no capture is open on this thread"));
-    };
-    run(py, || CorePlan::new(recording)).map(|plan| Plan(Mutex::new(plan)))
-}
-
-/// Drop the capture of this thread, if one is open.
-#[pyfunction]
-pub(crate) fn abort_capture() {
-    drop(capture::end());
-}
 
 /// True while a capture is open on this thread.
 ///
@@ -79,7 +32,7 @@ pub(crate) fn is_capturing() -> bool {
 
 /// A captured step: runs again without Python, without allocation and without a tape.
 ///
-/// Made by :func:`end_capture`.
+/// Made by a :class:`Recording`.
 #[pyclass(frozen, weakref, module = "evengrad._core")]
 pub(crate) struct Plan(Mutex<CorePlan>);
 
@@ -107,7 +60,7 @@ impl Plan {
     ///
     /// Examples
     /// --------
-    /// See :func:`end_capture`.
+    /// See :class:`Recording`.
     #[pyo3(signature = (steps=1))]
     fn replay(&self, py: Python<'_>, steps: usize) -> PyResult<()> {
         let mut left = steps;

@@ -18,12 +18,6 @@ create_exception!(
     PyRuntimeError,
     "Values of a tensor were read while a step was being captured; a replay could not read them again."
 );
-create_exception!(
-    evengrad,
-    EmptyCaptureError,
-    PyRuntimeError,
-    "A captured step launched no work, so there is nothing to replay."
-);
 
 /// The Python exception for an error of the core. (A function: neither type is this crate's own, so `From`
 /// cannot be implemented here.)
@@ -33,9 +27,8 @@ pub(crate) fn exception(error: Error) -> PyErr {
         Error::Type(text) => PyTypeError::new_err(text),
         Error::Index(text) => PyIndexError::new_err(text),
         Error::Memory(text) => PyMemoryError::new_err(text),
-        Error::State(text) => PyRuntimeError::new_err(text),
+        Error::State(text) | Error::EmptyCapture(text) => PyRuntimeError::new_err(text),
         Error::Capture(text) => CaptureError::new_err(text),
-        Error::EmptyCapture(text) => EmptyCaptureError::new_err(text),
         Error::Internal(text) => InternalError::new_err(text),
         Error::Host(error) => match error.get::<PyErr>() {
             Some(raised) => Python::attach(|py| raised.clone_ref(py)),

@@ -35,9 +35,9 @@ use crate::tensor::Tensor;
 /// Examples
 /// --------
 /// >>> x = eg.zeros((1, 2))
-/// >>> eg._core.begin_capture()
-/// >>> y = x * 2.0
-/// >>> inference = eg._core.Inference(eg._core.end_capture(), x, y)
+/// >>> with eg._core.Recording() as recording:
+/// ...     y = x * 2.0
+/// >>> inference = eg._core.Inference(recording.plan, x, y)
 /// >>> with eg.no_grad():
 /// ...     inference.answer(eg.tensor([[3.0, 4.0]])).tolist()
 /// [[6.0, 8.0]]

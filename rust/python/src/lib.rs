@@ -50,9 +50,7 @@ mod _core {
     #[pymodule_export]
     use crate::autograd::{HookHandle, Saved, gradients, hook_changes, record};
     #[pymodule_export]
-    use crate::capture::{
-        Feed, Plan, Recording, abort_capture, begin_capture, end_capture, is_capturing, schedule,
-    };
+    use crate::capture::{Feed, Plan, Recording, is_capturing, schedule};
     #[pymodule_export]
     use crate::creation::{
         arange, build_info, full, get_default_dtype, get_num_threads, is_recording, ones,
@@ -61,7 +59,7 @@ mod _core {
     #[pymodule_export]
     use crate::elementwise::elementwise_forms;
     #[pymodule_export]
-    use crate::error::{CaptureError, EmptyCaptureError, InternalError};
+    use crate::error::{CaptureError, InternalError};
     #[pymodule_export]
     use crate::functions::{
         accumulate, argmax_equals, cat, choose, dense, matmul, maximum, minimum, prelu, stack,

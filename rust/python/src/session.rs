@@ -100,10 +100,10 @@ struct Kind {
 /// >>> feed, rows = eg._core.Feed(2), eg.tensor([1.0, 2.0, 3.0, 4.0])
 /// >>> total = eg.zeros((), dtype="float64")
 /// >>> def step():
-/// ...     eg._core.begin_capture()
-/// ...     feed.next()
-/// ...     eg._core.accumulate(total, eg._core.take(rows, feed.indices).sum())
-/// ...     return eg._core.end_capture(), []
+/// ...     with eg._core.Recording() as recording:
+/// ...         feed.next()
+/// ...         eg._core.accumulate(total, eg._core.take(rows, feed.indices).sum())
+/// ...     return recording.plan, []
 /// >>> session = eg._core.Session([(step, feed)], 4, [total])
 /// >>> session.run(eg._core.Steps(1)), session.step, total.item()
 /// (False, 1, 3.0)
