@@ -2,6 +2,8 @@
 
 # ruff: noqa: ARG002 - functions have the signatures that they are called with
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -278,3 +280,46 @@ def test_a_drawn_graph_knows_its_outputs_when_it_is_compiled(arguments, message)
     with pytest.raises(ValueError, match=message):
         model.compile("adam", **{"loss": "mse", **arguments})
     assert model._config is before
+
+
+# ---- the optimizer of a model
+
+
+def compiled(optimizer, name):
+    model = eg.Sequential([eg.Input((2,)), layers.Dense(1)], seed=1, name=name)
+    model.compile(optimizer, "mse")
+    return model
+
+
+def test_an_optimizer_trains_one_model():
+    optimizer, data = eg.optimizers.Adam(0.1), (np.ones((4, 2)), np.ones(4))
+    first = compiled(optimizer, "first")
+    with pytest.raises(ValueError, match=r"the Adam of the model 'first', .*another .*'second'"):
+        compiled(optimizer, "second")
+    first.fit(*data, verbose=0)
+    # Compiled anew, as after freezing layers, the model goes on with it.
+    first.compile(optimizer, "mae")
+    first.fit(*data, verbose=0)
+    assert optimizer.iterations == 2
+    other = compiled("sgd", "third")
+    with pytest.raises(ValueError, match="it has made 2 updates; make another one for 'third'"):
+        other.compile(optimizer, "mse")
+    assert type(other.optimizer) is eg.optimizers.SGD
+    # A copy has an optimizer of its own, which is that of the copy.
+    twin = first.clone()
+    with pytest.raises(ValueError, match="the Adam of the model 'first'"):
+        other.compile(twin.optimizer, "mse")
+    twin.fit(*data, verbose=0)
+    assert (optimizer.iterations, twin.optimizer.iterations) == (2, 3)
+
+
+def test_an_optimizer_is_free_until_it_has_trained():
+    optimizer = eg.optimizers.Adam(0.1)
+    model = compiled(optimizer, "first")
+    model.compile("sgd", "mse")
+    second = compiled(optimizer, "second")
+    second.fit(np.ones((4, 2)), np.ones(4), verbose=0)
+    del second
+    gc.collect()
+    with pytest.raises(ValueError, match="the model 'second', of which it has made 1 update;"):
+        model.compile(optimizer, "mse")

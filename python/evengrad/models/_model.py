@@ -16,6 +16,7 @@ from evengrad.models._features import features
 from evengrad.models._fold import fold
 from evengrad.models._model_file import load_weights, save_model, save_weights
 from evengrad.models._network import ModelView, Network, made_of_layers
+from evengrad.models._ownership import claim
 from evengrad.models._selu_check import check_selu
 from evengrad.models._summary import Summary, summarize
 from evengrad.training._compile_config import CompileConfig
@@ -186,7 +187,7 @@ class Model(Network):
         Parameters
         ----------
         optimizer
-            A name from `evengrad.optimizers`, or an optimizer.
+            A name from `evengrad.optimizers`, or an optimizer: one for each model.
         loss
             A name from `evengrad.losses`, a loss, or a function of targets and predictions that
             returns a tensor; a list, or a dict by output name, where the model has several outputs.
@@ -204,7 +205,7 @@ class Model(Network):
         Raises
         ------
         ValueError
-            An unknown name; a count that does not fit the outputs.
+            An unknown name; a count that does not fit the outputs; the optimizer of another model.
         TypeError
             An argument of another kind.
 
@@ -218,6 +219,8 @@ class Model(Network):
         )
         if self.built:
             config.check_outputs(self.output_names)
+        claim(config.optimizer, self)
+        config.is_claimed = True
         self._config = config
 
     @property
@@ -230,6 +233,10 @@ class Model(Network):
             raise RuntimeError(
                 f"{self.path}: call compile(optimizer, loss) before training or evaluating"
             )
+        if not self._config.is_claimed:
+            # Of a copy of a compiled model.
+            claim(self._config.optimizer, self)
+            self._config.is_claimed = True
         return self._config
 
     @suggests_keywords

@@ -34,6 +34,8 @@ class CompileConfig:
         self.loss, self.metrics, self.weighted_metrics = loss, metrics, weighted_metrics
         self.loss_weights = loss_weights
         self.run_eagerly = bool(run_eagerly)
+        # Whether it is known that the optimizer is this model's.
+        self.is_claimed = False
         self.bound: Objective | None = None
         self.steps: dict[Any, Step] = {}
         # What does not need the outputs is checked now.
@@ -51,7 +53,7 @@ class CompileConfig:
 
     def __getstate__(self) -> dict[str, Any]:
         # What was captured stays in this process, and is made anew at need.
-        return {**vars(self), "bound": None, "steps": {}}
+        return {**vars(self), "bound": None, "steps": {}, "is_claimed": False}
 
     def fresh(self, **changes: Any) -> CompileConfig:
         """Return the same, unbound and with these changes."""
