@@ -30,10 +30,11 @@ def claim(optimizer: Optimizer, model: Model) -> None:
         has_trained = counts.iterations > 0 or counts.accumulated > 0
         is_taken = has_trained or (known is not None and trains_with(known, optimizer))
         if owner is not None and is_taken:
+            made = plural(counts.iterations, "update")
             raise ValueError(
                 f"optimizer: expected one for each model, got the {type(optimizer).__name__} of "
-                f"the model {path!r}, of which it has made {plural(counts.iterations, 'update')}; make "
-                f"another one for {model.path!r}: {optimizer!r}"
+                f"the model {path!r}, of which it has made {made}; make another one for "
+                f"{model.path!r}: {optimizer!r}"
             )
         _owners[optimizer] = weakref.ref(model), model.path
 
