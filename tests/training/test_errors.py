@@ -44,6 +44,28 @@ BAD_CALLS = [
     (classifier, {"x": [[1, 2, 3, 4], [1, 2]], "y": [0, 1]}, ValueError, "different lengths"),
     (classifier, {"x": 3.0, "y": Y}, ValueError, "x: expected an array with rows"),
     (classifier, {"x": np.ma.masked_less(X, 0), "y": Y}, ValueError, "masked"),
+    # numbers that are not finite
+    (classifier, {"x": with_value(X, 3, np.nan), "y": Y}, ValueError, "x: .*got nan in row 3, col"),
+    (classifier, {"x": with_value(X, (4, 2), -np.inf), "y": Y}, ValueError, "-inf in row 4.* 2;"),
+    (
+        classifier,
+        {"x": with_value(X, ([4, 9], 2), np.inf), "y": Y},
+        ValueError,
+        "2 such values in all, in rows 4, 9 and column 2; .*check_finite=False",
+    ),
+    (
+        classifier,
+        {"x": with_value(X, (4, 2), 1e39), "y": Y},
+        ValueError,
+        r"at most 3\.403e\+38 .*1e\+39 in row 4, column 2; scale",
+    ),
+    (
+        classifier,
+        {"x": X, "y": Y, "validation_data": (with_value(X, 3, np.nan), Y)},
+        ValueError,
+        "validation_data: x: .*finite.*row 3",
+    ),
+    (classifier, {"x": iter([(with_value(X, 3, np.nan), Y)])}, ValueError, "finite.*row 3"),
     # labels
     (classifier, {"x": X, "y": Y + 1}, ValueError, r"y: .*\[0, 3\).*got 3 in row 2.*4 units"),
     (classifier, {"x": X, "y": Y - 1}, ValueError, r"y: .*got -1 in row 0"),
@@ -118,6 +140,79 @@ def test_fit_refuses_and_changes_nothing(make, arguments, error, message):
     assert not hasattr(model, "history") or model.history.epoch == []
     good = Y if make is classifier else Y.astype(float)
     model.fit(X, good, verbose=0)
+
+
+BAD = with_value(X, (5, 1), np.nan)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model, **skip: model.evaluate(BAD, Y, **skip),
+        lambda model, **skip: model.evaluate(iter([(X, Y), (BAD, Y)]), **skip),
+        lambda model, **skip: model.predict(BAD, **skip),
+        lambda model, **skip: model.predict(iter([X, BAD]), **skip),
+        lambda model, **skip: model.predict_mc(BAD, 2, **skip),
+        lambda model, **skip: model.features(BAD, **skip),
+        lambda model, **skip: model.train_on_batch(BAD, Y, **skip),
+        lambda model, **skip: model.test_on_batch(BAD, Y, **skip),
+        lambda model, **skip: model.predict_on_batch(BAD, **skip),
+    ],
+)
+def test_all_that_takes_rows_looks_for_numbers_that_are_not_finite(use):
+    model = classifier()
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="x: expected finite numbers, got nan in row 5, column 1;"):
+        use(model)
+    assert all(map(np.array_equal, before, model.get_weights()))
+    use(model, check_finite=False)
+
+
+def test_a_model_that_handles_numbers_that_are_not_finite():
+    class Filled(layers.Layer):
+        def call(self, x):
+            return eg.where(x.abs() < np.inf, x, 0.0)
+
+    def fitted(x, **skip):
+        model = eg.Sequential([eg.Input((4,)), Filled(), layers.Dense(1)], seed=1)
+        model.compile("sgd", "mse")
+        model.fit(x, X[:, 0], validation_data=(x, X[:, 0]), verbose=0, **skip)
+        model.fit(iter([(x, X[:, 0])]), verbose=0, **skip)
+        return model.get_weights()
+
+    expected = fitted(with_value(X, (5, 1), 0.0))
+    assert all(map(np.array_equal, fitted(BAD, check_finite=False), expected))
+
+
+def test_a_batch_that_is_not_finite_is_refused_before_its_step():
+    model, once = classifier(), classifier()
+    once.fit(X, Y, batch_size=20, shuffle=False, verbose=0)
+    with pytest.raises(ValueError, match=r"finite.*row 5, column 1"):
+        model.fit(iter([(X, Y), (BAD, Y)]), verbose=0)
+    assert all(map(np.array_equal, model.get_weights(), once.get_weights()))
+
+
+def test_numbers_that_are_large_but_finite_pass():
+    large = with_value(X, (5, 1), 1e30).astype("float32")
+    assert np.isfinite(classifier().layers[0](large).numpy()).all()
+    assert regression().predict(large).shape == (20, 1)
+    half = X.astype("float16")
+    half[7, 3] = np.inf
+    with pytest.raises(ValueError, match="got inf in row 7, column 3"):
+        regression().predict(half)
+
+
+@pytest.mark.parametrize("view", [np.asfortranarray, lambda x: x[:, ::-1], lambda x: x[::-1, :5]])
+def test_the_place_does_not_depend_on_how_an_array_lies(view):
+    x = np.zeros((4000, 6, 3))
+    x[123, 4, 1] = x[3990, 0, 2] = np.nan
+    model = eg.Sequential([layers.Flatten(), layers.Dense(1)])
+    seen = view(x)
+    first = tuple(np.argwhere(np.isnan(seen))[0])
+    message = rf"in row {first[0]} at \[{first[1]}, {first[2]}\]; 2 such values in all"
+    with pytest.raises(ValueError, match=message):
+        model.predict(seen)
+    assert not model.built
 
 
 def test_the_layer_is_named_by_its_path():

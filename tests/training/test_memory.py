@@ -2,9 +2,13 @@
 
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from evengrad.training._data import is_finite
 
 # A process of its own, whose peak is that of the training alone.
 SCRIPT = """
@@ -35,3 +39,16 @@ def test_a_step_holds_activations_and_their_gradients_once():
     # of the same size. Values before the activation and after it never lie there for a whole
     # batch at a time in more than one layer; scratch and weights are small beside this.
     assert float(run.stdout) < 2 + 2 * 5 + 2
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_look_for_numbers_that_are_not_finite_copies_nothing(order, dtype):
+    x = np.ones((4000, 500), dtype, order=order)[:, 1:]
+    tracemalloc.start()
+    try:
+        assert is_finite(x, "float32")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < x.nbytes / 50

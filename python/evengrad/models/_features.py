@@ -15,17 +15,21 @@ if TYPE_CHECKING:
     from evengrad.layers._layer import Layer
     from evengrad.models._model import Model
     from evengrad.models._network import ModelView
+    from evengrad.training._data import Array
 
 
-def features(model: Model, view: ModelView, x: Any, layer: Any, batch_size: Any) -> Any:
+def features(
+    model: Model, view: ModelView, x: Any, layer: Any, batch_size: Any, check_finite: bool
+) -> Any:
     """Return the output of a layer for data; see `Model.features`."""
     if not model.built:
-        prepare_inputs(view, x)
+        prepare_inputs(view, x, check_finite)
     chosen = find(model, layer)
     part = up_to(model, chosen)
     if part is not None:
-        return part.predict(x, batch_size)
-    return watched(view, x, chosen, batch_size)
+        return part.predict(x, batch_size, check_finite=check_finite)
+    xs = prepare_inputs(view, x, check_finite)
+    return watched(view, xs, chosen, count_or(None, batch_size, "batch_size"))
 
 
 def find(model: Model, layer: Any) -> Layer:
@@ -53,12 +57,11 @@ def up_to(model: Model, layer: Layer) -> Model | None:
     return make_graph(graph.inputs, ends[-1], **settings)
 
 
-def watched(model: ModelView, x: Any, layer: Layer, batch_size: Any) -> Any:
+def watched(model: ModelView, xs: list[Array], layer: Layer, batch_size: int | None) -> Any:
     """Run the whole model and return what the layer puts out, at its last use."""
-    xs = prepare_inputs(model, x)
     gathered = Gathered()
     before = call_context.watching, call_context.layerwise
-    for block in row_blocks(model, xs, count_or(None, batch_size, "batch_size"))[1]:
+    for block in row_blocks(model, xs, batch_size)[1]:
         seen: list[Any] = []
 
         def note(which: Layer, output: Any, seen: list[Any] = seen) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
+import sys
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from evengrad import _core
 from evengrad._common.config import suggests_keywords
@@ -32,6 +31,7 @@ from evengrad.training._range_test import find_learning_rate
 if TYPE_CHECKING:
     import os
 
+    import numpy as np
     from typing_extensions import Self
 
     from evengrad._core import Tensor
@@ -262,6 +262,7 @@ class Model(Network):
         checkpoint_every: str = "epoch",
         keep: int = 2,
         resume: bool | str = "auto",
+        check_finite: bool = True,
     ) -> History:
         """Train the model.
 
@@ -326,6 +327,10 @@ class Model(Network):
             the checkpoint; `epochs` may be more, `verbose` and other callbacks may differ. An
             iterable of batches is gone on with by its ``state_dict`` and ``load_state_dict``,
             or by skipping the batches that were used. A training that had stopped early stays so.
+        check_finite
+            Whether NaN and infinity in the inputs are an error: one pass over them, at the speed of
+            memory, before the first step; of an iterable, over each batch before its step. False
+            for layers of your own that handle such numbers.
 
         Returns
         -------
@@ -379,6 +384,7 @@ class Model(Network):
                 checkpoint_every=checkpoint_every,
                 keep=keep,
                 resume=resume,
+                check_finite=check_finite,
             ),
         )
 
@@ -393,6 +399,7 @@ class Model(Network):
         steps: int | None = None,
         callbacks: Any = None,
         return_dict: bool = False,
+        check_finite: bool = True,
     ) -> Any:
         """Return loss and metrics on data, without training.
 
@@ -410,6 +417,8 @@ class Model(Network):
             A `Callback` or a list of them.
         return_dict
             Whether figures come in a dict by name.
+        check_finite
+            As for `fit`.
 
         Returns
         -------
@@ -430,7 +439,9 @@ class Model(Network):
         >>> model.evaluate(np.ones((4, 2)), np.zeros(4))
         [4.0, 2.0]
         """
-        logs = evaluate(self._view(), x, y, batch_size, verbose, sample_weight, steps, callbacks)
+        logs = evaluate(
+            self._view(), x, y, batch_size, verbose, sample_weight, steps, callbacks, check_finite
+        )
         return logs if return_dict else as_list(logs)
 
     @suggests_keywords
@@ -441,6 +452,7 @@ class Model(Network):
         verbose: Any = "auto",
         steps: int | None = None,
         callbacks: Any = None,
+        check_finite: bool = True,
     ) -> Any:
         """Return the outputs for data, as NumPy arrays.
 
@@ -457,6 +469,8 @@ class Model(Network):
             Batches to take of an iterable; all by default.
         callbacks
             A `Callback` or a list of them.
+        check_finite
+            As for `fit`.
 
         Returns
         -------
@@ -474,7 +488,7 @@ class Model(Network):
         >>> model.predict(np.ones((2, 3))).tolist()
         [[3.0], [3.0]]
         """
-        return predict(self._view(), x, batch_size, verbose, steps, callbacks)
+        return predict(self._view(), x, batch_size, verbose, steps, callbacks, check_finite)
 
     # ---- single batches
 
@@ -486,6 +500,7 @@ class Model(Network):
         sample_weight: Any = None,
         class_weight: Any = None,
         return_dict: bool = False,
+        check_finite: bool = True,
     ) -> Any:
         """Make one step on one batch.
 
@@ -495,6 +510,8 @@ class Model(Network):
             As for `fit`, arrays alone.
         return_dict
             Whether figures come in a dict by name.
+        check_finite
+            As for `fit`.
 
         Returns
         -------
@@ -513,12 +530,18 @@ class Model(Network):
         >>> [round(model.train_on_batch(np.ones((4, 2)), np.zeros(4)), 4) for _ in range(2)]
         [4.0, 0.64]
         """
-        logs = on_batch(self._view(), x, y, sample_weight, class_weight, training=True)
+        weights = sample_weight, class_weight
+        logs = on_batch(self._view(), x, y, *weights, check_finite, training=True)
         return logs if return_dict else as_list(logs)
 
     @suggests_keywords
     def test_on_batch(
-        self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        return_dict: bool = False,
+        check_finite: bool = True,
     ) -> Any:
         """Return loss and metrics of one batch, without training; see `train_on_batch`.
 
@@ -529,10 +552,10 @@ class Model(Network):
         >>> model.test_on_batch(np.ones((4, 2)), np.zeros(4))
         4.0
         """
-        logs = on_batch(self._view(), x, y, sample_weight, None, training=False)
+        logs = on_batch(self._view(), x, y, sample_weight, None, check_finite, training=False)
         return logs if return_dict else as_list(logs)
 
-    def predict_on_batch(self, x: Any) -> Any:
+    def predict_on_batch(self, x: Any, check_finite: bool = True) -> Any:
         """Return the outputs for one batch, computed at once.
 
         Examples
@@ -541,9 +564,7 @@ class Model(Network):
         >>> model.predict_on_batch(np.ones((2, 3))).tolist()
         [[3.0], [3.0]]
         """
-        first = x[0] if isinstance(x, (list, tuple)) and len(x) else x
-        rows = max(1, len(np.asarray(first)))
-        return self.predict(x, batch_size=rows, verbose=0)
+        return self.predict(x, batch_size=sys.maxsize, verbose=0, check_finite=check_finite)
 
     # ---- before training
 
@@ -606,6 +627,7 @@ class Model(Network):
         smoothing: float | None = None,
         sample_weight: Any = None,
         class_weight: Any = None,
+        check_finite: bool = True,
     ) -> RangeTest:
         """Train for a while at growing learning rates, take all of it back, and suggest a rate.
 
@@ -632,6 +654,8 @@ class Model(Network):
             The test ends once the smoothed loss is above this multiple of the best, or not finite.
         smoothing
             β in [0, 1) of the running average; by default 1 − 1 / (1 + k/50).
+        check_finite
+            As for `fit`.
 
         Returns
         -------
@@ -674,6 +698,7 @@ class Model(Network):
                 smoothing=smoothing,
                 sample_weight=sample_weight,
                 class_weight=class_weight,
+                check_finite=check_finite,
             ),
         )
 
@@ -681,7 +706,12 @@ class Model(Network):
 
     @suggests_keywords
     def predict_mc(
-        self, x: Any, samples: int = 100, *, batch_size: int | None = None
+        self,
+        x: Any,
+        samples: int = 100,
+        *,
+        batch_size: int | None = None,
+        check_finite: bool = True,
     ) -> tuple[Any, Any]:
         """Return mean and standard deviation of the outputs over passes with dropout on.
 
@@ -701,6 +731,8 @@ class Model(Network):
             The number of passes, 1 or more.
         batch_size
             Rows computed at a time; by default as many as suit the caches.
+        check_finite
+            As for `fit`.
 
         Returns
         -------
@@ -727,10 +759,17 @@ class Model(Network):
         >>> mean.shape, round(float(mean.mean()), 1), round(float(std.mean()), 1)
         ((1000, 1), 2.0, 2.0)
         """
-        return predict_mc(self._view(), x, samples, batch_size)
+        return predict_mc(self._view(), x, samples, batch_size, check_finite)
 
     @suggests_keywords
-    def features(self, x: Any, layer: int | str = -2, *, batch_size: int | None = None) -> Any:
+    def features(
+        self,
+        x: Any,
+        layer: int | str = -2,
+        *,
+        batch_size: int | None = None,
+        check_finite: bool = True,
+    ) -> Any:
         """Return the output of a layer inside the model: what it has learned to see in the data.
 
         A classifier of another kind, trained on the features of the last layer but one, often does
@@ -744,6 +783,8 @@ class Model(Network):
             The layer's position in `layers`, negative ones from the end, or its name.
         batch_size
             Rows computed at a time; by default as many as suit the caches.
+        check_finite
+            As for `fit`.
 
         Returns
         -------
@@ -763,7 +804,7 @@ class Model(Network):
         >>> model.features(np.ones((5, 4))).shape
         (5, 8)
         """
-        return features(self, self._view(), x, layer, batch_size)
+        return features(self, self._view(), x, layer, batch_size, check_finite)
 
     def check_selu(self, x: Any) -> list[str]:
         """Tell which conditions of self-normalization are violated, one message for each.

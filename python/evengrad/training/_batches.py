@@ -41,11 +41,13 @@ class BatchSource(BroughtSource):
         *,
         training: bool,
         watch_loss: bool = False,
+        check_finite: bool = True,
     ) -> None:
         super().__init__(steps)
         self.model = model
         self.batches = batches
         self.class_weight = class_weight
+        self.check_finite = check_finite
         self.once: Iterator[Any] | None = iter(batches) if hasattr(batches, "__next__") else None
         self.steps = steps or (len(batches) if hasattr(batches, "__len__") else None)
         self.objective = model.config().bound
@@ -99,10 +101,14 @@ class BatchSource(BroughtSource):
         self._is_ahead = True
         if self._fetch():
             x, y, weight = unpack_batch(self._ahead)
-            self.objective = prepare(self.model, x, y, weight, self.class_weight).objective
+            self.objective = self._prepare(x, y, weight).objective
             self.objective.reset()
         if state is not None:
             self._load_state(state, arrays)
+
+    def _prepare(self, x: Any, y: Any, weight: Any) -> Prepared:
+        checked = self.check_finite
+        return prepare(self.model, x, y, weight, self.class_weight, check_finite=checked)
 
     @property
     def _has_state(self) -> bool:
@@ -128,7 +134,7 @@ class BatchSource(BroughtSource):
                 )
             return False
         x, y, weight = unpack_batch(self._take())
-        batch = prepare(self.model, x, y, weight, self.class_weight)
+        batch = self._prepare(x, y, weight)
         if self.objective is None:
             self.objective = batch.objective
             self.objective.reset()

@@ -27,6 +27,9 @@ SEQUENCE_NDIM = 3
 # Data up to this size is converted once and kept; larger data is read piece by piece, because a
 # copy of it may not fit.
 RESIDENT_BYTES = 256 * 2**20
+# A sum of squares up to this shows that each number is finite, and in the dtype of a model too.
+LARGEST_NORM = {"float32": float(np.finfo("float32").max) ** 2, "float64": np.finfo("float64").max}
+AXES = "abcdefghijklmnopqrstuvwxyz"
 # A piece: large enough that Python's part is small beside the steps over it.
 PIECE_BYTES = 16 * 2**20
 
@@ -74,6 +77,7 @@ def prepare(
     sample_weight: Any = None,
     class_weight: Any = None,
     config: CompileConfig | None = None,
+    check_finite: bool = True,
 ) -> Prepared:
     """Return users' data as arrays that fit the model, built for them, and its losses.
 
@@ -81,7 +85,7 @@ def prepare(
     stands in for that of `compile`.
     """
     compiled = model.config() if config is None else config
-    xs = prepare_inputs(model, x)
+    xs = prepare_inputs(model, x, check_finite)
     ys, names = targets_of(model, y, xs[0].shape[0])
     objective = compiled.bound
     if objective is None:
@@ -90,9 +94,14 @@ def prepare(
     return Prepared(objective, xs, ys, weights_of(model, sample_weight, class_weight, xs, ys))
 
 
-def prepare_inputs(model: TrainableModel, x: Any) -> list[Array]:
+def prepare_inputs(model: TrainableModel, x: Any, check_finite: bool = True) -> list[Array]:
     """Return users' inputs as arrays that fit the model, built for them."""
     xs = inputs_of(model, x)
+    if check_finite:
+        for place, array in enumerate(xs):
+            if not is_finite(array, model.dtype):
+                what = "x" if len(xs) == 1 else f"x[{place}]"
+                refuse_not_finite(array, what, model.dtype)
     # Built, or checked, symbolically: no step is run.
     model.build_for(shapes_of(xs))
     model.check_values(xs if len(xs) > 1 else xs[0])
@@ -173,6 +182,27 @@ def inputs_of(model: TrainableModel, x: Any) -> list[Array]:
                 f"{array.shape[0]}"
             )
     return arrays
+
+
+def is_finite(array: Array, dtype: str) -> bool:
+    """Tell whether all numbers are finite, also in a model's dtype; False may be a false alarm.
+
+    One pass at the speed of memory, without a copy: a sum of squares is no less than any of them.
+    """
+    if array.dtype.kind != "f":
+        return True
+    axes = AXES[: array.ndim]
+    return float(np.einsum(f"{axes},{axes}->", array, array)) <= LARGEST_NORM[dtype]
+
+
+def refuse_not_finite(array: Array, what: str, dtype: str, names: Any = None) -> None:
+    """Raise a ValueError that names rows and columns with numbers that are not finite."""
+    # Rarely run, and so imported here: large numbers alone may have made the sum infinite.
+    from evengrad._common.finite import report
+
+    message = report(array, what, dtype, names)
+    if message is not None:
+        raise ValueError(message)
 
 
 def targets_of(model: TrainableModel, y: Any, rows: int) -> tuple[list[Array], list[str]]:

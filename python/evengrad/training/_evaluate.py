@@ -51,6 +51,7 @@ def evaluate(
     sample_weight: Any,
     steps: Any,
     callbacks: Any,
+    check_finite: bool,
 ) -> dict[str, Any]:
     """Return loss and metrics; see `Model.evaluate`."""
     size = count_or(DEFAULT_BATCH, batch_size, "batch_size")
@@ -59,9 +60,10 @@ def evaluate(
     listening = CallbackList(check_callbacks(callbacks), model.public)
     source: ArraySource | BatchSource
     if is_batches(x):
-        source = BatchSource(model, x, None, limit, training=False)
+        source = BatchSource(model, x, None, limit, training=False, check_finite=check_finite)
     else:
-        source = ArraySource(prepare(model, x, y, sample_weight), size, training=False)
+        prepared = prepare(model, x, y, sample_weight, check_finite=check_finite)
+        source = ArraySource(prepared, size, training=False)
     listening.set_params({"steps": source.steps, "verbose": shown})
     # A training in progress, whose callback asks, goes on with its own figures.
     snapshot = None if source.objective is None else Snapshot(source.objective, tracked_alone=True)
@@ -76,10 +78,17 @@ def evaluate(
 
 
 def on_batch(
-    model: TrainableModel, x: Any, y: Any, sample_weight: Any, class_weight: Any, *, training: bool
+    model: TrainableModel,
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    check_finite: bool,
+    *,
+    training: bool,
 ) -> dict[str, Any]:
     """Do one step on one batch; see `Model.train_on_batch`."""
-    batch = prepare(model, x, y, sample_weight, class_weight)
+    batch = prepare(model, x, y, sample_weight, class_weight, check_finite=check_finite)
     objective = batch.objective
     snapshot = Snapshot(objective, tracked_alone=True)
     try:

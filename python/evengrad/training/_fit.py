@@ -18,7 +18,7 @@ from evengrad.callbacks._callback import Callback, CallbackList, check_callbacks
 from evengrad.training import _fingerprint
 from evengrad.training._batches import BatchSource
 from evengrad.training._checkpointing import Checkpointing, CheckpointOptions, check_options
-from evengrad.training._data import Prepared, prepare
+from evengrad.training._data import Prepared, prepare, unpack_batch
 from evengrad.training._evaluate import Evaluation
 from evengrad.training._loop import figures_of, run_epoch
 from evengrad.training._progress import Progress
@@ -128,13 +128,16 @@ def _validation(model: TrainableModel, held: Prepared | None, options: Options) 
         return Evaluation(ArraySource(held, size, training=False))
     data = options.validation_data
     if is_batches(data):
-        return Evaluation(BatchSource(model, data, None, None, training=False))
+        checked = options.check_finite
+        source = BatchSource(model, data, None, None, training=False, check_finite=checked)
+        return Evaluation(source)
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
         raise ValueError(
             "validation_data: expected (x, y), (x, y, sample_weight) or an iterable of batches"
         )
     try:
-        return Evaluation(ArraySource(prepare(model, *data), size, training=False))
+        prepared = prepare(model, *unpack_batch(data), check_finite=options.check_finite)
+        return Evaluation(ArraySource(prepared, size, training=False))
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation_data: {error}") from error
 
@@ -159,7 +162,8 @@ class _Training:
         else:
             if options.steps_per_epoch is not None:
                 raise ValueError("steps_per_epoch: expected with an iterable of batches alone")
-            data = prepare(model, x, y, options.sample_weight, options.class_weight)
+            weights = options.sample_weight, options.class_weight
+            data = prepare(model, x, y, *weights, check_finite=options.check_finite)
             share, shuffle = options.validation_split, bool(options.validation_shuffle)
             if share:
                 data, held = data.split(model, share, shuffle, options.validation_stratify)
@@ -172,8 +176,15 @@ class _Training:
         watch = self.callbacks.watches_loss
         self.source: ArraySource | BatchSource
         if data is None:
-            weights, steps = options.class_weight, options.steps_per_epoch
-            self.source = BatchSource(model, x, weights, steps, training=True, watch_loss=watch)
+            self.source = BatchSource(
+                model,
+                x,
+                options.class_weight,
+                options.steps_per_epoch,
+                training=True,
+                watch_loss=watch,
+                check_finite=options.check_finite,
+            )
         else:
             size = options.batch_size or DEFAULT_BATCH
             order = model.shuffle() if options.shuffle else None

@@ -28,12 +28,14 @@ logger = logging.getLogger("evengrad")
 APART = 2**62
 
 
-def predict_mc(model: TrainableModel, x: Any, samples: Any, batch_size: Any) -> tuple[Any, Any]:
+def predict_mc(
+    model: TrainableModel, x: Any, samples: Any, batch_size: Any, check_finite: bool
+) -> tuple[Any, Any]:
     """Return mean and deviation of the outputs; see `Model.predict_mc`."""
     count = check_int(samples, "samples", at_least=1)
     size = count_or(None, batch_size, "batch_size")
     refuse_batches(x, "call it for each batch")
-    xs = prepare_inputs(model, x)
+    xs = prepare_inputs(model, x, check_finite)
     if not any(layer.monte_carlo for _, layer in model.tree.layers):
         logger.warning(
             "%s: predict_mc: no layer makes noise, such as layers.Dropout, so that all samples are "

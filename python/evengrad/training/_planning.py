@@ -33,12 +33,13 @@ def plan(
     size = count_or(DEFAULT_BATCH, batch_size, "batch_size")
     refuse_batches(x, "pass rows of one of them")
     config = model.config()
-    xs = prepare_inputs(model, x)
+    # The time of a step does not depend on the numbers.
+    xs = prepare_inputs(model, x, check_finite=False)
     optimizer = config.optimizer
     rate = float(optimizer.learning_rate) if not callable(optimizer.learning_rate) else 0.0
     trial = config.fresh(optimizer=copied(optimizer, model.tree.trainable, lambda _: rate))
     targets = _stand_in(model, xs) if y is None else y
-    data = prepare(model, x, targets, sample_weight, config=trial)
+    data = prepare(model, x, targets, sample_weight, config=trial, check_finite=False)
     rows, size = data.rows, min(size, data.rows)
     # Batches of one size alone are measured.
     source = ArraySource(data.taken(np.arange(rows // size * size)), size, training=True)

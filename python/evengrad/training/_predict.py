@@ -90,7 +90,13 @@ class BlockSource(BroughtSource):
 
 
 def predict(
-    model: TrainableModel, x: Any, batch_size: Any, verbose: Any, steps: Any, callbacks: Any
+    model: TrainableModel,
+    x: Any,
+    batch_size: Any,
+    verbose: Any,
+    steps: Any,
+    callbacks: Any,
+    check_finite: bool,
 ) -> Any:
     """Return the outputs as arrays; see `Model.predict`."""
     size = count_or(None, batch_size, "batch_size")
@@ -102,9 +108,10 @@ def predict(
     if is_batches(x):
         # A batch for training has its inputs in front.
         items = (item[0] if isinstance(item, tuple) else item for item in x)
-        source = BlockSource(model, (prepare_inputs(model, item) for item in items), limit)
+        batches = (prepare_inputs(model, item, check_finite) for item in items)
+        source = BlockSource(model, batches, limit)
     else:
-        xs = prepare_inputs(model, x)
+        xs = prepare_inputs(model, x, check_finite)
         count, blocks = row_blocks(model, xs, size)
         if shown == BAR:
             from tqdm.auto import tqdm

@@ -93,14 +93,15 @@ def find_learning_rate(model: TrainableModel, x: Any, y: Any, options: Options) 
         return rates[min(step, len(rates) - 1)]
 
     # The optimizer's copy has slots of the variables, which building makes.
-    prepare_inputs(model, x)
+    prepare_inputs(model, x, options.check_finite)
     # Loss and optimizer of the test are its own; those of the model hear nothing of it.
     trial = config.fresh(
         optimizer=copied(config.optimizer, model.tree.trainable, rate),
         metrics=None,
         weighted_metrics=None,
     )
-    data = prepare(model, x, y, options.sample_weight, options.class_weight, trial)
+    weights = options.sample_weight, options.class_weight
+    data = prepare(model, x, y, *weights, trial, check_finite=False)
     if not model.tree.trainable:
         raise ValueError(f"{model.path}: no variable is trainable; the loss is the same for all η")
     snapshot = Snapshot(data.objective, variables=True)
