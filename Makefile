@@ -19,7 +19,7 @@ export NATIVE_WHEELS := $(TARGET_DIR)/native-wheel
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help demo test test-pythons bench rivals race compare lint stubs additions wheel native-wheel docs footprint \
+.PHONY: help demo test test-pythons bench rivals race compare constants lint stubs additions wheel native-wheel docs footprint \
     sanitize clean
 
 help:  ## list these targets
@@ -61,6 +61,13 @@ compare: .venv-build/stamp $(if $(WHEEL),,native-wheel)  ## measure this tree be
 	    $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 	    $(if $(ATTEMPTS),--attempts $(ATTEMPTS)) \
 	    $(if $(QUICK),--quick)
+
+# Modules that were compiled from the same commit are kept in TARGET_DIR/constants.
+constants: native-wheel .venv-race-evengrad/stamp  ## what halving and doubling the planner's chosen constants does (CONSTANTS=, WORKLOADS=, SECONDS_EACH=, ROUNDS=)
+	.venv-race-evengrad/bin/pip install --quiet --force-reinstall --no-deps $(NATIVE_WHEELS)/*.whl
+	.venv-race-evengrad/bin/python benches/race/constants.py --folder $(TARGET_DIR)/constants \
+	    $(if $(CONSTANTS),--constants $(CONSTANTS)) $(if $(WORKLOADS),--workloads $(WORKLOADS)) \
+	    $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 lint: .venv-test/stamp  ## formatting, clippy, rustdoc, ruff and mypy
 	tools/lint.sh

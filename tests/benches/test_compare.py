@@ -169,5 +169,20 @@ def test_a_race_is_recorded(load, report, tmp_path):
     assert (tmp_path / "docs" / "race.png").stat().st_size > 0
 
 
-def test_examples(load):
-    assert doctest.testmod(load("record")).failed == 0
+@pytest.mark.parametrize("module", ["record", "constants"])
+def test_examples(load, module):
+    tried = doctest.testmod(load(module))
+    assert (tried.failed, tried.attempted > 0) == (0, True)
+
+
+def test_every_chosen_constant_is_found_and_changed(load):
+    constants = load("constants")
+    text = (RACE.parents[1] / constants.FILE).read_text(encoding="utf-8")
+    names = constants.chosen(text)
+    assert {"LAUNCH_NANOSECONDS", "BLOCK_BYTES", "TRIAL_CHUNK"} <= set(names)
+    assert "SECOND_LEVEL_BYTES" not in names
+    for name in names:
+        lines = constants.changed(text, name, "2 / 1").splitlines()
+        differing = [line for line in lines if line not in text.splitlines()]
+        assert len(differing) == 1
+        assert f" {name}: " in differing[0]
