@@ -13,6 +13,9 @@ export PYTHON
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 # Where `native-wheel` leaves the one wheel that demo, test and docs install.
 export NATIVE_WHEELS := $(TARGET_DIR)/native-wheel
+# Where no speed is measured: the linker's part of the optimization is a seventh of the time that a wheel takes, and
+# shows in single operations alone. `make wheel`, `race` and `compare` have it.
+demo docs test: export CARGO_PROFILE_RELEASE_LTO := off
 
 .DEFAULT_GOAL := help
 # The recipes use the shell's `pipefail` and stop at the first failing command.
