@@ -151,3 +151,24 @@ def test_a_file_is_no_folder(tmp_path):
     path.write_text("")
     with pytest.raises(ValueError, match="folder"):
         run(net(), checkpoint=path)
+
+
+def test_one_training_at_a_time_writes_into_a_folder(tmp_path):
+    refused = []
+
+    class TrainsAnother(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            before = sorted(path.name for path in tmp_path.iterdir())
+            for resume in ("auto", True, False):
+                with pytest.raises(RuntimeError, match="another training writes into") as info:
+                    run(net(), 2, checkpoint=tmp_path, resume=resume)
+                refused.append(str(info.value))
+            assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+    run(net(), 2, checkpoint=tmp_path, callbacks=[TrainsAnother()])
+    assert len(refused) == 6
+    assert str(tmp_path) in refused[0]
+    # Its end, and an error, let others in.
+    with pytest.raises(ValueError, match="another training"):
+        run(net(), 3, checkpoint=tmp_path, batch_size=3)
+    assert run(net(), 3, checkpoint=tmp_path).epoch == [0, 1, 2]

@@ -311,10 +311,10 @@ class Model(Network):
         validation_stratify
             Whether the split keeps the classes' shares; by default, where targets are classes.
         checkpoint
-            A folder, made if missing, for checkpoints: all that it takes to go on with the same
-            bits. With it SIGTERM and Ctrl-C end the training at a whole step with a checkpoint,
-            and then take their course. Where a checkpoint cannot be written, as on a full disk,
-            the log says so, older ones stay, and training goes on.
+            A folder of this training alone, made if missing, for checkpoints: all that it takes to
+            go on with the same bits. With it SIGTERM and Ctrl-C end the training at a whole step
+            with a checkpoint, and then take their course. Where a checkpoint cannot be written, as
+            on a full disk, the log says so, older ones stay, and training goes on.
         checkpoint_every
             ``"epoch"``, or a number with a unit: ``"5 epochs"``, ``"100 steps"``, ``"30 s"``,
             ``"10 min"``, ``"1 h"``. One is written at the beginning and at the end too.

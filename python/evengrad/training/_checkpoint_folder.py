@@ -7,12 +7,16 @@ import json
 import logging
 import os
 import re
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from evengrad.saving import _safetensors
 from evengrad.saving._errors import FileFormatError
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +65,7 @@ def checksum_of(text: str, tensors: Mapping[str, Array]) -> str:
 
 
 class CheckpointFolder:
-    """The checkpoints of one training; the newest `keep` stay. The first makes the folder."""
+    """The checkpoints of one training; the newest `keep` stay."""
 
     def __init__(self, folder: str | os.PathLike[str], keep: int) -> None:
         # Wherever the process goes meanwhile.
@@ -70,6 +74,33 @@ class CheckpointFolder:
         # Files to be replaced: damaged ones, or all of a training that is begun afresh; and what a
         # process left that ended while it wrote.
         self._stale: set[str] = set(self._names(UNFINISHED))
+        self._lock: int | None = None
+
+    def hold(self) -> None:
+        """Keep other trainings out of the folder until `release`, or raise a RuntimeError.
+
+        Where the file system has no locks, nothing keeps two apart. The lock ends with the process.
+        """
+        if sys.platform == "win32" or not os.path.isdir(self.folder):
+            # Folders cannot be locked there, or there is nothing to keep others out of.
+            return
+        self._lock = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            raise RuntimeError(
+                f"checkpoint: another training writes into {self.folder!r}; wait for its end, end "
+                "it, or pass another folder"
+            ) from None
+        except OSError as error:
+            logger.debug("%s: without a lock: %s", self.folder, error)
+
+    def release(self) -> None:
+        """Let other trainings in."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
 
     def positions(self) -> list[Position]:
         """Return the places that there are files for, the newest first."""

@@ -113,22 +113,33 @@ class Checkpointing:
         self.remove_at_end = options.remove_at_end
         self.folder = CheckpointFolder(options.folder, options.keep)
         self.model = model
-        self.found: Checkpoint | None = None
-        if options.resume is False:
-            self.folder.start_afresh()
-        else:
-            self.found = self.folder.newest()
-        if self.found is None and options.resume is True:
-            raise FileNotFoundError(
-                f"resume: no checkpoint in {self.folder.folder!r}; pass resume='auto' to begin "
-                "where there is none"
-            )
+        if options.resume is not True:
+            os.makedirs(self.folder.folder, exist_ok=True)
+        self.folder.hold()
+        try:
+            self.found = self._find(options.resume)
+        except BaseException:
+            self.folder.release()
+            raise
         # The rows that are held out, and what is built now, follow from the seed.
         self._seed_before, self._draws_before = model.seed(), model.shuffle().draws
         if self.found is not None and model.given_seed() is None:
             model.set_seed(int(self.found.description["seed"]))
         self._steps = self._epochs = 0
         self._written = time.monotonic()
+
+    def _find(self, resume: bool | str) -> Checkpoint | None:
+        """Return the checkpoint to go on from, if there is to be one."""
+        if resume is False:
+            self.folder.start_afresh()
+            return None
+        found = self.folder.newest()
+        if found is None and resume is True:
+            raise FileNotFoundError(
+                f"resume: no checkpoint in {self.folder.folder!r}; pass resume='auto' to begin "
+                "where there is none"
+            )
+        return found
 
     def join(
         self,
@@ -311,3 +322,7 @@ class Checkpointing:
         """Remove the files, where they were to last as long as the training."""
         if self.remove_at_end:
             self.folder.remove_all()
+
+    def close(self) -> None:
+        """Let other trainings use the folder."""
+        self.folder.release()

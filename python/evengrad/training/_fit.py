@@ -108,6 +108,23 @@ def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
     about = options.checkpoints(users)
     checkpointing = None if about is None else Checkpointing(about, model)
     try:
+        return _train(model, x, y, options, users, progress, checkpointing)
+    finally:
+        if checkpointing is not None:
+            checkpointing.close()
+
+
+def _train(
+    model: TrainableModel,
+    x: Any,
+    y: Any,
+    options: Options,
+    users: list[Callback],
+    progress: Progress,
+    checkpointing: Checkpointing | None,
+) -> History:
+    """Train, and undo what was prepared where the training cannot begin."""
+    try:
         training = _Training(model, x, y, options, users, progress, checkpointing)
     except BaseException:
         if checkpointing is not None:
