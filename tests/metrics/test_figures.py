@@ -405,7 +405,7 @@ def test_arrays_in_logs(rng, tmp_path, capsys):
         assert len(lines) == 3, lines
     with pytest.raises(ValueError, match="no 'confusion_matrix' in the history"):
         history.plot(["confusion_matrix"])
-    stop = eg.callbacks.EarlyStopping("confusion_matrix")
+    stop = eg.callbacks.EarlyStopping("confusion_matrix", mode="max")
     with pytest.raises(TypeError, match="expected a number to watch"):
         model.fit(x, y, verbose=0, callbacks=[stop])
 

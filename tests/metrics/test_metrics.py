@@ -1,6 +1,8 @@
 """Metrics against NumPy, alone and inside training."""
 
-# ruff: noqa: ARG001 - functions have the signatures that they are called with
+# ruff: noqa: ARG001, ARG002 - functions have the signatures that they are called with
+
+import copy
 
 import numpy as np
 import pytest
@@ -122,3 +124,59 @@ def test_names():
         eg.metrics.get("accuracy")
     with pytest.raises(ValueError, match="k: expected 1 or more"):
         eg.metrics.TopKCategoricalAccuracy(k=0)
+
+
+# ---- one metric in several places
+
+
+def two_headed():
+    inputs = eg.Input((4,))
+    shared = eg.layers.Dense(8, "relu")(inputs)
+    ends = [eg.layers.Dense(1, name="a")(shared), eg.layers.Dense(1, name="b")(shared)]
+    return eg.Model(inputs, ends, dtype="float64", seed=1)
+
+
+def test_one_metric_counts_each_output_by_itself(rng):
+    x, ys = rng.normal(size=(40, 4)), [rng.normal(size=40), 5 + rng.normal(size=40)]
+    error = eg.metrics.MAE(name="mae")
+    for given in ([error], [[error], [error]], {"a": error, "b": [error]}):
+        model = two_headed()
+        model.compile(eg.optimizers.SGD(0.0), "mse", given)
+        got = model.fit(x, ys, batch_size=16, verbose=0, validation_data=(x, ys)).history
+        for name, y, output in zip("ab", ys, model.predict(x), strict=True):
+            wanted = np.abs(output[:, 0] - y).mean()
+            for key in (f"{name}_mae", f"val_{name}_mae"):
+                assert got[key] == pytest.approx([wanted], rel=1e-6)
+
+
+def test_one_metric_counts_with_and_without_weights_by_itself(rng):
+    x, y, w = rng.normal(size=(40, 4)), rng.normal(size=40), rng.uniform(size=40)
+    error = eg.metrics.MAE(name="error")
+    model = eg.Sequential([eg.layers.Dense(1)], dtype="float64", seed=1)
+    model.compile("sgd", "mse", [error, error], weighted_metrics=[error])
+    got = model.evaluate(x, y, sample_weight=w, return_dict=True)
+    off = np.abs(model.predict(x)[:, 0] - y)
+    assert got["error"] == got["error_1"] == pytest.approx(off.mean())
+    assert got["error_2"] == pytest.approx((off * w).sum() / w.sum())
+    # The first place is that of the object itself.
+    assert error.name == "error"
+
+
+def test_one_metric_in_two_models_counts_each_by_itself(rng):
+    x, y = rng.normal(size=(40, 4)), rng.normal(size=40)
+    error = eg.metrics.MAE(name="mae")
+    models = [eg.Sequential([eg.layers.Dense(1)], dtype="float64", seed=s) for s in (1, 2)]
+    for model in models:
+        model.compile(eg.optimizers.SGD(0.0), "mse", [error])
+    alone = [model.evaluate(x, y)[1] for model in models]
+
+    class Look(eg.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs):
+            models[1].train_on_batch(x, y)
+
+    history = models[0].fit(x, y, batch_size=10, verbose=0, callbacks=[Look()]).history
+    assert history["mae"] == [pytest.approx(alone[0])]
+    # The first one's object still tells its figure, and a copy of the model has one of its own.
+    assert error.result() == pytest.approx(alone[0])
+    twin = copy.deepcopy(models[0])
+    assert twin.evaluate(x, y)[1] == pytest.approx(alone[0])

@@ -393,7 +393,7 @@ def test_stop_training(data):
 def test_early_stopping(patience, values, stopped):
     model = network()
     model.build((None, 2))
-    stop = callbacks.EarlyStopping("value", patience=patience, restore_best_weights=True)
+    stop = callbacks.EarlyStopping("value", 0.0, patience, "min", restore_best_weights=True)
     stop.set_model(model)
     stop.on_train_begin()
     model.stop_training = False

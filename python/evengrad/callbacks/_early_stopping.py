@@ -17,7 +17,9 @@ class EarlyStopping(Monitor):
     """Stop the training when a figure has not improved for some epochs.
 
     An epoch improves if its figure is below the best so far by more than `min_delta` (above, for
-    ``"max"``). Every other epoch counts as waited; the training stops when `patience` have been.
+    ``"max"``). Every other epoch counts as waited, one whose figure is NaN among them; the training
+    stops after one of them, when `patience` have been waited in a row. So 0 and 1 both stop it at
+    the first epoch that does not improve, which the first of all never is.
 
     Parameters
     ----------
@@ -28,9 +30,10 @@ class EarlyStopping(Monitor):
     patience
         Epochs to wait, 0 or more.
     mode
-        ``"min"``, ``"max"``, or ``"auto"``: by the figure's name, accuracies up, losses down.
+        ``"min"``, ``"max"``, or ``"auto"``: as the metric says of itself in `Metric.direction`,
+        whatever its name; losses go down.
     baseline
-        The wait starts anew only where this is beaten too.
+        The wait starts anew only where this is beaten too; no epoch that improves is the last.
     restore_best_weights
         Whether the model gets its best epoch's weights back, however the training ends; they are
         kept in memory.
@@ -40,7 +43,8 @@ class EarlyStopping(Monitor):
     Raises
     ------
     ValueError
-        A value out of range. From `fit`: no figure has the name that is monitored.
+        A value out of range. From `fit`: no figure has the name that is monitored, or ``"auto"``
+        with one that no metric says the direction of.
 
     Examples
     --------
@@ -82,6 +86,7 @@ class EarlyStopping(Monitor):
         """Forget the training before."""
         del logs
         self._begin(self.monitor, self.mode)
+        self._direction()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Compare the epoch with the best so far."""
@@ -95,7 +100,7 @@ class EarlyStopping(Monitor):
                 self._best_weights = self.model.get_weights()
             if self.baseline is None or self._better(value, self.baseline, self.min_delta):
                 self.wait = 0
-        if self.wait >= self.patience and epoch > 0:
+        elif self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True
 

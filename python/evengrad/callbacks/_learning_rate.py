@@ -97,7 +97,8 @@ class ReduceLROnPlateau(_RateChanger, Monitor):
     patience
         Epochs to wait, 0 or more.
     mode
-        ``"min"``, ``"max"``, or ``"auto"``: by the figure's name, accuracies up, losses down.
+        ``"min"``, ``"max"``, or ``"auto"``: as the metric says of itself in `Metric.direction`,
+        whatever its name; losses go down.
     min_delta
         What counts as an improvement; absolute under ``"keras"``, relative under ``"torch"``.
     cooldown
@@ -110,7 +111,8 @@ class ReduceLROnPlateau(_RateChanger, Monitor):
     Raises
     ------
     ValueError
-        A value out of range. From `fit`: no figure has the name that is monitored.
+        A value out of range. From `fit`: no figure has the name that is monitored, or ``"auto"``
+        with one that no metric says the direction of.
     TypeError
         From `fit`: the optimizer has a schedule.
 
@@ -159,12 +161,15 @@ class ReduceLROnPlateau(_RateChanger, Monitor):
         """Forget the training before."""
         super().on_train_begin(logs)
         self._begin(self.monitor, self.mode)
+        self._direction()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Compare the epoch with the best so far, and cut."""
         value = self._figure(logs)
-        relative = self.convention == "torch" and math.isfinite(self.best)
-        better = self._better(value, self.best, self.min_delta * (self.best if relative else 1.0))
+        margin = self.min_delta
+        if self.convention == "torch" and self.best is not None and math.isfinite(self.best):
+            margin *= self.best
+        better = self._better(value, self.best, margin)
         if better:
             self.best = value
         cut = self._waited(better) if self.convention == "keras" else self._was_bad(better)

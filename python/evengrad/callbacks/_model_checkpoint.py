@@ -36,7 +36,8 @@ class ModelCheckpoint(Monitor):
     save_weights_only
         Whether `Model.save_weights` writes the file, not `Model.save`.
     mode
-        ``"min"``, ``"max"``, or ``"auto"``: by the figure's name, accuracies up, losses down.
+        ``"min"``, ``"max"``, or ``"auto"``: as the metric says of itself in `Metric.direction`,
+        whatever its name; losses go down.
     save_freq
         ``"epoch"``, or a number of batches.
     initial_value_threshold
@@ -45,13 +46,14 @@ class ModelCheckpoint(Monitor):
     Attributes
     ----------
     best
-        The best figure so far.
+        The best figure so far; None before the first, unless a threshold is given.
 
     Raises
     ------
     ValueError
         A value out of range. From `fit`: no figure has the name that is monitored, or that stands
-        in `filepath`.
+        in `filepath`; ``"auto"``, with `save_best_only`, for one that no metric says the direction
+        of.
     OSError
         From `fit`: the file cannot be written.
 
@@ -94,6 +96,13 @@ class ModelCheckpoint(Monitor):
     def wants_batches(self, kind: str) -> bool:
         """Tell whether the callback saves after batches."""
         return kind == "train" and self.save_freq != "epoch"
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Take the direction of the figure; the best so far stays, from one `fit` to the next."""
+        del logs
+        self._forget_direction()
+        if self.save_best_only:
+            self._direction()
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Remember which epoch it is."""

@@ -7,11 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from evengrad import metrics
 from evengrad._common.names import choose, did_you_mean
 from evengrad.callbacks._callback import Callback, Logs
 
-# Figures that are better when they are larger; everything else is better when it is smaller.
-LARGER_IS_BETTER = ("acc", "auc", "precision", "recall", "f1", "r2")
+
+def direction_by_name(name: str) -> str | None:
+    """Return where the metric with that very name is to go; None where there is none."""
+    if name in metrics.ACCURACIES:
+        return "max"
+    try:
+        return metrics.get(name).direction
+    except ValueError:
+        return None
 
 
 class Monitor(Callback):
@@ -21,16 +29,42 @@ class Monitor(Callback):
     _kept: tuple[str, ...] = ("best",)
 
     def _watch(self, monitor: str, mode: str) -> None:
-        """Take the figure's name, and where it is to go: up, down, or as its name says."""
+        """Take the figure's name, and where it is to go: up, down, or as its metric says."""
         self.monitor = monitor
         self.mode = choose(mode, ("auto", "min", "max"), "mode")
-        by_name = mode == "auto" and any(word in monitor for word in LARGER_IS_BETTER)
-        # Figures are compared with their sign turned, so that smaller is always better.
-        self._sign = -1.0 if mode == "max" or by_name else 1.0
-        self.best = self._sign * math.inf
+        self.best: float | None = None
+        self._forget_direction()
 
-    def _better(self, value: float, than: float, margin: float = 0.0) -> bool:
-        return self._sign * value < self._sign * than - margin
+    def _forget_direction(self) -> None:
+        """Have the direction follow from the metrics that the model has now."""
+        # Figures are compared with their sign turned, so that smaller is always better.
+        self._sign: float | None = {"min": 1.0, "max": -1.0}.get(self.mode)
+
+    def _direction(self) -> float:
+        """Return 1 where smaller is better, −1 where larger is; an error where nothing says so."""
+        if self._sign is not None:
+            return self._sign
+        name = self.monitor.removeprefix("val_")
+        known: dict[str, str | None] = {"loss": "min"}
+        if name not in known:
+            known.update(self.model.metric_directions())
+        direction = known.get(name) or direction_by_name(name)
+        if direction is None:
+            who = type(self).__name__
+            told = [one for one, way in known.items() if way is not None]
+            among = "" if name in known else f"; {did_you_mean(name, told)}, and these after 'val_'"
+            raise ValueError(
+                f"{who}: no metric says whether {self.monitor!r} is better smaller or larger; pass "
+                f'mode="min" or mode="max"{among}'
+            )
+        way = choose(direction, ("min", "max"), f"{name}: direction")
+        self._sign = 1.0 if way == "min" else -1.0
+        return self._sign
+
+    def _better(self, value: float, than: float | None, margin: float = 0.0) -> bool:
+        """Tell whether a figure improves on another by more than a margin; NaN never does."""
+        sign = self._direction()
+        return sign * value < (math.inf if than is None else sign * than) - margin
 
     def _figure(self, logs: Logs) -> float:
         """Return the figure, or raise an error that lists those there are."""

@@ -21,6 +21,7 @@ class _Sparse(MeanMetric):
     """What the metrics share whose targets are class numbers."""
 
     accepts_logits = True
+    direction = "max"
 
     def _check_values(self, y: Array, shape: Shape, what: str) -> None:
         classes = shape[-1]
@@ -82,6 +83,7 @@ class CategoricalAccuracy(MeanMetric):
     """
 
     accepts_logits = True
+    direction = "max"
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return 1 for each row that is right."""
@@ -118,6 +120,7 @@ class BinaryAccuracy(MeanMetric):
     """
 
     needs_probabilities = True
+    direction = "max"
 
     def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
         super().__init__(name)
@@ -199,6 +202,7 @@ class TopKCategoricalAccuracy(MeanMetric):
     """
 
     accepts_logits = True
+    direction = "max"
 
     def __init__(self, k: int = 5, name: str | None = None) -> None:
         super().__init__(name)

@@ -77,6 +77,8 @@ class AUC(ClassesMetric):
     0.75
     """
 
+    direction = "max"
+
     def __init__(
         self,
         num_thresholds: int = 200,

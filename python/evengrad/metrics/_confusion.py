@@ -147,6 +147,8 @@ class F1Score(ClassesMetric):
     0.6667
     """
 
+    direction = "max"
+
     def __init__(
         self, average: str | None = None, threshold: float | None = None, name: str | None = None
     ) -> None:
@@ -191,6 +193,8 @@ class F1Score(ClassesMetric):
 
 class _Thresholded(ClassesMetric):
     """What precision and recall share: which outputs count as a yes."""
+
+    direction = "max"
 
     def __init__(
         self,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from evengrad import _core
 from evengrad._common.checks import FLOATS
-from evengrad._common.config import Named
+from evengrad._common.config import Named, remade
 from evengrad._common.names import snake_case
 from evengrad._core import Tensor
 from evengrad.losses._crossentropy import check_labels, one_hot
@@ -43,6 +44,9 @@ class Metric(Named):
         Whether predictions must be probabilities. Where a model's loss takes its outputs for
         logits, or for the scores of a hinge loss, the metric then gets the loss's sigmoid or
         softmax of them.
+    direction
+        ``"max"`` where a larger figure is better, ``"min"`` where a smaller one is; callbacks that
+        watch the figure go by it. None by default: they are told by their `mode`.
 
     Notes
     -----
@@ -70,14 +74,21 @@ class Metric(Named):
 
     accepts_logits = False
     needs_probabilities = False
+    direction: str | None = None
     # What the user says about the predictions, where a metric has such an argument.
     from_logits: bool | None = None
     # Thresholds that the user gave, which must fit the scale of the predictions.
     decides_at: tuple[float, ...] = ()
+    # The model that it counts for.
+    _owner: weakref.ref[Any] | None = None
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or snake_case(type(self).__name__)
         self._states: list[Tensor] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy counts for nobody yet.
+        return {name: value for name, value in vars(self).items() if name != "_owner"}
 
     def add_state(self, shape: tuple[int, ...] = ()) -> Tensor:
         """Return a float64 tensor of zeros that `reset_state` clears."""
@@ -251,6 +262,19 @@ class FunctionMetric(MeanMetric):
         if values.ndim == 0:
             values = values.expand(y_pred.shape[0])
         return values if values.dtype in FLOATS else values.astype(y_pred.dtype)
+
+
+def own_metric(metric: Metric, others: list[Metric], model: Any) -> Metric:
+    """Return the metric, or a new one like it where it counts in another place already.
+
+    Places are those of one model, and other models; one state would add up what all of them count.
+    """
+    owner = None if metric._owner is None else metric._owner()  # noqa: SLF001 - no name for users
+    elsewhere = owner is not None and owner is not model
+    if elsewhere or any(metric is other for other in others):
+        metric = remade(metric)
+    metric._owner = weakref.ref(model)  # noqa: SLF001 - as above
+    return metric
 
 
 def states_of(metric: Metric) -> list[Tensor]:

@@ -45,6 +45,8 @@ class MeanSquaredError(MeanMetric):
     2.0
     """
 
+    direction = "min"
+
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return (y − p)²."""
         return (y_pred - same_shape(y_true, y_pred, self.name)).square()
@@ -104,6 +106,8 @@ class MeanAbsoluteError(MeanMetric):
     1.0
     """
 
+    direction = "min"
+
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return |y − p|."""
         return (y_pred - same_shape(y_true, y_pred, self.name)).abs()
@@ -135,6 +139,8 @@ class MeanAbsolutePercentageError(MeanMetric):
     >>> eg.metrics.MeanAbsolutePercentageError()([[1.0], [4.0]], [[1.5], [3.0]])
     37.5
     """
+
+    direction = "min"
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return 100 · |y − p| / |y|."""
@@ -179,6 +185,8 @@ class R2Score(OutputsMetric):
     >>> eg.metrics.R2Score()([1.0, 2.0, 3.0], [1.0, 2.0, 4.0])
     0.5
     """
+
+    direction = "max"
 
     def __init__(
         self,

@@ -228,6 +228,29 @@ class Model(Network):
         """The optimizer given to `compile`."""
         return self._compiled().optimizer
 
+    def metric_directions(self) -> dict[str, str | None]:
+        """Return which figures of the training are better larger, and which smaller.
+
+        Returns
+        -------
+        dict
+            ``"max"``, ``"min"``, or None where the metric does not say, by the figure's name in the
+            logs of training. Before the outputs are known, by the metrics' own names.
+
+        Raises
+        ------
+        RuntimeError
+            The model is not compiled.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.layers.Dense(3, "softmax")])
+        >>> model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+        >>> model.metric_directions()
+        {'loss': 'min', 'accuracy': 'max'}
+        """
+        return self._compiled().metric_directions()
+
     def _compiled(self) -> CompileConfig:
         if self._config is None:
             raise RuntimeError(

@@ -51,6 +51,19 @@ class CompileConfig:
         for argument in ("metrics", "weighted_metrics"):
             metrics_per_output(getattr(self, argument), names, argument)
 
+    def metric_directions(self) -> dict[str, str | None]:
+        """Return where each figure is to go: by its name in the logs, as far as it is known yet."""
+        if self.bound is not None:
+            return self.bound.metric_directions()
+        known: dict[str, str | None] = {"loss": "min"}
+        for one in [*flat(self.metrics), *flat(self.weighted_metrics)]:
+            if isinstance(one, str) and one in ACCURACIES:
+                known[one] = "max"
+            else:
+                metric = metrics.get(one)
+                known[metric.name] = metric.direction
+        return known
+
     def __getstate__(self) -> dict[str, Any]:
         # What was captured stays in this process, and is made anew at need.
         return {**vars(self), "bound": None, "steps": {}, "is_claimed": False}

@@ -15,6 +15,7 @@ from evengrad._common.checks import check_float, check_int
 from evengrad._core import Epochs, Seconds
 from evengrad.callbacks import BackupAndRestore, History
 from evengrad.callbacks._callback import Callback, CallbackList, check_callbacks
+from evengrad.callbacks._monitor import Monitor
 from evengrad.training import _fingerprint
 from evengrad.training._batches import BatchSource
 from evengrad.training._checkpointing import Checkpointing, CheckpointOptions, check_options
@@ -213,9 +214,9 @@ class _Training:
             {"epochs": options.epochs, "steps": self.source.steps, "verbose": progress.style}
         )
         self.signals = NO_SIGNALS
+        if isinstance(self.source, BatchSource) and self._asks_for_outputs:
+            self.source.look_ahead()
         if checkpointing is not None:
-            if isinstance(self.source, BatchSource):
-                self.source.look_ahead()
             fingerprint = self._fingerprint(data, held, options)
             checkpointing.join(fingerprint, self.source, self.history, users)
             self.signals = GracefulStop(self.source.session.stop)
@@ -230,6 +231,12 @@ class _Training:
         # Whether callbacks have heard that the training ends.
         self._has_left = False
         self.logs: dict[str, Any] = {}
+
+    @property
+    def _asks_for_outputs(self) -> bool:
+        """Whether the outputs must be known before the first step: what is tracked follows them."""
+        watched = any(isinstance(one, Monitor) for one in self.users)
+        return self.checkpointing is not None or (watched and self.source.objective is None)
 
     def _fingerprint(
         self, data: Prepared | None, held: Prepared | None, options: Options

@@ -15,7 +15,7 @@ from evengrad._common.names import did_you_mean
 from evengrad._tensor import activations
 from evengrad.layers._call_context import call_context
 from evengrad.losses._crossentropy import CrossEntropy
-from evengrad.metrics._metric import Metric, check_targets, states_of
+from evengrad.metrics._metric import Metric, check_targets, own_metric, states_of
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -347,6 +347,9 @@ class Objective:
             for item in flat(items):
                 shape, output = shapes[position], self.outputs[position]
                 metric, activation = tracker_for(item, output, shape, targets[position])
+                here = [one.metric for one in self.metrics]
+                if metric is item:
+                    metric = own_metric(metric, here, self.model.public)
                 metric.build(shape[-1])
                 several = len(self.names) > 1
                 key = f"{self.names[position]}_{metric.name}" if several else metric.name
@@ -355,6 +358,13 @@ class Objective:
                 while key in taken:
                     key, number = f"{base}_{number}", number + 1
                 self.metrics.append(MetricTracker(key, metric, position, weighted, activation))
+
+    def metric_directions(self) -> dict[str, str | None]:
+        """Return where each figure is to go by its name in the logs: "min", "max" or None."""
+        known: dict[str, str | None] = {"loss": "min"}
+        known.update({f"{name}_loss": "min" for name in self.output_losses})
+        known.update({one.key: one.metric.direction for one in self.metrics})
+        return known
 
     def check_targets(self, ys: list[Array], names: list[str], xs: list[Array]) -> list[Array]:
         """Return targets as the losses want them, or raise an error before anything runs."""

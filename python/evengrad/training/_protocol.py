@@ -46,6 +46,9 @@ class PublicModel(Protocol):
     def trainable_weights(self) -> list[Tensor]:
         """The variables that training changes."""
 
+    def metric_directions(self) -> dict[str, str | None]:
+        """Return which figures of its training are better larger, and which smaller."""
+
     def get_weights(self) -> list[Array]:
         """Return copies of all variables."""
 
