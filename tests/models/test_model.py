@@ -323,3 +323,45 @@ def test_an_optimizer_is_free_until_it_has_trained():
     gc.collect()
     with pytest.raises(ValueError, match="the model 'second', of which it has made 1 update;"):
         model.compile(optimizer, "mse")
+
+
+class Halved(eg.Sequential):
+    """A chain with a `call` of its own."""
+
+    def __init__(self):
+        super().__init__([eg.Input((3,)), layers.Dense(1, "sigmoid")], seed=1)
+        self.first = [(layers.Dense(3, "tanh"),)]
+
+    def call(self, x):
+        return super().call(self.first[0][0](x)) * 0.5
+
+
+class HalvedGraph(eg.Model):
+    """A drawn graph with a `call` of its own."""
+
+    def __init__(self):
+        x = eg.Input((3,))
+        super().__init__(x, layers.Dense(1, "sigmoid")(x), seed=1)
+        self.first = layers.Dense(3, "tanh")
+
+    def call(self, x):
+        return super().call(self.first(x)) * 0.5
+
+
+@pytest.mark.parametrize("kind", [Halved, HalvedGraph])
+def test_a_call_of_ones_own_is_what_runs_trains_and_is_saved(kind, rng, tmp_path):
+    x, y = rng.normal(size=(16, 3)).astype("float32"), np.ones((16, 1))
+    model = kind()
+    assert len(model.layers) == 2
+    predicted = model.predict(x)
+    assert (predicted < 0.5).all()
+    for _ in range(4):
+        np.testing.assert_array_equal(model(x).numpy(), predicted)
+    model.compile("sgd", eg.losses.BinaryCrossentropy(from_logits=False))
+    history = model.fit(x, y, verbose=0).history
+    assert history["loss"][0] == pytest.approx(-np.log(predicted).mean(), rel=1e-5)
+    assert len(model.trainable_weights) == 4
+    assert model.output_shape == (None, 1)
+    model.save(tmp_path / "net.safetensors")
+    again = eg.load_model(tmp_path / "net.safetensors", {kind.__name__: kind})
+    np.testing.assert_array_equal(again.predict(x), model.predict(x))

@@ -329,3 +329,35 @@ def test_files_that_list_nothing_frozen_and_name_no_inner_layer(tmp_path):
     again = eg.load_model(tmp_path / "net")
     np.testing.assert_array_equal(again.predict(X), model.predict(X))
     assert [layer.trainable for layer in again.layers] == [True, False]
+
+
+class Branches(eg.Model):
+    """A subclass that gets its parts in containers."""
+
+    def __init__(self, pairs, named):
+        super().__init__(seed=5)
+        self.pairs = pairs
+        self.named = named
+
+    def call(self, x):
+        for first, last in self.pairs:
+            x = last(first(x))
+        for several in self.named.values():
+            for layer in several:
+                x = layer(x)
+        return x
+
+
+def test_layers_in_containers_of_arguments(tmp_path):
+    pairs = [(layers.Dense(5, "tanh"), layers.Dropout(0.5)), (layers.Dense(4), layers.ReLU())]
+    model = Branches(pairs, {"up": [layers.Dense(6)], "down": (layers.Dense(3), layers.Dense(2))})
+    model.compile("adam", "mse")
+    model.fit(X, X[:, :2], epochs=2, verbose=0)
+    model.save(tmp_path / "net.safetensors")
+    again = eg.load_model(tmp_path / "net.safetensors", {"Branches": Branches})
+    assert [path for path, _ in again.named_weights()] == [p for p, _ in model.named_weights()]
+    assert len(again.weights) == 10
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    for one in (model, again):
+        one.fit(X, X[:, :2], verbose=0)
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))

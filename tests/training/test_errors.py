@@ -351,3 +351,104 @@ def test_a_loss_that_does_not_fit_several_outputs():
         model.fit(X, Y, verbose=0)
     with pytest.raises(ValueError, match=r"y\['v'\]: expected 20 rows"):
         model.fit(X, {"u": Y, "v": Y[:3]}, verbose=0)
+
+
+# ---- what would not train
+
+OUTSIDE = layers.Dense(1)
+WAYS = {
+    "fit": lambda model: model.fit(X, X[:, :1], batch_size=8, verbose=0),
+    "batches": lambda model: model.fit(iter([(X, X[:, :1])]), verbose=0),
+    "train_on_batch": lambda model: model.train_on_batch(X, X[:, :1]),
+}
+
+
+class Makes(eg.Model):
+    def call(self, x):
+        return layers.Dense(1)(x)
+
+
+class Borrows(eg.Model):
+    def __init__(self):
+        super().__init__()
+        self.dropout = layers.Dropout(0.5)
+
+    def call(self, x):
+        return OUTSIDE(self.dropout(x))
+
+
+class PartMakes(layers.Layer):
+    def call(self, x):
+        return layers.Dense(3)(x)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 3)
+
+
+@pytest.mark.parametrize(
+    "make", [Makes, Borrows, lambda: eg.Sequential([PartMakes(), layers.Dense(1)])]
+)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_layers_that_are_called_and_are_no_part_are_refused(make, way, eagerly):
+    model = make()
+    model.compile("sgd", "mse", run_eagerly=eagerly)
+    model.build((None, 4))
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=r"calls Dense 'dense', which is none of its layers.*make"):
+        WAYS[way](model)
+    for value, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, other)
+    assert model.optimizer.iterations == 0
+
+
+def test_layers_that_are_no_part_may_be_frozen_or_without_variables():
+    teacher = layers.Dense(4, trainable=False)
+
+    class Taught(eg.Model):
+        def __init__(self):
+            super().__init__()
+            self.head = layers.Dense(1)
+
+        def call(self, x):
+            return self.head(layers.ReLU()(teacher(x)))
+
+    model = Taught()
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :1], verbose=0)
+    assert [path for path, _ in model.named_weights()] == ["head/kernel", "head/bias"]
+
+
+class Nothing(eg.Model):
+    def call(self, x):
+        return x[:, :1] * 2.0
+
+
+@pytest.mark.parametrize(
+    ("make", "frozen", "message"),
+    [
+        (regression, True, "sequential: training changes nothing, because all variables are froz"),
+        (Nothing, False, "nothing: training changes nothing, because there are no variables; make"),
+    ],
+)
+@pytest.mark.parametrize("way", WAYS)
+def test_what_trains_nothing_says_so_once(make, frozen, message, way, caplog):
+    model = make()
+    model.compile("sgd", "mse")
+    if frozen:
+        model.trainable = False
+    for _ in range(2):
+        WAYS[way](model)
+    assert caplog.text.count("training changes nothing") == 1
+    assert message in caplog.text
+
+
+def test_frozen_in_the_middle_of_a_training_is_said(caplog):
+    class Freezes(eg.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs):
+            del logs
+            self.model.get_layer(index=0).trainable = epoch != 0
+
+    model = regression()
+    model.fit(X, X[:, :1], epochs=3, callbacks=[Freezes()], verbose=0)
+    assert caplog.text.count("all variables are frozen") == 1

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 Thing = TypeVar("Thing")
+# What the modules of this package begin with: classes of users are told from ours by it.
+PACKAGE = __name__.split(".", maxsplit=1)[0] + "."
 
 
 @functools.cache

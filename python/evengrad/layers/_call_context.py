@@ -28,6 +28,8 @@ class _Context(threading.local):
     sampling: bool = False
     # Called with each layer and its output.
     watching: Callable[[Any, Any], None] | None = None
+    # Whether a layer is being built or drawn: those inside it are looked at with it.
+    building: bool = False
 
 
 call_context = _Context()

@@ -17,6 +17,7 @@ from evengrad._tensor.grad_mode import no_grad
 from evengrad.layers._call_context import call_context
 from evengrad.layers._module import module_tree, state_of
 from evengrad.layers._symbolic import Node, Symbolic, is_open, show_shape
+from evengrad.layers._untracked import check_attributes
 from evengrad.layers._variables import Variables
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class Layer(Variables):
     """A function with variables; models are made of layers.
 
     A subclass writes `call`, and `build` if it has variables of its own. Layers that it keeps as
-    attributes, also in lists and dicts, belong to it with all their variables.
+    attributes, also in lists, tuples, dicts and data classes to any depth, belong to it with all
+    their variables. What would train where it is not found is an error when the layer is built.
 
     Parameters
     ----------
@@ -227,16 +229,19 @@ class Layer(Variables):
             state.built = state.watched = True
             self._check_input(input_shape)
             return
-        if self._children():
-            self._adopt_children()
+        within, call_context.building = call_context.building, True
         begun = next(builds)
         state.building = True
         # A layer that is built later, or loaded, must come to the same.
         around = scopes.set(())
         try:
+            if self._children():
+                self._adopt_children()
             self.build(input_shape)
             if self._children():
                 self._adopt_children()
+            if not within and module_tree(self).has_code_of_users:
+                check_attributes(self)
         except BaseException:
             for one in module_tree(self).states:
                 if not one.built or one.build_number > begun:
@@ -248,6 +253,7 @@ class Layer(Variables):
         finally:
             scopes.reset(around)
             state.building = False
+            call_context.building = within
         state.input_shape = input_shape
         state.built = state.watched = True
         state.build_number = next(builds)
@@ -373,11 +379,15 @@ class Layer(Variables):
         shapes = [item.shape for item in items]
         shape = shapes if several else shapes[0]
         self._check_input(shape)
-        if not self._state.built:
-            before = {id(state) for state in module_tree(self).states if state.built}
-            self._build_for(shape)
-            self._mark_provisional(before)
-        output = self.compute_output_shape(shape)
+        within, call_context.building = call_context.building, True
+        try:
+            if not self._state.built:
+                before = {id(state) for state in module_tree(self).states if state.built}
+                self._build_for(shape)
+                self._mark_provisional(before)
+            output = self.compute_output_shape(shape)
+        finally:
+            call_context.building = within
         node = Node(self, items, several)
         if isinstance(output, list):
             return [Symbolic(one, self.dtype, node) for one in output]

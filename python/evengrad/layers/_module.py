@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from evengrad import _core
 from evengrad._common.config import Configured
-from evengrad._common.names import snake_case
+from evengrad._common.names import PACKAGE, snake_case
 from evengrad._tensor.random import next_seed
+from evengrad.layers._containers import CONTAINERS, FIELDS, items_of, search
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from evengrad._core import Generator, Tensor
     from evengrad.layers._variables import Weight
@@ -107,14 +108,11 @@ class State:
 
 # ---- modules
 
-# The place of a module that is an attribute by itself, not in a list or dict.
-ALONE = object()
-
 
 @functools.cache
 def may_hold_modules(kind: type) -> bool:
-    """Tell whether attributes of a type are modules, or lists, tuples or dicts, perhaps of them."""
-    return issubclass(kind, (list, tuple, dict, Module))
+    """Tell whether values of a type are modules, or containers, perhaps of them."""
+    return issubclass(kind, (Module, *CONTAINERS)) or hasattr(kind, FIELDS)
 
 
 class Module(Configured):
@@ -191,9 +189,8 @@ class Module(Configured):
 
     @trainable.setter
     def trainable(self, flag: bool) -> None:
-        set_trainable(self, bool(flag))
-        for _, child in self._children():
-            child.trainable = flag
+        for _, module in module_tree(self).layers:
+            set_trainable(module, bool(flag))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as they stand now; see `Configured.get_config`.
@@ -237,16 +234,12 @@ class Module(Configured):
             return children
         seen: set[int] = set()
         for attribute in names:
-            value = attributes[attribute]
-            if isinstance(value, Module):
-                found: Iterable[tuple[Any, Any]] = [(ALONE, value)]
-            else:
-                found = value.items() if isinstance(value, dict) else enumerate(value)
-            for place, item in found:
+            key, value = attribute.strip("_") or "layer", attributes[attribute]
+            alone = isinstance(value, Module)
+            found = [(key, value)] if alone else search(key, value, Module, may_hold_modules)
+            for suggested, item in found:
                 if isinstance(item, Module) and id(item) not in seen:
                     seen.add(id(item))
-                    key = attribute.strip("_") or "layer"
-                    suggested = key if place is ALONE else f"{key}_{place}"
                     children.append((suggested.replace("/", "_"), item))
         return children
 
@@ -254,12 +247,18 @@ class Module(Configured):
         """Return the path that the layers inside continue."""
         return "" if self._begins_paths and not self._state.adopted else f"{self.path}/"
 
-    def _adopt_children(self) -> None:
-        """Give the layers inside a name, a path, a seed and a dtype, unless they have them."""
+    def _adopt_children(self, above: frozenset[int] = frozenset()) -> None:
+        """Give the layers inside a name, a path, a seed and a dtype, unless they have them.
+
+        Those above, by their identities, are not inside a layer that refers back to them.
+        """
+        above = above | {id(self)}
         taken: set[str | None] = set()
         adopted = []
         for suggested, child in self._children():
             state = state_of(child)
+            if state.building or id(child) in above:
+                continue
             if state.adopted:
                 taken.add(state.name)
             else:
@@ -286,29 +285,30 @@ class Module(Configured):
             if state.watched:
                 state.changed()
             if state.provisional or child._children():  # noqa: SLF001 - as above
-                child._redraw()  # noqa: SLF001 - as above
+                child._redraw(above)  # noqa: SLF001 - as above
 
-    def _move_children(self) -> None:
+    def _move_children(self, above: frozenset[int] = frozenset()) -> None:
         """Let the paths of layers that were inside before continue the path that is now known."""
+        above = above | {id(self)}
         for _, child in self._children():
             state = state_of(child)
-            if state.adopted:
+            if state.adopted and id(child) not in above:
                 state.path = self._own_path() + child.name
-                child._move_children()  # noqa: SLF001 - of this class
+                child._move_children(above)  # noqa: SLF001 - of this class
 
-    def _redraw(self) -> None:
+    def _redraw(self, above: frozenset[int] = frozenset()) -> None:
         """Draw provisional values again, from the seed and path that are now known."""
         state = self._state
         children = self._children()
         for _, child in children:
-            if state_of(child).provisional:
+            if state_of(child).provisional and id(child) not in above:
                 state_of(child).adopted = False
         if state.provisional:
             state.provisional = False
             self._draw_first_values()
         if children:
-            self._adopt_children()
-            self._move_children()
+            self._adopt_children(above)
+            self._move_children(above)
 
     def _draw_first_values(self) -> None:
         """Draw what is random in this layer, for the seed and path that it has now."""
@@ -380,7 +380,7 @@ class ModuleTree:
         self._inside: list[tuple[str, Any]] = []
         self._prefixes: list[str] = []
         self._versions: list[int] = []
-        # Lists and dicts, where modules may come and go unnoticed, and what they held.
+        # Containers, where modules may come and go unnoticed, and what they held.
         self.containers: list[tuple[Any, list[Any]]] = []
         self.states: list[State] = []
         seen: set[int] = set()
@@ -402,9 +402,9 @@ class ModuleTree:
                 stack.append((prefix, child))
             # As they have just been found; none, where modules do not come from attributes.
             for name in state.holders[2]:
-                held = vars(module)[name]
-                if isinstance(held, (list, dict)):
-                    self.containers.append((held, items_of(held)))
+                for _, held in search(name, vars(module)[name], Module, may_hold_modules):
+                    if not isinstance(held, (Module, tuple)):
+                        self.containers.append((held, items_of(held)))
 
     def is_current(self, root: Any) -> bool:
         """Tell whether another walk from this root would find the same."""
@@ -415,8 +415,8 @@ class ModuleTree:
             if [state.version for state in self.states] != self._versions:
                 return False
             self.latest = _latest
-        # Lists and dicts change without any layer being told; objects that are merely equal are not
-        # the same.
+        # Containers change without any layer being told; objects that are merely equal are not the
+        # same.
         for held, items in self.containers:
             now = items_of(held)
             if len(now) != len(items) or not all(map(operator.is_, now, items)):
@@ -427,6 +427,12 @@ class ModuleTree:
     def layers(self) -> list[tuple[str, Any]]:
         """All layers with the prefixes of their variables' paths: the root, ``""``, comes first."""
         return [("", self.root()), *self._inside]
+
+    @functools.cached_property
+    def has_code_of_users(self) -> bool:
+        """Whether classes of layers are not all of this package."""
+        defined_in = [module.__module__ for _, module in self.layers]
+        return not all(map(str.startswith, defined_in, itertools.repeat(PACKAGE)))
 
     @functools.cached_property
     def weights(self) -> list[tuple[str, Weight]]:
@@ -488,16 +494,11 @@ class ModuleTree:
         return [weight.regularizer(weight.tensor) for weight in penalized] if penalized else []
 
 
-def items_of(held: Any) -> list[Any]:
-    """Return the items of a list, or the values of a dict."""
-    return list(held.values()) if isinstance(held, dict) else list(held)
-
-
 def module_tree(root: Any) -> ModuleTree:
     """Return the tree of a layer or model: walked once, and again when its structure changes.
 
     The structure is which layers there are, their names, variables and generators, and which of
-    them train. Attributes of all layers inside are watched, and lists and dicts that they hold.
+    them train. Attributes of all layers inside are watched, and the containers that they hold.
     """
     state = state_of(root)
     tree = state.tree

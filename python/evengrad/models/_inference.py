@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
+from evengrad._common.names import PACKAGE
 from evengrad._core import Tensor
 from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import check_values
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 # Answers that a model keeps, by input shape. Each holds an input and an output.
 MOST_SHAPES = 8
-PACKAGE = __name__.split(".", maxsplit=1)[0] + "."
 
 
 class Answers:

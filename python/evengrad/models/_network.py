@@ -73,7 +73,11 @@ class Network(Layer):
             if self._state.dtype is None:
                 self._state.dtype = given[0].dtype
             shapes = [tensor.shape for tensor in given]
-            self._build_for(shapes if len(shapes) > 1 else shapes[0])
+            if type(self).call is Network.call:
+                self._build_for(shapes if len(shapes) > 1 else shapes[0])
+            else:
+                # What a `call` of its own uses besides is not there yet: data will build it.
+                self._adopt_children()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all that the model keeps, for pickles and copies; captures stay here."""
@@ -100,7 +104,13 @@ class Network(Layer):
     def _children(self) -> list[tuple[str, Layer]]:
         if self._graph is None:
             return super()._children()
-        return [("", layer) for layer in self._graph.layers()]
+        drawn = [("", layer) for layer in self._graph.layers()]
+        return drawn if type(self).call is Network.call else self._with_attributes(drawn)
+
+    def _with_attributes(self, children: list[tuple[str, Any]]) -> list[tuple[str, Layer]]:
+        """Return layers inside and those in attributes, which a class's own `call` may use."""
+        known = {id(child) for _, child in children}
+        return children + [item for item in super()._children() if id(item[1]) not in known]
 
     @property
     def layers(self) -> list[Layer]:
@@ -142,8 +152,9 @@ class Network(Layer):
         if not self._state.building:
             self._build_for(self._shapes(input_shape))
             return
-        if self._graph is not None:
-            self._output_shapes = [tensor.shape for tensor in self._graph.outputs]
+        graph = graph_of(self)
+        if graph is not None:
+            self._output_shapes = [tensor.shape for tensor in graph.outputs]
             return
         shapes = input_shape if isinstance(input_shape, list) else [input_shape]
         self._output_shapes = shapes_of_outputs(
@@ -178,9 +189,10 @@ class Network(Layer):
         if any(is_open(shape) for shape in shapes):
             # The input may say more.
             given = input_shape if isinstance(input_shape, list) else [input_shape]
-            if self._graph is None:
+            graph = graph_of(self)
+            if graph is None:
                 return super().compute_output_shape(input_shape)
-            shapes = self._graph.output_shapes(given)
+            shapes = graph.output_shapes(given)
         return shapes if len(shapes) > 1 else shapes[0]
 
     @property
@@ -194,8 +206,9 @@ class Network(Layer):
     def output_names(self) -> list[str]:
         """Names of the outputs, after the layers that make them."""
         count = len(self._output_shapes)
-        if self._graph is not None:
-            made_by = [tensor.node.layer for tensor in self._graph.outputs]
+        graph = graph_of(self)
+        if graph is not None:
+            made_by = [tensor.node.layer for tensor in graph.outputs]
             names = [layer.name if layer else "output" for layer in made_by]
             if len(set(names)) == count:
                 return names
@@ -219,14 +232,14 @@ class Network(Layer):
 
     def _heads(self) -> list[Layer | None]:
         """Return, for each output, the layer whose activation a loss may fuse with."""
-        if self._graph is None:
-            return [None] * len(self._output_shapes)
-        return self._graph.heads()
+        graph = graph_of(self)
+        return [None] * len(self._output_shapes) if graph is None else graph.heads()
 
     def _run(self, inputs: list[Any], without_activation: list[bool]) -> list[Any]:
         """Return the outputs for tensors; where asked, before the final activation."""
-        if self._graph is not None:
-            return self._graph.run(inputs, without_activation)
+        graph = graph_of(self)
+        if graph is not None:
+            return graph.run(inputs, without_activation)
         if any(without_activation):
             raise NotImplementedError("a subclass's outputs are known after their activation only")
         x = inputs if len(inputs) > 1 else inputs[0]

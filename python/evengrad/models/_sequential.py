@@ -132,23 +132,36 @@ class Sequential(Model):
         if self._input is not None and self._layers and not self.built:
             if self._state.dtype is None:
                 self._state.dtype = self._input.dtype
-            self._build_for(self._input.shape)
+            if type(self).call is Sequential.call:
+                self._build_for(self._input.shape)
+            else:
+                # What a `call` of its own uses besides is not there yet: data will build it.
+                self._adopt_children()
+                self._build_chain(self._input.shape)
 
     def _children(self) -> list[tuple[str, Layer]]:
-        return list(zip(itertools.repeat(""), self._layers, strict=False))
+        chain = list(zip(itertools.repeat(""), self._layers, strict=False))
+        return chain if type(self).call is Sequential.call else self._with_attributes(chain)
 
     def build(self, input_shape: Any) -> None:
         """Build the layers one after the other; see `Model.build`."""
         if not self._state.building:
             self._build_for(self._shapes(input_shape))
             return
+        if type(self).call is not Sequential.call:
+            super().build(input_shape)
+            return
         if not self._layers:
             raise ValueError(f"{self.path}: expected at least one layer; add one")
-        shape = input_shape
+        shape = self._build_chain(input_shape)
+        self._output_shapes = shape if isinstance(shape, list) else [shape]
+
+    def _build_chain(self, shape: Any) -> Any:
+        """Build the layers one after the other, and return the shape of the last one's output."""
         for layer in self._layers:
             build_for(layer, shape)
             shape = layer.compute_output_shape(shape)
-        self._output_shapes = shape if isinstance(shape, list) else [shape]
+        return shape
 
     def _check_input(self, shape: Any) -> None:
         if self._state.built:
@@ -161,7 +174,8 @@ class Sequential(Model):
             )
 
     def _check_values(self, values: Any) -> None:
-        check_values(self._layers[0], values)
+        if type(self).call is Sequential.call:
+            check_values(self._layers[0], values)
 
     def call(self, x: Any) -> Any:  # type: ignore[override]  # no noise: no training
         """Return the output of the last layer."""
@@ -171,6 +185,8 @@ class Sequential(Model):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the last layer's output shape."""
+        if type(self).call is not Sequential.call:
+            return super().compute_output_shape(input_shape)
         shape = input_shape
         for layer in self._layers:
             shape = layer.compute_output_shape(shape)
@@ -179,7 +195,9 @@ class Sequential(Model):
     @property
     def final_activation(self) -> str | None:
         """The name of the activation that the last layer ends in."""
-        return self._layers[-1].final_activation if self._layers else None
+        if not self._layers or type(self).call is not Sequential.call:
+            return None
+        return self._layers[-1].final_activation
 
     def call_without_activation(self, x: Any) -> Any:
         """Return the output before the last layer's activation."""
@@ -191,9 +209,11 @@ class Sequential(Model):
         return list(self._layers) if type(self).call is Sequential.call else None
 
     def _heads(self) -> list[Layer | None]:
-        return [self]
+        return [self] if type(self).call is Sequential.call else super()._heads()
 
     def _run(self, inputs: list[Any], without_activation: list[bool]) -> list[Any]:
+        if type(self).call is not Sequential.call:
+            return super()._run(inputs, without_activation)
         x = inputs if len(inputs) > 1 else inputs[0]
         output = self.call_without_activation(x) if without_activation[0] else self.call(x)
         return list(output) if isinstance(output, (list, tuple)) else [output]

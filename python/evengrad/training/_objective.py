@@ -14,6 +14,7 @@ from evengrad._common.checks import check_float
 from evengrad._common.names import did_you_mean
 from evengrad._tensor import activations
 from evengrad.layers._call_context import call_context
+from evengrad.layers._untracked import check_called
 from evengrad.losses._crossentropy import CrossEntropy
 from evengrad.metrics._metric import Metric, check_targets, own_metric, states_of
 
@@ -320,6 +321,10 @@ class Objective:
         self.loss = Mean()
         # Whether the log has a warning of weights without gradient.
         self.has_warned_of_unreached = False
+        # Whether the log has a warning of a training in which no variable trains.
+        self.has_warned_of_nothing = False
+        # Whether the next step looks for layers that are called and are none of the model's.
+        self.looks_for_strangers = model.tree.has_code_of_users
         self.finite_steps = _core.zeros((), dtype="float64")
         several = len(self.names) > 1
         self.output_losses = {name: Mean() for name in self.names} if several else {}
@@ -394,10 +399,16 @@ class Objective:
     ) -> Tensor:
         """Run the model on a batch, track loss and metrics, and return the loss."""
         call_context.penalties = penalties = []
+        looks, called, before = training and self.looks_for_strangers, [], call_context.watching
+        if looks:
+            call_context.watching = lambda layer, _: called.append(layer)
         try:
             results = self.model.forward(xs, training, self.without_activation)
         finally:
-            call_context.penalties = None
+            call_context.penalties, call_context.watching = None, before
+        if looks:
+            check_called(self.model.public, called)
+            self.looks_for_strangers = False
         penalties += tree.weight_penalties()
         total: Tensor | None = None
         rows = int(xs[0].shape[0])

@@ -119,6 +119,8 @@ class Step:
         # The module tree is another one when layers, variables or what trains of them change.
         self.tree = objective.model.tree
         self.hooks = _core.hook_changes()
+        if training and not self.tree.trainable:
+            self._warn_of_nothing()
 
     def is_current(self) -> bool:
         """Tell whether the captured step still trains what is trainable, under the same hooks."""
@@ -128,6 +130,8 @@ class Step:
         """Forget what was captured: the next call captures what holds now."""
         self.recording = None
         self.tree, self.hooks = self.objective.model.tree, _core.hook_changes()
+        if self.training and not self.tree.trainable:
+            self._warn_of_nothing()
 
     def __call__(self) -> Captured | None:
         """Make one step; return what was captured, if it was by now."""
@@ -163,6 +167,21 @@ class Step:
             if not objective.has_warned_of_unreached:
                 self._warn_of_unreached(pairs)
             optimizer.apply_gradients(pairs)
+
+    def _warn_of_nothing(self) -> None:
+        """Warn, once for what was compiled, that no variable trains."""
+        objective = self.objective
+        if objective.has_warned_of_nothing:
+            return
+        objective.has_warned_of_nothing = True
+        logger.warning(
+            "%s: training changes nothing, because %s",
+            objective.model.path,
+            "all variables are frozen; set trainable = True on a layer that is meant to train"
+            if self.tree.tensors
+            else "there are no variables; make layers in __init__ and keep them as attributes, and "
+            "variables with add_weight in build",
+        )
 
     def _warn_of_unreached(self, pairs: list[tuple[Tensor | None, Tensor]]) -> None:
         """Warn, once for what was compiled, of weights that should train and cannot."""
