@@ -216,3 +216,100 @@ def test_names():
         eg.losses.MeanSquaredError("avg")
     with pytest.raises(TypeError, match="did you mean 'from_logits'"):
         eg.losses.BinaryCrossentropy(from_logit=True)
+
+
+# ---- functions of the user's, whose targets have the shape of the predictions
+
+
+def own_square(y_true, y_pred):
+    return (y_true - y_pred).square().mean(dim=-1)
+
+
+def own_mean(y_true, y_pred):
+    return (y_true - y_pred).square().mean()
+
+
+class OwnMetric(eg.metrics.Metric):
+    """Counts by itself, without the helpers of a mean."""
+
+    def __init__(self, name=None):
+        super().__init__(name)
+        self.total, self.rows = self.add_state(), self.add_state()
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        del sample_weight
+        errors = (y_true - y_pred).square().reshape(-1)
+        eg._core.accumulate(self.total, errors.sum())
+        eg._core.accumulate(self.rows, eg.tensor(float(errors.size), dtype="float64"))
+
+    def result(self):
+        return self.total.item() / self.rows.item()
+
+
+class OwnMean(eg.metrics.MeanMetric):
+    def values(self, y_true, y_pred):
+        return (y_true - y_pred).square()
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+@pytest.mark.parametrize("column", [False, True])
+@pytest.mark.parametrize("loss", [own_square, own_mean])
+def test_a_function_compares_rows_not_pairs(loss, column, eagerly):
+    rng = np.random.default_rng(5)
+    x, w = rng.normal(size=(60, 3)), rng.uniform(size=60)
+    flat = x @ [1.0, -2.0, 0.5] + rng.normal(size=60)
+    y = flat[:, None] if column else flat
+    model = eg.Sequential([eg.layers.Dense(1)], dtype="float64", seed=1)
+    figures = [own_square, OwnMean(), OwnMetric(), "mse"]
+    model.compile(eg.optimizers.SGD(0.0), loss, figures, run_eagerly=eagerly)
+    found = model.fit(x, y, batch_size=20, verbose=0, validation_data=(x, y)).history
+    wanted = np.mean((model.predict(x)[:, 0] - flat) ** 2)
+    assert len(found) == 10
+    for name, values in found.items():
+        assert values == [pytest.approx(wanted, rel=1e-9)], name
+    # Trained by it, a linear model ends in the least squares.
+    model.compile(eg.optimizers.SGD(0.1), loss, run_eagerly=eagerly)
+    model.fit(x, y, batch_size=60, epochs=300, verbose=0)
+    design = np.column_stack([x, np.ones(60)])
+    kernel, bias = model.get_weights()
+    solution = np.linalg.lstsq(design, flat)[0]
+    np.testing.assert_allclose([*kernel[:, 0], *bias], solution, rtol=1e-6)
+    if loss is own_square:
+        weighted = np.mean(w * (model.predict(x)[:, 0] - flat) ** 2)
+        assert model.evaluate(x, y, sample_weight=w) == pytest.approx(weighted, rel=1e-9)
+
+
+@pytest.mark.parametrize("shapes", [((5,), (5, 1)), ((5, 1), (5,)), ((5, 2), (5, 2, 1))])
+def test_a_function_called_directly_compares_rows_not_pairs(shapes):
+    rng = np.random.default_rng(6)
+    y, p = (rng.normal(size=shape) for shape in shapes)
+    wanted = np.mean((y.ravel() - p.ravel()) ** 2)
+    assert eg.losses.get(own_mean)(y, p).item() == pytest.approx(wanted, rel=1e-12)
+    for metric in (eg.metrics.get(own_mean), OwnMean(), OwnMetric()):
+        assert metric(y, p) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_an_output_without_a_loss_has_targets_in_its_shape():
+    rng = np.random.default_rng(7)
+    x, y = rng.normal(size=(30, 3)).astype("float32"), rng.normal(size=30)
+    inputs = eg.Input((3,))
+    ends = [eg.layers.Dense(1, name="a")(inputs), eg.layers.Dense(1, name="b")(inputs)]
+    model = eg.Model(inputs, ends, seed=1)
+    model.compile("sgd", {"a": "mse"}, {"b": [own_square, OwnMetric()]})
+    found = model.evaluate(x, [y, y], return_dict=True)
+    wanted = np.mean((model.predict(x)[1][:, 0] - y) ** 2)
+    assert found["b_own_square"] == pytest.approx(wanted, rel=1e-5)
+    assert found["b_own_metric"] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_labels_of_classes_reach_a_function_as_they_are():
+    def own_labels(y_true, y_pred):
+        assert tuple(y_true.shape) == (4,)
+        assert y_true.dtype == "int64"
+        return eg.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none")(
+            y_true, y_pred
+        )
+
+    model = eg.Sequential([eg.layers.Dense(3)], seed=1)
+    model.compile("sgd", own_labels)
+    model.fit(np.ones((4, 2)), np.array([0, 1, 2, 0]), verbose=0)

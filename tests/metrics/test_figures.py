@@ -252,6 +252,14 @@ def test_r2_without_variance_and_adjusted(rng):
     p = y + rng.normal(size=y.shape)
     plain = sk.r2_score(y, p)
     assert metrics.R2Score(num_regressors=4)(y, p) == pytest.approx(1 - (1 - plain) * 49 / 45)
+    # Rows are counted, whatever their weights add up to; those of weight 0 are not there.
+    for scale in (1.0, 1e-3, 7.0):
+        w = scale * rng.uniform(0.5, 1.0, size=50)
+        w[:8] = 0.0
+        plain = sk.r2_score(y, p, sample_weight=w)
+        wanted = pytest.approx(1 - (1 - plain) * 41 / 37)
+        assert metrics.R2Score(num_regressors=4)(y, p, w) == wanted
+        assert over_batches(metrics.R2Score(num_regressors=4), y, p, w) == wanted
 
 
 def test_regression_figures(rng):

@@ -11,7 +11,7 @@ from evengrad._common.checks import FLOATS
 from evengrad._common.config import Named
 from evengrad._common.names import choose, snake_case
 from evengrad._core import Tensor
-from evengrad.losses._targets import fit_columns, refuse_nan
+from evengrad.losses._targets import fit_columns, last_column_as, refuse_nan
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array, Shape
@@ -203,6 +203,7 @@ class FunctionLoss(Loss):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return what the function returns."""
+        y_true = last_column_as(y_true, tuple(y_pred.shape))
         return checked_tensor(self.function(y_true, y_pred), self.name)
 
     def _check_shapes(self, targets: Tensor, predictions: Tensor) -> None:
@@ -211,8 +212,11 @@ class FunctionLoss(Loss):
     def check_target(
         self, y: np.ndarray[Any, Any], output_shape: tuple[int | None, ...], what: str, dtype: str
     ) -> np.ndarray[Any, Any]:
-        """Return floating-point targets in the model's dtype, integers as they are."""
-        del output_shape
+        """Return floating-point targets in the model's dtype, integers as they are.
+
+        A last dimension of 1 is added or taken away, as the outputs have it.
+        """
+        y = last_column_as(y, output_shape)
         if y.dtype.kind not in "fiub":
             raise TypeError(f"{what}: expected numbers, got dtype {y.dtype}")
         self._check_values(y, y.shape[-1], what)

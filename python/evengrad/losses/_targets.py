@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -62,6 +62,23 @@ def fit_columns(y: Array, output_shape: Shape, what: str) -> Array:
             else "give the last layer as many units as there are columns in the targets"
         )
     )
+
+
+def last_column_as(y: Any, output_shape: Shape) -> Any:
+    """Return targets, array or tensor, with a last dimension of 1 where the output has one.
+
+    It may be left out or written. Between (rows,) and (rows, 1) a function would compare all rows
+    with all others. Targets that differ in another way, as labels of classes do, stay as they are.
+    """
+    given, wanted = tuple(y.shape), tuple(output_shape)
+    longer, shorter = (given, wanted) if len(given) > len(wanted) else (wanted, given)
+    if len(longer) != len(shorter) + 1 or not shorter or longer[-1] != 1:
+        return y
+    # The first dimension is that of the rows, of which a model's shape does not tell how many.
+    pairs = zip(longer[1:-1], shorter[1:], strict=True)
+    if any(None not in (one, other) and one != other for one, other in pairs):
+        return y
+    return y.reshape(*given, 1) if longer is wanted else y.reshape(*given[:-1])
 
 
 def check_targets_within_unit(y: Array, what: str) -> None:

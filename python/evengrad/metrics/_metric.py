@@ -14,7 +14,7 @@ from evengrad._common.names import snake_case
 from evengrad._core import Tensor
 from evengrad.losses._crossentropy import check_labels, one_hot
 from evengrad.losses._loss import as_floats, checked_tensor, hide_masked, per_weight, weights_for
-from evengrad.losses._targets import first_row, refuse_nan
+from evengrad.losses._targets import first_row, last_column_as, refuse_nan
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array, Shape
@@ -142,7 +142,9 @@ class Metric(Named):
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Take in a batch and return the figure over all batches so far."""
-        self.update_state(as_targets(y_true), as_floats(y_pred), sample_weight)
+        predictions = as_floats(y_pred)
+        targets = last_column_as(as_targets(y_true), tuple(predictions.shape))
+        self.update_state(targets, predictions, sample_weight)
         return self.result()
 
 
@@ -174,8 +176,8 @@ class MeanMetric(Metric):
         try:
             # As they are in training.
             fitting = isinstance(y_pred, Tensor) and y_pred.dtype in FLOATS
-            targets = as_targets(y_true)
             predictions = (y_pred if fitting else as_floats(y_pred)).detach()
+            targets = last_column_as(as_targets(y_true), tuple(predictions.shape))
             weights = None
             if sample_weight is not None:
                 weights = weights_for(sample_weight, predictions)

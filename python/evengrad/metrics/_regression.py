@@ -160,7 +160,8 @@ class R2Score(OutputsMetric):
         for an array with one score for each.
     num_regressors
         The number of features for the adjusted score, 1 − (1 − R²)(n − 1)/(n − k − 1); 0 for the
-        plain one.
+        plain one. n is the number of rows, without those of weight 0: other weights do not change
+        it, nor does their scale.
     name
         The name in reports.
 
@@ -223,10 +224,12 @@ class R2Score(OutputsMetric):
             _core.accumulate(self.sums, weighted_sum(from_center, wide))
             _core.accumulate(self.squares, weighted_sum(from_center.square(), wide))
             _core.accumulate(self.residuals, weighted_sum((y - p).square(), wide))
-            _core.accumulate(self.rows, self._one, scale=float(y.shape[0]))
             if wide is None:
+                _core.accumulate(self.rows, self._one, scale=float(y.shape[0]))
                 _core.accumulate(self.count, self._one, scale=float(y.shape[0]))
             else:
+                counted: Tensor = wide > 0.0
+                _core.accumulate(self.rows, counted.astype("float64").sum())
                 _core.accumulate(self.count, wide.sum())
 
     def result(self) -> Any:
@@ -246,8 +249,9 @@ class R2Score(OutputsMetric):
             whole = total.sum()
             scores = (scores * total).sum() / whole if whole else scores.mean()
         if self.num_regressors:
-            free = count - self.num_regressors - 1
-            scores = 1.0 - (1.0 - scores) * (count - 1) / free if free > 0 else scores
+            rows = self.rows.item()
+            free = rows - self.num_regressors - 1
+            scores = 1.0 - (1.0 - scores) * (rows - 1) / free if free > 0 else scores
         return scores if self.class_aggregation is None else float(scores)
 
 

@@ -16,6 +16,7 @@ from evengrad._tensor import activations
 from evengrad.layers._call_context import call_context
 from evengrad.layers._untracked import check_called
 from evengrad.losses._crossentropy import CrossEntropy
+from evengrad.losses._targets import last_column_as
 from evengrad.metrics._metric import Metric, check_targets, own_metric, states_of
 
 if TYPE_CHECKING:
@@ -376,7 +377,9 @@ class Objective:
         shapes = output_shapes_for(self.model, xs)
         fitted = list(ys)
         for at, (output, shape, name) in enumerate(zip(self.outputs, shapes, names, strict=True)):
-            if output.loss is not None:
+            if output.loss is None:
+                fitted[at] = last_column_as(ys[at], shape)
+            else:
                 fitted[at] = output.loss.check_target(ys[at], shape, name, self.dtype)
         for one in self.metrics:
             # What stands in rows of weight 0 is nothing to those that are weighted.
