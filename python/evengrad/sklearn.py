@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from evengrad._common.arrays import as_array
+from evengrad._common.row_readers import reader_for
+from evengrad._common.tables import column_names
 from evengrad.models import Model
 from evengrad.models._features import find
 
@@ -71,13 +73,13 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
             `model` is none, the data does not fit it, or there is no such layer.
         """
         del y
-        names = getattr(X, "columns", None)
-        rows = as_array(X, "X")
+        names = column_names(X)
+        rows: Any = reader_for(X) or as_array(X, "X")
         width = self.transform(rows[:1]).shape[1]
         # Set after all that may fail.
         self.n_features_in_ = int(rows.shape[-1])
         self._n_features_out = width
-        if names is not None and all(isinstance(name, str) for name in names):
+        if names is not None:
             self.feature_names_in_ = np.asarray(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_

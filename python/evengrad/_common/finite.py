@@ -44,8 +44,17 @@ class Findings:
             self.columns |= {int(column) for column in np.unique(places[:, 1])}
 
 
-def report(array: Array, what: str, dtype: str, names: Sequence[Any] | None) -> str | None:
-    """Return a message about the numbers that are not finite in a dtype, or None without any."""
+def report(
+    array: Array,
+    what: str,
+    dtype: str,
+    names: Sequence[Any] | None = None,
+    numbers: Array | None = None,
+) -> str | None:
+    """Return a message about the numbers that are not finite in a dtype, or None without any.
+
+    `names` are the columns', `numbers` those of the rows, where these are part of others.
+    """
     limits = np.finfo(dtype)
     largest = min(float(limits.max), float(np.finfo(array.dtype).max))
     found = Findings()
@@ -55,12 +64,16 @@ def report(array: Array, what: str, dtype: str, names: Sequence[Any] | None) -> 
     if found.first is None:
         return None
     at, value = found.first
+    rows = np.concatenate(found.rows)
+    if numbers is not None:
+        at, rows = (int(numbers[at[0]]), *at[1:]), numbers[rows]
     others = ""
     if found.count > 1:
-        rows = listed("row", np.concatenate(found.rows).tolist())
-        columns = [show_column(column, names) for column in sorted(found.columns)]
-        ends = f"{rows} and {listed('column', columns)}" if columns else rows
-        others = f"; {found.count} such values in all, in {ends}"
+        ends = [listed("row", rows.tolist())]
+        if found.columns:
+            columns = [show_column(column, names) for column in sorted(found.columns)]
+            ends.append(listed("column", columns))
+        others = f"; {found.count} such values in all, in {' and '.join(ends)}"
     fix = "drop or fill them, or pass check_finite=False for a model that handles them"
     expected = "finite numbers"
     if np.isfinite(value):

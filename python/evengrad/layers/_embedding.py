@@ -122,7 +122,7 @@ class Embedding(Layer):
         return _core.where(whole >= 0.0, whole, float(self.input_dim)).astype("int64")
 
     def _check_values(self, values: Array) -> None:
-        values = np.atleast_1d(values)
+        values = values if values.ndim else np.atleast_1d(values)
         for start in range(0, len(values), PIECE):
             piece = values[start : start + PIECE]
             broken = piece[piece != np.floor(piece)]

@@ -10,6 +10,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.arrays import as_array, as_numbers, is_batches
 from evengrad._common.checks import check_float, check_int
+from evengrad._common.row_readers import reader_for
 from evengrad.layers._layer import build_for
 from evengrad.layers._shared import SameShape, Shared, takes_shared
 from evengrad.layers._symbolic import stands_for_operator
@@ -186,7 +187,7 @@ def pieces(data: Any) -> Iterator[Array]:
     """Yield rows of data, some at a time."""
     batches: Iterable[Any] = data if is_batches(data) else [data]
     for batch in batches:
-        rows = as_array(batch, "data")
+        rows: Any = reader_for(batch) or as_array(batch, "data")
         for start in range(0, len(rows), PIECE):
             yield rows[start : start + PIECE]
 

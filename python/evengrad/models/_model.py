@@ -297,10 +297,14 @@ class Model(Network):
         ----------
         x
             Rows: an array or anything that converts to one; a list or a dict of them for several
-            inputs; or an iterable of batches ``(x, y)`` or ``(x, y, sample_weight)``. Arrays above
-            256 MB, and memory-mapped ones of any size, are read piece by piece.
+            inputs; or an iterable of batches ``(x, y)`` or ``(x, y, sample_weight)``. Frames,
+            tables and series of pandas, polars and Arrow are taken by their columns' dtypes,
+            missing values as NaN; a series is one feature. Arrays above 256 MB, memory-mapped ones
+            of any size, sparse matrices of SciPy and data sets of h5py or zarr are read piece by
+            piece.
         y
-            Targets, one for each row; None with an iterable of batches.
+            Targets, one for each row; None with an iterable of batches. Classes are numbers; for
+            text and categories, ``names, y = np.unique(labels, return_inverse=True)`` makes them.
         batch_size
             Rows in a step; 32 by default. The last step of an epoch takes what is left.
         epochs

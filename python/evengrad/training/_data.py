@@ -11,13 +11,19 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.arrays import as_array, is_batches
 from evengrad._common.checks import check_int, plural
-from evengrad._common.names import did_you_mean
 from evengrad.training._classes import check_weights, class_weights, split_rows
+from evengrad.training._inputs import (
+    convert_inputs,
+    label_for,
+    refuse_not_finite,
+    split_by_name,
+)
 from evengrad.training._objective import Objective, output_shapes_for, shapes_of
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
     from evengrad.training._compile_config import CompileConfig
+    from evengrad.training._inputs import Columns
     from evengrad.training._protocol import TrainableModel
 
 Array = np.ndarray[Any, Any]
@@ -96,12 +102,10 @@ def prepare(
 
 def prepare_inputs(model: TrainableModel, x: Any, check_finite: bool = True) -> list[Array]:
     """Return users' inputs as arrays that fit the model, built for them."""
-    xs = inputs_of(model, x)
+    xs, names = inputs_of(model, x)
     if check_finite:
-        for place, array in enumerate(xs):
-            if not is_finite(array, model.dtype):
-                what = "x" if len(xs) == 1 else f"x[{place}]"
-                refuse_not_finite(array, what, model.dtype)
+        for place in range(len(xs)):
+            check_finite_in(xs, place, model.dtype, names)
     # Built, or checked, symbolically: no step is run.
     model.build_for(shapes_of(xs))
     model.check_values(xs if len(xs) > 1 else xs[0])
@@ -132,56 +136,16 @@ def unpack_batch(item: Any) -> tuple[Any, Any, Any]:
 # ---- users' data as arrays
 
 
-def split_by_name(value: Any, names: list[str], what: str) -> list[Any]:
-    """Return one item for each input or output, from a list, a dict by name, or a single value."""
-    if isinstance(value, dict):
-        unknown = [name for name in value if name not in names]
-        if unknown:
-            raise ValueError(f"{what}: no {unknown[0]!r}; {did_you_mean(str(unknown[0]), names)}")
-        missing = [name for name in names if name not in value]
-        if missing:
-            raise ValueError(f"{what}: {', '.join(map(repr, missing))} missing")
-        return [value[name] for name in names]
-    if len(names) == 1:
-        if isinstance(value, (list, tuple)) and len(value) == 1 and hasattr(value[0], "__array__"):
-            return [value[0]]
-        return [value]
-    if not isinstance(value, (list, tuple)) or len(value) != len(names):
-        got = f"{len(value)}" if isinstance(value, (list, tuple)) else type(value).__name__
-        raise ValueError(f"{what}: expected a list of {len(names)} arrays, got {got}")
-    return list(value)
-
-
-def inputs_of(model: TrainableModel, x: Any) -> list[Array]:
-    """Return a model's inputs as arrays of as many rows."""
+def inputs_of(model: TrainableModel, x: Any) -> tuple[list[Array], Columns | None]:
+    """Return a model's inputs as arrays of as many rows, and names of their columns, if any has."""
     if x is None:
         raise ValueError("x: expected data, got None")
     names = model.input_names
     single = names is None or len(names) == 1
     if single and type(x) is np.ndarray and x.dtype.kind in "fiub" and x.ndim > 1 and len(x):
         # What most data is: nothing to check or to convert.
-        return [x]
-    if names is None:
-        # A subclass takes what it is given: a list of arrays for several inputs.
-        several = isinstance(x, (list, tuple)) and all(hasattr(item, "__array__") for item in x)
-        names = [f"input_{i + 1}" for i in range(len(x))] if several and len(x) > 1 else ["input"]
-    items = split_by_name(x, names, "x")
-    labels = ["x"] if len(items) == 1 else [f"x[{i}]" for i in range(len(items))]
-    arrays = [as_array(item, label) for item, label in zip(items, labels, strict=True)]
-    if arrays[0].shape[0] == 0:
-        raise ValueError("x: expected at least one row, got none")
-    for label, array in zip(labels, arrays, strict=True):
-        if array.ndim == 1:
-            raise ValueError(
-                f"{label}: expected shape (rows, features), got {array.shape}; for one feature "
-                "pass x[:, None], for one row x[None, :]"
-            )
-        if array.shape[0] != arrays[0].shape[0]:
-            raise ValueError(
-                f"{label}: expected {plural(arrays[0].shape[0], 'row')} as in {labels[0]}, got "
-                f"{array.shape[0]}"
-            )
-    return arrays
+        return [x], None
+    return convert_inputs(model, x)
 
 
 def is_finite(array: Array, dtype: str) -> bool:
@@ -195,14 +159,22 @@ def is_finite(array: Array, dtype: str) -> bool:
     return float(np.einsum(f"{axes},{axes}->", array, array)) <= LARGEST_NORM[dtype]
 
 
-def refuse_not_finite(array: Array, what: str, dtype: str, names: Any = None) -> None:
-    """Raise a ValueError that names rows and columns with numbers that are not finite."""
-    # Rarely run, and so imported here: large numbers alone may have made the sum infinite.
-    from evengrad._common.finite import report
+def check_finite_in(xs: list[Any], place: int, dtype: str, names: Columns | None) -> None:
+    """Raise a ValueError for an input that is not finite; for one yet to be read, as it is read."""
+    array = xs[place]
+    in_memory = isinstance(array, np.ndarray)
+    if in_memory and is_finite(array, dtype):
+        return
+    what, columns = label_for(place, len(xs)), None if names is None else names[place]
+    if in_memory:
+        refuse_not_finite(array, what, dtype, columns)
+        return
 
-    message = report(array, what, dtype, names)
-    if message is not None:
-        raise ValueError(message)
+    def look(piece: Array, rows: Array) -> None:
+        if not is_finite(piece, dtype):
+            refuse_not_finite(piece, what, dtype, columns, rows)
+
+    array.check_with(look, dtype)
 
 
 def targets_of(model: TrainableModel, y: Any, rows: int) -> tuple[list[Array], list[str]]:
@@ -275,7 +247,8 @@ class ResidentData:
         for array, dtype in zip(arrays, dtypes, strict=True):
             row_bytes += math.prod(array.shape[1:]) * np.dtype(dtype).itemsize
             # Memory that an array owns is no file's.
-            mapped = mapped or (array.base is not None and is_mapped(array))
+            base = getattr(array, "base", None)
+            mapped = mapped or (base is not None and is_mapped(array))
         batches = max(1, PIECE_BYTES // max(1, row_bytes * batch_size))
         resident = self.rows * row_bytes <= RESIDENT_BYTES and not mapped
         self.window = self.rows if resident else min(self.rows, batches * batch_size)

@@ -85,7 +85,7 @@ def find_learning_rate(model: TrainableModel, x: Any, y: Any, options: Options) 
         x, "the test may visit rows several times, so pass the rows of some batches as arrays"
     )
     config = model.config()
-    check(options, inputs_of(model, x)[0].shape[0])
+    check(options, inputs_of(model, x)[0][0].shape[0])
     factor = (options.max_lr / options.min_lr) ** (1 / options.steps)
     rates: list[float] = [options.min_lr * factor**step for step in range(options.steps)]
 
