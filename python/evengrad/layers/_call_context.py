@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class _Context(threading.local):
     """What layers inside a running layer inherit from it."""
 
-    training: bool = False
+    # None where nobody has said it.
+    training: bool | None = None
     # What variables start with while a saved model is being built; None at other times.
     restoring: Restoration | None = None
     # Outputs of layers that end in a softmax or sigmoid, while a loss looks for them.

@@ -11,17 +11,18 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._common.checks import check_dtype
-from evengrad._common.config import scopes
+from evengrad._common.config import keyword_names, scopes
+from evengrad._common.names import unknown_keyword
 from evengrad._core import Tensor
-from evengrad._tensor.grad_mode import no_grad
 from evengrad.layers._call_context import call_context
 from evengrad.layers._module import module_tree, state_of
-from evengrad.layers._symbolic import Node, Symbolic, is_open, show_shape
+from evengrad.layers._output_shapes import shape_of_call
+from evengrad.layers._symbolic import Node, Symbolic, is_open, show_shape, taken_out
 from evengrad.layers._untracked import check_attributes
 from evengrad.layers._variables import Variables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from evengrad._common.arrays import Shape
 
@@ -30,12 +31,34 @@ if TYPE_CHECKING:
 builds = itertools.count(1)
 
 
+# For a `call` that does not take the argument `training`.
+NOT_TAKEN = object()
+
+
 @functools.cache
-def takes_training(call: Callable[..., Any]) -> bool:
-    """Tell whether a layer's `call`, as its class has it, takes the argument `training`."""
+def default_training(call: Callable[..., Any]) -> Any:
+    """Return what a layer's `call`, as its class has it, takes for `training` by itself."""
     parameters = inspect.signature(call).parameters
+    if "training" in parameters:
+        default = parameters["training"].default
+        return False if default is inspect.Parameter.empty else default
     kinds = [parameter.kind for parameter in parameters.values()]
-    return "training" in parameters or inspect.Parameter.VAR_KEYWORD in kinds
+    return False if inspect.Parameter.VAR_KEYWORD in kinds else NOT_TAKEN
+
+
+def training_for(call: Callable[..., Any], training: bool | None) -> dict[str, Any]:
+    """Return `training` as an argument of a layer's `call`, if it takes it."""
+    default = default_training(call)
+    if default is NOT_TAKEN:
+        return {}
+    return {"training": default if training is None else training}
+
+
+@functools.cache
+def arguments_of(call: Callable[..., Any]) -> list[str] | None:
+    """Return the names of what a layer's `call` takes beside its inputs; None where any do."""
+    names = keyword_names(inspect.signature(call))
+    return None if names is None else [name for name in names[2:] if name != "training"]
 
 
 def as_list(x: Any) -> tuple[list[Any], bool]:
@@ -44,27 +67,6 @@ def as_list(x: Any) -> tuple[list[Any], bool]:
         isinstance(item, (Symbolic, Tensor, np.ndarray)) for item in x
     )
     return (list(x) if several else [x]), several
-
-
-def shapes_of_outputs(
-    run: Callable[[list[Tensor]], Sequence[Tensor]], shapes: list[Shape], dtype: str
-) -> list[Shape]:
-    """Return the shapes of outputs, from running on one row of zeros.
-
-    Where sizes are left open it is run with two sizes in their place: what differs is open too.
-    """
-    found: list[list[Shape]] = []
-    for size in (2, 3) if any(is_open(shape) for shape in shapes) else (1,):
-        rows = [
-            _core.zeros((1, *[size if one is None else one for one in shape[1:]]), dtype=dtype)
-            for shape in shapes
-        ]
-        with no_grad():
-            found.append([tuple(output.shape) for output in run(rows)])
-    return [
-        (None, *[size if size == other else None for size, other in zip(a[1:], b[1:], strict=True)])
-        for a, b in zip(found[0], found[-1], strict=True)
-    ]
 
 
 class Layer(Variables):
@@ -173,16 +175,8 @@ class Layer(Variables):
         (None, 2)
         """
         several = isinstance(input_shape, list)
-        alone = True
-
-        def run(rows: list[Tensor]) -> Sequence[Tensor]:
-            nonlocal alone
-            outputs = self(rows if several else rows[0], training=False)
-            alone = not isinstance(outputs, (list, tuple))
-            return [outputs] if alone else outputs
-
-        shapes = shapes_of_outputs(run, input_shape if several else [input_shape], self.dtype)
-        return shapes[0] if alone else shapes
+        node = Node(self, [], several, count=len(input_shape) if several else 1)
+        return shape_of_call(node, input_shape if several else [input_shape])
 
     def multiply_adds(self, input_shape: Any) -> int:
         """Return the multiplications with addition that one row costs; 0 where none stand out.
@@ -306,7 +300,7 @@ class Layer(Variables):
         tensor = x if isinstance(x, Tensor) else _core.tensor(np.asanyarray(x))
         return tensor if tensor.dtype == self.dtype else tensor.astype(self.dtype)
 
-    def __call__(self, x: Any, training: bool | None = None) -> Any:
+    def __call__(self, x: Any, training: bool | None = None, **arguments: Any) -> Any:
         """Return the output for an input; the first call builds the layer.
 
         Parameters
@@ -315,9 +309,19 @@ class Layer(Variables):
             A tensor, an array, or a list of them; or symbolic tensors, to draw a graph.
         training
             Whether noise and batch statistics are on; by default as in the layer around this one,
-            at the top False.
+            at the top as `call` has it by default. In a graph that is drawn it holds whenever the
+            graph runs.
+        **arguments
+            What `call` takes besides, by name; in a graph also symbolic tensors.
+
+        Raises
+        ------
+        TypeError
+            An argument that `call` does not take.
         """
         state = self._state
+        if arguments:
+            arguments = self._prepared(arguments)
         if isinstance(x, Tensor):
             # A layer that checks values does so as it converts them.
             dtype = state.dtype or _core.get_default_dtype()
@@ -328,32 +332,55 @@ class Layer(Variables):
         else:
             items, several = as_list(x)
             if any(isinstance(item, Symbolic) for item in items):
-                return self._draw(items, several)
+                return self._draw(items, several, training, arguments)
             tensors = [self._convert(item) for item in items]
             shapes: list[Shape] = [(None, *tensor.shape[1:]) for tensor in tensors]
             inputs, shape = (tensors, shapes) if several else (tensors[0], shapes[0])
         if shape != state.checked_shape:
             build_for(self, shape)
         context = call_context
-        before = context.training
+        before, default = context.training, default_training(type(self).call)
         if training is not None:
             context.training = bool(training)
+        elif before is None and default is not NOT_TAKEN:
+            context.training = default
         try:
-            if takes_training(type(self).call):
-                noisy = context.training or (context.sampling and self.monte_carlo)
-                output = self.call(inputs, training=noisy)
+            if default is not NOT_TAKEN:
+                samples = context.sampling and self.monte_carlo
+                noisy: Any = True if samples else context.training
+                output = self.call(inputs, training=noisy, **arguments)
             else:
-                output = self.call(inputs)
+                output = self.call(inputs, **arguments)
         finally:
             context.training = before
+        listens = context.probabilities is not None or context.watching is not None
+        if listens or self.activity_regularizer is not None:
+            self._show(output)
+        return output
+
+    def _prepared(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Check the names of arguments of a call, and convert arrays of floating-point numbers."""
+        names = arguments_of(type(self).call)
+        if names is not None:
+            error = unknown_keyword(arguments, names, f"{self.path}: call")
+            if error is not None:
+                raise error
+        return {
+            name: self._convert(value)
+            if isinstance(value, (Tensor, np.ndarray)) and str(value.dtype).startswith("float")
+            else value
+            for name, value in arguments.items()
+        }
+
+    def _show(self, output: Any) -> None:
+        """Note the penalty on an output; show it to who looks for probabilities, or at outputs."""
+        context = call_context
         if self.activity_regularizer is not None:
             self._penalize(output)
-        probabilities = context.probabilities
-        if probabilities is not None and self.final_activation in ("softmax", "sigmoid"):
-            probabilities.append(output)
+        if context.probabilities is not None and self.final_activation in ("softmax", "sigmoid"):
+            context.probabilities.append(output)
         if context.watching is not None:
             context.watching(self, output)
-        return output
 
     def _penalize(self, output: Any) -> None:
         """Note the penalty on an output."""
@@ -366,7 +393,13 @@ class Layer(Variables):
         elif not _core.is_capturing():
             self._state.penalty = penalty
 
-    def _draw(self, items: list[Any], several: bool) -> Any:
+    def _draw(
+        self,
+        items: list[Any],
+        several: bool,
+        training: bool | None,
+        arguments: dict[str, Any],
+    ) -> Any:
         """Add a use of this layer to the graph that is being drawn."""
         for item in items:
             if not isinstance(item, Symbolic):
@@ -379,16 +412,18 @@ class Layer(Variables):
         shapes = [item.shape for item in items]
         shape = shapes if several else shapes[0]
         self._check_input(shape)
+        inputs = list(items)
+        given = arguments if training is None else {"training": bool(training), **arguments}
+        node = Node(self, inputs, several, taken_out(given, inputs), len(items))
         within, call_context.building = call_context.building, True
         try:
             if not self._state.built:
                 before = {id(state) for state in module_tree(self).states if state.built}
                 self._build_for(shape)
                 self._mark_provisional(before)
-            output = self.compute_output_shape(shape)
+            output = output_shape_of(node, [symbol.shape for symbol in inputs])
         finally:
             call_context.building = within
-        node = Node(self, items, several)
         if isinstance(output, list):
             return [Symbolic(one, self.dtype, node) for one in output]
         return Symbolic(output, self.dtype, node)
@@ -425,3 +460,12 @@ def check_values(layer: Layer, values: Any) -> None:
     `values` is an array; a list of them where the layer takes several inputs.
     """
     layer._check_values(values)  # noqa: SLF001 - as above
+
+
+def output_shape_of(node: Node, shapes: list[Shape]) -> Any:
+    """Return the shape of what a use of a layer puts out, or a list, for inputs of these shapes."""
+    layer: Any = node.layer
+    says_it = type(layer).compute_output_shape is not Layer.compute_output_shape
+    if says_it or node.arguments.keys() <= {"training"}:
+        return layer.compute_output_shape(shapes[: node.count] if node.several else shapes[0])
+    return shape_of_call(node, shapes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from evengrad import _core, constraints, initializers, regularizers
 from evengrad._common.checks import check_float, check_int
 from evengrad._tensor import activations
-from evengrad.layers._layer import Layer
+from evengrad.layers._layer import Layer, as_list
 from evengrad.layers._shared import Shared, takes_shared
 
 if TYPE_CHECKING:
@@ -141,6 +141,26 @@ class Recurrent(Layer):
             )
         self.add_generator("dropout")
         self.add_generator("recurrent_dropout")
+
+    def __call__(
+        self, x: Any, training: bool | None = None, *, initial_state: Any = None, **arguments: Any
+    ) -> Any:
+        """Return the output for an input; see `Layer`.
+
+        Parameters
+        ----------
+        x
+            The input, or a list of it and the first states.
+        training
+            As for every layer.
+        initial_state
+            The first states in a list, or the only one: another way to write them.
+        **arguments
+            As for every layer.
+        """
+        if initial_state is not None:
+            x = [*as_list(x)[0], *as_list(initial_state)[0]]
+        return super().__call__(x, training, **arguments)
 
     def call(self, x: Any, training: bool = False) -> Any:
         """Return the last output or all outputs, and the last states where asked for."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import numbers
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evengrad._common.checks import check_dtype, check_row_shape
 from evengrad._core import get_default_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from evengrad._common.arrays import Shape
     from evengrad.layers._layer import Layer
@@ -28,15 +29,73 @@ def stands_for_operator(layer: LayerClass) -> LayerClass:
     return layer
 
 
-class Node:
-    """One use of a layer in a graph; a node without layer is an input of the model."""
+@dataclass(frozen=True)
+class Taken:
+    """Stands in the arguments of a call for a symbolic tensor: its place in the node's inputs."""
 
-    def __init__(self, layer: Layer | None, inputs: list[Symbolic], several: bool) -> None:
+    place: int
+
+
+class Node:
+    """One use of a layer in a graph; a node without layer is an input of the model.
+
+    Attributes
+    ----------
+    inputs
+        What the layer is called with, then the symbolic tensors among the other arguments.
+    several
+        Whether the layer was called with a list, even if of one tensor.
+    arguments
+        The other arguments of the call by name, with `Taken` in place of symbolic tensors.
+    count
+        How many of the inputs the layer is called with.
+    """
+
+    def __init__(
+        self,
+        layer: Layer | None,
+        inputs: list[Symbolic],
+        several: bool,
+        arguments: Mapping[str, Any] | None = None,
+        count: int | None = None,
+    ) -> None:
         self.layer = layer
         self.inputs = inputs
-        # Whether the layer was called with a list, even if of one tensor.
         self.several = several
+        self.arguments = dict(arguments or {})
+        self.count = len(inputs) if count is None else count
         self.outputs: list[Symbolic] = []
+
+    def called_with(self, given: list[Any]) -> tuple[Any, dict[str, Any]]:
+        """Return what the layer is called with where its inputs are these."""
+        main = given[: self.count] if self.several else given[0]
+        arguments: dict[str, Any] = filled(self.arguments, given)
+        return main, arguments
+
+
+def taken_out(value: Any, symbols: list[Symbolic]) -> Any:
+    """Return a value with `Taken` for symbolic tensors in it, which are added to a list."""
+    if isinstance(value, Symbolic):
+        symbols.append(value)
+        return Taken(len(symbols) - 1)
+    if isinstance(value, (list, tuple)):
+        items = [taken_out(item, symbols) for item in value]
+        return tuple(items) if isinstance(value, tuple) else items
+    if isinstance(value, dict):
+        return {name: taken_out(item, symbols) for name, item in value.items()}
+    return value
+
+
+def filled(value: Any, given: list[Any]) -> Any:
+    """Return a value with what is given in the places of `Taken`."""
+    if isinstance(value, Taken):
+        return given[value.place]
+    if isinstance(value, (list, tuple)):
+        items = [filled(item, given) for item in value]
+        return tuple(items) if isinstance(value, tuple) else items
+    if isinstance(value, dict):
+        return {name: filled(item, given) for name, item in value.items()}
+    return value
 
 
 class Symbolic:

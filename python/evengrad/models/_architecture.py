@@ -12,7 +12,7 @@ from evengrad._common.checks import check_dtype
 from evengrad._tensor.random import SEED_LIMIT
 from evengrad.layers import Layer
 from evengrad.layers._module import seed_of, state_of
-from evengrad.layers._symbolic import Input, Symbolic
+from evengrad.layers._symbolic import Input, Node, Symbolic, Taken
 from evengrad.models._network import (
     CLASSES,
     Network,
@@ -23,7 +23,7 @@ from evengrad.models._network import (
     make_chain,
     make_graph,
 )
-from evengrad.saving._describe import FAMILIES, Decoder, Encoder, Family
+from evengrad.saving._describe import DEPTH_LIMIT, FAMILIES, Decoder, Encoder, Family
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +97,12 @@ class ArchitectureEncoder(Encoder):
         positions = {id(layer): position for position, layer in enumerate(layers)}
         uses, ends = graph.numbered()
         nodes = [
-            {"layer": positions[id(node.layer)], "inputs": taken, "several": node.several}
+            {
+                "layer": positions[id(node.layer)],
+                "inputs": taken,
+                "several": node.several,
+                **self._call(node),
+            }
             for node, taken in uses
         ]
         return {
@@ -106,6 +111,25 @@ class ArchitectureEncoder(Encoder):
             "nodes": nodes,
             "outputs": ends,
         }
+
+    def _call(self, node: Node) -> dict[str, Any]:
+        """Return what a layer is called with beside its inputs, if there is something."""
+        if not node.arguments:
+            return {}
+        what = f"{node.layer.path if node.layer else ''}: an argument of its call"
+        return {"arguments": self._argument(node.arguments, what), "count": node.count}
+
+    def _argument(self, value: Any, what: str) -> Any:
+        if isinstance(value, Taken):
+            return {"taken": value.place}
+        if isinstance(value, tuple):
+            return {"tuple": [self._argument(item, what) for item in value]}
+        if isinstance(value, list):
+            return [self._argument(item, what) for item in value]
+        if isinstance(value, dict):
+            pairs = value.items()
+            return {"dict": [[self.value(x, what), self._argument(y, what)] for x, y in pairs]}
+        return self.value(value, what)
 
 
 class ArchitectureDecoder(Decoder):
@@ -199,10 +223,38 @@ class ArchitectureDecoder(Decoder):
             given = [symbol(number) for number in node["inputs"]]
             if node["layer"] < 0:
                 raise IndexError(node["layer"])
-            result = layers[node["layer"]](given if node["several"] else given[0])
+            use = Node(None, [], node["several"], *self._call(node, len(given)))
+            main, arguments = use.called_with(given)
+            result = layers[node["layer"]](main, **arguments)
             made.append(list(result) if isinstance(result, (list, tuple)) else [result])
         outputs = [symbol(number) for number in self.member(described, "outputs", list)]
         return make_graph(inputs, outputs, **settings)
+
+    def _call(self, node: Any, inputs: int) -> tuple[dict[str, Any], int]:
+        """Return the arguments of a use of a layer, and how many of its inputs are none of them."""
+        if "arguments" not in node:
+            return {}, inputs
+        count = self.member(node, "count", int)
+        arguments = self._argument(node["arguments"], 0)
+        if not isinstance(arguments, dict) or not 0 < count <= inputs:
+            raise self.damaged("the arguments of a call")
+        return arguments, count
+
+    def _argument(self, described: Any, depth: int) -> Any:
+        if depth > DEPTH_LIMIT:
+            raise self.damaged("it is nested too deeply")
+        if isinstance(described, list):
+            return [self._argument(item, depth + 1) for item in described]
+        if not isinstance(described, dict):
+            return described
+        if set(described) == {"taken"}:
+            return Taken(self.member(described, "taken", int))
+        if set(described) == {"tuple"}:
+            items = self.member(described, "tuple", list)
+            return tuple(self._argument(item, depth + 1) for item in items)
+        if set(described) == {"dict"}:
+            return {name: self._argument(item, depth + 1) for name, item in described["dict"]}
+        return self.value(described, depth)
 
 
 def restore_trainable(described: Any, layer: Layer) -> None:

@@ -116,7 +116,7 @@ class _Folding:
         """Return the parts of a graph inside a model: laid open where it is a chain."""
         if len(graph.inputs) == len(graph.outputs) == 1:
             segments = _segments(graph)
-            if len(segments) == 1 and segments[0].alone and not segments[0].nodes[0].several:
+            if len(segments) == 1 and segments[0].is_chain():
                 return self._chain_parts(segments[0].layers())
         return [Opaque(self._graph(model, graph))]
 
@@ -190,6 +190,9 @@ class _Folding:
             key = id(segment.nodes[0].layer)
             if segment.alone:
                 made = self._layers(_handed_on(graph, segments, segment))
+            elif segment.nodes[0].arguments:
+                # As it is: what it computes follows from its call, too.
+                made = [self._copied(segment.nodes[0].layer)]
             elif key in shared:
                 made = shared[key]
             else:
@@ -213,6 +216,10 @@ class _Segment:
         """Return the layers in order."""
         return [node.layer for node in self.nodes if node.layer is not None]
 
+    def is_chain(self) -> bool:
+        """Tell whether layers one after the other, with one input, do the same."""
+        return self.alone and not self.nodes[0].several
+
     def takes_affine(self) -> bool:
         """Tell whether its first layer at work is linear."""
         at_work = (part for part in self.parts if not isinstance(part, Passed))
@@ -220,10 +227,10 @@ class _Segment:
 
     def draw(self, made: list[Layer], new: dict[int, Symbolic]) -> None:
         """Draw new layers in place of its own, from and to new symbolic tensors."""
-        given = [new[id(symbol)] for symbol in self.nodes[0].inputs]
-        result: Any = given if self.nodes[0].several else given[0]
+        first = self.nodes[0]
+        result, arguments = first.called_with([new[id(symbol)] for symbol in first.inputs])
         for layer in made:
-            result = layer(result)
+            result = layer(result, **arguments)
         results = result if isinstance(result, list) else [result]
         ends = self.nodes[-1].outputs
         new.update({id(old): symbol for old, symbol in zip(ends, results, strict=True)})
@@ -237,7 +244,7 @@ def _segments(graph: Graph) -> list[_Segment]:
     ending: dict[int, _Segment] = {}
     for node in graph.nodes:
         first = id(node.inputs[0])
-        alone = used[id(node.layer)] == 1
+        alone = used[id(node.layer)] == 1 and not node.arguments
         segment = ending.get(first)
         if segment is None or not alone or node.several or reads[first] > 1:
             segment = _Segment([], alone)

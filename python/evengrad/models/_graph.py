@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from evengrad.layers._call_context import call_context
+from evengrad.layers._layer import output_shape_of
 from evengrad.layers._symbolic import Node, Symbolic
 
 if TYPE_CHECKING:
@@ -42,7 +44,10 @@ class Graph:
             return [(symbol.shape, symbol.dtype, symbol.name) for symbol in symbols]
 
         uses, ends = self.numbered()
-        made = [(node.layer, taken, node.several, described(node.outputs)) for node, taken in uses]
+        made = [
+            (node.layer, taken, node.several, node.arguments, node.count, described(node.outputs))
+            for node, taken in uses
+        ]
         return [described(self.inputs), made, ends]
 
     def __setstate__(self, state: list[Any]) -> None:
@@ -56,8 +61,9 @@ class Graph:
         def symbol(position: int, place: int) -> Symbolic:
             return self.inputs[place] if position < 0 else self.nodes[position].outputs[place]
 
-        for layer, numbers, several, made in uses:
-            node = Node(layer, [symbol(*number) for number in numbers], several)
+        for layer, numbers, several, arguments, count, made in uses:
+            inputs = [symbol(*number) for number in numbers]
+            node = Node(layer, inputs, several, arguments, count)
             for shape, dtype, name in made:
                 Symbolic(shape, dtype, node, name)
             self.nodes.append(node)
@@ -112,6 +118,7 @@ class Graph:
         uses, ends = self.numbered()
         lines = [
             f"{number}: {node.layer.name if node.layer else ''}({shown(taken)})"
+            + "".join(f", {name}={value!r}" for name, value in node.arguments.items())
             for number, (node, taken) in enumerate(uses)
         ]
         return [*lines, shown(ends)]
@@ -138,19 +145,28 @@ class Graph:
         for node in self.nodes:
             if node.layer is None:
                 continue
-            given = [shapes[id(symbol)] for symbol in node.inputs]
-            made = node.layer.compute_output_shape(given if node.several else given[0])
+            made = output_shape_of(node, [shapes[id(symbol)] for symbol in node.inputs])
             made = made if isinstance(made, list) else [made]
             shapes.update({id(x): one for x, one in zip(node.outputs, made, strict=True)})
         return [shapes[id(symbol)] for symbol in self.outputs]
 
     def heads(self) -> list[Layer | None]:
-        """Return, for each output, the layer that makes it and is used for nothing else, if any."""
+        """Return, for each output, the layer that makes it and is used for nothing else, if any.
+
+        None where it is called with arguments, which a loss would not know of.
+        """
         reads = self.reads()
         return [
-            symbol.node.layer if reads[id(symbol)] == len(symbol.node.outputs) == 1 else None
+            symbol.node.layer
+            if reads[id(symbol)] == len(symbol.node.outputs) == 1 and not symbol.node.arguments
+            else None
             for symbol in self.outputs
         ]
+
+    @property
+    def has_arguments(self) -> bool:
+        """Whether a layer is called with more than its inputs."""
+        return any(node.arguments for node in self.nodes)
 
     def run(self, tensors: list[Tensor], without_activation: list[bool]) -> list[Any]:
         """Return the outputs for inputs; where asked, before the final activation."""
@@ -166,14 +182,24 @@ class Graph:
             layer = node.layer
             if layer is None:
                 continue
-            given = [values[id(symbol)] for symbol in node.inputs]
-            argument = given if node.several else given[0]
+            given, arguments = node.called_with([values[id(symbol)] for symbol in node.inputs])
             if id(node) in plain:
-                results: Any = layer.call_without_activation(argument)
+                results: Any = layer.call_without_activation(given)
             else:
-                results = layer(argument)
+                results = called_as_drawn(layer, given, arguments)
             if len(node.outputs) == 1 and not isinstance(results, (list, tuple)):
                 results = [results]
             for symbol, value in zip(node.outputs, results, strict=True):
                 values[id(symbol)] = value
         return [values[id(symbol)] for symbol in self.outputs]
+
+
+def called_as_drawn(layer: Layer, given: Any, arguments: dict[str, Any]) -> Any:
+    """Call a layer; one that was drawn with `training=False` makes no noise for samples either."""
+    if arguments.get("training", True):
+        return layer(given, **arguments)
+    sampling, call_context.sampling = call_context.sampling, False
+    try:
+        return layer(given, **arguments)
+    finally:
+        call_context.sampling = sampling

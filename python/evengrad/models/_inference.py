@@ -86,7 +86,7 @@ class Answers:
         if self._allowed is None:
             watch_attributes(self)
             layers = [layer for _, layer in module_tree(network).layers]
-            self._allowed = all(is_plain(layer) for layer in layers)
+            self._allowed = all(map(is_plain, layers))
             self._checks = any(layer.checks_values for layer in layers)
         return self._allowed
 
@@ -94,9 +94,12 @@ class Answers:
 def is_plain(layer: Layer) -> bool:
     """Tell whether a layer's operations follow from its attributes: no code of the user's runs."""
     values = vars(layer).values()
+    # A graph may have layers run as in training.
+    drawn = vars(layer).get("_graph")
     return (
         type(layer).__module__.startswith(PACKAGE)
         and layer.activity_regularizer is None
+        and (drawn is None or not drawn.has_arguments)
         and all(value.__module__.startswith(PACKAGE) for value in values if callable(value))
     )
 

@@ -13,10 +13,10 @@ from evengrad.layers._layer import (
     Layer,
     build_for,
     check_values,
-    shapes_of_outputs,
-    takes_training,
+    training_for,
 )
 from evengrad.layers._module import ModuleTree, module_tree, seed_of, state_of
+from evengrad.layers._output_shapes import shapes_of_outputs
 from evengrad.layers._symbolic import fits, is_open, show_shape
 from evengrad.models._graph import Graph
 from evengrad.models._inference import Answers
@@ -157,9 +157,13 @@ class Network(Layer):
             self._output_shapes = [tensor.shape for tensor in graph.outputs]
             return
         shapes = input_shape if isinstance(input_shape, list) else [input_shape]
-        self._output_shapes = shapes_of_outputs(
-            lambda rows: self._run(rows, []), shapes, self.dtype
-        )
+        training, call_context.training = call_context.training, False
+        try:
+            self._output_shapes = shapes_of_outputs(
+                lambda rows: self._run(rows, []), shapes, self.dtype
+            )
+        finally:
+            call_context.training = training
 
     @staticmethod
     def _shapes(input_shape: Any) -> Any:
@@ -243,17 +247,16 @@ class Network(Layer):
         if any(without_activation):
             raise NotImplementedError("a subclass's outputs are known after their activation only")
         x = inputs if len(inputs) > 1 else inputs[0]
-        settings = {"training": call_context.training} if takes_training(type(self).call) else {}
-        output = self.call(x, **settings)
+        output = self.call(x, **training_for(type(self).call, call_context.training))
         if isinstance(output, dict):
             raise TypeError(f"{self.path}: expected call to return tensors or a list, got a dict")
         return list(output) if isinstance(output, (list, tuple)) else [output]
 
-    def __call__(self, x: Any, training: bool | None = None) -> Any:
+    def __call__(self, x: Any, training: bool | None = None, **arguments: Any) -> Any:
         """Return the output for an input; see `Layer`."""
         answers = self._answers
         if answers is not None and not (
-            training or call_context.training or call_context.layerwise
+            training or arguments or call_context.training or call_context.layerwise
         ):
             latest = answers.latest
             output = latest(x) if latest is not None else None
@@ -261,7 +264,7 @@ class Network(Layer):
                 output = answers.ask(self, self._run, x)
             if output is not None:
                 return output
-        return super().__call__(x, training)
+        return super().__call__(x, training, **arguments)
 
     def _check_input(self, shape: Any) -> None:
         expected = self._state.input_shape
@@ -289,8 +292,9 @@ class Network(Layer):
         arrays = values if isinstance(values, list) else [values]
         places = {id(symbol): i for i, symbol in enumerate(self._graph.inputs)}
         for node in self._graph.nodes:
-            given = [arrays[places[id(x)]] for x in node.inputs if id(x) in places]
-            if node.layer is not None and len(given) == len(node.inputs):
+            main = node.inputs[: node.count]
+            given = [arrays[places[id(x)]] for x in main if id(x) in places]
+            if node.layer is not None and len(given) == len(main):
                 check_values(node.layer, given if node.several else given[0])
 
     def __repr__(self) -> str:
