@@ -77,6 +77,33 @@ def test_it_goes_to_any_step(step):
 
 
 @pytest.mark.parametrize("captured", [True, False])
+def test_limited_epochs_go_on_in_the_order_and_limited_orders_leave_rows_out(captured):
+    made, _, total = session(captured)
+    made.limit(epoch=2)
+    assert (made.steps_per_epoch, made.epoch_start, made.order_draw) == (2, 0, None)
+    made.run(Epochs(1))
+    assert (made.steps_per_epoch, made.epoch_start, made.order_draw) == (1, 2, 0)
+    made.run(Epochs(3))
+    assert made.finished().tolist() == [[6.0], [15.0], [6.0]]
+    made.limit(order=2)
+    made.seek(1)
+    made.run(Epochs(2))
+    assert made.finished().tolist() == [[12.0], [15.0]]
+    made.limit(epoch=1, order=2)
+    made.seek(0, 1)
+    made.run(Epochs(2))
+    assert made.finished().tolist() == [[12.0], [3.0]]
+    assert total.item() == 3.0
+    for step, epoch_start in [(2, 1), (0, 2)]:
+        with pytest.raises(ValueError, match="has no step"):
+            made.seek(step, epoch_start)
+    with pytest.raises(ValueError, match="one step or more"):
+        made.limit(epoch=0)
+    with pytest.raises(ValueError, match="of rows alone"):
+        Session([(lambda: False, None)], None, []).limit(epoch=1)
+
+
+@pytest.mark.parametrize("captured", [True, False])
 def test_stopped_it_makes_one_step_and_has_ended_nothing(captured):
     made, _, _ = session(captured)
     made.stop()

@@ -120,10 +120,10 @@ BAD_CALLS = [
     (classifier, {"x": X, "y": Y, "class_weight": {5: 2.0}}, ValueError, "no rows of class 5"),
     (classifier, {"x": X, "y": Y, "class_weight": [1, 2]}, TypeError, "class_weight: .*dict"),
     (regression, {"x": X, "y": X[:, 0], "class_weight": {0: 1}}, ValueError, "that are classes"),
-    (classifier, {"x": X, "y": Y, "steps_per_epoch": 3}, ValueError, "steps_per_epoch"),
+    (classifier, {"x": X, "y": Y, "steps_per_epoch": 0}, ValueError, "steps_per_epoch"),
     # iterables
     (classifier, {"x": iter([(X, Y)]), "y": Y}, ValueError, "expected None with an iterable"),
-    (classifier, {"x": iter([X])}, ValueError, r"expected an iterable of \(x, y\)"),
+    (classifier, {"x": iter([X])}, ValueError, r"x: batch 0: expected \(x, y\)"),
     (classifier, {"x": iter([(X, Y + 1)])}, ValueError, r"y: .*\[0, 3\)"),
 ]
 

@@ -559,6 +559,106 @@ class TestProgress:
         assert same(plain, shown)
         assert "epoch 2/2 100%|" in capsys.readouterr().err
 
+    class Bar:
+        """Stands for tqdm's: notes what is drawn, at times of a clock of its own."""
+
+        made: list["TestProgress.Bar"]
+        clock = 0.0
+        per_look = 1e-4
+
+        def __init__(self, desc, total, bar_format):
+            self.desc, self.total, self.n, self.postfix = desc, total, 0, ""
+            self.drawn, self.is_closed = [], False
+            self.made.append(self)
+
+        def set_description_str(self, desc, refresh):
+            assert not refresh
+            self.desc = desc
+
+        def set_postfix_str(self, postfix, refresh):
+            assert not refresh
+            self.postfix = postfix
+
+        def refresh(self):
+            self.drawn.append((TestProgress.Bar.clock, self.desc, self.n, self.postfix))
+
+        def close(self):
+            self.is_closed = True
+
+        @classmethod
+        def look(cls):
+            cls.clock += cls.per_look
+            return cls.clock
+
+    @pytest.fixture
+    def bars(self, monkeypatch):
+        tqdm = pytest.importorskip("tqdm.auto")
+        monkeypatch.setattr(tqdm, "tqdm", self.Bar)
+        monkeypatch.setattr(self.Bar, "made", [], raising=False)
+        monkeypatch.setattr(_progress, "style", lambda verbose: _progress.BAR)
+        monkeypatch.setattr(_progress.time, "perf_counter", self.Bar.look)
+        return self.Bar.made
+
+    @pytest.mark.parametrize("per_look", [1e-5, 1e-3, 0.03, 1.0])
+    @pytest.mark.parametrize("told", [[], [eg.callbacks.Callback()]])
+    def test_one_bar_is_drawn_few_times_a_second(self, data, bars, monkeypatch, per_look, told):
+        monkeypatch.setattr(self.Bar, "per_look", per_look)
+        x, y = data
+        plain, shown = network(), network()
+        expected = plain.fit(x, y, epochs=200, verbose=0).history
+        assert shown.fit(x, y, epochs=200, callbacks=told).history == expected
+        assert same(plain, shown)
+        (bar,) = bars
+        times = [time for time, *_ in bar.drawn]
+        # The last drawing shows where it ended, whenever that is.
+        assert min(np.diff(times)[:-1], default=1.0) > 0.1
+        assert (bar.n, bar.total, bar.desc, bar.is_closed) == (200, 200, "epoch 200/200", True)
+        assert f"loss {expected['loss'][-1]:.4g}" in bar.postfix
+
+    def test_a_bar_within_an_epoch_and_after_an_early_end(self, data, bars, monkeypatch):
+        monkeypatch.setattr(self.Bar, "per_look", 1.0)
+
+        class Stops(eg.callbacks.Callback):
+            def on_train_batch_end(self, batch, logs=None):
+                pass
+
+            def on_epoch_end(self, epoch, logs=None):
+                self.model.stop_training = epoch == 4
+
+        x, y = data
+        network().fit(x, y, batch_size=50, epochs=9, initial_epoch=3, callbacks=[Stops()])
+        steps = -(-len(x) // 50)
+        (bar,) = bars
+        named = [(name, n) for _, name, n, _ in bar.drawn]
+        assert (f"epoch 4/9 step 1/{steps}", 1 / steps) in named
+        assert (f"epoch 5/9 step 2/{steps}", 1 + 2 / steps) in named
+        assert (bar.n, bar.total) == (2, 2)
+
+    def test_a_bar_is_closed_after_an_exception(self, data, bars):
+        def fail(epoch, logs):
+            raise KeyError("on purpose")
+
+        x, y = data
+        with pytest.raises(KeyError, match="on purpose"):
+            network().fit(
+                x, y, epochs=9, callbacks=[eg.callbacks.LambdaCallback(on_epoch_end=fail)]
+            )
+        (bar,) = bars
+        assert (bar.n, bar.total, bar.is_closed) == (1, 9, True)
+
+    @pytest.mark.parametrize("per_look", [1e-5, 1.0])
+    def test_lines_of_epochs_that_are_run_at_once(self, data, capsys, monkeypatch, per_look):
+        monkeypatch.setattr(self.Bar, "per_look", per_look)
+        monkeypatch.setattr(_progress.time, "perf_counter", self.Bar.look)
+        x, y = data
+        model = network()
+        history = model.fit(x, y, epochs=50, verbose=2).history
+        lines = capsys.readouterr().out.splitlines()
+        for epoch, line in enumerate(lines):
+            assert line.startswith(f"epoch {epoch + 1}/50  ")
+            assert f"loss {history['loss'][epoch]:.4g}" in line
+        assert len(lines) == 50
+
     def test_evaluate_prints_a_line_when_asked(self, data, capsys):
         x, y = data
         network().evaluate(x, y, verbose=2)

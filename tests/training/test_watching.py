@@ -118,6 +118,42 @@ class TestTerminateOnNaN:
         assert stop.stopped_batch is None
 
 
+class TestLossThatIsNoNumber:
+    """Weights that grow by a factor in each step: the loss leaves the range of float32."""
+
+    def fit(self, rate=1e3, **given):
+        model = eg.Sequential([layers.Dense(1)], seed=3)
+        model.compile(eg.optimizers.SGD(rate), "mse")
+        x, y = np.ones((8, 3)), np.zeros(8)
+        return model.fit(x, y, **{"epochs": 30, "verbose": 0, "shuffle": False, **given})
+
+    @pytest.mark.parametrize("heard", [False, True])
+    def test_it_is_said_once_with_epoch_and_rate(self, caplog, heard):
+        told = [callbacks.Callback()] if heard else []
+        history = self.fit(callbacks=told)
+        first = np.flatnonzero(~np.isfinite(history.history["loss"]))[0]
+        assert 0 < first < 28
+        assert len(history.epoch) == 30
+        assert caplog.text.count("the loss is") == 1
+        assert f"in epoch {first} (counted from 0), at a learning rate of 1000." in caplog.text
+
+    @pytest.mark.parametrize("heard", [False, True])
+    def test_a_schedule_s_rate_is_that_of_the_last_update(self, caplog, heard):
+        told = [callbacks.Callback()] if heard else []
+        history = self.fit(lambda step: 1000.0 + step, callbacks=told, batch_size=4)
+        first = np.flatnonzero(~np.isfinite(history.history["loss"]))[0]
+        assert f"at a learning rate of {1000 + 2 * first + 1}." in caplog.text
+
+    def test_who_watches_says_it_instead(self, caplog):
+        self.fit(callbacks=[callbacks.TerminateOnNaN()])
+        assert caplog.text.count("the loss is") == 1
+        assert "TerminateOnNaN: sequential" in caplog.text
+
+    def test_a_sound_loss_is_not_spoken_of(self, caplog):
+        self.fit(1e-3)
+        assert not caplog.text
+
+
 class Unused(layers.Layer):
     """A layer of which one of two parts goes nowhere."""
 

@@ -28,10 +28,11 @@ class Callback(Configured):
     ----------
     model
         The model; set ``self.model.stop_training = True`` to end the training after the epoch, or
-        after the batch from within a method for batches.
+        after the batch from within a method for batches; there ``stop_evaluating`` and
+        ``stop_predicting`` end `evaluate`, or a validation, and `predict` after the batch.
     params
-        What `fit` was called with: ``epochs``, ``steps`` (batches in an epoch, None if unknown) and
-        ``verbose``.
+        What `fit` was called with: ``epochs``, ``steps`` (batches in an epoch, None if unknown),
+        ``verbose`` and ``validation_freq``.
 
     Examples
     --------
@@ -158,8 +159,8 @@ class History(Callback):
     ----------
     history
         A list for each figure, one value per epoch: ``"loss"``, the metrics' names, and the same
-        under ``val_`` for the validation data. A metric with one figure for each class, such as
-        `metrics.ConfusionMatrix`, gives arrays.
+        under ``val_`` for the validation data, NaN in epochs without validation. A metric with one
+        figure for each class, such as `metrics.ConfusionMatrix`, gives arrays.
     epoch
         The numbers of the epochs.
 
@@ -179,12 +180,15 @@ class History(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Keep the figures."""
-        row = len(self.epoch)
-        for name, value in (logs or {}).items():
+        row, figures = len(self.epoch), logs or {}
+        for name, value in figures.items():
             column = self.history.setdefault(name, [])
             # A figure that begins late has no value for the epochs before.
             column += [float("nan")] * (row - len(column))
             column[row:] = [value if isinstance(value, np.ndarray) else float(value)]
+        if len(figures) < len(self.history):
+            for column in self.history.values():
+                column.extend([float("nan")] * (row + 1 - len(column)))
         # Last: without its number, a row counts as not written, and the next one overwrites it.
         self.epoch.append(epoch)
 
@@ -305,6 +309,7 @@ class CallbackList:
 
     def __init__(self, callbacks: list[Callback], model: PublicModel) -> None:
         self.callbacks = callbacks
+        self.model = model
         self._wanted: dict[str, bool] = {}
         # Whether any hears within the epoch of a loss that is not finite.
         self.watches_loss = False

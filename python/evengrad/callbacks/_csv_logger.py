@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from evengrad.callbacks._callback import Callback, Logs, plain
+from evengrad.callbacks._monitor import passes_over_validation
 
 
 class CSVLogger(Callback):
@@ -71,6 +72,9 @@ class CSVLogger(Callback):
         writer = csv.writer(lines, delimiter=self.separator, lineterminator="\n")
         if self._names is None:
             self._names = list(figures)
+            if passes_over_validation(self, figures):
+                # The first epoch is without, later ones are not.
+                self._names += [f"val_{name}" for name in figures]
         if self._size == 0 or not os.path.exists(self.filename):
             writer.writerow(["epoch", *self._names])
         values = (figures.get(name, "") for name in self._names)

@@ -91,7 +91,7 @@ class EarlyStopping(Monitor):
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Compare the epoch with the best so far."""
         value = self._figure(logs)
-        if epoch < self.start_from_epoch:
+        if value is None or epoch < self.start_from_epoch:
             return
         self.wait += 1
         if self._better(value, self.best, self.min_delta):

@@ -166,6 +166,8 @@ class ReduceLROnPlateau(_RateChanger, Monitor):
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Compare the epoch with the best so far, and cut."""
         value = self._figure(logs)
+        if value is None:
+            return
         margin = self.min_delta
         if self.convention == "torch" and self.best is not None and math.isfinite(self.best):
             margin *= self.best

@@ -125,7 +125,7 @@ class ModelCheckpoint(Monitor):
     def _save(self, logs: Logs, batch: int | None) -> None:
         if self.save_best_only:
             value = self._figure(logs)
-            if not self._better(value, self.best):
+            if value is None or not self._better(value, self.best):
                 return
             self.best = value
         path = self._path(logs, batch)

@@ -66,10 +66,15 @@ class Monitor(Callback):
         sign = self._direction()
         return sign * value < (math.inf if than is None else sign * than) - margin
 
-    def _figure(self, logs: Logs) -> float:
-        """Return the figure, or raise an error that lists those there are."""
+    def _figure(self, logs: Logs) -> float | None:
+        """Return the figure, or raise an error that lists those there are.
+
+        None where it is one of validation, and this is an epoch without.
+        """
         who, monitor, figures = type(self).__name__, self.monitor, logs or {}
         if monitor not in figures:
+            if monitor.startswith("val_") and passes_over_validation(self, figures):
+                return None
             raise ValueError(
                 f"{who}: no figure {monitor!r} in this training; {did_you_mean(monitor, figures)}"
                 + ("; pass validation_data" if monitor.startswith("val_") else "")
@@ -90,3 +95,10 @@ class Monitor(Callback):
         """Go on from there."""
         for name in self._kept:
             setattr(self, name, state[name.lstrip("_")])
+
+
+def passes_over_validation(callback: Callback, figures: dict[str, Any]) -> bool:
+    """Tell whether an epoch with these figures had no validation, while others have."""
+    if getattr(callback, "params", {}).get("validation_freq", 1) == 1:
+        return False
+    return not any(name.startswith("val_") for name in figures)

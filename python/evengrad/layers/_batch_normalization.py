@@ -120,6 +120,10 @@ class BatchNormalization(SameShape):
             moving_variance_initializer, "moving_variance_initializer"
         )
 
+    @property
+    def _needs_several_rows(self) -> bool:  # type: ignore[override]  # here it depends
+        return self.convention == "torch" and self.trainable
+
     def _shown(self) -> dict[str, Any]:
         return beyond(super()._shown(), CONVENTIONS[self.convention])
 
@@ -147,7 +151,7 @@ class BatchNormalization(SameShape):
             raise self._story(
                 f"at least {'two rows' if torch else 'one row'} to train with",
                 x.shape,
-                "choose a batch size that leaves no smaller batch at the end"
+                "choose a batch size that leaves no smaller last batch, or fit(drop_last=True)"
                 + (', or convention="keras", whose output is then beta' if torch else ""),
             )
         output = _core.batch_norm(

@@ -116,6 +116,8 @@ class Layer(Variables):
     monte_carlo: bool = False
     # Whether the layer looks at the values that come to it, in `_check_values`.
     checks_values: bool = False
+    # Whether there are batches of one row that the layer cannot be trained on.
+    _needs_several_rows: bool = False
     # A penalty on the layer's output, as a function that returns one element.
     activity_regularizer: Any = None
 
@@ -452,6 +454,11 @@ def build_for(layer: Layer, shape: Any) -> None:
     if not state.built:
         layer._build_for(shape)  # noqa: SLF001 - as above
     state.checked_shape = shape
+
+
+def needs_several_rows(layer: Layer) -> bool:
+    """Tell whether there are batches of one row that a layer cannot be trained on."""
+    return layer._needs_several_rows  # noqa: SLF001 - as above
 
 
 def check_values(layer: Layer, values: Any) -> None:

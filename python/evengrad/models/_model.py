@@ -74,6 +74,9 @@ class Model(Network):
         The optimizer given to `compile`.
     stop_training
         Set it to True in a callback to end the training.
+    stop_evaluating, stop_predicting
+        Set them to True in a callback's method for batches to end `evaluate`, or a validation, and
+        `predict`: their results are then of the batches so far.
 
     Raises
     ------
@@ -109,6 +112,8 @@ class Model(Network):
 
     history: History
     stop_training: bool = False
+    stop_evaluating: bool = False
+    stop_predicting: bool = False
     _config: CompileConfig | None = None
     _shuffle: _core.Generator | None = None
 
@@ -278,7 +283,9 @@ class Model(Network):
         sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
         validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
         validation_shuffle: bool = True,
         validation_stratify: bool | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -286,6 +293,7 @@ class Model(Network):
         keep: int = 2,
         resume: bool | str = "auto",
         check_finite: bool = True,
+        drop_last: bool = False,
     ) -> History:
         """Train the model.
 
@@ -310,7 +318,7 @@ class Model(Network):
         epochs
             Number of the last epoch, not of the epochs to run: see `initial_epoch`.
         verbose
-            0: silent. 1: a progress bar on a terminal or in a notebook, else a line an epoch.
+            0: silent. 1: one progress bar on a terminal or in a notebook, else a line an epoch.
             2: a line an epoch. ``"auto"``: as 1.
         callbacks
             A `Callback` or a list of them.
@@ -320,7 +328,7 @@ class Model(Network):
             shares; see `validation_shuffle` and `validation_stratify`.
         validation_data
             ``(x, y)`` or ``(x, y, sample_weight)``, or an iterable of batches, evaluated after each
-            epoch.
+            epoch; an iterator, such as a generator, needs `validation_steps` for several epochs.
         shuffle
             Whether each epoch visits the rows in a new random order.
         class_weight
@@ -330,9 +338,19 @@ class Model(Network):
         initial_epoch
             Number of the first epoch, counted from 0.
         steps_per_epoch
-            Batches that make an epoch, for iterables without end.
+            Batches that make an epoch; the next one goes on behind them. Where rows, or an iterable
+            that can be iterated anew, come to their end, so does the epoch, and the next one begins
+            them anew, rows in a new order. An iterator that comes to its end ends the training.
+            Needed for iterables without end.
+        validation_steps
+            Batches that make a validation: each time the first ones, while an iterator goes on.
+            Needed for iterables without end.
         validation_batch_size
             Rows in a step of validation; `batch_size` by default.
+        validation_freq
+            After how many epochs validation runs; or a list of the epochs, counted from 1, after
+            which it does. In the others, the history has NaN for its figures, and callbacks that
+            watch one of them pass over.
         validation_shuffle
             False: `validation_split` takes the last rows, as Keras does.
         validation_stratify
@@ -358,6 +376,9 @@ class Model(Network):
             Whether NaN and infinity in the inputs are an error: one pass over them, at the speed of
             memory, before the first step; of an iterable, over each batch before its step. False
             for layers of your own that handle such numbers.
+        drop_last
+            Whether the last step of an epoch of arrays is left out where fewer rows than
+            `batch_size` are left for it. With `shuffle` these are others in each epoch.
 
         Returns
         -------
@@ -404,7 +425,9 @@ class Model(Network):
                 sample_weight=sample_weight,
                 initial_epoch=initial_epoch,
                 steps_per_epoch=steps_per_epoch,
+                validation_steps=validation_steps,
                 validation_batch_size=validation_batch_size,
+                validation_freq=validation_freq,
                 validation_shuffle=validation_shuffle,
                 validation_stratify=validation_stratify,
                 checkpoint=checkpoint,
@@ -412,6 +435,7 @@ class Model(Network):
                 keep=keep,
                 resume=resume,
                 check_finite=check_finite,
+                drop_last=drop_last,
             ),
         )
 
@@ -439,7 +463,7 @@ class Model(Network):
         verbose
             0 or ``"auto"``: silent. 1 or 2: one line.
         steps
-            Batches to take of an iterable; all by default.
+            Batches to take; all by default. Needed for iterables without end.
         callbacks
             A `Callback` or a list of them.
         return_dict
@@ -493,7 +517,7 @@ class Model(Network):
         verbose
             Kept for Keras' sake; 1 shows a progress bar on a terminal.
         steps
-            Batches to take of an iterable; all by default.
+            Batches to take; all by default. Needed for iterables without end.
         callbacks
             A `Callback` or a list of them.
         check_finite

@@ -41,7 +41,8 @@ class Network(Layer):
     """A layer made of layers, with inputs and outputs; what it computes, without training."""
 
     _unwatched = frozenset(
-        {"_answers", "_config", "_output_shapes", "_shuffle", "history", "stop_training"}
+        {"_answers", "_config", "_output_shapes", "_shuffle", "history"}
+        | {"stop_training", "stop_evaluating", "stop_predicting"}
     )
     _begins_paths = True
     # Where no gradients are recorded, a small call costs little more than its kernels.

@@ -9,13 +9,14 @@ import numpy as np
 
 from evengrad import _core
 from evengrad.training._data import Prepared, prepare, unpack_batch
-from evengrad.training._loop import BroughtSource
+from evengrad.training._loop import NO_BATCH, BroughtSource
 from evengrad.training._pack import pack, unpack
-from evengrad.training._step import Batch, Step
+from evengrad.training._step import Batch, Step, rehearse_single_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from evengrad.layers._module import ModuleTree
     from evengrad.training._data import Array
     from evengrad.training._protocol import TrainableModel
 
@@ -28,8 +29,10 @@ MANY_SHAPES = 16
 class BatchSource(BroughtSource):
     """Epochs over an iterable of batches; an iterator goes on where the last epoch ended.
 
-    Checkpoints keep the iterable's state where it has ``state_dict`` and ``load_state_dict``. With
-    `watch_loss`, steps count those whose loss is finite.
+    So does training on any iterable where `steps` make an epoch: it is begun anew once it has no
+    more. Checkpoints keep the iterable's state where it has ``state_dict`` and ``load_state_dict``.
+    With `watch_loss`, steps count those whose loss is finite. Messages call the iterable `name`,
+    and the argument that says how many steps to make `limited_by`.
     """
 
     def __init__(
@@ -42,53 +45,62 @@ class BatchSource(BroughtSource):
         training: bool,
         watch_loss: bool = False,
         check_finite: bool = True,
+        name: str = "x",
+        limited_by: str = "steps",
     ) -> None:
         super().__init__(steps)
         self.model = model
         self.batches = batches
         self.class_weight = class_weight
         self.check_finite = check_finite
+        self.name, self.limited_by = name, limited_by
         self.once: Iterator[Any] | None = iter(batches) if hasattr(batches, "__next__") else None
+        self._goes_on = self.once is not None or (training and steps is not None)
         self.steps = steps or (len(batches) if hasattr(batches, "__len__") else None)
         self.objective = model.config().bound
         self.runner = BatchRunner(training, watch_loss)
         self._stream: Iterator[Any] | None = None
         # Whether the batch at hand was looked for before the epoch had begun.
         self._is_ahead = False
-        # Batches used in all epochs.
+        # Batches used of the iterator in progress.
         self._used = 0
+        # Whether the epoch in progress has come to the end of an iterable that goes on.
+        self._is_over = False
+        self._has_run_short = False
 
     def begin(self) -> None:
         """Have the figures begin anew, and the iterable too unless it is an iterator."""
         if self.objective is not None:
             self.objective.reset()
-        if self.once is None and not self._is_ahead:
-            self._stream = self._ahead = None
-        self._is_ahead = False
+        if not self._goes_on and not self._is_ahead:
+            self._stream, self._ahead = None, NO_BATCH
+        self._is_ahead = self._is_over = False
 
     def describe(self, arrays: dict[str, Array]) -> dict[str, Any]:
         """Return what a checkpoint keeps of the iterable: its state, where it offers one."""
         kept: dict[str, Any] = {"used": self._used}
         if self._has_state:
-            kept["state"] = pack(self.batches.state_dict(), "batches", arrays)
+            name = "batches" if self.name == "x" else self.name
+            kept["state"] = pack(self.batches.state_dict(), name, arrays)
         return kept
 
     def go_on(self, step: int, described: dict[str, Any], arrays: dict[str, Array]) -> None:
         """Go to a step of an epoch: by the iterable's state, or past the batches used before."""
-        self._used = described["used"]
+        count = described["used"] if self._goes_on else step
         if "state" in described:
             self._load_state(described["state"], arrays)
-        else:
-            count = step if self.once is None else self._used
+        elif count:
             logger.info(
-                "%s: x has no state_dict and load_state_dict, so that training goes on by skipping "
-                "%d batches: it must yield the same ones again",
+                "%s: %s has no state_dict and load_state_dict, so that training goes on by "
+                "skipping %d batches: it must yield the same ones again",
                 self.model.path,
+                self.name,
                 count,
             )
             for _ in range(count):
                 self._fetch()
                 self._take()
+        self._used = described["used"]
         if step:
             self._is_ahead = False
             self.session.seek(step)
@@ -100,15 +112,10 @@ class BatchSource(BroughtSource):
         state = pack(self.batches.state_dict(), "batches", arrays) if self._has_state else None
         self._is_ahead = True
         if self._fetch():
-            x, y, weight = unpack_batch(self._ahead)
-            self.objective = self._prepare(x, y, weight).objective
+            self.objective = self._prepare(self._ahead).objective
             self.objective.reset()
         if state is not None:
             self._load_state(state, arrays)
-
-    def _prepare(self, x: Any, y: Any, weight: Any) -> Prepared:
-        checked = self.check_finite
-        return prepare(self.model, x, y, weight, self.class_weight, check_finite=checked)
 
     @property
     def _has_state(self) -> bool:
@@ -117,24 +124,68 @@ class BatchSource(BroughtSource):
     def _load_state(self, state: Any, arrays: dict[str, Array]) -> None:
         self.batches.load_state_dict(unpack(state, arrays))
         # An iterator over the state is asked for where the epoch's batches are.
-        self._stream = self._ahead = None
+        self._stream, self._ahead = None, NO_BATCH
         self._is_ahead = False
 
     def _next(self) -> Any:
+        if self._is_over:
+            return NO_BATCH
         if self._stream is None:
             self._stream = iter(self.batches) if self.once is None else self.once
-        return next(self._stream, None)
+            self._used = 0 if self.once is None else self._used
+        found = next(self._stream, NO_BATCH)
+        if found is NO_BATCH and self._goes_on and self.once is None:
+            # The next epoch begins it anew; this one does, if it has just begun.
+            self._stream = None
+            if self._used and self.session.step == 0:
+                return self._next()
+            self._is_over = True
+        return found
+
+    def _prepare(self, item: Any) -> Prepared:
+        """Return a batch that fits the model, or raise an error that says which it is."""
+        try:
+            x, y, weight = unpack_batch(item)
+            weights, checked = (weight, self.class_weight), self.check_finite
+            batch = prepare(self.model, x, y, *weights, check_finite=checked)
+            self.runner.rehearse(batch)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{self._place()}: {error}") from error
+        return batch
+
+    def has_more(self) -> bool:
+        """Tell whether another epoch has batches; a warning says where an iterator has none."""
+        if self.once is None or not self._used or self._fetch():
+            return True
+        self._warn_of_short_epoch()
+        return False
+
+    def _warn_of_short_epoch(self) -> None:
+        """Warn, once, that there are fewer batches than asked for."""
+        if self._has_run_short:
+            return
+        self._has_run_short = True
+        again = "" if self.once is None else ", or an object that can be iterated anew"
+        logger.warning(
+            "%s: %s: no batch is left after %d of the %s that %s asks for; pass a smaller number%s",
+            self.model.path,
+            self.name,
+            self.session.step,
+            self.limit,
+            self.limited_by,
+            again,
+        )
 
     def _step(self) -> bool:
         if not self._fetch():
             if self.session.step == 0:
                 raise ValueError(
-                    "x: expected batches for this epoch, the iterable has no more; pass "
-                    "steps_per_epoch, or an object that can be iterated anew for each epoch"
+                    f"{self.name}: expected at least one batch, the iterable has none left"
                 )
+            if self.limit is not None:
+                self._warn_of_short_epoch()
             return False
-        x, y, weight = unpack_batch(self._take())
-        batch = self._prepare(x, y, weight)
+        batch = self._prepare(self._take())
         if self.objective is None:
             self.objective = batch.objective
             self.objective.reset()
@@ -152,6 +203,15 @@ class BatchRunner:
         self.training = training
         self.watch_loss = watch_loss
         self._steps: dict[Any, Step] = {} if steps is None else steps
+        # What took a batch of one row.
+        self._rehearsed: ModuleTree | None = None
+
+    def rehearse(self, batch: Prepared) -> None:
+        """Have layers refuse a batch of one row before anything is changed."""
+        tree = batch.objective.model.tree
+        if self.training and batch.rows == 1 and self._rehearsed is not tree:
+            rehearse_single_row(batch)
+            self._rehearsed = tree
 
     def run(self, batch: Prepared) -> None:
         """Do one step on one batch."""

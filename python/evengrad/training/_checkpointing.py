@@ -145,11 +145,13 @@ class Checkpointing:
         self,
         fingerprint: dict[str, str],
         source: ArraySource | BatchSource,
+        validation: ArraySource | BatchSource | None,
         history: History,
         callbacks: list[Callback],
     ) -> None:
         """Take the training, or raise an error that names what differs from the checkpoint's."""
         self.fingerprint, self.source, self.history = fingerprint, source, history
+        self.validation = validation
         self.stateful = [one for one in callbacks if overrides(one, "state_dict")]
         if self.found is None:
             return
@@ -263,6 +265,7 @@ class Checkpointing:
                 for i, callback in enumerate(self.stateful)
             ],
             "batches": self.source.describe(arrays),
+            "validation": self.validation and self.validation.describe(arrays),
             "stopped": bool(model.public.stop_training),
         }
 
@@ -278,6 +281,8 @@ class Checkpointing:
             if state is not None:
                 callback.load_state_dict(unpack(state, tensors))
         self.source.go_on(position.step, description["batches"], tensors)
+        if self.validation is not None and description.get("validation") is not None:
+            self.validation.go_on(0, description["validation"], tensors)
         objective = self.source.objective
         if position.step and objective is not None:
             # The figures of the epoch in progress.

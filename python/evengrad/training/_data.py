@@ -63,7 +63,7 @@ class Prepared:
                 dtypes[place] = "int64"
         return arrays, dtypes
 
-    def taken(self, rows: Array) -> Prepared:
+    def taken(self, rows: Array | slice) -> Prepared:
         """Return these rows of it."""
         xs, ys = ([np.asarray(array[rows]) for array in side] for side in (self.xs, self.ys))
         return Prepared(self.objective, xs, ys, None if self.weight is None else self.weight[rows])
@@ -126,10 +126,7 @@ def refuse_batches(value: Any, instead: str) -> None:
 def unpack_batch(item: Any) -> tuple[Any, Any, Any]:
     """Return x, y and sample weights of one item of an iterable of batches."""
     if not isinstance(item, (tuple, list)) or len(item) not in (PAIR, TRIPLE):
-        raise ValueError(
-            "x: expected an iterable of (x, y) or (x, y, sample_weight), it yielded "
-            f"{type(item).__name__}"
-        )
+        raise ValueError(f"expected (x, y) or (x, y, sample_weight), got {type(item).__name__}")
     return item[0], item[1], item[2] if len(item) == TRIPLE else None
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from evengrad._common.arrays import is_batches
 from evengrad.callbacks._callback import CallbackList, check_callbacks
 from evengrad.training import _fingerprint
 from evengrad.training._batches import BatchRunner, BatchSource
-from evengrad.training._data import count_or, prepare
+from evengrad.training._data import count_or, prepare, unpack_batch
 from evengrad.training._loop import run_epoch
 from evengrad.training._progress import SILENT, show_logs, style
 from evengrad.training._step import DEFAULT_BATCH, ArraySource, Snapshot
 
 if TYPE_CHECKING:
+    from evengrad.training._data import Prepared
     from evengrad.training._protocol import TrainableModel
+
+logger = logging.getLogger("evengrad")
 
 
 class Evaluation:
@@ -26,11 +30,14 @@ class Evaluation:
     def run(self, callbacks: CallbackList) -> dict[str, Any]:
         """Return the figures over all of the data; what steps of training tracked is lost."""
         source = self.source
+        callbacks.model.stop_evaluating = False
         callbacks.tell("on_test_begin", {})
+        if source.session.step:
+            # A callback has stopped the last evaluation.
+            source.session.seek(0)
         source.begin()
         run_epoch(source, callbacks, "test")
-        if source.objective is None:
-            raise ValueError("x: expected at least one batch, the iterable has none")
+        assert source.objective is not None  # noqa: S101 - a first batch has bound it
         figures = source.objective.logs()
         callbacks.tell("on_test_end", figures)
         return figures
@@ -40,6 +47,58 @@ class Evaluation:
         if isinstance(self.source, BatchSource):
             return type(self.source.batches).__name__
         return _fingerprint.shown([_fingerprint.of_array(a) for a in self.source.data.arrays])
+
+
+def first_batches(data: Prepared, steps: int | None, size: int, argument: str) -> Prepared:
+    """Return the rows of so many batches, the first; all of them where there is no limit."""
+    if steps is None:
+        return data
+    there = -(-data.rows // size)
+    if steps > there:
+        logger.warning("%s: there are %d batches, fewer than %d", argument, there, steps)
+    return data.taken(slice(0, steps * size)) if steps < there else data
+
+
+def validation_for(model: TrainableModel, held: Prepared | None, options: Any) -> Evaluation:
+    """Return what evaluates the rows that `fit` holds out, or else the data that it was given."""
+    size = options.validation_batch_size or options.batch_size or DEFAULT_BATCH
+    if held is not None:
+        return _of_arrays(held, size, options)
+    data, steps = options.validation_data, options.validation_steps
+    if is_batches(data):
+        source = BatchSource(
+            model,
+            data,
+            None,
+            steps,
+            training=False,
+            check_finite=options.check_finite,
+            name="validation_data",
+            limited_by="validation_steps",
+        )
+        runs = options.validations()
+        if source.once is not None and steps is None and runs > 1:
+            raise ValueError(
+                f"validation_data: an iterator can be passed over once, and validation runs {runs} "
+                "times; pass validation_steps, the batches of each time, or an object that can be "
+                "iterated anew"
+            )
+        return Evaluation(source)
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        raise ValueError(
+            "validation_data: expected (x, y), (x, y, sample_weight) or an iterable of batches"
+        )
+    try:
+        prepared = prepare(model, *unpack_batch(data), check_finite=options.check_finite)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"validation_data: {error}") from error
+    return _of_arrays(prepared, size, options)
+
+
+def _of_arrays(data: Prepared, size: int, options: Any) -> Evaluation:
+    """Return what evaluates as many batches of arrays as `fit` was asked for."""
+    data = first_batches(data, options.validation_steps, size, "validation_steps")
+    return Evaluation(ArraySource(data, size, training=False))
 
 
 def evaluate(
@@ -63,7 +122,7 @@ def evaluate(
         source = BatchSource(model, x, None, limit, training=False, check_finite=check_finite)
     else:
         prepared = prepare(model, x, y, sample_weight, check_finite=check_finite)
-        source = ArraySource(prepared, size, training=False)
+        source = ArraySource(first_batches(prepared, limit, size, "steps"), size, training=False)
     listening.set_params({"steps": source.steps, "verbose": shown})
     # A training in progress, whose callback asks, goes on with its own figures.
     snapshot = None if source.objective is None else Snapshot(source.objective, tracked_alone=True)
@@ -93,7 +152,9 @@ def on_batch(
     snapshot = Snapshot(objective, tracked_alone=True)
     try:
         objective.reset()
-        BatchRunner(training, steps=model.config().steps).run(batch)
+        runner = BatchRunner(training, steps=model.config().steps)
+        runner.rehearse(batch)
+        runner.run(batch)
         return objective.logs()
     finally:
         snapshot.restore()

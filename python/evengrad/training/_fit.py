@@ -19,9 +19,9 @@ from evengrad.callbacks._monitor import Monitor
 from evengrad.training import _fingerprint
 from evengrad.training._batches import BatchSource
 from evengrad.training._checkpointing import Checkpointing, CheckpointOptions, check_options
-from evengrad.training._data import Prepared, prepare, unpack_batch
-from evengrad.training._evaluate import Evaluation
-from evengrad.training._loop import figures_of, run_epoch
+from evengrad.training._data import Prepared, prepare
+from evengrad.training._evaluate import Evaluation, validation_for
+from evengrad.training._loop import figures_of, run_epoch, warn_of_loss
 from evengrad.training._progress import Progress
 from evengrad.training._signals import GracefulStop
 from evengrad.training._step import DEFAULT_BATCH, ArraySource
@@ -43,6 +43,9 @@ LASTING = (
     "steps_per_epoch",
     "initial_epoch",
 )
+# These too; they are noted where they are given.
+LASTING_IF_GIVEN = {"drop_last": False, "validation_steps": None, "validation_freq": 1}
+COUNTS = ("batch_size", "validation_batch_size", "steps_per_epoch", "validation_steps")
 # Seconds between two looks at the progress, and at the loss for those who watch it.
 TURN = 0.2
 # For trainings that nobody watches, or that no signal ends early.
@@ -64,6 +67,22 @@ class Options(SimpleNamespace):
             raise ValueError(
                 "validation_split: an iterable of batches cannot be split; pass validation_data"
             )
+        if self.drop_last:
+            raise ValueError(
+                "drop_last: expected with arrays alone; an iterable makes its batches itself"
+            )
+
+    def validates(self, epoch: int) -> bool:
+        """Tell whether validation runs after an epoch, counted from 0."""
+        every = self.validation_freq
+        return (epoch + 1) in every if isinstance(every, list) else (epoch + 1) % every == 0
+
+    def validations(self) -> int:
+        """Return how often validation runs in all."""
+        every, first, last = self.validation_freq, self.initial_epoch, self.epochs
+        if isinstance(every, list):
+            return sum(first < epoch <= last for epoch in every)
+        return int(last // every - first // every)
 
     def checkpoints(self, users: list[Callback]) -> CheckpointOptions | None:
         """Return how checkpoints are kept, by the arguments or by `BackupAndRestore`."""
@@ -84,7 +103,7 @@ class Options(SimpleNamespace):
 
 def check(options: Options) -> None:
     """Raise an error for a value out of range."""
-    for name in ("batch_size", "validation_batch_size", "steps_per_epoch"):
+    for name in COUNTS:
         given = getattr(options, name)
         if given is not None:
             setattr(options, name, check_int(given, name, at_least=1))
@@ -98,6 +117,22 @@ def check(options: Options) -> None:
         options.validation_split = share
     if share and options.validation_data is not None:
         raise ValueError("validation_split, validation_data: expected one of the two, got both")
+    if options.validation_freq != 1 or options.validation_steps is not None:
+        _check_validation(options)
+
+
+def _check_validation(options: Options) -> None:
+    """Raise an error for how often or how long validation is to run, where there may be none."""
+    every = options.validation_freq
+    if isinstance(every, (list, tuple, set, frozenset, range)):
+        every = sorted(check_int(epoch, "validation_freq", at_least=1) for epoch in every)
+    else:
+        every = check_int(every, "validation_freq", at_least=1)
+    options.validation_freq = every
+    if not options.validation_split and options.validation_data is None:
+        raise ValueError(
+            "validation_steps, validation_freq: expected with validation_data or validation_split"
+        )
 
 
 def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
@@ -105,7 +140,9 @@ def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
     check(options)
     model.config()
     users = [] if options.callbacks is None else check_callbacks(options.callbacks)
-    progress = NO_PROGRESS if options.verbose == 0 else Progress(options.verbose, options.epochs)
+    progress = NO_PROGRESS
+    if options.verbose != 0:
+        progress = Progress(options.verbose, options.epochs, options.initial_epoch)
     about = options.checkpoints(users)
     checkpointing = None if about is None else Checkpointing(about, model)
     try:
@@ -139,27 +176,6 @@ def _train(
     return training.history
 
 
-def _validation(model: TrainableModel, held: Prepared | None, options: Options) -> Evaluation:
-    """Return what evaluates the rows that were held out, or else the data that was given."""
-    size = options.validation_batch_size or options.batch_size or DEFAULT_BATCH
-    if held is not None:
-        return Evaluation(ArraySource(held, size, training=False))
-    data = options.validation_data
-    if is_batches(data):
-        checked = options.check_finite
-        source = BatchSource(model, data, None, None, training=False, check_finite=checked)
-        return Evaluation(source)
-    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-        raise ValueError(
-            "validation_data: expected (x, y), (x, y, sample_weight) or an iterable of batches"
-        )
-    try:
-        prepared = prepare(model, *unpack_batch(data), check_finite=options.check_finite)
-        return Evaluation(ArraySource(prepared, size, training=False))
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"validation_data: {error}") from error
-
-
 class _Training:
     """One call of `fit`: made with everything checked, before a step is run."""
 
@@ -178,8 +194,6 @@ class _Training:
         if type(x) is not np.ndarray and is_batches(x):
             options.check_for_batches(y)
         else:
-            if options.steps_per_epoch is not None:
-                raise ValueError("steps_per_epoch: expected with an iterable of batches alone")
             weights = options.sample_weight, options.class_weight
             data = prepare(model, x, y, *weights, check_finite=options.check_finite)
             share, shuffle = options.validation_split, bool(options.validation_shuffle)
@@ -187,44 +201,38 @@ class _Training:
                 data, held = data.split(model, share, shuffle, options.validation_stratify)
         self.model = model
         self.users = users
+        self.options = options
         self.progress = progress
         self.checkpointing = checkpointing
         self.history = History()
         self.callbacks = CallbackList([self.history, *users], model.public)
-        watch = self.callbacks.watches_loss
-        self.source: ArraySource | BatchSource
-        if data is None:
-            self.source = BatchSource(
-                model,
-                x,
-                options.class_weight,
-                options.steps_per_epoch,
-                training=True,
-                watch_loss=watch,
-                check_finite=options.check_finite,
-            )
-        else:
-            size = options.batch_size or DEFAULT_BATCH
-            order = model.shuffle() if options.shuffle else None
-            self.source = ArraySource(data, size, training=True, shuffle=order, watch_loss=watch)
+        self.source = self._source(x, data)
         self.validation: Evaluation | None = None
         if held is not None or options.validation_data is not None:
-            self.validation = _validation(model, held, options)
+            self.validation = validation_for(model, held, options)
         self.callbacks.set_params(
-            {"epochs": options.epochs, "steps": self.source.steps, "verbose": progress.style}
+            {
+                "epochs": options.epochs,
+                "steps": self.source.steps,
+                "verbose": progress.style,
+                "validation_freq": options.validation_freq,
+            }
         )
         self.signals = NO_SIGNALS
         if isinstance(self.source, BatchSource) and self._asks_for_outputs:
             self.source.look_ahead()
         if checkpointing is not None:
             fingerprint = self._fingerprint(data, held, options)
-            checkpointing.join(fingerprint, self.source, self.history, users)
+            validation = None if self.validation is None else self.validation.source
+            checkpointing.join(fingerprint, self.source, validation, self.history, users)
             self.signals = GracefulStop(self.source.session.stop)
         model.public.history = self.history
         model.public.stop_training = False
         self.epoch = 0
         # Steps until the next look at the loss: few at first, so that few follow one that is NaN.
         self._watched = 1
+        # Whether nothing is to be said of the loss so far: `TerminateOnNaN` says it itself.
+        self._is_sound = not self.callbacks.watches_loss
         # Whether the epoch has begun, and steps of it that were noted.
         self._begun = False
         self._noted = 0
@@ -238,6 +246,36 @@ class _Training:
         watched = any(isinstance(one, Monitor) for one in self.users)
         return self.checkpointing is not None or (watched and self.source.objective is None)
 
+    def _source(self, x: Any, data: Prepared | None) -> ArraySource | BatchSource:
+        """Return where steps come from: an iterable of batches, or data that was prepared."""
+        model, options, watch = self.model, self.options, self.callbacks.watches_loss
+        steps = options.steps_per_epoch
+        if data is not None:
+            size = options.batch_size or DEFAULT_BATCH
+            order = model.shuffle() if options.shuffle else None
+            rows = ArraySource(data, size, training=True, shuffle=order, watch_loss=watch)
+            if steps is not None or options.drop_last:
+                rows.limit(steps, options.drop_last)
+            rows.rehearse(data)
+            return rows
+        batches = BatchSource(
+            model,
+            x,
+            options.class_weight,
+            steps,
+            training=True,
+            watch_loss=watch,
+            check_finite=options.check_finite,
+            limited_by="steps_per_epoch",
+        )
+        epochs = options.epochs - options.initial_epoch
+        if batches.once is not None and steps is None and epochs > 1:
+            raise ValueError(
+                f"x: an iterator can be passed over once, and there are {epochs} epochs; pass "
+                "steps_per_epoch, or an object that can be iterated anew for each epoch"
+            )
+        return batches
+
     def _fingerprint(
         self, data: Prepared | None, held: Prepared | None, options: Options
     ) -> dict[str, str]:
@@ -246,6 +284,11 @@ class _Training:
             **_fingerprint.of_model(self.model),
             **_fingerprint.of_config(self.model.config()),
             **{name: _fingerprint.shown(getattr(options, name)) for name in LASTING},
+            **{
+                name: _fingerprint.shown(getattr(options, name))
+                for name, default in LASTING_IF_GIVEN.items()
+                if getattr(options, name) != default
+            },
             **_fingerprint.of_data(data, ""),
             **_fingerprint.of_data(held, "validation's "),
             "validation": "none" if self.validation is None else self.validation.shown(),
@@ -270,9 +313,10 @@ class _Training:
         self.callbacks.tell("on_train_begin", {})
         self.epoch = first
         resumed = self._go_on()
-        while self.epoch < last and (resumed or not self.model.public.stop_training):
-            if self._is_silent:
-                self._run_silently(last)
+        while self.epoch < last and (resumed or self._goes_on):
+            at_a_time = self.progress.epochs_at_a_time
+            if at_a_time and not resumed and self._is_unheard:
+                self._run_unheard(min(last, self.epoch + at_a_time))
             else:
                 self._run_epoch(resumed)
                 resumed = False
@@ -285,9 +329,15 @@ class _Training:
             optimizer = self.model.config().optimizer
             optimizer.finalize_variable_values(self.model.tree.trainable)
         self._has_left = True
+        self.progress.close(finished=True)
         self.callbacks.tell("on_train_end", self.logs)
         if self.checkpointing is not None:
             self.checkpointing.finish()
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether another epoch may begin: none has stopped the training, and data is left."""
+        return not self.model.public.stop_training and self.source.has_more()
 
     def _go_on(self) -> bool:
         """Restore a checkpoint where there is one; return whether its epoch had begun."""
@@ -315,23 +365,24 @@ class _Training:
     # ---- epochs of which the history alone hears
 
     @property
-    def _is_silent(self) -> bool:
+    def _is_unheard(self) -> bool:
         return (
             not self.users
             and self.validation is None
             and self.checkpointing is None
-            and self.progress.is_silent
             and isinstance(self.source, ArraySource)
             and self.source.objective.lies_in_states
         )
 
-    def _run_silently(self, last: int) -> None:
-        """Run all epochs that are left, without Python between them."""
+    def _run_unheard(self, until: int) -> None:
+        """Run the epochs before that one, without Python between them."""
         source, rows = self.source, self.history.epoch
-        assert isinstance(source, ArraySource)  # noqa: S101 - what `_is_silent` has found
-        begun, interrupt = len(rows), None
+        assert isinstance(source, ArraySource)  # noqa: S101 - what `_is_unheard` has found
+        begun, interrupt, updates = len(rows), None, self._updates
+        shown: list[tuple[int, dict[str, Any]]] = []
+        self.progress.begin(self.epoch, None)
         try:
-            source.run(Epochs(last - self.epoch))
+            source.run(Epochs(until - self.epoch))
         finally:
             # After an exception too: these epochs have been run. Ctrl-C waits until all are noted.
             while True:
@@ -339,13 +390,21 @@ class _Training:
                     for figures in source.session.finished()[len(rows) - begun :]:
                         source.objective.restore(figures)
                         self.logs = source.objective.logs()
-                        self.history.on_epoch_end(self.epoch + len(rows) - begun, self.logs)
+                        epoch = self.epoch + len(rows) - begun
+                        if self._is_sound and not math.isfinite(self.logs["loss"]):
+                            share = (epoch + 1 - self.epoch) / (until - self.epoch)
+                            self._warn_of_loss(epoch, updates + share * (self._updates - updates))
+                        if not self.progress.is_silent:
+                            shown.append((epoch, self.logs))
+                        self.history.on_epoch_end(epoch, self.logs)
                     break
                 except KeyboardInterrupt as error:
                     interrupt = error
+            if shown:
+                self.progress.note(shown)
             if interrupt is not None:
                 raise interrupt
-        self.epoch = last
+        self.epoch = until
 
     # ---- one epoch after the other
 
@@ -366,10 +425,14 @@ class _Training:
             self.progress.close()
             return
         self.logs = figures_of(self.source)
-        if self.validation is not None:
-            figures = self.validation.run(self.callbacks)
+        validation = self.validation if self.options.validates(self.epoch) else None
+        if validation is not None and validation.source.has_more():
+            figures = validation.run(self.callbacks)
             self.logs.update({f"val_{name}": value for name, value in figures.items()})
-        self.progress.end(self.logs)
+        if self._is_sound and not math.isfinite(self.logs.get("loss", 0.0)):
+            self._warn_of_loss(self.epoch, self._updates)
+        if not self.progress.is_silent:
+            self.progress.note([(self.epoch, self.logs)])
         tell("on_epoch_end", self.epoch, self.logs)
         self.epoch += 1
         self._begun = False
@@ -401,7 +464,7 @@ class _Training:
             first = objective.first_invalid(done)
             if first is not None:
                 self.callbacks.tell("_on_invalid_loss", first)
-        if self.progress.timed and objective is not None:
+        if self.progress.timed and objective is not None and self.progress.is_due:
             self.progress.update(done, objective.logs())
         if self.checkpointing is not None:
             due = self.checkpointing.count(done - self._noted)
@@ -415,6 +478,14 @@ class _Training:
         """Whether the epoch is left early: for callbacks that hear of batches alone."""
         within = self.callbacks.wants_batches("train") or self.callbacks.watches_loss
         return within and bool(self.model.public.stop_training)
+
+    @property
+    def _updates(self) -> int:
+        return int(self.model.config().optimizer.iterations)
+
+    def _warn_of_loss(self, epoch: int, updates: float) -> None:
+        self._is_sound = False
+        warn_of_loss(self.model, self.logs["loss"], epoch, round(updates))
 
     def leave(self) -> None:
         """After an exception: put the terminal in order and let callbacks give back what they hold.

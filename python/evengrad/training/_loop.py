@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,9 +14,18 @@ if TYPE_CHECKING:
     from evengrad import _core
     from evengrad.callbacks._callback import CallbackList
     from evengrad.training._objective import Objective
+    from evengrad.training._protocol import TrainableModel
 
     Until = _core.Steps | _core.Seconds | _core.Epochs
 
+logger = logging.getLogger("evengrad")
+
+# What a callback sets of the model to end a loop after the batch; `fit` looks for its own itself.
+STOPS = {"test": "stop_evaluating", "predict": "stop_predicting"}
+# Stands where there is no batch, as anything may come as one.
+NO_BATCH = object()
+# An iterator of unknown length is said to be long here, as it may have no end.
+MANY_BATCHES = 10_000
 WHOLE_EPOCH = Epochs(1)
 ONE_STEP = Steps(1)
 
@@ -49,16 +59,18 @@ class BroughtSource(ABC):
     """
 
     objective: Objective | None = None
+    # What messages call the iterable, and the argument that limits it.
+    name, limited_by = "x", "steps"
 
     def __init__(self, limit: int | None) -> None:
         self.limit = self.steps = limit
         self.session = Session([(self._step, None)], limit, [])
         # A batch that was looked for and has not been used yet.
-        self._ahead: Any = None
+        self._ahead: Any = NO_BATCH
 
     @abstractmethod
     def _next(self) -> Any:
-        """Return the next batch; None where there is none."""
+        """Return the next batch; `NO_BATCH` where there is none."""
 
     @abstractmethod
     def _step(self) -> bool:
@@ -66,14 +78,26 @@ class BroughtSource(ABC):
 
     def _fetch(self) -> bool:
         """Have the next batch at hand; return whether there is one."""
-        if self._ahead is None:
+        if self._ahead is NO_BATCH:
             self._ahead = self._next()
-        return self._ahead is not None
+            found = self._ahead is not NO_BATCH
+            if found and self.steps is None and self.session.step == MANY_BATCHES:
+                logger.warning(
+                    "%s: %d batches so far, and it goes on; if it has no end, pass %s",
+                    self.name,
+                    MANY_BATCHES,
+                    self.limited_by,
+                )
+        return self._ahead is not NO_BATCH
 
     def _take(self) -> Any:
         """Return the batch at hand, which is used now."""
-        taken, self._ahead = self._ahead, None
+        taken, self._ahead = self._ahead, NO_BATCH
         return taken
+
+    def _place(self) -> str:
+        """Return what messages call the batch at hand."""
+        return f"{self.name}: batch {self.session.step}"
 
     def has_next(self) -> bool:
         """Tell whether the epoch has another batch; it is fetched then."""
@@ -89,6 +113,20 @@ def figures_of(source: Source) -> dict[str, Any]:
     return {} if source.objective is None else source.objective.logs()
 
 
+def warn_of_loss(model: TrainableModel, loss: float, epoch: int, updates: int) -> None:
+    """Warn of an epoch whose loss is no number, and that ended after so many updates."""
+    rate = model.config().optimizer.learning_rate
+    logger.warning(
+        "%s: the loss is %g in epoch %d (counted from 0), at a learning rate of %g. Lower the "
+        "rate, clip the gradients, or look for extreme values in the data; "
+        "callbacks.TerminateOnNaN stops at the batch where it happens",
+        model.path,
+        loss,
+        epoch,
+        rate(max(0, updates - 1)) if callable(rate) else rate,
+    )
+
+
 def run_epoch(
     source: Source,
     callbacks: CallbackList,
@@ -100,9 +138,10 @@ def run_epoch(
 
     Where no callback wants to hear of each batch of that kind (``"train"``, ``"test"`` or
     ``"predict"``), `until` says when the session is to return. `after_steps` is told whether the
-    epoch has ended; where it returns True, the loop leaves the epoch.
+    epoch has ended; where it returns True, the loop leaves the epoch, as it does where a callback
+    stops an evaluation or a prediction.
     """
-    singly = callbacks.wants_batches(kind)
+    singly, stop = callbacks.wants_batches(kind), STOPS.get(kind)
     ended = False
     while not ended and not source.session.stopped:
         batch = source.session.step
@@ -115,5 +154,7 @@ def run_epoch(
         else:
             ended = source.run(ONE_STEP)
         if after_steps is not None and after_steps(ended):
+            break
+        if singly and stop is not None and getattr(callbacks.model, stop):
             break
     return ended

@@ -11,8 +11,9 @@ from evengrad._common.arrays import is_batches
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.callbacks._callback import CallbackList, check_callbacks
 from evengrad.training._data import count_or, prepare_inputs
-from evengrad.training._loop import BroughtSource, run_epoch
+from evengrad.training._loop import NO_BATCH, BroughtSource, run_epoch
 from evengrad.training._progress import BAR, style
+from evengrad.training._step import DEFAULT_BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +53,9 @@ class Gathered:
         """Return all rows of each output."""
         if not self._parts:
             raise ValueError("x: expected at least one batch, the iterable has none")
+        if self._rows is not None:
+            # Fewer where a callback has stopped the prediction.
+            return [parts[0][: self._done] for parts in self._parts]
         return [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in self._parts]
 
 
@@ -71,7 +75,7 @@ class BlockSource(BroughtSource):
         self._blocks = blocks
 
     def _next(self) -> Any:
-        return next(self._blocks, None)
+        return next(self._blocks, NO_BATCH)
 
     def _step(self) -> bool:
         if not self._fetch():
@@ -104,14 +108,15 @@ def predict(
     shown = style(verbose) if verbose == 1 else 0
     listening = CallbackList(check_callbacks(callbacks), model.public)
     listening.set_params({"steps": limit, "verbose": shown})
+    model.public.stop_predicting = False
     listening.tell("on_predict_begin", {})
     if is_batches(x):
-        # A batch for training has its inputs in front.
-        items = (item[0] if isinstance(item, tuple) else item for item in x)
-        batches = (prepare_inputs(model, item, check_finite) for item in items)
-        source = BlockSource(model, batches, limit)
+        source = BlockSource(model, blocks_of(model, x, check_finite), limit)
     else:
         xs = prepare_inputs(model, x, check_finite)
+        if limit is not None:
+            size = DEFAULT_BATCH if size is None else size
+            xs = [rows[: limit * size] for rows in xs]
         count, blocks = row_blocks(model, xs, size)
         if shown == BAR:
             from tqdm.auto import tqdm
@@ -122,6 +127,17 @@ def predict(
     arrays = source.gathered.results()
     listening.tell("on_predict_end", {})
     return arrays if len(arrays) > 1 else arrays[0]
+
+
+def blocks_of(model: TrainableModel, batches: Any, check_finite: bool) -> Iterator[list[Array]]:
+    """Yield the inputs of batches, or raise an error that says which does not fit."""
+    for number, item in enumerate(batches):
+        # A batch for training has its inputs in front.
+        x = item[0] if isinstance(item, tuple) and item else item
+        try:
+            yield prepare_inputs(model, x, check_finite)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"x: batch {number}: {error}") from error
 
 
 def outputs_of(model: TrainableModel, xs: list[Array]) -> list[_core.Tensor]:

@@ -10,7 +10,9 @@ from typing import Any
 
 SILENT, BAR, LINES = 0, 1, 2
 
-FORMAT = "{desc} {percentage:3.0f}%|{bar:16}| {n_fmt}/{total_fmt} {elapsed}{postfix}"
+FORMAT = "{desc} {percentage:3.0f}%%|%s| {elapsed}<{remaining}{postfix}"
+# Seconds between two drawings of a bar: a drawing takes milliseconds in a notebook.
+INTERVAL = 0.2
 
 
 def style(verbose: Any) -> int:
@@ -35,47 +37,95 @@ def on_terminal() -> bool:
 
 
 class Progress:
-    """The progress of a training, epoch by epoch."""
+    """The progress of a training: one bar for all of it, or a line an epoch.
 
-    def __init__(self, verbose: Any, epochs: int) -> None:
+    However short the epochs, a bar is drawn, and lines are pushed out, a few times a second; so
+    many epochs may be run at a time (`epochs_at_a_time`).
+    """
+
+    def __init__(self, verbose: Any, epochs: int, first: int = 0) -> None:
         self.style = SILENT if verbose == 0 else style(verbose)
         # Whether it shows nothing, or is updated a few times a second.
         self.is_silent = self.style == SILENT
         self.timed = self.style == BAR
-        self.epochs = epochs
+        self.first, self.epochs = first, epochs
+        # Epochs that nobody else hears of may be run at once: none until one was timed.
+        self.epochs_at_a_time = sys.maxsize if self.is_silent else 0
         self._bar: Any = None
-        self._name = ""
-        self._started = 0.0
+        self._epoch, self._steps = first, 0
+        self._started = self._shown = 0.0
+        # What a bar will show next: epochs that have ended, their part of the next one, figures.
+        self._pending: tuple[int, float, str, dict[str, Any]] | None = None
 
     def begin(self, epoch: int, steps: int | None) -> None:
         """Begin an epoch."""
         self._started = time.perf_counter()
-        self._name = f"epoch {epoch + 1}/{self.epochs}"
-        if self.style == BAR:
-            from tqdm.auto import tqdm
+        self._epoch, self._steps = epoch, steps or 0
+        if self.timed and self._bar is None:
+            self._bar = self._made_bar()
 
-            # A short bar leaves room for the figures; without a known end there is no bar to draw.
-            shape = None if steps is None else FORMAT
-            self._bar = tqdm(total=steps, desc=self._name, unit="step", bar_format=shape)
+    def _made_bar(self) -> Any:
+        from tqdm.auto import tqdm
+
+        # On a terminal a short bar leaves room for the figures; notebooks have an element for it.
+        bar = "{bar}" if "ipykernel" in sys.modules else "{bar:16}"
+        total = max(self.epochs - self.first, 1)
+        return tqdm(desc=self._name(self._epoch), total=total, bar_format=FORMAT % bar)
+
+    def _name(self, epoch: int) -> str:
+        return f"epoch {epoch + 1}/{self.epochs}"
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a bar is to be drawn again."""
+        return self._bar is not None and time.perf_counter() - self._shown >= INTERVAL
 
     def update(self, done: int, logs: dict[str, Any]) -> None:
-        """Show how far the epoch is."""
-        if self._bar is not None:
-            self._bar.set_postfix_str(show_logs(logs), refresh=False)
-            self._bar.update(done - self._bar.n)
+        """Show how far the epoch is, where that is due."""
+        of = f"/{self._steps}" if self._steps else ""
+        part = min(done / self._steps, 1.0) if self._steps else 0.0
+        self._pending = (self._epoch, part, f" step {done}{of}", logs)
+        self._draw()
 
-    def end(self, logs: dict[str, Any]) -> None:
-        """End an epoch with its figures."""
-        if self._bar is not None:
-            self._bar.set_postfix_str(show_logs(logs))
-            self.close()
-        elif self.style == LINES:
-            seconds = time.perf_counter() - self._started
-            print(f"{self._name}  {seconds:.1f} s  {show_logs(logs)}", flush=True)  # noqa: T201 - logs
+    def note(self, rows: list[tuple[int, dict[str, Any]]]) -> None:
+        """Show the figures of epochs that have ended, and were run at once since `begin`."""
+        now = time.perf_counter()
+        each = (now - self._started) / len(rows)
+        # At most fourfold: the first was longer, and others may be.
+        quick = int(INTERVAL / max(each, 1e-9))
+        self.epochs_at_a_time = min(max(1, 4 * self.epochs_at_a_time), quick)
+        if self.style == LINES:
+            lines = [f"{self._name(at)}  {each:.1f} s  {show_logs(logs)}" for at, logs in rows]
+            print("\n".join(lines))  # noqa: T201 - logs
+            if now - self._shown >= INTERVAL:
+                print(end="", flush=True)  # noqa: T201 - as above
+                self._shown = now
+        elif self.timed:
+            epoch, logs = rows[-1]
+            self._pending = (epoch, 1.0, "", logs)
+            if self.is_due:
+                self._draw()
 
-    def close(self) -> None:
-        """Leave the terminal in order."""
+    def _draw(self) -> None:
+        """Draw the bar as it is to be."""
+        if self._bar is None or self._pending is None:
+            return
+        epoch, part, step, logs = self._pending
+        self._pending = None
+        self._bar.n = epoch - self.first + part
+        self._bar.set_description_str(self._name(epoch) + step, refresh=False)
+        self._bar.set_postfix_str(show_logs(logs), refresh=False)
+        self._bar.refresh()
+        self._shown = time.perf_counter()
+
+    def close(self, *, finished: bool = False) -> None:
+        """Leave the terminal in order; what has `finished` early is complete all the same."""
+        if self.style == LINES:
+            print(end="", flush=True)  # noqa: T201 - as above
         if self._bar is not None:
+            self._draw()
+            if finished and self._bar.n:
+                self._bar.total = self._bar.n
             self._bar.close()
             self._bar = None
 

@@ -25,6 +25,8 @@ class PublicModel(Protocol):
 
     history: History
     stop_training: bool
+    stop_evaluating: bool
+    stop_predicting: bool
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.paths import path_of
 from evengrad._tensor.grad_mode import no_grad
+from evengrad.layers._layer import needs_several_rows
 from evengrad.training._data import Prepared, ResidentData
 
 if TYPE_CHECKING:
@@ -254,6 +255,7 @@ class ArraySource:
             # What one batch shows holds for the other.
             alike = self.kinds[0] if self.kinds else None
             self.kinds.append(Step(data.objective, batch, training, watch_loss, alike))
+        self.is_limited = False
         self.session = _core.Session(
             [(kind, kind.batch.feed) for kind in self.kinds],
             self.rows,
@@ -263,15 +265,44 @@ class ArraySource:
             self.data.window,
             self.data.load,
         )
-        self.steps = len(self.kinds) - 1 + self.rows // self.batch_size
 
-    def describe(self, arrays: dict[str, Array]) -> None:
-        """Return what a checkpoint keeps of the data: nothing, as the session has the place."""
+    @property
+    def steps(self) -> int:
+        """Steps of the epoch in progress, or else of the next one."""
+        return self.session.steps_per_epoch or 0
+
+    def limit(self, steps: int | None, drop_last: bool) -> None:
+        """Have so many steps make an epoch, which goes on where the last one ended in the order.
+
+        With `drop_last`, orders are of whole batches alone.
+        """
+        whole = self.rows // self.batch_size
+        there = whole if drop_last else whole + len(self.kinds) - 1
+        if drop_last:
+            self.kinds = self.kinds[:1]
+        self.session.limit(steps, whole if drop_last else None)
+        self.is_limited = True
+        if steps is not None and there % steps:
+            logger.warning(
+                "%s: steps_per_epoch: %d is no divisor of the %d batches of the rows: where they "
+                "end, an epoch of %d ends too",
+                self.objective.model.path,
+                steps,
+                there,
+                there % steps,
+            )
+
+    def describe(self, arrays: dict[str, Array]) -> Any:
+        """Return what a checkpoint keeps of the data, beside the place in the epoch."""
+        del arrays
+        return {"epoch_start": self.session.epoch_start} if self.is_limited else None
 
     def go_on(self, step: int, described: Any, arrays: dict[str, Array]) -> None:
         """Go to a step of an epoch, whose order the generator draws next."""
-        del described, arrays
-        if step:
+        del arrays
+        if described:
+            self.session.seek(step, described["epoch_start"])
+        elif step:
             self.session.seek(step)
 
     def begin(self) -> None:
@@ -279,9 +310,18 @@ class ArraySource:
         if not self.objective.lies_in_states:
             self.objective.reset()
 
+    def has_more(self) -> bool:
+        """Tell whether another epoch has batches: rows always do."""
+        return True
+
     def has_next(self) -> bool:
         """Tell whether the epoch has another batch."""
         return self.session.step < self.steps
+
+    def rehearse(self, data: Prepared) -> None:
+        """Have layers refuse a last batch of one row now, not once steps have been made."""
+        if len(self.kinds) > 1 and self.rows % self.batch_size == 1:
+            rehearse_single_row(data)
 
     def run(self, until: Until) -> bool:
         """Run steps; return whether an epoch has ended."""
@@ -290,3 +330,20 @@ class ArraySource:
                 kind.renew()
                 self.session.forget()
         return self.session.run(until)
+
+
+def rehearse_single_row(data: Prepared) -> None:
+    """Run a layer that may refuse a batch of one row on one, and put everything back."""
+    objective = data.objective
+    tree = objective.model.tree
+    if not any(needs_several_rows(layer) for _, layer in tree.layers):
+        return
+    arrays, dtypes = data.taken(slice(0, 1)).columns()
+    tensors = list(map(_core.tensor, map(np.ascontiguousarray, arrays, dtypes)))
+    xs, ys, weight = Batch(tensors, len(data.xs), len(data.ys), None).next()
+    snapshot = Snapshot(objective, tree)
+    try:
+        with no_grad():
+            objective.loss_and_metrics(xs, ys, weight, tree, training=True)
+    finally:
+        snapshot.restore()

@@ -54,8 +54,12 @@ enum Source {
         feeds: Vec<Feed>,
         /// Rows that the steps' memory holds at a time; all of them where nothing has to be loaded.
         window: usize,
-        /// The order of the epoch in progress.
+        /// The order in progress.
         order: Vec<i64>,
+        /// Steps of the order that earlier epochs have made.
+        begun: usize,
+        /// Steps of an epoch, and steps of an order, at most.
+        limits: (Option<usize>, Option<usize>),
     },
     /// The host brings the batches, as many as it has, or so many at most.
     Host { most: Option<usize> },
@@ -65,7 +69,7 @@ enum Source {
 pub struct Session {
     source: Source,
     sums: Vec<Tensor>,
-    /// Where in its stream the order of the epoch in progress was drawn.
+    /// Where in its stream the order in progress was drawn.
     order_draw: u64,
     /// Steps done in the epoch in progress; none between epochs.
     step: Option<usize>,
@@ -74,7 +78,7 @@ pub struct Session {
     /// Steps and epochs of this run.
     run_steps: usize,
     run_epochs: usize,
-    /// The first step whose rows are not in the feeds.
+    /// The first step of the order whose rows are not in the feeds.
     loaded: usize,
     until: Until,
     deadline: Instant,
@@ -101,7 +105,8 @@ impl Session {
         if feeds.iter().any(|feed| feed.batch_size() > window) {
             bail!(Value, "session: a window of {window} rows is smaller than a batch");
         }
-        Self::new(Source::Rows { rows, shuffle, feeds, window, order: Vec::new() }, sums)
+        let (order, begun, limits) = (Vec::new(), 0, (None, None));
+        Self::new(Source::Rows { rows, shuffle, feeds, window, order, begun, limits }, sums)
     }
 
     /// Epochs over batches that the host brings: until it has no more, or `most` of them.
@@ -130,12 +135,36 @@ impl Session {
         })
     }
 
-    /// Steps of an epoch; none where the host alone knows.
+    /// Has an epoch of rows end after so many steps, so that the next one goes on in the order; and an order end after so
+    /// many, so that rows that come later in it are left out.
+    pub fn limit(&mut self, epoch: Option<usize>, order: Option<usize>) -> Result<()> {
+        match &mut self.source {
+            Source::Rows { limits, .. } if epoch != Some(0) && order != Some(0) => {
+                *limits = (epoch, order);
+                Ok(())
+            }
+            _ => bail!(Value, "session: epochs of rows alone are limited, to one step or more"),
+        }
+    }
+
+    /// Steps of the epoch in progress, or else of the next one; none where the host alone knows.
     pub fn steps_per_epoch(&self) -> Option<usize> {
         match &self.source {
-            Source::Rows { .. } => Some(self.kinds().last().map_or(0, |&(_, end)| end)),
+            Source::Rows { begun, limits: (epoch, _), .. } => {
+                Some((self.steps_per_order() - begun).min(epoch.unwrap_or(usize::MAX)))
+            }
             Source::Host { most } => *most,
         }
+    }
+
+    /// Steps of the order in progress that earlier epochs have made.
+    pub fn epoch_start(&self) -> usize {
+        if let Source::Rows { begun, .. } = &self.source { *begun } else { 0 }
+    }
+
+    fn steps_per_order(&self) -> usize {
+        let Source::Rows { limits: (_, order), .. } = &self.source else { return usize::MAX };
+        self.kinds().last().map_or(0, |&(_, end)| end).min(order.unwrap_or(usize::MAX))
     }
 
     /// Steps done in the epoch in progress; none between epochs.
@@ -143,9 +172,9 @@ impl Session {
         self.step
     }
 
-    /// Where in its stream the order of the epoch in progress was drawn; none between epochs.
+    /// Where in its stream the order in progress was drawn; none between orders.
     pub fn order_draw(&self) -> Option<u64> {
-        self.step.map(|_| self.order_draw)
+        (self.step.is_some() || self.epoch_start() > 0).then_some(self.order_draw)
     }
 
     /// Steps that the epoch which has ended last had.
@@ -174,13 +203,21 @@ impl Session {
         self.finished.clear();
     }
 
-    /// Begins an epoch as if so many of its steps had been done, with the order that the generator draws next.
-    pub fn seek(&mut self, step: usize) -> Result<()> {
+    /// Begins an epoch as if so many of its steps had been done, with the order that the generator draws next, of which
+    /// earlier epochs have made the steps before `epoch_start`.
+    pub fn seek(&mut self, step: usize, epoch_start: usize) -> Result<()> {
+        if epoch_start > 0 && epoch_start >= self.steps_per_order() {
+            bail!(Value, "session: an order has no step {epoch_start}");
+        }
+        let before = self.epoch_start();
+        self.set_epoch_start(epoch_start);
         if self.steps_per_epoch().is_some_and(|steps| step > steps) {
+            self.set_epoch_start(before);
             bail!(Value, "session: an epoch has no step {step}");
         }
-        self.begin()?;
-        (self.step, self.loaded) = (Some(step), step);
+        self.clear_sums()?;
+        self.draw_order()?;
+        (self.step, self.loaded) = (Some(step), epoch_start + step);
         Ok(())
     }
 
@@ -232,6 +269,8 @@ impl Session {
             self.finished.extend(sum.to_vec::<f64>()?);
         }
         self.ended_with = self.step.take().unwrap_or(0);
+        let made = self.epoch_start() + self.ended_with;
+        self.set_epoch_start(if made < self.steps_per_order() { made } else { 0 });
         self.run_epochs += 1;
         match &mut self.until {
             Until::Epochs(left) => *left = left.saturating_sub(1),
@@ -260,9 +299,19 @@ impl Session {
     }
 
     fn begin(&mut self) -> Result<()> {
-        for sum in &self.sums {
-            sum.fill(0.0)?;
+        self.clear_sums()?;
+        if self.epoch_start() == 0 {
+            self.draw_order()?;
         }
+        self.step = Some(0);
+        Ok(())
+    }
+
+    fn clear_sums(&self) -> Result<()> {
+        self.sums.iter().try_for_each(|sum| sum.fill(0.0))
+    }
+
+    fn draw_order(&mut self) -> Result<()> {
         if let Source::Rows { rows, shuffle, order, .. } = &mut self.source {
             self.order_draw = shuffle.as_ref().map_or(0, Generator::draws);
             *order = match shuffle {
@@ -270,11 +319,17 @@ impl Session {
                 None => (0..*rows as i64).collect(),
             };
         }
-        (self.step, self.loaded) = (Some(0), 0);
+        self.loaded = 0;
         Ok(())
     }
 
-    /// For each feed its batch size, and the step of an epoch after its last one.
+    fn set_epoch_start(&mut self, step: usize) {
+        if let Source::Rows { begun, .. } = &mut self.source {
+            *begun = step;
+        }
+    }
+
+    /// For each feed its batch size, and the step of an order after its last one.
     fn kinds(&self) -> Vec<(usize, usize)> {
         let Source::Rows { rows, feeds, .. } = &self.source else { return Vec::new() };
         let (mut left, mut end) = (*rows, 0);
@@ -289,9 +344,12 @@ impl Session {
 
     fn next_batches(&mut self, step: usize) -> Result<Next> {
         let kinds = self.kinds();
-        let Source::Rows { rows, feeds, window, order, .. } = &self.source else {
+        let left = self.steps_per_epoch().map_or(1, |steps| steps - step);
+        let Source::Rows { rows, feeds, window, order, begun, .. } = &self.source else {
             return Ok(Next::Run { kind: 0, steps: 1 });
         };
+        // In the order from here on.
+        let step = begun + step;
         let (mut kind, mut first_step, mut first_row) = (0, 0, 0);
         while step >= kinds[kind].1 {
             first_row += (kinds[kind].1 - first_step) * kinds[kind].0;
@@ -302,8 +360,8 @@ impl Session {
         if step < self.loaded {
             let ready = if self.scheduled { self.ready } else { usize::MAX };
             let most = match self.until {
-                Until::Steps(left) | Until::Seconds(_, left) => left,
-                Until::Epochs(_) => usize::MAX,
+                Until::Steps(most) | Until::Seconds(_, most) => most.min(left),
+                Until::Epochs(_) => left,
             };
             return Ok(Next::Run {
                 kind,
@@ -319,6 +377,7 @@ impl Session {
             return Ok(Next::Load(taken));
         }
         feeds[kind].load(taken)?;
+        let step = step - begun;
         self.next_batches(step)
     }
 }
@@ -414,11 +473,51 @@ mod tests {
             let whole = key.permutation(5).expect("few");
             key.set_draws(0);
             let mut session = five_rows(Some(key), vec![], window);
-            session.seek(step).expect("a step of the epoch");
+            session.seek(step, 0).expect("a step of the epoch");
             let rest = run(&mut session, &sum, Until::Epochs(1)).concat();
             assert_eq!(rest, whole[(2 * step).min(5)..], "from step {step}");
         }
-        assert!(five_rows(None, vec![], 5).seek(4).is_err());
+        assert!(five_rows(None, vec![], 5).seek(4, 0).is_err());
+    }
+
+    #[test]
+    fn limited_epochs_go_on_in_the_order_and_limited_orders_leave_rows_out() {
+        for window in [2, 5] {
+            let sum = f64_sum();
+            let mut session = five_rows(None, vec![sum.clone()], window);
+            session.limit(Some(2), None).expect("of rows");
+            let batches = run(&mut session, &sum, Until::Epochs(3));
+            assert_eq!(batches, [vec![0, 1], vec![2, 3], vec![4], vec![0, 1], vec![2, 3]]);
+            assert_eq!(session.finished(), [4.0, 1.0, 4.0]);
+            assert_eq!((session.epoch_start(), session.steps_per_epoch()), (2, Some(1)));
+            session.limit(None, Some(2)).expect("of rows");
+            session.seek(0, 0).expect("an epoch has a beginning");
+            let batches = run(&mut session, &sum, Until::Epochs(2));
+            assert_eq!(batches, [vec![0, 1], vec![2, 3], vec![0, 1], vec![2, 3]]);
+        }
+        assert!(five_rows(None, vec![], 5).limit(Some(0), None).is_err());
+    }
+
+    #[test]
+    fn a_limited_epoch_is_gone_on_with_from_any_step() {
+        for (step, epoch_start, window) in [(0, 0, 5), (1, 0, 2), (0, 2, 5), (1, 2, 2)] {
+            let (sum, key) = (f64_sum(), Generator::new(9, 0));
+            let whole = key.permutation(5).expect("few");
+            key.set_draws(0);
+            let mut session = five_rows(Some(key), vec![], window);
+            session.limit(Some(2), None).expect("of rows");
+            session.seek(step, epoch_start).expect("a step of the epoch");
+            assert_eq!(session.order_draw(), Some(0));
+            let rest = run(&mut session, &sum, Until::Epochs(if epoch_start > 0 { 1 } else { 2 }));
+            assert_eq!(rest.concat(), whole[(2 * (epoch_start + step)).min(5)..]);
+            assert_eq!((session.order_draw(), session.epoch_start()), (None, 0));
+        }
+        let mut session = five_rows(None, vec![], 5);
+        session.limit(Some(2), None).expect("of rows");
+        for (step, epoch_start) in [(3, 0), (2, 2), (0, 3)] {
+            assert!(session.seek(step, epoch_start).is_err());
+        }
+        assert_eq!((session.epoch_start(), session.step()), (0, None));
     }
 
     #[test]

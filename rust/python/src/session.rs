@@ -302,17 +302,43 @@ impl Session {
         lock(&self.core).set_scheduled(false);
     }
 
-    /// Begin an epoch as if so many of its steps had been done, with the order that `shuffle` draws next.
+    /// Limit epochs of rows, and orders, to so many steps.
+    ///
+    /// Parameters
+    /// ----------
+    /// epoch : int, optional
+    ///     Steps of an epoch at most; the next epoch goes on in the order where this one ends.
+    /// order : int, optional
+    ///     Steps of an order at most; rows that come later in it are left out.
     ///
     /// Raises
     /// ------
     /// ValueError
-    ///     If an epoch has no such step.
-    fn seek(&self, py: Python<'_>, step: usize) -> PyResult<()> {
-        run(py, || lock(&self.core).seek(step))
+    ///     If there are no rows, or a limit is 0.
+    #[pyo3(signature = (epoch=None, order=None))]
+    fn limit(&self, py: Python<'_>, epoch: Option<usize>, order: Option<usize>) -> PyResult<()> {
+        run(py, || lock(&self.core).limit(epoch, order))
     }
 
-    /// Where in the stream of `shuffle` the order of the epoch in progress was drawn; None between epochs.
+    /// Steps of the order in progress that earlier epochs have made, where epochs are limited; else 0.
+    #[getter]
+    fn epoch_start(&self) -> usize {
+        lock(&self.core).epoch_start()
+    }
+
+    /// Begin an epoch as if so many of its steps had been done, with the order that `shuffle` draws next, of which
+    /// earlier epochs have made the steps before `epoch_start`.
+    ///
+    /// Raises
+    /// ------
+    /// ValueError
+    ///     If an epoch or an order has no such step.
+    #[pyo3(signature = (step, epoch_start=0))]
+    fn seek(&self, py: Python<'_>, step: usize, epoch_start: usize) -> PyResult<()> {
+        run(py, || lock(&self.core).seek(step, epoch_start))
+    }
+
+    /// Where in the stream of `shuffle` the order in progress was drawn; None between orders.
     #[getter]
     fn order_draw(&self) -> Option<u64> {
         lock(&self.core).order_draw()
@@ -330,7 +356,7 @@ impl Session {
         lock(&self.core).last_epoch_steps()
     }
 
-    /// Steps of an epoch; None where the steps themselves say when there is no more.
+    /// Steps of the epoch in progress, or else of the next one; None where the steps themselves say when there is no more.
     #[getter]
     fn steps_per_epoch(&self) -> Option<usize> {
         lock(&self.core).steps_per_epoch()
