@@ -16,6 +16,7 @@ from saving_checks import rewrite
 
 import evengrad as eg
 from evengrad import layers
+from evengrad.saving import _safetensors
 
 
 @pytest.fixture
@@ -197,6 +198,9 @@ def test_weights_alone(data, tmp_path):
         narrow.load_weights(path)
     with pytest.raises(ValueError, match="no values for 'dense_1/kernel'"):
         wrong.load_weights(path)
+    _safetensors.write(path, {name: np.ones(t.shape, int) for name, t in wide.named_weights()}, {})
+    with pytest.raises(ValueError, match="weights: dense/kernel: expected floating-point numbers"):
+        wide.load_weights(path)
     np.testing.assert_array_equal(wrong.get_weights()[0], before[0])
 
 
@@ -334,6 +338,11 @@ DAMAGE = {
     ),
     "negative shape": lambda h, d: h["dense/kernel"].update(shape=[-6, -4]),
     "huge shape": lambda h, d: h["dense/kernel"].update(shape=[2**62, 4]),
+    "another dtype": lambda h, d: h["dense/kernel"].update(dtype="I32"),
+    "another dtype of a slot": lambda h, d: h["optimizer:dense/kernel/mean"].update(dtype="I32"),
+    "dtype of a list": lambda h, d: h["dense/kernel"].update(dtype=[]),
+    "65 dimensions": lambda h, d: h["dense/kernel"].update(shape=[6, 4, *[1] * 63]),
+    "millions of dimensions": lambda h, d: h["dense/kernel"].update(shape=[2**62] * 10**6),
     "unknown dtype": lambda h, d: h["dense/kernel"].update(dtype="F8_E4M3"),
     "metadata of numbers": lambda h, d: h["__metadata__"].update(other=3),
     "missing tensor": lambda h, d: h.update({"other": h.pop("dense/kernel")}),

@@ -22,12 +22,36 @@ def snake_case(name: str) -> str:
     return spaced.lower()
 
 
+# Escapes, as `repr` has them, for characters that terminals and pages obey rather than show: control
+# characters, ends of lines and paragraphs, changes of the direction of writing, halves of pairs.
+_OBEYED = [(0, 0x20), (0x7F, 0xA0), (0x2028, 0x202F), (0x2066, 0x206A), (0xD800, 0xE000)]
+ESCAPES = {
+    code: chr(code).encode("unicode_escape").decode()
+    for first, end in _OBEYED
+    for code in range(first, end)
+}
+
+
+def printable(text: str) -> str:
+    """Return text with escapes in the place of control characters."""
+    return text.translate(ESCAPES)
+
+
+def check_name(name: str | None, argument: str = "name") -> str | None:
+    """Return a name of something that reports and messages show, or raise an error."""
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"{argument}: expected a string, got {name!r} ({type(name).__name__})")
+    if name is not None and printable(name) != name:
+        raise ValueError(f"{argument}: expected a name without control characters, got {name!r}")
+    return name
+
+
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
     """Return the end of an error message: the nearest valid name, then all of them."""
     names = sorted(set(valid))
     nearest = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return f"{hint}Valid: {', '.join(names)}"
+    return f"{hint}Valid: {', '.join(map(printable, names))}"
 
 
 def choose(name: object, valid: Iterable[str], argument: str) -> str:

@@ -9,6 +9,8 @@ import numpy as np
 
 from evengrad._common.checks import check_int
 from evengrad._common.config import Configured
+from evengrad._common.names import printable
+from evengrad.saving._paths import check_ordinary, errors_name, file_path
 
 if TYPE_CHECKING:
     import os
@@ -240,7 +242,9 @@ class History(Callback):
         chosen = known if names is None else list(names)
         for name in chosen:
             if name not in self._numbers():
-                raise ValueError(f"names: no {name!r} in the history, only {', '.join(known)}")
+                raise ValueError(
+                    f"names: no {name!r} in the history, only {', '.join(map(printable, known))}"
+                )
         if ax is None:
             count = max(1, len(chosen))
             _, made = plt.subplots(1, count, figsize=(5 * count, 3.5), squeeze=False)
@@ -251,11 +255,12 @@ class History(Callback):
                 raise ValueError(f"ax: expected {len(chosen)} axes, got {len(axes)}")
         epochs = [number + 1 for number in self.epoch]
         for name, panel in zip(chosen, axes, strict=False):
-            panel.plot(epochs, self.history[name], label=name)
+            shown = printable(name)
+            panel.plot(epochs, self.history[name], label=shown)
             if f"val_{name}" in self.history:
-                panel.plot(epochs, self.history[f"val_{name}"], label=f"val_{name}")
+                panel.plot(epochs, self.history[f"val_{name}"], label=f"val_{shown}")
             panel.set_xlabel("epoch")
-            panel.set_ylabel(name)
+            panel.set_ylabel(shown)
             panel.legend()
         return axes[0] if len(chosen) <= 1 or (ax is not None and axes[0] is ax) else axes
 
@@ -293,15 +298,17 @@ class History(Callback):
         epoch,loss
         0,1.0
         """
-        with open(path, "w", newline="", encoding="utf-8") as file:
+        name = file_path(path)
+        check_ordinary(name)
+        with errors_name(name), open(name, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["epoch", *self.history])
+            writer.writerow(["epoch", *map(printable, self.history)])
             for row, epoch in enumerate(self.epoch):
                 writer.writerow([epoch, *(plain(column[row]) for column in self.history.values())])
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self._numbers().items())
-        return f"<History of {len(self.epoch)} epochs{': ' + last if last else ''}>"
+        return printable(f"<History of {len(self.epoch)} epochs{': ' + last if last else ''}>")
 
 
 class CallbackList:

@@ -7,8 +7,10 @@ import io
 import os
 from typing import Any
 
+from evengrad._common.names import printable
 from evengrad.callbacks._callback import Callback, Logs, plain
 from evengrad.callbacks._monitor import passes_over_validation
+from evengrad.saving._paths import check_ordinary, errors_name, file_path
 
 
 class CSVLogger(Callback):
@@ -49,10 +51,11 @@ class CSVLogger(Callback):
         """Look for the columns of a file that is to be continued."""
         del logs
         self._names, self._size = None, 0
-        path = os.fspath(self.filename)
+        path = file_path(self.filename, "filename")
+        check_ordinary(path)
         if self.append and os.path.exists(path) and os.path.getsize(path):
             self._size = None
-            with open(path, newline="", encoding="utf-8") as file:
+            with errors_name(path), open(path, newline="", encoding="utf-8") as file:
                 self._names = next(csv.reader(file, delimiter=self.separator))[1:]
 
     def state_dict(self) -> dict[str, Any]:
@@ -67,7 +70,7 @@ class CSVLogger(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Write a line; the first one begins the file."""
-        figures: dict[str, Any] = dict(logs or {})
+        figures: dict[str, Any] = {printable(name): value for name, value in (logs or {}).items()}
         lines = io.StringIO()
         writer = csv.writer(lines, delimiter=self.separator, lineterminator="\n")
         if self._names is None:
@@ -79,8 +82,19 @@ class CSVLogger(Callback):
             writer.writerow(["epoch", *self._names])
         values = (figures.get(name, "") for name in self._names)
         writer.writerow([epoch, *map(plain, values)])
-        with open(self.filename, "a", encoding="utf-8") as file:
-            if self._size is not None and file.tell() > self._size:
-                file.truncate(self._size)
-            self._size = None
-            file.write(lines.getvalue())
+        self._write(lines.getvalue())
+
+    def _write(self, lines: str) -> None:
+        """Add lines to the file, whole or not at all."""
+        path = file_path(self.filename, "filename")
+        with errors_name(path), open(path, "ab", buffering=0) as file:
+            end = file.tell() if self._size is None else min(self._size, file.tell())
+            rest = lines.encode()
+            try:
+                file.truncate(end)
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError:
+                file.truncate(end)
+                raise
+        self._size = None

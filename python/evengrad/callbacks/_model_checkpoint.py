@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import string
 from typing import TYPE_CHECKING, Any
 
 from evengrad.callbacks._callback import check_save_freq
 from evengrad.callbacks._monitor import Monitor
+from evengrad.saving._atomic import remove_unfinished
+from evengrad.saving._paths import file_path, path_to_write
 
 if TYPE_CHECKING:
     from evengrad.callbacks._callback import Logs
 
 logger = logging.getLogger("evengrad")
+
+# What a number comes to in a name, however it is formatted.
+NUMBER = r"[-+.,% \deinfa]+"
 
 
 class ModelCheckpoint(Monitor):
@@ -51,9 +58,9 @@ class ModelCheckpoint(Monitor):
     Raises
     ------
     ValueError
-        A value out of range. From `fit`: no figure has the name that is monitored, or that stands
-        in `filepath`; ``"auto"``, with `save_best_only`, for one that no metric says the direction
-        of.
+        A value out of range; a `filepath` with the suffix of another format. From `fit`: no figure
+        has the name that is monitored, or that stands in `filepath`; ``"auto"``, with
+        `save_best_only`, for one that no metric says the direction of.
     OSError
         From `fit`: the file cannot be written.
 
@@ -81,6 +88,7 @@ class ModelCheckpoint(Monitor):
         save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
     ) -> None:
+        path_to_write(filepath, "model.save", "filepath")
         self.filepath = filepath
         self.verbose = verbose
         self.save_best_only = bool(save_best_only)
@@ -133,6 +141,8 @@ class ModelCheckpoint(Monitor):
             self.model.save_weights(path)
         else:
             self.model.save(path)
+        # What was left of another epoch, in a training that was killed while it saved.
+        remove_unfinished(os.path.dirname(os.path.abspath(path)), self._names())
         if self.verbose:
             logger.info("ModelCheckpoint: epoch %d: saved %s", self._epoch + 1, path)
 
@@ -140,10 +150,17 @@ class ModelCheckpoint(Monitor):
         figures: dict[str, Any] = {**(logs or {}), "epoch": self._epoch + 1}
         if batch is not None:
             figures["batch"] = batch + 1
+        path = file_path(self.filepath)
         try:
-            return os.fspath(self.filepath).format(**figures)
+            return path.format(**figures)
         except KeyError as error:
             raise ValueError(
-                f"filepath: no figure {error} for {os.fspath(self.filepath)!r}; there are "
-                f"{', '.join(sorted(figures))}"
+                f"filepath: no figure {error} for {path!r}; there are {', '.join(sorted(figures))}"
             ) from error
+
+    def _names(self) -> str:
+        """Return a regular expression for the names of files that `filepath` may come to."""
+        parts = string.Formatter().parse(os.path.basename(file_path(self.filepath)))
+        return "".join(
+            re.escape(text) + ("" if field is None else NUMBER) for text, field, _, _ in parts
+        )

@@ -12,7 +12,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.checks import check_dtype
 from evengrad._common.config import keyword_names, scopes
-from evengrad._common.names import unknown_keyword
+from evengrad._common.names import check_name, unknown_keyword
 from evengrad._core import Tensor
 from evengrad.layers._call_context import call_context
 from evengrad.layers._module import module_tree, state_of
@@ -97,8 +97,8 @@ class Layer(Variables):
     Raises
     ------
     ValueError
-        A name that is empty or has a ``/`` in it, an unknown dtype. From a call: an input that does
-        not fit the variables.
+        A name that is empty or has a ``/`` or control characters in it, an unknown dtype. From a
+        call: an input that does not fit the variables.
 
     Examples
     --------
@@ -126,7 +126,7 @@ class Layer(Variables):
     ) -> None:
         if name is not None and (name == "" or "/" in name):
             raise ValueError(f"name: expected a string without '/', got {name!r}")
-        self._state.name = self._state.given_name = name
+        self._state.name = self._state.given_name = check_name(name)
         self._state.dtype = self._state.given_dtype = None if dtype is None else check_dtype(dtype)
         self._state.trainable = bool(trainable)
 

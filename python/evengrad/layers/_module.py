@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from evengrad import _core
 from evengrad._common.config import Configured
-from evengrad._common.names import PACKAGE, snake_case
+from evengrad._common.names import ESCAPES, PACKAGE, printable, snake_case
 from evengrad._tensor.random import next_seed
 from evengrad.layers._containers import CONTAINERS, FIELDS, items_of, search
 
@@ -108,6 +108,9 @@ class State:
 
 # ---- modules
 
+# Keys of dicts become parts of paths, which errors show.
+IN_PATHS = {**ESCAPES, ord("/"): "_"}
+
 
 @functools.cache
 def may_hold_modules(kind: type) -> bool:
@@ -130,7 +133,7 @@ class Module(Configured):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Note the name that objects of the class get."""
         super().__init_subclass__(**kwargs)
-        cls._class_name = snake_case(cls.__name__)
+        cls._class_name = printable(snake_case(cls.__name__))
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Make the object with its state; a subclass may leave ``super().__init__()`` out."""
@@ -240,7 +243,7 @@ class Module(Configured):
             for suggested, item in found:
                 if isinstance(item, Module) and id(item) not in seen:
                     seen.add(id(item))
-                    children.append((suggested.replace("/", "_"), item))
+                    children.append((suggested.translate(IN_PATHS), item))
         return children
 
     def _own_path(self) -> str:

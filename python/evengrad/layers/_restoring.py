@@ -49,4 +49,6 @@ class Restoration:
             if saved is None or saved.shape != tuple(tensor.shape):
                 found = None if saved is None else saved.shape
                 raise LookupError(path, tuple(tensor.shape), found)
-            tensor.copy_(np.asarray(saved, dtype=tensor.dtype, order="C"))
+            if saved.dtype.name != tensor.dtype:
+                raise LookupError(path, tensor.dtype, saved.dtype.name)
+            tensor.copy_(np.asarray(saved, order="C"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evengrad._common.checks import check_dtype, check_row_shape
+from evengrad._common.names import check_name
 from evengrad._core import get_default_dtype
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ def Input(  # noqa: N802 - Keras' name; it stands where a layer stands
     Raises
     ------
     ValueError
-        A size below 1, an unknown dtype.
+        A size below 1, an unknown dtype, a name with control characters.
 
     Examples
     --------
@@ -208,7 +209,8 @@ def Input(  # noqa: N802 - Keras' name; it stands where a layer stands
     [(2, 1), (2, 1)]
     """
     kind = check_dtype(get_default_dtype() if dtype is None else dtype)
-    return Symbolic((None, *check_row_shape(shape, "shape")), kind, Node(None, [], False), name)
+    row = check_row_shape(shape, "shape")
+    return Symbolic((None, *row), kind, Node(None, [], False), check_name(name))
 
 
 def show_shape(shape: Any) -> str:

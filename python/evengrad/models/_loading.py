@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +18,12 @@ from evengrad.models._model_file import KEY, SLOT, VERSION, Array, trained
 from evengrad.optimizers._optimizer import Counts, counts_of, set_counts
 from evengrad.saving import _safetensors
 from evengrad.saving._errors import FileFormatError
+from evengrad.saving._paths import file_path
 from evengrad.training._compile_config import OF_OBJECTIVE
 from evengrad.training._pack import unpack_streams
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
 
     from evengrad.models._model import Model
@@ -37,7 +38,8 @@ def load_model(
     """Read a model from a file of `Model.save`.
 
     A file holds names and numbers, never code: classes are found among this package's and in
-    `custom_objects`. It takes no more memory than its size.
+    `custom_objects`. It takes no more memory than its size. Its checksums are compared, so that no
+    damage makes another model; files of earlier versions have none.
 
     Parameters
     ----------
@@ -61,7 +63,7 @@ def load_model(
     ValueError
         The file names a class or function that neither this package nor `custom_objects` has.
     OSError
-        The file cannot be read.
+        The file cannot be read, or the path is no file but a folder, a pipe, a socket or a device.
 
     Examples
     --------
@@ -70,7 +72,7 @@ def load_model(
     >>> eg.load_model("net.safetensors").output_shape
     (None, 2)
     """
-    shown = os.fspath(path)
+    shown = file_path(path)
     tensors, metadata = _safetensors.read(path)
     if KEY not in metadata:
         raise FileFormatError(
@@ -114,7 +116,7 @@ def _rebuild(
             raise decoder.damaged(repr(error)) from error
         name, expected, found = error.args
         raise FileFormatError(
-            f"{decoder.shown}: {name}: the description asks for shape {expected}, the file has "
+            f"{decoder.shown}: {name}: the description asks for {_what(expected)}, the file has "
             f"{'nothing' if found is None else found}"
         ) from error
     except RecursionError as error:
@@ -134,6 +136,10 @@ def _rebuild(
         restore_trainable(description["model"], model)
     _restore_streams(model, description, decoder)
     return model
+
+
+def _what(expected: Any) -> str:
+    return f"shape {expected}" if isinstance(expected, tuple) else f"dtype {expected}"
 
 
 def _freeze(model: Model, frozen: list[Any]) -> None:
@@ -209,9 +215,10 @@ def _restore_slots(
 ) -> None:
     for name, slot in model.optimizer.slots(tensor).items():
         saved = tensors.get(f"{SLOT}{path}/{name}")
-        if saved is None or saved.shape != tuple(slot.shape):
+        if saved is None or (saved.shape, saved.dtype.name) != (tuple(slot.shape), slot.dtype):
+            found = "nothing" if saved is None else f"{saved.dtype.name} of {saved.shape}"
             raise FileFormatError(
-                f"{decoder.shown}: {path}: expected optimizer state {name!r} of shape "
-                f"{tuple(slot.shape)}, the file has {'nothing' if saved is None else saved.shape}"
+                f"{decoder.shown}: {path}: expected optimizer state {name!r}, {slot.dtype} of "
+                f"{tuple(slot.shape)}, the file has {found}"
             )
-        slot.copy_(np.ascontiguousarray(saved, dtype=slot.dtype))
+        slot.copy_(np.asarray(saved, order="C"))

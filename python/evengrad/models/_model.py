@@ -921,8 +921,9 @@ class Model(Network):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the whole model to one file: architecture, variables, and how training stands.
 
-        The file is a safetensors file with a description in its header. It is written beside its
-        place and moved there when it is complete: a crash leaves the old file or the new one.
+        The file is a safetensors file with a description and checksums in its header. It is
+        written beside its place and moved there when it is complete: a crash leaves the old file or
+        the new one, and what a killed process left beside it goes with the next save.
         Models inside the model come back as such, and a layer that several places share is shared
         again.
 
@@ -934,10 +935,11 @@ class Model(Network):
         Raises
         ------
         ValueError
-            The model has not been built, a part of it cannot be described, or two variables have
-            the same path.
+            The model has not been built, a part of it cannot be described, two variables have the
+            same path, or the file has the suffix of another format, such as ``.h5`` or ``.onnx``.
         OSError
-            The file cannot be written; an older one is untouched.
+            The file cannot be written, or the path is a folder, a pipe, a socket or a device; an
+            older file is untouched.
 
         Examples
         --------
@@ -950,12 +952,12 @@ class Model(Network):
         save_model(self, path, self._config, self._shuffler().draws)
 
     def save_weights(self, path: str | os.PathLike[str]) -> None:
-        """Write all variables to a safetensors file, by their paths.
+        """Write all variables to a safetensors file, by their paths; see `save`.
 
         Raises
         ------
         ValueError
-            The model has not been built.
+            The model has not been built, or the file has the suffix of another format.
         OSError
             The file cannot be written; an older one is untouched.
 
@@ -968,14 +970,17 @@ class Model(Network):
         save_weights(self, path)
 
     def load_weights(self, path: str | os.PathLike[str]) -> None:
-        """Take all variables from a file of `save_weights` or `save`.
+        """Take all variables from a file of `save_weights` or `save`, or another program's.
+
+        Checksums are compared where the file has them.
 
         Raises
         ------
         FileFormatError
             The file is damaged.
         ValueError
-            A variable is missing, unknown, or of another shape; nothing is changed.
+            A variable is missing, unknown, of another shape, or no floating-point numbers; nothing
+            is changed.
 
         Examples
         --------

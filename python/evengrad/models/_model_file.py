@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad._common.names import did_you_mean
+from evengrad._common.names import did_you_mean, printable
 from evengrad.layers._module import module_tree, state_of
 from evengrad.models._architecture import ArchitectureEncoder
 from evengrad.models._network import check_built
 from evengrad.optimizers._optimizer import counts_of
 from evengrad.saving import _safetensors
 from evengrad.saving._describe import encode
+from evengrad.saving._paths import file_path, path_to_write
 from evengrad.training._compile_config import OF_OBJECTIVE
 from evengrad.training._pack import pack_streams
 
 if TYPE_CHECKING:
+    import os
+
     from evengrad._core import Tensor
     from evengrad.models._model import Model
     from evengrad.training._compile_config import CompileConfig
@@ -54,28 +56,33 @@ def _weights(model: Model) -> dict[str, Array]:
 
 def save_weights(model: Model, path: str | os.PathLike[str]) -> None:
     """Write all variables; see `Model.save_weights`."""
-    _safetensors.write(path, _weights(model), {})
+    file = path_to_write(path, "model.save_weights")
+    _safetensors.write(file, _weights(model), {})
 
 
 def load_weights(model: Model, path: str | os.PathLike[str]) -> None:
     """Read all variables; see `Model.load_weights`."""
+    shown = printable(file_path(path))
     tensors, _ = _safetensors.read(path)
     found = {name: array for name, array in tensors.items() if not name.startswith(SLOT)}
     wanted = _named(model, "load_weights")
     for name in found:
         if name not in wanted:
             raise ValueError(
-                f"{os.fspath(path)}: {name!r} is no variable of the model; "
-                f"{did_you_mean(name, wanted)}"
+                f"{shown}: {name!r} is no variable of the model; {did_you_mean(name, wanted)}"
             )
     for name, tensor in wanted.items():
         if name not in found:
+            raise ValueError(f"{shown}: no values for {name!r}; {did_you_mean(name, found)}")
+        if found[name].dtype.kind != "f":
             raise ValueError(
-                f"{os.fspath(path)}: no values for {name!r}; {did_you_mean(name, found)}"
+                f"{shown}: {name}: expected floating-point numbers, the file has "
+                f"{found[name].dtype}"
             )
         if found[name].shape != tuple(tensor.shape):
             raise ValueError(
-                f"{name}: expected shape {tuple(tensor.shape)}, the file has {found[name].shape}"
+                f"{shown}: {name}: expected shape {tuple(tensor.shape)}, the file has "
+                f"{found[name].shape}"
             )
     model.set_weights([found[name] for name in wanted])
 
@@ -84,6 +91,7 @@ def save_model(
     model: Model, path: str | os.PathLike[str], config: CompileConfig | None, shuffles: int
 ) -> None:
     """Write a whole model, how it is trained, and how often it has shuffled; see `Model.save`."""
+    file = path_to_write(path, "model.save")
     tensors = _weights(model)
     description: dict[str, Any] = {
         "version": VERSION,
@@ -97,7 +105,7 @@ def save_model(
         description["compile"] = _describe_config(config)
         tensors.update(_slots(model, config))
     text = json.dumps(description, separators=(",", ":"), allow_nan=False)
-    _safetensors.write(path, tensors, {KEY: text})
+    _safetensors.write(file, tensors, {KEY: text})
 
 
 def _without_rows(shape: Any) -> Any:

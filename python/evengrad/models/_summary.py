@@ -6,6 +6,7 @@ import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from evengrad._common.names import printable
 from evengrad._common.units import show_bytes
 from evengrad.layers._module import state_of
 from evengrad.layers._symbolic import row_size, show_shape
@@ -74,7 +75,7 @@ class Summary:
     def _cells(self) -> list[tuple[str, ...]]:
         return [
             (
-                row.layer,
+                printable(row.layer),
                 show_shape(row.output_shape),
                 f"{row.parameters:,}",
                 f"{row.multiply_adds:,}",
@@ -102,7 +103,7 @@ class Summary:
 
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
         table = [show(line) for line in lines]
-        return "\n".join([self.name, table[0], rule, *table[1:], rule, *self._totals()])
+        return "\n".join([printable(self.name), table[0], rule, *table[1:], rule, *self._totals()])
 
     __repr__ = __str__
 
@@ -114,7 +115,7 @@ class Summary:
         )
         totals = "<br>".join(html.escape(line) for line in self._totals())
         return (
-            f"<table><caption>{html.escape(self.name)}</caption>"
+            f"<table><caption>{html.escape(printable(self.name))}</caption>"
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{totals}</p>"
         )
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from evengrad import constraints, initializers, layers, losses, metrics, optimizers, regularizers
 from evengrad._common.config import Configured, name_of
-from evengrad._common.names import did_you_mean
+from evengrad._common.names import did_you_mean, printable
 from evengrad._tensor import activations
 from evengrad.losses._loss import FunctionLoss
 from evengrad.metrics._metric import FunctionMetric
@@ -111,7 +111,7 @@ class Decoder:
     families: ClassVar[Mapping[str, Family]] = FAMILIES
 
     def __init__(self, shown: str, custom_objects: Mapping[str, Any]) -> None:
-        self.shown = shown
+        self.shown = printable(shown)
         self.custom = custom_objects
 
     def damaged(self, what: str) -> FileFormatError:
@@ -144,7 +144,7 @@ class Decoder:
         if name not in offered:
             raise ValueError(
                 f"{self.shown}: unknown {what}; if it is your own, pass "
-                f"custom_objects={{{name!r}: {name}}}; {did_you_mean(name, offered)}"
+                f"custom_objects={{{name!r}: {printable(name)}}}; {did_you_mean(name, offered)}"
             )
         return offered[name]
 

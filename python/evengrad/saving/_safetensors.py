@@ -1,8 +1,14 @@
-"""The safetensors format: a length, a JSON header, the tensors' bytes.
+"""The safetensors format: a length, a JSON header, the tensors' bytes; with checksums of ours.
 
 Eight bytes, little endian: the length of the header. The header: for each tensor its dtype, shape
 and place in what follows, and ``__metadata__``, strings by name. Then the data, without gaps.
 See https://github.com/huggingface/safetensors.
+
+The metadata of files that are written here begin with checksums, CRC-32 in eight hexadecimal
+digits, which other readers pass over: ``evengrad_checksum`` of the header, with zeros for its own
+digits, and ``evengrad_checksum:NAME`` of the data of each tensor. So no bit of a file can change
+unnoticed. ``evengrad_format`` says that they must be there; files of earlier versions and of other
+programs have none of the three.
 """
 
 from __future__ import annotations
@@ -10,16 +16,22 @@ from __future__ import annotations
 import json
 import math
 import os
+import reprlib
 import struct
-from typing import TYPE_CHECKING, Any
+import zlib
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from evengrad._common.names import printable
 from evengrad.saving._atomic import write_atomically
+from evengrad.saving._checksum import Checksum, ChecksumWorker, digits_of
 from evengrad.saving._errors import FileFormatError
+from evengrad.saving._paths import check_ordinary, errors_name, file_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from io import BufferedReader
 
     from evengrad._common.arrays import Array
 
@@ -29,6 +41,21 @@ HEADER_LIMIT = 100_000_000
 # Data begins at a multiple of this, so that tensors can be used where they lie.
 ALIGNMENT = 8
 LENGTH_BYTES = 8
+# So much is read while the checksum of what was read before is computed.
+PIECE_BYTES = 4 * 2**20
+# What NumPy 2 takes.
+DIMENSION_LIMIT = 64
+
+# What files of other formats begin with.
+OTHERS = {
+    b"\x89HDF": "an HDF5 file; read it in the program that wrote it, and use set_weights here",
+    b"PK\x03\x04": "a zip archive, as of Keras or PyTorch; read it there, and use set_weights here",
+}
+
+FORMAT, CHECKSUM = "evengrad_format", "evengrad_checksum"
+VERSION = "2"
+# Before the header's own digits. Inside of strings the quotes have backslashes.
+FIELD = f'"{CHECKSUM}":"'.encode()
 
 # The format's names of dtypes, with NumPy's.
 DTYPES = {
@@ -48,81 +75,117 @@ DTYPES = {
 NAMES = {np.dtype(dtype).name: name for name, dtype in DTYPES.items()}
 
 
+def key_of(name: str) -> str:
+    """Return the name under which the metadata have the checksum of a tensor."""
+    return f"{CHECKSUM}:{name}"
+
+
 def write(
     path: str | os.PathLike[str], tensors: Mapping[str, Array], metadata: Mapping[str, str]
 ) -> None:
     """Write tensors and metadata to a file, whole or not at all."""
-    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
-    place = 0
+    shown = file_path(path)
     # Wide types first, so that each tensor is aligned to its elements.
     order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    data = {name: _bytes_of(tensors[name]) for name in order}
+    unknown = "0" * 8
+    sums = {CHECKSUM: unknown, **{key_of(name): unknown for name in order}}
+    entries: dict[str, Any] = {}
+    place = 0
     for name in order:
-        array = tensors[name]
-        header[name] = {
-            "dtype": NAMES[array.dtype.name],
-            "shape": list(array.shape),
-            "data_offsets": [place, place + array.nbytes],
-        }
-        place += array.nbytes
-    text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
-    text += b" " * (-len(text) % ALIGNMENT)
-    if len(text) > HEADER_LIMIT:
+        end = place + len(data[name])
+        dtype, shape = NAMES[tensors[name].dtype.name], list(tensors[name].shape)
+        entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": [place, end]}
+        place = end
+
+    def header() -> bytes:
+        table = {"__metadata__": {**sums, FORMAT: VERSION, **metadata}, **entries}
+        text = json.dumps(table, separators=(",", ":"), allow_nan=False).encode()
+        return text + b" " * (-len(text) % ALIGNMENT)
+
+    length = len(header())
+    if length > HEADER_LIMIT:
         raise ValueError(
-            f"{os.fspath(path)}: a header of {len(text)} bytes is larger than readers accept, "
+            f"{printable(shown)}: a header of {length} bytes is larger than readers accept, "
             f"{HEADER_LIMIT}; keep less text and fewer numbers outside of arrays"
         )
 
-    def pieces() -> Iterator[bytes | memoryview]:
-        yield struct.pack("<Q", len(text))
-        yield text
-        for name in order:
-            array = np.ascontiguousarray(tensors[name])
-            little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-            yield little.reshape(-1).view(np.uint8).data
+    def fill(file: BinaryIO) -> None:
+        # The header stands first, and has the checksums of what comes after it.
+        file.seek(LENGTH_BYTES + length)
+        with ChecksumWorker(place) as worker:
+            running = {name: Checksum(worker) for name in order}
+            for name in order:
+                running[name].update(data[name])
+                file.write(data[name])
+            sums.update({key_of(name): running[name].digits() for name in order})
+        file.seek(0)
+        file.write(struct.pack("<Q", length) + _sealed(header()))
 
-    write_atomically(path, pieces())
+    write_atomically(shown, fill)
+
+
+def _bytes_of(array: Array) -> memoryview:
+    """Return the elements, little endian; a view where they lie so."""
+    whole = np.ascontiguousarray(array)
+    little = whole.astype(whole.dtype.newbyteorder("<"), copy=False)
+    return little.reshape(-1).view(np.uint8).data
+
+
+def _sealed(header: bytes) -> bytes:
+    """Return a header with its own checksum in it, of the header with zeros there."""
+    before, field, after = header.partition(FIELD)
+    blank = before + field + b"0" * 8 + after[8:]
+    return before + field + digits_of(zlib.crc32(blank)).encode() + after[8:]
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
-    """Return the tensors and the metadata of a file.
+    """Return the tensors and the metadata of a file, without checksums, which are compared.
 
     Everything it declares is compared with its size before any of it is allocated.
     """
-    shown = os.fspath(path)
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        start = file.read(LENGTH_BYTES)
-        if len(start) < LENGTH_BYTES:
-            raise FileFormatError(f"{shown}: {size} bytes are too few for a safetensors file")
-        (length,) = struct.unpack("<Q", start)
-        if length > min(HEADER_LIMIT, size - LENGTH_BYTES):
-            raise FileFormatError(
-                f"{shown}: no safetensors file, or cut off: its header claims {length} bytes, the "
-                f"file has {size}"
-            )
-        header = _parse(shown, file.read(length))
-        metadata = _metadata(shown, header)
-        data_bytes = size - LENGTH_BYTES - length
-        entries = [_entry(shown, name, item) for name, item in header.items()]
-        entries.sort(key=lambda entry: entry[3])
-        place = 0
-        for name, _, _, begin, end in entries:
-            if begin != place:
-                raise FileFormatError(f"{shown}: tensor {name!r} overlaps another or leaves a gap")
-            place = end
-        if place != data_bytes:
-            raise FileFormatError(
-                f"{shown}: damaged or cut off: the tensors take {place} bytes, the file has "
-                f"{data_bytes} for them"
-            )
-        tensors = {}
-        for name, dtype, shape, begin, end in entries:
-            data = file.read(end - begin)
-            if len(data) != end - begin:
-                raise FileFormatError(f"{shown}: cut off while it was read")
-            values = np.frombuffer(data, dtype).reshape(shape)
-            tensors[name] = values.astype(values.dtype.newbyteorder("="), copy=False)
+    shown = file_path(path)
+    with errors_name(shown):
+        check_ordinary(shown)
+        with open(shown, "rb") as file:
+            return _read(shown, file)
+
+
+def _read(shown: str, file: BufferedReader) -> tuple[dict[str, Array], dict[str, str]]:
+    size = os.fstat(file.fileno()).st_size
+    length = _header_length(shown, file.read(LENGTH_BYTES), size)
+    text = file.read(length)
+    header = _parse(shown, text)
+    metadata = _metadata(shown, header)
+    checksums = _checksums(shown, text, metadata)
+    data_bytes = size - LENGTH_BYTES - length
+    entries = _entries(shown, header, data_bytes)
+    if checksums is None:
+        return {entry.name: entry.read(file) for entry in entries}, metadata
+    with ChecksumWorker(data_bytes) as worker:
+        running = [Checksum(worker) for _ in entries]
+        pairs = list(zip(entries, running, strict=True))
+        tensors = {entry.name: entry.read(file, checksum) for entry, checksum in pairs}
+        for entry, checksum in pairs:
+            if checksum.digits() != checksums.get(key_of(entry.name)):
+                raise FileFormatError(f"{entry.shown} is damaged: its checksum differs")
     return tensors, metadata
+
+
+def _header_length(shown: str, start: bytes, size: int) -> int:
+    """Return the length that a file begins with, or raise an error for one that cannot be."""
+    if len(start) < LENGTH_BYTES:
+        raise FileFormatError(f"{shown}: {size} bytes are too few for a safetensors file")
+    for begin, kind in OTHERS.items():
+        if start.startswith(begin):
+            raise FileFormatError(f"{shown}: no safetensors file but {kind}")
+    length = int.from_bytes(start, "little")
+    if length > min(HEADER_LIMIT, size - LENGTH_BYTES):
+        raise FileFormatError(
+            f"{shown}: no safetensors file, or cut off: its header claims {length} bytes, the "
+            f"file has {size}"
+        )
+    return length
 
 
 def _parse(shown: str, text: bytes) -> dict[str, Any]:
@@ -149,10 +212,71 @@ def _metadata(shown: str, header: dict[str, Any]) -> dict[str, str]:
     return metadata
 
 
-def _entry(
-    shown: str, name: str, item: Any
-) -> tuple[str, np.dtype[Any], tuple[int, ...], int, int]:
-    """Return name, dtype, shape and place of a tensor, or raise an error."""
+def _checksums(shown: str, text: bytes, metadata: dict[str, str]) -> dict[str, str] | None:
+    """Take the checksums out of the metadata, and compare the header's; None where it has none."""
+    found = {key: metadata.pop(key) for key in [*metadata] if key.startswith(CHECKSUM)}
+    version = metadata.pop(FORMAT, None)
+    if version is None and not found:
+        return None
+    if version is not None and version != VERSION and version.isdecimal():
+        raise FileFormatError(
+            f"{shown}: version {version} of the format is newer than {VERSION}, which this release "
+            "of evengrad reads, or the header is damaged; update evengrad"
+        )
+    if version is None or CHECKSUM not in found or _sealed(text) != text:
+        raise FileFormatError(
+            f"{shown}: the header is damaged: its checksum differs; another program that writes "
+            f"the file anew must leave {CHECKSUM} and {FORMAT} out of the metadata"
+        )
+    return found
+
+
+class Entry(NamedTuple):
+    """What the header says of a tensor."""
+
+    shown: str
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+    def read(self, file: BufferedReader, checksum: Checksum | None = None) -> Array:
+        """Return the tensor, from where the file stands; the checksum takes its bytes."""
+        data = np.empty(self.end - self.begin, np.uint8)
+        for begin in range(0, len(data), PIECE_BYTES):
+            piece = data[begin : begin + PIECE_BYTES].data
+            if file.readinto(piece) != len(piece):
+                raise FileFormatError(f"{self.shown} was cut off while the file was read")
+            if checksum is not None:
+                checksum.update(piece)
+        try:
+            values = data.view(self.dtype).reshape(self.shape)
+        except ValueError as error:
+            raise FileFormatError(f"{self.shown}: {error}") from error
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def _entries(shown: str, header: dict[str, Any], data_bytes: int) -> list[Entry]:
+    """Return the tensors in the order of their places, which must fill the file."""
+    entries = [_entry(shown, name, item) for name, item in header.items()]
+    entries.sort(key=lambda entry: entry.begin)
+    place = 0
+    for entry in entries:
+        if entry.begin != place:
+            raise FileFormatError(f"{entry.shown} overlaps another or leaves a gap")
+        place = entry.end
+    if place != data_bytes:
+        raise FileFormatError(
+            f"{shown}: damaged or cut off: the tensors take {place} bytes, the file has "
+            f"{data_bytes} for them"
+        )
+    return entries
+
+
+def _entry(file: str, name: str, item: Any) -> Entry:
+    """Return what the header says of a tensor, or raise an error."""
+    shown = f"{file}: tensor {name!r}"
 
     def sizes(key: str) -> list[int]:
         values = item.get(key)
@@ -160,17 +284,19 @@ def _entry(
             type(value) is int and 0 <= value < 2**63 for value in values
         )
         if not whole:
-            raise FileFormatError(f"{shown}: tensor {name!r}: {key} is damaged")
+            raise FileFormatError(f"{shown}: {key} is damaged")
         found: list[int] = values
         return found
 
-    if not isinstance(item, dict) or item.get("dtype") not in DTYPES:
-        found = item.get("dtype") if isinstance(item, dict) else item
-        raise FileFormatError(f"{shown}: tensor {name!r}: unknown dtype {found!r}")
-    dtype = np.dtype(DTYPES[item["dtype"]])
+    named = item.get("dtype") if isinstance(item, dict) else item
+    if not isinstance(named, str) or named not in DTYPES:
+        raise FileFormatError(f"{shown}: unknown dtype {reprlib.repr(named)}")
+    dtype = np.dtype(DTYPES[named])
     shape, offsets = sizes("shape"), sizes("data_offsets")
-    if len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:
-        raise FileFormatError(
-            f"{shown}: tensor {name!r}: its shape {shape} and its place {offsets} do not fit"
-        )
-    return name, dtype, tuple(shape), offsets[0], offsets[1]
+    if len(shape) > DIMENSION_LIMIT:
+        raise FileFormatError(f"{shown}: {len(shape)} dimensions, at most {DIMENSION_LIMIT}")
+    if len(offsets) != 2:
+        raise FileFormatError(f"{shown}: data_offsets is damaged")
+    if offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:
+        raise FileFormatError(f"{shown}: its shape {shape} and its place {offsets} do not fit")
+    return Entry(shown, name, dtype, tuple(shape), offsets[0], offsets[1])

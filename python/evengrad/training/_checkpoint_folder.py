@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from evengrad.saving import _safetensors
+from evengrad.saving._atomic import remove_unfinished
 from evengrad.saving._errors import FileFormatError
 
 if sys.platform != "win32":
@@ -21,17 +22,15 @@ if sys.platform != "win32":
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    Array = np.ndarray[Any, Any]
+    from evengrad._common.arrays import Array
 
 logger = logging.getLogger("evengrad")
 
 # The name under which the header holds the description, and its version. Files of every version
 # that was released stay readable.
 KEY = "evengrad_checkpoint"
-CHECKSUM = "checksum"
-VERSION = 1
+VERSION = 2
 NAME = re.compile(r"checkpoint-\d{6,}-\d{8,}\.safetensors")
-UNFINISHED = re.compile(NAME.pattern + r"\.[0-9a-f]+\.tmp")
 
 
 class Position(NamedTuple):
@@ -55,8 +54,8 @@ class Checkpoint(NamedTuple):
     tensors: dict[str, Array]
 
 
-def checksum_of(text: str, tensors: Mapping[str, Array]) -> str:
-    """Return a digest of a description and of tensors by name."""
+def _digest(text: str, tensors: Mapping[str, Array]) -> str:
+    """Return what files of version 1 have for a checksum."""
     digest = hashlib.blake2b(text.encode(), digest_size=16)
     for name in sorted(tensors):
         digest.update(name.encode())
@@ -71,9 +70,8 @@ class CheckpointFolder:
         # Wherever the process goes meanwhile.
         self.folder = os.path.abspath(folder)
         self.keep = keep
-        # Files to be replaced: damaged ones, or all of a training that is begun afresh; and what a
-        # process left that ended while it wrote.
-        self._stale: set[str] = set(self._names(UNFINISHED))
+        # Files to be replaced: damaged ones, or all of a training that is begun afresh.
+        self._stale: set[str] = set()
         self._lock: int | None = None
 
     def hold(self) -> None:
@@ -104,15 +102,12 @@ class CheckpointFolder:
 
     def positions(self) -> list[Position]:
         """Return the places that there are files for, the newest first."""
-        found = [re.findall(r"\d+", name) for name in self._names(NAME)]
-        return sorted((Position(*map(int, numbers)) for numbers in found), reverse=True)
-
-    def _names(self, pattern: re.Pattern[str]) -> list[str]:
-        """Return the names in the folder that are of that form."""
         try:
-            return [name for name in os.listdir(self.folder) if pattern.fullmatch(name)]
+            names = filter(NAME.fullmatch, os.listdir(self.folder))
         except FileNotFoundError:
             return []
+        found = [re.findall(r"\d+", name) for name in names]
+        return sorted((Position(*map(int, numbers)) for numbers in found), reverse=True)
 
     def start_afresh(self) -> None:
         """Have the files that there are replaced by the first that is written."""
@@ -139,12 +134,16 @@ class CheckpointFolder:
         path = os.path.join(self.folder, position.file_name)
         tensors, metadata = _safetensors.read(path)
         text = metadata.get(KEY, "")
-        if not text or metadata.get(CHECKSUM) != checksum_of(text, tensors):
+        try:
+            description = json.loads(text)
+            version = int(description["version"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise FileFormatError(f"{path}: holds no checkpoint, or a damaged one") from error
+        if version < VERSION and metadata.get("checksum") != _digest(text, tensors):
             raise FileFormatError(f"{path}: the checkpoint is damaged: its checksum differs")
-        description = json.loads(text)
-        if description["version"] > VERSION:
+        if version > VERSION:
             raise ValueError(
-                f"{path}: version {description['version']} of checkpoints is newer than {VERSION}, "
+                f"{path}: version {version} of checkpoints is newer than {VERSION}, "
                 "which this release of evengrad reads; update evengrad"
             )
         return Checkpoint(path, position, description, tensors)
@@ -159,7 +158,8 @@ class CheckpointFolder:
         os.makedirs(self.folder, exist_ok=True)
         path = os.path.join(self.folder, position.file_name)
         text = json.dumps({"version": VERSION, **description}, allow_nan=False)
-        _safetensors.write(path, tensors, {KEY: text, CHECKSUM: checksum_of(text, tensors)})
+        _safetensors.write(path, tensors, {KEY: text})
+        remove_unfinished(self.folder, NAME.pattern)
         stale, self._stale = self._stale - {position.file_name}, set()
         whole = [known.file_name for known in self.positions() if known.file_name not in stale]
         # The one just written counts, whatever its name.

@@ -8,6 +8,8 @@ import sys
 import time
 from typing import Any
 
+from evengrad._common.names import printable
+
 SILENT, BAR, LINES = 0, 1, 2
 
 FORMAT = "{desc} {percentage:3.0f}%%|%s| {elapsed}<{remaining}{postfix}"
@@ -133,4 +135,4 @@ class Progress:
 def show_logs(logs: dict[str, Any]) -> str:
     """Return figures in one line; arrays have no place there."""
     numbers = [(name, value) for name, value in logs.items() if isinstance(value, float)]
-    return "  ".join(f"{name} {value:.4g}" for name, value in numbers)
+    return "  ".join(f"{printable(name)} {value:.4g}" for name, value in numbers)
