@@ -65,7 +65,7 @@ compare: .venv-build/stamp $(if $(WHEEL),,native-wheel)  ## measure this tree be
 	    $(if $(ATTEMPTS),--attempts $(ATTEMPTS)) \
 	    $(if $(QUICK),--quick)
 
-# Modules that were compiled from the same commit are kept in TARGET_DIR/constants.
+# Modules that were compiled from the same sources are kept in TARGET_DIR/constants.
 constants: native-wheel .venv-race-evengrad/stamp  ## what halving and doubling the planner's chosen constants does (CONSTANTS=, WORKLOADS=, SECONDS_EACH=, ROUNDS=)
 	.venv-race-evengrad/bin/pip install --quiet --force-reinstall --no-deps $(NATIVE_WHEELS)/*.whl
 	.venv-race-evengrad/bin/python benches/race/constants.py --folder $(TARGET_DIR)/constants \

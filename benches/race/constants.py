@@ -113,18 +113,38 @@ class Builds:
             ["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True
         )
         subprocess.run(["tar", "-x"], cwd=self.sources, input=archive.stdout, check=True)
-        head = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True
+        of_rust = subprocess.run(
+            ["git", "rev-parse", "HEAD:rust", "HEAD:Cargo.lock"],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
         )
-        self.commit = head.stdout
+        self.sources_key = of_rust.stdout
         self.text = (self.sources / FILE).read_text(encoding="utf-8")
 
     def make(self, name: str, text: str) -> None:
-        """Compile the sources with this text of the file, and keep the module under that name."""
-        made_from = self.folder / name / "made-from"
-        key = self.commit + text
+        """Make a package whose module is compiled with this text of the file."""
+        library = self._library(name, text)
+        package = self.folder / name / "python" / "evengrad"
+        shutil.rmtree(package, ignore_errors=True)
+        shutil.copytree(self.sources / "python" / "evengrad", package)
+        shutil.copy(library, package / "_core.abi3.so")
+        python = self.folder / name / f".venv-race-{OURS}" / "bin" / "python"
+        python.parent.mkdir(parents=True, exist_ok=True)
+        python.write_text(
+            f"#!/bin/sh\nPYTHONPATH='{package.parent}' exec '{self.interpreter}' \"$@\"\n",
+            encoding="utf-8",
+        )
+        python.chmod(0o755)
+
+    def _library(self, name: str, text: str) -> Path:
+        """Compile, or find what was compiled from the same sources; return the module's path."""
+        suffix = "dylib" if sys.platform == "darwin" else "so"
+        made_from, library = self.folder / name / "made-from", self.folder / name / "library"
+        key = self.sources_key + text
         if made_from.exists() and made_from.read_text(encoding="utf-8") == key:
-            return
+            return library
         print(f"compiling: {name}", flush=True)
         (self.sources / FILE).write_text(text, encoding="utf-8")
         settings = {
@@ -133,31 +153,24 @@ class Builds:
             "CARGO_PROFILE_RELEASE_LTO": "off",
             "CARGO_TARGET_DIR": str(self.folder / "build"),
         }
-        subprocess.run(
-            [
-                *(self.sources / "tools" / "native.sh", "cargo", "build", "--quiet", "--release"),
-                *("--locked", "--package", "evengrad-python"),
-            ],
+        command = [
+            *(self.sources / "tools" / "native.sh", "cargo", "build", "--quiet", "--release"),
+            *("--locked", "--package", "evengrad-python"),
+        ]
+        outcome = subprocess.run(
+            command,
             cwd=self.sources,
-            check=True,
+            check=False,
+            capture_output=True,
+            text=True,
             env={**os.environ, **settings},
         )
-        package = self.folder / name / "python" / "evengrad"
-        shutil.rmtree(self.folder / name, ignore_errors=True)
-        shutil.copytree(self.sources / "python" / "evengrad", package)
-        suffix = "dylib" if sys.platform == "darwin" else "so"
-        shutil.copy(
-            self.folder / "build" / "release" / f"libevengrad_python.{suffix}",
-            package / "_core.abi3.so",
-        )
-        python = self.folder / name / f".venv-race-{OURS}" / "bin" / "python"
-        python.parent.mkdir(parents=True)
-        python.write_text(
-            f"#!/bin/sh\nPYTHONPATH='{package.parent}' exec '{self.interpreter}' \"$@\"\n",
-            encoding="utf-8",
-        )
-        python.chmod(0o755)
+        if outcome.returncode != 0:
+            raise SystemExit(f"{name} does not compile:\n{outcome.stderr}")
+        library.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.folder / "build" / "release" / f"libevengrad_python.{suffix}", library)
         made_from.write_text(key, encoding="utf-8")
+        return library
 
 
 def measure(arguments: argparse.Namespace, names: list[str]) -> dict[str, list[Measurement]]:
