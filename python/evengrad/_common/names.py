@@ -22,7 +22,7 @@ def snake_case(name: str) -> str:
     return spaced.lower()
 
 
-# Escapes, as `repr` has them, for characters that terminals and pages obey rather than show: control
+# Escapes, as `repr` has them, of what terminals and pages obey rather than show: control
 # characters, ends of lines and paragraphs, changes of the direction of writing, halves of pairs.
 _OBEYED = [(0, 0x20), (0x7F, 0xA0), (0x2028, 0x202F), (0x2066, 0x206A), (0xD800, 0xE000)]
 ESCAPES = {

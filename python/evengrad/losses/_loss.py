@@ -9,7 +9,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.checks import FLOATS
 from evengrad._common.config import Named
-from evengrad._common.names import check_name, choose, printable, snake_case
+from evengrad._common.names import ESCAPES, choose, snake_case
 from evengrad._core import Tensor
 from evengrad.losses._targets import fit_columns, last_column_as, refuse_nan
 
@@ -58,7 +58,7 @@ class Loss(Named):
         self, reduction: str | None = "sum_over_batch_size", name: str | None = None
     ) -> None:
         self.reduction = choose("none" if reduction is None else reduction, REDUCTIONS, "reduction")
-        self.name = check_name(name) or snake_case(type(self).__name__)
+        self.name = str.translate(name, ESCAPES) if name else snake_case(type(self).__name__)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return a value per row."""
@@ -198,7 +198,7 @@ class FunctionLoss(Loss):
     """A function of the user's, of targets and predictions, as a loss."""
 
     def __init__(self, function: Any) -> None:
-        super().__init__(name=printable(getattr(function, "__name__", "loss")))
+        super().__init__(name=getattr(function, "__name__", "loss"))
         self.function = function
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:

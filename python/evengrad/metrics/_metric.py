@@ -10,7 +10,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.checks import FLOATS
 from evengrad._common.config import Named, remade
-from evengrad._common.names import check_name, printable, snake_case
+from evengrad._common.names import ESCAPES, snake_case
 from evengrad._core import Tensor
 from evengrad.losses._crossentropy import check_labels, one_hot
 from evengrad.losses._loss import as_floats, checked_tensor, hide_masked, per_weight, weights_for
@@ -83,7 +83,7 @@ class Metric(Named):
     _owner: weakref.ref[Any] | None = None
 
     def __init__(self, name: str | None = None) -> None:
-        self.name = check_name(name) or snake_case(type(self).__name__)
+        self.name = str.translate(name, ESCAPES) if name else snake_case(type(self).__name__)
         self._states: list[Tensor] = []
 
     def __getstate__(self) -> dict[str, Any]:
@@ -255,7 +255,7 @@ class FunctionMetric(MeanMetric):
     """The mean of a function of the user's, of targets and predictions."""
 
     def __init__(self, function: Any) -> None:
-        super().__init__(printable(getattr(function, "__name__", "metric")))
+        super().__init__(getattr(function, "__name__", "metric"))
         self.function = function
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
