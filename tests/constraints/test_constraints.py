@@ -126,7 +126,7 @@ def test_penalties_are_in_the_reported_loss(data):
     model = network(bias_initializer="ones", **settings)
     kernel, bias, *_ = model.get_weights()
     of_variables = 0.01 * (kernel**2).sum() + 0.01 * np.abs(bias).sum()
-    of_outputs = 0.01 * np.abs(np.tanh(x @ kernel + bias)).sum()
+    of_outputs = 0.01 * np.abs(np.tanh(x @ kernel + bias)).sum() / 40
     loss, mse = model.evaluate(x, y, batch_size=40)
     assert loss == pytest.approx(mse + of_variables + of_outputs, rel=1e-12)
     model(x)
@@ -137,7 +137,22 @@ def test_penalties_are_in_the_reported_loss(data):
     assert sum(p.item() for p in model.losses) == pytest.approx(
         0.01
         * np.abs(np.tanh(x @ model.layers[0].kernel.numpy() + model.layers[0].bias.numpy())).sum()
+        / 40
     )
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_an_activity_penalty_is_that_of_a_row_for_any_batch(data, eager):
+    x, y = data
+    kernel, bias, *_ = network().get_weights()
+    of_row = 0.01 * np.abs(np.tanh(x @ kernel + bias)).sum() / 40
+    for size in (40, 8, 5, 1):
+        model = network(eager=eager, activity_regularizer="l1")
+        loss, mse = model.evaluate(x, y, batch_size=size)
+        assert loss - mse == pytest.approx(of_row, rel=1e-9)
+        model.compile(optimizers.SGD(0.0), "mse", run_eagerly=eager)
+        history = model.fit(x, y, batch_size=size, verbose=0).history
+        assert history["loss"][0] == pytest.approx(loss, rel=1e-12)
 
 
 def test_penalties_have_gradients_in_captured_steps(data):
@@ -167,7 +182,7 @@ def test_an_activity_penalty_keeps_a_softmax_from_being_fused(data):
 
     plain, _ = losses(None)
     loss, outputs = losses(lambda y: (y**2).sum())
-    assert loss == pytest.approx(plain + (outputs**2).sum(), rel=1e-5)
+    assert loss == pytest.approx(plain + (outputs**2).sum() / 40, rel=1e-5)
 
 
 @pytest.mark.parametrize("eager", [False, True])

@@ -53,10 +53,95 @@ class TestNormalization:
         parts.adapt(x)
         np.testing.assert_allclose(parts.get_weights(), whole.get_weights(), rtol=1e-12)
 
-    def test_constant_feature(self):
-        layer = layers.Normalization()
-        layer.adapt(np.full((10, 2), 0.1))
-        assert layer(np.full((1, 2), 0.1)).tolist() == [[0.0, 0.0]]
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize("constant", [0.0, 0.1, -7.0, 1e9 / 3])
+    def test_constant_features_as_scikit_learn(self, rng, dtype, constant):
+        x = rng.normal(2.0, 3.0, size=(20_000, 2)).astype(dtype)
+        x[:, 1] = constant
+        new = x[:5] + np.array([0.0, 1.0], dtype)
+        expected = StandardScaler().fit(x.astype("float64")).transform(new.astype("float64"))
+        for adapted in (layers.Normalization(dtype=dtype), layers.Normalization((1,), dtype=dtype)):
+            adapted.adapt(x)
+            np.testing.assert_array_equal(adapted(x[:5])[:, 1].numpy(), 0.0)
+            np.testing.assert_allclose(adapted(new).numpy(), expected, rtol=1e-4, atol=1e-6)
+        mean, variance = adapted.get_weights()
+        back = layers.Normalization(mean=mean, variance=variance, invert=True, dtype=dtype)
+        np.testing.assert_allclose(back(adapted(new)).numpy(), new, rtol=1e-5)
+
+    @pytest.mark.parametrize("deviation", [1e-9, 1e-15, 1e12])
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_deviations_of_any_size(self, rng, deviation, dtype):
+        x = rng.normal(0.0, deviation, size=(500, 3))
+        layer = layers.Normalization(dtype=dtype)
+        layer.adapt(x)
+        expected = StandardScaler().fit_transform(x)
+        np.testing.assert_allclose(layer(x).numpy(), expected, rtol=1e-4, atol=1e-5)
+
+    def test_deviations_far_below_the_mean(self, rng):
+        x = 1.0 + rng.normal(0.0, 1e-9, size=(500, 3))
+        layer = layers.Normalization(dtype="float64")
+        layer.adapt(x)
+        np.testing.assert_allclose(layer(x).numpy(), StandardScaler().fit_transform(x), atol=1e-6)
+
+    @pytest.mark.parametrize("axis", [-1, 1, (1, 2), None])
+    @pytest.mark.parametrize("kind", [list, tuple])
+    def test_a_list_of_batches(self, rng, axis, kind):
+        x = rng.normal(5.0, 3.0, size=(50, 4, 3))
+        for built in (False, True):
+            whole, parts, equal = (layers.Normalization(axis, dtype="float64") for _ in "abc")
+            if built:
+                parts.build((None, 4, 3))
+                parts(x)
+            whole.adapt(x)
+            parts.adapt(kind([x[:20], x[20:43], x[43:]]))
+            equal.adapt(kind([x[:25], x[25:]]))
+            for other in (parts, equal):
+                assert other._state.input_shape == (None, 4, 3)
+                np.testing.assert_allclose(other.get_weights(), whole.get_weights(), rtol=1e-12)
+
+    def test_a_list_of_rows(self, rng):
+        x = rng.normal(5.0, 3.0, size=(6, 4, 3))
+        vectors = [row[0] for row in x]
+        flat, images = layers.Normalization(1), layers.Normalization((1, 2))
+        flat.adapt(vectors)
+        np.testing.assert_allclose(flat.get_weights()[0], x[:, 0].mean(0), rtol=1e-6)
+        # Built for images, it knows their batches from them.
+        images(x)
+        images.adapt(list(x))
+        np.testing.assert_allclose(images.get_weights()[0], x.mean(0), rtol=1e-6)
+        nested = layers.Normalization(1)
+        nested.adapt([[1.0, 2.0], [3.0, 4.0]])
+        assert nested.get_weights()[0].tolist() == [2.0, 3.0]
+
+    def test_batches_of_different_shapes_are_refused(self, rng):
+        layer = layers.Normalization(dtype="float64")
+        with pytest.raises(
+            ValueError, match=r"batches of rows of one shape, got \(3,\) and \(1,\)"
+        ):
+            layer.adapt([rng.normal(size=(5, 3)), rng.normal(size=(5, 1))])
+        assert not layer.built
+
+    def test_one_that_is_not_adapted_is_said_once(self, rng, caplog):
+        x, y = rng.normal(size=(20, 3)), rng.normal(size=(20, 1))
+
+        def net(**settings):
+            layer = layers.Normalization(**settings)
+            model = eg.Sequential([eg.Input((3,)), layer, layers.Dense(1)], seed=1, name="net")
+            model.compile("sgd", "mse")
+            return model
+
+        model = net()
+        for _ in range(2):
+            model.fit(x, y, batch_size=8, verbose=0)
+        assert caplog.text.count("normalization has not been adapted") == 1
+        assert "call adapt(data) on the layer" in caplog.text
+        caplog.clear()
+        adapted, given, loaded = net(), net(mean=0.0, variance=1.0), net()
+        adapted.layers[0].adapt(x)
+        loaded.set_weights(adapted.get_weights())
+        for one in (adapted, given, loaded):
+            one.fit(x, y, verbose=0)
+        assert "adapted" not in caplog.text
 
     def test_is_not_trained_and_is_saved(self, rng, tmp_path):
         x, y = rng.normal(50.0, 9.0, size=(53, 5)), rng.normal(size=(53, 2))

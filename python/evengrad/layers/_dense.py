@@ -110,7 +110,7 @@ class Dense(Affine):
         A name from `evengrad.regularizers`, a regularizer, or a function of the variable: a penalty
         that is added to the loss.
     activity_regularizer
-        The same on the layer's output, summed over the rows of the batch.
+        The same on the layer's output, divided by the rows of the batch.
     kernel_constraint, bias_constraint
         A name from `evengrad.constraints`, a constraint, or a function of the variable: what it
         becomes after every update.

@@ -118,7 +118,9 @@ class Layer(Variables):
     checks_values: bool = False
     # Whether there are batches of one row that the layer cannot be trained on.
     _needs_several_rows: bool = False
-    # A penalty on the layer's output, as a function that returns one element.
+    # Whether the layer has something to say of its state before it trains, in `_before_training`.
+    has_caution: bool = False
+    # A penalty on the layer's output, as a function that returns one element; divided by the rows.
     activity_regularizer: Any = None
 
     def __init__(
@@ -263,6 +265,9 @@ class Layer(Variables):
         `values` is an array; a list of them where the layer takes several inputs.
         """
 
+    def _before_training(self) -> str | None:
+        """Return what is to be said of the layer's state before it trains, if anything is."""
+
     def _check_single(self, shape: Any) -> None:
         """Raise a ValueError where a list of inputs comes."""
         if isinstance(shape, list):
@@ -385,11 +390,10 @@ class Layer(Variables):
             context.watching(self, output)
 
     def _penalize(self, output: Any) -> None:
-        """Note the penalty on an output."""
+        """Note the penalty on an output, a mean over the rows of the batch."""
         # Of several outputs the first is the layer's own; the others are its states.
-        penalty = self.activity_regularizer(
-            output[0] if isinstance(output, (list, tuple)) else output
-        )
+        first = output[0] if isinstance(output, (list, tuple)) else output
+        penalty = self.activity_regularizer(first) / float(max(1, first.shape[0]))
         if call_context.penalties is not None:
             call_context.penalties.append(penalty)
         elif not _core.is_capturing():
@@ -476,3 +480,8 @@ def output_shape_of(node: Node, shapes: list[Shape]) -> Any:
     if says_it or node.arguments.keys() <= {"training"}:
         return layer.compute_output_shape(shapes[: node.count] if node.several else shapes[0])
     return shape_of_call(node, shapes)
+
+
+def caution_of(layer: Layer) -> str | None:
+    """Return what is to be said of a layer's state before it trains, if anything is."""
+    return layer._before_training()  # noqa: SLF001 - as above

@@ -82,7 +82,7 @@ class LSTM(Recurrent):
     kernel_regularizer, recurrent_regularizer, bias_regularizer
         A name from `evengrad.regularizers`, a regularizer, or a function of the variable.
     activity_regularizer
-        The same on the layer's output, summed over the rows of the batch.
+        The same on the layer's output, divided by the rows of the batch.
     kernel_constraint, recurrent_constraint, bias_constraint
         A name from `evengrad.constraints`, a constraint, or a function of the variable.
     dropout

@@ -16,24 +16,26 @@ from evengrad.layers._shared import SameShape, Shared, takes_shared
 from evengrad.layers._symbolic import stands_for_operator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from typing_extensions import Unpack
 
     from evengrad._common.arrays import Array
     from evengrad._core import Tensor
 
-# Deviations below this count as this, so that a constant feature becomes 0 and not NaN.
-SMALLEST_DEVIATION = 1e-7
 # Rows that `adapt` takes at a time: data may be a mapped file.
 PIECE = 2**14
+# The deviation of a constant feature, in parts of its mean: what sums over a piece may leave of it,
+# in statistics that are given.
+ROUNDING = PIECE * float(np.finfo(np.float64).eps)
 
 
 class Normalization(SameShape):
     """Give every feature mean 0 and variance 1 by statistics of the data: (x − mean) / √variance.
 
-    `adapt` learns the statistics; until then they are 0 and 1. They are saved with the model, which
-    then takes data as it is. Deviations below 1e-7 count as 1e-7: a constant feature becomes 0.
+    `adapt` learns the statistics; until then they are 0 and 1, which `fit` warns of. They are saved
+    with the model, which then takes data as it is. As in scikit-learn, the deviation of a constant
+    feature counts as 1: it becomes 0, and what departs from it later keeps its distance.
 
     Parameters
     ----------
@@ -41,7 +43,7 @@ class Normalization(SameShape):
         The dimension, or several, whose places have statistics of their own; all others are
         averaged over. Not 0, the rows. None: one mean and one variance for all elements.
     mean, variance
-        The statistics, where they are known; both or neither.
+        The statistics, where they are known; both or neither. A variance of 0 counts as 1.
     invert
         Whether to do the opposite: x · √variance + mean.
     name, dtype, trainable
@@ -66,6 +68,7 @@ class Normalization(SameShape):
     [[-1.0, 0.0], [2.0, 0.0]]
     """
 
+    has_caution = True
     mean_: Tensor
     variance_: Tensor
 
@@ -118,12 +121,15 @@ class Normalization(SameShape):
         Parameters
         ----------
         data
-            Rows as an array, or an iterable of batches of rows.
+            Rows as an array, or an iterable of batches of rows. A list of arrays is one of batches
+            where these have two dimensions or more, or as many as the layer was built for; a list
+            of vectors or numbers is one of rows.
 
         Raises
         ------
         ValueError, TypeError
-            No rows, values that are not finite, or no numbers; nothing is changed.
+            No rows, batches of different shapes, values that are not finite, or no numbers; nothing
+            is changed.
 
         Examples
         --------
@@ -132,36 +138,32 @@ class Normalization(SameShape):
         >>> [round(float(w), 4) for w in layer.get_weights()]
         [2.5, 2.9167]
         """
-        count, mean, squares = 0.0, np.zeros(()), np.zeros(())
-        shape: tuple[Any, ...] = ()
-        for rows in pieces(data):
-            shape = (None, *rows.shape[1:])
-            others = tuple(set(range(rows.ndim)) - set(self._kept(rows.ndim)))
-            values = rows.astype(np.float64)
-            here = float(values.size // max(1, values.mean(others).size))
-            deviation = values.mean(others) - mean
-            # Of two parts together: Chan, Golub and LeVeque, "Updating formulae", 1979.
-            total = count + here
-            mean = mean + deviation * (here / total)
-            squares = squares + values.var(others) * here + deviation**2 * (count * here / total)
-            count = total
-        if not count:
-            raise ValueError(f"{self.path}: adapt: expected at least one row, got none")
-        if not (np.isfinite(mean).all() and np.isfinite(squares).all()):
-            raise ValueError(
-                f"{self.path}: adapt: expected finite numbers, got NaN or infinity among them; "
-                "fill or leave out those rows"
-            )
+        shape, mean, variance = statistics_of(
+            pieces(data, self._state.input_shape), self._kept, f"{self.path}: adapt"
+        )
         build_for(self, shape)
-        self.set_weights([mean, squares / count])
+        self.set_weights([mean, variance])
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return (x − mean) / √variance, or the opposite."""
         kept = self._kept(x.ndim)
         broadcast = [x.shape[axis] if axis in kept else 1 for axis in range(1, x.ndim)]
         mean = self.mean_.reshape(broadcast)
-        deviation = _core.maximum(self.variance_.reshape(broadcast).sqrt(), SMALLEST_DEVIATION)
+        deviation = self.variance_.reshape(broadcast).sqrt()
+        deviation = _core.where(deviation <= mean.abs() * ROUNDING, 1.0, deviation)
         return x * deviation + mean if self.invert else (x - mean) / deviation
+
+    def _before_training(self) -> str | None:
+        """Say that nobody has given the layer statistics."""
+        if self.mean is not None or not self.built:
+            return None
+        mean, variance = self.mean_.numpy(), self.variance_.numpy()
+        if mean.any() or (variance != 1.0).any():
+            return None
+        return (
+            f"{self.path} has not been adapted, so that it leaves data as it is; call "
+            "adapt(data) on the layer before training, or leave it out"
+        )
 
     def _check_input(self, shape: Any) -> None:
         self._check_features(shape, None)
@@ -183,13 +185,62 @@ def broadcast(values: Any, shape: Any, dtype: Any) -> Array:
     return np.broadcast_to(values, shape).astype(dtype)
 
 
-def pieces(data: Any) -> Iterator[Array]:
-    """Yield rows of data, some at a time."""
-    batches: Iterable[Any] = data if is_batches(data) else [data]
-    for batch in batches:
+def statistics_of(
+    parts: Iterable[Array], kept_of: Callable[[int], list[int]], what: str
+) -> tuple[tuple[Any, ...], Array, Array]:
+    """Return the shape of rows, their mean and their variance; `what` is whose, for messages.
+
+    `kept_of` returns the dimensions of rows of so many that are not averaged over.
+    """
+    count, mean, squares = 0.0, np.zeros(()), np.zeros(())
+    shape: tuple[Any, ...] = ()
+    origin: Any = None
+    for rows in parts:
+        if shape not in ((), (None, *rows.shape[1:])):
+            raise ValueError(
+                f"{what}: expected batches of rows of one shape, got {shape[1:]} and "
+                f"{rows.shape[1:]}"
+            )
+        shape = (None, *rows.shape[1:])
+        kept = kept_of(rows.ndim)
+        others = tuple(set(range(rows.ndim)) - set(kept))
+        values = rows.astype(np.float64)
+        if origin is None:
+            # Sums of distances from a value that occurs: those of a constant feature are 0.
+            origin = values[tuple(slice(None if i in kept else 1) for i in range(rows.ndim))].copy()
+        values -= origin
+        here = float(values.size // max(1, values.mean(others).size))
+        deviation = values.mean(others) - mean
+        # Of two parts together: Chan, Golub and LeVeque, "Updating formulae", 1979.
+        total = count + here
+        mean = mean + deviation * (here / total)
+        squares = squares + values.var(others) * here + deviation**2 * (count * here / total)
+        count = total
+    if not count:
+        raise ValueError(f"{what}: expected at least one row, got none")
+    if not (np.isfinite(mean).all() and np.isfinite(squares).all()):
+        raise ValueError(
+            f"{what}: expected finite numbers, got NaN or infinity among them; fill or leave out "
+            "those rows"
+        )
+    return shape, mean + origin.reshape(mean.shape), squares / count
+
+
+def pieces(data: Any, built_for: Any) -> Iterator[Array]:
+    """Yield rows of data, some at a time; `built_for` is their shape, where it is known."""
+    several = is_batches(data) or is_list_of_batches(data, built_for)
+    for batch in data if several else [data]:
         rows: Any = reader_for(batch) or as_array(batch, "data")
         for start in range(0, len(rows), PIECE):
             yield rows[start : start + PIECE]
+
+
+def is_list_of_batches(data: Any, built_for: Any) -> bool:
+    """Tell whether data is a list of arrays that are batches of rows, and no rows themselves."""
+    if not isinstance(data, (list, tuple)) or not data or isinstance(data[0], (list, tuple)):
+        return False
+    dimensions = len(getattr(data[0], "shape", ()))
+    return dimensions == (len(built_for) if built_for is not None else max(2, dimensions))
 
 
 @stands_for_operator

@@ -322,8 +322,8 @@ class Objective:
         self.loss = Mean()
         # Whether the log has a warning of weights without gradient.
         self.has_warned_of_unreached = False
-        # Whether the log has a warning of a training in which no variable trains.
-        self.has_warned_of_nothing = False
+        # What the log has warnings of already.
+        self.cautions: set[str] = set()
         # Whether the next step looks for layers that are called and are none of the model's.
         self.looks_for_strangers = model.tree.has_code_of_users
         self.finite_steps = _core.zeros((), dtype="float64")

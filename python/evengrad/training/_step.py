@@ -10,7 +10,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.paths import path_of
 from evengrad._tensor.grad_mode import no_grad
-from evengrad.layers._layer import needs_several_rows
+from evengrad.layers._layer import caution_of, needs_several_rows
 from evengrad.training._data import Prepared, ResidentData
 
 if TYPE_CHECKING:
@@ -120,8 +120,8 @@ class Step:
         # The module tree is another one when layers, variables or what trains of them change.
         self.tree = objective.model.tree
         self.hooks = _core.hook_changes()
-        if training and not self.tree.trainable:
-            self._warn_of_nothing()
+        if training and alike is None:
+            self._caution()
 
     def is_current(self) -> bool:
         """Tell whether the captured step still trains what is trainable, under the same hooks."""
@@ -131,8 +131,8 @@ class Step:
         """Forget what was captured: the next call captures what holds now."""
         self.recording = None
         self.tree, self.hooks = self.objective.model.tree, _core.hook_changes()
-        if self.training and not self.tree.trainable:
-            self._warn_of_nothing()
+        if self.training:
+            self._caution()
 
     def __call__(self) -> Captured | None:
         """Make one step; return what was captured, if it was by now."""
@@ -169,20 +169,24 @@ class Step:
                 self._warn_of_unreached(pairs)
             optimizer.apply_gradients(pairs)
 
-    def _warn_of_nothing(self) -> None:
-        """Warn, once for what was compiled, that no variable trains."""
-        objective = self.objective
-        if objective.has_warned_of_nothing:
-            return
-        objective.has_warned_of_nothing = True
-        logger.warning(
-            "%s: training changes nothing, because %s",
-            objective.model.path,
-            "all variables are frozen; set trainable = True on a layer that is meant to train"
-            if self.tree.tensors
-            else "there are no variables; make layers in __init__ and keep them as attributes, and "
-            "variables with add_weight in build",
-        )
+    def _caution(self) -> None:
+        """Warn, once for what was compiled, of what no training can be meant to have."""
+        cautions = self.objective.cautions
+        if not self.tree.trainable and "nothing" not in cautions:
+            cautions.add("nothing")
+            logger.warning(
+                "%s: training changes nothing, because %s",
+                self.objective.model.path,
+                "all variables are frozen; set trainable = True on a layer that is meant to train"
+                if self.tree.tensors
+                else "there are no variables; make layers in __init__ and keep them as attributes, "
+                "and variables with add_weight in build",
+            )
+        for layer in [one for _, one in self.tree.layers if one.has_caution]:
+            said = caution_of(layer)
+            if said is not None and said not in cautions:
+                cautions.add(said)
+                logger.warning("%s", said)
 
     def _warn_of_unreached(self, pairs: list[tuple[Tensor | None, Tensor]]) -> None:
         """Warn, once for what was compiled, of weights that should train and cannot."""
