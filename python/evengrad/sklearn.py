@@ -12,6 +12,7 @@ from evengrad._common.row_readers import reader_for
 from evengrad._common.tables import column_names
 from evengrad.models import Model
 from evengrad.models._features import find
+from evengrad.training._feature_names import difference
 
 __all__ = ["FeatureExtractor"]
 
@@ -95,6 +96,9 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         """
         if not isinstance(self.model, Model):
             raise TypeError(f"model: expected a model of evengrad, got {self.model!r}")
+        names, known = column_names(X), getattr(self, "feature_names_in_", None)
+        if names is not None and known is not None and names != known.tolist():
+            raise ValueError(f"X: expected the columns of fit, {difference(names, known.tolist())}")
         found = self.model.features(X, self.layer, batch_size=self.batch_size)
         outputs = found if isinstance(found, list) else [found]
         return np.concatenate([one.reshape(len(one), -1) for one in outputs], axis=1)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad._common.names import listed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
 
 # Bytes looked at together, small enough for the caches.
 PIECE_BYTES = 2**20
-# Rows and columns that a message names.
-NAMED = 5
 MATRIX_NDIM = 2
 
 
@@ -96,10 +96,3 @@ def show_place(at: tuple[int, ...], names: Sequence[Any] | None) -> str:
 def show_column(column: int, names: Sequence[Any] | None) -> str:
     """Return a column's name in quotes, or its number where it has none."""
     return str(column) if names is None else repr(names[column])
-
-
-def listed(noun: str, items: Sequence[Any]) -> str:
-    """Return some of the items after their noun, and how many there are beside them."""
-    shown = ", ".join(map(str, items[:NAMED]))
-    more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
-    return f"{noun if len(items) == 1 else noun + 's'} {shown}{more}"

@@ -8,11 +8,13 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Thing = TypeVar("Thing")
 # What the modules of this package begin with: classes of users are told from ours by it.
 PACKAGE = __name__.split(".", maxsplit=1)[0] + "."
+# Items of a list that a message names.
+NAMED = 5
 
 
 @functools.cache
@@ -52,6 +54,13 @@ def did_you_mean(name: str, valid: Iterable[str]) -> str:
     nearest = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
     return f"{hint}Valid: {', '.join(map(printable, names))}"
+
+
+def listed(noun: str, items: Sequence[Any]) -> str:
+    """Return some of the items after their noun, and how many there are beside them."""
+    shown = ", ".join(map(str, items[:NAMED]))
+    more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
+    return f"{noun if len(items) == 1 else noun + 's'} {shown}{more}"
 
 
 def choose(name: object, valid: Iterable[str], argument: str) -> str:

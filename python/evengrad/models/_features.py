@@ -27,6 +27,7 @@ def features(
     chosen = find(model, layer)
     part = up_to(model, chosen)
     if part is not None:
+        part.feature_names_in_ = model.feature_names_in_
         return part.predict(x, batch_size, check_finite=check_finite)
     xs = prepare_inputs(view, x, check_finite)
     return watched(view, xs, chosen, count_or(None, batch_size, "batch_size"))

@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 def fold(model: Model) -> Model:
     """Return a new model without the normalizations that a dense layer can take over."""
     check_built(model, "fold_batch_norm")
-    return _Folding().model(model)
+    folded = _Folding().model(model)
+    folded.feature_names_in_ = model.feature_names_in_
+    return folded
 
 
 def _name_apart(layers: list[Layer]) -> None:

@@ -135,6 +135,7 @@ def _rebuild(
         # Files of releases that did not list what is frozen.
         restore_trainable(description["model"], model)
     _restore_streams(model, description, decoder)
+    _restore_names(model, description, decoder)
     return model
 
 
@@ -179,6 +180,19 @@ def _restore_streams(
     if shuffles < 0:
         raise decoder.damaged("shuffles")
     shuffler_of(model).draws = shuffles
+
+
+def _restore_names(model: Model, description: dict[str, Any], decoder: ArchitectureDecoder) -> None:
+    """Restore the names of the columns that the model was trained on, if the file has some."""
+
+    def are_names(value: Any) -> bool:
+        return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+    names = description.get("feature_names")
+    several = isinstance(names, list) and all(one is None or are_names(one) for one in names)
+    if names is not None and not several and not are_names(names):
+        raise decoder.damaged("feature_names")
+    model.feature_names_in_ = names
 
 
 def _recompile(

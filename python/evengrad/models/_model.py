@@ -68,6 +68,11 @@ class Model(Network):
 
     Attributes
     ----------
+    feature_names_in_
+        Names of the columns that the model was trained on, where those were of a data frame or
+        table and are text: `fit`, `evaluate` and `predict` refuse frames whose columns have other
+        names or another order. With several inputs a list, None for those without names. Saved
+        with the model; set it to None to forget the names.
     history
         The `History` of the last training, also of one that was interrupted.
     optimizer
@@ -114,6 +119,7 @@ class Model(Network):
     stop_training: bool = False
     stop_evaluating: bool = False
     stop_predicting: bool = False
+    feature_names_in_: list[Any] | None = None
     _config: CompileConfig | None = None
     _shuffle: _core.Generator | None = None
 
@@ -166,7 +172,7 @@ class Model(Network):
 
     def _start_anew(self, seed: int | None) -> None:
         """Become a model that was never trained: with first values from a seed, not compiled."""
-        self._config = self._shuffle = None
+        self._config = self._shuffle = self.feature_names_in_ = None
         vars(self).pop("history", None)
         self.seed = self._state.given_seed = seed
         self._state.seed = next_seed() if seed is None else seed

@@ -101,6 +101,8 @@ def save_model(
         "frozen": [prefix for prefix, layer in module_tree(model).layers if not layer.trainable],
         "shuffles": shuffles,
     }
+    if model.feature_names_in_ is not None:
+        description["feature_names"] = model.feature_names_in_
     if config is not None:
         description["compile"] = _describe_config(config)
         tensors.update(_slots(model, config))

@@ -41,7 +41,7 @@ class Network(Layer):
     """A layer made of layers, with inputs and outputs; what it computes, without training."""
 
     _unwatched = frozenset(
-        {"_answers", "_config", "_output_shapes", "_shuffle", "history"}
+        {"_answers", "_config", "_output_shapes", "_shuffle", "feature_names_in_", "history"}
         | {"stop_training", "stop_evaluating", "stop_predicting"}
     )
     _begins_paths = True

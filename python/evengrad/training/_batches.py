@@ -9,6 +9,7 @@ import numpy as np
 
 from evengrad import _core
 from evengrad.training._data import Prepared, prepare, unpack_batch
+from evengrad.training._feature_names import remember_names
 from evengrad.training._loop import NO_BATCH, BroughtSource
 from evengrad.training._pack import pack, unpack
 from evengrad.training._step import Batch, Step, rehearse_single_row
@@ -189,6 +190,8 @@ class BatchSource(BroughtSource):
         if self.objective is None:
             self.objective = batch.objective
             self.objective.reset()
+        if self.runner.training and batch.names is not None:
+            remember_names(self.model, batch.names)
         self.runner.run(batch)
         self._used += 1
         return True

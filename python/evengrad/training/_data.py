@@ -12,6 +12,7 @@ from evengrad import _core
 from evengrad._common.arrays import as_array, is_batches
 from evengrad._common.checks import check_int, plural
 from evengrad.training._classes import check_weights, class_weights, split_rows
+from evengrad.training._feature_names import check_names
 from evengrad.training._inputs import (
     convert_inputs,
     label_for,
@@ -23,7 +24,7 @@ from evengrad.training._objective import Objective, output_shapes_for, shapes_of
 if TYPE_CHECKING:
     from evengrad._core import Tensor
     from evengrad.training._compile_config import CompileConfig
-    from evengrad.training._inputs import Columns
+    from evengrad.training._feature_names import Columns
     from evengrad.training._protocol import TrainableModel
 
 Array = np.ndarray[Any, Any]
@@ -48,6 +49,8 @@ class Prepared:
     xs: list[Array]
     ys: list[Array]
     weight: Array | None
+    # Of the columns of each input, where it has such.
+    names: Columns | None = None
 
     @property
     def rows(self) -> int:
@@ -91,25 +94,38 @@ def prepare(
     stands in for that of `compile`.
     """
     compiled = model.config() if config is None else config
-    xs = prepare_inputs(model, x, check_finite)
+    xs, names_of_columns = inputs_for(model, x, check_finite)
     ys, names = targets_of(model, y, xs[0].shape[0])
     objective = compiled.bound
     if objective is None:
         objective = compiled.bound = Objective(compiled, model, ys)
     ys = objective.check_targets(ys, names, xs)
-    return Prepared(objective, xs, ys, weights_of(model, sample_weight, class_weight, xs, ys))
+    weight = weights_of(model, sample_weight, class_weight, xs, ys)
+    return Prepared(objective, xs, ys, weight, names_of_columns)
 
 
 def prepare_inputs(model: TrainableModel, x: Any, check_finite: bool = True) -> list[Array]:
     """Return users' inputs as arrays that fit the model, built for them."""
+    return inputs_for(model, x, check_finite)[0]
+
+
+def inputs_for(
+    model: TrainableModel, x: Any, check_finite: bool
+) -> tuple[list[Array], Columns | None]:
+    """Return users' inputs as arrays that fit the model, built for them, and their columns' names.
+
+    These are None where no input has any.
+    """
     xs, names = inputs_of(model, x)
+    if names is not None:
+        check_names(model, names)
     if check_finite:
         for place in range(len(xs)):
             check_finite_in(xs, place, model.dtype, names)
     # Built, or checked, symbolically: no step is run.
     model.build_for(shapes_of(xs))
     model.check_values(xs if len(xs) > 1 else xs[0])
-    return xs
+    return xs, names
 
 
 def count_or(default: Any, value: Any, argument: str) -> Any:

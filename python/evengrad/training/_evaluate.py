@@ -10,6 +10,7 @@ from evengrad.callbacks._callback import CallbackList, check_callbacks
 from evengrad.training import _fingerprint
 from evengrad.training._batches import BatchRunner, BatchSource
 from evengrad.training._data import count_or, prepare, unpack_batch
+from evengrad.training._feature_names import remember_names
 from evengrad.training._loop import run_epoch
 from evengrad.training._progress import SILENT, show_logs, style
 from evengrad.training._step import DEFAULT_BATCH, ArraySource, Snapshot
@@ -154,6 +155,8 @@ def on_batch(
         objective.reset()
         runner = BatchRunner(training, steps=model.config().steps)
         runner.rehearse(batch)
+        if training and batch.names is not None:
+            remember_names(model, batch.names)
         runner.run(batch)
         return objective.logs()
     finally:

@@ -21,6 +21,7 @@ from evengrad.training._batches import BatchSource
 from evengrad.training._checkpointing import Checkpointing, CheckpointOptions, check_options
 from evengrad.training._data import Prepared, prepare
 from evengrad.training._evaluate import Evaluation, validation_for
+from evengrad.training._feature_names import remember_names
 from evengrad.training._loop import figures_of, run_epoch, warn_of_loss
 from evengrad.training._progress import Progress
 from evengrad.training._signals import GracefulStop
@@ -162,9 +163,11 @@ def _train(
     checkpointing: Checkpointing | None,
 ) -> History:
     """Train, and undo what was prepared where the training cannot begin."""
+    names = model.public.feature_names_in_
     try:
         training = _Training(model, x, y, options, users, progress, checkpointing)
     except BaseException:
+        model.public.feature_names_in_ = names
         if checkpointing is not None:
             checkpointing.undo()
         raise
@@ -196,6 +199,9 @@ class _Training:
         else:
             weights = options.sample_weight, options.class_weight
             data = prepare(model, x, y, *weights, check_finite=options.check_finite)
+            if data.names is not None:
+                # Before validation data is looked at, whose columns are to be the same.
+                remember_names(model, data.names)
             share, shuffle = options.validation_split, bool(options.validation_shuffle)
             if share:
                 data, held = data.split(model, share, shuffle, options.validation_stratify)

@@ -13,10 +13,8 @@ from evengrad._common.tables import column_names, is_series
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
+    from evengrad.training._feature_names import Columns
     from evengrad.training._protocol import TrainableModel
-
-    # The names of each input's columns; None where they have none.
-    Columns = list[list[str] | None]
 
 
 def split_by_name(value: Any, names: list[str], what: str) -> list[Any]:

@@ -27,6 +27,7 @@ class PublicModel(Protocol):
     stop_training: bool
     stop_evaluating: bool
     stop_predicting: bool
+    feature_names_in_: list[Any] | None
 
     @property
     def name(self) -> str:
