@@ -95,7 +95,7 @@ def test_nothing_is_broadcast():
     with pytest.raises(ValueError, match=r"shape of the predictions, \(4, 1\), got \(4,\)"):
         eg.losses.MeanSquaredError()(np.zeros(4), np.zeros((4, 1)))
     with pytest.raises(ValueError, match="one weight per row"):
-        eg.losses.MeanSquaredError()(np.zeros((4, 1)), np.zeros((4, 1)), np.ones((4, 1)))
+        eg.losses.MeanSquaredError()(np.zeros((4, 1)), np.zeros((4, 1)), np.ones((1, 4)))
 
 
 def model_with(*end):

@@ -117,7 +117,12 @@ BAD_CALLS = [
     # weights
     (classifier, {"x": X, "y": Y, "sample_weight": np.ones(3)}, ValueError, "sample_weight"),
     (classifier, {"x": X, "y": Y, "sample_weight": -np.ones(20)}, ValueError, "0 or more"),
-    (classifier, {"x": X, "y": Y, "class_weight": {5: 2.0}}, ValueError, "no rows of class 5"),
+    (
+        classifier,
+        {"x": X, "y": Y, "class_weight": {5: 2.0}},
+        ValueError,
+        "no class 5; the classes are 0, 1, 2",
+    ),
     (classifier, {"x": X, "y": Y, "class_weight": [1, 2]}, TypeError, "class_weight: .*dict"),
     (regression, {"x": X, "y": X[:, 0], "class_weight": {0: 1}}, ValueError, "that are classes"),
     (classifier, {"x": X, "y": Y, "steps_per_epoch": 0}, ValueError, "steps_per_epoch"),

@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from evengrad import _core
-from evengrad._common.checks import check_float
+from evengrad._common.checks import check_float, check_int
 from evengrad.losses._loss import Loss, hide_masked, weights_for
 from evengrad.losses._targets import (
     check_probabilities,
     check_targets_within_unit,
     first_row,
+    one_hot_labels,
     refuse_nan,
+    without_masked,
+    yes_or_no_labels,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from evengrad._common.arrays import Array, Shape
     from evengrad._core import Tensor
 
@@ -99,11 +104,16 @@ class SparseCategoricalCrossentropy(CrossEntropy):
     label_smoothing
         s, the share of the target that is spread evenly over the K classes, in [0, 1]:
         −Σ_k q_k · ln p_k with q = 1 − s + s / K for the label and s / K for the others.
+    ignore_class
+        A number that stands for no class, such as −1 or 255: rows or steps with it do not count.
+        Their value is 0, no gradient comes from them, and the mean is over the others; 0 where
+        there are no others. In a model its metrics pass them over, too.
 
     Raises
     ------
     TypeError
-        A `from_logits` that is none of the three; from `fit`, labels that are no numbers.
+        A `from_logits` that is none of the three, an `ignore_class` that is no integer; from `fit`,
+        labels that are no numbers.
     ValueError
         `label_smoothing` out of range, an unknown reduction. From a call or `fit`: labels out of
         range or not whole, shapes that do not fit; from a call alone, negative probabilities.
@@ -125,6 +135,9 @@ class SparseCategoricalCrossentropy(CrossEntropy):
     >>> loss = eg.losses.SparseCategoricalCrossentropy()
     >>> round(loss([0, 1], [[0.9, 0.1], [0.2, 0.8]]).item(), 4)
     0.1643
+    >>> loss = eg.losses.SparseCategoricalCrossentropy(ignore_class=-1)
+    >>> round(loss([0, 1, -1], [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]).item(), 4)
+    0.1643
     """
 
     fused_activation = "softmax"
@@ -135,8 +148,36 @@ class SparseCategoricalCrossentropy(CrossEntropy):
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         label_smoothing: float = 0.0,
+        ignore_class: int | None = None,
     ) -> None:
         super().__init__(from_logits, label_smoothing, reduction, name)
+        self.ignore_class = check_ignore_class(ignore_class)
+
+    def value(self, targets: Tensor, predictions: Tensor, sample_weight: Any = None) -> Tensor:
+        """Return the reduced loss of tensors whose values were checked before; see `Loss`."""
+        if self.ignore_class is None:
+            return super().value(targets, predictions, sample_weight)
+        return self._of_counted(super().value, targets, predictions, sample_weight)
+
+    def from_logits_loss(self, y_true: Tensor, logits: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the reduced loss of logits, without what stands for no class."""
+        if self.ignore_class is None:
+            return super().from_logits_loss(y_true, logits, weight)
+        return self._of_counted(super().from_logits_loss, y_true, logits, weight)
+
+    def _of_counted(
+        self, loss: Callable[..., Tensor], y_true: Tensor, y_pred: Tensor, sample_weight: Any
+    ) -> Tensor:
+        """Return a loss in which what stands for no class is masked, and the mean without it."""
+        assert self.ignore_class is not None  # noqa: S101 - as the callers have seen
+        self._check_shapes(y_true, y_pred)
+        counted = counted_of(y_true, self.ignore_class, y_pred.dtype)
+        weights = None if sample_weight is None else weights_for(sample_weight, y_pred)
+        value = loss(y_true, y_pred, combined(counted, weights))
+        if self.reduction in ("sum", "none"):
+            return value
+        number = counted.sum()
+        return value * (float(counted.size) / _core.where(number == 0.0, 1.0, number))
 
     def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
         return over_steps(logits, y_true.reshape(-1), reduction, self.label_smoothing)
@@ -164,6 +205,12 @@ class SparseCategoricalCrossentropy(CrossEntropy):
                 f"{self.name}: expected a model with outputs of shape (rows, classes), got "
                 f"{output_shape}"
             )
+        if classes == 1:
+            raise ValueError(
+                f"{self.name}: expected an output for each class, two or more, got a single one; "
+                'for yes and no use loss="binary_crossentropy", else give the last layer a unit '
+                "for each class"
+            )
         wanted = (y.shape[0], *(size or 1 for size in output_shape[1:-1]))
         named = "(rows,)" if len(wanted) == 1 else f"(rows, {', '.join(map(str, wanted[1:]))})"
         if y.shape == (*wanted, classes) and classes > 1:
@@ -180,7 +227,16 @@ class SparseCategoricalCrossentropy(CrossEntropy):
         self._check_values(fitted, classes, what)
         return fitted.astype(np.int64)
 
+    def class_labels(self, y: Array) -> Array:
+        """Return the targets, which are class numbers."""
+        return y
+
     def _check_values(self, y: Array, outputs: int, what: str) -> None:
+        if self.ignore_class is not None:
+            counted = y != self.ignore_class
+            if not counted.any():
+                return
+            y = without_masked(y, counted)
         check_labels(y, outputs, what)
 
 
@@ -231,6 +287,10 @@ class CategoricalCrossentropy(CrossEntropy):
     def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
         targets = y_true.astype(logits.dtype).reshape(-1, y_true.shape[-1])
         return over_steps(logits, targets, reduction, self.label_smoothing)
+
+    def class_labels(self, y: Array) -> Array | None:
+        """Return the class of each one-hot row."""
+        return one_hot_labels(y)
 
     def _check_columns(self, y: Array, output_shape: Shape, what: str) -> None:
         if y.ndim == 1 and output_shape[-1] != 1:
@@ -303,6 +363,10 @@ class BinaryCrossentropy(CrossEntropy):
         no = (1.0 - targets) * safe_log(1.0 - probabilities)
         return -(yes + no)
 
+    def class_labels(self, y: Array) -> Array | None:
+        """Return 0 or 1 for each row of a single output; several outputs are no classes."""
+        return yes_or_no_labels(y, (0, 1))
+
     def _check_columns(self, y: Array, output_shape: Shape, what: str) -> None:
         if y.ndim == 1 and output_shape[-1] not in (1, None) and len(output_shape) == 2:
             raise ValueError(
@@ -316,6 +380,26 @@ def check_from_logits(from_logits: bool | None) -> bool | None:
     if from_logits is not None and not isinstance(from_logits, bool):
         raise TypeError(f"from_logits: expected True, False or None, got {from_logits!r}")
     return from_logits
+
+
+def check_ignore_class(ignore_class: Any) -> int | None:
+    """Return the number that stands for no class, or raise a TypeError."""
+    if ignore_class is None:
+        return None
+    return check_int(ignore_class, "ignore_class", at_least=-(2**63))
+
+
+def counted_of(y_true: Tensor, ignore_class: int, dtype: str) -> Tensor:
+    """Return 1 for each target that is a class and 0 for those that stand for none."""
+    is_class: Tensor = y_true != ignore_class
+    return is_class.astype(dtype)
+
+
+def combined(counted: Tensor, weights: Tensor | None) -> Tensor:
+    """Return weights of rows, or of their steps, that are 0 where nothing counts."""
+    if weights is None:
+        return counted
+    return counted * weights.reshape(*weights.shape, *[1] * (counted.ndim - weights.ndim))
 
 
 def over_steps(logits: Tensor, targets: Tensor, reduction: Reduction, smoothing: float) -> Tensor:
@@ -369,11 +453,20 @@ def check_labels(y: Array, classes: int, what: str) -> None:
     high = y.max()
     if y.min() < 0 or high >= classes:
         bad = (y < 0) | (y >= classes)
+        fix = "number the classes from 0 with np.unique(y, return_inverse=True)[1]"
+        if y.min() >= 0:
+            fix = f"give the last layer {int(high) + 1} units or {fix}"
+        elif bool(((y == -1) | (y == 1)).all()):
+            fix = 'map −1 and 1 to 0 and 1 with (y + 1) // 2, or use one unit and loss="hinge"'
+        elif high < classes:
+            mark = int(y.min())
+            fix = (
+                f"where {mark} stands for no class, use losses.SparseCategoricalCrossentropy("
+                f"ignore_class={mark}) or a sample_weight of 0; else {fix}"
+            )
         raise ValueError(
             f"{what}: expected class numbers in [0, {classes}), as there are {classes} outputs, "
-            f"got {y[bad][0].item()!r} in row {first_row(bad)}; give the last layer "
-            f"{int(high) + 1} units or number the classes from 0 with "
-            "np.unique(y, return_inverse=True)[1]"
+            f"got {y[bad][0].item()!r} in row {first_row(bad)}; {fix}"
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from evengrad import _core
 from evengrad._common.names import choose
 from evengrad.losses._loss import Loss
-from evengrad.losses._targets import refuse
+from evengrad.losses._targets import one_hot_labels, refuse, yes_or_no_labels
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
@@ -18,6 +18,12 @@ class _BinaryHinge(Loss):
     """What the hinge losses of two classes share: which targets they take."""
 
     score_activation = "sigmoid"
+
+    def class_labels(self, y: Array) -> Array | None:
+        """Return −1 or 1, or 0 or 1, for each row of a single output; else one-hot rows' class."""
+        if y.shape[-1] == 1:
+            return yes_or_no_labels(y, (0, 1), (-1, 1))
+        return one_hot_labels(y > 0)
 
     def _check_values(self, y: Array, outputs: int, what: str) -> None:
         super()._check_values(y, outputs, what)
@@ -139,6 +145,10 @@ class CategoricalHinge(Loss):
     """
 
     score_activation = "softmax"
+
+    def class_labels(self, y: Array) -> Array | None:
+        """Return the class of each one-hot row."""
+        return one_hot_labels(y)
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from evengrad._common.checks import FLOATS
 from evengrad._common.config import Named
 from evengrad._common.names import ESCAPES, choose, snake_case
 from evengrad._core import Tensor
-from evengrad.losses._targets import fit_columns, last_column_as, refuse_nan
+from evengrad.losses._targets import fit_columns, last_column_as, refuse_nan, without_masked
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array, Shape
@@ -74,9 +74,10 @@ class Loss(Named):
         y_pred
             Predictions.
         sample_weight
-            A factor per row, or per step of each row where predictions are (rows, steps, ...); or
-            None. A weight of 0 masks its row or step: whatever stands there, NaN included, reaches
-            neither the loss nor the gradient of the others. The mean still divides by all of them.
+            A factor per row, also as a column, or per step of each row where predictions are (rows,
+            steps, ...); one number for all; or None. A weight of 0 masks its row or step: whatever
+            stands there, NaN included, reaches neither the loss nor the gradient of the others. The
+            mean still divides by all of them.
 
         Returns
         -------
@@ -117,11 +118,9 @@ class Loss(Named):
         y, p = targets.detach().numpy(), predictions.detach().numpy()
         if sample_weight is not None:
             seen = weights_for(sample_weight, predictions).numpy() != 0.0
-            if not seen.any() or seen.ndim > y.ndim:
+            if not seen.any():
                 return
-            # An innocent row in the place of each masked one keeps the rows' numbers.
-            y, p = np.array(y), np.array(p)
-            y[~seen], p[~seen] = y[seen][0], p[seen][0]
+            y, p = without_masked(y, seen), without_masked(p, seen)
         if p.size:
             self._check_values(y, p.shape[-1] if p.ndim else 1, "y_true")
             self._check_predictions(p)
@@ -190,6 +189,32 @@ class Loss(Named):
         self._check_values(fitted, fitted.shape[-1], what)
         return fitted.astype(dtype, copy=False)
 
+    def class_labels(self, y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+        """Return the class of each row, or step, where the loss reads targets as classes.
+
+        `Model.fit` keeps the shares of these classes in both parts of a `validation_split`, and
+        finds `class_weight` by them. A loss of your own that reads class numbers returns them here.
+
+        Parameters
+        ----------
+        y
+            Targets as `check_target` returns them.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            Whole numbers; None where targets are no classes, as here by default.
+
+        Examples
+        --------
+        >>> eg.losses.CategoricalCrossentropy().class_labels(np.eye(3)).tolist()
+        [0, 1, 2]
+        >>> eg.losses.MeanSquaredError().class_labels(np.eye(3)) is None
+        True
+        """
+        del y
+        return None
+
     def _check_columns(self, y: Array, output_shape: Shape, what: str) -> None:
         """Raise a ValueError for targets that may be meant for another loss."""
 
@@ -243,6 +268,11 @@ def weights_for(sample_weight: Any, rows: Tensor) -> Tensor:
     """Return sample weights that fit the rows of a tensor, or their steps, in its dtype."""
     given = sample_weight
     weights = given if isinstance(given, Tensor) else _core.tensor(np.asanyarray(given))
+    if weights.ndim == 0 and rows.ndim > 0:
+        weights = weights.expand(rows.shape[0])
+    elif weights.ndim > 1 and weights.shape[-1] == 1 and weights.shape != rows.shape[:-1]:
+        # A column, of rows or of their steps.
+        weights = weights.squeeze(-1)
     # The last dimension is that of the outputs: they share the weight of their step.
     by_step = 1 < weights.ndim < rows.ndim and weights.shape == rows.shape[: weights.ndim]
     if tuple(weights.shape) != tuple(rows.shape[:1]) and not by_step:

@@ -26,6 +26,15 @@ def refuse_nan(y: Array, what: str) -> None:
         )
 
 
+def without_masked(y: Array, seen: Array) -> Array:
+    """Return targets with one that is seen in the place of each that is not, rows in place."""
+    if seen.all() or not seen.any() or seen.ndim > y.ndim or seen.shape != y.shape[: seen.ndim]:
+        return y
+    filled = np.array(y)
+    filled[~seen] = y[seen][0]
+    return filled
+
+
 def first_row(bad: Array) -> int:
     """Return the number of the first row with a value that is bad; a single number is row 0."""
     at = np.argwhere(bad)[0]
@@ -83,8 +92,36 @@ def last_column_as(y: Any, output_shape: Shape) -> Any:
 
 def check_targets_within_unit(y: Array, what: str) -> None:
     """Raise a ValueError that names the first row with a target that is no probability."""
-    fix = "map the classes to 0 and 1"
-    refuse((y < 0) | (y > 1), y, f"{what}: expected targets in [0, 1]", fix)
+    bad = (y < 0) | (y > 1)
+    if not bad.any():
+        return
+    if bool(((y == -1) | (y == 1)).all()):
+        fix = 'map −1 and 1 to 0 and 1 with (y + 1) / 2, or use loss="hinge"'
+    elif bool((y == np.floor(y)).all() and (y >= 0).all()):
+        fix = (
+            'for more classes than two use loss="sparse_categorical_crossentropy" and give the '
+            'last layer a unit for each; for counts and amounts use "poisson" or "mse"'
+        )
+    else:
+        fix = "map the classes to 0 and 1, or choose a loss of regressions such as "
+        fix += '"mean_squared_error"'
+    refuse(bad, y, f"{what}: expected targets in [0, 1]", fix)
+
+
+def one_hot_labels(y: Array) -> Array | None:
+    """Return the class numbers of rows that are one-hot; None if not all are."""
+    hot = ((y == 0) | (y == 1)).all() and (y.sum(axis=-1) == 1).all()
+    return y.argmax(axis=-1) if hot else None
+
+
+def yes_or_no_labels(y: Array, *alternatives: tuple[int, int]) -> Array | None:
+    """Return the class numbers of a single column that holds two alone; None of other targets."""
+    if y.ndim == 0 or y.shape[-1] != 1:
+        return None
+    for no, yes in alternatives:
+        if ((y == no) | (y == yes)).all():
+            return y[..., 0].astype(np.int64)
+    return None
 
 
 def check_probabilities(p: Array, name: str, fix: str, high: float = 1.0) -> None:

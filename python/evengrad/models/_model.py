@@ -330,17 +330,22 @@ class Model(Network):
             A `Callback` or a list of them.
         validation_split
             Share of the rows, in [0, 1), that are kept for validation instead of training. They are
-            drawn at random from the model's seed, and for labels of classes with the classes'
-            shares; see `validation_shuffle` and `validation_stratify`.
+            drawn at random from the model's seed, and where the loss reads targets as classes, with
+            the classes' shares; see `validation_shuffle` and `validation_stratify`.
         validation_data
             ``(x, y)`` or ``(x, y, sample_weight)``, or an iterable of batches, evaluated after each
             epoch; an iterator, such as a generator, needs `validation_steps` for several epochs.
         shuffle
             Whether each epoch visits the rows in a new random order.
         class_weight
-            A dict from class number to the weight of its rows.
+            A dict from class number, as the targets have it, to the weight of its rows, 1 for the
+            others; or ``"balanced"``: n / (K · n_c) for K classes with n_c of n rows. For several
+            outputs a list, or a dict by output name. Validation is not weighted by class.
         sample_weight
-            A weight for each row, or for each step where the model puts out sequences.
+            A weight for each row, or for each step where the model puts out sequences; one number
+            for all. For several outputs also a list, or a dict by output name, with None for those
+            without. Targets of weight 0 may be anything, such as NaN or −1; `metrics` count them,
+            `weighted_metrics` do not.
         initial_epoch
             Number of the first epoch, counted from 0.
         steps_per_epoch
@@ -360,7 +365,8 @@ class Model(Network):
         validation_shuffle
             False: `validation_split` takes the last rows, as Keras does.
         validation_stratify
-            Whether the split keeps the classes' shares; by default, where targets are classes.
+            Whether the split keeps the classes' shares; by default, where the loss reads targets as
+            classes. True takes all whole numbers for classes.
         checkpoint
             A folder of this training alone, made if missing, for checkpoints: all that it takes to
             go on with the same bits. With it SIGTERM and Ctrl-C end the training at a whole step

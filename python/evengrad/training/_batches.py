@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
+from evengrad.training._class_weights import refuse_balanced
 from evengrad.training._data import Prepared, prepare, unpack_batch
 from evengrad.training._feature_names import remember_names
 from evengrad.training._loop import NO_BATCH, BroughtSource
@@ -50,6 +51,7 @@ class BatchSource(BroughtSource):
         limited_by: str = "steps",
     ) -> None:
         super().__init__(steps)
+        refuse_balanced(class_weight)
         self.model = model
         self.batches = batches
         self.class_weight = class_weight
@@ -219,11 +221,12 @@ class BatchRunner:
     def run(self, batch: Prepared) -> None:
         """Do one step on one batch."""
         arrays: list[Array] = list(map(np.ascontiguousarray, *batch.columns()))
-        key = (self.training, batch.weight is None, *((a.shape, a.dtype.str) for a in arrays))
+        kinds = [(array.shape, array.dtype.str) for array in arrays]
+        key = (self.training, *batch.weight_places, *kinds)
         step = self._steps.get(key)
         if step is None or not step.is_current():
             tensors = [_core.tensor(array) for array in arrays]
-            held = Batch(tensors, len(batch.xs), len(batch.ys), None)
+            held = Batch(tensors, batch)
             step = Step(batch.objective, held, self.training, self.watch_loss)
             step.eager = step.eager or any(known.eager for known in self._steps.values())
             if len(self._steps) < MANY_SHAPES or key in self._steps:

@@ -1,26 +1,26 @@
-"""Targets that are classes: their weights, and rows held out for validation by their shares."""
+"""Targets that are classes, and rows held out for validation by the classes' shares."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evengrad._tensor.random import generator
 
 if TYPE_CHECKING:
-    from evengrad.training._data import Array
+    from evengrad._common.arrays import Array
 
 logger = logging.getLogger("evengrad")
 
 
-def labels_of(targets: Array) -> Array | None:
-    """Return class numbers if targets are classes: integers, zeros and ones, or one-hot rows."""
+def labels_by_value(targets: Array) -> Array | None:
+    """Return class numbers if targets look like classes: whole numbers, or one-hot rows."""
     if targets.ndim == 2 and targets.shape[1] == 1:
         targets = targets[:, 0]
     if targets.ndim == 1:
-        whole = targets.dtype.kind in "iub" or bool(np.isin(targets, (0, 1)).all())
+        whole = targets.dtype.kind in "iub" or bool((targets == np.floor(targets)).all())
         return targets.astype(np.int64) if whole else None
     if targets.ndim == 2:
         one_hot = np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all()
@@ -28,57 +28,34 @@ def labels_of(targets: Array) -> Array | None:
     return None
 
 
-def class_weights(class_weight: Any, targets: list[Array]) -> Array:
-    """Return the weight of each row's class."""
-    if not isinstance(class_weight, dict):
-        raise TypeError(
-            f"class_weight: expected a dict from class number to weight, got {class_weight!r}"
-        )
-    if len(targets) != 1:
-        raise ValueError("class_weight: expected a model with one output; use sample_weight")
-    labels = labels_of(targets[0])
-    if labels is None:
-        raise ValueError(
-            f"class_weight: expected targets that are classes, got shape {targets[0].shape} of "
-            f"{targets[0].dtype}; use sample_weight"
-        )
-    present = np.unique(labels)
-    weights = np.ones(labels.shape)
-    for name, weight in class_weight.items():
-        if name not in present:
-            raise ValueError(
-                f"class_weight: no rows of class {name!r}; the targets have "
-                f"{', '.join(str(label) for label in present[:20])}"
-            )
-        weights[labels == name] = weight
-    check_weights(weights, "class_weight")
-    return weights
-
-
-def check_weights(weights: Array, what: str) -> None:
-    """Raise a ValueError for weights that are negative or not finite."""
-    if not np.isfinite(weights).all() or bool((weights < 0).any()):
-        raise ValueError(f"{what}: expected finite weights of 0 or more")
+def classes_of(labels: Array) -> tuple[Array, Array]:
+    """Return the classes that there are, and the place of each label's among them."""
+    low = int(labels.min(initial=0))
+    if int(labels.max(initial=0)) - low > 4 * labels.size:
+        classes, codes = np.unique(labels, return_inverse=True)
+        return classes, codes.reshape(labels.shape)
+    # Numbers that lie close together need not be sorted.
+    shifted = labels - low
+    present = np.bincount(shifted.reshape(-1)) > 0
+    places = np.cumsum(present) - 1
+    return np.flatnonzero(present) + low, places[shifted]
 
 
 # ---- rows that are set aside for validation
 
 
 def split_rows(
-    targets: list[Array], share: float, seed: int, shuffle: bool, stratify: bool | None
+    rows: int, share: float, seed: int, shuffle: bool, labels: Array | None
 ) -> tuple[Array, Array]:
-    """Return the rows to train on and the rows to validate on, each in ascending order."""
-    rows = int(targets[0].shape[0])
+    """Return the rows to train on and the rows to validate on, each in ascending order.
+
+    Where there are labels, rows that are drawn have the classes in the shares that all rows have.
+    """
     count = round(rows * share)
     if not 0 < count < rows:
         raise ValueError(
             f"validation_split: {share:g} of {rows} rows leaves {rows - count} for training and "
             f"{count} for validation; both need at least one"
-        )
-    labels = labels_of(targets[0]) if len(targets) == 1 else None
-    if stratify and labels is None:
-        raise ValueError(
-            "validation_stratify: expected targets that are classes; leave it out for others"
         )
     if not shuffle:
         chosen = np.arange(rows - count, rows)
@@ -86,27 +63,34 @@ def split_rows(
             warn_of_missing(labels[chosen], labels)
     else:
         order = np.asarray(generator(seed, "validation_split").permutation(rows))
-        chosen = order[:count]
-        if labels is not None and stratify is not False:
-            chosen = stratified(order, labels, count)
+        chosen = order[:count] if labels is None else stratified(order, labels, count, seed)
     keep = np.zeros(rows, bool)
     keep[chosen] = True
     return np.flatnonzero(~keep), np.flatnonzero(keep)
 
 
-def stratified(order: Array, labels: Array, count: int) -> Array:
+def stratified(order: Array, labels: Array, count: int, seed: int) -> Array:
     """Return `count` rows of a random order in which classes keep their shares.
 
-    Each class gives the whole part of its share; what is left over goes to the largest remainders.
+    Each class gives the whole part of its share; what is left over comes from those with the
+    largest remainders, of which the seed chooses where they are equal.
     """
-    classes, sizes = np.unique(labels, return_counts=True)
-    shares = sizes * (count / len(labels))
-    parts = np.floor(shares).astype(np.int64)
-    left = count - int(parts.sum())
-    parts[np.argsort(parts - shares, kind="stable")[:left]] += 1
-    shuffled = labels[order]
-    picked = [order[shuffled == label][:part] for label, part in zip(classes, parts, strict=True)]
-    return np.concatenate(picked)
+    classes, codes = classes_of(labels)
+    sizes = np.bincount(codes)
+    # In whole numbers, so that equal remainders are equal.
+    parts, remainders = np.divmod(sizes * count, len(labels))
+    # Training keeps the last row of a class as long as others have some to give.
+    is_last = sizes - parts == 1
+    drawn = np.asarray(generator(seed, "validation_split.ties").permutation(len(classes)))
+    ranking = np.lexsort((drawn, -remainders, is_last))
+    parts[ranking[: count - int(parts.sum())]] += 1
+    # The rows by class, in random order within each; sorting few classes is one pass.
+    few = len(classes) <= np.iinfo(np.uint16).max
+    shuffled = codes[order].astype(np.uint16 if few else np.int64)
+    by_class = np.argsort(shuffled, kind="stable")
+    ranks = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    taken = ranks < np.repeat(parts, sizes)
+    return np.asarray(order[by_class[taken]])
 
 
 def warn_of_missing(validation: Array, labels: Array) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.arrays import as_array, is_batches
 from evengrad._common.checks import check_int, plural
-from evengrad.training._classes import check_weights, class_weights, split_rows
+from evengrad.training._class_weights import classes_to_keep, with_class_weight
+from evengrad.training._classes import split_rows
 from evengrad.training._feature_names import check_names
 from evengrad.training._inputs import (
     convert_inputs,
@@ -20,6 +21,7 @@ from evengrad.training._inputs import (
     split_by_name,
 )
 from evengrad.training._objective import Objective, output_shapes_for, shapes_of
+from evengrad.training._weights import each_from, each_once, sample_weights
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 PAIR, TRIPLE = 2, 3
-# Rows, steps, and what there is at each step.
-SEQUENCE_NDIM = 3
 # Data up to this size is converted once and kept; larger data is read piece by piece, because a
 # copy of it may not fit.
 RESIDENT_BYTES = 256 * 2**20
@@ -48,7 +48,9 @@ class Prepared:
     objective: Objective
     xs: list[Array]
     ys: list[Array]
-    weight: Array | None
+    # Each once, and for each output which of them are its own; None where all rows count alike.
+    weights: list[Array]
+    weight_places: list[int | None]
     # Of the columns of each input, where it has such.
     names: Columns | None = None
 
@@ -59,7 +61,7 @@ class Prepared:
 
     def columns(self) -> tuple[list[Array], list[str]]:
         """Return inputs, targets and weights one after the other, and the dtypes of steps."""
-        arrays = [*self.xs, *self.ys, *([] if self.weight is None else [self.weight])]
+        arrays = [*self.xs, *self.ys, *self.weights]
         dtypes = [self.objective.dtype] * len(arrays)
         for place, y in enumerate(self.ys, len(self.xs)):
             if y.dtype.kind in "iu":
@@ -68,15 +70,26 @@ class Prepared:
 
     def taken(self, rows: Array | slice) -> Prepared:
         """Return these rows of it."""
-        xs, ys = ([np.asarray(array[rows]) for array in side] for side in (self.xs, self.ys))
-        return Prepared(self.objective, xs, ys, None if self.weight is None else self.weight[rows])
+        xs, ys, weights = (
+            [np.asarray(array[rows]) for array in side] for side in (self.xs, self.ys, self.weights)
+        )
+        return Prepared(self.objective, xs, ys, weights, self.weight_places, self.names)
 
     def split(
         self, model: TrainableModel, share: float, shuffle: bool, stratify: bool | None
     ) -> tuple[Prepared, Prepared]:
         """Return the rows to train on, and those that are held out for validation."""
-        train, held = split_rows(self.ys, share, model.seed(), shuffle, stratify)
+        labels = None
+        if stratify is not False:
+            labels = classes_to_keep(self.objective, self.ys, required=bool(stratify))
+        train, held = split_rows(self.rows, share, model.seed(), shuffle, labels)
         return self.taken(train), self.taken(held)
+
+    def with_class_weight(self, class_weight: Any) -> Prepared:
+        """Return the same, in which rows have the weights of their classes, too."""
+        given = each_from(self.weights, self.weight_places)
+        weights = with_class_weight(self.objective, self.ys, given, class_weight)
+        return Prepared(self.objective, self.xs, self.ys, *each_once(weights), self.names)
 
 
 def prepare(
@@ -99,9 +112,15 @@ def prepare(
     objective = compiled.bound
     if objective is None:
         objective = compiled.bound = Objective(compiled, model, ys)
-    ys = objective.check_targets(ys, names, xs)
-    weight = weights_of(model, sample_weight, class_weight, xs, ys)
-    return Prepared(objective, xs, ys, weight, names_of_columns)
+    weights: list[Array | None] = [None] * len(ys)
+    distinct: tuple[list[Array], list[int | None]] = [], [None] * len(ys)
+    if sample_weight is not None:
+        ends = objective.names, output_shapes_for(model, xs)
+        weights = sample_weights(sample_weight, *ends, xs[0].shape[0], model.dtype)
+        distinct = each_once(weights)
+    ys = objective.check_targets(ys, names, xs, weights)
+    data = Prepared(objective, xs, ys, *distinct, names_of_columns)
+    return data if class_weight is None else data.with_class_weight(class_weight)
 
 
 def prepare_inputs(model: TrainableModel, x: Any, check_finite: bool = True) -> list[Array]:
@@ -207,38 +226,6 @@ def targets_of(model: TrainableModel, y: Any, rows: int) -> tuple[list[Array], l
                 "of x has one target"
             )
     return arrays, labels
-
-
-def weights_of(
-    model: TrainableModel,
-    sample_weight: Any,
-    class_weight: Any,
-    xs: list[Array],
-    targets: list[Array],
-) -> Array | None:
-    """Return a weight for each row, or each step of it, if rows or classes have weights."""
-    if sample_weight is None and class_weight is None:
-        return None
-    rows, outputs = targets[0].shape[0], output_shapes_for(model, xs)
-    weights = np.ones(rows)
-    if sample_weight is not None:
-        weights = as_array(sample_weight, "sample_weight")
-        if weights.shape == (rows, 1):
-            weights = weights.reshape(rows)
-        # Where every output is a sequence, each step may have a weight.
-        steps = {shape[1] if len(shape) >= SEQUENCE_NDIM else None for shape in outputs}
-        by_step = {(rows, size) for size in steps if size is not None and len(steps) == 1}
-        if weights.shape != (rows,) and weights.shape not in by_step:
-            also = "".join(f", or per step, shape {shape}" for shape in by_step)
-            raise ValueError(
-                f"sample_weight: expected one weight per row, shape ({rows},){also}, got "
-                f"{weights.shape}"
-            )
-        check_weights(weights, "sample_weight")
-    if class_weight is not None:
-        by_class = class_weights(class_weight, targets)
-        weights = weights * by_class.reshape(rows, *[1] * (weights.ndim - 1))
-    return weights.astype(model.dtype)
 
 
 # ---- data in the memory of captured steps

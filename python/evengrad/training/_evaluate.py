@@ -9,6 +9,7 @@ from evengrad._common.arrays import is_batches
 from evengrad.callbacks._callback import CallbackList, check_callbacks
 from evengrad.training import _fingerprint
 from evengrad.training._batches import BatchRunner, BatchSource
+from evengrad.training._class_weights import refuse_balanced
 from evengrad.training._data import count_or, prepare, unpack_batch
 from evengrad.training._feature_names import remember_names
 from evengrad.training._loop import run_epoch
@@ -148,6 +149,7 @@ def on_batch(
     training: bool,
 ) -> dict[str, Any]:
     """Do one step on one batch; see `Model.train_on_batch`."""
+    refuse_balanced(class_weight)
     batch = prepare(model, x, y, sample_weight, class_weight, check_finite=check_finite)
     objective = batch.objective
     snapshot = Snapshot(objective, tracked_alone=True)

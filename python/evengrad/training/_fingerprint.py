@@ -11,6 +11,7 @@ import numpy as np
 
 from evengrad._common.config import Configured
 from evengrad.training._compile_config import OF_OBJECTIVE
+from evengrad.training._weights import each_from
 
 if TYPE_CHECKING:
     from evengrad.training._compile_config import CompileConfig
@@ -61,8 +62,12 @@ def of_data(data: Prepared | None, name: str) -> dict[str, str]:
         for number, array in enumerate(arrays):
             place = f"[{number}]" if len(arrays) > 1 else ""
             found[f"{name}{what}{place}"] = of_array(array)
-    weight = "none" if data.weight is None else of_array(data.weight)
-    return {**found, f"{name}sample_weight": weight}
+    weights = each_from(data.weights, data.weight_places)
+    shared = len(set(data.weight_places)) == 1
+    for number, weight in enumerate(weights[:1] if shared else weights):
+        place = "" if shared else f"[{number}]"
+        found[f"{name}sample_weight{place}"] = "none" if weight is None else of_array(weight)
+    return found
 
 
 def of_model(model: TrainableModel) -> dict[str, str]:

@@ -197,14 +197,17 @@ class _Training:
         if type(x) is not np.ndarray and is_batches(x):
             options.check_for_batches(y)
         else:
-            weights = options.sample_weight, options.class_weight
-            data = prepare(model, x, y, *weights, check_finite=options.check_finite)
-            if data.names is not None:
-                # Before validation data is looked at, whose columns are to be the same.
-                remember_names(model, data.names)
+            weights = options.sample_weight
+            data = prepare(model, x, y, weights, check_finite=options.check_finite)
             share, shuffle = options.validation_split, bool(options.validation_shuffle)
             if share:
                 data, held = data.split(model, share, shuffle, options.validation_stratify)
+            # After the split: validation is not weighted by class, as it is not by itself.
+            if options.class_weight is not None:
+                data = data.with_class_weight(options.class_weight)
+            if data.names is not None:
+                # Before validation data is looked at, whose columns are to be the same.
+                remember_names(model, data.names)
         self.model = model
         self.users = users
         self.options = options

@@ -15,9 +15,11 @@ from evengrad._common.names import did_you_mean
 from evengrad._tensor import activations
 from evengrad.layers._call_context import call_context
 from evengrad.layers._untracked import check_called
-from evengrad.losses._crossentropy import CrossEntropy
+from evengrad.losses._crossentropy import CrossEntropy, combined, counted_of
 from evengrad.losses._targets import last_column_as
 from evengrad.metrics._metric import Metric, check_targets, own_metric, states_of
+from evengrad.training._endings import PROBABILITIES, made_by_probabilities
+from evengrad.training._seen_targets import check_accuracy, fit_seen, seen_by_metric
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("evengrad")
 
 Array = np.ndarray[Any, Any]
-# Outputs of these are probabilities; what a cross-entropy may fuse with.
-PROBABILITIES = ("softmax", "sigmoid")
+# What one unit alone has no part in.
+SHARES_OF_ONE = ("softmax", "log_softmax")
 
 
 def flat(value: Any) -> list[Any]:
@@ -121,6 +123,7 @@ class OutputHead:
         weight: Any,
         head: Layer | None,
         name: str,
+        size: int | None,
     ) -> None:
         # What the loss and the metrics get follows from the model's end.
         self.loss = loss
@@ -130,7 +133,15 @@ class OutputHead:
         # The final activation that is left out, because the loss takes logits.
         self.skipped: str | None = None
         self.logits = False
+        self.size = size
+        # The number in the targets that stands for no class.
+        self.ignored_class: int | None = getattr(loss, "ignore_class", None)
         activation = None if head is None else head.final_activation
+        if loss is not None and size == 1 and activation in SHARES_OF_ONE:
+            raise ValueError(
+                f"{loss.name}: {self.where} ends in {activation} over one unit, which is the same "
+                'for all data; use activation="sigmoid" for yes and no, or a unit for each class'
+            )
         # Whether the output, with its activation, is made of probabilities.
         self.probable = activation in PROBABILITIES
         scores = isinstance(loss, CrossEntropy) or (loss and loss.score_activation)
@@ -231,22 +242,6 @@ class OutputHead:
         return None if loss is None else loss.value(y, output, weight)
 
 
-def made_by_probabilities(model: TrainableModel, name: str) -> bool:
-    """Run the model on a row of zeros and tell whether an output comes out of a softmax."""
-    shape = model.input_shape
-    shapes = shape if isinstance(shape, list) else [shape]
-    # One step stands for sizes that are left open.
-    rows = [_core.zeros([size or 1 for size in one], dtype=model.dtype) for one in shapes]
-    call_context.probabilities = []
-    try:
-        outputs = model.forward(rows, False, [False] * len(model.output_names))
-        seen = call_context.probabilities
-    finally:
-        call_context.probabilities = None
-    output = outputs[model.output_names.index(name)]
-    return output.grad_fn in PROBABILITIES or any(output is other for other in seen)
-
-
 @dataclass
 class MetricTracker:
     """A metric of one output, under the name that it has in the logs."""
@@ -257,10 +252,16 @@ class MetricTracker:
     weighted: bool
     # What the model's output, without an activation that the loss takes over, passes first.
     activation: str | None
+    # Whether it is the accuracy that fits the loss.
+    is_accuracy: bool
 
 
 def track(
-    every: list[MetricTracker], ys: list[Tensor], results: list[Tensor], weight: Tensor | None
+    every: list[MetricTracker],
+    outputs: list[OutputHead],
+    ys: list[Tensor],
+    results: list[Tensor],
+    weights: list[Tensor | None],
 ) -> None:
     """Have all metrics take in a batch."""
     finished: dict[tuple[int, str], Tensor] = {}
@@ -271,7 +272,11 @@ def track(
             if known not in finished:
                 finished[known] = activations.get(one.activation)(prediction)
             prediction = finished[known]
-        one.metric.update_state(ys[one.position], prediction, weight if one.weighted else None)
+        y, weight = ys[one.position], weights[one.position] if one.weighted else None
+        ignored = outputs[one.position].ignored_class
+        if ignored is not None:
+            weight = combined(counted_of(y, ignored, prediction.dtype), weight)
+        one.metric.update_state(y, prediction, weight)
 
 
 def tracker_for(
@@ -316,7 +321,8 @@ class Objective:
             raise RuntimeError(f"{model.path}: compile with a loss before training or evaluating")
         weights = per_output(config.loss_weights, self.names, "loss_weights")
         given = per_output(config.losses, self.names, "loss")
-        ends = zip(given, weights, model.heads(), self.names, strict=True)
+        sizes = [shape[-1] for shape in model.output_shapes]
+        ends = zip(given, weights, model.heads(), self.names, sizes, strict=True)
         self.outputs = [OutputHead(model, *end) for end in ends]
         self.without_activation = [output.skipped is not None for output in self.outputs]
         self.loss = Mean()
@@ -363,7 +369,8 @@ class Objective:
                 number, base = 1, key
                 while key in taken:
                     key, number = f"{base}_{number}", number + 1
-                self.metrics.append(MetricTracker(key, metric, position, weighted, activation))
+                ends = position, weighted, activation, item in metrics.ACCURACIES
+                self.metrics.append(MetricTracker(key, metric, *ends))
 
     def metric_directions(self) -> dict[str, str | None]:
         """Return where each figure is to go by its name in the logs: "min", "max" or None."""
@@ -372,20 +379,32 @@ class Objective:
         known.update({one.key: one.metric.direction for one in self.metrics})
         return known
 
-    def check_targets(self, ys: list[Array], names: list[str], xs: list[Array]) -> list[Array]:
-        """Return targets as the losses want them, or raise an error before anything runs."""
+    def check_targets(
+        self, ys: list[Array], names: list[str], xs: list[Array], weights: list[Array | None]
+    ) -> list[Array]:
+        """Return targets as the losses want them, or raise an error before anything runs.
+
+        What stands in rows of weight 0 is nothing to losses and to metrics that are weighted.
+        """
         shapes = output_shapes_for(self.model, xs)
         fitted = list(ys)
         for at, (output, shape, name) in enumerate(zip(self.outputs, shapes, names, strict=True)):
-            if output.loss is None:
+            loss, weight = output.loss, weights[at]
+            if loss is None:
                 fitted[at] = last_column_as(ys[at], shape)
+            elif weight is None:
+                fitted[at] = loss.check_target(ys[at], shape, name, self.dtype)
             else:
-                fitted[at] = output.loss.check_target(ys[at], shape, name, self.dtype)
+                known = [one.key for one in self.metrics if one.position == at and not one.weighted]
+                fitted[at] = fit_seen(loss, ys[at], weight, (shape, name, self.dtype), known)
         for one in self.metrics:
-            # What stands in rows of weight 0 is nothing to those that are weighted.
-            if not one.weighted:
-                at = one.position
-                check_targets(one.metric, fitted[at], shapes[at], names[at])
+            at, output = one.position, self.outputs[one.position]
+            y, weight = fitted[at], weights[at] if one.weighted else None
+            if weight is not None or output.ignored_class is not None:
+                y = seen_by_metric(y, output, weight)
+            if one.is_accuracy and not isinstance(output.loss, CrossEntropy):
+                check_accuracy(one.metric, output.loss, y, names[at])
+            check_targets(one.metric, y, shapes[at], names[at])
         return fitted
 
     # ---- the step
@@ -394,7 +413,7 @@ class Objective:
         self,
         xs: list[Tensor],
         ys: list[Tensor],
-        weight: Tensor | None,
+        weights: list[Tensor | None],
         tree: ModuleTree,
         *,
         training: bool,
@@ -415,7 +434,8 @@ class Objective:
         penalties += tree.weight_penalties()
         total: Tensor | None = None
         rows = int(xs[0].shape[0])
-        for name, output, y, result in zip(self.names, self.outputs, ys, results, strict=True):
+        ends = zip(self.names, self.outputs, ys, results, weights, strict=True)
+        for name, output, y, result, weight in ends:
             loss = output.loss_of(y, result, weight)
             if loss is None:
                 continue
@@ -435,7 +455,7 @@ class Objective:
                 finite: Tensor = self.loss.total.abs() < float("inf")
                 _core.accumulate(self.finite_steps, finite.astype("float64"))
             if self.metrics:
-                track(self.metrics, ys, results, weight)
+                track(self.metrics, self.outputs, ys, results, weights)
         finally:
             _core.set_recording(recording)
         return total

@@ -12,6 +12,7 @@ from evengrad._common.paths import path_of
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.layers._layer import caution_of, needs_several_rows
 from evengrad.training._data import Prepared, ResidentData
+from evengrad.training._weights import each_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,22 +36,25 @@ class Batch:
     """Where a step finds its batch: in fixed memory, whole or by the rows that a feed names."""
 
     def __init__(
-        self, tensors: list[Tensor], inputs: int, outputs: int, feed: _core.Feed | None
+        self, tensors: list[Tensor], data: Prepared, feed: _core.Feed | None = None
     ) -> None:
         self.tensors = tensors
-        self.inputs, self.outputs = inputs, outputs
+        self.inputs, self.outputs = len(data.xs), len(data.ys)
+        self.weight_places = data.weight_places
         self.feed = feed
 
-    def next(self) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
-        """Return inputs, targets and sample weights."""
+    def next(self) -> tuple[list[Tensor], list[Tensor], list[Tensor | None]]:
+        """Return inputs, targets, and the sample weights of each output."""
         taken = self.tensors
         if self.feed is not None:
             self.feed.next()
             rows = self.feed.indices
             taken = [_core.take(tensor, rows) for tensor in self.tensors]
         last = self.inputs + self.outputs
-        weight = taken[last] if len(taken) > last else None
-        return taken[: self.inputs], taken[self.inputs : last], weight
+        weights: list[Tensor | None] = [None] * self.outputs
+        if len(taken) > last:
+            weights = each_from(taken[last:], self.weight_places)
+        return taken[: self.inputs], taken[self.inputs : last], weights
 
 
 class Snapshot:
@@ -153,13 +157,13 @@ class Step:
 
     def _body(self) -> None:
         objective = self.objective
-        xs, ys, weight = self.batch.next()
+        xs, ys, weights = self.batch.next()
         if not self.training:
             with no_grad():
-                objective.loss_and_metrics(xs, ys, weight, self.tree, training=False)
+                objective.loss_and_metrics(xs, ys, weights, self.tree, training=False)
             return
         loss = objective.loss_and_metrics(
-            xs, ys, weight, self.tree, training=True, watch_loss=self.watch_loss
+            xs, ys, weights, self.tree, training=True, watch_loss=self.watch_loss
         )
         parameters = self.tree.trainable
         if parameters:
@@ -255,7 +259,7 @@ class ArraySource:
             sizes.append(self.rows % self.batch_size)
         self.kinds: list[Step] = []
         for size in sizes:
-            batch = Batch(self.data.tensors, len(data.xs), len(data.ys), _core.Feed(size))
+            batch = Batch(self.data.tensors, data, _core.Feed(size))
             # What one batch shows holds for the other.
             alike = self.kinds[0] if self.kinds else None
             self.kinds.append(Step(data.objective, batch, training, watch_loss, alike))
@@ -344,10 +348,10 @@ def rehearse_single_row(data: Prepared) -> None:
         return
     arrays, dtypes = data.taken(slice(0, 1)).columns()
     tensors = list(map(_core.tensor, map(np.ascontiguousarray, arrays, dtypes)))
-    xs, ys, weight = Batch(tensors, len(data.xs), len(data.ys), None).next()
+    xs, ys, weights = Batch(tensors, data).next()
     snapshot = Snapshot(objective, tree)
     try:
         with no_grad():
-            objective.loss_and_metrics(xs, ys, weight, tree, training=True)
+            objective.loss_and_metrics(xs, ys, weights, tree, training=True)
     finally:
         snapshot.restore()
