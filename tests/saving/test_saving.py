@@ -317,6 +317,10 @@ def test_any_byte_of_the_header_changed(saved):
             eg.load_model(saved)
 
 
+def nested(depth):
+    return [nested(depth - 1)] if depth else 1
+
+
 DAMAGE = {
     "huge layer": lambda h, d: d["model"]["layers"][0]["config"].update(units=10**9),
     "no units": lambda h, d: d["model"]["layers"][0]["config"].pop("units"),
@@ -347,6 +351,30 @@ DAMAGE = {
     "metadata of numbers": lambda h, d: h["__metadata__"].update(other=3),
     "missing tensor": lambda h, d: h.update({"other": h.pop("dense/kernel")}),
     "missing slot": lambda h, d: h.update({"x": h.pop("optimizer:dense/kernel/mean")}),
+    "compile of a list": lambda h, d: d.update(compile=[]),
+    "compile of a number": lambda h, d: d.update(compile=True),
+    "count beyond 64 bits": lambda h, d: d["compile"].update(iterations=2**64),
+    "shuffles beyond 64 bits": lambda h, d: d.update(shuffles=2**64),
+    "stream beyond 64 bits": lambda h, d: d["streams"].update({"dropout/mask": [1, 2, 2**64]}),
+    "memory of infinity": lambda h, d: d["compile"].update(memory=float("inf")),
+    "size beyond all bits": lambda h, d: d["model"]["layers"][0]["config"].update(units=10**300),
+    "absurd row": lambda h, d: d.update(input_shape=[2**20, 2**20]),
+    "absurd input": lambda h, d: d["model"].update(
+        input={"shape": [2**20, 2**20], "dtype": "float32", "name": None}
+    ),
+    "absurd depth": lambda h, d: d["model"]["layers"][0]["config"].update(activation=nested(300)),
+    "name with control characters": lambda h, d: d["model"]["layers"][0].update(name="\x1b[2J"),
+    "a loss for an activation": lambda h, d: d["model"]["layers"][0]["config"].update(
+        activation={"family": "losses", "class": "Hinge", "config": {}}
+    ),
+    "a layer for a loss": lambda h, d: d["compile"].update(loss=d["model"]["layers"][0]),
+    "a layer for a metric": lambda h, d: d["compile"].update(metrics=[d["model"]["layers"][0]]),
+    "a layer for the optimizer": lambda h, d: d["compile"].update(
+        optimizer=d["model"]["layers"][0]
+    ),
+    "a layer for a setting": lambda h, d: d["compile"]["optimizer"]["config"].update(
+        weight_decay=d["model"]["layers"][0]
+    ),
     "optimizer of text": lambda h, d: d["compile"].update(optimizer="adam"),
     "negative iterations": lambda h, d: d["compile"].update(iterations=-5),
     "bad learning rate": lambda h, d: d["compile"]["optimizer"]["config"].update(learning_rate=-1),

@@ -288,6 +288,11 @@ class History(Callback):
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the figures to a CSV file, one row per epoch.
 
+        Raises
+        ------
+        OSError
+            The file cannot be written, or the path is no file but a folder, a pipe or a device.
+
         Examples
         --------
         >>> import pathlib

@@ -48,7 +48,13 @@ class CSVLogger(Callback):
         self._size: int | None = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Look for the columns of a file that is to be continued."""
+        """Look for the columns of a file that is to be continued.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read, or the path is no file but a folder, a pipe or a device.
+        """
         del logs
         self._names, self._size = None, 0
         path = file_path(self.filename, "filename")

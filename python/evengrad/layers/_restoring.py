@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from evengrad._core import Tensor
 
 
+class NotInFileError(Exception):
+    """A file has no such values as the description asks for."""
+
+    def __init__(self, path: str, wanted: str, found: Any) -> None:
+        super().__init__(
+            f"{path}: the description asks for {wanted}, the file has "
+            f"{'nothing' if found is None else found}"
+        )
+
+
 class Restoration:
     """What variables that are made now start with: values of a file.
 
@@ -32,11 +42,11 @@ class Restoration:
     def first_values(self, path: str, shape: tuple[int, ...], dtype: Any) -> Tensor:
         """Return the values of that path, or zeros where another variable has the path for now.
 
-        A LookupError has path, wanted and found shape: the file has no more of that shape.
+        It is an error where the file has no more of that shape.
         """
         saved = self._values.get(path)
         if self._left[shape] == 0:
-            raise LookupError(path, shape, None if saved is None else saved.shape)
+            raise NotInFileError(path, f"shape {shape}", None if saved is None else saved.shape)
         self._left[shape] -= 1
         if saved is None or saved.shape != shape:
             return _core.zeros(shape, dtype=dtype)
@@ -48,7 +58,7 @@ class Restoration:
             saved = self._values.get(path)
             if saved is None or saved.shape != tuple(tensor.shape):
                 found = None if saved is None else saved.shape
-                raise LookupError(path, tuple(tensor.shape), found)
+                raise NotInFileError(path, f"shape {tuple(tensor.shape)}", found)
             if saved.dtype.name != tensor.dtype:
-                raise LookupError(path, tensor.dtype, saved.dtype.name)
+                raise NotInFileError(path, f"dtype {tensor.dtype}", saved.dtype.name)
             tensor.copy_(np.asarray(saved, order="C"))

@@ -126,7 +126,8 @@ class Variables(Module):
         for weight in state.weights:
             if weight.name == name:
                 raise ValueError(f"{self.path}: a variable named {name!r} exists already")
-        if math.prod(sizes) > ELEMENT_LIMIT:
+        # What a file may ask for is looked up in it.
+        if call_context.restoring is None and math.prod(sizes) > ELEMENT_LIMIT:
             raise MemoryError(f"{path}: shape {sizes} has more elements than memory can hold")
         if not isinstance(initializer, initializers.Initializer):
             initializer = initializers.get(initializer, f"{self.path}: initializer of {name!r}")

@@ -6,9 +6,11 @@ by that label everywhere else.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from evengrad._common.checks import check_dtype
+from evengrad._common.names import check_name
 from evengrad._tensor.random import SEED_LIMIT
 from evengrad.layers import Layer
 from evengrad.layers._module import seed_of, state_of
@@ -28,10 +30,14 @@ from evengrad.saving._describe import DEPTH_LIMIT, FAMILIES, Decoder, Encoder, F
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from evengrad._common.arrays import Shape
     from evengrad._common.config import Configured
     from evengrad.models._graph import Graph
     from evengrad.models._model import Model
 
+
+# More elements than any row has, and few enough for memory.
+ROW_LIMIT = 2**26
 
 FAMILIES_WITH_MODELS = {**FAMILIES, "models": Family(Network, CLASSES)}
 
@@ -156,7 +162,7 @@ class ArchitectureDecoder(Decoder):
         )
         # Files of earlier releases name the layers of models only, not those inside other layers.
         if isinstance(made, Layer) and "name" in described:
-            state_of(made).name = self.member(described, "name", str)
+            state_of(made).name = check_name(self.member(described, "name", str))
             state_of(made).changed()
         if isinstance(made, Layer) and "label" in described:
             self._labelled[self.member(described, "label", int)] = made
@@ -167,10 +173,8 @@ class ArchitectureDecoder(Decoder):
         drawn = self.member(described, "drawn_seed", int)
         if not 0 <= drawn < SEED_LIMIT:
             raise self.damaged("drawn_seed")
-        try:
+        with self.names_damage():
             model = self._made(described)
-        except (AttributeError, IndexError, KeyError, TypeError) as error:
-            raise self.damaged(repr(error)) from error
         state_of(model).seed = drawn
         return model
 
@@ -204,9 +208,15 @@ class ArchitectureDecoder(Decoder):
             raise self.damaged(f"{made!r} is no layer")
         return made
 
-    @staticmethod
-    def _input(described: Any) -> Symbolic:
-        return Input(described["shape"], described["dtype"], described["name"])
+    def _input(self, described: Any) -> Symbolic:
+        made = Input(described["shape"], described["dtype"], described["name"])
+        self.check_row(made.shape)
+        return made
+
+    def check_row(self, shape: Shape) -> None:
+        """Raise an error for rows of absurd size: their shapes are found by running on them."""
+        if math.prod(size for size in shape if size is not None) > ROW_LIMIT:
+            raise self.damaged(f"a row of shape {shape}")
 
     def _graph(self, described: Any, layers: list[Layer], settings: dict[str, Any]) -> Model:
         inputs = [self._input(item) for item in self.member(described, "inputs", list)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from evengrad._common.config import outside_scopes
 from evengrad.layers._call_context import restoring
 from evengrad.layers._layer import build_for
 from evengrad.layers._module import module_tree, set_trainable
-from evengrad.layers._restoring import Restoration
+from evengrad.layers._restoring import NotInFileError, Restoration
 from evengrad.models._architecture import ArchitectureDecoder, restore_trainable
 from evengrad.models._model import shuffler_of
 from evengrad.models._model_file import KEY, SLOT, VERSION, Array, trained
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from evengrad.models._model import Model
+
+# What counts are kept in.
+COUNT_LIMIT = 2**64
 
 
 @outside_scopes()
@@ -80,9 +84,10 @@ def load_model(
         )
     decoder = ArchitectureDecoder(shown, custom_objects or {})
     description = _parse(shown, metadata[KEY], decoder)
-    model = _rebuild(description, tensors, decoder)
-    if compile and "compile" in description:
-        _recompile(model, description["compile"], tensors, decoder)
+    with decoder.names_damage():
+        model = _rebuild(description, tensors, decoder)
+        if compile and "compile" in description:
+            _recompile(model, decoder.member(description, "compile", dict), tensors, decoder)
     return model
 
 
@@ -111,21 +116,8 @@ def _rebuild(
             if not model.built:
                 build_for(model, _shape_of(description.get("input_shape"), decoder))
             saved.fill(model.named_weights())
-    except LookupError as error:
-        if len(error.args) != 3:
-            raise decoder.damaged(repr(error)) from error
-        name, expected, found = error.args
-        raise FileFormatError(
-            f"{decoder.shown}: {name}: the description asks for {_what(expected)}, the file has "
-            f"{'nothing' if found is None else found}"
-        ) from error
-    except RecursionError as error:
-        raise decoder.damaged("it is nested too deeply") from error
-    except ValueError as error:
-        # What is missing from `custom_objects` is the caller's to give; all else is damage.
-        if isinstance(error, FileFormatError) or "custom_objects" in str(error):
-            raise
-        raise decoder.damaged(str(error)) from error
+    except NotInFileError as error:
+        raise FileFormatError(f"{decoder.shown}: {error}") from error
     left = set(weights) - {path for path, _ in model.named_weights()}
     if left:
         raise FileFormatError(f"{decoder.shown}: {min(left)!r} belongs to no layer")
@@ -139,10 +131,6 @@ def _rebuild(
     return model
 
 
-def _what(expected: Any) -> str:
-    return f"shape {expected}" if isinstance(expected, tuple) else f"dtype {expected}"
-
-
 def _freeze(model: Model, frozen: list[Any]) -> None:
     """Freeze these layers, each by itself, and no others."""
     for prefix, layer in module_tree(model).layers:
@@ -151,9 +139,9 @@ def _freeze(model: Model, frozen: list[Any]) -> None:
 
 def _shape_of(described: Any, decoder: ArchitectureDecoder) -> Any:
     def one(sizes: Any) -> tuple[int | None, ...]:
-        known = [size for size in sizes if size is not None]
-        if not all(type(size) is int and 0 < size < 2**40 for size in known):
+        if not all(size is None or (type(size) is int and size > 0) for size in sizes):
             raise decoder.damaged("input_shape")
+        decoder.check_row(sizes)
         return (None, *sizes)
 
     if not isinstance(described, list):
@@ -171,13 +159,13 @@ def _restore_streams(
     for path, _ in tree.generators:
         position = streams.get(path)
         whole = isinstance(position, list) and all(
-            type(number) is int and 0 <= number < 2**64 for number in position
+            type(number) is int and 0 <= number < COUNT_LIMIT for number in position
         )
         if not whole or len(position) != 3:
             raise decoder.damaged(f"the random stream of {path}")
     unpack_streams(tree, streams)
     shuffles = decoder.member(description, "shuffles", int)
-    if shuffles < 0:
+    if not 0 <= shuffles < COUNT_LIMIT:
         raise decoder.damaged("shuffles")
     shuffler_of(model).draws = shuffles
 
@@ -199,17 +187,16 @@ def _recompile(
     model: Model, described: Any, tensors: dict[str, Array], decoder: ArchitectureDecoder
 ) -> None:
     settings = {name: decoder.value(described.get(name)) for name in OF_OBJECTIVE}
+    for name, value in settings.items():
+        decoder.check_place(value, ["losses" if name == "loss" else "metrics"], name)
     optimizer = decoder.object(decoder.member(described, "optimizer", dict))
-    try:
+    decoder.check_place(optimizer, ["optimizers"], "optimizer")
+    with decoder.names_damage("the model cannot be compiled as described"):
         model.compile(optimizer, run_eagerly=bool(described.get("run_eagerly")), **settings)
-    except (TypeError, ValueError) as error:
-        raise FileFormatError(
-            f"{decoder.shown}: the model cannot be compiled as described: {error}"
-        ) from error
     iterations = decoder.member(described, "iterations", int)
     # Files of releases that did not accumulate gradients have no such number.
     accumulated = described.get("accumulated", 0)
-    if iterations < 0:
+    if not 0 <= iterations < COUNT_LIMIT:
         raise decoder.damaged("iterations")
     most = optimizer.gradient_accumulation_steps or 1
     if type(accumulated) is not int or not 0 <= accumulated < most:
@@ -219,7 +206,7 @@ def _recompile(
             _restore_slots(model, path, tensor, tensors, decoder)
     # Files of releases whose rules kept no number have none.
     memory = described.get("memory", counts_of(optimizer).memory)
-    if type(memory) not in (int, float):
+    if type(memory) not in (int, float) or not math.isfinite(memory):
         raise decoder.damaged("memory")
     set_counts(optimizer, Counts(iterations, accumulated, memory))
 

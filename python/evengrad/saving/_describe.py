@@ -6,6 +6,7 @@ and in `custom_objects`; nothing is imported or evaluated because a file says so
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -18,10 +19,10 @@ from evengrad._tensor import activations
 from evengrad.losses._loss import FunctionLoss
 from evengrad.metrics._metric import FunctionMetric
 from evengrad.optimizers import schedules
-from evengrad.saving._errors import FileFormatError
+from evengrad.saving._errors import FileFormatError, NotGivenError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 Thing = TypeVar("Thing")
 
@@ -54,6 +55,22 @@ FAMILIES = {
     "schedules": Family(schedules.Schedule, vars(schedules)),
 }
 
+# What may stand in the arguments of classes of this package, beside functions, by their endings and
+# by the family of the class.
+BY_ENDING = {
+    "initializer": ("initializers",),
+    "regularizer": ("regularizers",),
+    "constraint": ("constraints",),
+}
+WITHIN = {
+    "layers": ("layers", "models"),
+    "models": ("layers", "models"),
+    "optimizers": ("schedules", "groups"),
+    "schedules": ("schedules",),
+}
+
+# What a description that was not written here can make of the code that reads it.
+DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 # Deeper nesting is no description that this package wrote.
 DEPTH_LIMIT = 64
 
@@ -118,6 +135,22 @@ class Decoder:
         """Return an error about the description."""
         return FileFormatError(f"{self.shown}: the description is damaged: {what}")
 
+    @contextlib.contextmanager
+    def names_damage(self, what: str = "the description is damaged") -> Iterator[None]:
+        """Have an error that a description of something else leads to name the file.
+
+        What is missing from `custom_objects` is the caller's to give, and no damage.
+        """
+        try:
+            yield
+        except (FileFormatError, NotGivenError):
+            raise
+        except DAMAGE as error:
+            # Some kinds of errors say little without their names.
+            said = str(error) if isinstance(error, ValueError) else repr(error)
+            own = "; or custom_objects are others than when it was saved" if self.custom else ""
+            raise FileFormatError(f"{self.shown}: {what}: {said}{own}") from error
+
     def member(self, table: Any, key: str, kind: type) -> Any:
         """Return a member of a table, which must be there and of a kind."""
         if not isinstance(table, dict) or not isinstance(table.get(key), kind):
@@ -130,7 +163,7 @@ class Decoder:
             found = self.custom[name]
             if family in self.families and isinstance(found, type):
                 return found
-            raise TypeError(f"custom_objects[{name!r}]: expected a class, got {found!r}")
+            raise NotGivenError(f"custom_objects[{name!r}]: expected a class, got {found!r}")
         if family not in self.families:
             raise self.damaged(f"unknown family {family!r}")
         offered = self.families[family].known()
@@ -142,7 +175,7 @@ class Decoder:
     def _one_of(self, offered: Mapping[str, Thing], what: str, name: str) -> Thing:
         """Return the thing of that name."""
         if name not in offered:
-            raise ValueError(
+            raise NotGivenError(
                 f"{self.shown}: unknown {what}; if it is your own, pass "
                 f"custom_objects={{{name!r}: {printable(name)}}}; {did_you_mean(name, offered)}"
             )
@@ -186,9 +219,20 @@ class Decoder:
             name: self.value(item, depth + 1)
             for name, item in self.member(described, "config", dict).items()
         }
-        try:
+        if kind.__name__ not in self.custom:
+            for name, value in config.items():
+                ending = name.rpartition("_")[2]
+                families = BY_ENDING.get(ending, WITHIN.get(described["family"], ()))
+                self.check_place(value, families, f"{kind.__name__}.{name}")
+        with self.names_damage(f"{kind.__name__} cannot be made as described"):
             return kind(**config)
-        except (TypeError, ValueError) as error:
-            raise FileFormatError(
-                f"{self.shown}: {kind.__name__} cannot be made as described: {error}"
-            ) from error
+
+    def check_place(self, value: Any, families: Iterable[str], place: str) -> None:
+        """Raise an error for an object that is of none of the families that belong in a place."""
+        if isinstance(value, (list, dict)):
+            for item in value.values() if isinstance(value, dict) else value:
+                self.check_place(item, families, place)
+        elif isinstance(value, Configured):
+            bases = tuple(self.families[name].base for name in families if name in self.families)
+            if not isinstance(value, bases):
+                raise self.damaged(f"{place}: {type(value).__name__} has no place there")

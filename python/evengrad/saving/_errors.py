@@ -1,4 +1,4 @@
-"""The error of damaged files."""
+"""The errors of files: damaged, or of classes and functions that were not given."""
 
 from __future__ import annotations
 
@@ -23,3 +23,7 @@ class FileFormatError(ValueError):
     def __init__(self, message: str) -> None:
         # Paths and names out of a file may hold anything.
         super().__init__(printable(message))
+
+
+class NotGivenError(ValueError):
+    """A file names a class or function that this package has not and the caller did not give."""
