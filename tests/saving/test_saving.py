@@ -369,6 +369,9 @@ DAMAGE = {
     ),
     "a layer for a loss": lambda h, d: d["compile"].update(loss=d["model"]["layers"][0]),
     "a layer for a metric": lambda h, d: d["compile"].update(metrics=[d["model"]["layers"][0]]),
+    "a metric of absurd size": lambda h, d: d["compile"].update(
+        metrics=[{"family": "metrics", "class": "AUC", "config": {"num_thresholds": 10**12}}]
+    ),
     "a layer for the optimizer": lambda h, d: d["compile"].update(
         optimizer=d["model"]["layers"][0]
     ),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # The outermost thresholds lie this far outside of [0, 1], so that 0 and 1 themselves are inside.
 OUTSIDE = 1e-7
+# As many as numbers of float32 in [½, 1], nearly, and few enough for memory.
+THRESHOLD_LIMIT = 10_000_000
 
 
 class AUC(ClassesMetric):
@@ -57,9 +59,9 @@ class AUC(ClassesMetric):
     TypeError
         A `from_logits` that is none of the three.
     ValueError
-        Fewer than two thresholds, one outside of [0, 1], an unknown `curve`. From a call or `fit`:
-        shapes that do not fit, labels out of range, probabilities outside of [0, 1]; those of a
-        captured step show at the epoch's end.
+        Fewer than two thresholds or more than ten million, one outside of [0, 1], an unknown
+        `curve`. From a call or `fit`: shapes that do not fit, labels out of range, probabilities
+        outside of [0, 1]; those of a captured step show at the epoch's end.
 
     Notes
     -----
@@ -89,6 +91,10 @@ class AUC(ClassesMetric):
     ) -> None:
         super().__init__(name)
         self.num_thresholds = check_int(num_thresholds, "num_thresholds", at_least=2)
+        if self.num_thresholds > THRESHOLD_LIMIT:
+            raise ValueError(
+                f"num_thresholds: expected at most {THRESHOLD_LIMIT}, got {self.num_thresholds}"
+            )
         self.curve = choose(curve, ("ROC", "PR"), "curve")
         self.from_logits = check_from_logits(from_logits)
         if thresholds is None:

@@ -117,12 +117,12 @@ def _lock(descriptor: int) -> bool:
 
 
 def _sync_folder(folder: str) -> None:
-    """Make the move durable; some systems have no way to."""
+    """Make the move durable; some systems, and folders that may not be read, have no way to."""
     if os.name != "posix":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
