@@ -53,10 +53,14 @@ READS = {
 @pytest.fixture(params=["pipe", "socket", "device", "folder"])
 def no_file(request, tmp_path, monkeypatch):
     path = tmp_path / "net"
+    ends = ()
     if request.param == "folder":
         path.mkdir()
     elif request.param == "device":
-        path.symlink_to("/dev/zero")
+        # A terminal of its own: nothing else is harmed where it is taken for a file.
+        pty = pytest.importorskip("pty")
+        ends = pty.openpty()
+        path.symlink_to(os.ttyname(ends[1]))
     elif request.param == "pipe":
         os.mkfifo(path)
     else:
@@ -64,7 +68,9 @@ def no_file(request, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         with socket.socket(socket.AF_UNIX) as made:
             made.bind("net")
-    return path
+    yield path
+    for end in ends:
+        os.close(end)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes")
