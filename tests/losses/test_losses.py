@@ -194,6 +194,85 @@ def test_a_subclass_shows_what_made_its_output(data, activation, units, loss):
     assert accuracy == pytest.approx(right)
 
 
+@pytest.mark.parametrize(
+    "end",
+    [eg.layers.Flatten, lambda: eg.layers.Reshape((3,)), lambda: eg.layers.Dropout(0.5)],
+)
+@pytest.mark.parametrize("drawn", [False, True])
+def test_what_is_passed_on_is_still_made_of_probabilities(data, end, drawn):
+    x, y = data
+    parts = [eg.layers.Dense(3, "softmax"), end()]
+    model = eg.Sequential([eg.Input((4,)), *parts], seed=2)
+    if drawn:
+        a = eg.Input((4,))
+        model = eg.Model(a, parts[1](parts[0](a)), seed=2)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    expected = -np.log(model.predict(x)[np.arange(40), y]).mean()
+    assert model.evaluate(x, y) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "mse", "sparse_categorical_crossentropy"])
+@pytest.mark.parametrize("activation", ["softmax", "log_softmax"])
+def test_shares_of_one_unit_are_refused(data, loss, activation):
+    x, y = data
+    models = [eg.Sequential([eg.layers.Dense(1, activation)])]
+    if loss == "binary_crossentropy" and activation == "softmax":
+        models += [Custom(activation, 1), eg.Sequential([*models[0].layers, eg.layers.Flatten()])]
+    for model in models:
+        model.compile("sgd", loss)
+        message = (
+            f'ends in {activation} over one unit.*activation="sigmoid" .* a unit for each class'
+        )
+        with pytest.raises(ValueError, match=message):
+            model.fit(x, y > 0, verbose=0)
+
+
+def test_one_output_for_class_numbers_is_refused(data):
+    model = eg.Sequential([eg.layers.Dense(1)])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match=r'two or more, got a single one.*"binary_crossentropy"'):
+        model.fit(data[0], np.zeros(40, int), verbose=0)
+
+
+SPARSE = "sparse_categorical_crossentropy"
+
+
+@pytest.mark.parametrize(
+    ("units", "loss", "targets", "message"),
+    [
+        (3, SPARSE, lambda y: y - 1, r"ignore_class=-1\) or a sample_weight of 0; else number"),
+        (2, SPARSE, lambda y: 2 * (y > 0) - 1, r"\(y \+ 1\) // 2.*hinge"),
+        (3, SPARSE, lambda y: y + 1, "give the last layer 4 units or"),
+        (1, "binary_crossentropy", lambda y: 2 * (y > 0) - 1, r"\(y \+ 1\) / 2.*hinge"),
+        (1, "binary_crossentropy", lambda y: y, "more classes than two .*a unit for each"),
+        (1, "binary_crossentropy", lambda y: y * 1.5, "a loss of regressions"),
+    ],
+)
+def test_labels_out_of_range_get_their_own_cure(data, units, loss, targets, message):
+    model = eg.Sequential([eg.layers.Dense(units)])
+    model.compile("sgd", loss)
+    with pytest.raises(ValueError, match=f"y: expected .*{message}"):
+        model.fit(data[0], targets(data[1]), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("units", "loss"),
+    [(1, "mse"), (1, "mae"), (1, "huber"), (1, "log_cosh"), (3, "mse"), (3, "cosine_similarity")],
+)
+@pytest.mark.parametrize("scale", [1.0, 0.01])
+def test_accuracy_of_amounts_is_refused(data, units, loss, scale):
+    x, y = data
+    targets = np.abs(x[:, :units]) * scale
+    model = eg.Sequential([eg.layers.Dense(units)])
+    for metrics in ({"metrics": ["accuracy"]}, {"weighted_metrics": ["acc"]}):
+        model.compile("sgd", loss, **metrics)
+        with pytest.raises(ValueError, match=r"'acc.*expects classes, got .*mean_absolute_error"):
+            model.fit(x, targets, verbose=0)
+    # Zeros and ones are classes, whatever the loss.
+    hot = np.eye(3)[y] if units == 3 else y > 0
+    assert 0.0 <= model.evaluate(x, hot)[1] <= 1.0
+
+
 def test_function_as_loss(data):
     x, _ = data
 

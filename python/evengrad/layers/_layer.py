@@ -385,7 +385,7 @@ class Layer(Variables):
         if self.activity_regularizer is not None:
             self._penalize(output)
         if context.probabilities is not None and self.final_activation in ("softmax", "sigmoid"):
-            context.probabilities.append(output)
+            context.probabilities.append((self.final_activation, output))
         if context.watching is not None:
             context.watching(self, output)
 

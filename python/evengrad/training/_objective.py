@@ -18,7 +18,7 @@ from evengrad.layers._untracked import check_called
 from evengrad.losses._crossentropy import CrossEntropy, combined, counted_of
 from evengrad.losses._targets import last_column_as
 from evengrad.metrics._metric import Metric, check_targets, own_metric, states_of
-from evengrad.training._endings import PROBABILITIES, made_by_probabilities
+from evengrad.training._endings import PROBABILITIES, ending_of
 from evengrad.training._seen_targets import check_accuracy, fit_seen, seen_by_metric
 
 if TYPE_CHECKING:
@@ -136,17 +136,17 @@ class OutputHead:
         self.size = size
         # The number in the targets that stands for no class.
         self.ignored_class: int | None = getattr(loss, "ignore_class", None)
-        activation = None if head is None else head.final_activation
-        if loss is not None and size == 1 and activation in SHARES_OF_ONE:
-            raise ValueError(
-                f"{loss.name}: {self.where} ends in {activation} over one unit, which is the same "
-                'for all data; use activation="sigmoid" for yes and no, or a unit for each class'
-            )
-        # Whether the output, with its activation, is made of probabilities.
-        self.probable = activation in PROBABILITIES
+        activation = ending = None if head is None else head.final_activation
         scores = isinstance(loss, CrossEntropy) or (loss and loss.score_activation)
         if activation is None and scores:
-            self.probable = made_by_probabilities(model, name)
+            ending = ending_of(model, name)
+        # Whether the output, with its activation, is made of probabilities.
+        self.probable = ending in PROBABILITIES
+        if loss is not None and size == 1 and ending in SHARES_OF_ONE:
+            raise ValueError(
+                f"{loss.name}: {self.where} ends in {ending} over one unit, which is the same for "
+                'all data; use activation="sigmoid" for yes and no, or a unit for each class'
+            )
         if isinstance(loss, CrossEntropy):
             self._join(loss, activation)
         if loss is not None and loss.reduction == "none":
