@@ -365,3 +365,77 @@ def test_a_call_of_ones_own_is_what_runs_trains_and_is_saved(kind, rng, tmp_path
     model.save(tmp_path / "net.safetensors")
     again = eg.load_model(tmp_path / "net.safetensors", {kind.__name__: kind})
     np.testing.assert_array_equal(again.predict(x), model.predict(x))
+
+
+# ---- the dtype of data
+
+
+def precise(**settings):
+    return layers.Dense(1, dtype="float64", kernel_initializer="ones", **settings)
+
+
+class Precise(eg.Model):
+    """A subclass whose layers all compute in float64."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = precise()
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def drawn(layer):
+    x = eg.Input((3,))
+    return eg.Model(x, layer(x))
+
+
+PRECISE = {
+    "a chain": lambda: eg.Sequential([precise()]),
+    "with a dtype for the others": lambda: eg.Sequential([precise()], dtype="float32"),
+    "with an input": lambda: eg.Sequential([eg.Input((3,)), precise()]),
+    "a graph": lambda: drawn(precise()),
+    "a chain in a graph": lambda: drawn(eg.Sequential([precise()])),
+    "a graph in a chain": lambda: eg.Sequential([drawn(precise())]),
+    "a subclass": Precise,
+}
+
+
+@pytest.mark.parametrize("make", PRECISE.values(), ids=list(PRECISE))
+def test_data_is_not_rounded_before_layers_of_float64(make, rng, tmp_path):
+    x = 1.0 + 1e-9 * rng.normal(size=(24, 3))
+    y = 3.0 + 1e-9 * rng.normal(size=(24, 1))
+    expected = x.sum(axis=1, keepdims=True)
+    loss = pytest.approx(((expected - y) ** 2).mean(), rel=1e-5)
+    model = make()
+    model.compile(eg.optimizers.SGD(0.0), "mse")
+    model.fit(x, y, verbose=0)
+    model.save(tmp_path / "net.safetensors")
+    again = eg.load_model(tmp_path / "net.safetensors", {"Precise": Precise})
+    for one in (model, again):
+        for predict in (one.predict, one.predict_on_batch, one, one, one, one.predict):
+            output = np.asarray(predict(x))
+            assert output.dtype == np.float64
+            np.testing.assert_allclose(output, expected, rtol=1e-15)
+        np.testing.assert_allclose(one.predict_mc(x, 2)[0], expected, rtol=1e-15)
+        assert one.evaluate(x, y) == loss
+        assert one.evaluate(iter([(x, y)])) == loss
+        assert one.train_on_batch(x, y) == loss
+        assert one.fit(x, y, batch_size=9, verbose=0).history["loss"][0] == loss
+        weights = np.full(24, 1.0 + 1e-12)
+        assert one.fit(x, y, sample_weight=weights, verbose=0).history["loss"][0] == loss
+
+
+def test_layers_behind_one_of_float64_keep_their_dtype(rng):
+    x = 1.0 + 1e-9 * rng.normal(size=(50, 3))
+    norm = layers.Normalization(dtype="float64")
+    norm.adapt(x)
+    model = eg.Sequential([norm, layers.Dense(2, kernel_initializer="identity")])
+    expected = ((x - x.mean(0)) / x.std(0))[:, :2]
+    output = model.predict(x)
+    np.testing.assert_allclose(output, expected, atol=1e-5)
+    assert output.dtype == np.float32
+    assert [w.dtype for w in model.weights] == ["float64"] * 2 + ["float32"] * 2
+    model.compile("sgd", "mse")
+    assert model.evaluate(x, x[:, :2]) == pytest.approx(((expected - 1.0) ** 2).mean(), rel=1e-4)
+    np.testing.assert_allclose(model.features(x, 0), (x - x.mean(0)) / x.std(0), atol=1e-6)

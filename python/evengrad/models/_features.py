@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad._common.checks import check_int
 from evengrad.layers._call_context import call_context
-from evengrad.layers._module import seed_of
+from evengrad.layers._module import seed_of, state_of
 from evengrad.models._network import chain_of, graph_of, layer_named, make_chain, make_graph
 from evengrad.training._data import count_or, prepare_inputs
 from evengrad.training._predict import Gathered, outputs_of, row_blocks
@@ -48,7 +48,7 @@ def find(model: Model, layer: Any) -> Layer:
 
 def up_to(model: Model, layer: Layer) -> Model | None:
     """Return a model of the same layers that ends at this one; None where `call` is code."""
-    settings: dict[str, Any] = {"dtype": model.dtype, "seed": seed_of(model)}
+    settings: dict[str, Any] = {"dtype": state_of(model).given_dtype, "seed": seed_of(model)}
     chain, graph = chain_of(model), graph_of(model)
     if chain is not None:
         return make_chain(chain[: chain.index(layer) + 1], **settings)

@@ -137,6 +137,16 @@ class Graph:
                 found.setdefault(id(node.layer), node.layer)
         return list(found.values())
 
+    def ends(self) -> tuple[list[Layer], list[Layer]]:
+        """Return the layers that take inputs of the graph, and those that make its outputs."""
+        inputs = {id(symbol) for symbol in self.inputs}
+        takers = [node for node in self.nodes if not inputs.isdisjoint(map(id, node.inputs))]
+        makers = [symbol.node for symbol in self.outputs]
+        front, end = (
+            [node.layer for node in nodes if node.layer is not None] for nodes in (takers, makers)
+        )
+        return front, end
+
     def output_shapes(self, input_shapes: list[Any]) -> list[Any]:
         """Return the shapes of the outputs for inputs of these shapes."""
         shapes = {

@@ -52,10 +52,13 @@ class Answers:
         self.latest = None
         Answers.__init__(self)
 
-    def ask(self, network: Network, run: Run, x: Any) -> Tensor | None:
+    def ask(
+        self, network: Network, run: Run, convert: Callable[[Tensor], Tensor], x: Any
+    ) -> Tensor | None:
         """Return the output for a tensor or array, or None where the layers must be run.
 
-        The second input of a shape in a row is worth a capture, of what `run` does.
+        The second input of a shape in a row is worth a capture, of what `run` does with an input
+        that `convert` has brought to the network's dtype.
         """
         if not isinstance(x, (Tensor, np.ndarray)):
             return None
@@ -65,7 +68,7 @@ class Answers:
             if shape != self._seen or not self._may(network):
                 self._seen = shape
                 return None
-            answer = capture(run, _core.zeros(shape, dtype=network.dtype))
+            answer = capture(run, convert(_core.zeros(shape, dtype="float64")))
             if answer is None:
                 self._allowed = False
                 return None

@@ -142,7 +142,9 @@ class Model(Network):
 
     def _answer(self, x: np.ndarray[Any, Any]) -> Tensor | None:
         """Return the output from a captured inference, where there is one."""
-        return None if self._answers is None else self._answers.ask(self, self._run, x)
+        return (
+            None if self._answers is None else self._answers.ask(self, self._run, self._convert, x)
+        )
 
     def _forward(
         self, inputs: list[Tensor], training: bool, without_activation: list[bool]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import numpy as np
+
+from evengrad import _core
 from evengrad._common.checks import check_dtype, check_row_shape
 from evengrad._common.names import did_you_mean
+from evengrad._core import Tensor
 from evengrad._tensor.random import check_seed, next_seed
 from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import (
@@ -24,9 +29,7 @@ from evengrad.models._inference import Answers
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
-
-    from evengrad._core import Generator, Tensor
+    from evengrad._core import Generator
     from evengrad.layers._symbolic import Symbolic
     from evengrad.models._model import Model
     from evengrad.training._compile_config import CompileConfig
@@ -235,6 +238,11 @@ class Network(Layer):
         """Return the layers, where each takes the output of the one before and that is all."""
         return None
 
+    def _ends(self) -> tuple[list[Layer] | None, list[Layer]]:
+        """Return the layers that data comes to, and those that make outputs; None where unknown."""
+        graph = graph_of(self)
+        return (None, []) if graph is None else graph.ends()
+
     def _heads(self) -> list[Layer | None]:
         """Return, for each output, the layer whose activation a loss may fuse with."""
         graph = graph_of(self)
@@ -253,6 +261,12 @@ class Network(Layer):
             raise TypeError(f"{self.path}: expected call to return tensors or a list, got a dict")
         return list(output) if isinstance(output, (list, tuple)) else [output]
 
+    def _convert(self, x: Any) -> Tensor:
+        """Return an input as a tensor of the dtype that the layers in front compute in."""
+        tensor = x if isinstance(x, Tensor) else _core.tensor(np.asarray(x))
+        dtype = data_dtypes(self, self.dtype).inputs
+        return tensor if tensor.dtype == dtype else tensor.astype(dtype)
+
     def __call__(self, x: Any, training: bool | None = None, **arguments: Any) -> Any:
         """Return the output for an input; see `Layer`."""
         answers = self._answers
@@ -262,7 +276,7 @@ class Network(Layer):
             latest = answers.latest
             output = latest(x) if latest is not None else None
             if output is None:
-                output = answers.ask(self, self._run, x)
+                output = answers.ask(self, self._run, self._convert, x)
             if output is not None:
                 return output
         return super().__call__(x, training, **arguments)
@@ -350,6 +364,33 @@ def graph_of(layer: Layer) -> Graph | None:
     return layer._graph  # noqa: SLF001 - as above
 
 
+class DataDtypes(NamedTuple):
+    """The dtypes that data comes to a layer in and leaves it in, so that nothing is rounded."""
+
+    inputs: str
+    outputs: str
+
+
+def data_dtypes(layer: Layer, around: str) -> DataDtypes:
+    """Return the dtypes of data: of a model those of its layers in front and at the end.
+
+    The wider one of several; of a subclass its own, or that of its layers, if all have a wider one.
+    `around` is the dtype of the model around.
+    """
+    own = state_of(layer).dtype or around
+    if not isinstance(layer, Network):
+        return DataDtypes(own, own)
+    front, end = layer._ends()  # noqa: SLF001 - of this file
+    if front is None:
+        inside = {dtype for one in layer.layers for dtype in data_dtypes(one, own)}
+        own = max(own, *inside) if len(inside) == 1 else own
+        return DataDtypes(own, own)
+    return DataDtypes(
+        max([data_dtypes(one, own).inputs for one in front], default=own),
+        max([data_dtypes(one, own).outputs for one in end], default=own),
+    )
+
+
 def check_built(network: Network, what: str) -> None:
     """Raise an error where something needs variables that are not there yet."""
     if not network.built:
@@ -400,10 +441,10 @@ class ModelView:
         """What messages call the model."""
         return self.public.path
 
-    @property
-    def dtype(self) -> str:
-        """What it computes with."""
-        return self.public.dtype
+    @functools.cached_property
+    def dtypes(self) -> DataDtypes:
+        """What inputs come in, and targets and weights: as the layers there compute."""
+        return data_dtypes(self.public, _core.get_default_dtype())
 
     @property
     def input_names(self) -> list[str] | None:

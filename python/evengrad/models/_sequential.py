@@ -208,6 +208,11 @@ class Sequential(Model):
     def _chain(self) -> list[Layer] | None:
         return list(self._layers) if type(self).call is Sequential.call else None
 
+    def _ends(self) -> tuple[list[Layer] | None, list[Layer]]:
+        if type(self).call is not Sequential.call:
+            return super()._ends()
+        return self._layers[:1], self._layers[-1:]
+
     def _heads(self) -> list[Layer | None]:
         return [self] if type(self).call is Sequential.call else super()._heads()
 

@@ -63,6 +63,7 @@ class Prepared:
         """Return inputs, targets and weights one after the other, and the dtypes of steps."""
         arrays = [*self.xs, *self.ys, *self.weights]
         dtypes = [self.objective.dtype] * len(arrays)
+        dtypes[: len(self.xs)] = [self.objective.input_dtype] * len(self.xs)
         for place, y in enumerate(self.ys, len(self.xs)):
             if y.dtype.kind in "iu":
                 dtypes[place] = "int64"
@@ -116,7 +117,7 @@ def prepare(
     distinct: tuple[list[Array], list[int | None]] = [], [None] * len(ys)
     if sample_weight is not None:
         ends = objective.names, output_shapes_for(model, xs)
-        weights = sample_weights(sample_weight, *ends, xs[0].shape[0], model.dtype)
+        weights = sample_weights(sample_weight, *ends, xs[0].shape[0], model.dtypes.outputs)
         distinct = each_once(weights)
     ys = objective.check_targets(ys, names, xs, weights)
     data = Prepared(objective, xs, ys, *distinct, names_of_columns)
@@ -140,7 +141,7 @@ def inputs_for(
         check_names(model, names)
     if check_finite:
         for place in range(len(xs)):
-            check_finite_in(xs, place, model.dtype, names)
+            check_finite_in(xs, place, model.dtypes.inputs, names)
     # Built, or checked, symbolically: no step is run.
     model.build_for(shapes_of(xs))
     model.check_values(xs if len(xs) > 1 else xs[0])

@@ -25,7 +25,7 @@ def ending_of(model: TrainableModel, name: str) -> str | None:
     shape = model.input_shape
     shapes = shape if isinstance(shape, list) else [shape]
     # One step stands for sizes that are left open.
-    rows = [_core.zeros([size or 1 for size in one], dtype=model.dtype) for one in shapes]
+    rows = [_core.zeros([size or 1 for size in one], dtype=model.dtypes.inputs) for one in shapes]
     call_context.probabilities = []
     try:
         outputs = model.forward(rows, False, [False] * len(model.output_names))

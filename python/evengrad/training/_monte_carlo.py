@@ -46,7 +46,7 @@ def predict_mc(
     blocks: dict[int, Block] = {}
     with draws_apart(model), no_grad():
         for rows in row_blocks(model, xs, size)[1]:
-            part = [np.ascontiguousarray(x, dtype=model.dtype) for x in rows]
+            part = [np.ascontiguousarray(x, dtype=model.dtypes.inputs) for x in rows]
             here = len(part[0])
             if here not in blocks:
                 blocks[here] = Block(model, part)
@@ -107,7 +107,7 @@ class Block:
             variance = square.numpy() / samples - mean**2
             means.append(origin.numpy() + mean)
             deviations.append(np.sqrt(np.maximum(variance, 0.0)))
-        return [figure.astype(self.model.dtype) for figure in (*means, *deviations)]
+        return [figure.astype(self.model.dtypes.outputs) for figure in (*means, *deviations)]
 
     def sample(self) -> list[Tensor]:
         """Return the outputs of one pass with noise."""

@@ -316,7 +316,8 @@ class Objective:
         self.config = config
         self.model = model
         self.names = model.output_names
-        self.dtype = model.dtype
+        # What inputs come in, and targets and weights.
+        self.input_dtype, self.dtype = model.dtypes.inputs, model.dtypes.outputs
         if config.loss is None:
             raise RuntimeError(f"{model.path}: compile with a loss before training or evaluating")
         weights = per_output(config.loss_weights, self.names, "loss_weights")

@@ -59,7 +59,7 @@ def _stand_in(model: TrainableModel, xs: list[Array]) -> list[Array]:
     return [
         np.zeros(shape[:-1], np.int64)
         if loss is not None and isinstance(get_loss(loss), SparseCategoricalCrossentropy)
-        else np.zeros(shape, model.dtype)
+        else np.zeros(shape, model.dtypes.outputs)
         for loss, shape in zip(losses, shapes, strict=True)
     ]
 

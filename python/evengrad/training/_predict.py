@@ -147,7 +147,7 @@ def outputs_of(model: TrainableModel, xs: list[Array]) -> list[_core.Tensor]:
             output = model.answer(np.ascontiguousarray(xs[0]))
             if output is not None:
                 return [output]
-        dtype = model.dtype
+        dtype = model.dtypes.inputs
         inputs = [_core.tensor(np.ascontiguousarray(x, dtype=dtype)) for x in xs]
         return model.forward(inputs, False, [False] * len(model.output_names))
 

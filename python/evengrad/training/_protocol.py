@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
+class DataDtypes(Protocol):
+    """The dtypes of data."""
+
+    @property
+    def inputs(self) -> str:
+        """What inputs come in."""
+
+    @property
+    def outputs(self) -> str:
+        """What targets and weights come in."""
+
+
 class PublicModel(Protocol):
     """What callbacks see of a model."""
 
@@ -77,8 +89,8 @@ class TrainableModel(Protocol):
         """What messages call the model."""
 
     @property
-    def dtype(self) -> str:
-        """What it computes with."""
+    def dtypes(self) -> DataDtypes:
+        """What inputs come in, and targets and weights: as the layers there compute."""
 
     @property
     def input_names(self) -> list[str] | None:
