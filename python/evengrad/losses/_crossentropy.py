@@ -107,7 +107,8 @@ class SparseCategoricalCrossentropy(CrossEntropy):
     ignore_class
         A number that stands for no class, such as −1 or 255: rows or steps with it do not count.
         Their value is 0, no gradient comes from them, and the mean is over the others; 0 where
-        there are no others. In a model its metrics pass them over, too.
+        there are no others. In a model its metrics pass them over, too; over several batches the
+        loss is the mean of theirs by their rows, as in Keras.
 
     Raises
     ------

@@ -572,7 +572,7 @@ class Model(Network):
         Parameters
         ----------
         x, y, sample_weight, class_weight
-            As for `fit`, arrays alone.
+            As for `fit`, arrays alone; weights of classes as numbers.
         return_dict
             Whether figures come in a dict by name.
         check_finite

@@ -40,7 +40,8 @@ def classes_to_keep(objective: Objective, ys: list[Array], *, required: bool) ->
         return labels
     if required:
         raise ValueError(
-            "validation_stratify: expected targets that are classes; leave it out for others"
+            "validation_stratify: expected targets that are classes, of a model with one output; "
+            "leave it out for others"
         )
     return None
 

@@ -143,8 +143,10 @@ class OutputHead:
         # Whether the output, with its activation, is made of probabilities.
         self.probable = ending in PROBABILITIES
         if loss is not None and size == 1 and ending in SHARES_OF_ONE:
+            end = (getattr(head, "layers", None) or [head])[-1]
+            where = self.where if end is None else end.path
             raise ValueError(
-                f"{loss.name}: {self.where} ends in {ending} over one unit, which is the same for "
+                f"{loss.name}: {where} ends in {ending} over one unit, which is the same for "
                 'all data; use activation="sigmoid" for yes and no, or a unit for each class'
             )
         if isinstance(loss, CrossEntropy):
