@@ -103,7 +103,7 @@ def class_weights(given: Any, what: str, output: OutputHead, y: Array, weight: A
     if labels is None:
         raise ValueError(
             f"{what}: expected targets that are classes, got shape {y.shape} of {y.dtype}; use "
-            "sample_weight"
+            "sample_weight, or name the outputs that have classes"
         )
     classes, codes = classes_of(labels)
     if by_class is not None:

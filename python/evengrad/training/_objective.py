@@ -135,7 +135,9 @@ class OutputHead:
         self.logits = False
         self.size = size
         # The number in the targets that stands for no class.
-        self.ignored_class: int | None = getattr(loss, "ignore_class", None)
+        self.ignored_class: int | None = None
+        if isinstance(loss, losses.SparseCategoricalCrossentropy):
+            self.ignored_class = loss.ignore_class
         activation = ending = None if head is None else head.final_activation
         scores = isinstance(loss, CrossEntropy) or (loss and loss.score_activation)
         if activation is None and scores:
