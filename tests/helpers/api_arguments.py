@@ -18,7 +18,7 @@ from evengrad import layers
 from evengrad._common.config import Configured
 from evengrad._tensor.activations import offered
 from evengrad.optimizers import schedules
-from evengrad.saving._describe import Decoder, encode
+from evengrad.saving._describe import Decoder, Encoder
 
 # Other values of arguments that list none, by name; first by class and name.
 OTHERS = {
@@ -188,7 +188,7 @@ def check_description(item, thing):
         "pickle": pickle.loads(pickle.dumps(thing)),  # noqa: S301 - made here
     }
     if item.family != "callbacks":
-        text = json.dumps(encode(thing, str(item)))
+        text = json.dumps(Encoder().value(thing, str(item)))
         copies["its description"] = Decoder("a file", {type(thing).__name__: type(thing)}).value(
             json.loads(text)
         )

@@ -48,6 +48,7 @@ class ArchitectureEncoder(Encoder):
     families = FAMILIES_WITH_MODELS
 
     def __init__(self) -> None:
+        super().__init__()
         # The layers are kept with their descriptions, so that their numbers stay theirs.
         self._known: dict[int, tuple[Layer, dict[str, Any]]] = {}
         self._labels = 0

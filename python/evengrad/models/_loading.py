@@ -14,8 +14,7 @@ from evengrad.layers._layer import build_for
 from evengrad.layers._module import module_tree, set_trainable
 from evengrad.layers._restoring import NotInFileError, Restoration
 from evengrad.models._architecture import ArchitectureDecoder, restore_trainable
-from evengrad.models._model import shuffler_of
-from evengrad.models._model_file import KEY, SLOT, VERSION, Array, trained
+from evengrad.models._model_file import KEY, SLOT, VERSION, Array, shuffler_of, trained
 from evengrad.optimizers._optimizer import Counts, counts_of, set_counts
 from evengrad.saving import _safetensors
 from evengrad.saving._errors import FileFormatError
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 COUNT_LIMIT = 2**64
 
 
-@outside_scopes()
 def load_model(
     path: str | os.PathLike[str],
     custom_objects: Mapping[str, Any] | None = None,
@@ -82,8 +80,21 @@ def load_model(
         raise FileFormatError(
             f"{shown}: holds tensors but no model; make the model and use load_weights"
         )
-    decoder = ArchitectureDecoder(shown, custom_objects or {})
-    description = _parse(shown, metadata[KEY], decoder)
+    return model_of(shown, tensors, metadata[KEY], custom_objects or {}, compile=compile)
+
+
+@outside_scopes()
+def model_of(
+    shown: str,
+    tensors: dict[str, Array],
+    text: str,
+    custom_objects: Mapping[str, Any],
+    *,
+    compile: bool,
+) -> Model:
+    """Return the model of arrays and a description; `shown` is what messages call the two."""
+    decoder = ArchitectureDecoder(shown, custom_objects)
+    description = _parse(shown, text, decoder)
     with decoder.names_damage():
         model = _rebuild(description, tensors, decoder)
         if compile and "compile" in description:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import copyreg
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,13 @@ from evengrad.models._fold import fold
 from evengrad.models._model_file import load_weights, save_model, save_weights
 from evengrad.models._network import ModelView, Network, made_of_layers
 from evengrad.models._ownership import claim
+from evengrad.models._plain_state import (
+    DESCRIPTION,
+    is_whole,
+    plain_state,
+    take_over,
+    whole_state,
+)
 from evengrad.models._selu_check import check_selu
 from evengrad.models._summary import Summary, summarize
 from evengrad.training._compile_config import CompileConfig
@@ -50,7 +58,8 @@ class Model(Network):
 
     Models pickle and deepcopy, with variables, settings of `compile`, the optimizer's state and
     random streams: a copy goes on training as the original would. Classes and functions of your own
-    are found by name, as pickle does it. To keep a model, `save` it.
+    are found by name, as pickle does it. To keep a model, `save` it. Tools that walk objects
+    themselves, such as skops, get what `save` writes, as text and arrays.
 
     Parameters
     ----------
@@ -122,6 +131,38 @@ class Model(Network):
     feature_names_in_: list[Any] | None = None
     _config: CompileConfig | None = None
     _shuffle: _core.Generator | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Take the model apart, whatever the protocol."""
+        return self.__reduce_ex__(2)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Take the whole model apart, for pickles and copies."""
+        del protocol
+        with whole_state():
+            return copyreg.__newobj__, (type(self),), self.__getstate__()  # type: ignore[attr-defined]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what `save` would write, as text and arrays; to pickles and copies, all there is.
+
+        Raises
+        ------
+        ValueError
+            As from `save`.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(2)])
+        >>> sorted(model.__getstate__()["tensors"])
+        ['dense/bias', 'dense/kernel']
+        """
+        if is_whole():
+            return super().__getstate__()
+        return plain_state(self, self._config, self._shuffler().draws)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what `__getstate__` returned."""
+        super().__setstate__(take_over(self, state) if DESCRIPTION in state else state)
 
     def _forget_build(self) -> None:
         """Have the model built again; variables that exist are kept."""
@@ -1068,11 +1109,6 @@ class Model(Network):
         Sequential([Input((4,)), Dense(3, activation='relu')])
         """
         return fold(self)
-
-
-def shuffler_of(model: Model) -> _core.Generator:
-    """Return the stream that shuffles the rows in training."""
-    return model._shuffler()  # noqa: SLF001 - its class is public, this is not
 
 
 def start_anew(model: Model, seed: int | None) -> None:

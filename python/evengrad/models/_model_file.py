@@ -13,7 +13,6 @@ from evengrad.models._architecture import ArchitectureEncoder
 from evengrad.models._network import check_built
 from evengrad.optimizers._optimizer import counts_of
 from evengrad.saving import _safetensors
-from evengrad.saving._describe import encode
 from evengrad.saving._paths import file_path, path_to_write
 from evengrad.training._compile_config import OF_OBJECTIVE
 from evengrad.training._pack import pack_streams
@@ -21,8 +20,9 @@ from evengrad.training._pack import pack_streams
 if TYPE_CHECKING:
     import os
 
-    from evengrad._core import Tensor
+    from evengrad._core import Generator, Tensor
     from evengrad.models._model import Model
+    from evengrad.saving._describe import Encoder
     from evengrad.training._compile_config import CompileConfig
 
 Array = np.ndarray[Any, Any]
@@ -92,11 +92,19 @@ def save_model(
 ) -> None:
     """Write a whole model, how it is trained, and how often it has shuffled; see `Model.save`."""
     file = path_to_write(path, "model.save")
-    tensors = _weights(model)
+    tensors, text, _ = described(model, config, shuffles)
+    _safetensors.write(file, tensors, {KEY: text})
+
+
+def described(
+    model: Model, config: CompileConfig | None, shuffles: int
+) -> tuple[dict[str, Array], str, dict[str, Any]]:
+    """Return a model's arrays, its description, and what this names of others than this package."""
+    tensors, encoder = _weights(model), ArchitectureEncoder()
     description: dict[str, Any] = {
         "version": VERSION,
-        "model": ArchitectureEncoder().model(model),
-        "input_shape": encode(_without_rows(state_of(model).input_shape), "input_shape"),
+        "model": encoder.model(model),
+        "input_shape": encoder.value(_without_rows(state_of(model).input_shape), "input_shape"),
         "streams": pack_streams(module_tree(model)),
         "frozen": [prefix for prefix, layer in module_tree(model).layers if not layer.trainable],
         "shuffles": shuffles,
@@ -104,10 +112,10 @@ def save_model(
     if model.feature_names_in_ is not None:
         description["feature_names"] = model.feature_names_in_
     if config is not None:
-        description["compile"] = _describe_config(config)
+        description["compile"] = _describe_config(config, encoder)
         tensors.update(_slots(model, config))
     text = json.dumps(description, separators=(",", ":"), allow_nan=False)
-    _safetensors.write(file, tensors, {KEY: text})
+    return tensors, text, encoder.foreign
 
 
 def _without_rows(shape: Any) -> Any:
@@ -116,11 +124,11 @@ def _without_rows(shape: Any) -> Any:
     return list(shape[1:])
 
 
-def _describe_config(config: CompileConfig) -> dict[str, Any]:
+def _describe_config(config: CompileConfig, encoder: Encoder) -> dict[str, Any]:
     names = ("optimizer", *OF_OBJECTIVE)
-    described = {name: encode(getattr(config, name), name) for name in names}
+    settings = {name: encoder.value(getattr(config, name), name) for name in names}
     counts = counts_of(config.optimizer)._asdict()
-    return {**described, "run_eagerly": config.run_eagerly, **counts}
+    return {**settings, "run_eagerly": config.run_eagerly, **counts}
 
 
 def _slots(model: Model, config: CompileConfig) -> dict[str, Array]:
@@ -138,3 +146,8 @@ def trained(model: Model) -> list[tuple[str, Tensor]]:
     """Return the variables that training changes, with their paths."""
     trainable = {id(tensor) for tensor in model.trainable_weights}
     return [(path, tensor) for path, tensor in model.named_weights() if id(tensor) in trainable]
+
+
+def shuffler_of(model: Model) -> Generator:
+    """Return the stream that shuffles the rows in training."""
+    return model._shuffler()  # noqa: SLF001 - its class is public, this is not

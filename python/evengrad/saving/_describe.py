@@ -14,7 +14,7 @@ import numpy as np
 
 from evengrad import constraints, initializers, layers, losses, metrics, optimizers, regularizers
 from evengrad._common.config import Configured, name_of
-from evengrad._common.names import did_you_mean, printable
+from evengrad._common.names import PACKAGE, did_you_mean, printable
 from evengrad._tensor import activations
 from evengrad.losses._loss import FunctionLoss
 from evengrad.metrics._metric import FunctionMetric
@@ -80,6 +80,15 @@ class Encoder:
 
     families: ClassVar[Mapping[str, Family]] = FAMILIES
 
+    def __init__(self) -> None:
+        # Classes and functions by the names that they have here, of others than this package.
+        self.foreign: dict[str, Any] = {}
+
+    def _note(self, thing: Any, name: str) -> None:
+        module = getattr(thing, "__module__", None) or ""
+        if not f"{module}.".startswith(PACKAGE):
+            self.foreign[name] = thing
+
     def value(self, value: Any, what: str) -> Any:
         """Return a value of a constructor as JSON."""
         if value is None or isinstance(value, (bool, int, float, str)):
@@ -95,6 +104,7 @@ class Encoder:
             return self.object(value, what)
         name = name_of(value) or getattr(value, "__name__", "<lambda>")
         if callable(value) and name != "<lambda>":
+            self._note(value, str(name))
             return {"function": name}
         if isinstance(value, np.generic):
             return self.value(value.item(), what)
@@ -113,13 +123,9 @@ class Encoder:
                     argument: self.value(item, f"{inside}.{argument}")
                     for argument, item in value.get_config().items()
                 }
+                self._note(type(value), type(value).__name__)
                 return {"family": name, "class": type(value).__name__, "config": config}
         raise ValueError(f"{what}: cannot describe {value!r} in a file")
-
-
-def encode(value: Any, what: str) -> Any:
-    """Return a value without layers in it as JSON; `what` names it in errors."""
-    return Encoder().value(value, what)
 
 
 class Decoder:
@@ -182,7 +188,7 @@ class Decoder:
         return offered[name]
 
     def value(self, described: Any, depth: int = 0) -> Any:
-        """Return the value that `encode` described."""
+        """Return the value that `Encoder.value` described."""
         if depth > DEPTH_LIMIT:
             raise self.damaged("it is nested too deeply")
         if isinstance(described, list):

@@ -70,6 +70,8 @@ class BatchSource(BroughtSource):
         # Whether the epoch in progress has come to the end of an iterable that goes on.
         self._is_over = False
         self._has_run_short = False
+        # Whether an epoch had no batch, as an iterator has none left.
+        self.is_used_up = False
 
     def begin(self) -> None:
         """Have the figures begin anew, and the iterable too unless it is an iterator."""
@@ -182,9 +184,9 @@ class BatchSource(BroughtSource):
     def _step(self) -> bool:
         if not self._fetch():
             if self.session.step == 0:
-                raise ValueError(
-                    f"{self.name}: expected at least one batch, the iterable has none left"
-                )
+                self.is_used_up = self.once is not None and self._used > 0
+                if not self.is_used_up:
+                    raise ValueError(f"{self.name}: expected at least one batch, there is none")
             if self.limit is not None:
                 self._warn_of_short_epoch()
             return False

@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 WHOLE_BYTES = 64 * 2**20
 SAMPLED_ROWS = 1024
 FROZEN_LAYERS = "frozen layers"
+# Arguments of `fit` that must be the same.
+LASTING = (
+    "batch_size",
+    "validation_batch_size",
+    "shuffle",
+    "class_weight",
+    "steps_per_epoch",
+    "initial_epoch",
+)
+# These too; they are noted where they are given.
+LASTING_IF_GIVEN = {"drop_last": False, "validation_steps": None, "validation_freq": 1}
 # Where an object lies differs from process to process.
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 FROZEN = re.compile(r"(, )?trainable=False")
@@ -85,6 +96,15 @@ def of_model(model: TrainableModel) -> dict[str, str]:
         FROZEN_LAYERS: shown(frozen_layers(model)),
         "seed": shown(model.given_seed()),
     }
+
+
+def of_options(options: Any) -> dict[str, str]:
+    """Return the arguments of `fit` that must be the same."""
+    found = {name: shown(getattr(options, name)) for name in LASTING}
+    for name, default in LASTING_IF_GIVEN.items():
+        if getattr(options, name) != default:
+            found[name] = shown(getattr(options, name))
+    return found
 
 
 def frozen_layers(model: TrainableModel) -> list[str]:

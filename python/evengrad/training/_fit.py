@@ -35,17 +35,6 @@ logger = logging.getLogger("evengrad")
 
 # What the arguments about checkpoints are where nothing is said.
 NO_CHECKPOINTS = (None, "epoch", 2, "auto")
-# What must be the same of them where a training is gone on with.
-LASTING = (
-    "batch_size",
-    "validation_batch_size",
-    "shuffle",
-    "class_weight",
-    "steps_per_epoch",
-    "initial_epoch",
-)
-# These too; they are noted where they are given.
-LASTING_IF_GIVEN = {"drop_last": False, "validation_steps": None, "validation_freq": 1}
 COUNTS = ("batch_size", "validation_batch_size", "steps_per_epoch", "validation_steps")
 # Seconds between two looks at the progress, and at the loss for those who watch it.
 TURN = 0.2
@@ -143,7 +132,8 @@ def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
     users = [] if options.callbacks is None else check_callbacks(options.callbacks)
     progress = NO_PROGRESS
     if options.verbose != 0:
-        progress = Progress(options.verbose, options.epochs, options.initial_epoch)
+        first, last = options.initial_epoch, options.epochs
+        progress = Progress(options.verbose, last, first, alone=not users)
     about = options.checkpoints(users)
     checkpointing = None if about is None else Checkpointing(about, model)
     try:
@@ -231,7 +221,14 @@ class _Training:
         if isinstance(self.source, BatchSource) and self._asks_for_outputs:
             self.source.look_ahead()
         if checkpointing is not None:
-            fingerprint = self._fingerprint(data, held, options)
+            fingerprint = {
+                **_fingerprint.of_model(model),
+                **_fingerprint.of_config(model.config()),
+                **_fingerprint.of_options(options),
+                **_fingerprint.of_data(data, ""),
+                **_fingerprint.of_data(held, "validation's "),
+                "validation": "none" if self.validation is None else self.validation.shown(),
+            }
             validation = None if self.validation is None else self.validation.source
             checkpointing.join(fingerprint, self.source, validation, self.history, users)
             self.signals = GracefulStop(self.source.session.stop)
@@ -285,24 +282,6 @@ class _Training:
             )
         return batches
 
-    def _fingerprint(
-        self, data: Prepared | None, held: Prepared | None, options: Options
-    ) -> dict[str, str]:
-        """Return what must be the same for this training to go on from a checkpoint."""
-        return {
-            **_fingerprint.of_model(self.model),
-            **_fingerprint.of_config(self.model.config()),
-            **{name: _fingerprint.shown(getattr(options, name)) for name in LASTING},
-            **{
-                name: _fingerprint.shown(getattr(options, name))
-                for name, default in LASTING_IF_GIVEN.items()
-                if getattr(options, name) != default
-            },
-            **_fingerprint.of_data(data, ""),
-            **_fingerprint.of_data(held, "validation's "),
-            "validation": "none" if self.validation is None else self.validation.shown(),
-        }
-
     # ---- the whole
 
     def run(self, first: int, last: int) -> None:
@@ -346,7 +325,7 @@ class _Training:
     @property
     def _goes_on(self) -> bool:
         """Whether another epoch may begin: none has stopped the training, and data is left."""
-        return not self.model.public.stop_training and self.source.has_more()
+        return not (self.model.public.stop_training or self.source.is_used_up)
 
     def _go_on(self) -> bool:
         """Restore a checkpoint where there is one; return whether its epoch had begun."""
@@ -432,6 +411,10 @@ class _Training:
             ended = run_epoch(self.source, self.callbacks, "train", self._until, self._after_steps)
         if self.signals.received is not None and not ended:
             self.progress.close()
+            return
+        if self.source.is_used_up:
+            # This epoch has come to nothing.
+            self._begun = False
             return
         self.logs = figures_of(self.source)
         validation = self.validation if self.options.validates(self.epoch) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import sys
@@ -41,21 +42,23 @@ def on_terminal() -> bool:
 class Progress:
     """The progress of a training: one bar for all of it, or a line an epoch.
 
-    However short the epochs, a bar is drawn, and lines are pushed out, a few times a second; so
-    many epochs may be run at a time (`epochs_at_a_time`).
+    However short the epochs, a bar is drawn, and lines are written out, a few times a second; so
+    many epochs may be run at a time (`epochs_at_a_time`). Where it is not `alone`, each line stands
+    before what callbacks print after it.
     """
 
-    def __init__(self, verbose: Any, epochs: int, first: int = 0) -> None:
+    def __init__(self, verbose: Any, epochs: int, first: int = 0, *, alone: bool = True) -> None:
         self.style = SILENT if verbose == 0 else style(verbose)
         # Whether it shows nothing, or is updated a few times a second.
         self.is_silent = self.style == SILENT
         self.timed = self.style == BAR
-        self.first, self.epochs = first, epochs
+        self.first, self.epochs, self.alone = first, epochs, alone
         # Epochs that nobody else hears of may be run at once: none until one was timed.
         self.epochs_at_a_time = sys.maxsize if self.is_silent else 0
         self._bar: Any = None
         self._epoch, self._steps = first, 0
         self._started = self._shown = 0.0
+        self._lines: list[str] = []
         # What a bar will show next: epochs that have ended, their part of the next one, figures.
         self._pending: tuple[int, float, str, dict[str, Any]] | None = None
 
@@ -97,16 +100,25 @@ class Progress:
         quick = int(INTERVAL / max(each, 1e-9))
         self.epochs_at_a_time = min(max(1, 4 * self.epochs_at_a_time), quick)
         if self.style == LINES:
-            lines = [f"{self._name(at)}  {each:.1f} s  {show_logs(logs)}" for at, logs in rows]
-            print("\n".join(lines))  # noqa: T201 - logs
-            if now - self._shown >= INTERVAL:
-                print(end="", flush=True)  # noqa: T201 - as above
-                self._shown = now
+            self._lines += [
+                f"{self._name(at)}  {each:.1f} s  {show_logs(logs)}" for at, logs in rows
+            ]
+            due = now - self._shown >= INTERVAL
+            if due or not self.alone:
+                self._write(flush=due)
         elif self.timed:
             epoch, logs = rows[-1]
             self._pending = (epoch, 1.0, "", logs)
             if self.is_due:
                 self._draw()
+
+    def _write(self, *, flush: bool) -> None:
+        """Write the lines that are waiting."""
+        if self._lines:
+            print("\n".join(self._lines), flush=flush)  # noqa: T201 - logs
+            self._lines = []
+        if flush:
+            self._shown = time.perf_counter()
 
     def _draw(self) -> None:
         """Draw the bar as it is to be."""
@@ -123,7 +135,7 @@ class Progress:
     def close(self, *, finished: bool = False) -> None:
         """Leave the terminal in order; what has `finished` early is complete all the same."""
         if self.style == LINES:
-            print(end="", flush=True)  # noqa: T201 - as above
+            self._write(flush=True)
         if self._bar is not None:
             self._draw()
             if finished and self._bar.n:
@@ -134,5 +146,11 @@ class Progress:
 
 def show_logs(logs: dict[str, Any]) -> str:
     """Return figures in one line; arrays have no place there."""
-    numbers = [(name, value) for name, value in logs.items() if isinstance(value, float)]
-    return "  ".join(f"{printable(name)} {value:.4g}" for name, value in numbers)
+    numbers = {name: value for name, value in logs.items() if isinstance(value, float)}
+    return _form(tuple(numbers)) % tuple(numbers.values())
+
+
+@functools.lru_cache
+def _form(names: tuple[str, ...]) -> str:
+    """Return the line with places for the figures of these names."""
+    return "  ".join(f"{printable(name).replace('%', '%%')} %.4g" for name in names)

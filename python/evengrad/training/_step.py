@@ -240,6 +240,8 @@ class ArraySource:
     `shuffle` draws the order of each epoch; without it, rows come as they lie.
     """
 
+    is_used_up = False
+
     def __init__(
         self,
         data: Prepared,
