@@ -35,6 +35,8 @@ Reduction: TypeAlias = Literal["mean", "sum", "none"]
 class CrossEntropy(Loss):
     """What the cross-entropies share: where logits come from, and how values are reduced."""
 
+    # The number in the targets that stands for no class, where a loss has one.
+    ignore_class: int | None = None
     # Rows of predictions are divided by their sums.
     _largest_share = np.inf
 
@@ -51,14 +53,32 @@ class CrossEntropy(Loss):
 
     def from_logits_loss(self, y_true: Tensor, logits: Tensor, weight: Tensor | None) -> Tensor:
         """Return the reduced loss of logits, as one fused operation where there are no weights."""
+        if self.ignore_class is not None:
+            return self._of_counted(self._from_weighted_logits, y_true, logits, weight)
         if logits.size == 0:
             return self._reduce(self._fused(y_true, logits, "none"))
         if weight is None:
             known: dict[str, Reduction] = {"sum": "sum", "none": "none"}
             return self._fused(y_true, logits, known.get(self.reduction, "mean"))
-        weights = weights_for(weight, logits)
+        return self._from_weighted_logits(y_true, logits, weights_for(weight, logits))
+
+    def _from_weighted_logits(self, y_true: Tensor, logits: Tensor, weights: Tensor) -> Tensor:
         targets, seen = hide_masked(y_true, weights), hide_masked(logits, weights)
         return self._reduce(self._fused(targets, seen, "none"), weights)
+
+    def _of_counted(
+        self, loss: Callable[..., Tensor], y_true: Tensor, y_pred: Tensor, sample_weight: Any
+    ) -> Tensor:
+        """Return a loss in which what stands for no class is masked, and the mean without it."""
+        assert self.ignore_class is not None  # noqa: S101 - as the callers have seen
+        self._check_shapes(y_true, y_pred)
+        counted = counted_of(y_true, self.ignore_class, y_pred.dtype)
+        weights = None if sample_weight is None else weights_for(sample_weight, y_pred)
+        value = loss(y_true, y_pred, combined(counted, weights))
+        if self.reduction in ("sum", "none"):
+            return value
+        number = counted.sum()
+        return value * (float(counted.size) / _core.where(number == 0.0, 1.0, number))
 
     def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
         raise NotImplementedError
@@ -159,26 +179,6 @@ class SparseCategoricalCrossentropy(CrossEntropy):
         if self.ignore_class is None:
             return super().value(targets, predictions, sample_weight)
         return self._of_counted(super().value, targets, predictions, sample_weight)
-
-    def from_logits_loss(self, y_true: Tensor, logits: Tensor, weight: Tensor | None) -> Tensor:
-        """Return the reduced loss of logits, without what stands for no class."""
-        if self.ignore_class is None:
-            return super().from_logits_loss(y_true, logits, weight)
-        return self._of_counted(super().from_logits_loss, y_true, logits, weight)
-
-    def _of_counted(
-        self, loss: Callable[..., Tensor], y_true: Tensor, y_pred: Tensor, sample_weight: Any
-    ) -> Tensor:
-        """Return a loss in which what stands for no class is masked, and the mean without it."""
-        assert self.ignore_class is not None  # noqa: S101 - as the callers have seen
-        self._check_shapes(y_true, y_pred)
-        counted = counted_of(y_true, self.ignore_class, y_pred.dtype)
-        weights = None if sample_weight is None else weights_for(sample_weight, y_pred)
-        value = loss(y_true, y_pred, combined(counted, weights))
-        if self.reduction in ("sum", "none"):
-            return value
-        number = counted.sum()
-        return value * (float(counted.size) / _core.where(number == 0.0, 1.0, number))
 
     def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
         return over_steps(logits, y_true.reshape(-1), reduction, self.label_smoothing)

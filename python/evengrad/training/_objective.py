@@ -123,7 +123,7 @@ class OutputHead:
         weight: Any,
         head: Layer | None,
         name: str,
-        size: int | None,
+        shape: tuple[int | None, ...],
     ) -> None:
         # What the loss and the metrics get follows from the model's end.
         self.loss = loss
@@ -133,18 +133,16 @@ class OutputHead:
         # The final activation that is left out, because the loss takes logits.
         self.skipped: str | None = None
         self.logits = False
-        self.size = size
+        self.size = shape[-1]
         # The number in the targets that stands for no class.
-        self.ignored_class: int | None = None
-        if isinstance(loss, losses.SparseCategoricalCrossentropy):
-            self.ignored_class = loss.ignore_class
+        self.ignored_class = loss.ignore_class if isinstance(loss, CrossEntropy) else None
         activation = ending = None if head is None else head.final_activation
         scores = isinstance(loss, CrossEntropy) or (loss and loss.score_activation)
         if activation is None and scores:
             ending = ending_of(model, name)
         # Whether the output, with its activation, is made of probabilities.
         self.probable = ending in PROBABILITIES
-        if loss is not None and size == 1 and ending in SHARES_OF_ONE:
+        if loss is not None and self.size == 1 and ending in SHARES_OF_ONE:
             end = (getattr(head, "layers", None) or [head])[-1]
             where = self.where if end is None else end.path
             raise ValueError(
@@ -326,8 +324,8 @@ class Objective:
             raise RuntimeError(f"{model.path}: compile with a loss before training or evaluating")
         weights = per_output(config.loss_weights, self.names, "loss_weights")
         given = per_output(config.losses, self.names, "loss")
-        sizes = [shape[-1] for shape in model.output_shapes]
-        ends = zip(given, weights, model.heads(), self.names, sizes, strict=True)
+        shapes = model.output_shapes
+        ends = zip(given, weights, model.heads(), self.names, shapes, strict=True)
         self.outputs = [OutputHead(model, *end) for end in ends]
         self.without_activation = [output.skipped is not None for output in self.outputs]
         self.loss = Mean()
@@ -344,7 +342,7 @@ class Objective:
         for argument in ("metrics", "weighted_metrics"):
             given = getattr(config, argument)
             if given is not None:
-                self._add_metrics(argument, given, targets)
+                self._add_metrics(argument, given, targets, shapes)
         # All tensors that loss and metrics are tracked in.
         self.states: list[Tensor] = []
         for mean in (self.loss, *self.output_losses.values()):
@@ -357,9 +355,10 @@ class Objective:
             if type(one.metric).reset_state is not Metric.reset_state:
                 self.lies_in_states = False
 
-    def _add_metrics(self, argument: str, given: Any, targets: list[Array]) -> None:
+    def _add_metrics(
+        self, argument: str, given: Any, targets: list[Array], shapes: list[Any]
+    ) -> None:
         weighted = argument == "weighted_metrics"
-        shapes = self.model.output_shapes
         for position, items in enumerate(metrics_per_output(given, self.names, argument)):
             for item in flat(items):
                 shape, output = shapes[position], self.outputs[position]
