@@ -142,6 +142,22 @@ def test_optimizer_state(data, optimizer, dtype, tmp_path):
     assert again.dtype == dtype
 
 
+def test_variables_that_code_sets_when_it_makes_them_come_back(tmp_path):
+    class Fills(layers.Layer):
+        def build(self, input_shape):
+            self.scale = self.add_weight("scale", (input_shape[-1],))
+            self.scale.copy_(np.full(input_shape[-1], 5.0))
+
+        def call(self, x):
+            return x * self.scale
+
+    model = eg.Sequential([eg.Input((3,)), Fills()])
+    model.set_weights([np.arange(3.0)])
+    model.save(tmp_path / "net")
+    again = eg.load_model(tmp_path / "net", {"Fills": Fills})
+    np.testing.assert_array_equal(again.get_weights()[0], np.arange(3.0))
+
+
 def test_custom_loss_and_metric(data, tmp_path):
     x, _ = data
     model = eg.Sequential([layers.Dense(1)], seed=1)

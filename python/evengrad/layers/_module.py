@@ -67,8 +67,6 @@ class State:
     sampled = 0
     # The penalty on the output of the last call that ran in Python.
     penalty: Tensor | None = None
-    # The tree that was walked from here.
-    tree: ModuleTree | None = None
     # Whether anything may depend on the layer: it is built, or in a tree that was walked.
     watched = False
     # When it was built, counted over all builds of this process.
@@ -97,7 +95,7 @@ class State:
 
     def __getstate__(self) -> dict[str, Any]:
         # The last call's graph stays in this process, and so do trees of its layers, and numbers.
-        here = {"penalty": None, "tree": None, "holders": State.holders, "build_number": 0}
+        here = {"penalty": None, "holders": State.holders, "build_number": 0}
         return {**vars(self), **here}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -121,7 +119,13 @@ def may_hold_modules(kind: type) -> bool:
 class Module(Configured):
     """A named thing, with others of its kind inside; `Variables` adds what they keep."""
 
+    # Beside the attributes: neither copied nor pickled, and not kept by the state, which the tree
+    # has a hold of.
+    __slots__ = ("_tree",)
+
     _state: State
+    # The tree that was walked from here.
+    _tree: ModuleTree | None
     # Attributes that are no part of what the module computes: setting them changes nothing that is
     # derived from it.
     _unwatched: ClassVar[frozenset[str]] = frozenset()
@@ -139,6 +143,7 @@ class Module(Configured):
         """Make the object with its state; a subclass may leave ``super().__init__()`` out."""
         self = super().__new__(cls, *args, **kwargs)
         object.__setattr__(self, "_state", State())
+        object.__setattr__(self, "_tree", None)
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -377,7 +382,8 @@ class ModuleTree:
     """
 
     def __init__(self, root: Any) -> None:
-        # The root keeps the tree: a strong reference back would keep both from being freed at once.
+        # The root keeps the tree, and nothing in the tree the root: both are freed at once, and with
+        # them the memory of variables.
         self.root = weakref.ref(root)
         self.latest = _latest
         self._inside: list[tuple[str, Any]] = []
@@ -503,11 +509,11 @@ def module_tree(root: Any) -> ModuleTree:
     The structure is which layers there are, their names, variables and generators, and which of
     them train. Attributes of all layers inside are watched, and the containers that they hold.
     """
-    state = state_of(root)
-    tree = state.tree
+    tree: ModuleTree | None = root._tree  # noqa: SLF001 - of this file
     # Most of the time nothing has changed at all, and there are no containers.
     if tree is not None and tree.latest == _latest and tree.root() is root and not tree.containers:
         return tree
     if tree is None or not tree.is_current(root):
-        tree = state.tree = ModuleTree(root)
+        tree = ModuleTree(root)
+        object.__setattr__(root, "_tree", tree)
     return tree

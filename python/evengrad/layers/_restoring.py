@@ -38,6 +38,7 @@ class Restoration:
     def __init__(self, values: dict[str, Array]) -> None:
         self._values = values
         self._left = Counter(array.shape for array in values.values())
+        self._given: dict[str, Tensor] = {}
 
     def first_values(self, path: str, shape: tuple[int, ...], dtype: Any) -> Tensor:
         """Return the values of that path, or zeros where another variable has the path for now.
@@ -50,10 +51,14 @@ class Restoration:
         self._left[shape] -= 1
         if saved is None or saved.shape != shape:
             return _core.zeros(shape, dtype=dtype)
-        return _core.tensor(saved, dtype=dtype)
+        self._given[path] = _core.tensor(saved, dtype=dtype)
+        return self._given[path]
 
-    def fill(self, variables: Iterable[tuple[str, Tensor]]) -> None:
-        """Give variables, by their final paths, the values of the file; or raise as above."""
+    def fill(self, variables: Iterable[tuple[str, Tensor]], *, untouched: bool) -> None:
+        """Give variables, by their final paths, the values of the file; or raise as above.
+
+        Where no code of users has `untouched` what variables started with, some have them already.
+        """
         for path, tensor in variables:
             saved = self._values.get(path)
             if saved is None or saved.shape != tuple(tensor.shape):
@@ -61,4 +66,5 @@ class Restoration:
                 raise NotInFileError(path, f"shape {tuple(tensor.shape)}", found)
             if saved.dtype.name != tensor.dtype:
                 raise NotInFileError(path, f"dtype {tensor.dtype}", saved.dtype.name)
-            tensor.copy_(np.asarray(saved, order="C"))
+            if not untouched or self._given.get(path) is not tensor:
+                tensor.copy_(np.asarray(saved, order="C"))

@@ -126,7 +126,7 @@ def _rebuild(
             model = decoder.model(decoder.member(description, "model", dict))
             if not model.built:
                 build_for(model, _shape_of(description.get("input_shape"), decoder))
-            saved.fill(model.named_weights())
+            saved.fill(model.named_weights(), untouched=not decoder.custom)
     except NotInFileError as error:
         raise FileFormatError(f"{decoder.shown}: {error}") from error
     left = set(weights) - {path for path, _ in model.named_weights()}
