@@ -61,6 +61,9 @@ class Tensor:
     def __array__(
         self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
     ) -> npt.NDArray[Any]: ...
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any: ...
+    @property
+    def device(self) -> str: ...
     def __dlpack__(
         self,
         *,

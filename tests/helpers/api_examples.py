@@ -161,6 +161,7 @@ NOT_DIFFERENTIABLE = {
     "Tensor.argmax": COUNTS,
     **{f"Tensor.__{name}__": COUNTS for name in ("eq", "ne", "lt", "le", "gt", "ge", "bool")},
     **{f"Tensor.__{name}__": READS_VALUES for name in ("array", "dlpack", "float", "int")},
+    "Tensor.__array_namespace__": "names a module",
     **{f"Tensor.__{name}__": COUNTS for name in ("dlpack_device", "len", "hash", "repr")},
     "Tensor.__iter__": "yields what indexing yields",
 }

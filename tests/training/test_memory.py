@@ -1,13 +1,16 @@
-"""How much memory training takes at its peak."""
+"""How much memory training takes at its peak, and what stays of it afterwards."""
 
+import gc
 import subprocess
 import sys
 import tracemalloc
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import evengrad as eg
 from evengrad.training._data import is_finite
 
 # A process of its own, whose peak is that of the training alone.
@@ -52,3 +55,37 @@ def test_the_look_for_numbers_that_are_not_finite_copies_nothing(order, dtype):
     finally:
         tracemalloc.stop()
     assert peak < x.nbytes / 50
+
+
+X, Y = np.ones((8, 3), "float32"), np.ones((8, 1), "float32")
+USES = {
+    "built": lambda model: model.build((None, 3)),
+    "asked": lambda model: [model(X) for _ in range(3)],
+    "predict": lambda model: model.predict(X),
+    "predict of batches": lambda model: model.predict(iter([X, X])),
+    "evaluate": lambda model: model.evaluate(X, Y, verbose=0),
+    "evaluate of batches": lambda model: model.evaluate(iter([(X, Y)]), verbose=0),
+    "fit": lambda model: model.fit(X, Y, verbose=0),
+    "fit of batches": lambda model: model.fit(iter([(X, Y)] * 3), verbose=0),
+    "predict_mc": lambda model: model.predict_mc(X),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_nothing_keeps_a_model_that_is_dropped(use):
+    model = eg.Sequential([eg.layers.Dense(4), eg.layers.Dropout(0.1), eg.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    gc.collect()
+    gc.disable()
+    try:
+        USES[use](model)
+        kept = [weakref.ref(thing) for thing in (model, *model.layers)]
+        del model
+        if "evaluate" not in use and "fit" not in use:
+            # Its large tensors wait for no garbage collector. The history of a training, and the
+            # objective, know their model.
+            assert all(one() is None for one in kept)
+    finally:
+        gc.enable()
+    gc.collect()
+    assert all(one() is None for one in kept)

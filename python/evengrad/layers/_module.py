@@ -382,8 +382,8 @@ class ModuleTree:
     """
 
     def __init__(self, root: Any) -> None:
-        # The root keeps the tree, and nothing in the tree the root: both are freed at once, and with
-        # them the memory of variables.
+        # The root keeps the tree, and nothing in the tree the root: both are freed at once, with
+        # all variables.
         self.root = weakref.ref(root)
         self.latest = _latest
         self._inside: list[tuple[str, Any]] = []

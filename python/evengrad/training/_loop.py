@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakMethod
 
 from evengrad._core import Epochs, Session, Steps
 
@@ -52,6 +53,21 @@ class Source(Protocol):
         """Run steps; return whether an epoch has ended."""
 
 
+def weakly(method: Callable[[], bool]) -> Callable[[], bool]:
+    """Return a function that calls a method and does not keep its object.
+
+    The garbage collector does not look into sessions: with a reference from there back to what
+    holds the session, neither would ever be freed.
+    """
+    held = WeakMethod(method)
+
+    def call() -> bool:
+        found = held()
+        return found is not None and found()
+
+    return call
+
+
 class BroughtSource(ABC):
     """A source over batches that Python brings one by one; the next may be looked for.
 
@@ -64,7 +80,7 @@ class BroughtSource(ABC):
 
     def __init__(self, limit: int | None) -> None:
         self.limit = self.steps = limit
-        self.session = Session([(self._step, None)], limit, [])
+        self.session = Session([(weakly(self._step), None)], limit, [])
         # A batch that was looked for and has not been used yet.
         self._ahead: Any = NO_BATCH
 

@@ -36,6 +36,10 @@ use crate::{names, numpy as arrays};
 #[pyclass(frozen, weakref, module = "evengrad")]
 pub(crate) struct Tensor(pub(crate) CoreTensor);
 
+/// What `array_api_compat` has for NumPy arrays, scikit-learn's copy first: whoever loaded it compares namespaces.
+const NAMESPACES_OF_NUMPY: [&str; 2] =
+    ["sklearn.externals.array_api_compat.numpy", "array_api_compat.numpy"];
+
 /// One element as a Python object of its type.
 fn single<'py>(py: Python<'py>, tensor: &CoreTensor) -> PyResult<Any<'py>> {
     capture::forbid("item").map_err(exception)?;
@@ -344,6 +348,51 @@ impl Tensor {
             Some(dtype) if !same => array.call_method1(intern!(py, "astype"), (dtype,)),
             _ => Ok(array.into_any()),
         }
+    }
+
+    /// The array API standard's namespace: that of NumPy arrays, whose functions take tensors and return arrays.
+    ///
+    /// So tensors go into scikit-learn under ``array_api_dispatch`` too, alone and beside NumPy arrays, and what comes
+    /// back is NumPy's; gradients are not recorded.
+    ///
+    /// Raises
+    /// ------
+    /// TypeError
+    ///     With a NumPy before 2, which lacks the standard's functions, where no ``array_api_compat`` is loaded.
+    #[allow(clippy::unused_self, reason = "a method, by the protocol")]
+    #[pyo3(signature = (*, api_version=None))]
+    fn __array_namespace__<'py>(
+        &self,
+        py: Python<'py>,
+        api_version: Option<&str>,
+    ) -> PyResult<Any<'py>> {
+        // Every version is that of NumPy's own choice.
+        let _ = api_version;
+        let loaded = py.import("sys")?.getattr("modules")?;
+        for name in NAMESPACES_OF_NUMPY {
+            if loaded.contains(name)? {
+                return loaded.get_item(name);
+            }
+        }
+        let numpy = py.import("numpy")?;
+        if !numpy.hasattr("__array_api_version__")? {
+            return Err(PyTypeError::new_err(
+                "tensors are arrays of the standard by NumPy, from version 2 on; pass tensor.numpy()",
+            ));
+        }
+        Ok(numpy.into_any())
+    }
+
+    /// Where the values are: ``"cpu"``, as of NumPy arrays.
+    ///
+    /// Examples
+    /// --------
+    /// >>> eg.tensor([1.0]).device
+    /// 'cpu'
+    #[allow(clippy::unused_self, reason = "a property of each tensor, by the array API standard")]
+    #[getter]
+    fn device(&self) -> &'static str {
+        "cpu"
     }
 
     /// None: NumPy leaves operators to this class, so that ``array + tensor`` is a tensor.
