@@ -457,3 +457,14 @@ def test_frozen_in_the_middle_of_a_training_is_said(caplog):
     model = regression()
     model.fit(X, X[:, :1], epochs=3, callbacks=[Freezes()], verbose=0)
     assert caplog.text.count("all variables are frozen") == 1
+
+
+def test_targets_that_do_not_fit_choose_no_accuracy():
+    hot = np.eye(3)[Y]
+    for loss, wrong in (("categorical_crossentropy", Y), ("hinge", hot * 0.5)):
+        model, other = (eg.Sequential([layers.Dense(3)], seed=1) for _ in range(2))
+        for one in (model, other):
+            one.compile("sgd", loss, ["accuracy"])
+        with pytest.raises(ValueError, match="y: expected"):
+            model.fit(X, wrong, verbose=0)
+        assert model.fit(X, hot, verbose=0).history == other.fit(X, hot, verbose=0).history

@@ -152,6 +152,7 @@ def test_mistakes_are_named(given, message, data):
         (1, "mse", np.nan),
         (1, "binary_crossentropy", np.inf),
         (1, "hinge", 7.0),
+        (3, "hinge", np.nan),
         (3, "sparse_categorical_crossentropy", -1.0),
         (3, "sparse_categorical_crossentropy", np.nan),
         (3, "categorical_crossentropy", -1.0),
@@ -160,7 +161,8 @@ def test_mistakes_are_named(given, message, data):
 )
 def test_what_is_masked_is_not_looked_at(units, loss, bad, data):
     x, y = data
-    targets = np.eye(3)[y] if loss.startswith("categorical") else (y > 0 if units == 1 else y) * 1.0
+    labels = y if loss.startswith("sparse") else np.eye(3)[y]
+    targets = (y > 0 if units == 1 else labels) * 1.0
     weight = np.where(np.arange(ROWS) % 5 == 1, 0.0, 1.0)
     masked = targets.copy()
     masked[weight == 0] = bad

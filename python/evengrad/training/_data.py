@@ -21,6 +21,7 @@ from evengrad.training._inputs import (
     split_by_name,
 )
 from evengrad.training._objective import Objective, output_shapes_for, shapes_of
+from evengrad.training._seen_targets import seen_targets
 from evengrad.training._weights import each_from, each_once, sample_weights
 
 if TYPE_CHECKING:
@@ -110,16 +111,20 @@ def prepare(
     compiled = model.config() if config is None else config
     xs, names_of_columns = inputs_for(model, x, check_finite)
     ys, names = targets_of(model, y, xs[0].shape[0])
-    objective = compiled.bound
-    if objective is None:
-        objective = compiled.bound = Objective(compiled, model, ys)
     weights: list[Array | None] = [None] * len(ys)
     distinct: tuple[list[Array], list[int | None]] = [], [None] * len(ys)
+    seen = ys
     if sample_weight is not None:
-        ends = objective.names, output_shapes_for(model, xs)
+        ends = model.output_names, output_shapes_for(model, xs)
         weights = sample_weights(sample_weight, *ends, xs[0].shape[0], model.dtypes.outputs)
         distinct = each_once(weights)
+        seen = seen_targets(ys, weights)
+    objective = compiled.bound
+    if objective is None:
+        objective = Objective(compiled, model, seen)
     ys = objective.check_targets(ys, names, xs, weights)
+    # Once it is known that the targets, by which metrics are chosen, fit.
+    compiled.bound = objective
     data = Prepared(objective, xs, ys, *distinct, names_of_columns)
     return data if class_weight is None else data.with_class_weight(class_weight)
 

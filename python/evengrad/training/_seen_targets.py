@@ -50,6 +50,14 @@ def fit_seen(
         return fitted
 
 
+def seen_targets(ys: list[Array], weights: list[Array | None]) -> list[Array]:
+    """Return the targets of each output with others in the place of masked ones."""
+    return [
+        y if weight is None else without_masked(y, weight != 0)
+        for y, weight in zip(ys, weights, strict=True)
+    ]
+
+
 def valid(y: Array) -> Array:
     """Return targets of the same shape that every loss takes: the first class, in all rows."""
     filled = np.zeros(y.shape)
