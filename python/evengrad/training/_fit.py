@@ -301,7 +301,11 @@ class _Training:
         self.callbacks.tell("on_train_begin", {})
         self.epoch = first
         resumed = self._go_on()
-        while self.epoch < last and (resumed or self._goes_on):
+        public, source = self.model.public, self.source
+        while self.epoch < last:
+            # What had begun is gone on with. Else a callback, or the end of the data, ends it here.
+            if not resumed and (public.stop_training or source.is_used_up):
+                break
             at_a_time = self.progress.epochs_at_a_time
             if at_a_time and not resumed and self._is_unheard:
                 self._run_unheard(min(last, self.epoch + at_a_time))
@@ -317,15 +321,11 @@ class _Training:
             optimizer = self.model.config().optimizer
             optimizer.finalize_variable_values(self.model.tree.trainable)
         self._has_left = True
-        self.progress.close(finished=True)
+        if not self.progress.is_silent:
+            self.progress.close(finished=True)
         self.callbacks.tell("on_train_end", self.logs)
         if self.checkpointing is not None:
             self.checkpointing.finish()
-
-    @property
-    def _goes_on(self) -> bool:
-        """Whether another epoch may begin: none has stopped the training, and data is left."""
-        return not (self.model.public.stop_training or self.source.is_used_up)
 
     def _go_on(self) -> bool:
         """Restore a checkpoint where there is one; return whether its epoch had begun."""
@@ -366,22 +366,24 @@ class _Training:
         """Run the epochs before that one, without Python between them."""
         source, rows = self.source, self.history.epoch
         assert isinstance(source, ArraySource)  # noqa: S101 - what `_is_unheard` has found
-        begun, interrupt, updates = len(rows), None, self._updates
+        begun, interrupt = len(rows), None
         shown: list[tuple[int, dict[str, Any]]] = []
-        self.progress.begin(self.epoch, None)
+        if not self.progress.is_silent:
+            self.progress.begin(self.epoch, None)
         try:
             source.run(Epochs(until - self.epoch))
         finally:
             # After an exception too: these epochs have been run. Ctrl-C waits until all are noted.
             while True:
                 try:
-                    for figures in source.session.finished()[len(rows) - begun :]:
+                    finished = source.session.finished()
+                    for figures in finished[len(rows) - begun :]:
                         source.objective.restore(figures)
                         self.logs = source.objective.logs()
                         epoch = self.epoch + len(rows) - begun
                         if self._is_sound and not math.isfinite(self.logs["loss"]):
-                            share = (epoch + 1 - self.epoch) / (until - self.epoch)
-                            self._warn_of_loss(epoch, updates + share * (self._updates - updates))
+                            later = self.epoch + len(finished) - 1 - epoch
+                            self._warn_of_loss(epoch, later * source.steps)
                         if not self.progress.is_silent:
                             shown.append((epoch, self.logs))
                         self.history.on_epoch_end(epoch, self.logs)
@@ -422,7 +424,7 @@ class _Training:
             figures = validation.run(self.callbacks)
             self.logs.update({f"val_{name}": value for name, value in figures.items()})
         if self._is_sound and not math.isfinite(self.logs.get("loss", 0.0)):
-            self._warn_of_loss(self.epoch, self._updates)
+            self._warn_of_loss(self.epoch, 0)
         if not self.progress.is_silent:
             self.progress.note([(self.epoch, self.logs)])
         tell("on_epoch_end", self.epoch, self.logs)
@@ -471,13 +473,9 @@ class _Training:
         within = self.callbacks.wants_batches("train") or self.callbacks.watches_loss
         return within and bool(self.model.public.stop_training)
 
-    @property
-    def _updates(self) -> int:
-        return int(self.model.config().optimizer.iterations)
-
-    def _warn_of_loss(self, epoch: int, updates: float) -> None:
+    def _warn_of_loss(self, epoch: int, later: int) -> None:
         self._is_sound = False
-        warn_of_loss(self.model, self.logs["loss"], epoch, round(updates))
+        warn_of_loss(self.model, self.logs["loss"], epoch, later)
 
     def leave(self) -> None:
         """After an exception: put the terminal in order and let callbacks give back what they hold.

@@ -129,9 +129,11 @@ def figures_of(source: Source) -> dict[str, Any]:
     return {} if source.objective is None else source.objective.logs()
 
 
-def warn_of_loss(model: TrainableModel, loss: float, epoch: int, updates: int) -> None:
-    """Warn of an epoch whose loss is no number, and that ended after so many updates."""
-    rate = model.config().optimizer.learning_rate
+def warn_of_loss(model: TrainableModel, loss: float, epoch: int, later: int) -> None:
+    """Warn of an epoch whose loss is no number; so many steps have been made since."""
+    optimizer = model.config().optimizer
+    rate = optimizer.learning_rate
+    updates = int(optimizer.iterations) - later // (optimizer.gradient_accumulation_steps or 1)
     logger.warning(
         "%s: the loss is %g in epoch %d (counted from 0), at a learning rate of %g. Lower the "
         "rate, clip the gradients, or look for extreme values in the data; "
