@@ -21,7 +21,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
     """Transform rows into the output of a layer inside a trained model, as vectors.
 
     The model is used as it is: `fit` trains nothing, and clones of this transformer, as searches
-    and cross-validation make them, share the model.
+    and cross-validation make them, share the model. Pickles, joblib and skops keep it with the
+    pipeline.
 
     Parameters
     ----------

@@ -83,6 +83,7 @@ class BroughtSource(ABC):
         self.session = Session([(weakly(self._step), None)], limit, [])
         # A batch that was looked for and has not been used yet.
         self._ahead: Any = NO_BATCH
+        self._has_been_long = False
 
     @abstractmethod
     def _next(self) -> Any:
@@ -97,7 +98,9 @@ class BroughtSource(ABC):
         if self._ahead is NO_BATCH:
             self._ahead = self._next()
             found = self._ahead is not NO_BATCH
-            if found and self.steps is None and self.session.step == MANY_BATCHES:
+            many = found and self.steps is None and self.session.step == MANY_BATCHES
+            if many and not self._has_been_long:
+                self._has_been_long = True
                 logger.warning(
                     "%s: %d batches so far, and it goes on; if it has no end, pass %s",
                     self.name,
