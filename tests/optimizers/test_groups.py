@@ -1,5 +1,6 @@
 """Parameter groups: other learning rates and decays for some of the parameters."""
 
+import copy
 import logging
 
 import numpy as np
@@ -232,3 +233,12 @@ def test_short_forms():
     assert repr(one) == repr(other)
     assert "groups=[ParameterGroup('a')]" in repr(one)
     assert optimizers.Adam(groups=[]).groups is None
+
+
+def test_a_group_stays_as_it_was_made():
+    group = ParameterGroup("bias", learning_rate_multiplier=0.5)
+    for name, value in (("learning_rate_multiplier", 0.1), ("names", "kernel")):
+        with pytest.raises(AttributeError, match=rf"{name}: a ParameterGroup stays as it was made"):
+            setattr(group, name, value)
+    assert group.learning_rate_multiplier == 0.5
+    assert copy.deepcopy(group).get_config() == group.get_config()

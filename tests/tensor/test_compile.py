@@ -281,3 +281,48 @@ def test_a_model_in_a_compiled_step(problem):
         step(x, y, training=True)
     assert step(x, y, training=False).item() < before
     assert step.signatures == 2
+
+
+# ---- settings of what the function names
+
+
+def compiled_with_settings():
+    """Return what sets a setting, and a compiled function of it, for each kind of thing."""
+    dropout, huber = eg.layers.Dropout(0.5), eg.losses.Huber(1.0)
+    penalty = eg.regularizers.L2(0.5)
+    several = [eg.losses.Huber(1.0)]
+    dropout.build((None, 50))
+
+    class Trainer:
+        def __init__(self):
+            self.loss = huber
+            self.steps = 0
+
+        def step(self, x):
+            return self.loss(x, 3.0 * x)
+
+    trainer = Trainer()
+    return {
+        "a layer": (dropout, "rate", eg.compile(lambda x: dropout(x, training=True).abs().amin())),
+        "a loss": (huber, "delta", eg.compile(lambda x: huber(x, 3.0 * x))),
+        "a penalty": (penalty, "l2", eg.compile(lambda x: penalty(x) * 2.0)),
+        "a list": (several[0], "delta", eg.compile(lambda x: several[0](x, 3.0 * x))),
+        "a method": (huber, "delta", eg.compile(trainer.step)),
+    }
+
+
+@pytest.mark.parametrize("kind", ["a layer", "a loss", "a penalty", "a list", "a method"])
+def test_settings_of_what_is_named_are_recorded_anew(kind):
+    thing, name, step = compiled_with_settings()[kind]
+    x = eg.ones((4, 50))
+    for value in (0.25, 0.0, 0.25):
+        setattr(thing, name, value)
+        expected = step.function(x)
+        found = [step(x).item() for _ in range(3)]
+        assert step.signatures == 1
+        assert found == [expected.item()] * 3
+    if kind == "a method":
+        captured = dict(step._captured)
+        step.function.__self__.steps += 1
+        step(x)
+        assert step._captured == captured

@@ -17,17 +17,23 @@ import functools
 import inspect
 from contextvars import ContextVar
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import BuiltinFunctionType, MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from evengrad._common.names import snake_case, unknown_keyword
+from evengrad import _core
+from evengrad._common.code_variables import methods_of, variables_of
+from evengrad._common.names import PACKAGE, snake_case, unknown_keyword
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 Constructor = TypeVar("Constructor", bound="Callable[..., None]")
 Function = TypeVar("Function", bound="Callable[..., Any]")
 Made = TypeVar("Made")
+# Values with nothing inside, as most are.
+ATOMS = frozenset([str, bool, int, float, type(None), _core.Tensor])
+# Lists of more items are data.
+MOST_SETTINGS = 1000
 
 
 @dataclass(eq=False)
@@ -217,6 +223,10 @@ class ConfiguredType(abc.ABCMeta):
 class Configured(metaclass=ConfiguredType):
     """Base of everything whose constructor's arguments describe it."""
 
+    # Whether its attributes are numbers that captured steps compute with; see `settings_of`.
+    _is_read: ClassVar[bool] = False
+    # Returns what stands for these, where they are not all.
+    _read_by_steps: ClassVar[Any] = None
     # The constructor's arguments as it got them, by position and by name.
     _made_with: tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -292,6 +302,41 @@ class Named(Configured):
         if config.get("name") == snake_case(type(self).__name__):
             config["name"] = None
         return config
+
+
+def settings_of(things: Iterable[Any]) -> list[Any]:
+    """Return all that objects and functions compute by, to be compared by identity later.
+
+    Attributes of what is configured, and what functions find under names around them; also in
+    lists, tuples and dicts.
+    """
+    found: list[Any] = []
+    stack = list(things)
+    seen: set[int] = set()
+    while stack:
+        one = stack.pop()
+        if type(one) in ATOMS or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, Configured):
+            if not one._is_read:  # noqa: SLF001 - of this file
+                continue
+            known = one._read_by_steps  # noqa: SLF001 - as above
+            # In front stands what it was made with.
+            values = list(vars(one).values())[1:] if known is None else known()
+            if not type(one).__module__.startswith(PACKAGE):
+                values += methods_of(one)
+        elif isinstance(one, (list, tuple, dict)):
+            values = list(one.values()) if isinstance(one, dict) else list(one)
+        elif callable(one) and not isinstance(one, (type, BuiltinFunctionType)):
+            own = str(getattr(one, "__module__", "")).startswith(PACKAGE)
+            values = [] if own else variables_of(one)
+        else:
+            continue
+        if len(values) <= MOST_SETTINGS:
+            found += values
+            stack += values
+    return found
 
 
 def remade(value: Any) -> Any:

@@ -6,12 +6,14 @@ import contextlib
 import functools
 import inspect
 import logging
+import operator
 import sys
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 import numpy as np
 
 from evengrad import _core
+from evengrad._common.config import Configured, settings_of
 from evengrad._core import Tensor
 
 if TYPE_CHECKING:
@@ -114,6 +116,26 @@ def leaves_in_reach(function: Callable[..., Any]) -> Iterator[tuple[str, Tensor]
                 yield name, item
 
 
+def settings_in_reach(function: Callable[..., Any]) -> list[Any]:
+    """Return the layers, losses and the like that a function sees by name."""
+    try:
+        seen = inspect.getclosurevars(inspect.unwrap(function))
+    except (TypeError, ValueError):
+        return []
+    found: list[Any] = []
+    stack = [*seen.globals.values(), *seen.nonlocals.values()]
+    if inspect.ismethod(function):
+        names = function.__code__.co_names
+        stack += [value for name, value in vars(function.__self__).items() if name in names]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, (tuple, list)):
+            stack += value
+        elif isinstance(value, Configured):
+            found.append(value)
+    return found
+
+
 @contextlib.contextmanager
 def no_gradients_left(function: Callable[..., Any]) -> Iterator[None]:
     """Raise an error if a step leaves gradients on leaves; those that were there stay."""
@@ -174,6 +196,9 @@ class Compiled(Generic[P, R]):
         self.function = function
         self._captured: dict[Hashable, _Captured] = {}
         self._hooks = _core.hook_changes()
+        # What captures have read the settings of, and these.
+        self._reads: list[Any] = []
+        self._settings: list[Any] = []
 
     @property
     def signatures(self) -> int:
@@ -194,16 +219,17 @@ class Compiled(Generic[P, R]):
         if _core.is_capturing():
             # Inside another captured step the operations belong to that one.
             return self.function(*args, **kwargs)
-        if self._hooks != _core.hook_changes():
-            # Captures have the hooks of their time.
+        if self._captured and not self._is_current():
             self.clear()
-            self._hooks = _core.hook_changes()
         arguments = _Arguments(args, kwargs)
         key = tuple(arguments.key)
         captured = self._captured.get(key)
         if captured is None:
             captured = _Captured(self.function, arguments)
             self._captured[key] = captured
+            self._hooks = _core.hook_changes()
+            self._reads = settings_in_reach(self.function)
+            self._settings = settings_of(self._reads)
             if len(self._captured) == MANY_SIGNATURES:
                 logger.warning(
                     "compile: %s has been captured for %d different signatures; pass what changes "
@@ -215,6 +241,12 @@ class Compiled(Generic[P, R]):
             return result
         replayed: R = captured(arguments)
         return replayed
+
+    def _is_current(self) -> bool:
+        """Tell whether hooks and settings are those of the captures."""
+        now = settings_of(self._reads)
+        same = len(now) == len(self._settings) and all(map(operator.is_, now, self._settings))
+        return same and self._hooks == _core.hook_changes()
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         # Captures stay in this process. A decorated function is found by its name, as others are.
@@ -241,8 +273,10 @@ def compile(function: Callable[P, R] | None = None) -> Any:
     memory, replay, and return fresh tensors. Eager calls and replays give the same bits.
 
     What Python does besides calling operations happens at the recording alone: printing, appending
-    to a list, drawing from `numpy.random`. Random operations of this library draw anew in each
-    replay, optimizers advance, schedules too.
+    to a list, drawing from `numpy.random`, looking up a number outside the function. Random
+    operations of this library draw anew in each replay, optimizers advance, schedules too. Where an
+    attribute of a layer, loss, metric, regularizer or constraint that the function names has
+    changed, it is recorded anew.
 
     Parameters
     ----------

@@ -24,6 +24,11 @@ def constrain(tensor: Tensor, constraint: Callable[..., Any]) -> None:
     constrained[key] = (held, constraint)
 
 
+def unconstrain(tensor: Tensor) -> None:
+    """Have a variable stay as updates leave it."""
+    constrained.pop(id(tensor), None)
+
+
 def constraint_of(tensor: Tensor) -> Callable[..., Any] | None:
     """Return the constraint on a variable, if there is one."""
     held, constraint = constrained.get(id(tensor), (None, None))

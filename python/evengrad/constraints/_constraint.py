@@ -24,6 +24,8 @@ class Constraint(Configured):
     >>> layer = eg.layers.Dense(1, kernel_constraint=Whole())
     """
 
+    _is_read = True
+
     def __call__(self, w: Tensor) -> Tensor:
         """Return the values that take the place of `w`."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(self, w)")

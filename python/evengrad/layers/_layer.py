@@ -118,8 +118,6 @@ class Layer(Variables):
     checks_values: bool = False
     # Whether there are batches of one row that the layer cannot be trained on.
     _needs_several_rows: bool = False
-    # Whether the layer has something to say of its state before it trains, in `_before_training`.
-    has_caution: bool = False
     # A penalty on the layer's output, as a function that returns one element; divided by the rows.
     activity_regularizer: Any = None
 

@@ -7,13 +7,17 @@ import itertools
 import operator
 import weakref
 from collections import Counter
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from types import BuiltinFunctionType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from evengrad import _core
+from evengrad._common.code_variables import methods_of
 from evengrad._common.config import Configured
 from evengrad._common.names import ESCAPES, PACKAGE, printable, snake_case
+from evengrad._tensor.constrained import constraint_of
 from evengrad._tensor.random import next_seed
 from evengrad.layers._containers import CONTAINERS, FIELDS, items_of, search
+from evengrad.layers._watchers import watchers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,21 +28,8 @@ if TYPE_CHECKING:
 # ---- changes of attributes and structure
 
 
-class Watcher(Protocol):
-    """What depends on the attributes of layers."""
-
-    def forget(self) -> None:
-        """Do without what was derived from attributes."""
-
-
-_watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
 _numbers = itertools.count()
 _latest = next(_numbers)
-
-
-def watch_attributes(watcher: Watcher) -> None:
-    """Have a watcher told, once, when an attribute of any layer is set."""
-    _watchers.add(watcher)
 
 
 class State:
@@ -87,10 +78,10 @@ class State:
         # Larger than that of any change before.
         _latest = self.version = next(_numbers)
         self.checked_shape = None
-        if _watchers:
-            watchers = list(_watchers)
-            _watchers.clear()
-            for watcher in watchers:
+        if watchers:
+            told = list(watchers)
+            watchers.clear()
+            for watcher in told:
                 watcher.forget()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -123,6 +114,7 @@ class Module(Configured):
     # has a hold of.
     __slots__ = ("_tree",)
 
+    _is_read = True
     _state: State
     # The tree that was walked from here.
     _tree: ModuleTree | None
@@ -131,6 +123,10 @@ class Module(Configured):
     _unwatched: ClassVar[frozenset[str]] = frozenset()
     # Whether the paths of modules inside begin here, where no module is around.
     _begins_paths: ClassVar[bool] = False
+    # Whether the module has something to say of its state before it trains.
+    has_caution: bool = False
+    # Has variables take another regularizer or constraint, by the attribute's name, and returns it.
+    _follow: Callable[[str, Any], Any]
     # What the class is called in names and paths.
     _class_name: ClassVar[str]
 
@@ -147,12 +143,19 @@ class Module(Configured):
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
         state = self._state
+        if state.weights and name.endswith(("_regularizer", "_constraint")):
+            value = self._follow(name, value)
+        object.__setattr__(self, name, value)
         if may_hold_modules(value.__class__) or name in state.holders[2]:
             state.holders = State.holders
         if state.watched and name not in self._unwatched:
             state.changed()
+
+    def _read_by_steps(self) -> list[Any]:
+        """Return what is another object when the layer, or one inside, computes otherwise."""
+        tree = module_tree(self)
+        return [tree, *tree.reads]
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
@@ -332,12 +335,6 @@ class Module(Configured):
 state_of: Callable[[Any], State] = operator.attrgetter("_state")
 
 
-def seed_of(module: Any) -> int:
-    """Return the seed that what is random in a module follows from; drawn where none is given."""
-    seed: int = module._seed()  # noqa: SLF001 - no public name, as above
-    return seed
-
-
 def set_trainable(module: Any, flag: bool) -> None:
     """Freeze a module or thaw it, whatever holds for those inside."""
     state = state_of(module)
@@ -347,26 +344,9 @@ def set_trainable(module: Any, flag: bool) -> None:
         weight.tensor.requires_grad = flag and weight.trainable
 
 
-def stand_alone(module: Any) -> None:
-    """Have a module forget the model around: a copy of a layer is in none."""
-    state = state_of(module)
-    state.adopted, state.path, state.name = False, None, state.given_name
-    state.changed()
-    module._move_children()  # noqa: SLF001 - as above
-
-
-def redraw(module: Any) -> None:
-    """Draw the first values that are provisional again, from the seed and path that are known."""
-    module._redraw()  # noqa: SLF001 - as above
-
-
-def children_of(module: Any) -> list[tuple[str, Any]]:
-    """Return the modules directly inside a module, each once, with suggested names."""
-    children: list[tuple[str, Any]] = module._children()  # noqa: SLF001 - as above
-    return children
-
-
 # ---- trees of modules
+
+REGULARIZER = operator.attrgetter("regularizer")
 
 
 class ModuleTree:
@@ -392,6 +372,10 @@ class ModuleTree:
         # Containers, where modules may come and go unnoticed, and what they held.
         self.containers: list[tuple[Any, list[Any]]] = []
         self.states: list[State] = []
+        # Layers that have something to say before they train.
+        self.cautious: list[Any] = []
+        # Whether classes of layers are not all of this package.
+        self.has_code_of_users = False
         seen: set[int] = set()
         stack: list[tuple[str, Any]] = [("", root)]
         while stack:
@@ -407,6 +391,10 @@ class ModuleTree:
             self._versions.append(state.version)
             self.states.append(state)
             self._prefixes.append(prefix)
+            if module.has_caution:
+                self.cautious.append(module)
+            if not module.__module__.startswith(PACKAGE):
+                self.has_code_of_users = True
             for _, child in reversed(module._children()):  # noqa: SLF001 - as above
                 stack.append((prefix, child))
             # As they have just been found; none, where modules do not come from attributes.
@@ -438,10 +426,21 @@ class ModuleTree:
         return [("", self.root()), *self._inside]
 
     @functools.cached_property
-    def has_code_of_users(self) -> bool:
-        """Whether classes of layers are not all of this package."""
-        defined_in = [module.__module__ for _, module in self.layers]
-        return not all(map(str.startswith, defined_in, itertools.repeat(PACKAGE)))
+    def reads(self) -> list[Any]:
+        """What captured steps read beside the layers' attributes: see `config.settings_of`."""
+        held: list[Any] = []
+        for (_, module), state in zip(self.layers, self.states, strict=True):
+            held += vars(module).values()
+            held += map(REGULARIZER, state.weights)
+            if self.has_code_of_users:
+                held += methods_of(module)
+                held += [constraint_of(weight.tensor) for weight in state.weights]
+        return [
+            one
+            for one in held
+            if not isinstance(one, (Module, type, BuiltinFunctionType))
+            and (one._is_read if isinstance(one, Configured) else callable(one))  # noqa: SLF001
+        ]
 
     @functools.cached_property
     def weights(self) -> list[tuple[str, Weight]]:

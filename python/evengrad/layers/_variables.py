@@ -12,7 +12,7 @@ from evengrad import _core, constraints, initializers, regularizers
 from evengrad._common.arrays import as_numbers
 from evengrad._common.checks import plural
 from evengrad._common.paths import enter, path_of
-from evengrad._tensor.constrained import constrain, constraint_of
+from evengrad._tensor.constrained import constrain, constraint_of, unconstrain
 from evengrad._tensor.conversion import as_tensor
 from evengrad._tensor.random import generator
 from evengrad.constraints._constraint import check_shape
@@ -150,6 +150,27 @@ class Variables(Module):
             state.changed()
         enter(tensor, self, name, decays)
         return tensor
+
+    def _follow(self, name: str, value: Any) -> Any:
+        """Have the variable that an attribute is about take another regularizer or constraint.
+
+        That is the variable of the attribute's name without its end, or the kernel of that name.
+        """
+        of, _, kind = name.rpartition("_")
+        what = f"{self.path}: {name}"
+        if value is not None:
+            value = (regularizers if kind == "regularizer" else constraints).get(value, what)
+        for weight in self._state.weights:
+            if weight.name not in (of, f"{of}_kernel"):
+                continue
+            if kind == "regularizer":
+                weight.regularizer = value
+            elif value is None:
+                unconstrain(weight.tensor)
+            else:
+                check_shape(value, tuple(weight.tensor.shape), what)
+                constrain(weight.tensor, value)
+        return value
 
     def _first_values(
         self, path: str, shape: tuple[int, ...], initializer: Callable[..., Any], dtype: str

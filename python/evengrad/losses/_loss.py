@@ -47,6 +47,7 @@ class Loss(Named):
     8.5
     """
 
+    _is_read = True
     # The activation whose logits the loss takes directly, when a model ends in it.
     fused_activation: str | None = None
     from_logits: bool | None = None

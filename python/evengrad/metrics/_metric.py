@@ -72,6 +72,7 @@ class Metric(Named):
     3.0
     """
 
+    _is_read = True
     accepts_logits = False
     needs_probabilities = False
     direction: str | None = None

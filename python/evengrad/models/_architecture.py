@@ -13,7 +13,8 @@ from evengrad._common.checks import check_dtype
 from evengrad._common.names import check_name
 from evengrad._tensor.random import SEED_LIMIT
 from evengrad.layers import Layer
-from evengrad.layers._module import seed_of, state_of
+from evengrad.layers._module import state_of
+from evengrad.layers._placement import seed_of
 from evengrad.layers._symbolic import Input, Node, Symbolic, Taken
 from evengrad.models._network import (
     CLASSES,

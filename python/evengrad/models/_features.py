@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad._common.checks import check_int
 from evengrad.layers._call_context import call_context
-from evengrad.layers._module import seed_of, state_of
+from evengrad.layers._module import state_of
+from evengrad.layers._placement import seed_of
 from evengrad.models._network import chain_of, graph_of, layer_named, make_chain, make_graph
 from evengrad.training._data import count_or, prepare_inputs
 from evengrad.training._predict import Gathered, outputs_of, row_blocks

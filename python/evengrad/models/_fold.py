@@ -13,7 +13,8 @@ from evengrad._common.config import outside_scopes
 from evengrad.layers._batch_normalization import BatchNormalization
 from evengrad.layers._dense import Dense
 from evengrad.layers._layer import Layer, build_for
-from evengrad.layers._module import stand_alone, state_of
+from evengrad.layers._module import state_of
+from evengrad.layers._placement import stand_alone
 from evengrad.layers._residual import Residual, parts_of
 from evengrad.layers._symbolic import Input, Symbolic
 from evengrad.models._fold_parts import (

@@ -17,7 +17,8 @@ from evengrad._common.names import PACKAGE
 from evengrad._core import Tensor
 from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import check_values
-from evengrad.layers._module import module_tree, watch_attributes
+from evengrad.layers._module import module_tree
+from evengrad.layers._watchers import watch_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,8 @@ from evengrad import _core
 from evengrad._common.config import suggests_keywords
 from evengrad._tensor.random import next_seed
 from evengrad.layers._call_context import call_context
-from evengrad.layers._module import module_tree, redraw, stand_alone, state_of
+from evengrad.layers._module import module_tree, state_of
+from evengrad.layers._placement import redraw, stand_alone
 from evengrad.models._features import features
 from evengrad.models._fold import fold
 from evengrad.models._model_file import load_weights, save_model, save_weights
@@ -255,6 +256,14 @@ class Model(Network):
         run_eagerly
             Whether each step runs in Python, as it does by itself for layers that read values.
             Slower, with the same results; for finding faults with a debugger.
+
+        Notes
+        -----
+        Settings may change between steps, as in callbacks: attributes of layers, losses, metrics,
+        regularizers, constraints and optimizers, and numbers that functions of yours find under
+        names around them, in closures, modules, objects and lists. The steps that follow compute
+        with them. What is not seen: values changed within an array, and names in other modules'
+        functions.
 
         Raises
         ------

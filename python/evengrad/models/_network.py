@@ -20,8 +20,9 @@ from evengrad.layers._layer import (
     check_values,
     training_for,
 )
-from evengrad.layers._module import ModuleTree, module_tree, seed_of, state_of
+from evengrad.layers._module import ModuleTree, module_tree, state_of
 from evengrad.layers._output_shapes import shapes_of_outputs
+from evengrad.layers._placement import seed_of
 from evengrad.layers._symbolic import fits, is_open, show_shape
 from evengrad.models._graph import Graph
 from evengrad.models._inference import Answers

@@ -14,7 +14,8 @@ from evengrad.constraints import MaxNorm
 from evengrad.initializers import VarianceScaling
 from evengrad.layers._activation import Elementwise
 from evengrad.layers._merge import Merge
-from evengrad.layers._module import children_of, module_tree
+from evengrad.layers._module import module_tree
+from evengrad.layers._placement import children_of
 from evengrad.layers._recurrent import Recurrent
 from evengrad.models._network import chain_of, graph_of, heads_of
 from evengrad.training._data import prepare_inputs

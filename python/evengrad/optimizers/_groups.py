@@ -21,7 +21,8 @@ class ParameterGroup(Configured):
     """Parameters whose learning rate and weight decay are multiples of the optimizer's.
 
     A parameter in several groups takes the product of their multipliers. As multiples they hold
-    for schedules, and for callbacks that change the learning rate, too.
+    for schedules, and for callbacks that change the learning rate, too. A group stays as it was
+    made.
 
     Parameters
     ----------
@@ -82,6 +83,14 @@ class ParameterGroup(Configured):
         self.weight_decay_multiplier = check_float(
             weight_decay_multiplier, "weight_decay_multiplier", low=0.0
         )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in vars(self):
+            raise AttributeError(
+                f"{name}: a ParameterGroup stays as it was made; make a new one, and an optimizer "
+                "with it"
+            )
+        super().__setattr__(name, value)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments; variables of layers stand there by their paths."""

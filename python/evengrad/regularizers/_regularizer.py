@@ -28,6 +28,8 @@ class Regularizer(Configured):
     >>> layer = eg.layers.Dense(1, kernel_regularizer=Spread())
     """
 
+    _is_read = True
+
     def __call__(self, w: Tensor) -> Tensor:
         """Return the penalty, one element."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(self, w)")

@@ -340,9 +340,11 @@ class Objective:
         self.output_losses = {name: Mean() for name in self.names} if several else {}
         self.metrics: list[MetricTracker] = []
         for argument in ("metrics", "weighted_metrics"):
-            given = getattr(config, argument)
-            if given is not None:
-                self._add_metrics(argument, given, targets, shapes)
+            asked = getattr(config, argument)
+            if asked is not None:
+                self._add_metrics(argument, asked, targets, shapes)
+        # What captured steps read the settings of.
+        self.reads = [*given]
         # All tensors that loss and metrics are tracked in.
         self.states: list[Tensor] = []
         for mean in (self.loss, *self.output_losses.values()):
@@ -352,6 +354,7 @@ class Objective:
         self.lies_in_states = True
         for one in self.metrics:
             self.states += states_of(one.metric)
+            self.reads.append(one.metric)
             if type(one.metric).reset_state is not Metric.reset_state:
                 self.lies_in_states = False
 

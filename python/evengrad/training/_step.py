@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evengrad import _core
+from evengrad._common.config import settings_of
 from evengrad._common.paths import path_of
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.layers._layer import caution_of, needs_several_rows
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("evengrad")
 
+REQUIRES_GRAD = operator.attrgetter("requires_grad")
 # Rows in a batch where the caller gives no batch_size.
 DEFAULT_BATCH = 32
 
@@ -124,12 +127,27 @@ class Step:
         # The module tree is another one when layers, variables or what trains of them change.
         self.tree = objective.model.tree
         self.hooks = _core.hook_changes()
+        # What was captured has read, once it is.
+        self.settings: list[Any] = []
         if training and alike is None:
             self._caution()
 
     def is_current(self) -> bool:
-        """Tell whether the captured step still trains what is trainable, under the same hooks."""
-        return self.hooks == _core.hook_changes() and self.tree is self.objective.model.tree
+        """Tell whether what was captured still is what the step does.
+
+        It trains what is trainable, under the same hooks and with the same settings.
+        """
+        if self.hooks != _core.hook_changes() or self.tree is not self.objective.model.tree:
+            return False
+        if self.recording is None:
+            return True
+        now = self._read()
+        return len(now) == len(self.settings) and all(map(operator.is_, now, self.settings))
+
+    def _read(self) -> list[Any]:
+        """Return the settings that a capture has in it, to be compared by identity."""
+        read = settings_of([*self.objective.reads, *self.tree.reads])
+        return [*read, *map(REQUIRES_GRAD, self.tree.trainable)]
 
     def renew(self) -> None:
         """Forget what was captured: the next call captures what holds now."""
@@ -150,6 +168,8 @@ class Step:
             self.recording.replay()
         elif self.eager or not self._capture():
             self._body()
+        else:
+            self.settings = self._read()
         captured = self.recording
         if captured is None or captured.plan is None:
             return None
@@ -186,7 +206,7 @@ class Step:
                 else "there are no variables; make layers in __init__ and keep them as attributes, "
                 "and variables with add_weight in build",
             )
-        for layer in [one for _, one in self.tree.layers if one.has_caution]:
+        for layer in self.tree.cautious:
             said = caution_of(layer)
             if said is not None and said not in cautions:
                 cautions.add(said)
