@@ -145,7 +145,7 @@ class TestStepsPerEpoch:
             history = model.fit(data, epochs=9, steps_per_epoch=2, verbose=0)
         assert history.history["loss"] == pytest.approx(losses)
         assert caplog.text.count("no batch is left after") == 1
-        assert "or an object that can be iterated anew" in caplog.text
+        assert "what can be iterated anew" in caplog.text
 
     def test_an_iterator_for_several_epochs_is_refused_at_once(self):
         data, model = iter(batches(1, 2, 3)), regressor()
@@ -319,8 +319,14 @@ class TestEvaluateAndPredict:
         assert model.predict(np.zeros((40, 2)), steps=1).shape == (32, 1)
         assert model.evaluate(endless(1, 2), steps=3) == pytest.approx(4 / 3)
         assert not caplog.text
-        model.evaluate(self.X, self.Y, batch_size=2, steps=4)
-        assert "steps: there are 3 batches, fewer than 4" in caplog.text
+        for ask in (lambda **given: model.evaluate(y=self.Y, **given), model.predict):
+            caplog.clear()
+            ask(x=self.X, batch_size=2, steps=4)
+            assert "steps: there are 3 batches, fewer than 4" in caplog.text
+        for ask in (model.evaluate, model.predict):
+            caplog.clear()
+            ask(x=iter(batches(1, 2)), steps=3)
+            assert "x: no batch is left after 2 of the 3 that steps asks for" in caplog.text
 
     def test_an_evaluation_is_stopped(self):
         class Stops(callbacks.Callback):

@@ -69,7 +69,6 @@ class BatchSource(BroughtSource):
         self._used = 0
         # Whether the epoch in progress has come to the end of an iterable that goes on.
         self._is_over = False
-        self._has_run_short = False
         # Whether an epoch had no batch, as an iterator has none left.
         self.is_used_up = False
 
@@ -162,24 +161,8 @@ class BatchSource(BroughtSource):
         """Tell whether another epoch has batches; a warning says where an iterator has none."""
         if self.once is None or not self._used or self._fetch():
             return True
-        self._warn_of_short_epoch()
+        self._warn_if_short()
         return False
-
-    def _warn_of_short_epoch(self) -> None:
-        """Warn, once, that there are fewer batches than asked for."""
-        if self._has_run_short:
-            return
-        self._has_run_short = True
-        again = "" if self.once is None else ", or an object that can be iterated anew"
-        logger.warning(
-            "%s: %s: no batch is left after %d of the %s that %s asks for; pass a smaller number%s",
-            self.model.path,
-            self.name,
-            self.session.step,
-            self.limit,
-            self.limited_by,
-            again,
-        )
 
     def _step(self) -> bool:
         if not self._fetch():
@@ -187,8 +170,7 @@ class BatchSource(BroughtSource):
                 self.is_used_up = self.once is not None and self._used > 0
                 if not self.is_used_up:
                     raise ValueError(f"{self.name}: expected at least one batch, there is none")
-            if self.limit is not None:
-                self._warn_of_short_epoch()
+            self._warn_if_short()
             return False
         batch = self._prepare(self._take())
         if self.objective is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from evengrad._common.arrays import is_batches
@@ -12,15 +11,13 @@ from evengrad.training._batches import BatchRunner, BatchSource
 from evengrad.training._class_weights import refuse_balanced
 from evengrad.training._data import count_or, prepare, unpack_batch
 from evengrad.training._feature_names import remember_names
-from evengrad.training._loop import run_epoch
+from evengrad.training._loop import end_of, run_epoch
 from evengrad.training._progress import SILENT, show_logs, style
 from evengrad.training._step import DEFAULT_BATCH, ArraySource, Snapshot
 
 if TYPE_CHECKING:
     from evengrad.training._data import Prepared
     from evengrad.training._protocol import TrainableModel
-
-logger = logging.getLogger("evengrad")
 
 
 class Evaluation:
@@ -53,12 +50,9 @@ class Evaluation:
 
 def first_batches(data: Prepared, steps: int | None, size: int, argument: str) -> Prepared:
     """Return the rows of so many batches, the first; all of them where there is no limit."""
-    if steps is None:
+    if steps is None or (end := end_of(steps, size, data.rows, argument)) >= data.rows:
         return data
-    there = -(-data.rows // size)
-    if steps > there:
-        logger.warning("%s: there are %d batches, fewer than %d", argument, there, steps)
-    return data.taken(slice(0, steps * size)) if steps < there else data
+    return data.taken(slice(0, end))
 
 
 def validation_for(model: TrainableModel, held: Prepared | None, options: Any) -> Evaluation:

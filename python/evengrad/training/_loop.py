@@ -83,7 +83,8 @@ class BroughtSource(ABC):
         self.session = Session([(weakly(self._step), None)], limit, [])
         # A batch that was looked for and has not been used yet.
         self._ahead: Any = NO_BATCH
-        self._has_been_long = False
+        # What was said of the iterable.
+        self._has_been_long = self._has_run_short = False
 
     @abstractmethod
     def _next(self) -> Any:
@@ -114,6 +115,20 @@ class BroughtSource(ABC):
         taken, self._ahead = self._ahead, NO_BATCH
         return taken
 
+    def _warn_if_short(self) -> None:
+        """Warn, once, that there are fewer batches than asked for."""
+        if self.limit is None or self._has_run_short:
+            return
+        self._has_run_short = True
+        logger.warning(
+            "%s: no batch is left after %d of the %d that %s asks for; pass a smaller number, or "
+            "what can be iterated anew where it was an iterator",
+            self.name,
+            self.session.step,
+            self.limit,
+            self.limited_by,
+        )
+
     def _place(self) -> str:
         """Return what messages call the batch at hand."""
         return f"{self.name}: batch {self.session.step}"
@@ -130,6 +145,14 @@ class BroughtSource(ABC):
 def figures_of(source: Source) -> dict[str, Any]:
     """Return the figures of the epoch in progress, or of the one that has ended last."""
     return {} if source.objective is None else source.objective.logs()
+
+
+def end_of(steps: int, size: int, rows: int, argument: str) -> int:
+    """Return the row at which so many batches end; a warning says where the rows are fewer."""
+    there = -(-rows // size)
+    if steps > there:
+        logger.warning("%s: there are %d batches, fewer than %d", argument, there, steps)
+    return steps * size
 
 
 def warn_of_loss(model: TrainableModel, loss: float, epoch: int, later: int) -> None:

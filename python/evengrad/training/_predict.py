@@ -11,7 +11,7 @@ from evengrad._common.arrays import is_batches
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.callbacks._callback import CallbackList, check_callbacks
 from evengrad.training._data import count_or, prepare_inputs
-from evengrad.training._loop import NO_BATCH, BroughtSource, run_epoch
+from evengrad.training._loop import NO_BATCH, BroughtSource, end_of, run_epoch
 from evengrad.training._progress import BAR, style
 from evengrad.training._step import DEFAULT_BATCH
 
@@ -79,6 +79,7 @@ class BlockSource(BroughtSource):
 
     def _step(self) -> bool:
         if not self._fetch():
+            self._warn_if_short()
             return False
         xs = self._take()
         count = int(xs[0].shape[0])
@@ -116,7 +117,8 @@ def predict(
         xs = prepare_inputs(model, x, check_finite)
         if limit is not None:
             size = DEFAULT_BATCH if size is None else size
-            xs = [rows[: limit * size] for rows in xs]
+            end = end_of(limit, size, int(xs[0].shape[0]), "steps")
+            xs = [rows[:end] for rows in xs]
         count, blocks = row_blocks(model, xs, size)
         if shown == BAR:
             from tqdm.auto import tqdm
