@@ -171,6 +171,19 @@ class ChosenRows(RowReader):
         return np.asarray(self.base[self.rows[rows]])
 
 
+def choose_rows(array: Any, rows: Any) -> Any:
+    """Return rows of an array or a reader, by a slice or by their numbers, without a copy of them.
+
+    They are a view, where they lie one after the other in memory.
+    """
+    if isinstance(rows, slice):
+        rows = np.arange(*rows.indices(len(array)))
+    first = int(rows[0])
+    if isinstance(array, np.ndarray) and bool((np.diff(rows) == 1).all()):
+        return array[first : first + len(rows)]
+    return ChosenRows(array, rows)
+
+
 def reader_for(value: Any) -> RowReader | None:
     """Return a reader of what is better read some rows at a time; None of anything else.
 

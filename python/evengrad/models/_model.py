@@ -365,9 +365,11 @@ class Model(Network):
             Rows: an array or anything that converts to one; a list or a dict of them for several
             inputs; or an iterable of batches ``(x, y)`` or ``(x, y, sample_weight)``. Frames,
             tables and series of pandas, polars and Arrow are taken by their columns' dtypes,
-            missing values as NaN; a series is one feature. Arrays above 256 MB, memory-mapped ones
-            of any size, sparse matrices of SciPy and data sets of h5py or zarr are read piece by
-            piece.
+            missing values as NaN; a series is one feature. Up to 256 MB are converted once, of
+            memory-mapped files 64 MB; more is read piece by piece where it lies, or where columns
+            come first, converted all the same if a quarter of the free memory holds it. So are
+            sparse matrices of SciPy and data sets of h5py or zarr; of large ones in chunks, each
+            piece of a shuffled epoch takes in most chunks, so that ``shuffle=False`` reads less.
         y
             Targets, one for each row; None with an iterable of batches. Classes are numbers; for
             text and categories, ``names, y = np.unique(labels, return_inverse=True)`` makes them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.arrays import as_array, is_batches
 from evengrad._common.checks import check_int, plural
+from evengrad._common.row_readers import choose_rows
 from evengrad.training._class_weights import classes_to_keep, with_class_weight
 from evengrad.training._classes import split_rows
 from evengrad.training._feature_names import check_names
@@ -21,6 +23,7 @@ from evengrad.training._inputs import (
     split_by_name,
 )
 from evengrad.training._objective import Objective, output_shapes_for, shapes_of
+from evengrad.training._row_windows import choose_window, fill, gatherer
 from evengrad.training._seen_targets import seen_targets
 from evengrad.training._weights import each_from, each_once, sample_weights
 
@@ -33,13 +36,14 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 PAIR, TRIPLE = 2, 3
 # Data up to this size is converted once and kept; larger data is read piece by piece, because a
-# copy of it may not fit.
+# copy of it may not fit. More about it in `_row_windows`.
 RESIDENT_BYTES = 256 * 2**20
 # A sum of squares up to this shows that each number is finite, and in the dtype of a model too.
 LARGEST_NORM = {"float32": float(np.finfo("float32").max) ** 2, "float64": np.finfo("float64").max}
 AXES = "abcdefghijklmnopqrstuvwxyz"
-# A piece: large enough that Python's part is small beside the steps over it.
-PIECE_BYTES = 16 * 2**20
+# A piece: large enough that Python's part is small beside the steps over it, and so small that it
+# is in the caches when these come.
+PIECE_BYTES = 2**20
 
 
 @dataclass
@@ -71,10 +75,10 @@ class Prepared:
         return arrays, dtypes
 
     def taken(self, rows: Array | slice) -> Prepared:
-        """Return these rows of it."""
-        xs, ys, weights = (
-            [np.asarray(array[rows]) for array in side] for side in (self.xs, self.ys, self.weights)
-        )
+        """Return these rows of it; inputs and targets are not copied."""
+        chosen = functools.partial(choose_rows, rows=rows)
+        xs, ys = (list(map(chosen, side)) for side in (self.xs, self.ys))
+        weights = [weight[rows] for weight in self.weights]
         return Prepared(self.objective, xs, ys, weights, self.weight_places, self.names)
 
     def split(
@@ -90,7 +94,8 @@ class Prepared:
     def with_class_weight(self, class_weight: Any) -> Prepared:
         """Return the same, in which rows have the weights of their classes, too."""
         given = each_from(self.weights, self.weight_places)
-        weights = with_class_weight(self.objective, self.ys, given, class_weight)
+        targets = list(map(np.asarray, self.ys))
+        weights = with_class_weight(self.objective, targets, given, class_weight)
         return Prepared(self.objective, self.xs, self.ys, *each_once(weights), self.names)
 
 
@@ -240,46 +245,40 @@ def targets_of(model: TrainableModel, y: Any, rows: int) -> tuple[list[Array], l
 class ResidentData:
     """Inputs, targets and weights as tensors, each converted to its dtype.
 
-    All rows, or a window that is filled piece by piece, of one batch at least.
+    All rows, or a window that is filled piece by piece, of one batch at least. They are copies,
+    whatever becomes of the arrays.
     """
 
-    def __init__(self, arrays: list[Array], dtypes: list[str], batch_size: int) -> None:
+    def __init__(self, arrays: list[Any], dtypes: list[str], batch_size: int) -> None:
         self.arrays = arrays
         self.rows = int(arrays[0].shape[0])
         # Empty where all rows are resident.
         self.buffers: list[Array] = []
         self.tensors: list[Tensor]
-        row_bytes, mapped = 0, False
+        sizes, plain = [], True
         for array, dtype in zip(arrays, dtypes, strict=True):
-            row_bytes += math.prod(array.shape[1:]) * np.dtype(dtype).itemsize
+            sizes.append(math.prod(array.shape[1:]) * np.dtype(dtype).itemsize)
             # Memory that an array owns is no file's.
-            base = getattr(array, "base", None)
-            mapped = mapped or (base is not None and is_mapped(array))
-        batches = max(1, PIECE_BYTES // max(1, row_bytes * batch_size))
-        resident = self.rows * row_bytes <= RESIDENT_BYTES and not mapped
-        self.window = self.rows if resident else min(self.rows, batches * batch_size)
-        if self.window == self.rows:
-            # Copies in the memory of tensors, whatever becomes of the arrays.
-            contiguous = map(np.ascontiguousarray, arrays, dtypes)
-            self.tensors = list(map(_core.tensor, contiguous))
+            plain = plain and type(array) is np.ndarray and array.base is None
+            plain = plain and array.flags.c_contiguous
+        self.window = self.rows
+        if plain and self.rows * sum(sizes) <= RESIDENT_BYTES:
+            self.tensors = list(map(_core.tensor, map(np.ascontiguousarray, arrays, dtypes)))
             return
-        self.tensors = []
-        for array, dtype in zip(arrays, dtypes, strict=True):
-            shape = (self.window, *array.shape[1:])
-            self.buffers.append(np.zeros(shape, dtype))
-            self.tensors.append(_core.zeros(shape, dtype=dtype))
+        self.window = choose_window(arrays, sizes, batch_size, RESIDENT_BYTES, PIECE_BYTES)
+        self.tensors = [
+            _core.zeros((self.window, *array.shape[1:]), dtype=dtype)
+            for array, dtype in zip(arrays, dtypes, strict=True)
+        ]
+        if self.window == self.rows:
+            for tensor, array in zip(self.tensors, arrays, strict=True):
+                fill(tensor, array)
+        else:
+            self.buffers = [np.zeros(one.shape, one.dtype) for one in self.tensors]
+            self.gatherers = list(map(gatherer, arrays))
 
-    def load(self, rows: np.ndarray[Any, Any]) -> None:
+    def load(self, rows: Array) -> None:
         """Bring rows, at most `window` of them, into the tensors, from their beginning on."""
-        for array, buffer, tensor in zip(self.arrays, self.buffers, self.tensors, strict=True):
-            buffer[: len(rows)] = array[rows]
+        for gather, buffer, tensor in zip(self.gatherers, self.buffers, self.tensors, strict=True):
+            gather(rows, buffer[: len(rows)])
             tensor.copy_(buffer)
-
-
-def is_mapped(array: Any) -> bool:
-    """Tell whether an array's memory is a file's."""
-    while array is not None:
-        if isinstance(array, np.memmap):
-            return True
-        array = getattr(array, "base", None)
-    return False
