@@ -229,7 +229,7 @@ def test_other_formats_are_refused_with_the_right_call(suffix, tmp_path):
         built().save(path)
     with pytest.raises(ValueError, match=rf"use model\.save_weights\({right}\)"):
         built().save_weights(path)
-    with pytest.raises(ValueError, match=rf"filepath: .*use model\.save\({right}\)"):
+    with pytest.raises(ValueError, match=rf"filepath: .*use ModelCheckpoint\({right}\)"):
         callbacks.ModelCheckpoint(path)
     assert not list(tmp_path.iterdir())
 
@@ -309,6 +309,15 @@ def test_names_of_functions_and_figures_are_shown_with_escapes(tmp_path, capsys)
     assert not any(line.endswith(",") for line in lines.splitlines())
     for text in (output.out, output.err, lines, (tmp_path / "history.csv").read_text(), repr(kept)):
         assert r"a\x1b[31m" in text or not text
+        assert is_clean(text)
+
+
+def test_names_in_plots_are_shown_with_escapes():
+    pytest.importorskip("matplotlib").use("Agg")
+    made = callbacks.History()
+    made.on_epoch_end(0, {RED: 1.0, f"val_{RED}": 1.5})
+    axes = made.plot([RED])
+    for text in (axes.get_ylabel(), *(line.get_label() for line in axes.get_lines())):
         assert is_clean(text)
 
 

@@ -88,7 +88,7 @@ class ModelCheckpoint(Monitor):
         save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
     ) -> None:
-        path_to_write(filepath, "model.save", "filepath")
+        path_to_write(filepath, "ModelCheckpoint", "filepath")
         self.filepath = filepath
         self.verbose = verbose
         self.save_best_only = bool(save_best_only)

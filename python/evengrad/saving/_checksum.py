@@ -67,7 +67,8 @@ class ChecksumWorker:
             try:
                 return self._pool.submit(add, piece)
             except RuntimeError:
-                # The system refuses another thread, at the first piece.
+                # The system refuses another thread, or the interpreter ends: what is queued first.
+                self._pool.shutdown()
                 self._pool = None
         add(piece)
         return None
