@@ -105,7 +105,9 @@ class TestStepsPerEpoch:
         with caplog.at_level(logging.WARNING, "evengrad"):
             regressor().fit(*NUMBERED, batch_size=2, steps_per_epoch=5, verbose=0)
             assert not caplog.text
-            regressor().fit(*NUMBERED, batch_size=2, steps_per_epoch=2, verbose=0)
+            regressor().fit(*NUMBERED, batch_size=2, steps_per_epoch=2, epochs=2, verbose=0)
+            assert not caplog.text
+            regressor().fit(*NUMBERED, batch_size=2, steps_per_epoch=2, epochs=3, verbose=0)
         assert "steps_per_epoch: 2 is no divisor of the 5 batches" in caplog.text
 
     def test_parts_of_epochs_train_as_whole_ones_do(self):
@@ -447,6 +449,12 @@ class TestLastBatchOfOneRow:
         fresh.fit(x, y, verbose=0, drop_last=True)
         assert same(model, fresh)
         assert draws is model.layers[2]
+
+    def test_it_does_not_matter_where_no_epoch_comes_to_it(self):
+        x, y = X[:33], Y[:33]
+        self.model().fit(x, y, batch_size=8, steps_per_epoch=2, epochs=2, verbose=0)
+        with pytest.raises(ValueError, match="two rows"):
+            self.model().fit(x, y, batch_size=8, steps_per_epoch=2, epochs=3, verbose=0)
 
     def test_of_an_iterable_before_its_step(self):
         model = self.model()

@@ -261,7 +261,7 @@ class _Training:
             order = model.shuffle() if options.shuffle else None
             rows = ArraySource(data, size, training=True, shuffle=order, watch_loss=watch)
             if steps is not None or options.drop_last:
-                rows.limit(steps, options.drop_last)
+                rows.limit(steps, options.drop_last, options.epochs - options.initial_epoch)
             rows.rehearse(data)
             return rows
         batches = BatchSource(

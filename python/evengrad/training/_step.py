@@ -286,6 +286,8 @@ class ArraySource:
             alike = self.kinds[0] if self.kinds else None
             self.kinds.append(Step(data.objective, batch, training, watch_loss, alike))
         self.is_limited = False
+        # Whether the training comes to the last batch of an order.
+        self.ends = True
         self.session = _core.Session(
             [(kind, kind.batch.feed) for kind in self.kinds],
             self.rows,
@@ -301,10 +303,10 @@ class ArraySource:
         """Steps of the epoch in progress, or else of the next one."""
         return self.session.steps_per_epoch or 0
 
-    def limit(self, steps: int | None, drop_last: bool) -> None:
+    def limit(self, steps: int | None, drop_last: bool, epochs: int) -> None:
         """Have so many steps make an epoch, which goes on where the last one ended in the order.
 
-        With `drop_last`, orders are of whole batches alone.
+        With `drop_last`, orders are of whole batches alone. There are to be so many epochs.
         """
         whole = self.rows // self.batch_size
         there = whole if drop_last else whole + len(self.kinds) - 1
@@ -312,7 +314,10 @@ class ArraySource:
             self.kinds = self.kinds[:1]
         self.session.limit(steps, whole if drop_last else None)
         self.is_limited = True
-        if steps is not None and there % steps:
+        if steps is None:
+            return
+        self.ends = steps * epochs >= there
+        if there % steps and steps * epochs > there:
             logger.warning(
                 "%s: steps_per_epoch: %d is no divisor of the %d batches of the rows: where they "
                 "end, an epoch of %d ends too",
@@ -350,7 +355,7 @@ class ArraySource:
 
     def rehearse(self, data: Prepared) -> None:
         """Have layers refuse a last batch of one row now, not once steps have been made."""
-        if len(self.kinds) > 1 and self.rows % self.batch_size == 1:
+        if len(self.kinds) > 1 and self.rows % self.batch_size == 1 and self.ends:
             rehearse_single_row(data)
 
     def run(self, until: Until) -> bool:
