@@ -162,6 +162,18 @@ def test_a_change_deep_inside_is_seen(change):
     assert len(module_tree(layer).layers) != len(before.layers)
 
 
+def test_large_containers_of_data_are_not_watched():
+    layer = Net("a list")
+    layer.data = [[float(i) for i in range(20_000)], {i: i for i in range(20_000)}]
+    watched = [held for held, _ in module_tree(layer).containers]
+    assert [held is layer.held or held is layer.data for held in watched] == [True, True]
+    layer.many = [None] * 20_000 + [layers.Dense(2)]
+    tree = module_tree(layer)
+    assert len(tree.layers) == 4
+    layer.many.append(layers.Dense(2))
+    assert len(module_tree(layer).layers) == 5
+
+
 def test_a_container_in_itself_ends():
     layer = Net("a list")
     layer.held.append(layer.held)

@@ -318,3 +318,18 @@ def test_files_without_arguments_say_nothing_of_them(tmp_path):
     _, metadata = _safetensors.read(tmp_path / "net.safetensors")
     (node,) = json.loads(metadata["evengrad"])["model"]["nodes"]
     assert node.keys() == {"layer", "inputs", "several"}
+
+
+def test_a_second_input_in_the_place_of_training_is_refused():
+    x = eg.Input((6,))
+    for layer, first, second in (
+        (layers.Dropout(0.5), X, X),
+        (layers.Dropout(0.5), X, eg.tensor(X)),
+        (Scaled(), x, x),
+        (Scaled(), x, [x]),
+    ):
+        with pytest.raises(TypeError, match=r"training: expected True, False or None, got .* list"):
+            layer(first, second)
+    assert layers.Dropout(0.5)(X, np.bool_(True)).shape == (24, 6)
+    with pytest.raises(TypeError, match=r"sequential: call.*'mask'"):
+        eg.Sequential([layers.Dense(2)])(X, mask=None)

@@ -7,13 +7,15 @@ from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 ORDERED = (list, tuple, deque, UserList)
 KEYED = (dict, UserDict, MappingProxyType)
 CONTAINERS = (*ORDERED, *KEYED, SimpleNamespace)
 # What data classes have, and their objects.
 FIELDS = "__dataclass_fields__"
+# Containers of more items, and no container among them, are data, in which nobody looks for others.
+MOST_WATCHED = 10_000
 
 
 def places_of(held: Any) -> Iterable[tuple[Any, Any]]:
@@ -47,7 +49,9 @@ def place_name(place: Any, number: int) -> str:
     return str(number) if silent else str(place)
 
 
-def search(name: str, value: Any, wanted: type, looks_into: Any) -> Iterator[tuple[str, Any]]:
+def search(
+    name: str, value: Any, wanted: type, looks_into: Callable[[type], bool]
+) -> Iterator[tuple[str, Any]]:
     """Yield all containers and objects of a type in a value, with the names of their places.
 
     `looks_into` tells of a type whether it is wanted or a container.
@@ -69,3 +73,20 @@ def search(name: str, value: Any, wanted: type, looks_into: Any) -> Iterator[tup
             if looks_into(item.__class__)
         ]
         stack += reversed(inside)
+
+
+def watched(
+    name: str, value: Any, wanted: type, looks_into: Callable[[type], bool]
+) -> list[tuple[Any, list[Any]]]:
+    """Return the containers in a value that may come to hold others, and what they hold now.
+
+    Arguments are those of `search`.
+    """
+    found = []
+    for _, held in search(name, value, wanted, looks_into):
+        if isinstance(held, (wanted, tuple)):
+            continue
+        items = items_of(held)
+        if len(items) <= MOST_WATCHED or any(map(looks_into, map(type, items))):
+            found.append((held, items))
+    return found

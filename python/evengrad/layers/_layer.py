@@ -322,7 +322,7 @@ class Layer(Variables):
         Raises
         ------
         TypeError
-            An argument that `call` does not take.
+            An argument that `call` does not take; something else than a flag for `training`.
         """
         state = self._state
         if arguments:
@@ -346,7 +346,7 @@ class Layer(Variables):
         context = call_context
         before, default = context.training, default_training(type(self).call)
         if training is not None:
-            context.training = bool(training)
+            context.training = self._flag(training)
         elif before is None and default is not NOT_TAKEN:
             context.training = default
         try:
@@ -362,6 +362,16 @@ class Layer(Variables):
         if listens or self.activity_regularizer is not None:
             self._show(output)
         return output
+
+    def _flag(self, training: Any) -> bool:
+        """Return `training` as a flag, or raise an error for a second input in its place."""
+        if not isinstance(training, (bool, int, np.bool_)):
+            raise TypeError(
+                f"{self.path}: training: expected True, False or None, got "
+                f"{type(training).__name__}; pass several inputs as a list, and what `call` takes "
+                "besides by name"
+            )
+        return bool(training)
 
     def _prepared(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Check the names of arguments of a call, and convert arrays of floating-point numbers."""
@@ -417,7 +427,9 @@ class Layer(Variables):
         shape = shapes if several else shapes[0]
         self._check_input(shape)
         inputs = list(items)
-        given = arguments if training is None else {"training": bool(training), **arguments}
+        given = arguments
+        if training is not None:
+            given = {"training": self._flag(training), **arguments}
         node = Node(self, inputs, several, taken_out(given, inputs), len(items))
         within, call_context.building = call_context.building, True
         try:

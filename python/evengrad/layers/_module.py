@@ -16,7 +16,7 @@ from evengrad._common.config import Configured
 from evengrad._common.names import ESCAPES, PACKAGE, printable, snake_case
 from evengrad._tensor.constrained import constraint_of
 from evengrad._tensor.random import next_seed
-from evengrad.layers._containers import CONTAINERS, FIELDS, items_of, search
+from evengrad.layers._containers import CONTAINERS, FIELDS, items_of, search, watched
 from evengrad.layers._watchers import watchers
 
 if TYPE_CHECKING:
@@ -399,9 +399,7 @@ class ModuleTree:
                 stack.append((prefix, child))
             # As they have just been found; none, where modules do not come from attributes.
             for name in state.holders[2]:
-                for _, held in search(name, vars(module)[name], Module, may_hold_modules):
-                    if not isinstance(held, (Module, tuple)):
-                        self.containers.append((held, items_of(held)))
+                self.containers += watched(name, vars(module)[name], Module, may_hold_modules)
 
     def is_current(self, root: Any) -> bool:
         """Tell whether another walk from this root would find the same."""
