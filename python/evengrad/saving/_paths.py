@@ -63,10 +63,9 @@ def path_to_write(path: Any, call: str, argument: str = "path") -> str:
     text = file_path(path, argument)
     stem, suffix = os.path.splitext(text)
     if suffix.lower() in FOREIGN:
-        right = os.path.basename(stem) + ".safetensors"
         raise ValueError(
             f"{argument}: {text!r} has the suffix of another format, and {call} writes "
-            f"safetensors: use {call}({right!r}); {FOREIGN[suffix.lower()]}"
+            f"safetensors: use {call}({stem + '.safetensors'!r}); {FOREIGN[suffix.lower()]}"
         )
     return text
 
