@@ -390,8 +390,19 @@ class PartMakes(layers.Layer):
         return (*input_shape[:-1], 3)
 
 
+def through_an_activation():
+    other = layers.Dense(1)
+    return eg.Sequential([layers.Dense(1, lambda x: other(x) * 2.0)])
+
+
 @pytest.mark.parametrize(
-    "make", [Makes, Borrows, lambda: eg.Sequential([PartMakes(), layers.Dense(1)])]
+    "make",
+    [
+        Makes,
+        Borrows,
+        lambda: eg.Sequential([PartMakes(), layers.Dense(1)]),
+        through_an_activation,
+    ],
 )
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("eagerly", [False, True])

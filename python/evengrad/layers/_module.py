@@ -17,6 +17,7 @@ from evengrad._common.names import ESCAPES, PACKAGE, printable, snake_case
 from evengrad._tensor.constrained import constraint_of
 from evengrad._tensor.random import next_seed
 from evengrad.layers._containers import CONTAINERS, FIELDS, items_of, search, watched
+from evengrad.layers._placement import redraw
 from evengrad.layers._watchers import watchers
 
 if TYPE_CHECKING:
@@ -296,30 +297,7 @@ class Module(Configured):
             if state.watched:
                 state.changed()
             if state.provisional or child._children():  # noqa: SLF001 - as above
-                child._redraw(above)  # noqa: SLF001 - as above
-
-    def _move_children(self, above: frozenset[int] = frozenset()) -> None:
-        """Let the paths of layers that were inside before continue the path that is now known."""
-        above = above | {id(self)}
-        for _, child in self._children():
-            state = state_of(child)
-            if state.adopted and id(child) not in above:
-                state.path = self._own_path() + child.name
-                child._move_children(above)  # noqa: SLF001 - of this class
-
-    def _redraw(self, above: frozenset[int] = frozenset()) -> None:
-        """Draw provisional values again, from the seed and path that are now known."""
-        state = self._state
-        children = self._children()
-        for _, child in children:
-            if state_of(child).provisional and id(child) not in above:
-                state_of(child).adopted = False
-        if state.provisional:
-            state.provisional = False
-            self._draw_first_values()
-        if children:
-            self._adopt_children(above)
-            self._move_children(above)
+                redraw(child, above)
 
     def _draw_first_values(self) -> None:
         """Draw what is random in this layer, for the seed and path that it has now."""
@@ -433,11 +411,15 @@ class ModuleTree:
             if self.has_code_of_users:
                 held += methods_of(module)
                 held += [constraint_of(weight.tensor) for weight in state.weights]
+        held = [one for one in held if not isinstance(one, (Module, type, BuiltinFunctionType))]
         return [
             one
             for one in held
-            if not isinstance(one, (Module, type, BuiltinFunctionType))
-            and (one._is_read if isinstance(one, Configured) else callable(one))  # noqa: SLF001
+            if (
+                one._is_read  # noqa: SLF001 - no public name, as users derive from it
+                if isinstance(one, Configured)
+                else callable(one) and not str(one.__module__).startswith(PACKAGE)
+            )
         ]
 
     @functools.cached_property

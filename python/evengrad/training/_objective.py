@@ -334,7 +334,7 @@ class Objective:
         # What the log has warnings of already.
         self.cautions: set[str] = set()
         # Whether the next step looks for layers that are called and are none of the model's.
-        self.looks_for_strangers = model.tree.has_code_of_users
+        self.looks_for_strangers = model.tree.has_code_of_users or bool(model.tree.reads)
         self.finite_steps = _core.zeros((), dtype="float64")
         several = len(self.names) > 1
         self.output_losses = {name: Mean() for name in self.names} if several else {}
