@@ -1,53 +1,55 @@
-"""Checksums of tensors: CRC-32, computed in the background while files are read and written."""
+"""Checksums of tensors: CRC-32 of each 4 MiB, by other threads while files are read and written."""
 
 from __future__ import annotations
 
 import zlib
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from evengrad._core import get_num_threads
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from concurrent.futures import Future
     from types import TracebackType
 
     from typing_extensions import Self
 
-# Below this a thread costs more than it saves.
-BACKGROUND_BYTES = 4 * 2**20
+# A part of the format. Pieces are read one by one, and their checksums computed side by side.
+PIECE_BYTES = 4 * 2**20
+# One thread copies at the rate at which so many compute checksums.
+MOST_THREADS = 4
 
 
-def digits_of(number: int) -> str:
-    """Return a checksum as it stands in files."""
-    return f"{number:08x}"
+def digits_of(piece: bytes | memoryview) -> str:
+    """Return the checksum of a piece as it stands in files."""
+    return f"{zlib.crc32(piece):08x}"
 
 
 class Checksum:
-    """The checksum of one tensor, whose bytes come one piece after the other."""
+    """The checksum of one tensor: those of its pieces, one behind the other."""
 
-    def __init__(self, worker: ChecksumWorker) -> None:
-        self._worker = worker
-        self._number = 0
-        self._latest: Future[None] | None = None
+    def __init__(self, workers: ChecksumWorkers) -> None:
+        self._workers = workers
+        self._pieces: list[Future[str] | str] = []
 
-    def update(self, piece: memoryview) -> None:
-        """Take in a piece, which must not change until `digits` was asked for."""
-        self._latest = self._worker.run(self._add, piece)
-
-    def _add(self, piece: memoryview) -> None:
-        self._number = zlib.crc32(piece, self._number)
+    def update(self, data: memoryview) -> None:
+        """Take in whole pieces, or the last ones, which must not change until `digits`."""
+        for begin in range(0, len(data), PIECE_BYTES):
+            self._pieces.append(self._workers.run(data[begin : begin + PIECE_BYTES]))
 
     def digits(self) -> str:
-        """Return the checksum of all pieces."""
-        if self._latest is not None:
-            self._latest.result()
-        return digits_of(self._number)
+        """Return the checksum of all that was taken in."""
+        return "".join(one if isinstance(one, str) else one.result() for one in self._pieces)
 
 
-class ChecksumWorker:
-    """Computes checksums in order: in a thread where there is much to do, else at once."""
+class ChecksumWorkers:
+    """Computes checksums: in threads where there is much to do, else at once."""
 
     def __init__(self, total_bytes: int) -> None:
-        self._pool = ThreadPoolExecutor(1) if total_bytes >= BACKGROUND_BYTES else None
+        threads = min(get_num_threads(), MOST_THREADS)
+        several = threads > 1 and total_bytes >= PIECE_BYTES
+        self._pool = ThreadPoolExecutor(threads) if several else None
+        self._refused = False
 
     def __enter__(self) -> Self:
         return self
@@ -61,14 +63,12 @@ class ChecksumWorker:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def run(self, add: Callable[[memoryview], None], piece: memoryview) -> Future[None] | None:
-        """Call a function of a piece; what is returned waits for it."""
-        if self._pool is not None:
+    def run(self, piece: memoryview) -> Future[str] | str:
+        """Return the checksum of a piece, or what will have it."""
+        if self._pool is not None and not self._refused:
             try:
-                return self._pool.submit(add, piece)
+                return self._pool.submit(digits_of, piece)
             except RuntimeError:
-                # The system refuses another thread, or the interpreter ends: what is queued first.
-                self._pool.shutdown()
-                self._pool = None
-        add(piece)
-        return None
+                # The system refuses another thread, or the interpreter ends.
+                self._refused = True
+        return digits_of(piece)

@@ -6,9 +6,9 @@ See https://github.com/huggingface/safetensors.
 
 The metadata of files that are written here begin with checksums, CRC-32 in eight hexadecimal
 digits, which other readers pass over: ``evengrad_checksum`` of the header, with zeros for its own
-digits, and ``evengrad_checksum:NAME`` of the data of each tensor. So no bit of a file can change
-unnoticed. ``evengrad_format`` says that they must be there; files of earlier versions and of other
-programs have none of the three.
+digits, and ``evengrad_checksum:NAME`` of each 4 MiB of the data of each tensor. So no bit of a file
+can change unnoticed. ``evengrad_format`` says that they must be there; files of earlier versions
+and of other programs have none of the three.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ import math
 import os
 import reprlib
 import struct
-import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from evengrad._common.names import printable
 from evengrad.saving._atomic import write_atomically
-from evengrad.saving._checksum import Checksum, ChecksumWorker, digits_of
+from evengrad.saving._checksum import PIECE_BYTES, Checksum, ChecksumWorkers, digits_of
 from evengrad.saving._errors import FileFormatError
 from evengrad.saving._paths import check_ordinary, errors_name, file_path
 
@@ -41,8 +40,6 @@ HEADER_LIMIT = 100_000_000
 # Data begins at a multiple of this, so that tensors can be used where they lie.
 ALIGNMENT = 8
 LENGTH_BYTES = 8
-# So much is read while the checksum of what was read before is computed.
-PIECE_BYTES = 4 * 2**20
 # What NumPy 2 takes.
 DIMENSION_LIMIT = 64
 
@@ -56,6 +53,8 @@ FORMAT, CHECKSUM = "evengrad_format", "evengrad_checksum"
 VERSION = "2"
 # Before the header's own digits. Inside of strings the quotes have backslashes.
 FIELD = f'"{CHECKSUM}":"'.encode()
+# In the place of digits that are not known yet.
+BLANK = "0" * 8
 
 # The format's names of dtypes, with NumPy's.
 DTYPES = {
@@ -80,6 +79,11 @@ def key_of(name: str) -> str:
     return f"{CHECKSUM}:{name}"
 
 
+def pieces_of(data: memoryview) -> int:
+    """Return the number of checksums that the data of a tensor has."""
+    return -(-len(data) // PIECE_BYTES)
+
+
 def write(
     path: str | os.PathLike[str], tensors: Mapping[str, Array], metadata: Mapping[str, str]
 ) -> None:
@@ -88,8 +92,7 @@ def write(
     # Wide types first, so that each tensor is aligned to its elements.
     order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
     data = {name: _bytes_of(tensors[name]) for name in order}
-    unknown = "0" * 8
-    sums = {CHECKSUM: unknown, **{key_of(name): unknown for name in order}}
+    sums = {CHECKSUM: BLANK, **{key_of(name): BLANK * pieces_of(data[name]) for name in order}}
     entries: dict[str, Any] = {}
     place = 0
     for name in order:
@@ -113,8 +116,8 @@ def write(
     def fill(file: BinaryIO) -> None:
         # The header stands first, and has the checksums of what comes after it.
         file.seek(LENGTH_BYTES + length)
-        with ChecksumWorker(place) as worker:
-            running = {name: Checksum(worker) for name in order}
+        with ChecksumWorkers(place) as workers:
+            running = {name: Checksum(workers) for name in order}
             for name in order:
                 running[name].update(data[name])
                 file.write(data[name])
@@ -135,8 +138,8 @@ def _bytes_of(array: Array) -> memoryview:
 def _sealed(header: bytes) -> bytes:
     """Return a header with its own checksum in it, of the header with zeros there."""
     before, field, after = header.partition(FIELD)
-    blank = before + field + b"0" * 8 + after[8:]
-    return before + field + digits_of(zlib.crc32(blank)).encode() + after[8:]
+    rest = after[len(BLANK) :]
+    return before + field + digits_of(before + field + BLANK.encode() + rest).encode() + rest
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
@@ -162,8 +165,8 @@ def _read(shown: str, file: BufferedReader) -> tuple[dict[str, Array], dict[str,
     entries = _entries(shown, header, data_bytes)
     if checksums is None:
         return {entry.name: entry.read(file) for entry in entries}, metadata
-    with ChecksumWorker(data_bytes) as worker:
-        running = [Checksum(worker) for _ in entries]
+    with ChecksumWorkers(data_bytes) as workers:
+        running = [Checksum(workers) for _ in entries]
         pairs = list(zip(entries, running, strict=True))
         tensors = {entry.name: entry.read(file, checksum) for entry, checksum in pairs}
         for entry, checksum in pairs:
