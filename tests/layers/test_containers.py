@@ -188,7 +188,8 @@ def test_keys_without_text_are_counted():
     assert [one.path for one in layer.layers] == ["held_0", "held_1"]
 
 
-def test_layers_that_refer_back():
+@pytest.mark.parametrize("back", [lambda layer: layer, weakref.proxy, weakref.ref, lambda x: [x]])
+def test_layers_that_refer_back(back):
     class Inner(layers.Layer):
         def __init__(self, around):
             super().__init__()
@@ -202,7 +203,7 @@ def test_layers_that_refer_back():
         def __init__(self):
             super().__init__()
             self.middle = layers.Dense(2)
-            self.inner = [Inner(self), Inner(self.middle)]
+            self.inner = [Inner(back(self)), Inner(back(self.middle))]
 
         def call(self, x):
             return self.inner[0](self.middle(x)) + self.inner[1](x)

@@ -70,7 +70,7 @@ def search(
         inside = [
             (f"{name}_{place_name(place, number)}", item)
             for number, (place, item) in enumerate(places_of(value))
-            if looks_into(item.__class__)
+            if looks_into(type(item))
         ]
         stack += reversed(inside)
 

@@ -102,10 +102,10 @@ class State:
 IN_PATHS = {**ESCAPES, ord("/"): "_"}
 
 
-@functools.cache
-def may_hold_modules(kind: type) -> bool:
-    """Tell whether values of a type are modules, or containers, perhaps of them."""
-    return issubclass(kind, (Module, *CONTAINERS)) or hasattr(kind, FIELDS)
+# Tells whether values of a type are modules, or containers, perhaps of them.
+may_hold_modules: Callable[[Any], bool] = functools.cache(
+    lambda kind: issubclass(kind, (Module, *CONTAINERS)) or hasattr(kind, FIELDS)
+)
 
 
 class Module(Configured):
@@ -148,7 +148,7 @@ class Module(Configured):
         if state.weights and name.endswith(("_regularizer", "_constraint")):
             value = self._follow(name, value)
         object.__setattr__(self, name, value)
-        if may_hold_modules(value.__class__) or name in state.holders[2]:
+        if may_hold_modules(type(value)) or name in state.holders[2]:
             state.holders = State.holders
         if state.watched and name not in self._unwatched:
             state.changed()
@@ -230,7 +230,7 @@ class Module(Configured):
         passed_over = {"_made_with", *self._unwatched}
         # New attributes stand behind those that were looked through before.
         for name, value in itertools.islice(attributes.items(), count, None):
-            if may_hold_modules(value.__class__) and name not in passed_over:
+            if may_hold_modules(type(value)) and name not in passed_over:
                 names.append(name)
         self._state.holders = id(self), len(attributes), names
         return names
@@ -418,7 +418,7 @@ class ModuleTree:
             if (
                 one._is_read  # noqa: SLF001 - no public name, as users derive from it
                 if isinstance(one, Configured)
-                else callable(one) and not str(one.__module__).startswith(PACKAGE)
+                else callable(one) and not str(getattr(one, "__module__", "")).startswith(PACKAGE)
             )
         ]
 

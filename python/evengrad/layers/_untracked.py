@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from types import CellType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from evengrad.layers._module import Module, may_hold_modules, module_tree, state
 from evengrad.layers._symbolic import Symbolic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 # What a module's own class keeps: not what its user's code does.
 OWN = frozenset({"_state", "_made_with", "_graph", "_input"})
@@ -27,7 +28,7 @@ MOST_VALUES = 100_000
 
 def is_own(thing: Any) -> bool:
     """Tell whether a class, or the class of an object, is of this package."""
-    return bool(thing.__module__.startswith(PACKAGE))
+    return str(thing.__module__).startswith(PACKAGE)
 
 
 def check_called(root: Any, called: list[Any]) -> None:
@@ -86,15 +87,19 @@ def attributes_to_check(module: Any) -> Iterator[tuple[str, Any]]:
         if is_own(kind) or kind is object:
             continue
         for name, held in vars(kind).items():
-            if isinstance(held, (Module, Tensor)) or may_hold_modules(held.__class__):
+            if isinstance(held, (Module, Tensor)) or may_hold_modules(type(held)):
                 yield f"{kind.__name__}.{name}", held
 
 
 @functools.cache
-def is_closed(kind: Any) -> bool:
+def _is_closed(kind: Any) -> bool:
     """Tell whether objects of a type hold nothing that could train."""
-    closed = (str, bytes, int, float, complex, type(None), type, Symbolic)
+    # Weak references hold nothing.
+    closed: Any = (str, bytes, int, float, complex, type(None), type, Symbolic, *weakref.ProxyTypes)
     return issubclass(kind, closed) or (is_own(kind) and not issubclass(kind, (Module, Tensor)))
+
+
+is_closed: Callable[[Any], bool] = _is_closed
 
 
 def search(name: str, value: Any) -> Iterator[tuple[str, Module | Tensor]]:
@@ -103,7 +108,7 @@ def search(name: str, value: Any) -> Iterator[tuple[str, Module | Tensor]]:
     stack = [(name, value)]
     while stack and len(seen) < MOST_VALUES:
         place, value = stack.pop()
-        if is_closed(value.__class__) or id(value) in seen:
+        if is_closed(type(value)) or id(value) in seen:
             continue
         seen.add(id(value))
         if isinstance(value, (Module, Tensor)):
@@ -116,7 +121,7 @@ def parts_of(value: Any) -> list[tuple[str, Any]]:
     """Return what a value holds, with what messages add to its place."""
     if isinstance(value, (set, frozenset, np.ndarray, FunctionType, MethodType, functools.partial)):
         return [("", item) for item in unnamed_parts_of(value)]
-    if may_hold_modules(value.__class__):
+    if may_hold_modules(type(value)):
         places = list(places_of(value))
         return [(f"[{key!r}]", item) for key, item in places] + [
             ("'s keys", key) for key, _ in places
