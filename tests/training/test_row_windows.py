@@ -77,8 +77,10 @@ class TestResidence:
         monkeypatch.setattr(_data, "RESIDENT_BYTES", 0)
         monkeypatch.setattr(_data, "PIECE_BYTES", 80)
         assert rows_in_tensors(VALUES, 1) == 1
-        assert rows_in_tensors(StoredRows(DataSet(VALUES)), 1) == 16
-        assert rows_in_tensors(StoredRows(DataSet(VALUES, (10, 5, 4))), 1) == 128
+        assert rows_in_tensors(StoredRows(DataSet(VALUES)), 1) == 128
+        assert rows_in_tensors(ChosenRows(StoredRows(DataSet(VALUES)), ROWS), 1) == 128
+        monkeypatch.setattr(_row_windows, "available_bytes", lambda: 0)
+        assert rows_in_tensors(np.asfortranarray(VALUES), 1) == 16
 
     def test_what_memory_there_is(self, monkeypatch, tmp_path):
         machine, limit = tmp_path / "meminfo", tmp_path / "memory.max"
@@ -171,9 +173,9 @@ def test_a_stored_data_set_is_not_read_whole(monkeypatch):
     model.compile("sgd", "mse")
     model.fit(source, np.zeros(600), batch_size=16, epochs=2, validation_split=0.1, verbose=0)
     assert max(map(len, source.slices)) <= 50
-    # In each epoch every row once.
+    # In each epoch every row once at most: what was read last may serve again.
     counts = np.bincount([row for rows in source.slices for row in rows])
-    assert counts.tolist() == [2] * 600
+    assert set(counts.tolist()) <= {1, 2}
     source.slices.clear()
     model.predict(source, batch_size=7)
     model.evaluate(source, np.zeros(600))

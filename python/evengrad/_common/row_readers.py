@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     # Raises an error for numbers that are not as they should be, given those of their rows.
     Look = Callable[[Array, Array], None]
 
-# What is read together of a data set, and kept for the slice that comes next.
-SPAN_BYTES = 16 * 2**20
-# Bytes that are read along sooner than another read is begun.
-GAP_BYTES = 64 * 2**10
+# What is read together of a data set, where its chunks are no larger: so little that its memory is
+# used again by the next read.
+SPAN_BYTES = 2 * 2**20
+# Bytes that are read along sooner than another read is begun, which takes as long.
+GAP_BYTES = 256 * 2**10
 
 
 class RowReader(ABC):
@@ -34,7 +35,10 @@ class RowReader(ABC):
         self.ndim = len(shape)
         self.row_bytes = math.prod(shape[1:]) * self.dtype.itemsize
         self.nbytes = shape[0] * self.row_bytes
-        self._check: Look | None = None
+
+    @abstractmethod
+    def check_with(self, look: Look, dtype: str) -> None:
+        """Look at all rows: now where they are in memory, else as they are read."""
 
     @abstractmethod
     def read(self, start: int, stop: int) -> Array:
@@ -44,28 +48,20 @@ class RowReader(ABC):
     def take(self, rows: Array) -> Array:
         """Return rows by their numbers."""
 
-    def check_with(self, look: Look, dtype: str) -> None:
-        """Look at all rows: now where they are in memory, else as they are read."""
-        del dtype
-        self._check = look
+    def copy_rows(self, rows: Array, to: Array) -> None:
+        """Copy rows by their numbers into an array of as many."""
+        to[:] = self.take(rows)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Array:
-        if isinstance(key, slice):
-            start, stop, step = key.indices(len(self))
-            if step == 1:
-                rows, array = np.arange(start, stop), self.read(start, max(start, stop))
-            else:
-                rows = np.arange(start, stop, step)
-                array = self.take(rows)
-        else:
-            rows = np.asarray(key)
-            array = self.take(rows)
-        if self._check is not None:
-            self._check(array, rows)
-        return array
+        if not isinstance(key, slice):
+            return self.take(np.asarray(key))
+        start, stop, step = key.indices(len(self))
+        if step == 1:
+            return self.read(start, max(start, stop))
+        return self.take(np.arange(start, stop, step))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """Return all rows, read some at a time."""
@@ -108,51 +104,61 @@ class SparseRows(RowReader):
 class StoredRows(RowReader):
     """Rows of a data set in a file, as of h5py and zarr: what offers a shape, a dtype and slices.
 
-    Each read is a slice. Rows by their numbers are sorted, and those that lie near each other, or
-    in one chunk of the file, are read together: no chunk is read twice for them.
+    Each read is a slice of whole chunks. Rows by their numbers are sorted, and those that lie near
+    each other are read together, so that no chunk is read twice for them.
     """
 
     def __init__(self, source: Any) -> None:
         super().__init__(tuple(source.shape), source.dtype)
         self.source = source
-        chunk = 1 if not source.chunks else int(np.max(source.chunks[0]))
-        self.gap = max(chunk, GAP_BYTES // max(1, self.row_bytes))
-        # Whole chunks.
-        self.span = max(1, SPAN_BYTES // max(1, self.row_bytes) // chunk) * chunk
+        self._chunk = 1 if not source.chunks else int(np.max(source.chunks[0]))
+        self._gap = max(self._chunk, GAP_BYTES // max(1, self.row_bytes))
+        self._span = max(1, SPAN_BYTES // max(1, self.row_bytes) // self._chunk) * self._chunk
+        # What was read last: the next rows may lie in the same chunks.
         self._held_start, self._held = 0, np.empty((0, *self.shape[1:]), self.dtype)
+        self._look: Look | None = None
+
+    def check_with(self, look: Look, dtype: str) -> None:
+        """Look at rows as they are read."""
+        del dtype
+        self._look = look
 
     def read(self, start: int, stop: int) -> Array:
-        """Return the rows from one to before another; what is read along serves the next call."""
-        parts = []
-        while start < stop:
-            inside = start - self._held_start
-            if not 0 <= inside < len(self._held):
-                self._held_start = start // self.span * self.span
-                end = min(len(self), self._held_start + self.span)
-                self._held = np.asarray(self.source[self._held_start : end])
-                continue
-            parts.append(self._held[inside : inside + stop - start])
-            start += len(parts[-1])
-        return parts[0] if len(parts) == 1 else np.concatenate([self._held[:0], *parts])
+        """Return the rows from one to before another."""
+        return self.take(np.arange(start, stop))
 
     def take(self, rows: Array) -> Array:
         """Return rows by their numbers."""
         taken = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        order = np.argsort(rows, kind="stable")
-        for places in self._near(rows[order]):
-            wanted = rows[order[places]]
-            first = wanted[0]
-            block = np.asarray(self.source[int(first) : int(wanted[-1]) + 1])
-            taken[order[places]] = block[wanted - first]
+        self.copy_rows(rows, taken)
         return taken
+
+    def copy_rows(self, rows: Array, to: Array) -> None:
+        """Copy rows by their numbers into an array of as many, in the order of the file."""
+        order = np.argsort(rows, kind="stable")
+        for near in self._near(rows[order]):
+            places = order[near]
+            numbers = rows[places]
+            part = self._block(int(numbers[0]), int(numbers[-1]) + 1)[numbers - numbers[0]]
+            if self._look is not None:
+                self._look(part, numbers)
+            to[places] = part
 
     def _near(self, rows: Array) -> Iterator[slice]:
         """Yield where, in sorted numbers of rows, those stand that are read together."""
-        apart = (np.diff(rows) > self.gap) | (np.diff(rows // self.span) > 0)
+        apart = (np.diff(rows) > self._gap) | (np.diff(rows // self._span) > 0)
         ends = [0, *(np.flatnonzero(apart) + 1).tolist(), len(rows)]
         for start, stop in itertools.pairwise(ends):
             if start < stop:
                 yield slice(start, stop)
+
+    def _block(self, start: int, stop: int) -> Array:
+        """Return the rows from one to before another, from what was read last if they are there."""
+        if not self._held_start <= start < stop <= self._held_start + len(self._held):
+            self._held_start = start // self._chunk * self._chunk
+            end = min(len(self), -(-stop // self._chunk) * self._chunk)
+            self._held = np.asarray(self.source[self._held_start : end])
+        return self._held[start - self._held_start : stop - self._held_start]
 
 
 class ChosenRows(RowReader):
@@ -161,6 +167,9 @@ class ChosenRows(RowReader):
     def __init__(self, base: Any, rows: Array) -> None:
         super().__init__((len(rows), *base.shape[1:]), base.dtype)
         self.base, self.rows = base, rows
+
+    def check_with(self, look: Look, dtype: str) -> None:
+        """Do nothing: what rows are chosen from looks at them."""
 
     def read(self, start: int, stop: int) -> Array:
         """Return the rows from one to before another."""

@@ -281,4 +281,4 @@ class ResidentData:
         """Bring rows, at most `window` of them, into the tensors, from their beginning on."""
         for gather, buffer, tensor in zip(self.gatherers, self.buffers, self.tensors, strict=True):
             gather(rows, buffer[: len(rows)])
-            tensor.copy_(buffer)
+            fill(tensor, buffer)

@@ -28,8 +28,9 @@ MAPPED_BYTES = 64 * 2**20
 SHARE_OF_MEMORY = 4
 # Bytes that are converted together: they pass the nearest caches.
 CONVERTED_BYTES = 2**20
-# Pieces of what is slow to reach are larger by these factors: fewer chunks are read more than once.
-FAR, IN_CHUNKS = 16, 128
+# Pieces are larger by these factors where rows are slow to reach: scattered in memory, or stored in
+# a file, of whose chunks a piece of a shuffled epoch reads most.
+FAR, STORED = 16, 128
 
 
 def base_of(array: Any) -> Any:
@@ -65,7 +66,7 @@ def reach(array: Any) -> int:
     """Return by which factor pieces are larger than of rows that lie side by side in memory."""
     base = base_of(array)
     if isinstance(base, StoredRows):
-        return IN_CHUNKS if base.source.chunks else FAR
+        return STORED
     return FAR if is_scattered(base) or is_cold(base) else 1
 
 
@@ -92,8 +93,11 @@ def choose_window(
 
 def fill(tensor: Tensor, array: Any) -> None:
     """Bring all rows into a tensor, converted some at a time, in the order in which they lie."""
-    size = CONVERTED_BYTES * (FAR if isinstance(base_of(array), RowReader) else 1)
-    count = max(1, size // max(1, math.prod(array.shape[1:]) * array.dtype.itemsize))
+    row_bytes = math.prod(array.shape[1:]) * array.dtype.itemsize
+    count = max(1, CONVERTED_BYTES // max(1, row_bytes))
+    if len(array) <= count:
+        tensor.copy_(np.ascontiguousarray(array, tensor.dtype))
+        return
     for start in range(0, len(array), count):
         part = np.ascontiguousarray(array[start : start + count], tensor.dtype)
         tensor[start : start + count].copy_(part)
@@ -108,6 +112,8 @@ def gatherer(array: Any) -> Gather:
         return functools.partial(by_pages if is_cold(array) else by_rows, array)
     if isinstance(array, np.ndarray) and array.flags.f_contiguous:
         return functools.partial(by_columns, array)
+    if isinstance(array, RowReader):
+        return array.copy_rows
     return functools.partial(by_index, array)
 
 
@@ -132,6 +138,6 @@ def by_columns(array: Array, rows: Array, to: Array) -> None:
     to[order] = np.take(array.T, rows[order], -1, mode="clip").T
 
 
-def by_index(array: Any, rows: Array, to: Array) -> None:
-    """Copy rows of a reader, or of an array whose rows lie in another way."""
+def by_index(array: Array, rows: Array, to: Array) -> None:
+    """Copy rows that lie in another way."""
     to[:] = array[rows]
