@@ -346,6 +346,10 @@ def test_errors_about_files_are_shown_with_escapes(tmp_path):
             use(path)
         assert is_clean(str(caught.value))
     path.write_bytes(path.read_bytes()[:-1])
+    odd = tmp_path / os.fsdecode(b"\xff")
+    odd.write_bytes(b"")
+    with pytest.raises(eg.FileFormatError, match=r"\\udcff"):
+        eg.load_model(odd)
     with pytest.raises(eg.FileFormatError) as caught:
         eg.load_model(path)
     assert is_clean(str(caught.value))

@@ -25,8 +25,8 @@ def snake_case(name: str) -> str:
 
 
 # Escapes, as `repr` has them, of what terminals and pages obey rather than show: control
-# characters, ends of lines and paragraphs, changes of the direction of writing, halves of pairs.
-_OBEYED = [(0, 0x20), (0x7F, 0xA0), (0x2028, 0x202F), (0x2066, 0x206A), (0xD800, 0xE000)]
+# characters, ends of lines and paragraphs, changes of the direction of writing.
+_OBEYED = [(0, 0x20), (0x7F, 0xA0), (0x2028, 0x202F), (0x2066, 0x206A)]
 ESCAPES = {
     code: chr(code).encode("unicode_escape").decode()
     for first, end in _OBEYED
@@ -35,8 +35,8 @@ ESCAPES = {
 
 
 def printable(text: str) -> str:
-    """Return text with escapes in the place of control characters."""
-    return text.translate(ESCAPES)
+    """Return text with escapes in the place of control characters, and of halves of pairs."""
+    return text.translate(ESCAPES).encode("utf-8", "backslashreplace").decode()
 
 
 def check_name(name: str | None, argument: str = "name") -> str | None:
