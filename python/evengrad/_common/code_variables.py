@@ -42,10 +42,15 @@ def variables_of(function: Any) -> list[Any]:
     names = names_in(function)
     around = [function.__globals__[name] for name in names if name in function.__globals__]
     around += [cell.cell_contents for cell in function.__closure__ or () if is_filled(cell)]
-    # Functions of other modules are those of libraries.
-    near = [one for one in around if getattr(one, "__module__", None) == function.__module__]
-    far = [one for one in around if not callable(one)]
-    return [*near, *far, *(function.__defaults__ or ()), *attributes(around, names)]
+    found = [*around, *(function.__defaults__ or ()), *attributes(around, names)]
+    # Functions of other modules are those of libraries; layers and losses are called, too.
+    return [
+        one
+        for one in found
+        if not callable(one)
+        or hasattr(one, "_is_read")
+        or getattr(one, "__module__", None) == function.__module__
+    ]
 
 
 def names_in(function: Any) -> set[str]:
