@@ -206,6 +206,17 @@ def test_stored_rows_are_looked_at_before_their_steps(module, tmp_path, monkeypa
     assert np.isnan(model.predict(x, check_finite=False)[77]).all()
 
 
+def test_sparse_matrices_that_hold_no_rows_of_numbers():
+    sparse = pytest.importorskip("scipy.sparse")
+    for x, error, message in (
+        (sparse.csr_array(X.astype(complex)), TypeError, "x: expected numbers, got .*complex"),
+        (sparse.coo_array(X[0]), ValueError, r"x: expected shape \(rows, features\)"),
+        (sparse.csr_array(X)[:0], ValueError, "x: expected at least one row"),
+    ):
+        with pytest.raises(error, match=message):
+            classifier().predict(x)
+
+
 def test_a_sparse_matrix_is_made_dense_some_rows_at_a_time(monkeypatch):
     matrices = pytest.importorskip("scipy.sparse")
     monkeypatch.setattr(_data, "RESIDENT_BYTES", 0)

@@ -66,6 +66,18 @@ BAD_CALLS = [
         "validation_data: x: .*finite.*row 3",
     ),
     (classifier, {"x": iter([(with_value(X, 3, np.nan), Y)])}, ValueError, "finite.*row 3"),
+    (
+        regression,
+        {"x": X, "y": with_value(X[:, 0], 3, -1e39)},
+        ValueError,
+        r"y: expected numbers of at most 3\.403e\+38 .*, got .*1e\+39.* in row 3; scale them",
+    ),
+    (
+        regression,
+        {"x": X, "y": X[:, 0], "sample_weight": with_value(np.ones(20), 3, 1e39)},
+        ValueError,
+        "sample_weight: expected finite",
+    ),
     # labels
     (classifier, {"x": X, "y": Y + 1}, ValueError, r"y: .*\[0, 3\).*got 3 in row 2.*4 units"),
     (classifier, {"x": X, "y": Y - 1}, ValueError, r"y: .*got -1 in row 0"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad._common.arrays import is_sparse
+from evengrad._common.tables import NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -200,9 +201,9 @@ def reader_for(value: Any) -> RowReader | None:
     """
     if len(getattr(value, "shape", ())) <= 1:
         return None
+    dtype = getattr(value, "dtype", None)
+    if not isinstance(dtype, np.dtype) or dtype.kind not in NUMBERS:
+        return None
     if is_sparse(value):
         return SparseRows(value)
-    stored = all(hasattr(value, name) for name in ("shape", "dtype", "chunks", "__getitem__"))
-    if stored and isinstance(value.dtype, np.dtype) and value.dtype.kind in "fiub":
-        return StoredRows(value)
-    return None
+    return StoredRows(value) if hasattr(value, "chunks") else None

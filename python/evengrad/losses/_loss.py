@@ -11,7 +11,13 @@ from evengrad._common.checks import FLOATS
 from evengrad._common.config import Named
 from evengrad._common.names import ESCAPES, choose, snake_case
 from evengrad._core import Tensor
-from evengrad.losses._targets import fit_columns, last_column_as, refuse_nan, without_masked
+from evengrad.losses._targets import (
+    fit_columns,
+    in_dtype,
+    last_column_as,
+    refuse_nan,
+    without_masked,
+)
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array, Shape
@@ -188,7 +194,7 @@ class Loss(Named):
         if fitted.dtype.kind not in "fiub":
             raise TypeError(f"{what}: expected numbers, got dtype {fitted.dtype}")
         self._check_values(fitted, fitted.shape[-1], what)
-        return fitted.astype(dtype, copy=False)
+        return in_dtype(fitted, dtype, what)
 
     def class_labels(self, y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
         """Return the class of each row, or step, where the loss reads targets as classes.
@@ -246,7 +252,9 @@ class FunctionLoss(Loss):
         if y.dtype.kind not in "fiub":
             raise TypeError(f"{what}: expected numbers, got dtype {y.dtype}")
         self._check_values(y, y.shape[-1], what)
-        return y.astype(np.int64 if y.dtype.kind in "iub" else dtype, copy=False)
+        if y.dtype.kind in "iub":
+            return y.astype(np.int64, copy=False)
+        return in_dtype(y, dtype, what)
 
 
 def checked_tensor(values: Any, name: str) -> Tensor:

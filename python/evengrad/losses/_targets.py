@@ -26,6 +26,21 @@ def refuse_nan(y: Array, what: str) -> None:
         )
 
 
+def in_dtype(y: Array, dtype: str, what: str) -> Array:
+    """Return targets in a dtype; a ValueError names the first row with a number beyond it."""
+    with np.errstate(over="ignore"):
+        converted: Array = y.astype(dtype, copy=False)
+    if y.dtype.kind == "f" and y.itemsize > converted.itemsize:
+        largest = np.finfo(dtype).max
+        refuse(
+            ~np.isfinite(converted),
+            y,
+            f"{what}: expected numbers of at most {largest:.4g} in size, as {dtype} holds them",
+            'scale them, or make the model with dtype="float64"',
+        )
+    return converted
+
+
 def without_masked(y: Array, seen: Array) -> Array:
     """Return targets with one that is seen in the place of each that is not, rows in place."""
     if seen.all() or not seen.any() or seen.ndim > y.ndim or seen.shape != y.shape[: seen.ndim]:

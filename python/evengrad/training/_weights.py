@@ -63,11 +63,12 @@ def as_weights(item: Any, what: str, rows: int, dtype: str) -> Array | None:
         return None
     if np.ndim(item) == 0:
         return np.full(rows, check_float(item, what, low=0.0, open_high=True), dtype)
-    weights = as_array(item, what)
+    with np.errstate(over="ignore"):
+        weights = as_array(item, what).astype(dtype)
     check_weights(weights, what)
     if weights.shape[-1] == 1 and weights.ndim in (2, SEQUENCE_NDIM):
         weights = weights[..., 0]
-    return weights.astype(dtype)
+    return weights
 
 
 def check_shape(weights: Array, what: str, rows: int, shape: Any, *, several: bool) -> None:
