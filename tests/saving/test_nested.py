@@ -151,6 +151,21 @@ def test_models_three_deep(tmp_path):
     assert_comes_back(body, tmp_path)
 
 
+def test_what_is_nested_too_deeply_to_be_read_is_not_written(tmp_path):
+    def nested(levels):
+        layer = layers.Dense(4)
+        for _ in range(levels):
+            layer = layers.Residual([layer])
+        return eg.Sequential([eg.Input((4,)), layer], seed=1)
+
+    model = nested(60)
+    model.save(tmp_path / "net")
+    np.testing.assert_array_equal(eg.load_model(tmp_path / "net").predict(X), model.predict(X))
+    with pytest.raises(ValueError, match="nested more deeply than a file can describe"):
+        nested(100).save(tmp_path / "deep")
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+
+
 def test_a_model_of_two_inputs_and_two_outputs_inside(tmp_path):
     a, b = eg.Input((4,)), eg.Input((3,))
     one = layers.Dense(4, "relu")(layers.Concatenate()([a, b]))

@@ -26,7 +26,7 @@ from evengrad.models._network import (
     make_chain,
     make_graph,
 )
-from evengrad.saving._describe import DEPTH_LIMIT, FAMILIES, Decoder, Encoder, Family
+from evengrad.saving._describe import FAMILIES, Decoder, Encoder, Family
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -149,7 +149,7 @@ class ArchitectureDecoder(Decoder):
         super().__init__(shown, custom_objects)
         self._labelled: dict[int, Layer] = {}
 
-    def object(self, described: Any, depth: int = 0) -> Any:
+    def object(self, described: Any) -> Any:
         """Return what has arguments, or a layer made before; layers without variables."""
         if isinstance(described, dict) and "same_as" in described:
             label = described["same_as"]
@@ -158,9 +158,7 @@ class ArchitectureDecoder(Decoder):
             return self._labelled[label]
         plain = self.member(described, "class", str) in ("Sequential", "Model")
         made = (
-            self.model(described)
-            if plain and "layers" in described
-            else super().object(described, depth)
+            self.model(described) if plain and "layers" in described else super().object(described)
         )
         # Files of earlier releases name the layers of models only, not those inside other layers.
         if isinstance(made, Layer) and "name" in described:
@@ -247,26 +245,24 @@ class ArchitectureDecoder(Decoder):
         if "arguments" not in node:
             return {}, inputs
         count = self.member(node, "count", int)
-        arguments = self._argument(node["arguments"], 0)
+        arguments = self._argument(node["arguments"])
         if not isinstance(arguments, dict) or not 0 < count <= inputs:
             raise self.damaged("the arguments of a call")
         return arguments, count
 
-    def _argument(self, described: Any, depth: int) -> Any:
-        if depth > DEPTH_LIMIT:
-            raise self.damaged("it is nested too deeply")
+    def _argument(self, described: Any) -> Any:
         if isinstance(described, list):
-            return [self._argument(item, depth + 1) for item in described]
+            return [self._argument(item) for item in described]
         if not isinstance(described, dict):
             return described
         if set(described) == {"taken"}:
             return Taken(self.member(described, "taken", int))
         if set(described) == {"tuple"}:
             items = self.member(described, "tuple", list)
-            return tuple(self._argument(item, depth + 1) for item in items)
+            return tuple(self._argument(item) for item in items)
         if set(described) == {"dict"}:
-            return {name: self._argument(item, depth + 1) for name, item in described["dict"]}
-        return self.value(described, depth)
+            return {name: self._argument(item) for name, item in described["dict"]}
+        return self.value(described)
 
 
 def restore_trainable(described: Any, layer: Layer) -> None:

@@ -17,6 +17,7 @@ from evengrad.models._architecture import ArchitectureDecoder, restore_trainable
 from evengrad.models._model_file import KEY, SLOT, VERSION, Array, shuffler_of, trained
 from evengrad.optimizers._optimizer import Counts, counts_of, set_counts
 from evengrad.saving import _safetensors
+from evengrad.saving._describe import DEPTH_LIMIT, depth_of
 from evengrad.saving._errors import FileFormatError
 from evengrad.saving._paths import file_path
 from evengrad.training._compile_config import OF_OBJECTIVE
@@ -107,6 +108,8 @@ def _parse(shown: str, text: str, decoder: ArchitectureDecoder) -> dict[str, Any
         description: dict[str, Any] = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise decoder.damaged(str(error)) from error
+    if depth_of(description) > DEPTH_LIMIT:
+        raise decoder.damaged("it is nested too deeply")
     version = decoder.member(description, "version", int)
     if version > VERSION:
         raise FileFormatError(

@@ -13,6 +13,7 @@ from evengrad.models._architecture import ArchitectureEncoder
 from evengrad.models._network import check_built
 from evengrad.optimizers._optimizer import counts_of
 from evengrad.saving import _safetensors
+from evengrad.saving._describe import DEPTH_LIMIT, depth_of
 from evengrad.saving._paths import file_path, path_to_write
 from evengrad.training._compile_config import OF_OBJECTIVE
 from evengrad.training._pack import pack_streams
@@ -114,6 +115,11 @@ def described(
     if config is not None:
         description["compile"] = _describe_config(config, encoder)
         tensors.update(_slots(model, config))
+    if depth_of(description) > DEPTH_LIMIT:
+        raise ValueError(
+            f"{model.path}: layers are nested more deeply than a file can describe; put them side "
+            "by side, in one chain or graph"
+        )
     text = json.dumps(description, separators=(",", ":"), allow_nan=False)
     return tensors, text, encoder.foreign
 

@@ -7,6 +7,7 @@ and in `custom_objects`; nothing is imported or evaluated because a file says so
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -71,8 +72,20 @@ WITHIN = {
 
 # What a description that was not written here can make of the code that reads it.
 DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-# Deeper nesting is no description that this package wrote.
-DEPTH_LIMIT = 64
+# Deeper nesting of lists and tables could not be read again within Python's limit of recursion.
+DEPTH_LIMIT = 256
+
+
+def depth_of(description: Any) -> int:
+    """Return how deeply lists and tables are nested."""
+    deepest, left = 0, [(description, 1)]
+    while left:
+        item, depth = left.pop()
+        if isinstance(item, (dict, list)):
+            deepest = max(deepest, depth)
+            inside = item.values() if isinstance(item, dict) else item
+            left += [(one, depth + 1) for one in inside]
+    return deepest
 
 
 class Encoder:
@@ -91,6 +104,10 @@ class Encoder:
 
     def value(self, value: Any, what: str) -> Any:
         """Return a value of a constructor as JSON."""
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(
+                f"{what}: cannot describe {value!r} in a file: JSON has no such number"
+            )
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
         if isinstance(value, (list, tuple)):
@@ -187,28 +204,26 @@ class Decoder:
             )
         return offered[name]
 
-    def value(self, described: Any, depth: int = 0) -> Any:
+    def value(self, described: Any) -> Any:
         """Return the value that `Encoder.value` described."""
-        if depth > DEPTH_LIMIT:
-            raise self.damaged("it is nested too deeply")
         if isinstance(described, list):
-            return [self.value(item, depth + 1) for item in described]
+            return [self.value(item) for item in described]
         if not isinstance(described, dict):
             return described
         if set(described) == {"dict"}:
-            return self._dict(described["dict"], depth)
+            return self._dict(described["dict"])
         if set(described) == {"function"}:
             return self.function(self.member(described, "function", str))
-        return self.object(described, depth)
+        return self.object(described)
 
-    def _dict(self, pairs: Any, depth: int) -> dict[Any, Any]:
+    def _dict(self, pairs: Any) -> dict[Any, Any]:
         whole = isinstance(pairs, list) and all(
             isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], (str, int, float))
             for pair in pairs
         )
         if not whole:
             raise self.damaged("a dict is damaged")
-        return {name: self.value(item, depth + 1) for name, item in pairs}
+        return {name: self.value(item) for name, item in pairs}
 
     def function(self, name: str) -> Any:
         """Return a function by its name: the caller's, or an activation."""
@@ -216,14 +231,13 @@ class Decoder:
             return self.custom[name]
         return self._one_of(activations.offered(), f"function {name!r}", name)
 
-    def object(self, described: Any, depth: int = 0) -> Any:
+    def object(self, described: Any) -> Any:
         """Return the object that `Encoder.object` described."""
         kind = self.find(
             self.member(described, "family", str), self.member(described, "class", str)
         )
         config = {
-            name: self.value(item, depth + 1)
-            for name, item in self.member(described, "config", dict).items()
+            name: self.value(item) for name, item in self.member(described, "config", dict).items()
         }
         if kind.__name__ not in self.custom:
             for name, value in config.items():
