@@ -142,6 +142,15 @@ def test_optimizer_state(data, optimizer, dtype, tmp_path):
     assert again.dtype == dtype
 
 
+def test_a_loss_among_the_metrics_comes_back(data, tmp_path):
+    x, _ = data
+    model = eg.Sequential([layers.Dense(1)], seed=1)
+    model.compile("sgd", "mse", [eg.losses.Huber()])
+    model.fit(x, x[:, 0], verbose=0)
+    model.save(tmp_path / "net")
+    assert eg.load_model(tmp_path / "net").evaluate(x, x[:, 0]) == model.evaluate(x, x[:, 0])
+
+
 def test_variables_that_code_sets_when_it_makes_them_come_back(tmp_path):
     class Fills(layers.Layer):
         def build(self, input_shape):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from evengrad.models._model import Model
 
 
-# More elements than any row has, and few enough for memory.
+# More elements than a row has in a model whose variables are fewer, and few enough for memory.
 ROW_LIMIT = 2**26
 
 FAMILIES_WITH_MODELS = {**FAMILIES, "models": Family(Network, CLASSES)}
@@ -147,6 +147,7 @@ class ArchitectureDecoder(Decoder):
 
     def __init__(self, shown: str, custom_objects: Mapping[str, Any]) -> None:
         super().__init__(shown, custom_objects)
+        self.row_limit = ROW_LIMIT
         self._labelled: dict[int, Layer] = {}
 
     def object(self, described: Any) -> Any:
@@ -215,7 +216,7 @@ class ArchitectureDecoder(Decoder):
 
     def check_row(self, shape: Shape) -> None:
         """Raise an error for rows of absurd size: their shapes are found by running on them."""
-        if math.prod(size for size in shape if size is not None) > ROW_LIMIT:
+        if math.prod(size for size in shape if size is not None) > self.row_limit:
             raise self.damaged(f"a row of shape {shape}")
 
     def _graph(self, described: Any, layers: list[Layer], settings: dict[str, Any]) -> Model:

@@ -13,7 +13,7 @@ from evengrad.layers._call_context import restoring
 from evengrad.layers._layer import build_for
 from evengrad.layers._module import module_tree, set_trainable
 from evengrad.layers._restoring import NotInFileError, Restoration
-from evengrad.models._architecture import ArchitectureDecoder, restore_trainable
+from evengrad.models._architecture import ROW_LIMIT, ArchitectureDecoder, restore_trainable
 from evengrad.models._model_file import KEY, SLOT, VERSION, Array, shuffler_of, trained
 from evengrad.optimizers._optimizer import Counts, counts_of, set_counts
 from evengrad.saving import _safetensors
@@ -123,6 +123,7 @@ def _rebuild(
     description: dict[str, Any], tensors: dict[str, Array], decoder: ArchitectureDecoder
 ) -> Model:
     weights = {name: array for name, array in tensors.items() if not name.startswith(SLOT)}
+    decoder.row_limit = max(ROW_LIMIT, sum(array.size for array in weights.values()))
     saved = Restoration(weights)
     try:
         with restoring(saved):
@@ -202,7 +203,7 @@ def _recompile(
 ) -> None:
     settings = {name: decoder.value(described.get(name)) for name in OF_OBJECTIVE}
     for name, value in settings.items():
-        decoder.check_place(value, ["losses" if name == "loss" else "metrics"], name)
+        decoder.check_place(value, ["losses"] if name == "loss" else ["losses", "metrics"], name)
     optimizer = decoder.object(decoder.member(described, "optimizer", dict))
     decoder.check_place(optimizer, ["optimizers"], "optimizer")
     with decoder.names_damage("the model cannot be compiled as described"):
