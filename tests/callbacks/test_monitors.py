@@ -115,6 +115,12 @@ def test_a_name_that_says_nothing_asks_for_a_mode_before_anything_is_trained(mak
     assert goes(make, monitor, model, "max") == "max"
 
 
+@pytest.mark.parametrize("make", WATCHERS)
+def test_a_figure_without_a_name_is_refused(make):
+    with pytest.raises(TypeError, match=r"monitor: expected a figure's name, got None"):
+        make(None, "min")
+
+
 def test_the_message_names_what_is_near():
     model = net("accuracy")
     with pytest.raises(ValueError, match="did you mean 'accuracy'"):

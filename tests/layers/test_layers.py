@@ -269,6 +269,25 @@ def test_weights_that_are_no_numbers_change_nothing(bad, message):
         layers.Normalization(mean=bad if bad is not None else [None], variance=[1.0, 1.0])
 
 
+def test_numbers_beyond_the_dtype_are_refused():
+    model = eg.Sequential([eg.Input((3,)), layers.Dense(2, name="d")], seed=1)
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=r"d/bias: .*at most 3\.403e\+38 .*float32.*\"float64\""):
+        model.set_weights([np.ones((3, 2)), [1.0, -1e39]])
+    assert all(map(np.array_equal, model.get_weights(), before))
+    with pytest.raises(ValueError, match="normalization: mean: expected numbers of at most"):
+        layers.Normalization(mean=1e39, variance=1.0)(np.ones((1, 2)))
+    with pytest.raises(ValueError, match="variance: expected numbers of at most"):
+        layers.Normalization().adapt([[1e25], [-1e25]])
+    layers.Normalization(mean=1e39, variance=1.0, dtype="float64")(np.ones((1, 2)))
+
+
+def test_weights_may_be_infinite_where_they_are_given_so():
+    model = eg.Sequential([eg.Input((3,)), layers.Dense(2)], seed=1)
+    model.set_weights([np.full((3, 2), np.inf), eg.tensor([-np.inf, np.nan], dtype="float64")])
+    assert np.isinf(model.get_weights()[0]).all()
+
+
 def test_weights_set_before_a_model_is_drawn_stay():
     layer = layers.Dense(2)
     layer(np.ones((1, 3)))

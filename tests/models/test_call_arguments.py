@@ -122,6 +122,55 @@ class TestTraining:
         assert not np.array_equal(folded.predict(X), folded.predict(X))
 
 
+class NoisyGraph(eg.Model):
+    def call(self, x, training=None):
+        del training
+        return super().call(x, training=True)
+
+
+class NoisyChain(eg.Sequential):
+    def call(self, x, training=None):
+        del training
+        return super().call(x, training=True)
+
+
+class SilentChain(eg.Sequential):
+    def call(self, x, training=None):
+        del training
+        return super().call(x, training=False)
+
+
+class SameGraph(eg.Model):
+    def call(self, x, training=None):
+        return super().call(x, training=training)
+
+
+def drawn_as(kind):
+    x = eg.Input((6,))
+    return kind(x, layers.Dropout(0.5)(x), seed=1)
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+@pytest.mark.parametrize(
+    ("model", "trained", "asked"),
+    [
+        (lambda: drawn_as(NoisyGraph), 0.5, 0.5),
+        (lambda: NoisyChain([layers.Dropout(0.5)], seed=1), 0.5, 0.5),
+        (lambda: SilentChain([layers.Dropout(0.5)], seed=1), 0.0, 0.0),
+        (lambda: drawn_as(SameGraph), 0.5, 0.0),
+    ],
+)
+def test_training_that_a_call_hands_to_its_base_holds(model, trained, asked, run_eagerly):
+    model = model()
+    model.compile("sgd", "mse", run_eagerly=run_eagerly)
+    for output in (model.predict(X), model(X).numpy(), model(X).numpy()):
+        assert (output == 0).mean() == pytest.approx(asked, abs=0.2)
+    assert (model(X, training=True).numpy() == 0).mean() == pytest.approx(trained, abs=0.2)
+    # What is dropped is off by x, and what is kept and doubled too.
+    wanted = (X**2).mean() if trained else 0.0
+    assert model.fit(X, X, verbose=0).history["loss"] == [pytest.approx(wanted, rel=1e-5)]
+
+
 # ---- what `call` gets
 
 

@@ -211,20 +211,21 @@ def test_bytes_are_a_path(tmp_path):
 
 @pytest.mark.parametrize("use", [*WRITES, *READS])
 @pytest.mark.parametrize(
-    ("path", "error"), [(3, TypeError), ("", ValueError), ("a\0b", ValueError)]
+    ("path", "error"),
+    [(3, TypeError), ("", ValueError), ("a\0b", ValueError), ("folder/", ValueError)],
 )
 def test_what_is_no_path_is_refused(use, path, error):
     with pytest.raises(error, match="expected the path of a file, got"):
         {**WRITES, **READS}[use](path)
 
 
-SUFFIXES = "onnx h5 hdf5 keras pt pth ckpt npz npy pkl joblib weights.h5 H5"
+SUFFIXES = "onnx h5 hdf5 keras pt pth ckpt npz npy pkl joblib weights.h5 H5 pth.tar"
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES.split())
 def test_other_formats_are_refused_with_the_right_call(suffix, tmp_path):
     path = tmp_path / f"net.{suffix}"
-    right = r"'\S*/net(\.weights)?\.safetensors'"
+    right = r"'\S*/net(\.weights|\.pth)?\.safetensors'"
     with pytest.raises(ValueError, match=rf"another format.*use model\.save\({right}\)"):
         built().save(path)
     with pytest.raises(ValueError, match=rf"use model\.save_weights\({right}\)"):

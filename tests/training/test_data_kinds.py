@@ -54,6 +54,7 @@ KINDS = {
     "polars": lambda _: table("polars"),
     "Arrow": lambda _: table("pyarrow"),
     "CSR": lambda _: sparse("csr_array"),
+    "DOK, which is a dict": lambda _: sparse("dok_matrix"),
     "matrix of CSC": lambda _: sparse("csc_matrix"),
     "matrix": lambda _: np.asmatrix(X),
     "columns first": lambda _: np.asfortranarray(X),
@@ -102,6 +103,7 @@ def test_other_ways_to_hand_in_rows(make, tmp_path):
     assert_same([model.predict(x, batch_size=7)], [expected])
     assert_same([model.predict_on_batch(x)], [expected])
     assert_same([model.features(x, -1)], [expected])
+    assert_same([model(x).numpy(), model([x][0]).numpy()], [model(X).numpy()] * 2)
     assert_same(model.predict_mc(x, 2), model.predict_mc(X, 2))
     assert model.check_selu(x) == model.check_selu(X)
     assert model.plan(x).rows == 90
@@ -139,6 +141,16 @@ def test_one_hot_rows_may_be_sparse():
 
     csr = pytest.importorskip("scipy.sparse").csr_matrix(rows)
     assert_same(weights(csr), weights(rows))
+
+
+def test_models_of_several_inputs_are_called_with_frames():
+    pandas = pytest.importorskip("pandas")
+    inputs = [eg.Input((3,)), eg.Input((1,))]
+    model = eg.Model(inputs, layers.Dense(2)(layers.Concatenate()(inputs)), seed=1)
+    parts = frame()[["a", "b", "c"]], pandas.Series(X[:, 3])
+    expected = model([X[:, :3], X[:, 3:]]).numpy()
+    for _ in range(3):
+        assert_same([model([*parts]).numpy()], [expected])
 
 
 @pytest.mark.parametrize("chain", [[eg.Input((1,)), layers.Dense(2)], [layers.Dense(2)]])

@@ -133,6 +133,19 @@ class TestStepsPerEpoch:
         assert data.begun == 2
         assert caplog.text.count("no batch is left after 1 of the 2 that steps_per_epoch") == 1
 
+    def test_a_list_of_batches_is_an_iterable(self):
+        given = batches(4.0, 16.0)
+        model = regressor()
+        history = model.fit(given, epochs=2, validation_data=given, verbose=0).history
+        assert history == {"loss": [10.0, 10.0], "val_loss": [10.0, 10.0]}
+        assert model.evaluate(given) == 10.0
+        inputs = [eg.Input((2,)), eg.Input((2,))]
+        model = eg.Model(inputs, [layers.Dense(2)(one) for one in inputs])
+        model.compile("sgd", "mse")
+        x = np.ones((4, 2))
+        # Two inputs and two outputs are no two batches.
+        model.fit([x, x], [x, x], validation_data=[(x, x), (x, x)], verbose=0)
+
     def test_an_iterable_that_ends_with_an_epoch(self, caplog):
         data = Anew(batches(1, 2, 3, 4))
         history = regressor().fit(data, epochs=4, steps_per_epoch=2, verbose=0)
@@ -268,6 +281,18 @@ class TestValidation:
         assert lines[0] == "epoch,loss,val_loss"
         assert lines[1].endswith(",")
         assert not lines[3].endswith(",")
+
+    def test_a_file_named_after_a_figure_is_written_where_there_is_one(self, tmp_path):
+        save = callbacks.ModelCheckpoint(tmp_path / "{epoch}-{val_loss:.1f}", "loss")
+        best = callbacks.ModelCheckpoint(
+            tmp_path / "b{epoch}-{val_loss:.1f}", "loss", save_best_only=True
+        )
+        settings = {"epochs": 5, "validation_freq": 2, "verbose": 0}
+        data = batches(4.0, 2.0)
+        regressor().fit(*data[0], validation_data=data[1], callbacks=[save, best], **settings)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["2-2.0", "4-2.0", "b2-2.0"]
+        with pytest.raises(ValueError, match="no figure 'val_loss'"):
+            regressor().fit(*data[0], callbacks=[save], verbose=0)
 
     def test_a_figure_that_is_none_of_validation_is_still_named(self):
         stop = callbacks.EarlyStopping("val_los", mode="min")

@@ -89,7 +89,13 @@ BAD_CALLS = [
     (regression, {"x": X, "y": np.zeros((20, 2))}, ValueError, r"\(20, 1\).*got \(20, 2\)"),
     (regression, {"x": X, "y": np.zeros((1, 20))}, ValueError, "expected 20 rows"),
     (regression, {"x": X, "y": with_value(Y, 3, np.inf)}, ValueError, "finite.*row 3"),
+    (regression, {"x": X, "y": with_value(Y, 3, 1e39)}, ValueError, r"y: .*at most 3\.4.*row 3"),
     # arguments
+    (classifier, {"x": X, "y": Y, "epochs": np.array([1, 2])}, TypeError, "epochs: .*an integer"),
+    (classifier, {"x": X, "y": Y, "batch_size": np.array([8])}, TypeError, "batch_size: .*integer"),
+    (classifier, {"x": X, "y": Y, "validation_split": X}, TypeError, "validation_split: .*number"),
+    (classifier, {"x": X, "y": Y, "validation_freq": True}, TypeError, "validation_freq: .*int"),
+    (classifier, {"x": X, "y": Y, "validation_freq": []}, ValueError, "at least one epoch"),
     (classifier, {"x": X, "y": Y, "batch_size": 0}, ValueError, "batch_size: expected 1 or more"),
     (classifier, {"x": X, "y": Y, "batch_size": -3}, ValueError, "batch_size"),
     (classifier, {"x": X, "y": Y, "batch_size": 2.5}, TypeError, "batch_size"),
@@ -138,6 +144,18 @@ BAD_CALLS = [
     (classifier, {"x": X, "y": Y, "class_weight": [1, 2]}, TypeError, "class_weight: .*dict"),
     (regression, {"x": X, "y": X[:, 0], "class_weight": {0: 1}}, ValueError, "that are classes"),
     (classifier, {"x": X, "y": Y, "steps_per_epoch": 0}, ValueError, "steps_per_epoch"),
+    (
+        classifier,
+        {"x": X, "y": Y, "sample_weight": 1e39},
+        ValueError,
+        "sample_weight: .*in float32",
+    ),
+    (
+        classifier,
+        {"x": X, "y": Y, "class_weight": {1: 1e39}},
+        ValueError,
+        "class_weight: .*float32",
+    ),
     # iterables
     (classifier, {"x": iter([(X, Y)]), "y": Y}, ValueError, "expected None with an iterable"),
     (classifier, {"x": iter([X])}, ValueError, r"x: batch 0: expected \(x, y\)"),

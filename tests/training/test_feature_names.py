@@ -46,6 +46,7 @@ USES = {
     "batches to fit": lambda model, x: model.fit(iter([(x, Y)]), verbose=0),
     "validation": lambda model, x: model.fit(FRAME, Y, validation_data=(x, Y), verbose=0),
     "train_on_batch": lambda model, x: model.train_on_batch(x, Y),
+    "call": lambda model, x: model(x),
     "predict_mc": lambda model, x: model.predict_mc(x, 2),
     "features": lambda model, x: model.features(x),
     "find_learning_rate": lambda model, x: model.find_learning_rate(x, Y),

@@ -113,6 +113,19 @@ def test_weights_of_each_output(form, run_eagerly, data, rng):
     assert all(map(np.array_equal, model.get_weights(), other.get_weights()))
 
 
+def test_one_number_for_one_output_and_weights_of_rows_for_another(data, rng):
+    x, y = data
+    weight = rng.uniform(size=ROWS)
+    given = [[np.full(ROWS, 2.0), weight], [2.0, weight[:, None]], [2.0, None], {"kind": 2.0}]
+    found = [
+        two_outputs().evaluate(x, [y, x[:, 0]], sample_weight=one, return_dict=True)
+        for one in given
+    ]
+    assert found[0] == found[1]
+    assert found[2] == found[3]
+    assert found[2]["kind_loss"] == found[0]["kind_loss"]
+
+
 def test_an_output_without_weights(data, rng):
     x, y = data
     size, weight = x @ rng.normal(size=4), rng.uniform(size=ROWS)
@@ -267,7 +280,7 @@ def test_classes_of_steps(rng):
         ({"0": 1.0}, TypeError, r"class numbers as keys, as in the targets, got '0' \(str\)"),
         ({0.5: 1.0}, TypeError, "class numbers as keys"),
         ({1: -1.0}, ValueError, r"class_weight\[1\]: expected a number in \[0, inf\), got -1"),
-        ({1: None}, ValueError, "no output 1"),
+        ({1: None}, TypeError, r"class_weight\[1\]: expected a number, got None"),
         ({1: "a"}, TypeError, r"class_weight\[1\]: expected a number, got 'a'"),
         ("even", TypeError, "a dict from class number to weight, or \"balanced\", got 'even'"),
         ([1.0, 2.0], TypeError, "a dict from class number"),

@@ -12,6 +12,8 @@ from evengrad._common.tables import NUMBER_CLASSES, column_array, is_series, is_
 Array: TypeAlias = np.ndarray[Any, Any]
 # A shape with None for the number of rows, and for sizes that are left open.
 Shape: TypeAlias = tuple[int | None, ...]
+# How much a batch has: inputs and targets, and it may have weights.
+PAIR_OR_TRIPLE = (2, 3)
 # What to do about arrays that hold no numbers, by the kind of their dtype.
 HINTS = {
     **dict.fromkeys("UST", NUMBER_CLASSES),
@@ -58,15 +60,36 @@ def convert(value: Any, what: str) -> Array:
 def as_numbers(value: Any, what: str, dtype: str) -> Array:
     """Return values as a new array of a dtype, of any shape; only what is numbers converts."""
     try:
-        return _core.tensor(value, dtype=dtype).numpy()
+        with np.errstate(over="ignore"):
+            array: Array = _core.tensor(value, dtype=dtype).numpy()
     except (TypeError, ValueError) as error:
         message = str(error).removeprefix("tensor: ")
         raise type(error)(f"{what}: {message}") from error
+    infinite = np.isinf(array)
+    if infinite.any() and not np.isinf(np.asarray(value)[infinite]).all():
+        raise ValueError(
+            f"{what}: expected numbers of at most {np.finfo(dtype).max:.4g} in size, as {dtype} "
+            'holds them; scale them, or make the model with dtype="float64"'
+        )
+    return array
 
 
 def is_sparse(value: Any) -> bool:
     """Tell whether data is a sparse matrix of SciPy's, in any of its formats."""
     return hasattr(value, "tocsr") and hasattr(value, "toarray")
+
+
+def is_list_of_batches(value: Any) -> bool:
+    """Tell whether a list is one of batches, ``(x, y)`` or ``(x, y, sample_weight)``.
+
+    The inputs of a model may look alike, but come with targets.
+    """
+    return (
+        isinstance(value, list)
+        and len(value) > 0
+        and all(type(item) is tuple and len(item) in PAIR_OR_TRIPLE for item in value)
+        and all(len(getattr(item[0], "shape", ())) > 0 for item in value)
+    )
 
 
 def is_batches(value: Any) -> bool:

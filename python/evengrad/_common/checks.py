@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from typing import Any
 
@@ -10,9 +11,13 @@ FLOATS = ("float32", "float64")
 
 def check_int(value: Any, argument: str, *, at_least: int) -> int:
     """Return an integer that is not too small; booleans are not taken for one."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    try:
+        # What has `__index__` may be an array of several numbers.
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
         raise TypeError(f"{argument}: expected an integer, got {value!r} ({type(value).__name__})")
-    number = operator.index(value)
     if number < at_least:
         raise ValueError(f"{argument}: expected {at_least} or more, got {number}")
     return number
@@ -28,9 +33,13 @@ def check_float(
     open_high: bool = False,
 ) -> float:
     """Return a number within the bounds; NaN is within none."""
-    if isinstance(value, bool) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
+    number = None
+    if not isinstance(value, bool) and (hasattr(value, "__float__") or hasattr(value, "__index__")):
+        # It may be an array of several numbers.
+        with contextlib.suppress(TypeError):
+            number = float(value)
+    if number is None:
         raise TypeError(f"{argument}: expected a number, got {value!r} ({type(value).__name__})")
-    number = float(value)
     above = number > low if open_low else number >= low
     below = number < high if open_high else number <= high
     if not (above and below):

@@ -116,6 +116,6 @@ def unknown_keyword(given: Iterable[str], valid: Iterable[str], function: str) -
     names = list(valid)
     for keyword in given:
         if keyword not in names:
-            hint = did_you_mean(keyword, names)
+            hint = did_you_mean(keyword, names) if names else "there are no others"
             return TypeError(f"{function}: unknown argument {keyword!r}; {hint}")
     return None

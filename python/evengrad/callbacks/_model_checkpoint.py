@@ -9,7 +9,7 @@ import string
 from typing import TYPE_CHECKING, Any
 
 from evengrad.callbacks._callback import check_save_freq
-from evengrad.callbacks._monitor import Monitor
+from evengrad.callbacks._monitor import Monitor, passes_over_validation
 from evengrad.saving._atomic import remove_unfinished
 from evengrad.saving._paths import file_path, path_to_write
 
@@ -33,7 +33,7 @@ class ModelCheckpoint(Monitor):
     filepath
         The file; ``{epoch}``, counted from 1, ``{batch}`` (with a number for `save_freq`) and
         figures such as ``{val_loss:.3f}`` in it are filled in. Without them each file replaces the
-        one before.
+        one before. Epochs without validation write no file that is named after a figure of it.
     monitor
         The figure that tells which model is the best.
     verbose
@@ -131,12 +131,14 @@ class ModelCheckpoint(Monitor):
             self._save(logs, None)
 
     def _save(self, logs: Logs, batch: int | None) -> None:
+        path = self._path(logs, batch)
+        if path is None:
+            return
         if self.save_best_only:
             value = self._figure(logs)
             if value is None or not self._better(value, self.best):
                 return
             self.best = value
-        path = self._path(logs, batch)
         if self.save_weights_only:
             self.model.save_weights(path)
         else:
@@ -146,7 +148,11 @@ class ModelCheckpoint(Monitor):
         if self.verbose:
             logger.info("ModelCheckpoint: epoch %d: saved %s", self._epoch + 1, path)
 
-    def _path(self, logs: Logs, batch: int | None) -> str:
+    def _path(self, logs: Logs, batch: int | None) -> str | None:
+        """Return the path of a file; None for one that is named after a validation there was not.
+
+        That is in epochs between those with validation, over which callbacks pass.
+        """
         figures: dict[str, Any] = {**(logs or {}), "epoch": self._epoch + 1}
         if batch is not None:
             figures["batch"] = batch + 1
@@ -154,6 +160,9 @@ class ModelCheckpoint(Monitor):
         try:
             return path.format(**figures)
         except KeyError as error:
+            of_validation = str(error.args[0]).startswith("val_")
+            if batch is None and of_validation and passes_over_validation(self, figures):
+                return None
             raise ValueError(
                 f"filepath: no figure {error} for {path!r}; there are {', '.join(sorted(figures))}"
             ) from error

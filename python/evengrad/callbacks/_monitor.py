@@ -28,8 +28,11 @@ class Monitor(Callback):
     # Attributes that a checkpoint keeps, under these names without underscores.
     _kept: tuple[str, ...] = ("best",)
 
-    def _watch(self, monitor: str, mode: str) -> None:
+    def _watch(self, monitor: Any, mode: str) -> None:
         """Take the figure's name, and where it is to go: up, down, or as its metric says."""
+        if not isinstance(monitor, str):
+            kind = type(monitor).__name__
+            raise TypeError(f"monitor: expected a figure's name, got {monitor!r} ({kind})")
         self.monitor = monitor
         self.mode = choose(mode, ("auto", "min", "max"), "mode")
         self.best: float | None = None

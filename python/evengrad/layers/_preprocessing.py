@@ -105,8 +105,11 @@ class Normalization(SameShape):
             raise self._story("an axis beside the rows", input_shape, "choose axis=-1")
 
         mean, variance = (
-            functools.partial(broadcast, value if value is not None else other)
-            for value, other in ((self.mean, 0.0), (self.variance, 1.0))
+            functools.partial(broadcast, f"{self.path}: {name}", other if value is None else value)
+            for name, value, other in (
+                ("mean", self.mean, 0.0),
+                ("variance", self.variance, 1.0),
+            )
         )
         self.mean_ = self.add_weight("mean", shape, mean, trainable=False)
         self.variance_ = self.add_weight("variance", shape, variance, trainable=False)
@@ -180,9 +183,9 @@ class Normalization(SameShape):
             )
 
 
-def broadcast(values: Any, shape: Any, dtype: Any) -> Array:
+def broadcast(what: str, values: Any, shape: Any, dtype: Any) -> Array:
     """Return numbers, or one for all, in a shape: with its values given, an initializer."""
-    return np.broadcast_to(values, shape).astype(dtype)
+    return as_numbers(np.broadcast_to(values, shape), what, dtype)
 
 
 def statistics_of(

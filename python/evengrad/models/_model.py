@@ -31,6 +31,7 @@ from evengrad.training._compile_config import CompileConfig
 from evengrad.training._evaluate import as_list, evaluate, on_batch
 from evengrad.training._fit import Options as FitOptions
 from evengrad.training._fit import fit
+from evengrad.training._inputs import without_tables
 from evengrad.training._monte_carlo import predict_mc
 from evengrad.training._planning import plan
 from evengrad.training._predict import predict
@@ -199,6 +200,9 @@ class Model(Network):
         finally:
             call_context.training = before
 
+    def _without_tables(self, x: Any) -> Any:
+        return without_tables(self._view(), x)
+
     def _view(self) -> ModelView:
         """Return the model as training sees it."""
         return ModelView(
@@ -363,13 +367,14 @@ class Model(Network):
         ----------
         x
             Rows: an array or anything that converts to one; a list or a dict of them for several
-            inputs; or an iterable of batches ``(x, y)`` or ``(x, y, sample_weight)``. Frames,
-            tables and series of pandas, polars and Arrow are taken by their columns' dtypes,
-            missing values as NaN; a series is one feature. Up to 256 MB are converted once, of
-            memory-mapped files 64 MB; more is read piece by piece where it lies, or where columns
-            come first, converted all the same if a quarter of the free memory holds it. So are
-            sparse matrices of SciPy and data sets of h5py or zarr; of large ones in chunks, each
-            piece of a shuffled epoch takes in most chunks, so that ``shuffle=False`` reads less.
+            inputs; or an iterable, such as a list, of batches ``(x, y)`` or ``(x, y,
+            sample_weight)``. Frames, tables and series of pandas, polars and Arrow are taken by
+            their columns' dtypes, missing values as NaN; a series is one feature. Up to 256 MB are
+            converted once, of memory-mapped files 64 MB; more is read piece by piece where it lies,
+            or where columns come first, converted all the same if a quarter of the free memory
+            holds it. So are sparse matrices of SciPy and data sets of h5py or zarr; of large ones
+            in chunks, each piece of a shuffled epoch takes in most chunks, so that
+            ``shuffle=False`` reads less.
         y
             Targets, one for each row; None with an iterable of batches. Classes are numbers; for
             text and categories, ``names, y = np.unique(labels, return_inverse=True)`` makes them.

@@ -179,16 +179,25 @@ class Network(Layer):
             return [(None, *check_row_shape(one[1:], "input_shape")) for one in input_shape]
         return (None, *check_row_shape(tuple(input_shape)[1:], "input_shape"))
 
-    def call(self, x: Any, training: bool = False) -> Any:
-        """Return the outputs; a subclass writes this."""
-        del training
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        """Return the outputs; a subclass writes this, and may ask its base for those of the graph.
+
+        `training` holds for all layers inside that were not drawn with one; by default that of the
+        call around.
+        """
         if self._graph is None:
             raise NotImplementedError(
                 f"{type(self).__name__} must define call(self, x, training), or be made as "
                 "Model(inputs, outputs)"
             )
         inputs = list(x) if isinstance(x, (list, tuple)) else [x]
-        outputs = self._graph.run(inputs, [False] * len(self._graph.outputs))
+        before = call_context.training
+        if training is not None:
+            call_context.training = bool(training)
+        try:
+            outputs = self._graph.run(inputs, [False] * len(self._graph.outputs))
+        finally:
+            call_context.training = before
         return outputs if len(outputs) > 1 else outputs[0]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -280,7 +289,13 @@ class Network(Layer):
                 output = answers.ask(self, self._run, self._convert, x)
             if output is not None:
                 return output
+        if not isinstance(x, (Tensor, np.ndarray)):
+            x = self._without_tables(x)
         return super().__call__(x, training, **arguments)
+
+    def _without_tables(self, x: Any) -> Any:
+        """Return inputs as they were given, where none are tables."""
+        return x
 
     def _check_input(self, shape: Any) -> None:
         expected = self._state.input_shape

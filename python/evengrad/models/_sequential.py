@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from evengrad._common.config import show
+from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import Layer, build_for, check_values
 from evengrad.layers._module import state_of
 from evengrad.layers._symbolic import Symbolic, fits, show_shape
@@ -177,10 +178,19 @@ class Sequential(Model):
         if type(self).call is Sequential.call:
             check_values(self._layers[0], values)
 
-    def call(self, x: Any) -> Any:  # type: ignore[override]  # no noise: no training
-        """Return the output of the last layer."""
-        for layer in self._layers:
-            x = layer(x)
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        """Return the output of the last layer.
+
+        `training` holds for all layers; by default that of the call around.
+        """
+        before = call_context.training
+        if training is not None:
+            call_context.training = bool(training)
+        try:
+            for layer in self._layers:
+                x = layer(x)
+        finally:
+            call_context.training = before
         return x
 
     def compute_output_shape(self, input_shape: Any) -> Any:

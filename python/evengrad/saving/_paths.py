@@ -31,6 +31,7 @@ FOREIGN = {
     ".keras": KERAS,
     ".pt": TORCH,
     ".pth": TORCH,
+    ".tar": TORCH,
     ".ckpt": "checkpoints of a training are fit(checkpoint='folder')",
     ".npz": NUMPY,
     ".npy": NUMPY,
@@ -50,7 +51,8 @@ def file_path(path: Any, argument: str = "path") -> str:
             f"{argument}: expected the path of a file, got {path!r} ({type(path).__name__})"
         )
     text = os.fsdecode(path)
-    if not text or "\0" in text:
+    # With a slash behind it, it is that of a folder.
+    if not text or "\0" in text or text.endswith(os.sep):
         raise ValueError(f"{argument}: expected the path of a file, got {text!r}")
     return text
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from evengrad._common.checks import check_float
 from evengrad.training._classes import classes_of, labels_by_value
-from evengrad.training._weights import combined, items_by_name
+from evengrad.training._weights import checked, combined, items_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -57,16 +57,17 @@ def with_class_weight(
         several = len(objective.names) > 1
         what = f"class_weight[{objective.names[at]!r}]" if several else "class_weight"
         of_classes = class_weights(given, what, objective.outputs[at], ys[at], weights[at])
-        found[at] = combined(weights[at], of_classes).astype(objective.dtype)
+        found[at] = checked(combined(weights[at], of_classes), what, objective.dtype)
     return found
 
 
 def by_output(given: Any, names: list[str]) -> list[Any]:
     """Return the class weights of each output as they were given, None for those without."""
     if isinstance(given, dict):
-        # Those of classes are numbers.
+        # Keys that are classes are numbers, and so are their weights.
         items = given.values()
-        if any(item is None or isinstance(item, dict) or is_balanced(item) for item in items):
+        named = any(isinstance(key, str) for key in given)
+        if named and any(i is None or isinstance(i, dict) or is_balanced(i) for i in items):
             return items_by_name(given, names, "class_weight")
     elif isinstance(given, (list, tuple)) and len(given) == len(names) > 1:
         return list(given)
@@ -94,7 +95,7 @@ def class_weights(given: Any, what: str, output: OutputHead, y: Array, weight: A
 
     `weight` has those of samples, or is None.
     """
-    by_class = None if is_balanced(given) else checked(given, what)
+    by_class = None if is_balanced(given) else by_number(given, what)
     labels = None if output.loss is None else output.loss.class_labels(y)
     if labels is None:
         labels = labels_by_value(y)
@@ -122,7 +123,7 @@ def balanced(codes: Array, count: int) -> Array:
     return weights
 
 
-def checked(given: Any, what: str) -> dict[int, float]:
+def by_number(given: Any, what: str) -> dict[int, float]:
     """Return weights by class, or raise an error that names what is wrong."""
     if not isinstance(given, dict):
         raise TypeError(

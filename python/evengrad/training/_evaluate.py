@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad._common.arrays import is_batches
+from evengrad._common.arrays import is_batches, is_list_of_batches
 from evengrad.callbacks._callback import CallbackList, check_callbacks
 from evengrad.training import _fingerprint
 from evengrad.training._batches import BatchRunner, BatchSource
@@ -61,7 +61,9 @@ def validation_for(model: TrainableModel, held: Prepared | None, options: Any) -
     if held is not None:
         return _of_arrays(held, size, options)
     data, steps = options.validation_data, options.validation_steps
-    if is_batches(data):
+    # Two inputs and two outputs look like two batches.
+    one_input = not isinstance(model.input_shape, list)
+    if is_batches(data) or (one_input and is_list_of_batches(data)):
         source = BatchSource(
             model,
             data,
@@ -114,7 +116,7 @@ def evaluate(
     shown = SILENT if verbose == "auto" else style(verbose)
     listening = CallbackList(check_callbacks(callbacks), model.public)
     source: ArraySource | BatchSource
-    if is_batches(x):
+    if is_batches(x) or (y is None and is_list_of_batches(x)):
         source = BatchSource(model, x, None, limit, training=False, check_finite=check_finite)
     else:
         prepared = prepare(model, x, y, sample_weight, check_finite=check_finite)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad._common.arrays import is_batches
+from evengrad._common.arrays import is_batches, is_list_of_batches
 from evengrad._common.checks import check_float, check_int
 from evengrad._core import Epochs, Seconds
 from evengrad.callbacks import BackupAndRestore, History
@@ -96,18 +96,20 @@ def check(options: Options) -> None:
     for name in COUNTS:
         given = getattr(options, name)
         if given is not None:
-            setattr(options, name, check_int(given, name, at_least=1))
+            # More than the largest size are none that anybody could count.
+            setattr(options, name, min(sys.maxsize, check_int(given, name, at_least=1)))
     for name in ("epochs", "initial_epoch"):
         given = getattr(options, name)
         if type(given) is not int or given < 0:
             setattr(options, name, check_int(given, name, at_least=0))
     share = options.validation_split
-    if share != 0.0:
+    if type(share) is not float or share != 0.0:
         share = check_float(share, "validation_split", low=0.0, high=1.0, open_high=True)
         options.validation_split = share
     if share and options.validation_data is not None:
         raise ValueError("validation_split, validation_data: expected one of the two, got both")
-    if options.validation_freq != 1 or options.validation_steps is not None:
+    every = options.validation_freq
+    if type(every) is not int or every != 1 or options.validation_steps is not None:
         _check_validation(options)
 
 
@@ -116,6 +118,8 @@ def _check_validation(options: Options) -> None:
     every = options.validation_freq
     if isinstance(every, (list, tuple, set, frozenset, range)):
         every = sorted(check_int(epoch, "validation_freq", at_least=1) for epoch in every)
+        if not every:
+            raise ValueError("validation_freq: expected at least one epoch, got none")
     else:
         every = check_int(every, "validation_freq", at_least=1)
     options.validation_freq = every
@@ -184,7 +188,7 @@ class _Training:
     ) -> None:
         data: Prepared | None = None
         held: Prepared | None = None
-        if type(x) is not np.ndarray and is_batches(x):
+        if type(x) is not np.ndarray and (is_batches(x) or (y is None and is_list_of_batches(x))):
             options.check_for_batches(y)
         else:
             weights = options.sample_weight

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from evengrad._common.arrays import as_array, is_sparse
 from evengrad._common.checks import plural
 from evengrad._common.finite import report
 from evengrad._common.names import did_you_mean
 from evengrad._common.row_readers import reader_for
-from evengrad._common.tables import column_names, is_series
+from evengrad._common.tables import column_names, is_series, is_table
+from evengrad.training._feature_names import check_names
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
 
 def split_by_name(value: Any, names: list[str], what: str) -> list[Any]:
     """Return one item for each input or output, from a list, a dict by name, or a single value."""
-    if isinstance(value, dict):
+    # One of SciPy's sparse formats is a dict, too.
+    if isinstance(value, dict) and not is_sparse(value):
         unknown = [name for name in value if name not in names]
         if unknown:
             raise ValueError(f"{what}: no {unknown[0]!r}; {did_you_mean(str(unknown[0]), names)}")
@@ -63,6 +67,22 @@ def convert_inputs(model: TrainableModel, x: Any) -> tuple[list[Array], Columns]
                 f"{label}: expected {plural(rows, 'row')} as in {labels[0]}, got {array.shape[0]}"
             )
     return arrays, [column_names(item) for item in items]
+
+
+def without_tables(model: TrainableModel, x: Any) -> Any:
+    """Return what a model is called with, tables, series and sparse matrices in it as arrays."""
+    several = isinstance(x, (list, tuple))
+    items = list(x) if several else [x]
+    foreign = [is_table(item) or is_series(item) or is_sparse(item) for item in items]
+    if not any(foreign):
+        return x
+    check_names(model, [column_names(item) for item in items])
+    shape = model.input_shape
+    for place, item in enumerate(items):
+        if foreign[place]:
+            expected = shape[place] if isinstance(shape, list) and several else shape
+            items[place] = np.asarray(convert_input(item, label_for(place, len(items)), expected))
+    return items if several else items[0]
 
 
 def label_for(place: int, inputs: int) -> str:

@@ -44,7 +44,7 @@ def items_by_output(given: Any, names: list[str]) -> list[Any]:
         return items_by_name(given, names, "sample_weight")
     # A list of numbers has those of rows.
     several = isinstance(given, (list, tuple)) and len(given) == len(names)
-    if several and all(item is None or np.ndim(item) > 0 for item in given):
+    if several and any(item is None or np.ndim(item) > 0 for item in given):
         return list(given)
     return [given] * len(names)
 
@@ -62,13 +62,11 @@ def as_weights(item: Any, what: str, rows: int, dtype: str) -> Array | None:
     if item is None:
         return None
     if np.ndim(item) == 0:
-        return np.full(rows, check_float(item, what, low=0.0, open_high=True), dtype)
-    with np.errstate(over="ignore"):
-        weights = as_array(item, what).astype(dtype)
-    check_weights(weights, what)
+        return checked(np.full(rows, check_float(item, what, low=0.0, open_high=True)), what, dtype)
+    weights = as_array(item, what)
     if weights.shape[-1] == 1 and weights.ndim in (2, SEQUENCE_NDIM):
         weights = weights[..., 0]
-    return weights
+    return checked(weights, what, dtype)
 
 
 def check_shape(weights: Array, what: str, rows: int, shape: Any, *, several: bool) -> None:
@@ -83,10 +81,12 @@ def check_shape(weights: Array, what: str, rows: int, shape: Any, *, several: bo
     )
 
 
-def check_weights(weights: Array, what: str) -> None:
-    """Raise a ValueError for weights that are negative or not finite."""
-    if not np.isfinite(weights).all() or bool((weights < 0).any()):
-        raise ValueError(f"{what}: expected finite weights of 0 or more")
+def checked(weights: Array, what: str, dtype: str) -> Array:
+    """Return weights in a dtype, or raise a ValueError for those negative or not finite in it."""
+    # Not so of NaN either.
+    if not ((weights >= 0) & (weights <= np.finfo(dtype).max)).all():
+        raise ValueError(f"{what}: expected finite weights of 0 or more, in {dtype}")
+    return weights.astype(dtype)
 
 
 def each_once(weights: list[Array | None]) -> tuple[list[Array], list[int | None]]:
