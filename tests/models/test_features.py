@@ -5,12 +5,14 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import issparse
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
 import evengrad as eg
@@ -199,6 +201,18 @@ class TestFeatureExtractor:
     def test_rows_become_vectors(self, rng):
         model = eg.Sequential([layers.Reshape((2, 3)), layers.Flatten()])
         assert FeatureExtractor(model).fit_transform(rng.normal(size=(4, 6))).shape == (4, 6)
+
+    def test_one_hot_columns_of_an_encoder_come_sparse(self, rng):
+        frame = pd.DataFrame({"city": rng.choice(list("abc"), 30), "age": rng.normal(size=30)})
+        encoder = make_column_transformer(
+            (OneHotEncoder(), ["city"]), remainder="passthrough", sparse_threshold=1.0
+        )
+        rows = encoder.fit_transform(frame)
+        assert issparse(rows)
+        model = eg.Sequential([eg.Input((4,)), layers.Dense(5, "tanh"), layers.Dense(2)], seed=1)
+        expected = FeatureExtractor(model).fit_transform(rows.toarray())
+        found = make_pipeline(encoder, FeatureExtractor(model)).fit(frame).transform(frame)
+        np.testing.assert_array_equal(found, expected)
 
     def test_what_does_not_fit(self, digits):
         x, _, model = digits

@@ -200,6 +200,9 @@ def test_sparse_numbers_that_are_not_finite(kind):
     x = getattr(pytest.importorskip("scipy.sparse"), kind)(rows)
     with pytest.raises(ValueError, match=r"got inf in row 7, column 2; 2 such .* rows 7, 11 and"):
         classifier().fit(x, Y, verbose=0)
+    many = getattr(pytest.importorskip("scipy.sparse"), kind)(np.full((3000, 4), np.nan))
+    with pytest.raises(ValueError, match="in row 0, column 0; 12000 such values in all"):
+        classifier().predict(many)
     assert np.isnan(classifier().predict(x, check_finite=False)[11]).all()
 
 

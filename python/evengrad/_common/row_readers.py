@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from evengrad._common.arrays import Array
 
-    # Raises an error for numbers that are not as they should be, given those of their rows.
-    Look = Callable[[Array, Array], None]
+    # Raises an error for rows that are not as they should be, given their numbers.
+    Look = Callable[[Any, Array], None]
 
 # What is read together of a data set, where its chunks are no larger: so little that its memory is
 # used again by the next read.
@@ -89,7 +89,7 @@ class SparseRows(RowReader):
             bad = np.flatnonzero(~(np.abs(data) <= largest))
             rows = np.unique(np.searchsorted(self.matrix.indptr, bad, side="right") - 1)
             if rows.size:
-                look(self.take(rows), rows)
+                look(ChosenRows(self, rows), rows)
 
     def read(self, start: int, stop: int) -> Array:
         """Return the rows from one to before another."""

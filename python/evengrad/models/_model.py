@@ -445,8 +445,8 @@ class Model(Network):
             or by skipping the batches that were used. A training that had stopped early stays so.
         check_finite
             Whether NaN and infinity in the inputs are an error: one pass over them, at the speed of
-            memory, before the first step; of an iterable, over each batch before its step. False
-            for layers of your own that handle such numbers.
+            memory, before the first step; of an iterable, over each batch before its step; of data
+            sets in files, as rows are read. False for layers of your own that handle such numbers.
         drop_last
             Whether the last step of an epoch of arrays is left out where fewer rows than
             `batch_size` are left for it. With `shuffle` these are others in each epoch.

@@ -213,8 +213,8 @@ def check_finite_in(xs: list[Any], place: int, dtype: str, names: Columns | None
         refuse_not_finite(array, what, dtype, columns)
         return
 
-    def look(piece: Array, rows: Array) -> None:
-        if not is_finite(piece, dtype):
+    def look(piece: Any, rows: Array) -> None:
+        if not isinstance(piece, np.ndarray) or not is_finite(piece, dtype):
             refuse_not_finite(piece, what, dtype, columns, rows)
 
     array.check_with(look, dtype)
