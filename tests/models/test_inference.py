@@ -199,6 +199,20 @@ def test_shapes_take_turns_and_old_ones_are_let_go():
     assert len(model._answers._by_shape) <= 8
 
 
+def test_models_of_several_outputs_answer_again_and_again():
+    inputs = eg.Input((3,))
+    hidden = layers.Dense(4, "tanh")(inputs)
+    ends = [layers.Dense(2)(hidden), layers.Dense(1, "sigmoid")(hidden)]
+    model = eg.Model(inputs, ends, seed=1)
+    x = np.random.default_rng(0).normal(size=(12, 3)).astype("float32")
+    expected = [end.numpy() for end in model(x)]
+    for _ in range(3):
+        for outputs in (model.predict(x), model.predict(x, batch_size=4)):
+            assert all(map(np.array_equal, outputs, expected))
+        with eg.no_grad():
+            assert all(map(np.array_equal, (end.numpy() for end in model(x)), expected))
+
+
 def test_predict_uses_captures_for_its_blocks():
     model = chain()
     x = np.random.default_rng(0).standard_normal((1003, 6))

@@ -90,7 +90,7 @@ class Answers:
         if self._allowed is None:
             watch_attributes(self)
             layers = [layer for _, layer in module_tree(network).layers]
-            self._allowed = all(map(is_plain, layers))
+            self._allowed = len(network.output_names) == 1 and all(map(is_plain, layers))
             self._checks = any(layer.checks_values for layer in layers)
         return self._allowed
 
@@ -111,11 +111,11 @@ def is_plain(layer: Layer) -> bool:
 def capture(run: Run, x: Tensor) -> Answer | None:
     """Capture the answer to inputs of a shape; None where there is nothing to replay."""
     with _core.Recording() as step:
-        outputs = run([x], [False])
-    if step.plan is None or len(outputs) != 1:
+        [output] = run([x], [False])
+    if step.plan is None:
         return None
     try:
-        return _core.Inference(step.plan, x, outputs[0]).answer
+        return _core.Inference(step.plan, x, output).answer
     except (TypeError, ValueError):
         # The output is a view with gaps, or of integers.
         return None
