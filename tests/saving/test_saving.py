@@ -142,6 +142,23 @@ def test_optimizer_state(data, optimizer, dtype, tmp_path):
     assert again.dtype == dtype
 
 
+def test_layers_keep_their_dtype(tmp_path):
+    body = eg.Sequential([layers.Dense(4), layers.Dense(2)], dtype="float64", seed=1)
+    body.build((None, 3))
+    model = eg.Sequential([eg.Input((3,)), body.layers[0], layers.Dense(1)], seed=2)
+    model.save(tmp_path / "net")
+    x = np.full((2, 3), 1 / 3)
+    expected = model.predict(x)
+    for default in ("float32", "float64"):
+        eg.set_default_dtype(default)
+        try:
+            again = eg.load_model(tmp_path / "net")
+            assert [w.dtype for w in again.weights] == [w.dtype for w in model.weights]
+            np.testing.assert_array_equal(again.predict(x), expected)
+        finally:
+            eg.set_default_dtype("float32")
+
+
 def test_a_loss_among_the_metrics_comes_back(data, tmp_path):
     x, _ = data
     model = eg.Sequential([layers.Dense(1)], seed=1)

@@ -64,7 +64,8 @@ class Restoration:
             if saved is None or saved.shape != tuple(tensor.shape):
                 found = None if saved is None else saved.shape
                 raise NotInFileError(path, f"shape {tuple(tensor.shape)}", found)
-            if saved.dtype.name != tensor.dtype:
+            # Files of earlier releases do not tell the dtypes of all layers.
+            if saved.dtype.kind != "f":
                 raise NotInFileError(path, f"dtype {tensor.dtype}", saved.dtype.name)
             if not untouched or self._given.get(path) is not tensor:
-                tensor.copy_(np.asarray(saved, order="C"))
+                tensor.copy_(np.asarray(saved, dtype=tensor.dtype, order="C"))

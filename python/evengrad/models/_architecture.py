@@ -68,6 +68,9 @@ class ArchitectureEncoder(Encoder):
             described = self.model(value)
         else:
             described = super().object(value, what)
+            if value.built:
+                # It may come from another model, or from a default that is another one when loaded.
+                described["dtype"] = value.dtype
         described.update(name=value.name, trainable=value.trainable)
         self._known[id(value)] = value, described
         return described
@@ -158,9 +161,13 @@ class ArchitectureDecoder(Decoder):
                 raise self.damaged(f"no layer has the label {label!r}")
             return self._labelled[label]
         plain = self.member(described, "class", str) in ("Sequential", "Model")
-        made = (
-            self.model(described) if plain and "layers" in described else super().object(described)
-        )
+        made: Any
+        if plain and "layers" in described:
+            made = self.model(described)
+        else:
+            made = super().object(described)
+            if isinstance(made, Layer) and "dtype" in described:
+                state_of(made).dtype = check_dtype(described["dtype"])
         # Files of earlier releases name the layers of models only, not those inside other layers.
         if isinstance(made, Layer) and "name" in described:
             state_of(made).name = check_name(self.member(described, "name", str))

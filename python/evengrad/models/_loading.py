@@ -231,10 +231,10 @@ def _restore_slots(
 ) -> None:
     for name, slot in model.optimizer.slots(tensor).items():
         saved = tensors.get(f"{SLOT}{path}/{name}")
-        if saved is None or (saved.shape, saved.dtype.name) != (tuple(slot.shape), slot.dtype):
+        if saved is None or saved.shape != tuple(slot.shape) or saved.dtype.kind != "f":
             found = "nothing" if saved is None else f"{saved.dtype.name} of {saved.shape}"
             raise FileFormatError(
                 f"{decoder.shown}: {path}: expected optimizer state {name!r}, {slot.dtype} of "
                 f"{tuple(slot.shape)}, the file has {found}"
             )
-        slot.copy_(np.asarray(saved, order="C"))
+        slot.copy_(np.asarray(saved, dtype=slot.dtype, order="C"))
