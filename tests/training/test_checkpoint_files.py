@@ -44,6 +44,15 @@ def test_a_damaged_newest_file_is_named_and_the_one_before_is_taken(tmp_path, ca
     assert "checkpoint-000003-00000000.safetensors" in caplog.text
 
 
+def test_a_checkpoint_is_no_model_and_says_what_it_is(tmp_path):
+    model = net()
+    run(model, 1, checkpoint=tmp_path, keep=1)
+    (path,) = tmp_path.iterdir()
+    for load in (eg.load_model, model.load_weights):
+        with pytest.raises(eg.FileFormatError, match=r"is a checkpoint.*fit\(checkpoint="):
+            load(path)
+
+
 @pytest.mark.parametrize("resume", [True, "auto"])
 def test_all_files_damaged_is_an_error(tmp_path, resume):
     run(net(), 3, checkpoint=tmp_path)

@@ -14,7 +14,15 @@ from evengrad.layers._layer import build_for
 from evengrad.layers._module import module_tree, set_trainable
 from evengrad.layers._restoring import NotInFileError, Restoration
 from evengrad.models._architecture import ROW_LIMIT, ArchitectureDecoder, restore_trainable
-from evengrad.models._model_file import KEY, SLOT, VERSION, Array, shuffler_of, trained
+from evengrad.models._model_file import (
+    KEY,
+    SLOT,
+    VERSION,
+    Array,
+    refuse_checkpoint,
+    shuffler_of,
+    trained,
+)
 from evengrad.optimizers._optimizer import Counts, counts_of, set_counts
 from evengrad.saving import _safetensors
 from evengrad.saving._describe import DEPTH_LIMIT, depth_of
@@ -78,6 +86,7 @@ def load_model(
     shown = file_path(path)
     tensors, metadata = _safetensors.read(path)
     if KEY not in metadata:
+        refuse_checkpoint(shown, metadata)
         raise FileFormatError(
             f"{shown}: holds tensors but no model; make the model and use load_weights"
         )

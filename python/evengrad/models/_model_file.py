@@ -14,12 +14,15 @@ from evengrad.models._network import check_built
 from evengrad.optimizers._optimizer import counts_of
 from evengrad.saving import _safetensors
 from evengrad.saving._describe import DEPTH_LIMIT, depth_of
+from evengrad.saving._errors import FileFormatError
 from evengrad.saving._paths import file_path, path_to_write
+from evengrad.training._checkpoint_folder import KEY as CHECKPOINT
 from evengrad.training._compile_config import OF_OBJECTIVE
 from evengrad.training._pack import pack_streams
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
 
     from evengrad._core import Generator, Tensor
     from evengrad.models._model import Model
@@ -61,10 +64,20 @@ def save_weights(model: Model, path: str | os.PathLike[str]) -> None:
     _safetensors.write(file, _weights(model), {})
 
 
+def refuse_checkpoint(shown: str, metadata: Mapping[str, str]) -> None:
+    """Raise an error for a file of `fit(checkpoint=)`, which says what it is for."""
+    if CHECKPOINT in metadata:
+        raise FileFormatError(
+            f"{shown}: is a checkpoint of a training; pass its folder to fit(checkpoint=...), which "
+            "goes on from it"
+        )
+
+
 def load_weights(model: Model, path: str | os.PathLike[str]) -> None:
     """Read all variables; see `Model.load_weights`."""
     shown = printable(file_path(path))
-    tensors, _ = _safetensors.read(path)
+    tensors, metadata = _safetensors.read(path)
+    refuse_checkpoint(shown, metadata)
     found = {name: array for name, array in tensors.items() if not name.startswith(SLOT)}
     wanted = _named(model, "load_weights")
     for name in found:
