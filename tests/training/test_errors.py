@@ -41,6 +41,12 @@ BAD_CALLS = [
     (classifier, {"x": X.astype(object), "y": Y}, TypeError, r"x: .*dtype object.*astype"),
     (classifier, {"x": X.astype(complex), "y": Y}, TypeError, "x: .*complex128"),
     (classifier, {"x": X.astype(str), "y": Y}, TypeError, "x: expected numbers"),
+    (
+        classifier,
+        {"x": np.ones(20, [("a", float), ("b", int)]), "y": Y},
+        TypeError,
+        "x: expected numbers, .*structured_to_unstructured",
+    ),
     (classifier, {"x": [[1, 2, 3, 4], [1, 2]], "y": [0, 1]}, ValueError, "different lengths"),
     (classifier, {"x": 3.0, "y": Y}, ValueError, "x: expected an array with rows"),
     (classifier, {"x": np.ma.masked_less(X, 0), "y": Y}, ValueError, "masked"),

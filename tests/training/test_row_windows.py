@@ -60,6 +60,15 @@ class TestResidence:
         monkeypatch.setattr(_row_windows, "available_bytes", lambda: 4 * 1000 * 32 - 4)
         assert rows_in_tensors(x) == 32
 
+    def test_processes_that_share_a_map_of_columns_share_memory(self, monkeypatch, tmp_path):
+        x = mapped(tmp_path, np.ones((1000, 8), order="F"))
+        monkeypatch.setattr(_data, "RESIDENT_BYTES", 0)
+        monkeypatch.setattr(_data, "PIECE_BYTES", 0)
+        monkeypatch.setattr(_row_windows.os, "cpu_count", lambda: 3)
+        for available, expected in ((12 * 1000 * 32, 1000), (12 * 1000 * 32 - 12, 32)):
+            monkeypatch.setattr(_row_windows, "available_bytes", lambda found=available: found)
+            assert rows_in_tensors(x) == expected
+
     def test_maps_of_files_are_read_where_they_lie_unless_they_are_small(
         self, monkeypatch, tmp_path
     ):

@@ -17,8 +17,9 @@ PAIR_OR_TRIPLE = (2, 3)
 # What to do about arrays that hold no numbers, by the kind of their dtype.
 HINTS = {
     **dict.fromkeys("UST", NUMBER_CLASSES),
+    **dict.fromkeys("mM", "subtract a start and divide by a unit, such as a day"),
     "c": "pass real and imaginary parts as features",
-    "M": "convert dates to numbers",
+    "V": "make its fields columns with numpy.lib.recfunctions.structured_to_unstructured",
 }
 
 

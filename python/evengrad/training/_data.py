@@ -51,6 +51,7 @@ class Prepared:
     """Arrays that fit the model and its losses, and the objective that they are bound to."""
 
     objective: Objective
+    # Arrays, or readers of rows, which offer what is asked of arrays here.
     xs: list[Array]
     ys: list[Array]
     # Each once, and for each output which of them are its own; None where all rows count alike.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,7 +59,9 @@ def most_resident(array: Any, resident_bytes: int) -> int:
     """Return up to which size all rows of an array are kept in a tensor."""
     base = base_of(array)
     if is_scattered(base):
-        return max(resident_bytes, available_bytes() // SHARE_OF_MEMORY)
+        # As many processes as there are cores may share a map.
+        processes = (os.cpu_count() or 1) if is_mapped(base) else 1
+        return max(resident_bytes, available_bytes() // (SHARE_OF_MEMORY * processes))
     return min(resident_bytes, MAPPED_BYTES) if is_mapped(base) else resident_bytes
 
 
