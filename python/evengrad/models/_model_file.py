@@ -68,8 +68,8 @@ def refuse_checkpoint(shown: str, metadata: Mapping[str, str]) -> None:
     """Raise an error for a file of `fit(checkpoint=)`, which says what it is for."""
     if CHECKPOINT in metadata:
         raise FileFormatError(
-            f"{shown}: is a checkpoint of a training; pass its folder to fit(checkpoint=...), which "
-            "goes on from it"
+            f"{shown}: is a checkpoint of a training, no model; pass its folder to "
+            "fit(checkpoint=...), which goes on from it"
         )
 
 
