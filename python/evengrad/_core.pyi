@@ -262,6 +262,26 @@ def tanh(x: _TensorLike) -> Tensor: ...
 def elementwise_forms() -> dict[str, str]: ...
 def dropout(x: _TensorLike, rate: float, generator: Generator) -> Tensor: ...
 def accumulate(state: Tensor, value: _TensorLike, scale: float = 1.0) -> None: ...
+def count_decisions(
+    counts: Tensor,
+    predictions: Tensor,
+    targets: Tensor,
+    weights: Tensor | None = None,
+    limits: Sequence[float] = ...,
+    top_k: int | None = None,
+) -> None: ...
+def count_confusion(
+    matrix: Tensor, predictions: Tensor, targets: Tensor, weights: Tensor | None = None
+) -> None: ...
+def collect_scores(
+    entries: Tensor,
+    summary: Tensor,
+    scores: Tensor,
+    targets: Tensor,
+    weights: Tensor | None = None,
+    class_id: int | None = None,
+) -> None: ...
+def rank_scores(entries: Tensor, summary: Tensor) -> None: ...
 def gradients(
     output: Tensor,
     inputs: Iterable[Tensor],

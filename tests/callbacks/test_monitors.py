@@ -121,6 +121,12 @@ def test_a_figure_without_a_name_is_refused(make):
         make(None, "min")
 
 
+def test_a_loss_among_the_metrics_goes_down():
+    model = net(eg.losses.MeanSquaredError())
+    name = list(model.fit(X, Y, verbose=0).history)[1]
+    assert goes(stopper, name, model) == "min"
+
+
 def test_the_message_names_what_is_near():
     model = net("accuracy")
     with pytest.raises(ValueError, match="did you mean 'accuracy'"):

@@ -172,12 +172,16 @@ def test_roc_area(binary, rng):
     y, p, w = binary
     # Scores in the middle of the intervals are told apart: there the area is exact.
     coarse = (np.floor(p * 198) + 0.5) / 199
-    check(metrics.AUC, y, coarse, w, lambda w: sk.roc_auc_score(y, coarse, sample_weight=w))
-    assert metrics.AUC()(y, p) == pytest.approx(sk.roc_auc_score(y, p), abs=2e-4)
+    for make in (metrics.AUC, lambda: metrics.AUC(200)):
+        check(make, y, coarse, w, lambda w: sk.roc_auc_score(y, coarse, sample_weight=w))
+    check(metrics.AUC, y, p, w, lambda w: sk.roc_auc_score(y, p, sample_weight=w))
+    assert metrics.AUC(200)(y, p) == pytest.approx(sk.roc_auc_score(y, p), abs=2e-4)
     assert metrics.AUC(20_000)(y, p) == pytest.approx(sk.roc_auc_score(y, p), abs=1e-6)
     logits = rng.normal(y * 1.0)
     got = metrics.AUC(20_000, from_logits=True)(y, logits)
     assert got == pytest.approx(sk.roc_auc_score(y, logits), abs=5e-5)
+    got = metrics.AUC(from_logits=True)(y, logits)
+    assert got == pytest.approx(sk.roc_auc_score(y, logits), rel=1e-12)
 
 
 def test_roc_area_by_its_meaning(binary):
@@ -323,9 +327,9 @@ def test_labels_are_not_broadcast(name, classes):
 
 def data_for(name, rng, rows=96):
     """Return targets and the end of a model for a metric."""
-    if name in ("AUC", "Precision", "Recall", "BinaryAccuracy"):
+    if name in ("AUC", "Precision", "Recall", "F1Score", "BinaryAccuracy"):
         return rng.integers(0, 2, rows), "sigmoid", 1, "binary_crossentropy"
-    if name in ("ConfusionMatrix", "F1Score") or name.startswith("Sparse"):
+    if name == "ConfusionMatrix" or name.startswith("Sparse"):
         return rng.integers(0, 3, rows), "softmax", 3, "sparse_categorical_crossentropy"
     if "Categorical" in name:
         return np.eye(3)[rng.integers(0, 3, rows)], "softmax", 3, "categorical_crossentropy"

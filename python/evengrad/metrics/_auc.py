@@ -13,32 +13,37 @@ from evengrad._common.names import choose
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.losses._crossentropy import check_from_logits
 from evengrad.losses._targets import SLACK
-from evengrad.metrics._accuracy import HALF
-from evengrad.metrics._confusion import ClassesMetric, said_classes
+from evengrad.metrics._classes import AveragedMetric, figure_of
 from evengrad.metrics._metric import ratio
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
-    from evengrad._core import Tensor
 
-# The outermost thresholds lie this far outside of [0, 1], so that 0 and 1 themselves are inside.
-OUTSIDE = 1e-7
+# Scores that are kept one by one, all classes together (3 MB), and of each class at least.
+ROOM, LEAST_ROOM = 2**17, 2**12
+# So many entries at least can be sorted.
+LEAST_ENTRIES = 4
 # As many as numbers of float32 in [½, 1], nearly, and few enough for memory.
 THRESHOLD_LIMIT = 10_000_000
 
 
-class AUC(ClassesMetric):
+class AUC(AveragedMetric):
     """The area under the ROC curve, or under that of precision over recall.
 
-    Under the ROC curve it is the chance that a positive scores higher than a negative. Scores are
-    counted between `num_thresholds` evenly spaced thresholds, so that memory and time do not grow
-    with the rows and a captured step can gather: scores that share an interval count as equal, and
-    where many crowd into few intervals more thresholds tell them apart.
+    Under the ROC curve it is the chance that a positive scores higher than a negative, with half
+    of the chance that they tie. Every score is a threshold, so that the area is exact however rare
+    the positives and however near to each other the scores. That holds up to 131,072 scores, or as
+    many divided by the number of classes where there are several, 4,096 at least. Further ones are
+    joined to groups of neighbours in their order, which count as equal: thresholds at the quantiles
+    of the data. A group of several has at most 1/16,384 of the positives and of the negatives at
+    the time (1/512 with 32 classes or more). So memory does not grow with the rows, and a captured
+    step can gather.
 
     Parameters
     ----------
     num_thresholds
-        How many thresholds, 2 or more; from 0 to 1.
+        None: every score is a threshold. A number, 2 or more: so many, evenly spaced from 0 to 1,
+        as in Keras; scores between two of them count as equal.
     curve
         ``"ROC"``: true positive rate over false positive rate, by trapezoids. ``"PR"``: precision
         over recall; between two points the true positives grow linearly with the predicted ones
@@ -53,6 +58,13 @@ class AUC(ClassesMetric):
         order. False: they are probabilities. None: probabilities, and in a model whose loss takes
         logits the metric gets the probabilities that are made of them. What the model contradicts
         is an error.
+    average
+        ``"binary"``: the area of class 1, of one output or of two. Of more outputs, each class
+        against the rest: None for an array with the area of each; ``"macro"`` for their mean,
+        ``"weighted"`` for their mean weighted by the rows of each class, ``"micro"`` for the area
+        over all outputs together. Means leave out classes without a positive or a negative.
+    class_id
+        The area of this output alone, against the rest.
 
     Raises
     ------
@@ -60,13 +72,15 @@ class AUC(ClassesMetric):
         A `from_logits` that is none of the three.
     ValueError
         Fewer than two thresholds or more than ten million, one outside of [0, 1], an unknown
-        `curve`. From a call or `fit`: shapes that do not fit, labels out of range, probabilities
-        outside of [0, 1]; those of a captured step show at the epoch's end.
+        `curve` or `average`; `average` and `class_id` together. From a call or `fit`: more than two
+        outputs with neither, a `class_id` that is not among them; shapes that do not fit, labels
+        out of range, probabilities outside of [0, 1]; those of a captured step show at the epoch's
+        end.
 
     Notes
     -----
-    Targets of zeros and ones in the shape of the predictions, or class numbers; all outputs count
-    together. Without a positive or a negative the area is 0, with a score that is NaN it is NaN.
+    Targets of zeros and ones in the shape of the predictions, or class numbers. Without a positive
+    or a negative the area is 0, with a score that is NaN it is NaN.
 
     References
     ----------
@@ -77,91 +91,120 @@ class AUC(ClassesMetric):
     --------
     >>> eg.metrics.AUC()([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     0.75
+    >>> y, p = [0, 1, 2, 2], np.eye(3)[[0, 1, 2, 0]]
+    >>> round(eg.metrics.AUC(average="macro")(y, p), 4), eg.metrics.AUC(class_id=2)(y, p)
+    (0.8611, 0.75)
     """
-
-    direction = "max"
 
     def __init__(
         self,
-        num_thresholds: int = 200,
+        num_thresholds: int | None = None,
         curve: str = "ROC",
         name: str | None = None,
         thresholds: Any = None,
         from_logits: bool | None = None,
+        average: str | None = "binary",
+        class_id: int | None = None,
     ) -> None:
-        super().__init__(name)
-        self.num_thresholds = check_int(num_thresholds, "num_thresholds", at_least=2)
-        if self.num_thresholds > THRESHOLD_LIMIT:
-            raise ValueError(
-                f"num_thresholds: expected at most {THRESHOLD_LIMIT}, got {self.num_thresholds}"
-            )
+        super().__init__(average, class_id, name)
+        self.num_thresholds = None
+        if num_thresholds is not None:
+            self.num_thresholds = check_int(num_thresholds, "num_thresholds", at_least=2)
+            if self.num_thresholds > THRESHOLD_LIMIT:
+                raise ValueError(
+                    f"num_thresholds: expected at most {THRESHOLD_LIMIT}, got {self.num_thresholds}"
+                )
         self.curve = choose(curve, ("ROC", "PR"), "curve")
         self.from_logits = check_from_logits(from_logits)
-        if thresholds is None:
-            self.thresholds = None
-            inner = np.linspace(0.0, 1.0, self.num_thresholds)[1:-1]
-        else:
+        self.thresholds = None
+        if thresholds is not None:
             checked = [check_float(one, "thresholds", low=0.0, high=1.0) for one in thresholds]
             self.thresholds = sorted(set(checked))
-            inner = np.array(self.thresholds)
-        limits = np.concatenate([[-OUTSIDE], inner, [1.0 + OUTSIDE]])
-        self._limits = _core.tensor(limits)
-        # Weights of the positive and of the negative outputs above each threshold.
-        self.positives = self.add_state((len(limits),))
-        self.negatives = self.add_state((len(limits),))
-        # By how much scores were outside of [0, 1], all together; NaN with one that is.
-        self.strayed = self.add_state()
 
-    def make_state(self, outputs: int) -> None:
-        """Make nothing: all outputs count together."""
+    @property
+    def _limits(self) -> Array | None:
+        """The thresholds that were asked for; None where every score is one."""
+        inner: Any = self.thresholds
+        if inner is None:
+            if self.num_thresholds is None:
+                return None
+            inner = np.linspace(0.0, 1.0, self.num_thresholds)[1:-1]
+        # All scores are above the first and none above the last.
+        return np.array([-np.inf, *inner, np.inf])
+
+    def make_counts(self, outputs: int) -> None:
+        """Make the room for scores."""
+        columns = 1 if self.average == "micro" or self._column is not None else outputs
+        room = max(LEAST_ROOM, ROOM // columns)
+        self.entries = self.add_state((columns, room, 3))
+        self.summary = self.add_state((columns, 3))
+
+    def reset_state(self) -> None:
+        """Forget all batches."""
+        # Entries that are not counted are not there.
+        if self._outputs is not None:
+            self.summary.copy_(np.zeros(self.summary.shape))
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch to the counts."""
+        """Add a batch's scores."""
         with no_grad():
-            targets, scores, weights = self.vectors(y_true, y_pred, sample_weight)
-            scores = self._within_unit(scores.sigmoid() if self.from_logits else scores)
-            if weights is not None:
-                weights = weights.unsqueeze(-1).expand(*scores.shape).reshape(1, -1)
-            limits = self._limits.astype(scores.dtype)
-            above: Tensor = scores.reshape(-1, 1) > limits
-            said = above.astype(scores.dtype)
-            true = said_classes(targets.reshape(1, -1), HALF)
-            false = 1.0 - true
-            if weights is not None:
-                true, false = true * weights, false * weights
-            # Sums over all outputs, for all thresholds at once.
-            _core.accumulate(self.positives, (true @ said).reshape(-1))
-            _core.accumulate(self.negatives, (false @ said).reshape(-1))
+            targets, scores, weights = self.flattened(y_true, y_pred, sample_weight)
+            if not _core.is_capturing():
+                seen = slice(None) if weights is None else weights.numpy() != 0.0
+                self._check_strayed(scores.numpy()[seen])
+            if self.from_logits and self._limits is not None:
+                scores = scores.sigmoid()
+            kept = self.entries, self.summary
+            _core.collect_scores(*kept, scores, targets, weights, class_id=self._column)
 
-    def _within_unit(self, scores: Tensor) -> Tensor:
-        """Return scores in [0, 1], and remember those that were not."""
-        excess = (scores - scores.clamp(-SLACK, 1.0 + SLACK)).abs().sum()
-        if not _core.is_capturing():
-            self._check_strayed(excess.item())
-        _core.accumulate(self.strayed, excess)
-        return scores.clamp(0.0, 1.0)
-
-    def _check_strayed(self, excess: float) -> None:
-        if excess > 0.0:
+    def _check_strayed(self, scores: Array) -> None:
+        if not self.from_logits and ((scores < -SLACK) | (scores > 1.0 + SLACK)).any():
             raise ValueError(
                 f"{self.name}: expected scores in [0, 1], got some outside; pass from_logits=True "
                 "for scores of any size, or end the model in a sigmoid or softmax"
             )
 
-    def result(self) -> float:
-        """Return the area."""
-        strayed = self.strayed.item()
-        self._check_strayed(strayed)
-        if math.isnan(strayed):
-            return math.nan
-        true, false = np.array(self.positives.numpy()), np.array(self.negatives.numpy())
-        if true[0] == 0.0 or (self.curve == "ROC" and false[0] == 0.0):
-            return 0.0
-        if self.curve == "ROC":
+    def result(self) -> Any:
+        """Return the area, or the areas of the classes."""
+        if self._outputs is None:
+            return np.zeros(0) if self.average is None else 0.0
+        summary = np.array(self.summary.numpy())
+        self._check_strayed(summary[:, 1:])
+        # A copy is sorted: what is kept may not depend on when somebody has asked for the figure.
+        most = max(LEAST_ENTRIES, int(summary[:, 0].max()))
+        entries, ranked = _core.tensor(self.entries.numpy()[:, :most]), _core.tensor(summary)
+        _core.rank_scores(entries, ranked)
+        parts = zip(entries.numpy(), ranked.numpy(), strict=True)
+        columns = [self._area(part[: int(about[0])], math.isnan(about[2])) for part, about in parts]
+        areas, positives, counted = (np.array(part) for part in zip(*columns, strict=True))
+        return figure_of(self.joined(areas, counted, positives))
+
+    def _area(self, entries: Array, has_nan: bool) -> tuple[float, float, bool]:
+        """Return the area of a class, the weight of its positives, and whether there is one.
+
+        Entries are sorted, one for each score.
+        """
+        # Weights from each entry on: those above a threshold that lies just below it.
+        above = np.zeros((len(entries) + 1, 2))
+        above[:-1] = np.cumsum(entries[::-1, 1:], axis=0)[::-1]
+        limits = self._limits
+        if limits is None:
+            first = np.arange(len(above))
+        else:
+            first = np.searchsorted(np.clip(entries[:, 0], 0.0, 1.0), limits, side="right")
+        true, false = above[first].T
+        positives = true[0]
+        if positives == 0.0 or (self.curve == "ROC" and false[0] == 0.0):
+            return (math.nan if has_nan else 0.0), float(positives), has_nan
+        if has_nan:
+            area = math.nan
+        elif self.curve == "ROC":
             # Thresholds rise, so that both rates fall.
             heights = (true[:-1] + true[1:]) / 2
-            return float((heights * -np.diff(false)).sum() / (true[0] * false[0]))
-        return float(precision_recall_area(true, false))
+            area = (heights * -np.diff(false)).sum() / (true[0] * false[0])
+        else:
+            area = precision_recall_area(true, false)
+        return float(area), float(positives), True
 
 
 def precision_recall_area(true: Array, false: Array) -> Any:

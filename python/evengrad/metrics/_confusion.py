@@ -10,34 +10,17 @@ from evengrad import _core
 from evengrad._common.checks import check_float, check_int
 from evengrad._common.names import choose
 from evengrad._tensor.grad_mode import no_grad
-from evengrad.losses._crossentropy import one_hot
-from evengrad.metrics._accuracy import HALF
-from evengrad.metrics._metric import OutputsMetric, check_indicators, ratio, weighted_sum
+from evengrad.losses._loss import as_floats
+from evengrad.metrics._classes import (
+    AveragedMetric,
+    ClassesMetric,
+    check_one_class,
+    figure_of,
+)
+from evengrad.metrics._metric import ratio
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array, Shape
-    from evengrad._core import Tensor
-
-
-def said_classes(predictions: Tensor, threshold: float | None) -> Tensor:
-    """Return 1 for each class that predictions (n, classes) name, else 0.
-
-    Without a threshold that is the largest of each row, and a single output counts above ½.
-    """
-    if threshold is None and predictions.shape[-1] > 1:
-        return one_hot(predictions.argmax(dim=-1), predictions)
-    limit = HALF if threshold is None else threshold
-    said: Tensor = predictions > limit
-    return said.astype(predictions.dtype)
-
-
-class ClassesMetric(OutputsMetric):
-    """A metric of probabilities, whose targets are class numbers or zeros and ones."""
-
-    needs_probabilities = True
-
-    def _check_values(self, y: Array, shape: Shape, what: str) -> None:
-        check_indicators(y, shape, what)
 
 
 class ConfusionMatrix(ClassesMetric):
@@ -57,7 +40,8 @@ class ConfusionMatrix(ClassesMetric):
     Raises
     ------
     ValueError
-        An unknown `normalize`. From a call or `fit`: shapes that do not fit, labels out of range.
+        An unknown `normalize`. From a call or `fit`: shapes that do not fit, labels out of range,
+        rows that name several classes or none.
 
     Notes
     -----
@@ -79,6 +63,11 @@ class ConfusionMatrix(ClassesMetric):
             choose(normalize, ("true", "pred", "all"), "normalize")
         self.normalize = normalize
 
+    def _check_values(self, y: Array, shape: Shape, what: str) -> None:
+        super()._check_values(y, shape, what)
+        fix = "labels that do not exclude each other have a matrix each: pass them one by one"
+        check_one_class(y, shape, what, fix)
+
     def make_state(self, outputs: int) -> None:
         """Make the matrix; one output means two classes."""
         classes = max(2, outputs)
@@ -87,13 +76,8 @@ class ConfusionMatrix(ClassesMetric):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch to the counts."""
         with no_grad():
-            targets, predictions, weights = self.vectors(y_true, y_pred, sample_weight)
-            true, said = said_classes(targets, None), said_classes(predictions, None)
-            if predictions.shape[-1] == 1:
-                true, said = (_core.cat([1.0 - one, one], dim=-1) for one in (true, said))
-            if weights is not None:
-                said = said * weights.unsqueeze(-1)
-            _core.accumulate(self.counts, true.T @ said)
+            targets, predictions, weights = self.flattened(y_true, y_pred, sample_weight)
+            _core.count_confusion(self.counts, predictions, targets, weights)
 
     def result(self) -> np.ndarray[Any, Any]:
         """Return the counts, or shares as `normalize` says; a class without rows has shares 0."""
@@ -107,32 +91,127 @@ class ConfusionMatrix(ClassesMetric):
         return ratio(counts, np.broadcast_to(whole, counts.shape))
 
 
-class F1Score(ClassesMetric):
-    """The harmonic mean of precision and recall, class by class: 2 tp / (2 tp + fp + fn).
+class _Decisions(AveragedMetric):
+    """What precision, recall and F1 share: counts of the yeses that are right, said, and true."""
+
+    def __init__(
+        self,
+        thresholds: Any,
+        top_k: int | None,
+        average: str | None,
+        class_id: int | None,
+        name: str | None,
+    ) -> None:
+        super().__init__(average, class_id, name)
+        self.top_k = None if top_k is None else check_int(top_k, "top_k", at_least=1)
+        self._several = hasattr(thresholds, "__len__")
+        given = thresholds if self._several else [thresholds]
+        # Without one the largest of a row is the yes, or with `top_k` so many of them.
+        limits = [] if thresholds is None else [check_float(one, "thresholds") for one in given]
+        if self._several and not limits:
+            raise ValueError("thresholds: expected at least one number, got none")
+        self.decides_at = tuple(limits)
+        self._sets = max(1, len(limits))
+        # Whether predictions are one-dimensional: with `top_k` these are the scores of one row.
+        self._is_row = False
+
+    def make_state(self, outputs: int) -> None:
+        """Check that the outputs say which classes count, and make the counts."""
+        if self.top_k is not None and outputs == 1 and not self._is_row:
+            raise ValueError(
+                f"top_k: expected rows of several predictions, got one output, which is always "
+                f"the largest of its row; leave top_k out of {self.name}"
+            )
+        super().make_state(outputs)
+
+    def make_counts(self, outputs: int) -> None:
+        """Make the counts, for each threshold: what is said rightly, said, and true."""
+        self.counts = self.add_state((self._sets, 3, outputs))
+
+    def _limits(self) -> list[float]:
+        """Return the thresholds as they stand now."""
+        raise NotImplementedError
+
+    def _joins_as(self, outputs: int) -> str | None:
+        # What is among the largest of a row has its meaning over all of them.
+        over_all = self.top_k is not None and self.average == "binary" and outputs > 1
+        return "micro" if over_all else self.average
+
+    def _decides_by_largest(self, outputs: int) -> bool:
+        return not self._limits() and self.top_k is None and outputs > 1
+
+    def _needs_one_class(self, outputs: int) -> bool:
+        by_two = super()._needs_one_class(outputs) and self.top_k is None
+        return by_two or self._decides_by_largest(outputs)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch to the counts."""
+        with no_grad():
+            y_pred = as_floats(y_pred)
+            self._is_row = self.top_k is not None and y_pred.ndim == 1
+            targets, predictions, weights = self.flattened(y_true, y_pred, sample_weight)
+            kept = self.counts, predictions, targets, weights
+            _core.count_decisions(*kept, limits=self._limits(), top_k=self.top_k)
+
+    def _shares(self, right: Array, predicted: Array, actual: Array) -> tuple[Array, Array]:
+        """Return what is divided by what."""
+        raise NotImplementedError
+
+    def result(self) -> Any:
+        """Return the score, or the scores of the classes; an array for several thresholds too."""
+        if self._outputs is None:
+            counts = np.zeros((self._sets, 0 if self.average is None else 1))
+            values = self.joined(counts, counts, counts)
+        else:
+            values = self._values(self._outputs)
+        return figure_of(values if self._several else values[0])
+
+    def _values(self, outputs: int) -> Array:
+        counts = np.array(self.counts.numpy())
+        if self._column is not None:
+            counts = counts[..., self._column : self._column + 1]
+        right, predicted, actual = counts.swapaxes(0, 1)
+        part, whole = self._shares(right, predicted, actual)
+        if self._joins_as(outputs) == "micro":
+            return ratio(part.sum(axis=-1), whole.sum(axis=-1))
+        # As in scikit-learn: a class that is neither there nor said is no class of the data, but
+        # each of the labels that do not exclude each other is one.
+        by_largest = self._decides_by_largest(outputs)
+        counted = (predicted + actual > 0) | (not by_largest)
+        return self.joined(ratio(part, whole), counted, actual)
+
+
+class F1Score(_Decisions):
+    """The harmonic mean of precision and recall: 2 tp / (2 tp + fp + fn).
 
     Parameters
     ----------
     average
-        None for an array with the score of each class; ``"macro"`` for their mean, ``"weighted"``
-        for their mean weighted by the rows of each class, ``"micro"`` for the score of all counts
-        together.
+        ``"binary"``: the score of class 1, of one output or of two. Of more outputs: None for an
+        array with the score of each class; ``"macro"`` for their mean, ``"weighted"`` for their
+        mean weighted by the rows of each class, ``"micro"`` for the score of all counts together.
     threshold
         Predictions above it name a class, so that a row may have several or none. None: the largest
         of each row does; with one output, what is above ½.
     name
         The name in reports.
+    class_id
+        The score of this output alone.
 
     Raises
     ------
     ValueError
-        An unknown `average`. From a call or `fit`: shapes that do not fit, labels out of range;
-        from `fit`, a threshold outside of (0, 1) where the loss takes logits.
+        An unknown `average`; `average` and `class_id` together. From a call or `fit`: more than two
+        outputs with neither; a `class_id` that is not among them; shapes that do not fit, labels
+        out of range, rows of several labels without a threshold; from `fit`, a threshold outside of
+        (0, 1) where the loss takes logits.
 
     Notes
     -----
     Targets: class numbers (rows,), or rows of zeros and ones in the shape of the predictions.
     Predictions: (rows, classes), or one output, (rows, 1); in a model whose loss takes logits the
-    metric gets the probabilities. A class that is neither there nor predicted scores 0.
+    metric gets the probabilities. A class that is neither there nor predicted scores 0; the mean of
+    ``"macro"`` leaves it out, unless there is a threshold, as in scikit-learn.
 
     References
     ----------
@@ -141,60 +220,36 @@ class F1Score(ClassesMetric):
     Examples
     --------
     >>> y, p = [0, 1, 1], [[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]]
-    >>> eg.metrics.F1Score()(y, p).round(4).tolist()
-    [0.6667, 0.6667]
-    >>> round(eg.metrics.F1Score("macro")(y, p), 4)
+    >>> round(eg.metrics.F1Score()(y, p), 4)
     0.6667
+    >>> eg.metrics.F1Score(average=None)(y, p).round(4).tolist()
+    [0.6667, 0.6667]
     """
 
-    direction = "max"
+    _for_several_labels = 'pass threshold=0.5, with average="macro" or class_id='
 
     def __init__(
-        self, average: str | None = None, threshold: float | None = None, name: str | None = None
+        self,
+        average: str | None = "binary",
+        threshold: float | None = None,
+        name: str | None = None,
+        class_id: int | None = None,
     ) -> None:
-        super().__init__(name)
-        if average is not None:
-            choose(average, ("macro", "micro", "weighted"), "average")
-        self.average = average
-        self.threshold = None if threshold is None else check_float(threshold, "threshold")
-        self.decides_at = () if self.threshold is None else (self.threshold,)
+        limit = None if threshold is None else check_float(threshold, "threshold")
+        super().__init__(limit, None, average, class_id, name)
+        self.threshold = limit
 
-    def make_state(self, outputs: int) -> None:
-        """Make the counts of each class."""
-        self.right = self.add_state((outputs,))
-        self.predicted = self.add_state((outputs,))
-        self.actual = self.add_state((outputs,))
+    def _limits(self) -> list[float]:
+        return [] if self.threshold is None else [self.threshold]
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch to the counts."""
-        with no_grad():
-            targets, predictions, weights = self.vectors(y_true, y_pred, sample_weight)
-            true = said_classes(targets, HALF)
-            said = said_classes(predictions, self.threshold)
-            _core.accumulate(self.right, weighted_sum(true * said, weights))
-            _core.accumulate(self.predicted, weighted_sum(said, weights))
-            _core.accumulate(self.actual, weighted_sum(true, weights))
-
-    def result(self) -> Any:
-        """Return the score, or the scores of the classes."""
-        if self._outputs is None:
-            return np.zeros(0) if self.average is None else 0.0
-        right, actual = np.array(self.right.numpy()), np.array(self.actual.numpy())
-        found = actual + self.predicted.numpy()
-        if self.average == "micro":
-            return float(ratio(2 * right.sum(keepdims=True), found.sum(keepdims=True))[0])
-        scores = ratio(2 * right, found)
-        if self.average is None:
-            return scores
-        if self.average == "macro":
-            return float(scores.mean())
-        return float((scores * ratio(actual, np.full_like(actual, actual.sum()))).sum())
+    def _shares(self, right: Array, predicted: Array, actual: Array) -> tuple[Array, Array]:
+        return 2 * right, predicted + actual
 
 
-class _Thresholded(ClassesMetric):
-    """What precision and recall share: which outputs count as a yes."""
+class _Thresholded(_Decisions):
+    """What precision and recall share: their arguments."""
 
-    direction = "max"
+    _for_several_labels = 'pass thresholds=0.5, with average="macro" or class_id='
 
     def __init__(
         self,
@@ -202,88 +257,52 @@ class _Thresholded(ClassesMetric):
         top_k: int | None = None,
         class_id: int | None = None,
         name: str | None = None,
+        average: str | None = "binary",
     ) -> None:
-        super().__init__(name)
-        several = hasattr(thresholds, "__len__")
-        self.top_k = None if top_k is None else check_int(top_k, "top_k", at_least=1)
-        self.class_id = None if class_id is None else check_int(class_id, "class_id", at_least=0)
-        # Among the k largest, any score is a yes.
-        default = HALF if top_k is None else -float("inf")
-        given = [default] if thresholds is None else (thresholds if several else [thresholds])
-        checked = [check_float(one, "thresholds") for one in given]
-        if not checked:
-            raise ValueError("thresholds: expected at least one number, got none")
-        self.thresholds = None if thresholds is None else (checked if several else checked[0])
-        self.decides_at = () if thresholds is None else tuple(checked)
-        self._limits = _core.tensor(np.array(checked))
-        self._several = several
-        self.right, self.whole = self.add_state((len(checked),)), self.add_state((len(checked),))
+        super().__init__(thresholds, top_k, average, class_id, name)
+        checked = list(self.decides_at)
+        self.thresholds = checked if self._several else next(iter(checked), None)
 
-    def make_state(self, outputs: int) -> None:
-        """Check that the class is among the outputs."""
-        if self.class_id is not None and self.class_id >= outputs:
-            raise ValueError(
-                f"class_id: expected a class below {outputs}, as there are so many outputs, got "
-                f"{self.class_id}"
-            )
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch to the counts."""
-        with no_grad():
-            targets, predictions, weights = self.vectors(y_true, y_pred, sample_weight)
-            among = None if self.top_k is None else among_top(predictions, self.top_k)
-            if self.class_id is not None:
-                at = slice(self.class_id, self.class_id + 1)
-                targets, predictions = targets[:, at], predictions[:, at]
-                among = None if among is None else among[:, at]
-            if weights is not None:
-                weights = weights.unsqueeze(-1).expand(*predictions.shape).reshape(-1)
-            limits = self._limits.astype(predictions.dtype)
-            above: Tensor = predictions.reshape(-1, 1) > limits
-            said = above.astype(predictions.dtype)
-            if among is not None:
-                said = said * among.reshape(-1, 1)
-            true = said_classes(targets.reshape(-1, 1), HALF)
-            _core.accumulate(self.right, weighted_sum(true * said, weights))
-            _core.accumulate(self.whole, weighted_sum(self._of(true, said), weights))
-
-    def _of(self, true: Tensor, said: Tensor) -> Tensor:
-        """Return what the right ones are a share of."""
-        raise NotImplementedError
-
-    def result(self) -> Any:
-        """Return the share; an array where several thresholds were given."""
-        shares = ratio(np.array(self.right.numpy()), self.whole.numpy())
-        return shares if self._several else float(shares[0])
+    def _limits(self) -> list[float]:
+        given: Any = self.thresholds
+        return [] if given is None else list(given) if self._several else [given]
 
 
 class Precision(_Thresholded):
-    """The share of what is predicted that is true: tp / (tp + fp), over all outputs.
+    """The share of what is predicted that is true: tp / (tp + fp).
 
     Parameters
     ----------
     thresholds
-        Predictions above it are a yes; by default ½. Several give an array of results.
+        Predictions above it are a yes. None: the largest of each row is; with one output, what is
+        above ½. Several give an array of results.
     top_k
-        Only the `top_k` largest predictions of a row can be a yes; then there is no threshold
-        unless one is given.
+        Only the `top_k` largest predictions of a row can be a yes, the first of those that tie;
+        then there is no threshold unless one is given. One-dimensional predictions are one row.
     class_id
         Look at this output alone.
     name
         The name in reports.
+    average
+        ``"binary"``: the score of class 1, of one output or of two; with `top_k` that of all counts
+        together. Of more outputs: None for an array with the score of each class; ``"macro"`` for
+        their mean, ``"weighted"`` for their mean weighted by the rows of each class, ``"micro"``
+        for the score of all counts together.
 
     Raises
     ------
     ValueError
-        `top_k` below 1; a `class_id` that is not among the outputs. From a call or `fit`: shapes
-        that do not fit, labels out of range; from `fit`, no threshold in (0, 1) where the loss
-        takes logits.
+        `top_k` below 1; an unknown `average`; `average` and `class_id` together. From a call or
+        `fit`: more than two outputs with neither; a `class_id` that is not among them; `top_k` with
+        one output; shapes that do not fit, labels out of range, rows of several labels without a
+        threshold; from `fit`, no threshold in (0, 1) where the loss takes logits.
 
     Notes
     -----
     Targets of zeros and ones in the shape of the predictions, or class numbers. Where nothing is
-    predicted the precision is 0. In a model whose loss takes logits the metric gets the
-    probabilities; other scores need another threshold, such as 0.
+    predicted the precision is 0; the mean of ``"macro"`` leaves out classes that are neither there
+    nor predicted, unless there is a threshold or `top_k`, as in scikit-learn. In a model whose loss
+    takes logits the metric gets the probabilities; other scores need another threshold, such as 0.
 
     Examples
     --------
@@ -291,38 +310,46 @@ class Precision(_Thresholded):
     0.6666666666666666
     """
 
-    def _of(self, true: Tensor, said: Tensor) -> Tensor:
-        del true
-        return said
+    def _shares(self, right: Array, predicted: Array, actual: Array) -> tuple[Array, Array]:
+        del actual
+        return right, predicted
 
 
 class Recall(_Thresholded):
-    """The share of what is true that is predicted: tp / (tp + fn), over all outputs.
+    """The share of what is true that is predicted: tp / (tp + fn).
 
     Parameters
     ----------
     thresholds
-        Predictions above it are a yes; by default ½. Several give an array of results.
+        Predictions above it are a yes. None: the largest of each row is; with one output, what is
+        above ½. Several give an array of results.
     top_k
-        Only the `top_k` largest predictions of a row can be a yes; then there is no threshold
-        unless one is given.
+        Only the `top_k` largest predictions of a row can be a yes, the first of those that tie;
+        then there is no threshold unless one is given. One-dimensional predictions are one row.
     class_id
         Look at this output alone.
     name
         The name in reports.
+    average
+        ``"binary"``: the score of class 1, of one output or of two; with `top_k` that of all counts
+        together. Of more outputs: None for an array with the score of each class; ``"macro"`` for
+        their mean, ``"weighted"`` for their mean weighted by the rows of each class, ``"micro"``
+        for the score of all counts together.
 
     Raises
     ------
     ValueError
-        `top_k` below 1; a `class_id` that is not among the outputs. From a call or `fit`: shapes
-        that do not fit, labels out of range; from `fit`, no threshold in (0, 1) where the loss
-        takes logits.
+        `top_k` below 1; an unknown `average`; `average` and `class_id` together. From a call or
+        `fit`: more than two outputs with neither; a `class_id` that is not among them; `top_k` with
+        one output; shapes that do not fit, labels out of range, rows of several labels without a
+        threshold; from `fit`, no threshold in (0, 1) where the loss takes logits.
 
     Notes
     -----
     Targets of zeros and ones in the shape of the predictions, or class numbers. Where nothing is
-    true the recall is 0. In a model whose loss takes logits the metric gets the probabilities;
-    other scores need another threshold, such as 0.
+    true the recall is 0; the mean of ``"macro"`` leaves out classes that are neither there nor
+    predicted, unless there is a threshold or `top_k`, as in scikit-learn. In a model whose loss
+    takes logits the metric gets the probabilities; other scores need another threshold, such as 0.
 
     Examples
     --------
@@ -330,12 +357,6 @@ class Recall(_Thresholded):
     [1.0, 0.3333333333333333]
     """
 
-    def _of(self, true: Tensor, said: Tensor) -> Tensor:
-        return true.expand(*said.shape)
-
-
-def among_top(predictions: Tensor, k: int) -> Tensor:
-    """Return 1 for each prediction that fewer than k of its row exceed, else 0."""
-    better: Tensor = predictions.unsqueeze(-2) > predictions.unsqueeze(-1)
-    rank = better.astype(predictions.dtype).sum(dim=-1)
-    return (rank < float(k)).astype(predictions.dtype)
+    def _shares(self, right: Array, predicted: Array, actual: Array) -> tuple[Array, Array]:
+        del predicted
+        return right, actual

@@ -12,8 +12,15 @@ from evengrad._common.checks import FLOATS
 from evengrad._common.config import Named, remade
 from evengrad._common.names import ESCAPES, snake_case
 from evengrad._core import Tensor
-from evengrad.losses._crossentropy import check_labels, one_hot
-from evengrad.losses._loss import as_floats, checked_tensor, hide_masked, per_weight, weights_for
+from evengrad.losses._crossentropy import check_labels
+from evengrad.losses._loss import (
+    Loss,
+    as_floats,
+    checked_tensor,
+    hide_masked,
+    per_weight,
+    weights_for,
+)
 from evengrad.losses._targets import first_row, last_column_as, refuse_nan
 
 if TYPE_CHECKING:
@@ -127,9 +134,12 @@ class Metric(Named):
             return
         y = targets.numpy()
         if weights is not None and 0 < weights.ndim <= y.ndim:
-            # Masked rows of integers still hold whatever they held.
+            seen = weights.numpy() != 0.0
+            if not seen.any():
+                return
+            # An innocent row in the place of each masked one keeps the rows' numbers.
             y = np.array(y)
-            y[weights.numpy() == 0.0] = 0
+            y[~seen] = y[seen][0]
         self._check_values(y, tuple(predictions.shape), "y_true")
 
     def result(self) -> Figure:
@@ -178,7 +188,10 @@ class MeanMetric(Metric):
             # As they are in training.
             fitting = isinstance(y_pred, Tensor) and y_pred.dtype in FLOATS
             predictions = (y_pred if fitting else as_floats(y_pred)).detach()
-            targets = last_column_as(as_targets(y_true), tuple(predictions.shape))
+            targets = as_targets(y_true)
+            # Not so for the numbers of classes beside the scores of several.
+            if 1 in (*targets.shape[-1:], *predictions.shape[-1:]):
+                targets = last_column_as(targets, tuple(predictions.shape))
             weights = None
             if sample_weight is not None:
                 weights = weights_for(sample_weight, predictions)
@@ -220,8 +233,8 @@ class OutputsMetric(Metric):
             The metric has gathered over predictions with another number of outputs.
         """
         if self._outputs is None:
-            self._outputs = outputs
             self.make_state(outputs)
+            self._outputs = outputs
         elif self._outputs != outputs:
             raise ValueError(
                 f"{self.name}: expected predictions with {self._outputs} outputs, as before, got "
@@ -232,24 +245,31 @@ class OutputsMetric(Metric):
         """Make the state with `add_state`."""
         raise NotImplementedError(f"{type(self).__name__} must define make_state(outputs)")
 
-    def vectors(
+    def flattened(
         self, y_true: Any, y_pred: Any, sample_weight: Any
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return targets and predictions of shape (n, outputs), and n weights or None."""
+        """Return targets, predictions (n, outputs), and n weights or None; one row for each step.
+
+        Targets have the shape of the predictions, or are n class numbers. What stands in rows of
+        weight 0 is left there.
+        """
         targets, predictions = as_targets(y_true), as_floats(y_pred).detach()
         if predictions.ndim == 1:
             predictions = predictions.unsqueeze(-1)
-        weights = None
-        if sample_weight is not None:
-            weights = weights_for(sample_weight, predictions)
-            targets, predictions = masked(targets, predictions, weights)
+        weights = None if sample_weight is None else weights_for(sample_weight, predictions)
         self._check_given(targets, predictions, weights)
-        if weights is not None:
-            weights = spread(weights, tuple(predictions.shape[:-1])).reshape(-1)
-        outputs = predictions.shape[-1]
+        shape, given = tuple(predictions.shape), tuple(targets.shape)
+        if given not in (shape, shape[:-1], (*shape[:-1], 1)):
+            raise ValueError(
+                f"{self.name}: expected targets in the shape of the predictions, {shape}, or class "
+                f"numbers of shape {shape[:-1]}, got {given}"
+            )
+        outputs = shape[-1]
         self.build(outputs)
-        targets = as_indicators(targets, predictions, self.name)
-        return targets.reshape(-1, outputs), predictions.reshape(-1, outputs), weights
+        targets = targets.reshape(-1, outputs) if given == shape else targets.reshape(-1)
+        if weights is not None:
+            weights = spread(weights, shape[:-1]).reshape(-1)
+        return targets, predictions.reshape(-1, outputs), weights
 
 
 class FunctionMetric(MeanMetric):
@@ -258,6 +278,8 @@ class FunctionMetric(MeanMetric):
     def __init__(self, function: Any) -> None:
         super().__init__(getattr(function, "__name__", "metric"))
         self.function = function
+        if isinstance(function, Loss):
+            self.direction = "min"
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return what the function returns, a single number for the batch as one value."""
@@ -314,21 +336,6 @@ def same_shape(y_true: Tensor, y_pred: Tensor, name: str) -> Tensor:
             f"{tuple(y_true.shape)}; reshape one of them"
         )
     return y_true.astype(y_pred.dtype)
-
-
-def as_indicators(targets: Tensor, predictions: Tensor, name: str) -> Tensor:
-    """Return targets in the predictions' shape and dtype; class numbers become one-hot rows."""
-    shape, given = tuple(predictions.shape), tuple(targets.shape)
-    if given == shape:
-        return targets.astype(predictions.dtype)
-    if len(shape) > 1 and given in (shape[:-1], (*shape[:-1], 1)):
-        if shape[-1] == 1:
-            return targets.reshape(*shape).astype(predictions.dtype)
-        return one_hot(targets.reshape(*shape[:-1]), predictions)
-    raise ValueError(
-        f"{name}: expected targets in the shape of the predictions, {shape}, or class numbers of "
-        f"shape {shape[:-1] or shape}, got {given}"
-    )
 
 
 def check_indicators(y: Array, shape: Shape, what: str) -> None:

@@ -12,7 +12,14 @@ from evengrad._common.checks import check_int
 from evengrad._common.names import choose
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.losses._loss import as_floats
-from evengrad.metrics._metric import MeanMetric, OutputsMetric, as_targets, same_shape, weighted_sum
+from evengrad.metrics._metric import (
+    MeanMetric,
+    OutputsMetric,
+    as_targets,
+    masked,
+    same_shape,
+    weighted_sum,
+)
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -215,7 +222,10 @@ class R2Score(OutputsMetric):
         """Add a batch to the sums."""
         with no_grad():
             same_shape(as_targets(y_true), as_floats(y_pred), self.name)
-            targets, predictions, weights = self.vectors(y_true, y_pred, sample_weight)
+            targets, predictions, weights = self.flattened(y_true, y_pred, sample_weight)
+            targets = targets.reshape(*predictions.shape)
+            if weights is not None:
+                targets, predictions = masked(targets, predictions, weights)
             y, p = targets.astype("float64"), predictions.astype("float64")
             first: Tensor = self.rows == 0.0
             self.center.copy_(_core.where(first, y.mean(0), self.center))

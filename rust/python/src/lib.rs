@@ -25,6 +25,7 @@ mod error;
 mod functions;
 mod inference;
 mod losses;
+mod metrics;
 mod names;
 mod native_call;
 mod normalization;
@@ -71,6 +72,8 @@ mod _core {
     use crate::losses::{
         binary_cross_entropy_with_logits, cross_entropy, log_softmax, mse_loss, softmax,
     };
+    #[pymodule_export]
+    use crate::metrics::{collect_scores, count_confusion, count_decisions, rank_scores};
     #[pymodule_export]
     use crate::normalization::{batch_norm, layer_norm};
     #[pymodule_export]

@@ -3,6 +3,7 @@
 pub mod batch_norm;
 mod caches;
 pub mod cross_entropy;
+pub mod decisions;
 pub mod dropout;
 pub mod extrema;
 pub mod gather;
@@ -11,6 +12,7 @@ pub mod layer_norm;
 pub mod loss;
 pub mod map;
 pub mod math;
+pub mod ranking;
 pub mod recurrent;
 pub mod reduce;
 mod rows;

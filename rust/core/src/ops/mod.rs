@@ -22,9 +22,12 @@
 //! | `pair_loss` | binary cross-entropy from logits, mean squared error |
 //! | `dropout` | random masks |
 //! | `random` | tensors of random numbers |
+//! | `decisions` | counts of what predictions say of classes |
+//! | `ranking` | scores of classes, kept for their ranks |
 
 pub mod arithmetic;
 pub mod batch_norm;
+pub mod decisions;
 pub mod dense;
 pub mod dropout;
 pub mod elementwise;
@@ -37,6 +40,7 @@ pub mod loss;
 pub mod matmul;
 pub mod pair_loss;
 pub mod random;
+pub mod ranking;
 pub mod recurrent;
 pub mod reduce;
 pub mod shape;
