@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,10 @@ from evengrad.models._features import find
 from evengrad.training._feature_names import difference
 
 __all__ = ["FeatureExtractor"]
+
+# scikit-learn bounds threads by threadpoolctl; its versions before 3.2 know no other libraries.
+with contextlib.suppress(ImportError):
+    importlib.import_module("evengrad._common.threads")
 
 
 class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # published untyped

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,7 +13,40 @@ from evengrad._common.arrays import as_numbers
 from evengrad._common.checks import check_int
 from evengrad._tensor.random import set_random_seed
 
-__all__ = ["set_random_seed", "to_categorical"]
+__all__ = ["register_threadpoolctl", "set_random_seed", "to_categorical"]
+
+
+def register_threadpoolctl() -> None:
+    """Let threadpoolctl see the threads of this library, and bound them.
+
+    ``threadpool_limits(limits=2)`` and ``limits={"evengrad": 2}`` hold for them from then on, and
+    ``threadpool_info()`` lists them. That is so without this call, where threadpoolctl was imported
+    before evengrad, as scikit-learn does it, and by importing `evengrad.sklearn`.
+
+    Raises
+    ------
+    ImportError
+        threadpoolctl is not installed, or is older than 3.2.
+
+    Examples
+    --------
+    >>> from threadpoolctl import threadpool_limits
+    >>> eg.utils.register_threadpoolctl()
+    >>> with threadpool_limits({"evengrad": 1}):
+    ...     eg.get_num_threads()
+    1
+    """
+    try:
+        importlib.import_module("evengrad._common.threads")
+    except ImportError as error:
+        message = "register_threadpoolctl needs threadpoolctl 3.2: pip install threadpoolctl"
+        raise ImportError(message) from error
+
+
+if "threadpoolctl" in sys.modules:
+    # Its versions before 3.2 know no libraries but those that they came with.
+    with contextlib.suppress(ImportError):
+        register_threadpoolctl()
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, Any]:

@@ -148,7 +148,7 @@ NOT_DIFFERENTIABLE = {
     **dict.fromkeys(["models.funnel", "models.funnel_widths", "models.guideline"], GIVES_ADVICE),
     "models.clone_model": "makes a model of another",
     **dict.fromkeys(["autograd.grad", "autograd.gradcheck"], "walks the tape"),
-    "utils.set_random_seed": "of the process",
+    **dict.fromkeys(["utils.register_threadpoolctl", "utils.set_random_seed"], "of the process"),
     "utils.to_categorical": "makes an array of classes",
     "Input": "begins a graph of layers, which holds no values",
     "accumulate": "adds to state in place, off the tape, by its documentation",

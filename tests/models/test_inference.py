@@ -196,7 +196,7 @@ def test_shapes_take_turns_and_old_ones_are_let_go():
             assert model(np.ones((count, 6), np.float32)).shape == (count, 4)
         for count in range(3, 30):
             ask(model, np.ones((count, 6), np.float32))
-    assert len(model._answers._by_shape) <= 8
+    assert len(model._answers._known.by_shape) <= 8
 
 
 def test_models_of_several_outputs_answer_again_and_again():

@@ -3,6 +3,10 @@
 # ruff: noqa: ARG005 - functions have the signatures that they are called with
 
 import logging
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -326,3 +330,45 @@ def test_settings_of_what_is_named_are_recorded_anew(kind):
         step.function.__self__.steps += 1
         step(x)
         assert step._captured == captured
+
+
+def test_threads_share_a_compiled_function():
+    w = eg.tensor([0.0], requires_grad=True)
+    optimizer = eg.optimizers.SGD(1.0)
+    recorded = []
+
+    @eg.compile
+    def step(x):
+        recorded.append(threading.get_ident())
+        optimizer.minimize((w * (x.mean() * 0.0 + 1.0)).sum(), [w])
+        return x * 2.0
+
+    def work(number):
+        x = np.full((100, 300), float(number), np.float32)
+        return [bool((step(x).numpy() == 2 * x).all()) for _ in range(50)]
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            results = list(pool.map(work, range(4)))
+    finally:
+        sys.setswitchinterval(before)
+    assert results == [[True] * 50] * 4
+    assert len(recorded) == 1
+    assert (optimizer.iterations, w.item()) == (200, -200.0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_records_for_itself():
+    step = eg.compile(lambda x: x * 2.0)
+    x = np.ones(3, np.float32)
+    step(x)
+    child = os.fork()
+    if child == 0:
+        known = step.signatures
+        found = [step(x).tolist() for _ in range(2)]
+        os._exit(0 if known == 0 and found == [[2.0] * 3] * 2 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert step.signatures == 1

@@ -7,7 +7,10 @@ import functools
 import inspect
 import logging
 import operator
+import os
 import sys
+import threading
+import weakref
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 import numpy as np
@@ -160,6 +163,7 @@ class _Captured:
     """One signature: its fixed arguments, its plan, its result."""
 
     def __init__(self, function: Callable[..., Any], arguments: _Arguments) -> None:
+        self.lock = threading.RLock()
         # Parameters are known by their identity, which must not pass to another tensor.
         self.kept = arguments.tree
         self.fixed = [_core.tensor(np.array(value, subok=True)) for value in arguments.arrays]
@@ -178,10 +182,12 @@ class _Captured:
             raise
 
     def __call__(self, arguments: _Arguments) -> Any:
-        for tensor, value in zip(self.fixed, arguments.arrays, strict=True):
-            tensor.copy_(value)
-        self.recording.replay()
-        return copy_out(self.result)
+        # One thread after the other: they share the memory of arguments and results.
+        with self.lock:
+            for tensor, value in zip(self.fixed, arguments.arrays, strict=True):
+                tensor.copy_(value)
+            self.recording.replay()
+            return copy_out(self.result)
 
 
 class Compiled(Generic[P, R]):
@@ -199,6 +205,7 @@ class Compiled(Generic[P, R]):
         # What captures have read the settings of, and these.
         self._reads: list[Any] = []
         self._settings: list[Any] = []
+        _compiled.add(self)
 
     @property
     def signatures(self) -> int:
@@ -225,22 +232,31 @@ class Compiled(Generic[P, R]):
         key = tuple(arguments.key)
         captured = self._captured.get(key)
         if captured is None:
-            captured = _Captured(self.function, arguments)
-            self._captured[key] = captured
-            self._hooks = _core.hook_changes()
-            self._reads = settings_in_reach(self.function)
-            self._settings = settings_of(self._reads)
-            if len(self._captured) == MANY_SIGNATURES:
-                logger.warning(
-                    "compile: %s has been captured for %d different signatures; pass what changes "
-                    "with each call as an array, np.asarray(value), and keep shapes constant",
-                    getattr(self.function, "__qualname__", "the function"),
-                    MANY_SIGNATURES,
-                )
-            result: R = copy_out(captured.result)
-            return result
+            # One thread records, others that come meanwhile wait and replay.
+            with _core.Access([self], writes=True):
+                captured = self._captured.get(key)
+                if captured is None:
+                    return self._record(key, arguments)
         replayed: R = captured(arguments)
         return replayed
+
+    def _record(self, key: Hashable, arguments: _Arguments) -> R:
+        """Run the function, and keep what it does for the next calls."""
+        captured = _Captured(self.function, arguments)
+        result: R = copy_out(captured.result)
+        self._hooks = _core.hook_changes()
+        self._reads = settings_in_reach(self.function)
+        self._settings = settings_of(self._reads)
+        # Last: from now on other threads replay it.
+        self._captured[key] = captured
+        if len(self._captured) == MANY_SIGNATURES:
+            logger.warning(
+                "compile: %s has been captured for %d different signatures; pass what changes with "
+                "each call as an array, np.asarray(value), and keep shapes constant",
+                getattr(self.function, "__qualname__", "the function"),
+                MANY_SIGNATURES,
+            )
+        return result
 
     def _is_current(self) -> bool:
         """Tell whether hooks and settings are those of the captures."""
@@ -259,6 +275,19 @@ class Compiled(Generic[P, R]):
     def __repr__(self) -> str:
         name = getattr(self.function, "__qualname__", repr(self.function))
         return f"<compiled {name}, {self.signatures} captured>"
+
+
+# All that there are: a forked child may find the lock of a capture held by a thread of its parent.
+_compiled: weakref.WeakSet[Compiled[..., Any]] = weakref.WeakSet()
+
+
+def _clear_all() -> None:
+    for one in list(_compiled):
+        one.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_clear_all)
 
 
 @overload

@@ -194,6 +194,12 @@ class History(Callback):
         # Last: without its number, a row counts as not written, and the next one overwrites it.
         self.epoch.append(epoch)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # For copies that are made while another thread trains: rows that are written whole.
+        state, rows = dict(vars(self)), list(self.epoch)
+        columns = {name: list(column)[: len(rows)] for name, column in list(self.history.items())}
+        return {**state, "epoch": rows, "history": columns}
+
     def drop_unfinished(self) -> None:
         """Forget the row that Ctrl-C cut off."""
         for column in self.history.values():

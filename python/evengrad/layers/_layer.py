@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -215,10 +216,23 @@ class Layer(Variables):
     # ---- calling
 
     def _build_for(self, input_shape: Any) -> None:
-        """Make the variables unless they exist; a failure leaves the layer unbuilt."""
+        """Make the variables unless they exist; a failure leaves the layer unbuilt.
+
+        That is one thread's work: others wait, and find it done.
+        """
         state = self._state
         if state.built:
             return
+        with _core.Access([state], writes=True):
+            if self._state.built:
+                # By another thread meanwhile.
+                self._check_input(input_shape)
+            else:
+                self._build_now(input_shape)
+
+    def _build_now(self, input_shape: Any) -> None:
+        """Make the variables, while no other thread does."""
+        state = self._state
         if state.weights and not state.building:
             # Somebody has called `build` directly, perhaps for another shape.
             state.input_shape = input_shape
@@ -227,7 +241,7 @@ class Layer(Variables):
             return
         within, call_context.building = call_context.building, True
         begun = next(builds)
-        state.building = True
+        state.building = threading.get_ident()
         # A layer that is built later, or loaded, must come to the same.
         around = scopes.set(())
         try:
@@ -248,7 +262,7 @@ class Layer(Variables):
             raise
         finally:
             scopes.reset(around)
-            state.building = False
+            state.building = 0
             call_context.building = within
         state.input_shape = input_shape
         state.built = state.watched = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import functools
 import itertools
 import operator
@@ -14,6 +16,7 @@ from evengrad import _core
 from evengrad._common.code_variables import methods_of
 from evengrad._common.config import Configured
 from evengrad._common.names import ESCAPES, PACKAGE, printable, snake_case
+from evengrad._common.pickling import END, Look, begin, seen, telling
 from evengrad._tensor.constrained import constraint_of
 from evengrad._tensor.random import next_seed
 from evengrad.layers._containers import CONTAINERS, FIELDS, items_of, search, watched
@@ -47,7 +50,8 @@ class State:
     dtype: str | None = None
     trainable = True
     built = False
-    building = False
+    # The thread that builds the layer at the moment, by its number; 0 for none.
+    building = 0
     adopted = False
     # Values that were drawn before the layer came into a model are drawn again there, from
     # the model's seed, unless somebody has set them.
@@ -76,18 +80,19 @@ class State:
     def changed(self) -> None:
         """Have trees that the layer is in walked again, and watchers told."""
         global _latest  # noqa: PLW0603 - one number for all layers, so that asking for it is quick
-        # Larger than that of any change before.
-        _latest = self.version = next(_numbers)
+        # Larger than that of any change before. Who sees the latest number sees the layer's too.
+        number = next(_numbers)
+        self.version = number
+        _latest = number
         self.checked_shape = None
-        if watchers:
-            told = list(watchers)
-            watchers.clear()
-            for watcher in told:
-                watcher.forget()
+        while watchers:
+            # One by one: another thread may enter its own meanwhile.
+            with contextlib.suppress(KeyError):
+                watchers.pop().forget()
 
     def __getstate__(self) -> dict[str, Any]:
         # The last call's graph stays in this process, and so do trees of its layers, and numbers.
-        here = {"penalty": None, "holders": State.holders, "build_number": 0}
+        here = {"penalty": None, "holders": State.holders, "build_number": 0, "building": 0}
         return {**vars(self), **here}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -100,6 +105,8 @@ class State:
 
 # Keys of dicts become parts of paths, which errors show.
 IN_PATHS = {**ESCAPES, ord("/"): "_"}
+# Where the state stands in what `__reduce_ex__` returns.
+STATE = 2
 
 
 # Tells whether values of a type are modules, or containers, perhaps of them.
@@ -171,6 +178,46 @@ class Module(Configured):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over what `__getstate__` returned."""
         vars(self).update(state)
+        vars(self).pop(END, None)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Take the layer apart for a pickle: as it is at this moment, with all inside it."""
+        look = None
+        if seen(self) is None:
+            look = self._look()
+            begin(look)
+        parts = self._taken_apart(protocol)
+        if look is not None and len(parts) > STATE and isinstance(parts[STATE], dict):
+            parts = (*parts[:STATE], {**parts[STATE], END: look}, *parts[STATE + 1 :])
+        return parts
+
+    def _taken_apart(self, protocol: Any) -> Any:
+        """Return what `pickle` makes a copy of the layer by, as it is now."""
+        return super().__reduce_ex__(protocol)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """Return a copy of the layer as it is at this moment, with all inside it."""
+        with contextlib.nullcontext() if seen(self) else telling(self._look()):
+            make, arguments, *state = self.__reduce_ex__(4)
+            twin = memo[id(self)] = make(*copy.deepcopy(arguments, memo))
+            if state:
+                twin.__setstate__(copy.deepcopy(state[0], memo))
+        return twin
+
+    def _look(self) -> Look:
+        """Return what belongs to this layer, as it is at one moment between steps."""
+        look = Look()
+        with access_to(self):
+            self._see(look)
+        return look
+
+    def _see(self, look: Look) -> None:
+        """Have a look see what changes from step to step."""
+        tree = module_tree(self)
+        look.add_tensors(tree.tensors)
+        look.add_streams(stream for _, stream in tree.generators)
+        for _, module in tree.layers:
+            look.add(module, True)
 
     # ---- names and settings
 
@@ -228,11 +275,13 @@ class Module(Configured):
         if owner != id(self) or count > len(attributes):
             count, names = 0, []
         passed_over = {"_made_with", *self._unwatched}
+        # Another thread may set attributes meanwhile.
+        items = list(attributes.items())
         # New attributes stand behind those that were looked through before.
-        for name, value in itertools.islice(attributes.items(), count, None):
+        for name, value in items[count:]:
             if may_hold_modules(type(value)) and name not in passed_over:
                 names.append(name)
-        self._state.holders = id(self), len(attributes), names
+        self._state.holders = id(self), len(items), names
         return names
 
     def _children(self) -> list[tuple[str, Any]]:
@@ -384,10 +433,11 @@ class ModuleTree:
         if self.root() is not root:
             # A shallow copy shares its state with the original.
             return False
-        if self.latest != _latest:
+        latest = _latest
+        if self.latest != latest:
             if [state.version for state in self.states] != self._versions:
                 return False
-            self.latest = _latest
+            self.latest = latest
         # Containers change without any layer being told; objects that are merely equal are not the
         # same.
         for held, items in self.containers:
@@ -496,3 +546,16 @@ def module_tree(root: Any) -> ModuleTree:
         tree = ModuleTree(root)
         object.__setattr__(root, "_tree", tree)
     return tree
+
+
+def access_to(root: Any, *, writes: bool = False) -> _core.Access:
+    """Return access to all variables of a module: a block in which it is whole for this thread.
+
+    No step, and nobody who replaces values, changes them meanwhile in another thread; with `writes`
+    nobody looks at them either. A build in another thread comes to its end first.
+    """
+    state = state_of(root)
+    if state.building:
+        with _core.Access([state]):
+            pass
+    return _core.Access(module_tree(root).tensors, writes)

@@ -17,7 +17,7 @@ from evengrad._tensor.conversion import as_tensor
 from evengrad._tensor.random import generator
 from evengrad.constraints._constraint import check_shape
 from evengrad.layers._call_context import call_context
-from evengrad.layers._module import Module, module_tree
+from evengrad.layers._module import Module, access_to, module_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -285,6 +285,8 @@ class Variables(Module):
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
         """Return copies of all variables as NumPy arrays, in the order of `weights`.
 
+        Beside a `fit` in another thread, they are those of one step.
+
         Examples
         --------
         >>> layer = eg.layers.Dense(2, kernel_initializer="ones")
@@ -292,10 +294,14 @@ class Variables(Module):
         >>> [w.tolist() for w in layer.get_weights()]
         [[[1.0, 1.0]], [0.0, 0.0]]
         """
-        return [np.array(tensor.detach().numpy()) for tensor in self.weights]
+        with access_to(self):
+            return [np.array(tensor.detach().numpy()) for tensor in self.weights]
 
     def set_weights(self, weights: Iterable[Any]) -> None:
         """Replace the values of all variables.
+
+        For other threads that is done at once: a training makes no step meanwhile, and a prediction
+        is made by the old values alone, or by the new ones.
 
         Parameters
         ----------
@@ -334,8 +340,9 @@ class Variables(Module):
         for (path, tensor), array in zip(named, arrays, strict=True):
             if array.shape != tuple(tensor.shape):
                 raise ValueError(f"{path}: expected shape {tuple(tensor.shape)}, got {array.shape}")
-        for (_, tensor), array in zip(named, arrays, strict=True):
-            tensor.copy_(array)
+        with access_to(self, writes=True):
+            for (_, tensor), array in zip(named, arrays, strict=True):
+                tensor.copy_(array)
         for state in module_tree(self).states:
             state.provisional = False
 

@@ -34,6 +34,18 @@ if TYPE_CHECKING:
 MOST_SHAPES = 8
 
 
+class Known:
+    """What holds of a model until an attribute of a layer is set."""
+
+    def __init__(self) -> None:
+        self.by_shape: dict[tuple[int, ...], Answer] = {}
+        self.seen: tuple[int, ...] | None = None
+        # None until it is known whether captures may stand in for the layers.
+        self.allowed: bool | None = None
+        # Whether a layer looks at values first, as a capture cannot.
+        self.checks = False
+
+
 class Answers:
     """The captured answers of a model, by the shape of its only input."""
 
@@ -41,17 +53,13 @@ class Answers:
     latest: Answer | None = None
 
     def __init__(self) -> None:
-        self._by_shape: dict[tuple[int, ...], Answer] = {}
-        self._seen: tuple[int, ...] | None = None
-        # None until it is known whether captures may stand in for the layers.
-        self._allowed: bool | None = None
-        # Whether a layer looks at values first, as a capture cannot.
-        self._checks = False
+        self._known = Known()
 
     def forget(self) -> None:
         """Drop all answers: a layer may have changed."""
+        # In this order: a thread that captures meanwhile looks at the first after the second.
+        self._known = Known()
         self.latest = None
-        Answers.__init__(self)
 
     def ask(
         self, network: Network, run: Run, convert: Callable[[Tensor], Tensor], x: Any
@@ -63,36 +71,39 @@ class Answers:
         """
         if not isinstance(x, (Tensor, np.ndarray)):
             return None
-        shape = tuple(x.shape)
-        answer = self._by_shape.get(shape)
+        known, shape = self._known, tuple(x.shape)
+        answer = known.by_shape.get(shape)
         if answer is None:
-            if shape != self._seen or not self._may(network):
-                self._seen = shape
+            if shape != known.seen or not self._may(network, known):
+                known.seen = shape
                 return None
             answer = capture(run, convert(_core.zeros(shape, dtype="float64")))
             if answer is None:
-                self._allowed = False
+                known.allowed = False
                 return None
-            while len(self._by_shape) >= MOST_SHAPES:
-                del self._by_shape[next(iter(self._by_shape))]
-            self._by_shape[shape] = answer
-        if self._checks:
+            for oldest in list(known.by_shape)[: 1 - MOST_SHAPES]:
+                known.by_shape.pop(oldest, None)
+            known.by_shape[shape] = answer
+        if known.checks:
             check_values(network, x.detach().numpy() if isinstance(x, Tensor) else x)
         else:
             self.latest = answer
+            if self._known is not known:
+                # Another thread has set an attribute.
+                self.latest = None
         return answer(x)
 
-    def _may(self, network: Network) -> bool:
+    def _may(self, network: Network, known: Known) -> bool:
         if _core.is_recording() or _core.is_capturing() or not network.built:
             return False
         if call_context.training:
             return False
-        if self._allowed is None:
+        if known.allowed is None:
             watch_attributes(self)
             layers = [layer for _, layer in module_tree(network).layers]
-            self._allowed = len(network.output_names) == 1 and all(map(is_plain, layers))
-            self._checks = any(layer.checks_values for layer in layers)
-        return self._allowed
+            known.checks = any(layer.checks_values for layer in layers)
+            known.allowed = len(network.output_names) == 1 and all(map(is_plain, layers))
+        return known.allowed
 
 
 def is_plain(layer: Layer) -> bool:

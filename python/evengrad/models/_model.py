@@ -27,6 +27,7 @@ from evengrad.models._plain_state import (
 )
 from evengrad.models._selu_check import check_selu
 from evengrad.models._summary import Summary, summarize
+from evengrad.optimizers._optimizer import see_optimizer
 from evengrad.training._compile_config import CompileConfig
 from evengrad.training._evaluate import as_list, evaluate, on_batch
 from evengrad.training._fit import Options as FitOptions
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     import numpy as np
     from typing_extensions import Self
 
+    from evengrad._common.pickling import Look
     from evengrad._core import Tensor
     from evengrad.callbacks import History
     from evengrad.optimizers import Optimizer
@@ -62,6 +64,10 @@ class Model(Network):
     random streams: a copy goes on training as the original would. Classes and functions of your own
     are found by name, as pickle does it. To keep a model, `save` it. Tools that walk objects
     themselves, such as skops, get what `save` writes, as text and arrays.
+
+    One thread at a time trains a model, and `fit` in another one is an error. Copies, files,
+    `get_weights`, `predict` and `evaluate` see one whole step meanwhile, and the training waits for
+    them; a copy can be trained beside it.
 
     Parameters
     ----------
@@ -136,10 +142,10 @@ class Model(Network):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Take the model apart, whatever the protocol."""
-        return self.__reduce_ex__(2)
+        parts: tuple[Any, ...] = self.__reduce_ex__(2)
+        return parts
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        """Take the whole model apart, for pickles and copies."""
+    def _taken_apart(self, protocol: Any) -> Any:
         del protocol
         with whole_state():
             return copyreg.__newobj__, (type(self),), self.__getstate__()  # type: ignore[attr-defined]
@@ -175,9 +181,20 @@ class Model(Network):
 
     def _shuffler(self) -> _core.Generator:
         if self._shuffle is None:
-            seed = self._seed()
-            self._shuffle = _core.Generator(seed, _core.derive_stream(seed, "shuffle"))
+            with _core.Access([self._state], writes=True):
+                if self._shuffle is None:
+                    seed = self._seed()
+                    self._shuffle = _core.Generator(seed, _core.derive_stream(seed, "shuffle"))
         return self._shuffle
+
+    def _see(self, look: Look) -> None:
+        super()._see(look)
+        if self._shuffle is not None:
+            look.add_streams([self._shuffle])
+        if self._config is not None:
+            see_optimizer(self._config.optimizer, look)
+            if self._config.bound is not None:
+                look.add_tensors(self._config.bound.states)
 
     def _set_seed(self, seed: int) -> None:
         """Follow another seed from now on, where none was given."""
@@ -466,7 +483,7 @@ class Model(Network):
         FileNotFoundError
             ``resume=True``, and there is no checkpoint.
         RuntimeError
-            The model has not been compiled.
+            The model has not been compiled, or another thread trains it.
         KeyboardInterrupt
             Ctrl-C: after a whole step; ``model.history`` has the epochs so far.
 
@@ -644,6 +661,8 @@ class Model(Network):
         ------
         ValueError, TypeError
             Data that does not fit; nothing is changed.
+        RuntimeError
+            The model has not been compiled, or another thread is in its `fit`.
 
         Examples
         --------

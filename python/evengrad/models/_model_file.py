@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad._common.names import did_you_mean, printable
-from evengrad.layers._module import module_tree, state_of
+from evengrad.layers._module import access_to, module_tree, state_of
 from evengrad.models._architecture import ArchitectureEncoder
 from evengrad.models._network import check_built
 from evengrad.optimizers._optimizer import counts_of
@@ -61,7 +61,8 @@ def _weights(model: Model) -> dict[str, Array]:
 def save_weights(model: Model, path: str | os.PathLike[str]) -> None:
     """Write all variables; see `Model.save_weights`."""
     file = path_to_write(path, "model.save_weights")
-    _safetensors.write(file, _weights(model), {})
+    with access_to(model):
+        _safetensors.write(file, _weights(model), {})
 
 
 def refuse_checkpoint(shown: str, metadata: Mapping[str, str]) -> None:
@@ -106,8 +107,9 @@ def save_model(
 ) -> None:
     """Write a whole model, how it is trained, and how often it has shuffled; see `Model.save`."""
     file = path_to_write(path, "model.save")
-    tensors, text, _ = described(model, config, shuffles)
-    _safetensors.write(file, tensors, {KEY: text})
+    with access_to(model):
+        tensors, text, _ = described(model, config, shuffles)
+        _safetensors.write(file, tensors, {KEY: text})
 
 
 def described(

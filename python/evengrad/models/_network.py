@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -20,7 +21,7 @@ from evengrad.layers._layer import (
     check_values,
     training_for,
 )
-from evengrad.layers._module import ModuleTree, module_tree, state_of
+from evengrad.layers._module import ModuleTree, access_to, module_tree, state_of
 from evengrad.layers._output_shapes import shapes_of_outputs
 from evengrad.layers._placement import seed_of
 from evengrad.layers._symbolic import fits, is_open, show_shape
@@ -154,7 +155,7 @@ class Network(Layer):
         >>> model.count_params()
         10
         """
-        if not self._state.building:
+        if self._state.building != threading.get_ident():
             self._build_for(self._shapes(input_shape))
             return
         graph = graph_of(self)
@@ -279,10 +280,9 @@ class Network(Layer):
 
     def __call__(self, x: Any, training: bool | None = None, **arguments: Any) -> Any:
         """Return the output for an input; see `Layer`."""
-        answers = self._answers
-        if answers is not None and not (
-            training or arguments or call_context.training or call_context.layerwise
-        ):
+        answers, context = self._answers, call_context
+        runs_layers = training or arguments or context.training or context.layerwise
+        if answers is not None and not runs_layers:
             latest = answers.latest
             output = latest(x) if latest is not None else None
             if output is None:
@@ -291,7 +291,11 @@ class Network(Layer):
                 return output
         if not isinstance(x, (Tensor, np.ndarray)):
             x = self._without_tables(x)
-        return super().__call__(x, training, **arguments)
+        if runs_layers or _core.is_recording() or not self._state.built:
+            return super().__call__(x, training, **arguments)
+        # Layer by layer, and yet by the values of one moment.
+        with access_to(self):
+            return super().__call__(x, training)
 
     def _without_tables(self, x: Any) -> Any:
         """Return inputs as they were given, where none are tables."""
@@ -496,6 +500,10 @@ class ModelView:
     def build_for(self, shape: Any) -> None:
         """Build the model for inputs of this shape, or check that they fit."""
         build_for(self.public, shape)
+
+    def with_config(self, config: CompileConfig) -> ModelView:
+        """Return the model with other arguments of `compile`."""
+        return replace(self, config=lambda: config)
 
     def edges(self) -> list[str]:
         """Return the edges of the graphs that the model and those inside it were drawn as."""

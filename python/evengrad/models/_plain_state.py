@@ -10,6 +10,7 @@ import copy
 import threading
 from typing import TYPE_CHECKING, Any
 
+from evengrad.layers._module import access_to
 from evengrad.models._loading import model_of
 from evengrad.models._model_file import described
 
@@ -49,7 +50,8 @@ def is_whole() -> bool:
 
 def plain_state(model: Model, config: CompileConfig | None, shuffles: int) -> dict[str, Any]:
     """Return what a file of the model would hold, and the classes and functions that it names."""
-    tensors, text, foreign = described(model, config, shuffles)
+    with access_to(model):
+        tensors, text, foreign = described(model, config, shuffles)
     return {DESCRIPTION: text, "tensors": tensors, "custom_objects": foreign}
 
 

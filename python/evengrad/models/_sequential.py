@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from typing import TYPE_CHECKING, Any
 
 from evengrad._common.config import show
@@ -146,7 +147,7 @@ class Sequential(Model):
 
     def build(self, input_shape: Any) -> None:
         """Build the layers one after the other; see `Model.build`."""
-        if not self._state.building:
+        if self._state.building != threading.get_ident():
             self._build_for(self._shapes(input_shape))
             return
         if type(self).call is not Sequential.call:

@@ -9,6 +9,7 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._common.config import Configured, spelled_out
+from evengrad._common.pickling import END, Look, begin, seen
 from evengrad._tensor.constrained import apply_constraints, constrained
 from evengrad.optimizers._clipping import Clipping
 from evengrad.optimizers._groups import Members, ParameterGroup, excluded
@@ -369,11 +370,13 @@ class Optimizer(Configured):
             gate = self._core.gate > 0.0
         if self._clipping.is_active:
             gradients = self._clipping(gradients)
-        self._core.apply(parameters, gradients)
-        if constrained:
-            apply_constraints(parameters, gate)
-        if self._averages:
-            self._core.average(parameters)
+        # Other threads see all parameters before the step, or after it.
+        with _core.Access(parameters, writes=True):
+            self._core.apply(parameters, gradients)
+            if constrained:
+                apply_constraints(parameters, gate)
+            if self._averages:
+                self._core.average(parameters)
 
     # ---- averages of the weights
 
@@ -411,12 +414,13 @@ class Optimizer(Configured):
         [-0.25]
         """
         pairs = [(parameter, self._average(parameter)) for parameter in parameters]
-        for parameter, average in pairs:
-            values = np.array(parameter.detach().numpy())
-            parameter.copy_(average.numpy())
-            average.copy_(values)
-            if self._swapped.pop(id(parameter), None) is None:
-                self._swapped[id(parameter)] = parameter
+        with _core.Access(parameters, writes=True):
+            for parameter, average in pairs:
+                values = np.array(parameter.detach().numpy())
+                parameter.copy_(average.numpy())
+                average.copy_(values)
+                if self._swapped.pop(id(parameter), None) is None:
+                    self._swapped[id(parameter)] = parameter
 
     @contextlib.contextmanager
     def averaged_weights(self, parameters: Sequence[Tensor]) -> Iterator[None]:
@@ -468,12 +472,13 @@ class Optimizer(Configured):
         """
         if not self._averages:
             return
-        for parameter in parameters:
-            average = self._average(parameter)
-            if self._swapped.pop(id(parameter), None) is None:
-                parameter.copy_(average.numpy())
-            else:
-                average.copy_(parameter.detach().numpy())
+        with _core.Access(parameters, writes=True):
+            for parameter in parameters:
+                average = self._average(parameter)
+                if self._swapped.pop(id(parameter), None) is None:
+                    parameter.copy_(average.numpy())
+                else:
+                    average.copy_(parameter.detach().numpy())
 
     # ---- state
 
@@ -491,11 +496,14 @@ class Optimizer(Configured):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Copies have parameters of their own: those that are pickled or copied along with this.
-        state = {
-            "counts": counts_of(self),
-            "slots": [(p, self._core.slots(p)) for p in self._parameters.values()],
-            "swapped": list(self._swapped.values()),
-        }
+        state, look = seen(self), Look()
+        if state is None:
+            # In no model that is pickled: then its parameters and it are looked at here.
+            with _core.Access(self._parameters.values()):
+                look.add_tensors(self._parameters.values())
+                see_optimizer(self, look)
+            begin(look)
+            state = {**look.value(self), END: look}
         return _remade, (type(self), self.get_config()), state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -532,6 +540,18 @@ def counts_of(optimizer: Optimizer) -> Counts:
     """Return how far an optimizer has come."""
     core = optimizer._core  # noqa: SLF001 - no public name, as users derive from it
     return Counts(int(core.iterations), int(core.accumulated), float(core.memory))
+
+
+def see_optimizer(optimizer: Optimizer, look: Look) -> None:
+    """Have a look see the state of an optimizer."""
+    # Of this class, whose attributes have no public names, as users derive from it.
+    core, parameters = optimizer._core, list(optimizer._parameters.values())  # noqa: SLF001
+    state = {
+        "counts": counts_of(optimizer),
+        "slots": [(p, [np.array(slot.numpy()) for slot in core.slots(p)]) for p in parameters],
+        "swapped": list(optimizer._swapped.values()),  # noqa: SLF001
+    }
+    look.add(optimizer, state)
 
 
 def set_counts(optimizer: Optimizer, counts: Counts) -> None:

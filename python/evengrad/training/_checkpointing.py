@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad import _core
 from evengrad._common.checks import check_int
 from evengrad.callbacks._callback import overrides
 from evengrad.layers._module import set_trainable
@@ -213,7 +214,8 @@ class Checkpointing:
     def save(self, epoch: int, begun: bool) -> None:
         """Write a checkpoint; where that fails, the log says so, and the next is tried when due."""
         arrays: dict[str, Array] = {}
-        description = self._describe(arrays)
+        with _core.Access(self.model.tree.tensors, writes=True):
+            description = self._describe(arrays)
         # Whether callbacks have done what they do at an epoch's beginning.
         description["begun"] = begun
         try:
@@ -274,8 +276,9 @@ class Checkpointing:
     def restore(self, found: Checkpoint) -> None:
         """Put everything back as it was when the checkpoint was written."""
         _, position, description, tensors = found
-        self._restore_model(description, tensors)
-        self._restore_optimizer(description["optimizer"])
+        with _core.Access(self.model.tree.tensors, writes=True):
+            self._restore_model(description, tensors)
+            self._restore_optimizer(description["optimizer"])
         self.history.epoch, self.history.history = unpack(description["history"], tensors)
         for callback, (_, state) in zip(self.stateful, description["callbacks"], strict=True):
             if state is not None:

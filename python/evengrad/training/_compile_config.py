@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 from evengrad import losses, metrics, optimizers
@@ -67,6 +68,13 @@ class CompileConfig:
     def __getstate__(self) -> dict[str, Any]:
         # What was captured stays in this process, and is made anew at need.
         return {**vars(self), "bound": None, "steps": {}, "is_claimed": False}
+
+    def apart(self) -> CompileConfig:
+        """Return the same with metrics that share no state with these."""
+        ours = {
+            name: copy.deepcopy(getattr(self, name)) for name in ("metrics", "weighted_metrics")
+        }
+        return self.fresh(**ours)
 
     def fresh(self, **changes: Any) -> CompileConfig:
         """Return the same, unbound and with these changes."""

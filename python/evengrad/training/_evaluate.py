@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
+from evengrad import _core
 from evengrad._common.arrays import is_batches, is_list_of_batches
 from evengrad.callbacks._callback import CallbackList, check_callbacks
 from evengrad.training import _fingerprint
@@ -13,9 +15,11 @@ from evengrad.training._data import count_or, prepare, unpack_batch
 from evengrad.training._feature_names import remember_names
 from evengrad.training._loop import end_of, run_epoch
 from evengrad.training._progress import SILENT, show_logs, style
-from evengrad.training._step import DEFAULT_BATCH, ArraySource, Snapshot
+from evengrad.training._step import DEFAULT_BATCH, ArraySource, Snapshot, right_to_train
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from evengrad.training._data import Prepared
     from evengrad.training._protocol import TrainableModel
 
@@ -31,11 +35,14 @@ class Evaluation:
         source = self.source
         callbacks.model.stop_evaluating = False
         callbacks.tell("on_test_begin", {})
-        if source.session.step:
-            # A callback has stopped the last evaluation.
-            source.session.seek(0)
-        source.begin()
-        run_epoch(source, callbacks, "test")
+        # Rows in arrays are judged by one net, whatever other threads do.
+        model = source.objective.model if isinstance(source, ArraySource) else None
+        with _core.Access([] if model is None else model.tree.tensors):
+            if source.session.step:
+                # A callback has stopped the last evaluation.
+                source.session.seek(0)
+            source.begin()
+            run_epoch(source, callbacks, "test")
         assert source.objective is not None  # noqa: S101 - a first batch has bound it
         figures = source.objective.logs()
         callbacks.tell("on_test_end", figures)
@@ -111,6 +118,38 @@ def evaluate(
     check_finite: bool,
 ) -> dict[str, Any]:
     """Return loss and metrics; see `Model.evaluate`."""
+    with tracking(model) as ours:
+        return _evaluate(
+            ours, x, y, batch_size, verbose, sample_weight, steps, callbacks, check_finite
+        )
+
+
+@contextlib.contextmanager
+def tracking(model: TrainableModel) -> Iterator[TrainableModel]:
+    """Return the model with an objective that no other thread tracks its figures in."""
+    config = model.config()
+    ours = _core.Access([config], writes=True)
+    if not ours.try_enter():
+        # Another thread trains or evaluates the model.
+        yield model.with_config(config.apart())
+        return
+    try:
+        yield model
+    finally:
+        ours.leave()
+
+
+def _evaluate(
+    model: TrainableModel,
+    x: Any,
+    y: Any,
+    batch_size: Any,
+    verbose: Any,
+    sample_weight: Any,
+    steps: Any,
+    callbacks: Any,
+    check_finite: bool,
+) -> dict[str, Any]:
     size = count_or(DEFAULT_BATCH, batch_size, "batch_size")
     limit = count_or(None, steps, "steps")
     shown = SILENT if verbose == "auto" else style(verbose)
@@ -145,6 +184,29 @@ def on_batch(
     training: bool,
 ) -> dict[str, Any]:
     """Do one step on one batch; see `Model.train_on_batch`."""
+    given = x, y, sample_weight, class_weight, check_finite, training
+    if not training:
+        with tracking(model) as ours:
+            return _on_batch(ours, *given)
+    config = model.config()
+    right = right_to_train(model, alone=False)
+    try:
+        # One after the other, where several threads call this.
+        with _core.Access([config], writes=True):
+            return _on_batch(model, *given)
+    finally:
+        right.leave()
+
+
+def _on_batch(
+    model: TrainableModel,
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    check_finite: bool,
+    training: bool,
+) -> dict[str, Any]:
     refuse_balanced(class_weight)
     batch = prepare(model, x, y, sample_weight, class_weight, check_finite=check_finite)
     objective = batch.objective

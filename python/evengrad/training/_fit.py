@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad import _core
 from evengrad._common.arrays import is_batches, is_list_of_batches
 from evengrad._common.checks import check_float, check_int
 from evengrad._core import Epochs, Seconds
@@ -25,10 +26,9 @@ from evengrad.training._feature_names import remember_names
 from evengrad.training._loop import figures_of, run_epoch, warn_of_loss
 from evengrad.training._progress import Progress
 from evengrad.training._signals import GracefulStop
-from evengrad.training._step import DEFAULT_BATCH, ArraySource
+from evengrad.training._step import DEFAULT_BATCH, ArraySource, right_to_train
 
 if TYPE_CHECKING:
-    from evengrad import _core
     from evengrad.training._protocol import TrainableModel
 
 logger = logging.getLogger("evengrad")
@@ -132,17 +132,23 @@ def _check_validation(options: Options) -> None:
 def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
     """Train a model; see `Model.fit`."""
     check(options)
-    model.config()
+    config = model.config()
     users = [] if options.callbacks is None else check_callbacks(options.callbacks)
     progress = NO_PROGRESS
     if options.verbose != 0:
         first, last = options.initial_epoch, options.epochs
         progress = Progress(options.verbose, last, first, alone=not users)
     about = options.checkpoints(users)
-    checkpointing = None if about is None else Checkpointing(about, model)
+    right = right_to_train(model, alone=True)
+    checkpointing = None
     try:
-        return _train(model, x, y, options, users, progress, checkpointing)
+        # What an evaluation in another thread tracks comes to its end first; later ones track
+        # their figures apart.
+        with _core.Access([config], writes=True):
+            checkpointing = None if about is None else Checkpointing(about, model)
+            return _train(model, x, y, options, users, progress, checkpointing)
     finally:
+        right.leave()
         if checkpointing is not None:
             checkpointing.close()
 

@@ -44,7 +44,8 @@ def predict_mc(
         )
     gathered = Gathered(len(xs[0]))
     blocks: dict[int, Block] = {}
-    with draws_apart(model), no_grad():
+    # Nobody else draws from the streams meanwhile, or changes the variables.
+    with _core.Access(model.tree.tensors, writes=True), draws_apart(model), no_grad():
         for rows in row_blocks(model, xs, size)[1]:
             part = [np.ascontiguousarray(x, dtype=model.dtypes.inputs) for x in rows]
             here = len(part[0])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad import _core
 from evengrad._core import Steps
 from evengrad.layers._module import state_of
 from evengrad.losses import SparseCategoricalCrossentropy
@@ -37,17 +38,20 @@ def plan(
     xs = prepare_inputs(model, x, check_finite=False)
     optimizer = config.optimizer
     rate = float(optimizer.learning_rate) if not callable(optimizer.learning_rate) else 0.0
-    trial = config.fresh(optimizer=copied(optimizer, model.tree.trainable, lambda _: rate))
+    with _core.Access(model.tree.tensors):
+        trial = config.fresh(optimizer=copied(optimizer, model.tree.trainable, lambda _: rate))
     targets = _stand_in(model, xs) if y is None else y
     data = prepare(model, x, targets, sample_weight, config=trial, check_finite=False)
     rows, size = data.rows, min(size, data.rows)
     # Batches of one size alone are measured.
     source = ArraySource(data.taken(np.arange(rows // size * size)), size, training=True)
-    snapshot = Snapshot(data.objective, variables=True)
-    try:
-        seconds = _measure(source)
-    finally:
-        snapshot.restore()
+    # Other threads see the model as it was before, and find it so again.
+    with _core.Access(model.tree.tensors, writes=True):
+        snapshot = Snapshot(data.objective, variables=True)
+        try:
+            seconds = _measure(source)
+        finally:
+            snapshot.restore()
     return _describe(model, source, rows, seconds)
 
 

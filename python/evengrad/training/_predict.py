@@ -71,6 +71,7 @@ class BlockSource(BroughtSource):
     ) -> None:
         super().__init__(limit)
         self.model = model
+        self.rows = rows
         self.gathered = Gathered(rows)
         self._blocks = blocks
 
@@ -83,7 +84,12 @@ class BlockSource(BroughtSource):
             return False
         xs = self._take()
         count = int(xs[0].shape[0])
-        outputs = [y.numpy() for y in outputs_of(self.model, xs)]
+        if self.rows is None:
+            with _core.Access(self.model.tree.tensors):
+                made = outputs_of(self.model, xs)
+        else:
+            made = outputs_of(self.model, xs)
+        outputs = [y.numpy() for y in made]
         for output in outputs:
             if output.shape[0] != count:
                 raise ValueError(
@@ -125,7 +131,9 @@ def predict(
 
             blocks = iter(tqdm(blocks, desc="predict", unit="block", total=count))
         source = BlockSource(model, blocks, count, int(xs[0].shape[0]))
-    run_epoch(source, listening, "predict")
+    # Rows in arrays get their outputs from one net, each batch of an iterable from one of its own.
+    with _core.Access([] if source.rows is None else model.tree.tensors):
+        run_epoch(source, listening, "predict")
     arrays = source.gathered.results()
     listening.tell("on_predict_end", {})
     return arrays if len(arrays) > 1 else arrays[0]

@@ -149,3 +149,6 @@ class TrainableModel(Protocol):
 
     def config(self) -> CompileConfig:
         """Return the arguments of `compile`, or raise an error where it was not called."""
+
+    def with_config(self, config: CompileConfig) -> TrainableModel:
+        """Return the model with other arguments of `compile`."""

@@ -7,6 +7,7 @@ import math
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from evengrad import _core
 from evengrad._common.checks import check_float, check_int
 from evengrad._tensor.random import generator
 from evengrad.optimizers._optimizer import counts_of, set_counts
@@ -94,23 +95,27 @@ def find_learning_rate(model: TrainableModel, x: Any, y: Any, options: Options) 
 
     # The optimizer's copy has slots of the variables, which building makes.
     prepare_inputs(model, x, options.check_finite)
-    # Loss and optimizer of the test are its own; those of the model hear nothing of it.
-    trial = config.fresh(
-        optimizer=copied(config.optimizer, model.tree.trainable, rate),
-        metrics=None,
-        weighted_metrics=None,
-    )
-    weights = options.sample_weight, options.class_weight
-    data = prepare(model, x, y, *weights, trial, check_finite=False)
-    if not model.tree.trainable:
-        raise ValueError(f"{model.path}: no variable is trainable; the loss is the same for all η")
-    snapshot = Snapshot(data.objective, variables=True)
-    try:
-        orders = generator(model.seed(), "range_test")
-        source = ArraySource(data, options.batch_size, training=True, shuffle=orders)
-        return _curve(_losses(source), rates, options)
-    finally:
-        snapshot.restore()
+    # Other threads see the model as it was before, and find it so again.
+    with _core.Access(model.tree.tensors, writes=True):
+        # Loss and optimizer of the test are its own; those of the model hear nothing of it.
+        trial = config.fresh(
+            optimizer=copied(config.optimizer, model.tree.trainable, rate),
+            metrics=None,
+            weighted_metrics=None,
+        )
+        weights = options.sample_weight, options.class_weight
+        data = prepare(model, x, y, *weights, trial, check_finite=False)
+        if not model.tree.trainable:
+            raise ValueError(
+                f"{model.path}: no variable is trainable; the loss is the same for all η"
+            )
+        snapshot = Snapshot(data.objective, variables=True)
+        try:
+            orders = generator(model.seed(), "range_test")
+            source = ArraySource(data, options.batch_size, training=True, shuffle=orders)
+            return _curve(_losses(source), rates, options)
+        finally:
+            snapshot.restore()
 
 
 def _losses(source: ArraySource) -> Iterator[float]:

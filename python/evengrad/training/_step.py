@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from evengrad.layers._module import ModuleTree
     from evengrad.training._data import Array
     from evengrad.training._objective import Objective
+    from evengrad.training._protocol import TrainableModel
 
     Until = _core.Steps | _core.Seconds | _core.Epochs
     # What a step hands over once it is captured: its plan, and what computes scheduled values.
@@ -33,6 +34,21 @@ logger = logging.getLogger("evengrad")
 REQUIRES_GRAD = operator.attrgetter("requires_grad")
 # Rows in a batch where the caller gives no batch_size.
 DEFAULT_BATCH = 32
+
+
+def right_to_train(model: TrainableModel, *, alone: bool) -> _core.Access:
+    """Return the right to train a model, until `leave` is called.
+
+    Threads that train it on single batches share the right. Raises a RuntimeError where another
+    thread has it.
+    """
+    right = _core.Access([model.public], writes=alone)
+    if not right.try_enter():
+        raise RuntimeError(
+            f"{model.path}: another thread trains this model; let that come to its end, or train a "
+            "copy of the model, model.clone()"
+        )
+    return right
 
 
 class Batch:
@@ -158,22 +174,29 @@ class Step:
 
     def __call__(self) -> Captured | None:
         """Make one step; return what was captured, if it was by now."""
+        if self.recording is not None:
+            self.recording.replay()
+        else:
+            # A replay is whole for other threads by itself, this is many native calls.
+            with _core.Access(self.tree.tensors, writes=self.training):
+                self._run()
+        captured = self.recording
+        if captured is None or captured.plan is None:
+            return None
+        return captured.plan, captured.scheduled
+
+    def _run(self) -> None:
+        """Make the step in Python, and capture it where that may be."""
         if self.alike is not None:
             self.eager = self.eager or self.alike.eager
             if not self.has_run:
                 self.has_run = True
                 self._body()
-                return None
-        if self.recording is not None:
-            self.recording.replay()
-        elif self.eager or not self._capture():
+                return
+        if self.eager or not self._capture():
             self._body()
         else:
             self.settings = self._read()
-        captured = self.recording
-        if captured is None or captured.plan is None:
-            return None
-        return captured.plan, captured.scheduled
 
     def _body(self) -> None:
         objective = self.objective
@@ -376,9 +399,10 @@ def rehearse_single_row(data: Prepared) -> None:
     arrays, dtypes = data.taken(slice(0, 1)).columns()
     tensors = list(map(_core.tensor, map(np.ascontiguousarray, arrays, dtypes)))
     xs, ys, weights = Batch(tensors, data).next()
-    snapshot = Snapshot(objective, tree)
-    try:
-        with no_grad():
-            objective.loss_and_metrics(xs, ys, weights, tree, training=True)
-    finally:
-        snapshot.restore()
+    with _core.Access(tree.tensors, writes=True):
+        snapshot = Snapshot(objective, tree)
+        try:
+            with no_grad():
+                objective.loss_and_metrics(xs, ys, weights, tree, training=True)
+        finally:
+            snapshot.restore()

@@ -1,24 +1,30 @@
-//! Thread pool: one team per process, made on first use, lent by rayon; one lock for all native work.
+//! Thread pool: one team per process, made on first use; one lock for all native work.
 //!
-//! A forked child inherits neither threads nor the lock's owner, so both are kept per generation of the
+//! A forked child inherits neither threads nor the owners of locks, so both are kept per generation of the
 //! process: the child's first use makes its own, and the parent's are left alone.
 
+pub mod access;
 mod helpers;
+mod limits;
+mod notices;
 
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
+pub use limits::{limit_threads, read_environment, renew_limits, set_threads, threads};
+pub use notices::take_notices;
+
+use access::Requests;
 use helpers::Helpers;
+use notices::Notices;
 
 use crate::error::{Result, bail};
 use crate::launch::Cost;
 
 /// Below this a launch stays on the caller's thread: waking a sleeping worker costs 10 to 30 microseconds.
 const SPLIT_NANOSECONDS: f64 = 100_000.0;
-/// More threads than this are a typing error.
-const MOST_THREADS: usize = 1024;
 
 /// Rises in every forked child.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
@@ -41,14 +47,15 @@ fn generation() -> u64 {
     GENERATION.load(Ordering::Relaxed)
 }
 
+#[derive(Default)]
 struct Engine {
     generation: u64,
     team: Mutex<Team>,
+    requests: Requests,
+    notices: Notices,
 }
 
 static ENGINE: AtomicPtr<Engine> = AtomicPtr::new(std::ptr::null_mut());
-/// What `set_threads` asked for; zero for the default.
-static WANTED: AtomicUsize = AtomicUsize::new(0);
 
 /// The threads that run launches. Whoever holds it is the only one doing native work.
 #[derive(Default)]
@@ -78,7 +85,7 @@ fn current() -> &'static Engine {
         {
             return engine;
         }
-        let fresh = Box::into_raw(Box::new(Engine { generation: now, team: Mutex::default() }));
+        let fresh = Box::into_raw(Box::new(Engine { generation: now, ..Engine::default() }));
         match ENGINE.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => current = fresh,
             Err(other) => {
@@ -131,42 +138,6 @@ pub(crate) fn quiet() -> Option<(Held, MutexGuard<'static, Team>)> {
     Some((mark_held(), engine))
 }
 
-/// A thread count from a variable such as `4` or `4,2`; `None` for anything that is not a positive number.
-fn parse_threads(text: &str) -> Option<usize> {
-    let count: usize = text.split(',').next()?.trim().parse().ok()?;
-    (count > 0).then(|| count.min(MOST_THREADS))
-}
-
-fn default_threads() -> usize {
-    static DEFAULT: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
-    *DEFAULT.get_or_init(|| {
-        ["EVENGRAD_NUM_THREADS", "RAYON_NUM_THREADS", "OMP_NUM_THREADS"]
-            .iter()
-            .filter_map(|name| std::env::var(name).ok())
-            .find_map(|text| parse_threads(&text))
-            // Respects the affinity mask and the control group's quota.
-            .or_else(|| std::thread::available_parallelism().ok().map(Into::into))
-            .unwrap_or(1)
-    })
-}
-
-/// How many threads native work may use, the caller's included.
-pub fn threads() -> usize {
-    match WANTED.load(Ordering::Relaxed) {
-        0 => default_threads(),
-        count => count,
-    }
-}
-
-/// Sets how many threads native work may use from now on. Results do not depend on it.
-pub fn set_threads(count: usize) -> Result<()> {
-    if count == 0 || count > MOST_THREADS {
-        bail!(Value, "set_num_threads: expected a count from 1 to {MOST_THREADS}, got {count}");
-    }
-    WANTED.store(count, Ordering::Relaxed);
-    Ok(())
-}
-
 /// True where a launch is worth waking a thread for.
 pub(crate) fn is_worth_splitting(cost: Cost) -> bool {
     cost.nanoseconds() >= SPLIT_NANOSECONDS
@@ -178,20 +149,38 @@ pub(crate) fn share(items: usize, worker: usize, workers: usize) -> Range<usize>
 }
 
 impl Team {
+    /// Has helpers for so many workers, the caller among them, or for as many as the system lets start; gives how many
+    /// workers there are, at most. What the system refused is asked for again once the limits were renewed.
+    pub fn staff(&mut self, workers: usize) -> usize {
+        let present = |helpers: &Helpers| helpers.count() + 1;
+        if workers <= 1 || self.helpers.as_ref().is_some_and(|known| present(known) >= workers) {
+            return workers;
+        }
+        // Those that are there end first: the system may count them.
+        self.helpers = None;
+        let (helpers, refusal) = Helpers::new(workers - 1);
+        let granted = present(&helpers);
+        if let Some(error) = refusal {
+            limits::note_refusal(granted, workers, &error);
+        }
+        self.helpers = Some(helpers);
+        granted
+    }
+
     /// Runs `work(worker)` for every worker below `workers` at the same time; the caller is worker 0.
     ///
-    /// All of them run side by side, so they may wait for each other at a [`Barrier`].
+    /// All of them run side by side, so they may wait for each other at a [`Barrier`]; [`Team::staff`] tells how many
+    /// there can be.
     pub fn together(&mut self, workers: usize, work: &(dyn Fn(usize) + Sync)) -> Result<()> {
         if workers <= 1 {
             work(0);
             return Ok(());
         }
-        let wanted = workers - 1;
-        let helpers = match self.helpers.take().filter(|helpers| helpers.count() >= wanted) {
-            Some(helpers) => helpers,
-            None => Helpers::new(wanted)?,
-        };
-        self.helpers.insert(helpers).together(workers, work);
+        let granted = self.staff(workers);
+        match &mut self.helpers {
+            Some(helpers) if granted == workers => helpers.together(workers, work),
+            _ => bail!(Memory, "the system refused {workers} threads, it grants {granted}"),
+        }
         Ok(())
     }
 
@@ -209,6 +198,7 @@ impl Team {
         let nanoseconds = cost.nanoseconds();
         let workers =
             threads().min(items).min(1 + (nanoseconds / (SPLIT_NANOSECONDS / 2.0)) as usize);
+        let workers = self.staff(workers);
         self.together(workers, &|worker| {
             let range = share(items, worker, workers);
             if !range.is_empty() {
@@ -306,16 +296,6 @@ mod tests {
                 }
                 assert_eq!(next, items);
             }
-        }
-    }
-
-    #[test]
-    fn thread_variables_are_read_with_care() {
-        assert_eq!(parse_threads("4"), Some(4));
-        assert_eq!(parse_threads(" 3,2 "), Some(3));
-        assert_eq!(parse_threads("99999999"), Some(MOST_THREADS));
-        for bad in ["", "0", "-1", "many", "1e3"] {
-            assert_eq!(parse_threads(bad), None, "{bad}");
         }
     }
 

@@ -5,14 +5,16 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use evengrad_core::plan::Plan as CorePlan;
+use evengrad_core::team::access::Access;
 use evengrad_core::team::lock;
-use evengrad_core::{DType, Error, capture, feed};
+use evengrad_core::{DType, Error, Result, capture, feed};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::Any;
+use crate::access::wait_for;
 use crate::error::exception;
-use crate::native_call::{run, run_in_turns};
+use crate::native_call::run;
 use crate::operand::other_tensor;
 use crate::tensor::Tensor;
 
@@ -42,6 +44,19 @@ impl Plan {
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut CorePlan) -> T) -> T {
         work(&mut lock(&self.0))
     }
+
+    /// Runs up to so many steps and gives how many, or a place in the line where another thread has access to what they
+    /// change. It is waited for without the plan's lock, and kept while the steps run.
+    pub(crate) fn replay_or_request(
+        &self,
+        steps: usize,
+        limit: Duration,
+    ) -> Result<std::result::Result<usize, Access>> {
+        self.with(|plan| match plan.replay(steps, limit)? {
+            0 if steps > 0 => Ok(Err(plan.request())),
+            done => Ok(Ok(done)),
+        })
+    }
 }
 
 #[pymethods]
@@ -63,11 +78,24 @@ impl Plan {
     /// See :class:`Recording`.
     #[pyo3(signature = (steps=1))]
     fn replay(&self, py: Python<'_>, steps: usize) -> PyResult<()> {
-        let mut left = steps;
-        run_in_turns(py, || {
-            left -= self.with(|plan| plan.replay(left, TURN))?;
-            Ok(left > 0)
-        })
+        let (mut left, mut access) = (steps, None);
+        while left > 0 {
+            match run(py, || self.replay_or_request(left, TURN))? {
+                Ok(done) => {
+                    left -= done;
+                    access = None;
+                }
+                Err(request) => {
+                    wait_for(py, &request)?;
+                    access = Some(request);
+                }
+            }
+            if left > 0 {
+                py.check_signals()?;
+            }
+        }
+        drop(access);
+        Ok(())
     }
 
     /// Steps that replays have made so far.

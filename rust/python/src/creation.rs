@@ -10,7 +10,7 @@ use pyo3::types::PyDict;
 
 use crate::Any;
 use crate::error::exception;
-use crate::native_call::run;
+use crate::native_call::{run, tell_notices};
 use crate::shapes::sizes;
 use crate::tensor::Tensor;
 use crate::{names, numpy as arrays};
@@ -274,11 +274,15 @@ pub(crate) fn get_default_dtype() -> &'static str {
 
 /// Set how many threads native work may use from now on. Results do not depend on it.
 ///
+/// Until it is called, the number is that of ``EVENGRAD_NUM_THREADS``, but no more than the processors that this process
+/// may use; without that variable, it is the least of those processors, ``RAYON_NUM_THREADS`` and ``OMP_NUM_THREADS``.
+/// Each `fit`, `evaluate` and `predict` reads them again, and so does :func:`get_num_threads`. Where the system refuses to
+/// start so many threads, there are fewer.
+///
 /// Parameters
 /// ----------
 /// count : int
-///     From 1 on. At first it is taken from ``EVENGRAD_NUM_THREADS``, ``RAYON_NUM_THREADS`` or
-///     ``OMP_NUM_THREADS``, else it is the number of processors this process may use.
+///     From 1 on.
 ///
 /// Raises
 /// ------
@@ -304,7 +308,7 @@ pub(crate) fn set_num_threads(py: Python<'_>, count: &Any<'_>) -> PyResult<()> {
     run(py, || team::set_threads(usize::try_from(number).unwrap_or(0)))
 }
 
-/// How many threads native work may use, the caller's included.
+/// How many threads the next call may use, the caller's included; see :func:`set_num_threads`.
 ///
 /// Examples
 /// --------
@@ -312,7 +316,27 @@ pub(crate) fn set_num_threads(py: Python<'_>, count: &Any<'_>) -> PyResult<()> {
 /// True
 #[pyfunction]
 pub(crate) fn get_num_threads(py: Python<'_>) -> PyResult<usize> {
-    run(py, || Ok(team::threads()))
+    // Python changes variables of the environment with its lock held, as it is here.
+    team::read_environment();
+    tell_notices(py)?;
+    Ok(team::threads())
+}
+
+/// Bound the number of threads from outside, whatever else is set; the number there would be without, or more, lifts the
+/// bound.
+///
+/// Examples
+/// --------
+/// >>> free = eg.get_num_threads()
+/// >>> eg._core.limit_num_threads(1)
+/// >>> eg.get_num_threads()
+/// 1
+/// >>> eg._core.limit_num_threads(free)
+/// >>> eg.get_num_threads() == free
+/// True
+#[pyfunction]
+pub(crate) fn limit_num_threads(count: usize) {
+    team::limit_threads(count);
 }
 
 /// What this build is and what it runs on, for reports.
@@ -329,7 +353,8 @@ pub(crate) fn get_num_threads(py: Python<'_>) -> PyResult<usize> {
 /// ['isa', 'profile', 'target', 'threads', 'version']
 #[pyfunction]
 pub(crate) fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let (isa, threads) = run(py, || Ok((isa().name(), team::threads())))?;
+    let threads = get_num_threads(py)?;
+    let isa = run(py, || Ok(isa().name()))?;
     let info = PyDict::new(py);
     info.set_item("version", env!("CARGO_PKG_VERSION"))?;
     info.set_item("profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;

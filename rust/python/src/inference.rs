@@ -1,12 +1,14 @@
 //! A captured answer to rows of one shape, as a callable.
 
 use evengrad_core::dtype::Element as CoreElement;
-use evengrad_core::{Tensor as CoreTensor, capture, tape, team};
+use evengrad_core::plan::Plan as CorePlan;
+use evengrad_core::{Result, Tensor as CoreTensor, capture, tape, team};
 use numpy::{Element, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::Any;
+use crate::access::wait_for;
 use crate::capture::Plan;
 use crate::error::exception;
 use crate::native_call::{run, run_brief};
@@ -69,11 +71,11 @@ impl Inference {
             && let Ok(array) = array.try_readonly()
             && let Ok(elements) = array.as_slice()
             && let Some(answer) = run_brief(|engine| {
-                let plan = self.plan.get();
-                plan.with(|plan| plan.answer(engine, &self.input, &self.output, elements))
+                self.whole(|plan| plan.answer(engine, &self.input, &self.output, elements))
             })
+            && let Some(tensor) = answer?
         {
-            return answer.map(|tensor| Some(Tensor(tensor)));
+            return Ok(Some(Tensor(tensor)));
         }
         let copy = arrays::read("x", array.as_any(), None)?;
         self.of_tensor(py, &copy).map(Some)
@@ -81,14 +83,33 @@ impl Inference {
 
     fn of_tensor(&self, py: Python<'_>, x: &CoreTensor) -> PyResult<Tensor> {
         let work = |engine: &mut team::Team| {
-            self.plan.get().with(|plan| plan.answer_to(engine, &self.input, &self.output, x))
+            self.whole(|plan| plan.answer_to(engine, &self.input, &self.output, x))
         };
         if self.brief
             && let Some(answer) = run_brief(work)
+            && let Some(tensor) = answer?
         {
-            return answer.map(Tensor);
+            return Ok(Tensor(tensor));
         }
-        run(py, || work(&mut team::engine())).map(Tensor)
+        let mut access = None;
+        loop {
+            if let Some(tensor) = run(py, || work(&mut team::engine()))? {
+                drop(access);
+                return Ok(Tensor(tensor));
+            }
+            let request = run(py, || Ok(self.plan.get().with(|plan| plan.request())))?;
+            wait_for(py, &request)?;
+            access = Some(request);
+        }
+    }
+
+    /// Has the plan work with the engine in hand; None where another thread changes what it reads.
+    fn whole(
+        &self,
+        work: impl FnOnce(&mut CorePlan) -> Result<CoreTensor>,
+    ) -> Result<Option<CoreTensor>> {
+        let plan = self.plan.get();
+        plan.with(|plan| if plan.is_barred() { Ok(None) } else { work(plan).map(Some) })
     }
 }
 

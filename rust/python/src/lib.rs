@@ -16,6 +16,7 @@
 
 use pyo3::prelude::*;
 
+mod access;
 mod autograd;
 mod capture;
 mod creation;
@@ -49,13 +50,15 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::access::Access;
+    #[pymodule_export]
     use crate::autograd::{HookHandle, Saved, gradients, hook_changes, record};
     #[pymodule_export]
     use crate::capture::{Feed, Plan, Recording, is_capturing, schedule};
     #[pymodule_export]
     use crate::creation::{
-        arange, build_info, full, get_default_dtype, get_num_threads, is_recording, ones,
-        set_default_dtype, set_num_threads, set_recording, tensor, zeros,
+        arange, build_info, full, get_default_dtype, get_num_threads, is_recording,
+        limit_num_threads, ones, set_default_dtype, set_num_threads, set_recording, tensor, zeros,
     };
     #[pymodule_export]
     use crate::elementwise::elementwise_forms;
@@ -95,6 +98,8 @@ mod _core {
         let version = py.import("numpy")?.getattr("__version__")?;
         py.import("numpy.lib")?.getattr("NumpyVersion")?.call1((version,))?;
         ::numpy::npyffi::is_numpy_2(py);
+        // While nobody changes a variable, as calls that release the interpreter could not know.
+        evengrad_core::team::read_environment();
         crate::elementwise::add_functions(module)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }

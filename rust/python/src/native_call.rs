@@ -38,22 +38,19 @@ pub(crate) fn run_tensor(
     run(py, work).map(Tensor)
 }
 
-/// Native work in turns: `turn` works for some tens of milliseconds and says whether anything is left. Between
-/// turns Python's signal handlers run, and what they raise ends the work.
-pub(crate) fn run_in_turns(
-    py: Python<'_>,
-    mut turn: impl FnMut() -> Result<bool> + Send,
-) -> PyResult<()> {
-    while run(py, &mut turn)? {
-        py.check_signals()?;
-    }
-    Ok(())
-}
-
 /// The way back: Python code that native work calls, such as a hook of the backward pass. Its exception passes the core
 /// as it is. Only for work between launches: who holds the engine must not wait for the interpreter.
 pub(crate) fn call_back<T>(work: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T> {
     Python::attach(work).map_err(|error| Error::Host(HostError::new(error)))
+}
+
+/// Logs what the core has for the user to hear.
+pub(crate) fn tell_notices(py: Python<'_>) -> PyResult<()> {
+    for text in team::take_notices() {
+        let logger = py.import("logging")?.getattr("getLogger")?.call1(("evengrad",))?;
+        logger.call_method1("warning", ("%s", text))?;
+    }
+    Ok(())
 }
 
 /// The error for a panic, with the panic's text.

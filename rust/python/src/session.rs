@@ -6,16 +6,18 @@ use std::time::{Duration, Instant};
 
 use evengrad_core::feed::Feed as CoreFeed;
 use evengrad_core::session::{Next, Session as CoreSession, Until};
-use evengrad_core::team::lock;
+use evengrad_core::team::access::Access;
+use evengrad_core::team::{self, lock};
 use evengrad_core::{Result, Tensor};
 use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::Any;
+use crate::access::wait_for;
 use crate::capture::{Feed, Plan, TURN};
 use crate::functions::list;
-use crate::native_call::run;
+use crate::native_call::{run, tell_notices};
 use crate::random::Generator;
 
 /// Run until so many steps are done, or the epoch in progress has ended.
@@ -124,6 +126,8 @@ pub(crate) struct Session {
 enum Turn {
     /// Python has to do this.
     Host(Next),
+    /// Another thread has access to what the steps change, and this is the place in the line.
+    Barred(Access),
     /// The time of a turn is over.
     Over,
 }
@@ -141,7 +145,10 @@ impl Session {
             if let Until::Seconds(time, _) = until {
                 limit = limit.min(time.saturating_sub(started.elapsed()));
             }
-            let done = plan.get().with(|plan| plan.replay(steps, limit))?;
+            let done = match plan.get().replay_or_request(steps, limit)? {
+                Ok(done) => done,
+                Err(request) => return Ok(Turn::Barred(request)),
+            };
             core.ran(done);
             if begun.elapsed() >= TURN || self.stopped.load(Ordering::Relaxed) {
                 return Ok(Turn::Over);
@@ -204,6 +211,9 @@ impl Session {
         window: Option<usize>,
         load: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
+        // Python changes variables of the environment with its lock held, as it is here.
+        team::renew_limits();
+        tell_notices(py)?;
         let sums: Vec<Tensor> = list("sums", sums)?;
         let values = sums.iter().map(Tensor::count).sum();
         let feeds: Vec<CoreFeed> =
@@ -261,7 +271,15 @@ impl Session {
         lock(&self.core).start(until);
         let mut has_moved = false;
         while !(has_moved && self.stopped.load(Ordering::Relaxed)) {
-            match run(py, || self.turn(until, started))? {
+            let mut turn = run(py, || self.turn(until, started))?;
+            while let Turn::Barred(request) = &turn {
+                // Without the locks of a turn: who has access may look at this session.
+                wait_for(py, request)?;
+                turn = run(py, || self.turn(until, started))?;
+            }
+            tell_notices(py)?;
+            match turn {
+                Turn::Barred(_) => {}
                 Turn::Over => {
                     has_moved = true;
                     py.check_signals()?;

@@ -226,7 +226,11 @@ impl Executor {
         steps: usize,
         limit: Duration,
     ) -> Chunk {
-        let (choice, chunk) = self.tuner.next(team::threads());
+        let (mut choice, mut chunk) = self.tuner.next(team::threads());
+        if team.staff(choice.threads) < choice.threads {
+            // The system refused some: from now on `threads` is what it grants.
+            (choice, chunk) = self.tuner.next(team::threads());
+        }
         // Replicas have not seen what was done with another choice.
         let is_new = self.last.replace(choice) != Some(choice);
         let known = match self.compiled(choice) {

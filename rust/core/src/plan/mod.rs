@@ -24,7 +24,9 @@ use std::time::{Duration, Instant};
 use crate::buffer::Buffer;
 use crate::capture::{Recording, StepInput};
 use crate::error::{Result, bail};
+use crate::launch::Operand;
 use crate::pool;
+use crate::team::access::{self, Access, Keys};
 use crate::team::{self, Team};
 
 use execute::Executor;
@@ -38,6 +40,8 @@ pub struct Plan {
     inputs: Vec<Arc<dyn StepInput>>,
     executor: Executor,
     written: Vec<Arc<Buffer>>,
+    /// What the steps read without writing it, and what they write.
+    keys: (Keys, Keys),
     steps_done: u64,
 }
 
@@ -88,17 +92,19 @@ impl Plan {
         // What the captured step needed beside the plan, such as gradients of large weights, is not needed again.
         pool::release_pages();
         let launches = executor.strategies.iter().flat_map(|strategy| &strategy.launches);
-        let mut written: Vec<Arc<Buffer>> = launches
-            .flat_map(|launch| &launch.operands)
-            .filter(|operand| operand.writes)
-            .map(|operand| Arc::clone(&operand.buffer))
-            .collect();
-        written.sort_by_key(|buffer| Arc::as_ptr(buffer) as usize);
+        let (written, read): (Vec<&Operand>, Vec<&Operand>) =
+            launches.flat_map(|launch| &launch.operands).partition(|operand| operand.writes);
+        let key = |operand: &&Operand| Keys::of_buffer(&operand.buffer);
+        let keys = [&read, &written].map(|side| Keys::new(side.iter().map(key).collect()));
+        let mut written: Vec<Arc<Buffer>> =
+            written.into_iter().map(|operand| Arc::clone(&operand.buffer)).collect();
+        written.sort_by_key(Keys::of_buffer);
         written.dedup_by(|a, b| Arc::ptr_eq(a, b));
-        Ok(Self { inputs, executor, written, steps_done: 0 })
+        Ok(Self { inputs, executor, written, keys: keys.into(), steps_done: 0 })
     }
 
-    /// Runs up to `steps` whole steps, fewer if `limit` has passed; gives how many.
+    /// Runs up to `steps` whole steps, fewer if `limit` has passed; gives how many. None are run while another thread has
+    /// access to what they touch: [`Plan::request`] waits for that.
     ///
     /// Before each step its inputs write the values of that step. The results do not depend on the number of threads.
     pub fn replay(&mut self, steps: usize, limit: Duration) -> Result<usize> {
@@ -107,6 +113,9 @@ impl Plan {
             return Ok(0);
         }
         let mut engine = team::engine();
+        if self.is_barred() {
+            return Ok(0);
+        }
         let _held = team::mark_held();
         let start = Instant::now();
         let mut done = 0;
@@ -127,6 +136,16 @@ impl Plan {
             Some(error) => Err(error),
             None => Ok(done),
         }
+    }
+
+    /// True while another thread has access to what the steps touch; asked with the engine in hand.
+    pub fn is_barred(&self) -> bool {
+        access::bars(&self.keys.0, &self.keys.1)
+    }
+
+    /// Asks for access to what the steps touch.
+    pub fn request(&self) -> Access {
+        Access::request(self.keys.0.clone(), self.keys.1.clone())
     }
 
     /// Runs one step with the engine in the caller's hand; a step that is worth no second thread also without a look
@@ -199,7 +218,7 @@ impl Plan {
             traffic: strategy.launches.iter().map(|launch| launch.cost.bytes).sum(),
             memory: buffers.iter().map(|(_, bytes)| bytes).sum::<usize>()
                 + self.executor.extra_bytes(),
-            threads: self.executor.threads(),
+            threads: self.executor.threads().min(team::threads()),
         }
     }
 

@@ -2,13 +2,13 @@
 //! thread costs ten microseconds or more, and the next step, or the next question to a model, often arrives within one.
 
 use std::any::Any;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::{self, Thread};
+use std::thread::{self, JoinHandle, Thread};
 
 use super::{lock, wait_until};
-use crate::error::{Error, Result};
 
 /// Looks at the next piece of work before a helper goes to sleep: some 50 microseconds.
 const AWAKE_SPINS: usize = 2_000;
@@ -46,13 +46,13 @@ unsafe impl Send for Borrowed {}
 /// Threads that wait for work.
 pub(super) struct Helpers {
     shared: Arc<Shared>,
-    /// Lends the threads; each of them is in `attend` until this is dropped.
-    _pool: rayon::ThreadPool,
+    /// Each of them is in `attend` until this is dropped.
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Helpers {
-    /// Starts so many threads.
-    pub(super) fn new(count: usize) -> Result<Self> {
+    /// Starts so many threads, or as many as the system lets start; then the error of the one that it refused is there.
+    pub(super) fn new(count: usize) -> (Self, Option<io::Error>) {
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
             work: Mutex::new(None),
@@ -61,23 +61,21 @@ impl Helpers {
             stop: AtomicBool::new(false),
             helpers: (0..count).map(|_| Helper::default()).collect(),
         });
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(count)
-            .thread_name(|i| format!("evengrad-{}", i + 1))
-            .build();
-        let pool = pool.map_err(|error| {
-            Error::Memory(format!("the system refused {count} threads: {error}"))
-        })?;
+        let mut helpers = Self { shared, threads: Vec::with_capacity(count) };
         for index in 0..count {
-            let shared = Arc::clone(&shared);
-            pool.spawn(move || shared.attend(index));
+            let shared = Arc::clone(&helpers.shared);
+            let builder = thread::Builder::new().name(format!("evengrad-{}", index + 1));
+            match builder.spawn(move || shared.attend(index)) {
+                Ok(thread) => helpers.threads.push(thread),
+                Err(error) => return (helpers, Some(error)),
+            }
         }
-        Ok(Self { shared, _pool: pool })
+        (helpers, None)
     }
 
     /// How many there are.
     pub(super) fn count(&self) -> usize {
-        self.shared.helpers.len()
+        self.threads.len()
     }
 
     /// Runs `work(worker)` for every worker below `workers` at the same time; the caller is worker 0. There are as many
@@ -110,6 +108,10 @@ impl Drop for Helpers {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
         self.shared.helpers.iter().for_each(Helper::wake);
+        for thread in self.threads.drain(..) {
+            // It has caught the panics of all work, and has none of its own.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -182,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_worker_runs_once_awake_or_asleep_and_for_any_width() {
-        let mut helpers = Helpers::new(3).expect("threads");
+        let (mut helpers, _) = Helpers::new(3);
         for round in 0..300 {
             let workers = 1 + round % 4;
             let ran: Vec<AtomicU32> = (0..4).map(|_| AtomicU32::new(0)).collect();
@@ -205,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_panic_comes_back_after_all_have_finished_and_the_next_work_runs() {
-        let mut helpers = Helpers::new(2).expect("threads");
+        let (mut helpers, _) = Helpers::new(2);
         for culprit in 0..3 {
             let finished = AtomicU32::new(0);
             let outcome = catch_unwind(AssertUnwindSafe(|| {
