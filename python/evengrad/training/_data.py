@@ -41,6 +41,7 @@ RESIDENT_BYTES = 256 * 2**20
 # A sum of squares up to this shows that each number is finite, and in the dtype of a model too.
 LARGEST_NORM = {"float32": float(np.finfo("float32").max) ** 2, "float64": np.finfo("float64").max}
 AXES = "abcdefghijklmnopqrstuvwxyz"
+FEW = 8192
 # A piece: large enough that Python's part is small beside the steps over it, and so small that it
 # is in the caches when these come.
 PIECE_BYTES = 2**20
@@ -201,6 +202,9 @@ def is_finite(array: Array, dtype: str) -> bool:
     """
     if array.dtype.kind != "f":
         return True
+    if array.size <= FEW:
+        # Less to do for the interpreter; of more numbers it might make a copy, or call threads.
+        return float(np.vdot(array, array)) <= LARGEST_NORM[dtype]
     axes = AXES[: array.ndim]
     return float(np.einsum(f"{axes},{axes}->", array, array)) <= LARGEST_NORM[dtype]
 
