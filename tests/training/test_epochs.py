@@ -133,6 +133,16 @@ class TestStepsPerEpoch:
         assert data.begun == 2
         assert caplog.text.count("no batch is left after 1 of the 2 that steps_per_epoch") == 1
 
+    def test_a_chain_that_puts_out_states_has_several_outputs(self):
+        x = np.random.default_rng(0).normal(size=(12, 5, 4))
+        model = eg.Sequential([eg.Input((5, 4)), layers.GRU(3, return_state=True)], seed=1)
+        model.compile(eg.optimizers.SGD(0.0), "mse")
+        outputs = model.predict(x)
+        wanted = sum(((one - 1.0) ** 2).mean() for one in outputs)
+        targets = [np.ones((12, 3))] * 2
+        assert model.fit(x, targets, verbose=0).history["loss"] == [pytest.approx(wanted, rel=1e-5)]
+        assert model.evaluate(x, targets)[0] == pytest.approx(wanted, rel=1e-5)
+
     def test_a_list_of_batches_is_an_iterable(self):
         given = batches(4.0, 16.0)
         model = regressor()
@@ -145,6 +155,26 @@ class TestStepsPerEpoch:
         x = np.ones((4, 2))
         # Two inputs and two outputs are no two batches.
         model.fit([x, x], [x, x], validation_data=[(x, x), (x, x)], verbose=0)
+
+    def test_items_without_an_iterator_are_not_waited_for(self):
+        class Items:
+            """As data sets of other libraries, which end at no index."""
+
+            def __len__(self):
+                return 2
+
+            def __getitem__(self, index):
+                return batches(4.0)[0]
+
+        for use in (
+            lambda: regressor().fit(Items(), verbose=0),
+            lambda: regressor().predict(Items()),
+            lambda: regressor().fit(np.ones((4, 2)), Items(), verbose=0),
+        ):
+            with pytest.raises(
+                TypeError, match=r"got Items, which has items but no __iter__; give"
+            ):
+                use()
 
     def test_an_iterable_that_ends_with_an_epoch(self, caplog):
         data = Anew(batches(1, 2, 3, 4))

@@ -12,6 +12,8 @@ from evengrad._common.tables import NUMBER_CLASSES, column_array, is_series, is_
 Array: TypeAlias = np.ndarray[Any, Any]
 # A shape with None for the number of rows, and for sizes that are left open.
 Shape: TypeAlias = tuple[int | None, ...]
+# What NumPy reads whole, or to an end.
+READABLE = ("__iter__", "__array__", "__array_interface__", "__array_struct__", "__buffer__")
 # How much a batch has: inputs and targets, and it may have weights.
 PAIR_OR_TRIPLE = (2, 3)
 # What to do about arrays that hold no numbers, by the kind of their dtype.
@@ -51,6 +53,13 @@ def convert(value: Any, what: str) -> Array:
         value = value.toarray()
     elif hasattr(value, "detach") and hasattr(value, "numpy"):
         value = value.detach().numpy()
+    elif hasattr(value, "__getitem__") and not any(hasattr(value, name) for name in READABLE):
+        # NumPy would ask for one item after the other until it gets an IndexError, if ever.
+        kind = type(value).__name__
+        raise TypeError(
+            f"{what}: expected an array or an iterable of batches, got {kind}, which has items but "
+            "no __iter__; give it one, such as: return (self[i] for i in range(len(self)))"
+        )
     try:
         array: Array = np.asanyarray(value)
     except ValueError as error:

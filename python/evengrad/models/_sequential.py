@@ -225,7 +225,8 @@ class Sequential(Model):
         return self._layers[:1], self._layers[-1:]
 
     def _heads(self) -> list[Layer | None]:
-        return [self] if type(self).call is Sequential.call else super()._heads()
+        is_one = type(self).call is Sequential.call and len(self._output_shapes) == 1
+        return [self] if is_one else super()._heads()
 
     def _run(self, inputs: list[Any], without_activation: list[bool]) -> list[Any]:
         if type(self).call is not Sequential.call:
