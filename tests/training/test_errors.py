@@ -307,6 +307,20 @@ def test_a_batch_larger_than_the_data_is_the_data():
     assert model.optimizer.iterations == 1
 
 
+def test_a_column_of_steps_may_be_left_out_or_written():
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(12, 5, 3)), rng.normal(size=(12, 5))
+    for end in (layers.Dense(1), layers.Reshape((5,))):
+        steps = [layers.GRU(2, return_sequences=True), layers.Dense(1)]
+        model = eg.Sequential([eg.Input((5, 3)), *steps, end], seed=1)
+        model.compile(eg.optimizers.SGD(0.0), "mse", ["mae"])
+        off = model.predict(x).reshape(y.shape) - y
+        wanted = pytest.approx([(off**2).mean(), abs(off).mean()], rel=1e-5)
+        assert model.evaluate(x, y) == model.evaluate(x, y[..., None]) == wanted
+        with pytest.raises(ValueError, match="expected shape"):
+            model.evaluate(x, y[:, :1])
+
+
 def test_a_column_may_be_left_out_or_written():
     histories = []
     for target in (Y.astype(float), Y.astype(float)[:, None]):

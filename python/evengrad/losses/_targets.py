@@ -72,8 +72,8 @@ def fit_columns(y: Array, output_shape: Shape, what: str) -> Array:
     """Return targets in the shape of the output; a single column may be left out or written."""
     rows = y.shape[0]
     wanted = (rows, *[size for size in output_shape[1:] if size is not None])
-    if y.shape == wanted:
-        return y
+    if y.shape == wanted or last_column_as(y, wanted).shape == wanted:
+        return y.reshape(wanted)
     single = int(np.prod(wanted[1:], dtype=np.int64)) == 1
     if single and y.shape in ((rows,), (rows, 1)):
         return y.reshape(wanted)
