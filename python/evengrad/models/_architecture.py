@@ -54,6 +54,16 @@ class ArchitectureEncoder(Encoder):
         self._known: dict[int, tuple[Layer, dict[str, Any]]] = {}
         self._labels = 0
 
+    def value(self, value: Any, what: str) -> Any:
+        """Return a value of a constructor as JSON."""
+        if isinstance(value, Symbolic):
+            raise TypeError(
+                f"{what}: a model of a class of your own is saved by the arguments of its "
+                "__init__, and a symbolic tensor is none that a file can hold; draw the graph in "
+                "__init__, or use save_weights"
+            )
+        return super().value(value, what)
+
     def object(self, value: Configured, what: str) -> dict[str, Any]:
         """Return the description of what has arguments, or of a layer already described."""
         if not isinstance(value, Layer):

@@ -342,8 +342,8 @@ class ArraySource:
         self.ends = steps * epochs >= there
         if there % steps and steps * epochs > there:
             logger.warning(
-                "%s: steps_per_epoch: %d is no divisor of the %d batches of the rows: where they "
-                "end, an epoch of %d ends too",
+                "%s: steps_per_epoch: %d is no divisor of the %d batches of the rows: each pass "
+                "over them ends with an epoch of %d",
                 self.objective.model.path,
                 steps,
                 there,
