@@ -241,6 +241,8 @@ class Layer(Variables):
             return
         within, call_context.building = call_context.building, True
         begun = next(builds)
+        # This reads the limits anew, for the first values.
+        _core.get_num_threads()
         state.building = threading.get_ident()
         # A layer that is built later, or loaded, must come to the same.
         around = scopes.set(())

@@ -154,8 +154,6 @@ def inputs_for(
     if check_finite:
         for place in range(len(xs)):
             check_finite_in(xs, place, model.dtypes.inputs, names)
-    # This reads the limits anew, for the first values too.
-    _core.get_num_threads()
     # Built, or checked, symbolically: no step is run.
     model.build_for(shapes_of(xs))
     model.check_values(xs if len(xs) > 1 else xs[0])
