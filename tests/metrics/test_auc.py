@@ -118,6 +118,20 @@ def test_infinite_scores_tie_with_each_other():
     assert got == pytest.approx(sk.roc_auc_score(y, finite), rel=1e-12)
 
 
+def test_what_is_held_is_what_counts(rng):
+    """A snapshot takes the scores that are there, not the room, and gives them back."""
+    metric = metrics.AUC(average=None)
+    y, p = rng.integers(0, 3, 50), rng.dirichlet(np.ones(3), 50)
+    before = metric(y, p)
+    held = eg.metrics._metric.held_by(metric)
+    assert sum(values.size for _, values in held) == 3 * 3 + 3 * 50 * 3
+    metric.reset_state()
+    metric(y[::-1], p)
+    for state, values in held:
+        state.copy_(values)
+    np.testing.assert_array_equal(metric.result(), before)
+
+
 def test_the_states_do_not_grow_with_the_rows(rng):
     metric = metrics.AUC(average="macro")
     metric.build(10)

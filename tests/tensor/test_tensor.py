@@ -638,6 +638,10 @@ def test_copy_checks_shape_and_state():
     assert x.tolist() == [[1.0, 2.0], [3.0, 4.0]]
     with pytest.raises(ValueError, match=r"\(2, 2\)"):
         x.copy_([1.0, 2.0])
+    with pytest.raises(ValueError, match=r"a view of shape \(2, 1\) with gaps"):
+        x[:, :1].copy_([[9.0], [9.0]])
+    assert x[1].copy_([5.0, 6.0]).tolist() == [5.0, 6.0]
+    assert x.tolist() == [[1.0, 2.0], [5.0, 6.0]]
 
 
 def test_values_are_hidden_during_a_capture():

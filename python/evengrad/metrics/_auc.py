@@ -18,9 +18,10 @@ from evengrad.metrics._metric import ratio
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
+    from evengrad._core import Tensor
 
 # Scores that are kept one by one, all classes together (3 MB), and of each class at least.
-ROOM, LEAST_ROOM = 2**17, 2**12
+ROOM, LEAST_ROOM = 2**17, 2**10
 # So many entries at least can be sorted.
 LEAST_ENTRIES = 4
 # As many as numbers of float32 in [½, 1], nearly, and few enough for memory.
@@ -33,10 +34,10 @@ class AUC(AveragedMetric):
     Under the ROC curve it is the chance that a positive scores higher than a negative, with half
     of the chance that they tie. Every score is a threshold, so that the area is exact however rare
     the positives and however near to each other the scores. That holds up to 131,072 scores, or as
-    many divided by the number of classes where there are several, 4,096 at least. Further ones are
+    many divided by the number of classes where there are several, 1,024 at least. Further ones are
     joined to groups of neighbours in their order, which count as equal: thresholds at the quantiles
     of the data. A group of several has at most 1/16,384 of the positives and of the negatives at
-    the time (1/512 with 32 classes or more). So memory does not grow with the rows, and a captured
+    the time (1/128 with 128 classes or more). So memory does not grow with the rows, and a captured
     step can gather.
 
     Parameters
@@ -145,6 +146,13 @@ class AUC(AveragedMetric):
         if self._outputs is not None:
             self.summary.copy_(np.zeros(self.summary.shape))
 
+    def _held(self) -> list[tuple[Tensor, Array]]:
+        summary = np.array(self.summary.numpy())
+        # Without the room that is left, which is much for small data.
+        parts = [self.entries[at, : int(count)] for at, count in enumerate(summary[:, 0])]
+        filled = [(part, np.array(part.numpy())) for part in parts if part.size]
+        return [(self.summary, summary), *filled]
+
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch's scores."""
         with no_grad():
@@ -172,7 +180,7 @@ class AUC(AveragedMetric):
         self._check_strayed(summary[:, 1:])
         # A copy is sorted: what is kept may not depend on when somebody has asked for the figure.
         most = max(LEAST_ENTRIES, int(summary[:, 0].max()))
-        entries, ranked = _core.tensor(self.entries.numpy()[:, :most]), _core.tensor(summary)
+        entries, ranked = _core.tensor(self.entries[:, :most].numpy()), _core.tensor(summary)
         _core.rank_scores(entries, ranked)
         parts = zip(entries.numpy(), ranked.numpy(), strict=True)
         columns = [self._area(part[: int(about[0])], math.isnan(about[2])) for part, about in parts]

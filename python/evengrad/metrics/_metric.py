@@ -125,6 +125,10 @@ class Metric(Named):
         """
         raise NotImplementedError(f"{type(self).__name__} must define update_state")
 
+    def _held(self) -> list[tuple[Tensor, Array]]:
+        """Return the tensors that count, or parts of them, with copies of their values."""
+        return [(state, np.array(state.numpy())) for state in self._states]
+
     def _check_values(self, y: Array, shape: Shape, what: str) -> None:
         """Raise an error for targets that the metric cannot count, to predictions of that shape."""
 
@@ -305,6 +309,11 @@ def own_metric(metric: Metric, others: list[Metric], model: Any) -> Metric:
 def states_of(metric: Metric) -> list[Tensor]:
     """Return the tensors in which a metric counts."""
     return metric._states  # noqa: SLF001 - no public name, as users derive from it
+
+
+def held_by(metric: Metric) -> list[tuple[Tensor, Array]]:
+    """Return the tensors of a metric that count, or parts of them, with copies of their values."""
+    return metric._held()  # noqa: SLF001 - as above
 
 
 def check_targets(metric: Metric, y: Array, shape: Shape, what: str) -> None:

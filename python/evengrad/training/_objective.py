@@ -17,7 +17,7 @@ from evengrad.layers._call_context import call_context
 from evengrad.layers._untracked import check_called
 from evengrad.losses._crossentropy import CrossEntropy, combined, counted_of
 from evengrad.losses._targets import last_column_as
-from evengrad.metrics._metric import Metric, check_targets, own_metric, states_of
+from evengrad.metrics._metric import Metric, check_targets, held_by, own_metric, states_of
 from evengrad.training._endings import PROBABILITIES, ending_of
 from evengrad.training._seen_targets import check_accuracy, fit_seen, seen_by_metric
 
@@ -350,6 +350,7 @@ class Objective:
         for mean in (self.loss, *self.output_losses.values()):
             self.states += [mean.total, mean.count]
         self.states.append(self.finite_steps)
+        self.sums = list(self.states)
         # Whether tracking changes these alone: no metric resets in a way of its own.
         self.lies_in_states = True
         for one in self.metrics:
@@ -471,6 +472,15 @@ class Objective:
         """Return the first of the steps since the reset whose loss is not finite, if one is."""
         finite = int(self.finite_steps.item())
         return finite if finite < steps else None
+
+    def held(self) -> list[tuple[Tensor, Array]]:
+        """Return the states as far as they count, with copies of their values."""
+        states = self.states if self.lies_in_states else self.sums
+        held = [(state, np.array(state.numpy())) for state in states]
+        if not self.lies_in_states:
+            for one in self.metrics:
+                held += held_by(one.metric)
+        return held
 
     def restore(self, values: Array) -> None:
         """Set all states to these values, one after the other."""

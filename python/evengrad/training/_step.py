@@ -91,10 +91,8 @@ class Snapshot:
         tracked_alone: bool = False,
         variables: bool = False,
     ) -> None:
-        self.values: list[tuple[Tensor, np.ndarray[Any, Any]]] = []
+        self.values: list[tuple[Tensor, np.ndarray[Any, Any]]] = objective.held()
         self.draws: list[tuple[_core.Generator, int]] = []
-        for state in objective.states:
-            self.values.append((state, np.array(state.numpy())))
         if tracked_alone:
             return
         tree = objective.model.tree if tree is None else tree

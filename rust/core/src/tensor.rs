@@ -301,6 +301,14 @@ impl Tensor {
         if self.shape() != out.shape() || self.dtype() != out.dtype() {
             bail!(Shape, "copy: shape {} does not fit {}", show(self.shape()), show(out.shape()));
         }
+        if !out.layout().is_contiguous() {
+            bail!(
+                Value,
+                "copy: expected contiguous memory to write to, got a view of shape {} with gaps; write to \
+                 its rows one by one, or to the whole tensor",
+                show(out.shape())
+            );
+        }
         let rows = self.shape().first().copied().unwrap_or(1);
         let row = self.count().checked_div(rows).unwrap_or(0);
         let cost = Cost::elementwise(self.count(), 0.0, 2, self.dtype());

@@ -278,7 +278,7 @@ impl Tensor {
     /// Raises
     /// ------
     /// ValueError
-    ///     If the shapes differ.
+    ///     If the shapes differ, or this is a view with gaps, such as some of the columns.
     ///
     /// Examples
     /// --------
