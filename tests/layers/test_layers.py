@@ -269,6 +269,12 @@ def test_weights_that_are_no_numbers_change_nothing(bad, message):
         layers.Normalization(mean=bad if bad is not None else [None], variance=[1.0, 1.0])
 
 
+@pytest.mark.parametrize(("name", "error"), [(3, TypeError), ("", ValueError), ("a/b", ValueError)])
+def test_names_that_are_none(name, error):
+    with pytest.raises(error, match="name: expected a string"):
+        layers.Dense(2, name=name)
+
+
 def test_numbers_beyond_the_dtype_are_refused():
     model = eg.Sequential([eg.Input((3,)), layers.Dense(2, name="d")], seed=1)
     before = model.get_weights()

@@ -86,6 +86,28 @@ def test_other_names_are_refused_and_named(change, message):
         model.predict(change(FRAME))
 
 
+def test_a_row_of_a_frame_is_no_series_of_rows():
+    model = trained()
+    with pytest.raises(ValueError, match=r"x: expected 3 features, got a series, .*iloc\[\[i\]\]"):
+        model.predict(FRAME.iloc[0])
+    with pytest.raises(ValueError, match="x: expected 3 features"):
+        model(FRAME["age"])
+    assert model.predict(FRAME.iloc[[0]]).shape == (1, 1)
+
+
+def test_names_may_be_set_as_scikit_learn_has_them(tmp_path):
+    model = trained(X)
+    assert model.feature_names_in_ is None
+    for names in (FRAME.columns, FRAME.columns.to_numpy(), tuple(FRAME.columns)):
+        model.feature_names_in_ = names
+        model.predict(FRAME)
+        with pytest.raises(ValueError, match="x: expected the columns of the training"):
+            model.predict(TURNED)
+        model.save(tmp_path / "net.safetensors")
+        again = eg.load_model(tmp_path / "net.safetensors")
+        assert again.feature_names_in_ == list(FRAME.columns)
+
+
 def test_what_has_no_names_is_taken_by_position():
     assert trained(X).feature_names_in_ is None
     assert trained(pandas.DataFrame(X)).feature_names_in_ is None

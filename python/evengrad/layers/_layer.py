@@ -125,9 +125,9 @@ class Layer(Variables):
     def __init__(
         self, *, name: str | None = None, dtype: Any = None, trainable: bool = True
     ) -> None:
-        if name is not None and (name == "" or "/" in name):
-            raise ValueError(f"name: expected a string without '/', got {name!r}")
         self._state.name = self._state.given_name = check_name(name)
+        if name is not None and (name == "" or "/" in name):
+            raise ValueError(f"name: expected a string, not empty and without '/', got {name!r}")
         self._state.dtype = self._state.given_dtype = None if dtype is None else check_dtype(dtype)
         self._state.trainable = bool(trainable)
 

@@ -126,7 +126,8 @@ def described(
         "shuffles": shuffles,
     }
     if model.feature_names_in_ is not None:
-        description["feature_names"] = model.feature_names_in_
+        names: Any = model.feature_names_in_
+        description["feature_names"] = names.tolist() if hasattr(names, "tolist") else names
     if config is not None:
         description["compile"] = _describe_config(config, encoder)
         tensors.update(_slots(model, config))

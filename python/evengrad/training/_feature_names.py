@@ -19,8 +19,9 @@ def known_names(model: TrainableModel, inputs: int) -> Columns:
     known = model.public.feature_names_in_
     if known is None:
         return [None] * inputs
-    several = any(isinstance(one, list) or one is None for one in known)
-    columns = list(known) if several else [known]
+    # Users may set them, as an array or an index, too.
+    several = any(not isinstance(one, str) for one in known)
+    columns = [None if one is None else list(one) for one in (known if several else [known])]
     return columns if len(columns) == inputs else [None] * inputs
 
 

@@ -11,7 +11,7 @@ from evengrad._common.checks import plural
 from evengrad._common.finite import report
 from evengrad._common.names import did_you_mean
 from evengrad._common.row_readers import reader_for
-from evengrad._common.tables import column_names, is_series, is_table
+from evengrad._common.tables import MATRIX_NDIM, column_names, is_series, is_table
 from evengrad.training._feature_names import check_names
 
 if TYPE_CHECKING:
@@ -93,6 +93,12 @@ def label_for(place: int, inputs: int) -> str:
 def convert_input(item: Any, label: str, expected: Any) -> Any:
     """Return one input as an array, or as a reader of its rows."""
     array: Any = reader_for(item) or as_array(item, label)
+    width = expected[1] if isinstance(expected, tuple) and len(expected) == MATRIX_NDIM else None
+    if is_series(item) and array.ndim == 1 and width not in (1, None):
+        raise ValueError(
+            f"{label}: expected {width} features, got a series, which is one of all rows; for one "
+            "row of a frame pass frame.iloc[[i]]"
+        )
     if array.ndim > 1 or (expected is not None and len(expected) == 1):
         return array
     if is_series(item) or expected == (None, 1):
