@@ -99,7 +99,12 @@ BAD_CALLS = [
     # arguments
     (classifier, {"x": X, "y": Y, "epochs": np.array([1, 2])}, TypeError, "epochs: .*an integer"),
     (classifier, {"x": X, "y": Y, "batch_size": np.array([8])}, TypeError, "batch_size: .*integer"),
-    (classifier, {"x": X, "y": Y, "validation_split": X}, TypeError, "validation_split: .*number"),
+    (
+        classifier,
+        {"x": X, "y": Y, "validation_split": X},
+        TypeError,
+        "number, got ndarray of shape",
+    ),
     (classifier, {"x": X, "y": Y, "validation_freq": True}, TypeError, "validation_freq: .*int"),
     (classifier, {"x": X, "y": Y, "validation_freq": []}, ValueError, "at least one epoch"),
     (classifier, {"x": X, "y": Y, "batch_size": 0}, ValueError, "batch_size: expected 1 or more"),

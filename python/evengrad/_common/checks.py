@@ -17,7 +17,7 @@ def check_int(value: Any, argument: str, *, at_least: int) -> int:
     except TypeError:
         number = None
     if number is None:
-        raise TypeError(f"{argument}: expected an integer, got {value!r} ({type(value).__name__})")
+        raise TypeError(f"{argument}: expected an integer, got {shown(value)}")
     if number < at_least:
         raise ValueError(f"{argument}: expected {at_least} or more, got {number}")
     return number
@@ -39,7 +39,7 @@ def check_float(
         with contextlib.suppress(TypeError):
             number = float(value)
     if number is None:
-        raise TypeError(f"{argument}: expected a number, got {value!r} ({type(value).__name__})")
+        raise TypeError(f"{argument}: expected a number, got {shown(value)}")
     above = number > low if open_low else number >= low
     below = number < high if open_high else number <= high
     if not (above and below):
@@ -48,6 +48,13 @@ def check_float(
             f"{argument}: expected a number in {left}{low:g}, {high:g}{right}, got {number:g}"
         )
     return number
+
+
+def shown(value: Any) -> str:
+    """Return a value of a wrong kind for messages: of an array its shape, for it may be long."""
+    kind = type(value).__name__
+    shape = getattr(value, "shape", ())
+    return f"{kind} of shape {shape}" if shape else f"{value!r} ({kind})"
 
 
 def check_dtype(dtype: Any, argument: str = "dtype") -> str:
