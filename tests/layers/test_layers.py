@@ -316,6 +316,20 @@ def test_float64_model():
     assert all(w.dtype == "float64" for w in model.weights)
 
 
+def test_what_is_built_keeps_its_dtype_whatever_the_default_is():
+    eg.set_default_dtype("float64")
+    try:
+        model = eg.Sequential([layers.Dense(3, "tanh"), layers.Dense(1)], seed=1)
+        model.compile("sgd", "mse")
+        expected = model.predict(np.ones((2, 2)))
+    finally:
+        eg.set_default_dtype("float32")
+    for one in (model, model.clone(), copy.deepcopy(model)):
+        np.testing.assert_array_equal(one.predict(np.ones((2, 2))), expected)
+        assert one(np.ones((2, 2), np.float32)).dtype == "float64"
+    model.fit(np.ones((2, 2)), np.ones(2), verbose=0)
+
+
 def test_default_dtype():
     eg.set_default_dtype("float64")
     try:

@@ -267,6 +267,8 @@ class Layer(Variables):
             state.building = 0
             call_context.building = within
         state.input_shape = input_shape
+        # That of the variables, whatever becomes of the default.
+        state.dtype = state.dtype or _core.get_default_dtype()
         state.built = state.watched = True
         state.build_number = next(builds)
 
