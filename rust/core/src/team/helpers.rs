@@ -2,6 +2,7 @@
 //! thread costs ten microseconds or more, and the next step, or the next question to a model, often arrives within one.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -46,7 +47,8 @@ unsafe impl Send for Borrowed {}
 /// Threads that wait for work.
 pub(super) struct Helpers {
     shared: Arc<Shared>,
-    /// Each of them is in `attend` until this is dropped.
+    /// Lends the threads; each of them is in `attend` until this is dropped.
+    pool: Option<rayon::ThreadPool>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -61,16 +63,21 @@ impl Helpers {
             stop: AtomicBool::new(false),
             helpers: (0..count).map(|_| Helper::default()).collect(),
         });
-        let mut helpers = Self { shared, threads: Vec::with_capacity(count) };
-        for index in 0..count {
-            let shared = Arc::clone(&helpers.shared);
-            let builder = thread::Builder::new().name(format!("evengrad-{}", index + 1));
-            match builder.spawn(move || shared.attend(index)) {
-                Ok(thread) => helpers.threads.push(thread),
-                Err(error) => return (helpers, Some(error)),
+        let (mut wanted, mut refusal) = (count, None);
+        let (pool, threads) = loop {
+            match lend(wanted) {
+                Ok(lent) => break lent,
+                // A pool has all its threads or none: the next one has as many as there were.
+                Err((granted, error)) => (wanted, refusal) = (granted, error.or(refusal)),
+            }
+        };
+        for index in 0..threads.len() {
+            let shared = Arc::clone(&shared);
+            if let Some(pool) = &pool {
+                pool.spawn(move || shared.attend(index));
             }
         }
-        (helpers, None)
+        (Self { shared, pool, threads }, refusal)
     }
 
     /// How many there are.
@@ -108,10 +115,49 @@ impl Drop for Helpers {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
         self.shared.helpers.iter().for_each(Helper::wake);
-        for thread in self.threads.drain(..) {
-            // It has caught the panics of all work, and has none of its own.
-            let _ = thread.join();
-        }
+        self.pool = None;
+        join(self.threads.drain(..));
+    }
+}
+
+/// Threads with the pool that runs in them; no pool where there are none.
+type Lent = (Option<rayon::ThreadPool>, Vec<JoinHandle<()>>);
+
+/// A pool of so many threads; or how many of them the system let start, and the error of the one that it refused.
+fn lend(count: usize) -> Result<Lent, (usize, Option<io::Error>)> {
+    if count == 0 {
+        return Ok((None, Vec::new()));
+    }
+    let (threads, refusal) = (RefCell::new(Vec::with_capacity(count)), RefCell::new(None));
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(count)
+        .spawn_handler(|thread| {
+            let name = format!("evengrad-{}", thread.index() + 1);
+            match thread::Builder::new().name(name).spawn(move || thread.run()) {
+                Ok(started) => threads.borrow_mut().push(started),
+                Err(error) => {
+                    let kind = error.kind();
+                    refusal.replace(Some(error));
+                    return Err(kind.into());
+                }
+            }
+            Ok(())
+        })
+        .build();
+    let threads = threads.into_inner();
+    let Ok(pool) = pool else {
+        let granted = threads.len();
+        // The system may count them for as long as they are there.
+        join(threads);
+        return Err((granted.min(count - 1), refusal.into_inner()));
+    };
+    Ok((Some(pool), threads))
+}
+
+/// Waits for threads to end. They have caught the panics of all work, and have none of their own.
+fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
+    for thread in threads {
+        let _ = thread.join();
     }
 }
 
