@@ -2,7 +2,7 @@
 //! for readers and writers, over any set of tensors.
 //!
 //! A replay of a plan is whole by itself, since it holds the engine; it only asks, with the engine in hand, whether another
-//! thread has access to what it touches ([`bars`]). Whatever takes several native calls, such as a step in Python, a copy
+//! thread has access to what it touches (`bars`). Whatever takes several native calls, such as a step in Python, a copy
 //! of a model, or the replacement of all its variables, asks for an [`Access`] to them. The host drains the engine once it
 //! has one: replays that began before have ended then, and later ones see it.
 //!
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     const NOT_AT_ALL: Duration = Duration::ZERO;
-    const FOREVER: Duration = Duration::from_secs(600);
+    const FOREVER: Duration = Duration::from_mins(10);
 
     /// Keys that no other test has.
     fn keys(numbers: &[usize], test: usize) -> Keys {
