@@ -7,9 +7,8 @@
 #
 # Two lanes run at the same time, because the longest piece of work, the wheel, is compiled and
 # linked on one core (a single unit, see Cargo.toml). The first has all checks of the sources, the
-# quick ones first, and the core's tests; the second the wheel, and all that uses it and watches no
-# clock. The first failure ends both. Last come the Python tests, on all cores, so that the output
-# ends with their summary.
+# quick ones first, and the core's tests; the second the wheel, and all that uses it. The first
+# failure ends both. The second lane's output comes last, and ends with the Python tests' summary.
 set -euo pipefail
 shopt -s nullglob
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -62,14 +61,14 @@ lane_of_the_wheel() {
 
     section "the examples"
     (cd "$scratch" && "$root/.venv-test/bin/python" "$root/tools/run_examples.py")
+
+    # One process for each core, but few: most tests are Python on one core, some train on all.
+    # Whoever has nothing left to do takes tests over from another: a few files hold most of them.
+    section "pytest, against the installed wheel"
+    .venv-test/bin/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 }
 
 rm -rf .venv-test
 in_two_lanes lane_of_the_sources lane_of_the_wheel
-
-# One process for each core, but few: most tests are Python on one core, some train on all. Whoever
-# has nothing left to do takes tests over from another: a few files hold most of the tests.
-section "pytest, against the installed wheel"
-.venv-test/bin/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 printf '\nmake test: all of it passed, in %d s\n' $((SECONDS - sections_start))
