@@ -154,21 +154,42 @@ def test_an_epoch_is_in_progress_as_soon_as_its_order_is_drawn():
         if len(asked) == 2:
             made.stop()
 
+    total = eg.zeros((), dtype="float64")
+
+    def kind(size):
+        feed = Feed(size)
+
+        def step():
+            with eg._core.Recording() as recording:
+                feed.next()
+                eg.accumulate(total, eg.ones(()))
+            return recording.plan, [prepare]
+
+        return step, feed
+
+    made = Session([kind(2), kind(1)], 5, [total], generator)
+    made.run(Steps(3))
+    assert made.order_draw is None
+    # It is stopped while values are computed for the first steps, which are made all the same.
+    made.run(Epochs(1))
+    assert (made.order_draw, generator.draws) == (1, 2)
+    assert made.step > 0
+
+
+def test_an_epoch_whose_steps_are_done_is_noted_also_where_it_is_stopped():
     feed, total = Feed(2), eg.zeros((), dtype="float64")
 
     def step():
         with eg._core.Recording() as recording:
             feed.next()
             eg.accumulate(total, eg.ones(()))
-        return recording.plan, [prepare]
+        return recording.plan, []
 
-    made = Session([(step, feed)], 4, [total], generator)
-    made.run(Steps(2))
-    assert made.order_draw is None
-    # It is stopped while values are computed for the first steps, which are made all the same.
+    made = Session([(step, feed)], 4, [total])
     made.run(Epochs(1))
-    assert (made.order_draw, generator.draws) == (1, 2)
-    assert made.step > 0
+    made.stop()
+    made.run(Epochs(5))
+    assert (made.finished().tolist(), made.step) == ([[2.0]], 0)
 
 
 def test_rows_are_loaded_piece_by_piece():

@@ -231,15 +231,16 @@ impl Session {
                 self.begin()?;
                 continue;
             };
-            if self.steps_per_epoch() == Some(step) {
-                self.end_epoch()?;
-            } else if self.is_reached() {
-                return Ok(Next::Reached);
-            } else if self.scheduled && self.ready == 0 {
-                return Ok(Next::Prepare(self.most_steps().min(PREPARED_AT_A_TIME)));
-            } else {
-                return self.next_batches(step);
+            if self.end_if_done()? {
+                continue;
             }
+            if self.is_reached() {
+                return Ok(Next::Reached);
+            }
+            if self.scheduled && self.ready == 0 {
+                return Ok(Next::Prepare(self.most_steps().min(PREPARED_AT_A_TIME)));
+            }
+            return self.next_batches(step);
         }
     }
 
@@ -277,6 +278,16 @@ impl Session {
             Until::Steps(left) | Until::Seconds(_, left) => *left = 0,
         }
         Ok(())
+    }
+
+    /// Ends the epoch in progress if all its steps are done; tells whether it did. Whoever leaves a run between steps
+    /// asks for it, so that no epoch is done and not noted.
+    pub fn end_if_done(&mut self) -> Result<bool> {
+        let is_done = self.step.is_some() && self.step == self.steps_per_epoch();
+        if is_done {
+            self.end_epoch()?;
+        }
+        Ok(is_done)
     }
 
     fn is_reached(&self) -> bool {

@@ -151,6 +151,7 @@ impl Session {
             };
             core.ran(done);
             if begun.elapsed() >= TURN || self.stopped.load(Ordering::Relaxed) {
+                core.end_if_done()?;
                 return Ok(Turn::Over);
             }
         }
