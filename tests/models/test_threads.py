@@ -1,27 +1,18 @@
 """First use of a model from several threads: one builds it, the others wait."""
 
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from thread_checks import frequent_switches  # noqa: F401 - a fixture that all tests here use
 
 import evengrad as eg
 from evengrad import layers
 
 THREADS, MODELS = 4, 12
 X = np.random.default_rng(0).normal(size=(3, 5)).astype("float32")
-
-
-@pytest.fixture(autouse=True)
-def frequent_switches():
-    """Have threads take turns as often as can be."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
 
 
 class Own(eg.Model):

@@ -4,27 +4,18 @@
 
 import copy
 import pickle
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from thread_checks import frequent_switches  # noqa: F401 - a fixture that all tests here use
 
 import evengrad as eg
 from evengrad import layers
 
 # Looks at a model in training, and changes of its weights beside predictions.
 LOOKS = 40
-
-
-@pytest.fixture(autouse=True)
-def frequent_switches():
-    """Have threads take turns as often as can be."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
 
 
 class Clock(layers.Layer):

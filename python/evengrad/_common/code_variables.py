@@ -6,7 +6,7 @@ import functools
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from evengrad._common.names import PACKAGE
+from evengrad._common.names import is_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,11 +19,6 @@ def methods_of(thing: Any) -> list[Any]:
     """Return the functions of an object's class that a user wrote and that run within steps."""
     found = [getattr(type(thing), name, None) for name in METHODS]
     return [one for one in found if isinstance(one, FunctionType) and not is_own(one)]
-
-
-def is_own(function: Any) -> bool:
-    """Tell whether a function is of this package."""
-    return str(function.__module__).startswith(PACKAGE)
 
 
 def variables_of(function: Any) -> list[Any]:
@@ -41,7 +36,7 @@ def variables_of(function: Any) -> list[Any]:
         return [*methods_of(function), *attributes([function], names)]
     names = names_in(function)
     around = [function.__globals__[name] for name in names if name in function.__globals__]
-    around += [cell.cell_contents for cell in function.__closure__ or () if is_filled(cell)]
+    around += enclosed_by(function)
     found = [*around, *(function.__defaults__ or ()), *attributes(around, names)]
     # Functions of other modules are those of libraries; layers and losses are called, too.
     return [
@@ -64,6 +59,11 @@ def attributes(owners: Iterable[Any], names: Iterable[str]) -> list[Any]:
     kept = [getattr(owner, "__dict__", {}) for owner in owners]
     wanted = sorted(names)
     return [held[name] for held in kept for name in wanted if name in held]
+
+
+def enclosed_by(function: FunctionType) -> list[Any]:
+    """Return the values of the variables that a function takes from functions around it."""
+    return [cell.cell_contents for cell in function.__closure__ or () if is_filled(cell)]
 
 
 def is_filled(cell: Any) -> bool:

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 Thing = TypeVar("Thing")
 # What the modules of this package begin with: classes of users are told from ours by it.
 PACKAGE = __name__.split(".", maxsplit=1)[0] + "."
+
+
+def is_own(thing: Any) -> bool:
+    """Tell whether a class, a function, or the class of an object, is of this package."""
+    return f"{getattr(thing, '__module__', None) or ''}.".startswith(PACKAGE)
+
+
 # Items of a list that a message names.
 NAMED = 5
 

@@ -76,27 +76,29 @@ class Node:
 
 def taken_out(value: Any, symbols: list[Symbolic]) -> Any:
     """Return a value with `Taken` for symbolic tensors in it, which are added to a list."""
-    if isinstance(value, Symbolic):
-        symbols.append(value)
+
+    def out(item: Any) -> Any:
+        if not isinstance(item, Symbolic):
+            return item
+        symbols.append(item)
         return Taken(len(symbols) - 1)
-    if isinstance(value, (list, tuple)):
-        items = [taken_out(item, symbols) for item in value]
-        return tuple(items) if isinstance(value, tuple) else items
-    if isinstance(value, dict):
-        return {name: taken_out(item, symbols) for name, item in value.items()}
-    return value
+
+    return mapped(value, out)
 
 
 def filled(value: Any, given: list[Any]) -> Any:
     """Return a value with what is given in the places of `Taken`."""
-    if isinstance(value, Taken):
-        return given[value.place]
+    return mapped(value, lambda item: given[item.place] if isinstance(item, Taken) else item)
+
+
+def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return a value, or lists, tuples and dicts of values to any depth, with each changed."""
     if isinstance(value, (list, tuple)):
-        items = [filled(item, given) for item in value]
+        items = [mapped(item, change) for item in value]
         return tuple(items) if isinstance(value, tuple) else items
     if isinstance(value, dict):
-        return {name: filled(item, given) for name, item in value.items()}
-    return value
+        return {name: mapped(item, change) for name, item in value.items()}
+    return change(value)
 
 
 class Symbolic:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import weakref
-from types import CellType, FunctionType, MethodType
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad._common.names import PACKAGE
+from evengrad._common.code_variables import enclosed_by
+from evengrad._common.names import is_own
 from evengrad._common.paths import path_of
 from evengrad._core import Tensor
 from evengrad.layers._containers import attributes_of, places_of
@@ -24,11 +25,6 @@ OWN = frozenset({"_state", "_made_with", "_graph", "_input"})
 KEPT = "keep it as an attribute, or in a list, tuple, dict or data class of them, to any depth"
 # Values looked through in one attribute; who holds more holds data.
 MOST_VALUES = 100_000
-
-
-def is_own(thing: Any) -> bool:
-    """Tell whether a class, or the class of an object, is of this package."""
-    return str(thing.__module__).startswith(PACKAGE)
 
 
 def check_called(root: Any, called: list[Any]) -> None:
@@ -138,14 +134,5 @@ def unnamed_parts_of(value: Any) -> Iterable[Any]:
     if isinstance(value, MethodType):
         return (value.__self__,)
     if isinstance(value, FunctionType):
-        return [cell.cell_contents for cell in value.__closure__ or () if is_filled(cell)]
+        return enclosed_by(value)
     return value  # type: ignore[no-any-return]  # a set
-
-
-def is_filled(cell: CellType) -> bool:
-    """Tell whether the name that a function takes from around it has a value."""
-    try:
-        cell.cell_contents  # noqa: B018 - it raises
-    except ValueError:
-        return False
-    return True

@@ -263,24 +263,19 @@ class ArchitectureDecoder(Decoder):
         if "arguments" not in node:
             return {}, inputs
         count = self.member(node, "count", int)
-        arguments = self._argument(node["arguments"])
+        arguments = self.value(node["arguments"])
         if not isinstance(arguments, dict) or not 0 < count <= inputs:
             raise self.damaged("the arguments of a call")
         return arguments, count
 
-    def _argument(self, described: Any) -> Any:
-        if isinstance(described, list):
-            return [self._argument(item) for item in described]
-        if not isinstance(described, dict):
-            return described
-        if set(described) == {"taken"}:
+    def value(self, described: Any) -> Any:
+        """Return the value that was described, also of an argument of a call."""
+        kind = set(described) if isinstance(described, dict) else None
+        if kind == {"taken"}:
             return Taken(self.member(described, "taken", int))
-        if set(described) == {"tuple"}:
-            items = self.member(described, "tuple", list)
-            return tuple(self._argument(item) for item in items)
-        if set(described) == {"dict"}:
-            return {name: self._argument(item) for name, item in described["dict"]}
-        return self.value(described)
+        if kind == {"tuple"}:
+            return tuple(self.value(self.member(described, "tuple", list)))
+        return super().value(described)
 
 
 def restore_trainable(described: Any, layer: Layer) -> None:

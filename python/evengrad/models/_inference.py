@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
-from evengrad._common.names import PACKAGE
+from evengrad._common.names import is_own
 from evengrad._core import Tensor
 from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import check_values
@@ -112,10 +112,10 @@ def is_plain(layer: Layer) -> bool:
     # A graph may have layers run as in training.
     drawn = vars(layer).get("_graph")
     return (
-        type(layer).__module__.startswith(PACKAGE)
+        is_own(layer)
         and layer.activity_regularizer is None
         and (drawn is None or not drawn.has_arguments)
-        and all(value.__module__.startswith(PACKAGE) for value in values if callable(value))
+        and all(is_own(value) for value in values if callable(value))
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from evengrad import constraints, initializers, layers, losses, metrics, optimizers, regularizers
 from evengrad._common.config import Configured, name_of
-from evengrad._common.names import PACKAGE, did_you_mean, printable
+from evengrad._common.names import did_you_mean, is_own, printable
 from evengrad._tensor import activations
 from evengrad.losses._loss import FunctionLoss
 from evengrad.metrics._metric import FunctionMetric
@@ -98,8 +98,7 @@ class Encoder:
         self.foreign: dict[str, Any] = {}
 
     def _note(self, thing: Any, name: str) -> None:
-        module = getattr(thing, "__module__", None) or ""
-        if not f"{module}.".startswith(PACKAGE):
+        if not is_own(thing):
             self.foreign[name] = thing
 
     def value(self, value: Any, what: str) -> Any:

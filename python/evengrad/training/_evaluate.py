@@ -119,9 +119,29 @@ def evaluate(
 ) -> dict[str, Any]:
     """Return loss and metrics; see `Model.evaluate`."""
     with tracking(model) as ours:
-        return _evaluate(
-            ours, x, y, batch_size, verbose, sample_weight, steps, callbacks, check_finite
-        )
+        size = count_or(DEFAULT_BATCH, batch_size, "batch_size")
+        limit = count_or(None, steps, "steps")
+        shown = SILENT if verbose == "auto" else style(verbose)
+        listening = CallbackList(check_callbacks(callbacks), ours.public)
+        source: ArraySource | BatchSource
+        if is_batches(x) or (y is None and is_list_of_batches(x)):
+            source = BatchSource(ours, x, None, limit, training=False, check_finite=check_finite)
+        else:
+            prepared = prepare(ours, x, y, sample_weight, check_finite=check_finite)
+            prepared = first_batches(prepared, limit, size, "steps")
+            source = ArraySource(prepared, size, training=False)
+        listening.set_params({"steps": source.steps, "verbose": shown})
+        # A training in progress, whose callback asks, goes on with its own figures.
+        objective = source.objective
+        snapshot = None if objective is None else Snapshot(objective, tracked_alone=True)
+        try:
+            figures = Evaluation(source).run(listening)
+        finally:
+            if snapshot is not None:
+                snapshot.restore()
+    if shown != SILENT:
+        print(show_logs(figures), flush=True)  # noqa: T201 - asked for
+    return figures
 
 
 @contextlib.contextmanager
@@ -137,40 +157,6 @@ def tracking(model: TrainableModel) -> Iterator[TrainableModel]:
         yield model
     finally:
         ours.leave()
-
-
-def _evaluate(
-    model: TrainableModel,
-    x: Any,
-    y: Any,
-    batch_size: Any,
-    verbose: Any,
-    sample_weight: Any,
-    steps: Any,
-    callbacks: Any,
-    check_finite: bool,
-) -> dict[str, Any]:
-    size = count_or(DEFAULT_BATCH, batch_size, "batch_size")
-    limit = count_or(None, steps, "steps")
-    shown = SILENT if verbose == "auto" else style(verbose)
-    listening = CallbackList(check_callbacks(callbacks), model.public)
-    source: ArraySource | BatchSource
-    if is_batches(x) or (y is None and is_list_of_batches(x)):
-        source = BatchSource(model, x, None, limit, training=False, check_finite=check_finite)
-    else:
-        prepared = prepare(model, x, y, sample_weight, check_finite=check_finite)
-        source = ArraySource(first_batches(prepared, limit, size, "steps"), size, training=False)
-    listening.set_params({"steps": source.steps, "verbose": shown})
-    # A training in progress, whose callback asks, goes on with its own figures.
-    snapshot = None if source.objective is None else Snapshot(source.objective, tracked_alone=True)
-    try:
-        figures = Evaluation(source).run(listening)
-    finally:
-        if snapshot is not None:
-            snapshot.restore()
-    if shown != SILENT:
-        print(show_logs(figures), flush=True)  # noqa: T201 - asked for
-    return figures
 
 
 def on_batch(
