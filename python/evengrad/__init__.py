@@ -14,6 +14,7 @@ from evengrad import autograd as autograd
 from evengrad import callbacks as callbacks
 from evengrad import constraints as constraints
 from evengrad import functional as functional
+from evengrad import health as health
 from evengrad import initializers as initializers
 from evengrad import layers as layers
 from evengrad import losses as losses

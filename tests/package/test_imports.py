@@ -20,6 +20,7 @@ FLOORS = (
     {"metrics"},
     {"layers"},
     {"saving"},
+    {"health"},
     {"callbacks"},
     {"training"},
     {"models"},

@@ -1,0 +1,128 @@
+"""Findings and remedies: what is wrong with a training, where, why, and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+KINDS = (
+    "non_finite",
+    "head_loss_mismatch",
+    "unscaled_inputs",
+    "symmetric_units",
+    "exploding_gradients",
+    "vanishing_gradients",
+    "signal_explosion",
+    "signal_collapse",
+    "saturated_activations",
+    "dead_units",
+    "selu_conditions",
+    "large_updates",
+    "small_updates",
+    "diverging_loss",
+    "plateau",
+    "overfitting",
+    "underfitting",
+)
+CAUSES = (
+    "initializer",
+    "activation",
+    "depth",
+    "architecture",
+    "learning_rate",
+    "inputs",
+    "labels",
+    "loss",
+    "optimizer",
+    "regularization",
+    "data",
+)
+SEVERITIES = ("error", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """A change of a model, as data: what `Diagnosis.apply` carries out on a copy."""
+
+    change: str
+    layers: tuple[str, ...] = ()
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What helps against a finding.
+
+    Attributes
+    ----------
+    text
+        What to do, in a sentence or two.
+    code
+        The lines that do it.
+    treatment
+        The same as data, which `Diagnosis.apply` carries out; None where only a person can do it.
+
+    Examples
+    --------
+    >>> eg.health.Remedy("Scale the inputs.", "x = (x - x.mean(axis=0)) / x.std(axis=0)").automatic
+    False
+    """
+
+    text: str
+    code: str = ""
+    treatment: Treatment | None = field(default=None, repr=False)
+
+    @property
+    def automatic(self) -> bool:
+        """Whether `Diagnosis.apply` can do it."""
+        return self.treatment is not None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a training.
+
+    Attributes
+    ----------
+    kind
+        What it is, such as ``"vanishing_gradients"``; all are in ``evengrad.health.KINDS``.
+    layer
+        The path of the layer, as `Model.get_layer` takes it; None for the whole model.
+    value, threshold
+        What was measured, and from where on it is wrong.
+    step
+        Where it began, counted from 0 as `Optimizer.iterations`; None before any step.
+    severity
+        ``"error"``, ``"warning"`` or ``"note"``; a note is no alarm.
+    cause
+        Where it comes from, such as ``"initializer"``; all are in ``evengrad.health.CAUSES``.
+    because
+        The finding that this one follows from; None for a root.
+    remedies
+        What helps, most likely first.
+    tensor, batch_rows, rows
+        Of non-finite numbers: where they first were (``"input"``, ``"activation"``, ``"loss"``,
+        ``"gradient"``, ``"slot"`` or ``"weight"``), which rows of the batch have them, and which
+        rows of the user's data these are. Else None.
+
+    Examples
+    --------
+    >>> finding = eg.health.Finding(
+    ...     "dead_units", "dense", 0.8, 0.5, step=120, severity="warning", cause="learning_rate"
+    ... )
+    >>> finding.kind, finding.layer, finding.because
+    ('dead_units', 'dense', None)
+    """
+
+    kind: str
+    layer: str | None
+    value: float
+    threshold: float
+    step: int | None
+    severity: str
+    cause: str
+    because: Finding | None = None
+    remedies: tuple[Remedy, ...] = ()
+    tensor: str | None = None
+    batch_rows: tuple[int, ...] | None = None
+    rows: tuple[int, ...] | None = None
