@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from checkpoint_checks import X, Y, bits, net, run
 
-from evengrad import callbacks, optimizers
+import evengrad as eg
+from evengrad import callbacks, layers, metrics, optimizers
 
 
 def test_a_handler_of_the_user_s_runs_after_the_checkpoint(tmp_path):
@@ -174,3 +175,91 @@ def test_a_signal_costs_no_batch_and_brings_none(tmp_path, where):
     finally:
         signal.signal(signal.SIGTERM, before)
     assert train(Numbered(), SeesBatches(), checkpoint=tmp_path) == expected
+
+
+class InValidation(callbacks.Callback):
+    """Count the batches of validations; the process is signalled in one."""
+
+    def __init__(self, kills=None):
+        self.seen, self.epochs, self.kills = 0, 0, kills
+
+    def on_test_begin(self, logs=None):
+        self.epochs += 1
+
+    def on_test_batch_end(self, batch, logs=None):
+        self.seen += 1
+        if (self.epochs - 1, batch) == self.kills:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def state_dict(self):
+        return {"seen": self.seen, "epochs": self.epochs}
+
+    def load_state_dict(self, state):
+        self.seen, self.epochs = state["seen"], state["epochs"]
+
+
+class NumberedRows(Numbered):
+    """Batches of an iterator without a state."""
+
+    state_dict = property()
+    load_state_dict = property()
+
+
+def drawn():
+    """Make a model that draws, and moves statistics, in validation too."""
+    x = eg.Input((4,))
+    h = layers.Dropout(0.3)(layers.Dense(8, "relu")(x), training=True)
+    h = layers.BatchNormalization()(h, training=True)
+    model = eg.Model(x, layers.Dense(2)(h), seed=5)
+    optimizer = optimizers.Adam(0.01, use_ema=True, ema_momentum=0.5)
+    tracked = [metrics.SparseCategoricalAccuracy(), metrics.AUC()]
+    model.compile(optimizer, "sparse_categorical_crossentropy", tracked)
+    return model
+
+
+@pytest.mark.parametrize("validation", ["arrays", "iterable with state", "iterable"])
+@pytest.mark.parametrize("kills", [(0, 0), (1, 2), (2, 4)])
+def test_a_signal_ends_a_validation_which_is_run_anew(tmp_path, validation, kills):
+    def train(kills=None, **keep):
+        data = {
+            "arrays": lambda: (X[:33], Y[:33]),
+            "iterable with state": Numbered,
+            "iterable": NumberedRows,
+        }[validation]()
+        model, counts = drawn(), InValidation(kills)
+        keep.update(validation_steps=5, callbacks=[callbacks.SwapEMAWeights(), counts])
+        history = run(model, 3, validation_data=data, **keep)
+        return (*bits(model, history), counts.seen), counts
+
+    expected = train()[0]
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        counts = train(kills, checkpoint=tmp_path)[1]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    # No batch more than the one of the signal, and no step of the epoch lost.
+    epoch, batch = kills
+    assert counts.seen == 5 * epoch + batch + 1
+    last = batch == 4
+    name = f"checkpoint-{epoch + last:06d}-{0 if last else 7:08d}.safetensors"
+    assert max(path.name for path in tmp_path.iterdir()) == name
+    assert train(checkpoint=tmp_path)[0] == expected
+
+
+def test_a_signal_in_an_epoch_s_last_step_leaves_the_validation_for_later(tmp_path):
+    class InLastStep(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 6:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    data, plain = {"validation_data": (X, Y)}, callbacks.Callback()
+    whole, again, heard = net(), net(), InValidation()
+    expected = bits(whole, run(whole, callbacks=[plain], **data))
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        run(net(), checkpoint=tmp_path, callbacks=[InLastStep(), heard], **data)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard.epochs == 0
+    history = run(again, checkpoint=tmp_path, callbacks=[InValidation()], **data)
+    assert bits(again, history) == expected

@@ -74,6 +74,16 @@ class TestTerminateOnNaN:
         assert np.isfinite(losses[:2]).all()
         assert not np.isfinite(losses[2])
 
+    @pytest.mark.parametrize("every", ["epoch", "1 steps"])
+    def test_a_training_that_it_had_ended_resumes_with_the_place(self, tmp_path, every):
+        x, y = self.broken(20)
+        keep = {"checkpoint": tmp_path, "checkpoint_every": every, "verbose": 0}
+        for epochs in (2, 5):
+            model, stop = self.model(), callbacks.TerminateOnNaN()
+            history = model.fit(x, y, 4, epochs, shuffle=False, callbacks=[stop], **keep)
+            assert (stop.stopped_epoch, stop.stopped_batch) == (0, 20)
+            assert history.epoch == [0]
+
     def test_a_sound_training_keeps_its_bits_and_its_plan(self, data, caplog):
         x, y = data
         plain, watched, stop = network(), network(), callbacks.TerminateOnNaN()

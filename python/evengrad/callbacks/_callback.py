@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -50,6 +50,8 @@ class Callback(Configured):
 
     model: PublicModel
     params: dict[str, Any]
+    # Whether it may be there in a resumed training only, or before only, although it has a state.
+    _joins_later: ClassVar[bool] = False
 
     def set_model(self, model: PublicModel) -> None:
         """Take the model; called before anything else."""
@@ -152,6 +154,11 @@ def overrides(callback: Callback, method: str) -> bool:
     """Tell whether a callback has a method of its own of that name."""
     own = getattr(type(callback), method) is not getattr(Callback, method)
     return own or method in vars(callback)
+
+
+def joins_later(callback: Callback) -> bool:
+    """Tell whether a callback with a state may be missing before or after a training resumes."""
+    return callback._joins_later  # noqa: SLF001 - no public name, as users derive from it
 
 
 class History(Callback):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from evengrad.callbacks._callback import Callback, Logs
 
@@ -22,7 +23,8 @@ class TerminateOnNaN(Callback):
     Attributes
     ----------
     stopped_epoch, stopped_batch
-        Where the first such loss was, both counted from 0; None if the last training had none.
+        Where the first such loss was, both counted from 0; None if the last training had none. A
+        training that is resumed from a checkpoint after it had stopped so has them again.
 
     Examples
     --------
@@ -34,6 +36,8 @@ class TerminateOnNaN(Callback):
     >>> history.epoch, stop.stopped_epoch, stop.stopped_batch
     ([0], 0, 1)
     """
+
+    _joins_later = True
 
     def __init__(self) -> None:
         self.stopped_epoch: int | None = None
@@ -61,3 +65,11 @@ class TerminateOnNaN(Callback):
             self._epoch,
             batch,
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the training has stopped, for checkpoints."""
+        return {"stopped_epoch": self.stopped_epoch, "stopped_batch": self.stopped_batch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        self.stopped_epoch, self.stopped_batch = state["stopped_epoch"], state["stopped_batch"]

@@ -445,9 +445,11 @@ class Model(Network):
             classes. True takes all whole numbers for classes.
         checkpoint
             A folder of this training alone, made if missing, for checkpoints: all that it takes to
-            go on with the same bits. With it SIGTERM and Ctrl-C end the training at a whole step
-            with a checkpoint, and then take their course. Where a checkpoint cannot be written, as
-            on a full disk, the log says so, older ones stay, and training goes on.
+            go on with the same bits, learning rates, schedules and arguments of layers that
+            callbacks have set among them. With it SIGTERM and Ctrl-C end the training, or its
+            validation, at a whole step with a checkpoint, and then take their course. Where a
+            checkpoint cannot be written, as on a full disk, the log says so, older ones stay, and
+            training goes on.
         checkpoint_every
             ``"epoch"``, or a number with a unit: ``"5 epochs"``, ``"100 steps"``, ``"30 s"``,
             ``"10 min"``, ``"1 h"``. One is written at the beginning and at the end too.
@@ -459,7 +461,9 @@ class Model(Network):
             batch size, optimizer, losses, seed and callbacks that have a state must be those of
             the checkpoint; `epochs` may be more, `verbose` and other callbacks may differ. An
             iterable of batches is gone on with by its ``state_dict`` and ``load_state_dict``,
-            or by skipping the batches that were used. A training that had stopped early stays so.
+            or by skipping the batches that were used. A training that had stopped early stays so;
+            a validation that a signal has ended is run anew. What a callback has set and no file
+            can hold, such as a lambda for a schedule, is named in a warning.
         check_finite
             Whether NaN and infinity in the inputs are an error: one pass over them, at the speed of
             memory, before the first step; of an iterable, over each batch before its step; of data

@@ -15,7 +15,7 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._common.checks import check_int
-from evengrad.callbacks._callback import overrides
+from evengrad.callbacks._callback import joins_later, overrides
 from evengrad.layers._module import set_trainable
 from evengrad.optimizers._optimizer import (
     Counts,
@@ -23,13 +23,14 @@ from evengrad.optimizers._optimizer import (
     counts_of,
     has_slots,
     numbers_of,
-    schedules_of,
     set_counts,
     set_numbers,
 )
 from evengrad.training._checkpoint_folder import Checkpoint, CheckpointFolder, Position
-from evengrad.training._fingerprint import FROZEN_LAYERS, differences, frozen_layers, shown
+from evengrad.training._fingerprint import differences, frozen_layers
 from evengrad.training._pack import pack, pack_streams, unpack, unpack_streams
+from evengrad.training._settings import Settings
+from evengrad.training._step import Snapshot
 
 if TYPE_CHECKING:
     from evengrad.callbacks import Callback, History
@@ -44,6 +45,7 @@ logger = logging.getLogger("evengrad")
 # Slots stand under this, then the variable's path and the slot's name.
 SLOT = "slot:"
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+HOOKS_OF_VALIDATION = ("on_test_begin", "on_test_batch_begin", "on_test_batch_end")
 EVERY = re.compile(r"(?:(\d+(?:\.\d+)?) )?(epochs?|steps?|s|min|h)")
 
 
@@ -100,6 +102,15 @@ def check_options(checkpoint: Any, every: Any, keep: Any, resume: Any) -> Checkp
     return CheckpointOptions(checkpoint, parsed, kept, resume)
 
 
+@dataclass
+class BeforeValidation:
+    """What validation changes, as it was before: where a signal ends it, it is run anew."""
+
+    snapshot: Snapshot
+    described: dict[str, Any]
+    arrays: dict[str, Array]
+
+
 def kind_of(callback: Callback) -> str:
     """Return what must be the same of a callback with a state: its class, and what it watches."""
     watched = getattr(callback, "monitor", None)
@@ -114,6 +125,7 @@ class Checkpointing:
         self.remove_at_end = options.remove_at_end
         self.folder = CheckpointFolder(options.folder, options.keep)
         self.model = model
+        self.settings = Settings(model)
         if options.resume is not True:
             os.makedirs(self.folder.folder, exist_ok=True)
         self.folder.hold()
@@ -128,6 +140,7 @@ class Checkpointing:
             model.set_seed(int(self.found.description["seed"]))
         self._steps = self._epochs = 0
         self._written = time.monotonic()
+        self._validation: BeforeValidation | None = None
 
     def _find(self, resume: bool | str) -> Checkpoint | None:
         """Return the checkpoint to go on from, if there is to be one."""
@@ -153,18 +166,20 @@ class Checkpointing:
         """Take the training, or raise an error that names what differs from the checkpoint's."""
         self.fingerprint, self.source, self.history = fingerprint, source, history
         self.validation = validation
-        self.stateful = [one for one in callbacks if overrides(one, "state_dict")]
+        with_state = [one for one in callbacks if overrides(one, "state_dict")]
+        self.stateful = [one for one in with_state if not joins_later(one)]
+        self.later = {kind_of(one): one for one in with_state if joins_later(one)}
         if self.found is None:
             return
         described = self.found.description
-        then = dict(described["fingerprint"])
-        if fingerprint[FROZEN_LAYERS] == shown(described["frozen"]):
-            then[FROZEN_LAYERS] = fingerprint[FROZEN_LAYERS]
-        # What callbacks set in the meantime, such as a learning rate, is no other optimizer.
-        for name, number in described["optimizer"]["numbers"].items():
-            if fingerprint.get(f"optimizer's {name}") == shown(number):
-                then[f"optimizer's {name}"] = shown(number)
-        lines = differences(fingerprint, then)
+        begun = described["fingerprint"]
+        # What callbacks had set by then, such as a learning rate, is no other training.
+        changed = {
+            name: text
+            for name, text in described.get("changed", {}).items()
+            if fingerprint.get(name) == text
+        }
+        lines = differences(fingerprint, {**begun, **changed})
         if lines:
             raise ValueError(
                 f"{self.found.path}: the checkpoint is of another training; {'; '.join(lines)}. "
@@ -177,6 +192,8 @@ class Checkpointing:
                 f"{self.found.path}: callbacks: expected those with state of the checkpoint in its "
                 f"order, {', '.join(kept) or 'none'}, got {', '.join(now) or 'none'}"
             )
+        # As another process makes it, whatever callbacks have set in this one.
+        self.fingerprint = begun
 
     def undo(self) -> None:
         """Give the model its seed back, as the training is not gone on with."""
@@ -211,15 +228,37 @@ class Checkpointing:
 
     # ---- what
 
+    def before_validation(self, figures: dict[str, Any]) -> None:
+        """Keep what validation changes; the steps of the epoch came to these figures."""
+        objective, arrays = self.source.objective, dict[str, Any]()
+        assert objective is not None  # noqa: S101 - steps have been made
+        described = {"figures": pack(figures, "figures", arrays)}
+        if self.validation is not None:
+            described["validation"] = self.validation.describe(arrays)
+        if any(overrides(one, hook) for one in self.stateful for hook in HOOKS_OF_VALIDATION):
+            described["callbacks"] = self._describe_callbacks(arrays)
+        self._validation = BeforeValidation(Snapshot(objective, self.model.tree), described, arrays)
+
+    def after_validation(self) -> None:
+        """Forget what was kept for a validation."""
+        self._validation = None
+
     def save(self, epoch: int, begun: bool) -> None:
         """Write a checkpoint; where that fails, the log says so, and the next is tried when due."""
         arrays: dict[str, Array] = {}
+        before, step = self._validation, self.source.session.step
         with _core.Access(self.model.tree.tensors, writes=True):
+            if before is not None:
+                before.snapshot.restore()
+                step = self.source.session.last_epoch_steps
             description = self._describe(arrays)
+        if before is not None:
+            description.update(before.described)
+            arrays.update(before.arrays)
         # Whether callbacks have done what they do at an epoch's beginning.
         description["begun"] = begun
         try:
-            self.folder.write(Position(epoch, self.source.session.step), description, arrays)
+            self.folder.write(Position(epoch, step), description, arrays)
         except (OSError, ValueError) as error:
             logger.error(  # noqa: TRY400 - the reason is in the error, not in our call stack
                 "%s: no checkpoint could be written (%s); training goes on, and older checkpoints "
@@ -249,8 +288,13 @@ class Checkpointing:
             for number, state in enumerate(objective.states):
                 arrays[f"metric:{number}"] = np.array(state.numpy())
         draws = model.shuffle().draws
+        settings, now = self.settings.describe()
         return {
             "fingerprint": self.fingerprint,
+            "changed": {
+                name: text for name, text in now.items() if text != self.fingerprint.get(name)
+            },
+            "settings": settings,
             "seed": model.seed(),
             # The order of an epoch in progress is drawn again from where it was drawn.
             "shuffle": draws if session.order_draw is None else session.order_draw,
@@ -258,43 +302,59 @@ class Checkpointing:
             "optimizer": {
                 "counts": list(counts_of(optimizer)),
                 "numbers": numbers_of(optimizer),
-                "schedules": shown(schedules_of(optimizer)),
             },
             "frozen": frozen_layers(model),
             "history": pack([self.history.epoch, self.history.history], "history", arrays),
-            "callbacks": [
-                [kind_of(callback), pack(callback.state_dict(), f"callback:{i}", arrays)]
-                for i, callback in enumerate(self.stateful)
-            ],
+            "callbacks": self._describe_callbacks(arrays),
+            "later": {
+                kind: pack(callback.state_dict(), f"callback:{kind}", arrays)
+                for kind, callback in self.later.items()
+            },
             "batches": self.source.describe(arrays),
             "validation": self.validation and self.validation.describe(arrays),
             "stopped": bool(model.public.stop_training),
         }
 
+    def _describe_callbacks(self, arrays: dict[str, Array]) -> list[Any]:
+        return [
+            [kind_of(callback), pack(callback.state_dict(), f"callback:{i}", arrays)]
+            for i, callback in enumerate(self.stateful)
+        ]
+
     # ---- going on
 
-    def restore(self, found: Checkpoint) -> None:
-        """Put everything back as it was when the checkpoint was written."""
+    def restore(self, found: Checkpoint) -> dict[str, Any] | None:
+        """Put everything back as it was when the checkpoint was written.
+
+        Return the figures of the epoch where its steps had been made and validation is next.
+        """
         _, position, description, tensors = found
+        is_next = "figures" in description
+        step = 0 if is_next else position.step
         with _core.Access(self.model.tree.tensors, writes=True):
             self._restore_model(description, tensors)
             self._restore_optimizer(description["optimizer"])
+            self._restore_settings(description.get("settings", {}))
         self.history.epoch, self.history.history = unpack(description["history"], tensors)
         for callback, (_, state) in zip(self.stateful, description["callbacks"], strict=True):
             if state is not None:
                 callback.load_state_dict(unpack(state, tensors))
-        self.source.go_on(position.step, description["batches"], tensors)
+        for kind, state in description.get("later", {}).items():
+            if kind in self.later:
+                self.later[kind].load_state_dict(unpack(state, tensors))
+        self.source.go_on(step, description["batches"], tensors)
         if self.validation is not None and description.get("validation") is not None:
             self.validation.go_on(0, description["validation"], tensors)
         objective = self.source.objective
-        if position.step and objective is not None:
+        if step and objective is not None:
             # The figures of the epoch in progress.
             for number, metric in enumerate(objective.states):
                 metric.copy_(tensors[f"metric:{number}"])
             if np.isfinite(objective.loss.total.item()):
                 # Whether or not somebody watched the loss then.
-                objective.finite_steps.copy_(np.array(float(position.step)))
+                objective.finite_steps.copy_(np.array(float(step)))
         self.model.public.stop_training = bool(description["stopped"])
+        return unpack(description["figures"], tensors) if is_next else None
 
     def _restore_model(self, description: dict[str, Any], tensors: dict[str, Array]) -> None:
         """Put variables, slots, frozen layers and random streams back."""
@@ -318,12 +378,16 @@ class Checkpointing:
         iterations, accumulated, memory = described["counts"]
         set_counts(optimizer, Counts(iterations, accumulated, memory))
         set_numbers(optimizer, described["numbers"])
-        if shown(schedules_of(optimizer)) != described["schedules"]:
+
+    def _restore_settings(self, described: dict[str, Any]) -> None:
+        """Put back what callbacks had set: schedules, and arguments of layers, losses, metrics."""
+        left = self.settings.take_over(described)
+        if left:
             logger.warning(
-                "%s: the optimizer had the schedules %s; a schedule that a callback has set is not "
-                "kept, set it again",
+                "%s: %s: had another value when the checkpoint was written, which no file can hold "
+                "or this training does not know; set it again",
                 self.folder.folder,
-                described["schedules"],
+                ", ".join(left),
             )
 
     def finish(self) -> None:

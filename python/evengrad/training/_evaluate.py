@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
 from evengrad._common.arrays import is_batches, is_list_of_batches
+from evengrad._common.checks import check_int
 from evengrad.callbacks._callback import CallbackList, check_callbacks
 from evengrad.training import _fingerprint
 from evengrad.training._batches import BatchRunner, BatchSource
@@ -30,8 +31,11 @@ class Evaluation:
     def __init__(self, source: ArraySource | BatchSource) -> None:
         self.source = source
 
-    def run(self, callbacks: CallbackList) -> dict[str, Any]:
-        """Return the figures over all of the data; what steps of training tracked is lost."""
+    def run(self, callbacks: CallbackList) -> dict[str, Any] | None:
+        """Return the figures over all of the data; what steps of training tracked is lost.
+
+        None where the session is stopped before: callbacks hear of no end then.
+        """
         source = self.source
         callbacks.model.stop_evaluating = False
         callbacks.tell("on_test_begin", {})
@@ -42,7 +46,9 @@ class Evaluation:
                 # A callback has stopped the last evaluation.
                 source.session.seek(0)
             source.begin()
-            run_epoch(source, callbacks, "test")
+            ended = run_epoch(source, callbacks, "test")
+        if source.session.stopped and not ended:
+            return None
         assert source.objective is not None  # noqa: S101 - a first batch has bound it
         figures = source.objective.logs()
         callbacks.tell("on_test_end", figures)
@@ -53,6 +59,22 @@ class Evaluation:
         if isinstance(self.source, BatchSource):
             return type(self.source.batches).__name__
         return _fingerprint.shown([_fingerprint.of_array(a) for a in self.source.data.arrays])
+
+
+def check_validation(options: Any) -> None:
+    """Raise an error for how often or how long validation is to run, where there may be none."""
+    every = options.validation_freq
+    if isinstance(every, (list, tuple, set, frozenset, range)):
+        every = sorted(check_int(epoch, "validation_freq", at_least=1) for epoch in every)
+        if not every:
+            raise ValueError("validation_freq: expected at least one epoch, got none")
+    else:
+        every = check_int(every, "validation_freq", at_least=1)
+    options.validation_freq = every
+    if not options.validation_split and options.validation_data is None:
+        raise ValueError(
+            "validation_steps, validation_freq: expected with validation_data or validation_split"
+        )
 
 
 def first_batches(data: Prepared, steps: int | None, size: int, argument: str) -> Prepared:
@@ -135,7 +157,7 @@ def evaluate(
         objective = source.objective
         snapshot = None if objective is None else Snapshot(objective, tracked_alone=True)
         try:
-            figures = Evaluation(source).run(listening)
+            figures = Evaluation(source).run(listening) or {}
         finally:
             if snapshot is not None:
                 snapshot.restore()

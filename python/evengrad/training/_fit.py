@@ -21,11 +21,11 @@ from evengrad.training import _fingerprint
 from evengrad.training._batches import BatchSource
 from evengrad.training._checkpointing import Checkpointing, CheckpointOptions, check_options
 from evengrad.training._data import Prepared, prepare
-from evengrad.training._evaluate import Evaluation, validation_for
+from evengrad.training._evaluate import Evaluation, check_validation, validation_for
 from evengrad.training._feature_names import remember_names
 from evengrad.training._loop import figures_of, run_epoch, warn_of_loss
 from evengrad.training._progress import Progress
-from evengrad.training._signals import GracefulStop
+from evengrad.training._signals import GracefulStop, stopping
 from evengrad.training._step import DEFAULT_BATCH, ArraySource, right_to_train
 
 if TYPE_CHECKING:
@@ -110,23 +110,7 @@ def check(options: Options) -> None:
         raise ValueError("validation_split, validation_data: expected one of the two, got both")
     every = options.validation_freq
     if type(every) is not int or every != 1 or options.validation_steps is not None:
-        _check_validation(options)
-
-
-def _check_validation(options: Options) -> None:
-    """Raise an error for how often or how long validation is to run, where there may be none."""
-    every = options.validation_freq
-    if isinstance(every, (list, tuple, set, frozenset, range)):
-        every = sorted(check_int(epoch, "validation_freq", at_least=1) for epoch in every)
-        if not every:
-            raise ValueError("validation_freq: expected at least one epoch, got none")
-    else:
-        every = check_int(every, "validation_freq", at_least=1)
-    options.validation_freq = every
-    if not options.validation_split and options.validation_data is None:
-        raise ValueError(
-            "validation_steps, validation_freq: expected with validation_data or validation_split"
-        )
+        check_validation(options)
 
 
 def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
@@ -241,7 +225,8 @@ class _Training:
             }
             validation = None if self.validation is None else self.validation.source
             checkpointing.join(fingerprint, self.source, validation, self.history, users)
-            self.signals = GracefulStop(self.source.session.stop)
+            sessions = [one.session for one in (self.source, validation) if one is not None]
+            self.signals = GracefulStop(stopping(sessions))
         model.public.history = self.history
         model.public.stop_training = False
         self.epoch = 0
@@ -252,6 +237,8 @@ class _Training:
         # Whether the epoch has begun, and steps of it that were noted.
         self._begun = False
         self._noted = 0
+        # Those of an epoch whose steps had been made, and whose validation had not.
+        self._figures: dict[str, Any] | None = None
         # Whether callbacks have heard that the training ends.
         self._has_left = False
         self.logs: dict[str, Any] = {}
@@ -351,7 +338,7 @@ class _Training:
         if self._begun:
             # What callbacks do at an epoch's beginning was done then, and is part of the state.
             self.callbacks.tell("on_epoch_begin", self.epoch, {})
-        checkpointing.restore(found)
+        self._figures = checkpointing.restore(found)
         self.logs = {name: column[-1] for name, column in self.history.history.items()}
         logger.info("%s: training goes on from %s", self.model.path, found.path)
         return self._begun
@@ -413,26 +400,17 @@ class _Training:
         if not resumed:
             tell("on_epoch_begin", self.epoch, {})
             self._begun = True
-        self._noted, self._watched = self.source.session.step, 1
-        if self._noted == 0:
-            self.source.begin()
         self.progress.begin(self.epoch, self.source.steps)
-        # A callback for batches had stopped the epoch that is resumed.
-        ended = resumed and self._stops_within
-        if not ended:
-            ended = run_epoch(self.source, self.callbacks, "train", self._until, self._after_steps)
-        if self.signals.received is not None and not ended:
+        figures, self._figures = self._figures, None
+        if figures is None:
+            if not self._run_steps(resumed):
+                return
+            figures = figures_of(self.source)
+        self.logs = figures
+        validation = self.validation if self.options.validates(self.epoch) else None
+        if validation is not None and not self._validate(validation):
             self.progress.close()
             return
-        if self.source.is_used_up:
-            # This epoch has come to nothing.
-            self._begun = False
-            return
-        self.logs = figures_of(self.source)
-        validation = self.validation if self.options.validates(self.epoch) else None
-        if validation is not None and validation.source.has_more():
-            figures = validation.run(self.callbacks)
-            self.logs.update({f"val_{name}": value for name, value in figures.items()})
         if self._is_sound and not math.isfinite(self.logs.get("loss", 0.0)):
             self._warn_of_loss(self.epoch, 0)
         if not self.progress.is_silent:
@@ -443,6 +421,41 @@ class _Training:
         checkpointing = self.checkpointing
         if checkpointing is not None and checkpointing.count(0, epochs=1):
             self._save()
+
+    def _validate(self, validation: Evaluation) -> bool:
+        """Add the figures of validation; return False where a signal ends it."""
+        checkpointing = self.checkpointing
+        if checkpointing is not None:
+            # Before it is looked whether there are batches, which may take one.
+            checkpointing.before_validation(self.logs)
+        if self.signals.received is not None:
+            return False
+        if validation.source.has_more():
+            figures = validation.run(self.callbacks)
+            if figures is None:
+                return False
+            self.logs.update({f"val_{name}": value for name, value in figures.items()})
+        if checkpointing is not None:
+            checkpointing.after_validation()
+        return True
+
+    def _run_steps(self, resumed: bool) -> bool:
+        """Make the steps of an epoch; return False where it is not to end now."""
+        self._noted, self._watched = self.source.session.step, 1
+        if self._noted == 0:
+            self.source.begin()
+        # A callback for batches had stopped the epoch that is resumed.
+        ended = resumed and self._stops_within
+        if not ended:
+            ended = run_epoch(self.source, self.callbacks, "train", self._until, self._after_steps)
+        if self.signals.received is not None and not ended:
+            self.progress.close()
+            return False
+        if self.source.is_used_up:
+            # This epoch has come to nothing.
+            self._begun = False
+            return False
+        return True
 
     def _until(self) -> _core.Seconds | _core.Epochs:
         """Return when the session is to come back: in time for all who want a turn."""

@@ -13,8 +13,20 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from evengrad._core import Session
+
 # What schedulers of clusters send before they end a job, and what Ctrl-C sends.
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def stopping(sessions: list[Session]) -> Callable[[], None]:
+    """Return what stops sessions at a whole step: whichever runs, and those that would follow."""
+
+    def stop() -> None:
+        for session in sessions:
+            session.stop()
+
+    return stop
 
 
 class GracefulStop:
