@@ -7,7 +7,7 @@ A constant of `rust/core/src/plan/cost_model.rs` whose comment says "chosen" was
 it was written. Here each has an extension module of its own, compiled from the sources of HEAD with
 that constant changed (in one folder, incrementally and without link-time optimization: the planner
 is not what runs hot), and all of them train in turn, as in `make compare`. Prints the ratios of
-medians to the unchanged module, and writes them into ``race-output/``.
+medians to the unchanged module, and writes them into ``race-output/``, after each round.
 """
 
 from __future__ import annotations
@@ -188,6 +188,7 @@ def measure(arguments: argparse.Namespace, names: list[str]) -> dict[str, list[M
                     outcome = courses[name].measure("training", workload, entrant, number)
                     measured[name].append(outcome)
                 print(f"round {number + 1}/{arguments.rounds}: {workload}", flush=True)
+            write(report(measured, arguments.workloads), arguments.output)
     finally:
         for course in courses.values():
             course.close()
@@ -211,6 +212,13 @@ def report(measured: dict[str, list[Measurement]], workloads: list[str]) -> str:
             cells.append("-" if now is None or base is None else f"{now / base:.3f}")
         lines.append(cells)
     return table(lines)
+
+
+def write(text: str, output: Path) -> None:
+    """Print the table, and write it into the folder."""
+    print(f"\n{text}\n", flush=True)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "constants.txt").write_text(text + "\n", encoding="utf-8")
 
 
 def parse() -> argparse.Namespace:
@@ -245,10 +253,7 @@ def main() -> None:
             name = f"{constant}-{word}"
             builds.make(name, changed(builds.text, constant, change))
             names.append(name)
-    text = report(measure(arguments, names), arguments.workloads)
-    print(f"\n{text}\n")
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / "constants.txt").write_text(text + "\n", encoding="utf-8")
+    measure(arguments, names)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 //! The planner's cost model: every threshold and duration that its passes decide by, with what it was measured on.
 //!
 //! The costs of single launches are estimated by [`Cost::nanoseconds`](crate::launch::Cost::nanoseconds). Where a
-//! number says "chosen", it is a choice of its order of magnitude: with all of these doubled at once, five of six
-//! workloads ran as before and mnist-bn a tenth faster (docs/performance-runs.md, 2026-11-30).
+//! number says "chosen", it is a choice of its order of magnitude. Each of these was halved and doubled by itself
+//! (`make constants`): on none of six workloads did it stand out from the spread of the same module measured twice, so
+//! none decides a quarter of a step (docs/performance-runs.md, 2026-12-01).
 
 use std::ops::Range;
 use std::time::Duration;
