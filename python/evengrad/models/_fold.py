@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from evengrad.layers._layer import Layer, build_for
 from evengrad.layers._module import state_of
 from evengrad.layers._placement import stand_alone
 from evengrad.layers._residual import Residual, parts_of
-from evengrad.layers._symbolic import Input, Symbolic
+from evengrad.layers._symbolic import Input
 from evengrad.models._fold_parts import (
     Affine,
     Array,
@@ -32,9 +31,9 @@ from evengrad.models._fold_parts import (
     times_passed,
 )
 from evengrad.models._network import chain_of, check_built, graph_of, make_chain, make_graph
+from evengrad.models._segments import Segment, segments_of
 
 if TYPE_CHECKING:
-    from evengrad.layers._symbolic import Node
     from evengrad.models._graph import Graph
     from evengrad.models._model import Model
 
@@ -118,7 +117,7 @@ class _Folding:
     def _graph_parts(self, model: Layer, graph: Graph) -> list[Part]:
         """Return the parts of a graph inside a model: laid open where it is a chain."""
         if len(graph.inputs) == len(graph.outputs) == 1:
-            segments = _segments(graph)
+            segments = segments_of(graph)
             if len(segments) == 1 and segments[0].is_chain():
                 return self._chain_parts(segments[0].layers())
         return [Opaque(self._graph(model, graph))]
@@ -185,14 +184,15 @@ class _Folding:
         inputs = [Input(x.shape[1:], x.dtype, x.name) for x in graph.inputs]
         new = {id(old): symbol for old, symbol in zip(graph.inputs, inputs, strict=True)}
         shared: dict[int, list[Layer]] = {}
-        segments = _segments(graph)
-        for segment in segments:
-            if segment.alone:
-                segment.parts = self._chain_parts(segment.layers())
-        for segment in segments:
+        folded = [_Folded(segment) for segment in segments_of(graph)]
+        for one in folded:
+            if one.segment.alone:
+                one.parts = self._chain_parts(one.segment.layers())
+        for one in folded:
+            segment = one.segment
             key = id(segment.nodes[0].layer)
             if segment.alone:
-                made = self._layers(_handed_on(graph, segments, segment))
+                made = self._layers(_handed_on(graph, folded, one))
             elif segment.nodes[0].arguments:
                 # As it is: what it computes follows from its call, too.
                 made = [self._copied(segment.nodes[0].layer)]
@@ -207,65 +207,26 @@ class _Folding:
 
 
 @dataclass
-class _Segment:
-    """A chain in a graph: uses of layers of which each alone reads the one before."""
+class _Folded:
+    """A segment with what its layers compute."""
 
-    nodes: list[Node]
-    # Whether its layers are used nowhere else. Another segment is one use of one layer.
-    alone: bool
+    segment: Segment
     parts: list[Part] = field(default_factory=list)
-
-    def layers(self) -> list[Layer]:
-        """Return the layers in order."""
-        return [node.layer for node in self.nodes if node.layer is not None]
-
-    def is_chain(self) -> bool:
-        """Tell whether layers one after the other, with one input, do the same."""
-        return self.alone and not self.nodes[0].several
 
     def takes_affine(self) -> bool:
         """Tell whether its first layer at work is linear."""
         at_work = (part for part in self.parts if not isinstance(part, Passed))
-        return self.alone and isinstance(next(at_work, None), Linear)
-
-    def draw(self, made: list[Layer], new: dict[int, Symbolic]) -> None:
-        """Draw new layers in place of its own, from and to new symbolic tensors."""
-        first = self.nodes[0]
-        result, arguments = first.called_with([new[id(symbol)] for symbol in first.inputs])
-        for layer in made:
-            result = layer(result, **arguments)
-        results = result if isinstance(result, list) else [result]
-        ends = self.nodes[-1].outputs
-        new.update({id(old): symbol for old, symbol in zip(ends, results, strict=True)})
+        return self.segment.alone and isinstance(next(at_work, None), Linear)
 
 
-def _segments(graph: Graph) -> list[_Segment]:
-    """Return the chains of a graph, in an order in which they can run."""
-    reads = graph.reads()
-    used = Counter(id(node.layer) for node in graph.nodes)
-    segments: list[_Segment] = []
-    ending: dict[int, _Segment] = {}
-    for node in graph.nodes:
-        first = id(node.inputs[0])
-        alone = used[id(node.layer)] == 1 and not node.arguments
-        segment = ending.get(first)
-        if segment is None or not alone or node.several or reads[first] > 1:
-            segment = _Segment([], alone)
-            segments.append(segment)
-        segment.nodes.append(node)
-        if alone and len(node.outputs) == 1:
-            ending[id(node.outputs[0])] = segment
-    return segments
-
-
-def _handed_on(graph: Graph, segments: list[_Segment], segment: _Segment) -> list[Part]:
+def _handed_on(graph: Graph, folded: list[_Folded], chain: _Folded) -> list[Part]:
     """Return a chain's parts, joined; its last one goes to all that read it, where it can."""
-    joined = join(segment.parts)
+    joined = join(chain.parts)
     end, times = last_at_work(joined)
     affine = joined[end] if end >= 0 else None
-    symbol = segment.nodes[-1].outputs[0]
+    symbol = chain.segment.nodes[-1].outputs[0]
     readers = [node for node in graph.nodes if any(one is symbol for one in node.inputs)]
-    takers = [other for other in segments if any(other.nodes[0] is node for node in readers)]
+    takers = [one for one in folded if any(one.segment.nodes[0] is node for node in readers)]
     final = any(one is symbol for one in graph.outputs)
     if (
         isinstance(affine, Affine)

@@ -180,7 +180,7 @@ def _hidden(model: Model) -> list[Unit]:
     ]
 
 
-def _front(model: Model) -> list[list[Layer]]:
+def fronts_of(model: Model) -> list[list[Layer]]:
     """Return, for each input, the layers that data passes before the net proper."""
     if chain_of(model) is not None:
         return [_leading(pieces(model))]
@@ -210,7 +210,7 @@ def _leading(passed: Iterable[Layer]) -> list[Layer]:
 def _inputs(model: Model, xs: list[np.ndarray[Any, Any]]) -> list[str]:
     """Check that each feature has mean 0 and deviation 1, behind layers that see to that."""
     found = []
-    for number, (x, front) in enumerate(itertools.zip_longest(xs, _front(model), fillvalue=())):
+    for number, (x, front) in enumerate(itertools.zip_longest(xs, fronts_of(model), fillvalue=())):
         values = np.asarray(x, np.float64)
         with no_grad():
             for layer in front:

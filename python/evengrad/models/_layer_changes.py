@@ -1,0 +1,321 @@
+"""Changes of layers: what they are made with, and what stands before and behind them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evengrad import initializers
+from evengrad._common.config import name_of
+from evengrad._tensor import activations
+from evengrad.constraints import MaxNorm
+from evengrad.initializers import Constant, Zeros
+from evengrad.layers import (
+    LSTM,
+    Activation,
+    AlphaDropout,
+    BatchNormalization,
+    Dropout,
+    GaussianDropout,
+    SimpleRNN,
+)
+from evengrad.layers._activation import Elementwise
+from evengrad.layers._module import state_of
+from evengrad.layers._recurrent import Recurrent
+from evengrad.models._activation_advice import LAYERS, Suggestion
+from evengrad.models._anatomy import ACTIVATIONS, NORMALIZATIONS, Anatomy
+from evengrad.models._layer_change import ByHandError, LayerChange, takes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from evengrad.layers._layer import Layer
+
+# An output's bias may begin at the log odds of a rare class, which is never as far out as this.
+FARTHEST_BIAS = 10.0
+# What zeroes or scales a share of the inputs, whose mean and variance it changes.
+DROPOUTS = (Dropout, GaussianDropout)
+# Follows the statistics within a few dozen steps, however short the epochs are.
+QUICK_MOMENTUM = 0.9
+
+
+class Rename(LayerChange):
+    """Base of the changes that put a layer of another class in a layer's place."""
+
+    def replaced(self, layer: Layer) -> Layer | None:
+        """Return the other layer."""
+        if not self.changes(layer):
+            return None
+        other = self.other(layer)
+        self.count += other is not None
+        return other
+
+    def other(self, layer: Any) -> Layer | None:
+        """Return the layer in the place of one that is to change."""
+        raise NotImplementedError
+
+
+class ChangeInitializer(LayerChange):
+    """First values of kernels that suit the activations; biases begin at zero."""
+
+    missing = "the model has no kernels"
+
+    def concerned(self) -> Iterable[Layer]:
+        """Return all layers whose kernels train."""
+        return [
+            one for one in self.anatomy.layers if one.trainable and takes(one, "kernel_initializer")
+        ]
+
+    def check(self, layer: Layer) -> None:
+        """Raise an error for a layer without a kernel; activations have none, and need none."""
+        if isinstance(layer, ACTIVATIONS):
+            return
+        self.needs(layer, "kernel_initializer")
+
+    def changed(self, layer: Any) -> dict[str, Any]:
+        """Return the initializers."""
+        if isinstance(layer, ACTIVATIONS):
+            return {}
+        changed: dict[str, Any] = {"kernel_initializer": self._kernel(layer)}
+        if isinstance(layer, Recurrent):
+            changed["recurrent_initializer"] = "orthogonal"
+        if takes(layer, "bias_initializer") and self._is_far(layer):
+            changed["bias_initializer"] = "zeros"
+        return changed
+
+    def _kernel(self, layer: Layer) -> Any:
+        if self.value not in ("auto", "variance_preserving"):
+            return initializers.get(self.value, "treatment.value")
+        activation = self.anatomy.activation(layer)
+        return initializers.for_activation(activation, self.value == "variance_preserving")
+
+    def _is_far(self, layer: Any) -> bool:
+        """Tell whether the bias may begin far from zero, without a reason in the data for that."""
+        first = layer.bias_initializer
+        if id(layer) not in self.anatomy.heads or not isinstance(first, (Constant, Zeros)):
+            return True
+        return abs(float(getattr(first, "value", 0.0))) > FARTHEST_BIAS
+
+
+class ChangeActivation(Rename):
+    """Another activation, and first values of the kernels that suit it."""
+
+    missing = "the model has no hidden layers with an activation"
+
+    def __init__(self, anatomy: Anatomy, chosen: list[Layer], value: Any) -> None:
+        super().__init__(anatomy, chosen, value)
+        self._make()
+        self.targets = applied(anatomy, self.targets.values())
+        # Kernels in front of the activations that change.
+        self.paired = {
+            id(one): one
+            for one in anatomy.layers
+            if not isinstance(one, ACTIVATIONS) and takes(one, "kernel_initializer")
+            if self._acts(one) or id(anatomy.applied.get(id(one))) in self.targets
+        }
+
+    def _acts(self, layer: Layer) -> bool:
+        return id(layer) in self.targets
+
+    def concerned(self) -> Iterable[Layer]:
+        """Return the hidden layers that have an activation."""
+        return [one for one in self.anatomy.hidden() if self.anatomy.activation(one) is not None]
+
+    def check(self, layer: Layer) -> None:
+        """Raise an error for a layer that takes no activation."""
+        if not isinstance(layer, Elementwise):
+            self.needs(layer, "activation")
+        if self.value in LAYERS and isinstance(layer, Recurrent):
+            raise ByHandError(f"{layer.path}: a recurrent layer takes no {self.value!r}")
+
+    def _make(self) -> Any:
+        """Return the activation as an argument: a name, or a layer of its own."""
+        if self.value in LAYERS:
+            return Suggestion(self.value, (), ()).activation
+        return activations.get(self.value)
+
+    def changes(self, layer: Layer) -> bool:
+        """Tell whether its activation changes, or its kernel with one behind it."""
+        return self._acts(layer) or id(layer) in self.paired
+
+    def changed(self, layer: Layer) -> dict[str, Any]:
+        """Return the activation, and the initializer that suits it."""
+        changed = {"activation": self._make()} if self._acts(layer) else {}
+        if id(layer) in self.paired:
+            changed["kernel_initializer"] = initializers.for_activation(self.value)
+        return changed
+
+    def other(self, layer: Any) -> Layer | None:
+        """Return the layer in the place of one that is an activation itself."""
+        if not isinstance(layer, ACTIVATIONS):
+            return None
+        state = state_of(layer)
+        settings: dict[str, Any] = {"name": state.given_name, "dtype": state.given_dtype}
+        if self.value in LAYERS:
+            return type(self._make())(**settings)  # type: ignore[no-any-return]  # a layer
+        return Activation(self._make(), **settings)
+
+
+class ChangeHead(ChangeActivation):
+    """Another activation of the outputs; weights stay as they are."""
+
+    keeps_weights = True
+    missing = "what makes the outputs has no activation to be changed"
+
+    def __init__(self, anatomy: Anatomy, chosen: list[Layer], value: Any) -> None:
+        super().__init__(anatomy, chosen, "linear" if value is None else value)
+        self.paired = {}
+
+    def concerned(self) -> Iterable[Layer]:
+        """Return the layers with kernels, or without, that make outputs."""
+        ends = [one for one in self.anatomy.layers if id(one) in self.anatomy.heads]
+        return [one for one in ends if isinstance(one, Elementwise) or takes(one, "activation")]
+
+
+class ChangeUnits(LayerChange):
+    """Another number of units: a whole number, or a factor."""
+
+    missing = "the model has no hidden layers with units"
+
+    def concerned(self) -> Iterable[Layer]:
+        """Return the hidden layers with units."""
+        return [one for one in self.anatomy.hidden() if takes(one, "units")]
+
+    def check(self, layer: Layer) -> None:
+        """Raise an error for a layer without units; activations take any number of them."""
+        if not isinstance(layer, ACTIVATIONS):
+            self.needs(layer, "units")
+        if isinstance(self.value, bool) or not isinstance(self.value, (int, float)):
+            raise TypeError(
+                f"treatment.value: expected a number of units, or a factor, got {self.value!r}"
+            )
+
+    def changed(self, layer: Any) -> dict[str, Any]:
+        """Return the number of units."""
+        if isinstance(layer, ACTIVATIONS):
+            return {}
+        factor = isinstance(self.value, float)
+        return {"units": max(1, round(self.value * layer.units)) if factor else self.value}
+
+
+class Normalize(LayerChange):
+    """Batch normalization between the sums and the activation of layers, which drop their bias."""
+
+    missing = "all layers with an activation are normalized"
+
+    def concerned(self) -> Iterable[Layer]:
+        """Return the hidden layers that have an activation and can normalize their sums."""
+        return [
+            one
+            for one in self.anatomy.hidden()
+            if self.anatomy.activation(one) is not None and takes(one, "norm")
+        ]
+
+    def check(self, layer: Layer) -> None:
+        """Raise an error for a layer that does not take a normalization."""
+        if not isinstance(layer, ACTIVATIONS):
+            self.needs(layer, "norm")
+
+    def changes(self, layer: Any) -> bool:
+        """Tell whether the layer is named, and not normalized by now."""
+        if not super().changes(layer) or isinstance(layer, ACTIVATIONS) or layer.norm is not None:
+            return False
+        behind = (
+            chain[place + 1]
+            for chain in self.anatomy.chains
+            for place, one in enumerate(chain[:-1])
+            if one is layer
+        )
+        return not any(isinstance(one, NORMALIZATIONS) for one in behind)
+
+    def changed(self, layer: Layer) -> dict[str, Any]:
+        """Return the normalization; the bias falls to it."""
+        del layer
+        norm = BatchNormalization(momentum=QUICK_MOMENTUM)
+        return {"norm": norm, "norm_position": "before", "use_bias": None}
+
+
+class RemoveRegularizers(LayerChange):
+    """No penalties on variables and outputs; no max-norm where units normalize themselves."""
+
+    keeps_weights = True
+    missing = "no layer has a regularizer"
+
+    def concerned(self) -> Iterable[Layer]:
+        """Return all layers."""
+        return self.anatomy.layers
+
+    def changes(self, layer: Layer) -> bool:
+        """Tell whether there is anything to remove."""
+        return super().changes(layer) and bool(self.changed(layer))
+
+    def changed(self, layer: Layer) -> dict[str, Any]:
+        """Return the arguments that are None now."""
+        selu = name_of(self.anatomy.activation(layer)) == "selu"
+        return {
+            name: None
+            for name, value in layer.get_config().items()
+            if (name.endswith("_regularizer") and value is not None)
+            or (selu and isinstance(value, MaxNorm))
+        }
+
+
+class ChangeDropout(Rename):
+    """Alpha dropout, which keeps mean and variance, in the place of dropout."""
+
+    keeps_weights = True
+    keeps_names = False
+    missing = "the model has no layers.Dropout"
+
+    def concerned(self) -> Iterable[Layer]:
+        """Return the layers of dropout."""
+        return [one for one in self.anatomy.layers if type(one) in DROPOUTS]
+
+    def check(self, layer: Layer) -> None:
+        """Raise an error for a layer of another kind."""
+        if type(layer) not in DROPOUTS:
+            raise ByHandError(f"{layer.path}: {type(layer).__name__} is no layers.Dropout")
+
+    def other(self, layer: Any) -> Layer | None:
+        """Return the layer of alpha dropout."""
+        return AlphaDropout(**layer.get_config())
+
+
+class ChangeToLSTM(Rename):
+    """A layer that remembers longer in the place of a plain recurrent one."""
+
+    keeps_names = False
+    missing = "the model has no layers.SimpleRNN"
+
+    def concerned(self) -> Iterable[Layer]:
+        """Return the plain recurrent layers."""
+        return [one for one in self.anatomy.layers if isinstance(one, SimpleRNN)]
+
+    def check(self, layer: Any) -> None:
+        """Raise an error for a layer of another kind, and for one whose states are seen."""
+        if not isinstance(layer, SimpleRNN):
+            raise ByHandError(f"{layer.path}: {type(layer).__name__} is no layers.SimpleRNN")
+        if layer.return_state or isinstance(state_of(layer).input_shape, list):
+            raise ByHandError(
+                f"{layer.path}: it takes or returns one state, and layers.LSTM has two"
+            )
+
+    def other(self, layer: Any) -> Layer | None:
+        """Return the layer with gates; activation and first values are its own."""
+        config = layer.get_config()
+        passed_over = ("activation", "return_state")
+        kept = {
+            name: value
+            for name, value in config.items()
+            if name not in passed_over and not name.endswith("_initializer")
+        }
+        return LSTM(**kept)
+
+
+def applied(anatomy: Anatomy, layers: Iterable[Layer]) -> dict[int, Layer]:
+    """Return layers by identity; for one without an activation the one behind it, if it has any."""
+    chosen = []
+    for layer in layers:
+        behind = anatomy.applied.get(id(layer))
+        is_bare = behind is not None and anatomy.activation(layer) is behind
+        chosen.append(behind if is_bare and behind is not None else layer)
+    return {id(layer): layer for layer in chosen}

@@ -1,0 +1,220 @@
+"""Changes that put layers between others: dropout, shortcuts, standardized inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evengrad import initializers
+from evengrad._common.checks import check_float
+from evengrad._common.config import name_of
+from evengrad._tensor.grad_mode import no_grad
+from evengrad.initializers import VarianceScaling
+from evengrad.layers import AlphaDropout, Dense, Dropout, Embedding, Normalization, Residual
+from evengrad.layers._dropout import Noise
+from evengrad.models._anatomy import ACTIVATIONS, NORMALIZATIONS, has_kernel
+from evengrad.models._layer_change import ByHandError, LayerChange
+from evengrad.models._network import chain_of, graph_of
+from evengrad.models._selu_check import fronts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+
+    from evengrad.layers._layer import Layer
+    from evengrad.models._anatomy import Anatomy
+    from evengrad.models._layer_change import Named
+    from evengrad.models._model import Model
+
+    Array = np.ndarray[Any, Any]
+
+
+# What does not stand at the end of a block.
+PASSED_OVER = (*ACTIVATIONS, *NORMALIZATIONS)
+
+
+class AddDropout(LayerChange):
+    """Dropout in front of the last layers with kernels."""
+
+    missing = "no layer with a kernel makes the outputs"
+
+    def __init__(self, anatomy: Anatomy, chosen: list[Layer], value: Any) -> None:
+        super().__init__(anatomy, chosen, check_float(value, "treatment.value", low=0.0, high=1.0))
+
+    def concerned(self) -> Iterable[Layer]:
+        """Return the layers with kernels that make outputs."""
+        heads = self.anatomy.heads
+        return [one for one in self.anatomy.layers if id(one) in heads and has_kernel(one)]
+
+    def check(self, layer: Layer) -> None:
+        """Raise an error for a layer of which nobody knows what it reads."""
+        if not any(one is layer for chain in self.anatomy.chains for one in chain):
+            raise ByHandError(f"{layer.path}: what it reads is known to the code around it alone")
+
+    def touches(self, layer: Layer) -> bool:
+        """Tell that no layer's arguments change."""
+        del layer
+        return False
+
+    def changes(self, layer: Layer) -> bool:
+        """Tell that no layer's arguments change."""
+        del layer
+        return False
+
+    def along(self, layers: list[Layer], made: list[Layer], named: Named) -> list[Layer]:
+        """Put dropout in front of the layers, in the place of what is there."""
+        found: list[Layer] = []
+        for old, new in zip(layers, made, strict=True):
+            if id(old) in self.targets:
+                self.count += 1
+                if found and type(found[-1]) in (Dropout, AlphaDropout):
+                    found.pop()
+                before = layers[: layers.index(old)]
+                selu = any(name_of(self.anatomy.activation(one)) == "selu" for one in before)
+                found.append(named((AlphaDropout if selu else Dropout)(self.value)))
+            found.append(new)
+        return found
+
+
+@dataclass
+class Block:
+    """Two layers with kernels in a chain, and what stands behind each: from `begin` to `end`."""
+
+    begin: int
+    second: int
+    end: int
+
+
+class AddShortcuts(LayerChange):
+    """Pairs of hidden layers as residual blocks, x + W · f(x · V), of variance 1/blocks each.
+
+    The last kernel of a block has no activation behind it, so that what blocks add has mean 0; with
+    a variance of 1/L of that of x, that of the sum grows by (1 + 1/L)^L < e over L blocks, and the
+    gradient passes all of them with a factor of one.
+    """
+
+    missing = "no two hidden Dense layers stand one behind the other"
+
+    def __init__(self, anatomy: Anatomy, chosen: list[Layer], value: Any) -> None:
+        super().__init__(anatomy, chosen, value)
+        pairs = [(chain, self._blocks(chain)) for chain in anatomy.chains]
+        # By the identity of the first layer, which stands in one chain alone.
+        self.blocks = {id(chain[0]): blocks for chain, blocks in pairs if blocks}
+        kernels = [
+            (chain[block.begin], chain[block.second]) for chain, blocks in pairs for block in blocks
+        ]
+        self.firsts = {id(one): one for one, _ in kernels}
+        self.targets = {id(one): one for pair in kernels for one in pair}
+
+    def concerned(self) -> Iterable[Layer]:
+        """Return the hidden dense layers that have an activation."""
+        return [
+            one
+            for one in self.anatomy.hidden()
+            if type(one) is Dense and self.anatomy.activation(one) is not None
+        ]
+
+    def check(self, layer: Layer) -> None:
+        """Raise an error for another kind of layer, and where nobody knows what it reads."""
+        if isinstance(layer, ACTIVATIONS):
+            return
+        if type(layer) is not Dense:
+            raise ByHandError(f"{layer.path}: {type(layer).__name__} is no layers.Dense")
+        if not any(one is layer for chain in self.anatomy.chains for one in chain):
+            raise ByHandError(f"{layer.path}: what it reads is known to the code around it alone")
+
+    def _blocks(self, chain: list[Layer]) -> list[Block]:
+        """Return the pairs in a chain; a first layer that changes the width stays in front."""
+        places = [place for place, layer in enumerate(chain) if id(layer) in self.targets]
+        places = [place for place in places if not isinstance(chain[place], ACTIVATIONS)]
+        if len(places) > 2 and self._changes_width(chain[places[0]]):
+            places = places[1:]
+        places = places[len(places) % 2 :]
+        blocks = []
+        for first, second in zip(places[::2], places[1::2], strict=True):
+            end = second + 1
+            while end < len(chain) and _stays_behind(chain[end]):
+                end += 1
+            if all(_stays_behind(layer) for layer in chain[first + 1 : second]):
+                blocks.append(Block(first, second, end))
+        return blocks
+
+    @staticmethod
+    def _changes_width(layer: Any) -> bool:
+        return bool(layer.kernel.shape[0] != layer.units)
+
+    def changed(self, layer: Any) -> dict[str, Any]:
+        """Return the arguments of a block's first or second layer."""
+        if id(layer) in self.firsts:
+            activation = self.anatomy.activation(layer)
+            return {"kernel_initializer": initializers.for_activation(activation)}
+        share = 1.0 / sum(map(len, self.blocks.values()))
+        return {
+            "activation": None,
+            "kernel_initializer": VarianceScaling(share, "fan_in"),
+            "norm": None,
+            "use_bias": True,
+        }
+
+    def along(self, layers: list[Layer], made: list[Layer], named: Named) -> list[Layer]:
+        """Put blocks in the place of pairs."""
+        found: list[Layer] = []
+        done = 0
+        for block in self.blocks.get(id(layers[0]), []):
+            behind = zip(layers[block.second : block.end], made[block.second :], strict=False)
+            ends = [new for old, new in behind if not isinstance(old, PASSED_OVER)]
+            body = [*made[block.begin : block.second], *ends]
+            found += [*made[done : block.begin], named(Residual(body))]
+            done = block.end
+        return [*found, *made[done:]]
+
+
+def _stays_behind(layer: Layer) -> bool:
+    return isinstance(layer, (*PASSED_OVER, Noise))
+
+
+class ScaleInputs(LayerChange):
+    """A layer in front that standardizes the inputs by the statistics of data."""
+
+    missing = "no input holds numbers to be scaled"
+
+    def __init__(self, model: Model, anatomy: Anatomy, xs: list[Array]) -> None:
+        super().__init__(anatomy, [], None)
+        if chain_of(model) is None and graph_of(model) is None:
+            raise ByHandError(f"{model.path}: what reads its inputs is known to its call alone")
+        if chain_of(model) is not None and len(xs) > 1:
+            raise ByHandError(f"{model.path}: its first layer reads {len(xs)} inputs at once")
+        self.xs = xs
+        self.fronts = fronts_of(model)
+        self.codes = [_reads_codes(model, place) for place in range(len(xs))]
+        self.count = sum(not codes for codes in self.codes)
+
+    def is_there(self, place: int) -> bool:
+        """Tell whether the input passes a layer that standardizes it, adapted or not."""
+        return any(isinstance(layer, Normalization) for layer in self.fronts[place])
+
+    def front(self, place: int) -> Layer | None:
+        """Return the layer, where there is none yet and the input holds no codes."""
+        return None if self.codes[place] or self.is_there(place) else Normalization()
+
+    def adapt(self, twin: Model) -> None:
+        """Have the layers take the statistics of the data."""
+        for x, front, codes in zip(self.xs, fronts_of(twin), self.codes, strict=True):
+            values: Any = x
+            for layer in [] if codes else front:
+                if isinstance(layer, Normalization):
+                    layer.adapt(values)
+                    break
+                with no_grad():
+                    values = layer(values).numpy()
+
+
+def _reads_codes(model: Model, place: int) -> bool:
+    """Tell whether an input goes to layers that look numbers up."""
+    graph, chain = graph_of(model), chain_of(model)
+    if graph is None:
+        return any(isinstance(layer, Embedding) for layer in (chain or [])[:1])
+    symbol = graph.inputs[place]
+    readers = [node.layer for node in graph.nodes if any(x is symbol for x in node.inputs)]
+    return any(isinstance(layer, Embedding) for layer in readers)
