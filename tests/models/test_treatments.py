@@ -232,8 +232,10 @@ def test_frozen_layers_and_adapted_statistics_stay_when_the_rest_starts_anew() -
     assert not twin.layers[1].trainable
     for old, new in zip(model.get_weights()[:4], twin.get_weights()[:4], strict=True):
         np.testing.assert_array_equal(old, new)
-    again = treat(model, "initializer", ("dense",), "he_normal")
-    assert not (again.layers[1].get_weights()[0] == 0.25).any()
+    twin = treat(model, "initializer", ("dense", "dense_1"), "he_normal")
+    np.testing.assert_array_equal(twin.layers[1].get_weights()[0], np.full((6, 8), 0.25))
+    with pytest.raises(ValueError, match="dense: Dense is frozen"):
+        treated(model, Treatment("initializer", ("dense",), "he_normal"))
 
 
 def test_weights_that_are_no_numbers_start_anew() -> None:
@@ -415,10 +417,56 @@ def test_normalized_layers_are_left_as_they_are() -> None:
         treated(twin, Treatment("normalize"))
 
 
-def test_max_norm_goes_with_the_penalties_of_units_that_normalize_themselves() -> None:
-    model = deep("selu", kernel_constraint=constraints.MaxNorm(1.0), kernel_regularizer="l2")
+def test_max_norm_goes_with_the_penalties_and_half_of_the_dropout() -> None:
+    model = chain(
+        layers.Dense(8, "relu", kernel_constraint=constraints.MaxNorm(1.0), bias_regularizer="l2"),
+        layers.Dropout(0.8),
+        layers.Dense(1, kernel_constraint=constraints.NonNeg()),
+    )
     twin = treat(model, "remove_regularizers")
-    assert [one.kernel_constraint for one in twin.layers] == [None] * 4
+    assert twin.layers[0].kernel_constraint is None
+    assert repr(twin.layers[2].kernel_constraint) == "NonNeg()"
+    assert twin.layers[1].rate == 0.4
+    assert treat(model, "remove_regularizers", ("dense",)).layers[1].rate == 0.8
+
+
+def test_layers_next_to_dropout_stand_for_it() -> None:
+    model = chain(
+        layers.Dense(8, "selu"), layers.Dropout(0.1), layers.Dense(8), layers.Dropout(0.2)
+    )
+    model.add(layers.Dense(1))
+    model.compile("sgd", "mse")
+    twin = treat(model, "alpha_dropout", ("dense",))
+    assert [type(one) for one in twin.layers[1::2]] == [layers.AlphaDropout, layers.Dropout]
+
+
+def test_layers_that_cannot_be_changed_are_passed_over_where_others_can() -> None:
+    model = eg.Sequential(
+        [eg.Input((5, 3)), layers.LSTM(4), layers.Dense(4, "relu"), layers.Dense(4, "relu")], seed=1
+    )
+    model.add(layers.Dense(1))
+    model.compile("sgd", "mse")
+    paths = ("lstm", "dense", "dense_1")
+    assert [one.norm is None for one in treat(model, "normalize", paths).layers[1:3]] == [False] * 2
+    twin = treat(model, "activation", paths, "elu")
+    assert [one.activation for one in twin.layers[:2]] == [eg.activations.tanh, eg.activations.elu]
+    assert type(treat(model, "shortcuts", paths).layers[1]) is layers.Residual
+    with pytest.raises(ValueError, match="lstm: LSTM needs an activation with bounds"):
+        treated(model, Treatment("activation", ("lstm",), "relu"))
+
+
+def test_losses_follow_the_head() -> None:
+    model = eg.Sequential([eg.Input((6,)), layers.Dense(1, "softmax")], seed=1)
+    model.compile(optimizers.Adam(0.1), "sparse_categorical_crossentropy", ["accuracy"])
+    twin = treat(model, "head", ("dense",), "sigmoid")
+    twin.fit(ROWS, CLASSES > 0, epochs=40, verbose=0)
+    assert twin.evaluate(ROWS, CLASSES > 0, verbose=0)[1] > 0.75
+    model = classifier("softmax", from_logits=False)
+    twin = treat(model, "head", (), None)
+    twin.fit(ROWS, CLASSES, verbose=0)
+    labels = model.evaluate(ROWS, CLASSES, verbose=0)
+    again = treat(model, "head", (), None)
+    np.testing.assert_allclose(again.evaluate(ROWS, CLASSES, verbose=0)[0], labels[0], rtol=1e-5)
 
 
 def test_shortcuts_keep_the_signal_within_bounds_at_any_depth() -> None:
@@ -597,7 +645,7 @@ class Hidden(layers.Layer):
 
 REFUSED = [
     (lambda: chain(Hidden(), layers.Dense(1)), "activation", ("hidden/inner",), "elu", "hidden: "),
-    (code, "dropout", ("head",), 0.5, "only you can do that here: head: what it reads"),
+    (code, "dropout", ("head",), 0.5, "only you can do that here: head: Dense reads what"),
     (code, "scale_inputs", (), None, "x = \\(x - x.mean"),
     (code, "shortcuts", ("inner",), None, "layers.Residual"),
     (lambda: chain(layers.Flatten(), layers.Dense(1)), "units", ("flatten",), 3, "without 'units'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from evengrad._common.config import name_of
@@ -72,6 +73,23 @@ class Anatomy:
         own = own_activation(layer)
         return own if own is not None else self.applied.get(id(layer))
 
+    def around(self, layer: Layer) -> list[Layer]:
+        """Return the layers without kernels between a layer and the kernels before and behind it.
+
+        None where it stands in no chain.
+        """
+        for chain in self.chains:
+            places = [place for place, one in enumerate(chain) if one is layer]
+            if places:
+                before, behind = chain[: places[0]][::-1], chain[places[0] + 1 :]
+                sides = [itertools.takewhile(_is_bare, side) for side in (before, behind)]
+                return [one for side in sides for one in side]
+        return []
+
+    def stands_in_chain(self, layer: Layer) -> bool:
+        """Tell whether it is known what a layer reads, and what reads it."""
+        return any(one is layer for chain in self.chains for one in chain)
+
     def hidden(self) -> list[Layer]:
         """Return the layers with kernels that do not make outputs."""
         return [one for one in self.layers if has_kernel(one) and id(one) not in self.heads]
@@ -124,6 +142,10 @@ def ends_of(layer: Layer) -> Iterator[Layer]:
                 node = node.inputs[0].node
     elif not isinstance(layer, Network):
         yield layer
+
+
+def _is_bare(layer: Layer) -> bool:
+    return not _holds_kernel(layer)
 
 
 def _holds_kernel(layer: Layer) -> bool:

@@ -27,8 +27,16 @@ def takes(layer: Layer, argument: str) -> bool:
     return names is not None and argument in names and argument in layer.get_config()
 
 
+def without(layer: Layer, argument: str) -> str | None:
+    """Return why a layer cannot have an argument changed, if it is made without it."""
+    return None if takes(layer, argument) else f"is made without {argument!r}"
+
+
 class LayerChange:
     """A change of layers; this one changes none.
+
+    Of the layers that are named, those that cannot be changed so are passed over, as long as one
+    can; frozen ones too, where values start anew, for what they have learned is to stay.
 
     Parameters
     ----------
@@ -38,6 +46,11 @@ class LayerChange:
         The layers that the change is about; empty for all that it may concern.
     value
         What it says beside that.
+
+    Raises
+    ------
+    ByHandError
+        None of the layers that are named can be changed so.
     """
 
     # Whether the weights have nothing to do with it.
@@ -49,23 +62,31 @@ class LayerChange:
 
     def __init__(self, anatomy: Anatomy, chosen: list[Layer], value: Any) -> None:
         self.anatomy, self.value = anatomy, value
-        self.targets = {id(layer): layer for layer in chosen or self.concerned()}
+        # Whether the whole model is meant.
+        self.whole = not chosen
         # How many layers were changed.
         self.count = 0
-        for layer in self.targets.values():
-            self.check(layer)
+        self.targets: dict[int, Layer] = {}
+        refusals = []
+        for layer in chosen or self.concerned():
+            why = self.refusal(layer)
+            if why is None and not (self.keeps_weights or layer.trainable):
+                why = "is frozen"
+            if why is None:
+                self.targets[id(layer)] = layer
+            else:
+                refusals.append(f"{layer.path}: {type(layer).__name__} {why}")
+        if chosen and not self.targets:
+            raise ByHandError(refusals[0])
 
     def concerned(self) -> Iterable[Layer]:
         """Return the layers that it is about where none are named."""
         return []
 
-    def check(self, layer: Layer) -> None:
-        """Raise an error where a layer cannot be changed so."""
-
-    def needs(self, layer: Layer, argument: str) -> None:
-        """Raise an error for a layer without an argument."""
-        if not takes(layer, argument):
-            raise ByHandError(f"{layer.path}: {type(layer).__name__} is made without {argument!r}")
+    def refusal(self, layer: Layer) -> str | None:
+        """Return why a layer cannot be changed so, as the end of a sentence about it."""
+        del layer
+        return None
 
     def changes(self, layer: Layer) -> bool:
         """Tell whether this layer is to change, whatever is inside it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evengrad import initializers
-from evengrad._common.config import name_of
 from evengrad._tensor import activations
 from evengrad.constraints import MaxNorm
 from evengrad.initializers import Constant, Zeros
@@ -19,11 +18,12 @@ from evengrad.layers import (
     SimpleRNN,
 )
 from evengrad.layers._activation import Elementwise
+from evengrad.layers._dropout import Noise
 from evengrad.layers._module import state_of
 from evengrad.layers._recurrent import Recurrent
 from evengrad.models._activation_advice import LAYERS, Suggestion
 from evengrad.models._anatomy import ACTIVATIONS, NORMALIZATIONS, Anatomy
-from evengrad.models._layer_change import ByHandError, LayerChange, takes
+from evengrad.models._layer_change import LayerChange, takes, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 FARTHEST_BIAS = 10.0
 # What zeroes or scales a share of the inputs, whose mean and variance it changes.
 DROPOUTS = (Dropout, GaussianDropout)
+# The arguments that say how much is dropped.
+RATES = ("rate", "dropout", "recurrent_dropout")
 # Follows the statistics within a few dozen steps, however short the epochs are.
 QUICK_MOMENTUM = 0.9
 
@@ -61,20 +63,14 @@ class ChangeInitializer(LayerChange):
 
     def concerned(self) -> Iterable[Layer]:
         """Return all layers whose kernels train."""
-        return [
-            one for one in self.anatomy.layers if one.trainable and takes(one, "kernel_initializer")
-        ]
+        return [one for one in self.anatomy.layers if takes(one, "kernel_initializer")]
 
-    def check(self, layer: Layer) -> None:
-        """Raise an error for a layer without a kernel; activations have none, and need none."""
-        if isinstance(layer, ACTIVATIONS):
-            return
-        self.needs(layer, "kernel_initializer")
+    def refusal(self, layer: Layer) -> str | None:
+        """Return why a layer has no first values to be chosen."""
+        return without(layer, "kernel_initializer")
 
     def changed(self, layer: Any) -> dict[str, Any]:
         """Return the initializers."""
-        if isinstance(layer, ACTIVATIONS):
-            return {}
         changed: dict[str, Any] = {"kernel_initializer": self._kernel(layer)}
         if isinstance(layer, Recurrent):
             changed["recurrent_initializer"] = "orthogonal"
@@ -109,7 +105,7 @@ class ChangeActivation(Rename):
         self.paired = {
             id(one): one
             for one in anatomy.layers
-            if not isinstance(one, ACTIVATIONS) and takes(one, "kernel_initializer")
+            if one.trainable and takes(one, "kernel_initializer")
             if self._acts(one) or id(anatomy.applied.get(id(one))) in self.targets
         }
 
@@ -120,12 +116,11 @@ class ChangeActivation(Rename):
         """Return the hidden layers that have an activation."""
         return [one for one in self.anatomy.hidden() if self.anatomy.activation(one) is not None]
 
-    def check(self, layer: Layer) -> None:
-        """Raise an error for a layer that takes no activation."""
-        if not isinstance(layer, Elementwise):
-            self.needs(layer, "activation")
-        if self.value in LAYERS and isinstance(layer, Recurrent):
-            raise ByHandError(f"{layer.path}: a recurrent layer takes no {self.value!r}")
+    def refusal(self, layer: Layer) -> str | None:
+        """Return why a layer keeps its activation."""
+        if isinstance(layer, Recurrent):
+            return "needs an activation with bounds, which it goes through in every step"
+        return None if isinstance(layer, Elementwise) else without(layer, "activation")
 
     def _make(self) -> Any:
         """Return the activation as an argument: a name, or a layer of its own."""
@@ -176,23 +171,23 @@ class ChangeUnits(LayerChange):
 
     missing = "the model has no hidden layers with units"
 
+    def __init__(self, anatomy: Anatomy, chosen: list[Layer], value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError(
+                f"treatment.value: expected a number of units, or a factor, got {value!r}"
+            )
+        super().__init__(anatomy, chosen, value)
+
     def concerned(self) -> Iterable[Layer]:
         """Return the hidden layers with units."""
         return [one for one in self.anatomy.hidden() if takes(one, "units")]
 
-    def check(self, layer: Layer) -> None:
-        """Raise an error for a layer without units; activations take any number of them."""
-        if not isinstance(layer, ACTIVATIONS):
-            self.needs(layer, "units")
-        if isinstance(self.value, bool) or not isinstance(self.value, (int, float)):
-            raise TypeError(
-                f"treatment.value: expected a number of units, or a factor, got {self.value!r}"
-            )
+    def refusal(self, layer: Layer) -> str | None:
+        """Return why a layer has no number of units to be changed."""
+        return without(layer, "units")
 
     def changed(self, layer: Any) -> dict[str, Any]:
         """Return the number of units."""
-        if isinstance(layer, ACTIVATIONS):
-            return {}
         factor = isinstance(self.value, float)
         return {"units": max(1, round(self.value * layer.units)) if factor else self.value}
 
@@ -210,14 +205,13 @@ class Normalize(LayerChange):
             if self.anatomy.activation(one) is not None and takes(one, "norm")
         ]
 
-    def check(self, layer: Layer) -> None:
-        """Raise an error for a layer that does not take a normalization."""
-        if not isinstance(layer, ACTIVATIONS):
-            self.needs(layer, "norm")
+    def refusal(self, layer: Layer) -> str | None:
+        """Return why a layer does not take a normalization."""
+        return without(layer, "norm")
 
     def changes(self, layer: Any) -> bool:
         """Tell whether the layer is named, and not normalized by now."""
-        if not super().changes(layer) or isinstance(layer, ACTIVATIONS) or layer.norm is not None:
+        if not super().changes(layer) or layer.norm is not None:
             return False
         behind = (
             chain[place + 1]
@@ -235,7 +229,10 @@ class Normalize(LayerChange):
 
 
 class RemoveRegularizers(LayerChange):
-    """No penalties on variables and outputs; no max-norm where units normalize themselves."""
+    """No penalties on variables and outputs, and no max-norm.
+
+    Where the whole model is meant, half the dropout, too.
+    """
 
     keeps_weights = True
     missing = "no layer has a regularizer"
@@ -249,14 +246,14 @@ class RemoveRegularizers(LayerChange):
         return super().changes(layer) and bool(self.changed(layer))
 
     def changed(self, layer: Layer) -> dict[str, Any]:
-        """Return the arguments that are None now."""
-        selu = name_of(self.anatomy.activation(layer)) == "selu"
+        """Return the arguments that are None or smaller now."""
+        config = layer.get_config()
+        rates = RATES if self.whole and isinstance(layer, (Noise, Recurrent)) else ()
         return {
             name: None
-            for name, value in layer.get_config().items()
-            if (name.endswith("_regularizer") and value is not None)
-            or (selu and isinstance(value, MaxNorm))
-        }
+            for name, value in config.items()
+            if (name.endswith("_regularizer") and value is not None) or isinstance(value, MaxNorm)
+        } | {name: config[name] / 2 for name in rates if config.get(name)}
 
 
 class ChangeDropout(Rename):
@@ -266,14 +263,23 @@ class ChangeDropout(Rename):
     keeps_names = False
     missing = "the model has no layers.Dropout"
 
+    def __init__(self, anatomy: Anatomy, chosen: list[Layer], value: Any) -> None:
+        # Dropout acts on the layers next to it, so that these may be named as well.
+        near = [
+            one
+            for layer in chosen
+            for one in ([layer] if type(layer) in DROPOUTS else anatomy.around(layer))
+            if type(one) in DROPOUTS
+        ]
+        super().__init__(anatomy, near or chosen, value)
+
     def concerned(self) -> Iterable[Layer]:
         """Return the layers of dropout."""
         return [one for one in self.anatomy.layers if type(one) in DROPOUTS]
 
-    def check(self, layer: Layer) -> None:
-        """Raise an error for a layer of another kind."""
-        if type(layer) not in DROPOUTS:
-            raise ByHandError(f"{layer.path}: {type(layer).__name__} is no layers.Dropout")
+    def refusal(self, layer: Layer) -> str | None:
+        """Return why a layer stays."""
+        return None if type(layer) in DROPOUTS else "is no layers.Dropout, and next to none"
 
     def other(self, layer: Any) -> Layer | None:
         """Return the layer of alpha dropout."""
@@ -290,14 +296,13 @@ class ChangeToLSTM(Rename):
         """Return the plain recurrent layers."""
         return [one for one in self.anatomy.layers if isinstance(one, SimpleRNN)]
 
-    def check(self, layer: Any) -> None:
-        """Raise an error for a layer of another kind, and for one whose states are seen."""
+    def refusal(self, layer: Any) -> str | None:
+        """Return why a layer stays: it is of another kind, or its states are seen."""
         if not isinstance(layer, SimpleRNN):
-            raise ByHandError(f"{layer.path}: {type(layer).__name__} is no layers.SimpleRNN")
+            return "is no layers.SimpleRNN"
         if layer.return_state or isinstance(state_of(layer).input_shape, list):
-            raise ByHandError(
-                f"{layer.path}: it takes or returns one state, and layers.LSTM has two"
-            )
+            return "takes or returns one state, and layers.LSTM has two"
+        return None
 
     def other(self, layer: Any) -> Layer | None:
         """Return the layer with gates; activation and first values are its own."""

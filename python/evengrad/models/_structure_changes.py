@@ -12,6 +12,7 @@ from evengrad._tensor.grad_mode import no_grad
 from evengrad.initializers import VarianceScaling
 from evengrad.layers import AlphaDropout, Dense, Dropout, Embedding, Normalization, Residual
 from evengrad.layers._dropout import Noise
+from evengrad.layers._module import module_tree
 from evengrad.models._anatomy import ACTIVATIONS, NORMALIZATIONS, has_kernel
 from evengrad.models._layer_change import ByHandError, LayerChange
 from evengrad.models._network import chain_of, graph_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
+OF_CODE = "reads what the code around it alone knows"
 # What does not stand at the end of a block.
 PASSED_OVER = (*ACTIVATIONS, *NORMALIZATIONS)
 
@@ -47,10 +49,9 @@ class AddDropout(LayerChange):
         heads = self.anatomy.heads
         return [one for one in self.anatomy.layers if id(one) in heads and has_kernel(one)]
 
-    def check(self, layer: Layer) -> None:
-        """Raise an error for a layer of which nobody knows what it reads."""
-        if not any(one is layer for chain in self.anatomy.chains for one in chain):
-            raise ByHandError(f"{layer.path}: what it reads is known to the code around it alone")
+    def refusal(self, layer: Layer) -> str | None:
+        """Return that nobody knows what a layer reads, if so."""
+        return None if self.anatomy.stands_in_chain(layer) else OF_CODE
 
     def touches(self, layer: Layer) -> bool:
         """Tell that no layer's arguments change."""
@@ -115,20 +116,20 @@ class AddShortcuts(LayerChange):
             if type(one) is Dense and self.anatomy.activation(one) is not None
         ]
 
-    def check(self, layer: Layer) -> None:
-        """Raise an error for another kind of layer, and where nobody knows what it reads."""
-        if isinstance(layer, ACTIVATIONS):
-            return
+    def refusal(self, layer: Layer) -> str | None:
+        """Return why a layer stays as it is: of another kind, in a block, or in code."""
         if type(layer) is not Dense:
-            raise ByHandError(f"{layer.path}: {type(layer).__name__} is no layers.Dense")
-        if not any(one is layer for chain in self.anatomy.chains for one in chain):
-            raise ByHandError(f"{layer.path}: what it reads is known to the code around it alone")
+            return "is no layers.Dense"
+        if not self.anatomy.stands_in_chain(layer):
+            return OF_CODE
+        blocks = [one for one in self.anatomy.layers if isinstance(one, Residual)]
+        within = any(one is layer for block in blocks for _, one in module_tree(block).layers)
+        return "is part of a residual block" if within else None
 
     def _blocks(self, chain: list[Layer]) -> list[Block]:
         """Return the pairs in a chain; a first layer that changes the width stays in front."""
         places = [place for place, layer in enumerate(chain) if id(layer) in self.targets]
-        places = [place for place in places if not isinstance(chain[place], ACTIVATIONS)]
-        if len(places) > 2 and self._changes_width(chain[places[0]]):
+        if len(places) > 2 and _changes_width(chain[places[0]]):
             places = places[1:]
         places = places[len(places) % 2 :]
         blocks = []
@@ -139,10 +140,6 @@ class AddShortcuts(LayerChange):
             if all(_stays_behind(layer) for layer in chain[first + 1 : second]):
                 blocks.append(Block(first, second, end))
         return blocks
-
-    @staticmethod
-    def _changes_width(layer: Any) -> bool:
-        return bool(layer.kernel.shape[0] != layer.units)
 
     def changed(self, layer: Any) -> dict[str, Any]:
         """Return the arguments of a block's first or second layer."""
@@ -168,6 +165,10 @@ class AddShortcuts(LayerChange):
             found += [*made[done : block.begin], named(Residual(body))]
             done = block.end
         return [*found, *made[done:]]
+
+
+def _changes_width(layer: Any) -> bool:
+    return bool(layer.kernel.shape[0] != layer.units)
 
 
 def _stays_behind(layer: Layer) -> bool:

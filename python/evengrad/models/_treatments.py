@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+from evengrad import losses
 from evengrad._common.config import remade
 from evengrad._common.names import choose
+from evengrad.losses._loss import Loss
 from evengrad.models._anatomy import Anatomy
 from evengrad.models._compile_changes import OPTIMIZERS, with_decay
 from evengrad.models._layer_change import ByHandError, LayerChange
@@ -78,7 +80,8 @@ def treated(model: Model, treatment: Treatment, data: Any = None) -> Model:
     model
         Built and compiled.
     treatment
-        What to change. Where its `layers` are empty, all that it may concern.
+        What to change. Where its `layers` are empty, all that it may concern; of those named, the
+        ones that can be changed so and are not frozen, if there is one.
     data
         The inputs that were diagnosed; ``"scale_inputs"`` takes their statistics.
 
@@ -129,6 +132,21 @@ def _changed(model: Model, view: ModelView, treatment: Treatment, data: Any) -> 
     return unchanged(model, keep)
 
 
+def _loss(config: CompileConfig, treatment: Treatment) -> Any:
+    """Return the loss for the outputs, which a treatment of the head has changed."""
+    loss, known = copy.deepcopy(config.loss), config.losses
+    if treatment.change != "head" or not isinstance(known, Loss):
+        return loss
+    categorical = (losses.CategoricalCrossentropy, losses.SparseCategoricalCrossentropy)
+    if treatment.value == "sigmoid" and isinstance(known, categorical):
+        # The logistic makes one share of one output, which the others have no use for.
+        return losses.BinaryCrossentropy()
+    if getattr(known, "from_logits", None) is None:
+        return loss
+    # It sees by itself what the outputs are now.
+    return type(known)(**{**known.get_config(), "from_logits": None})
+
+
 def _ends_decay(treatment: Treatment, config: CompileConfig) -> bool:
     """Tell whether the optimizer's decay of weights is a penalty that is to go."""
     decays = bool(config.optimizer.weight_decay)
@@ -146,7 +164,7 @@ def _compile(twin: Model, config: CompileConfig, treatment: Treatment) -> None:
         optimizer = remade(config.optimizer)
     twin.compile(
         optimizer,
-        value if change == "loss" else copy.deepcopy(config.loss),
+        value if change == "loss" else _loss(config, treatment),
         copy.deepcopy(config.metrics),
         loss_weights=copy.deepcopy(config.loss_weights),
         weighted_metrics=copy.deepcopy(config.weighted_metrics),
