@@ -59,6 +59,7 @@ ARGUMENTS = {
     "optimizers.ParameterGroup": lambda: {"names": ["bias", "gamma"]},
     "callbacks.BackupAndRestore": lambda: {"backup_dir": "backup"},
     "callbacks.CSVLogger": lambda: {"filename": "log.csv"},
+    "callbacks.JSONLogger": lambda: {"path": "log.jsonl"},
     "callbacks.ModelCheckpoint": lambda: {"filepath": "net.safetensors"},
     "callbacks.LearningRateScheduler": lambda: {"schedule": schedules.PowerDecay(0.1, 3)},
     "Model": lambda: dict(zip(("inputs", "outputs"), drawn(layers.Dense(2)), strict=True)),

@@ -4,6 +4,7 @@
 
 import errno
 import os
+import re
 import resource
 import signal
 import socket
@@ -42,6 +43,8 @@ WRITES = {
     "ModelCheckpoint": lambda path: fit(callbacks.ModelCheckpoint(path)),
     "CSVLogger": lambda path: fit(callbacks.CSVLogger(path)),
     "CSVLogger, append": lambda path: fit(callbacks.CSVLogger(path, append=True)),
+    "JSONLogger": lambda path: fit(callbacks.JSONLogger(path)),
+    "JSONLogger, append": lambda path: fit(callbacks.JSONLogger(path, append=True)),
     "to_csv": lambda path: history().to_csv(path),
 }
 READS = {
@@ -108,22 +111,26 @@ def test_errors_of_a_full_disk_name_the_file(use, tmp_path):
     assert caught.value.errno == errno.EFBIG
 
 
-def test_lines_of_a_log_are_written_whole_or_not_at_all(tmp_path):
+@pytest.mark.parametrize("logger", [callbacks.CSVLogger, callbacks.JSONLogger])
+def test_lines_of_a_log_are_written_whole_or_not_at_all(tmp_path, logger):
     class FillDisk(callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 1:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 3, before[1]))
 
-    path = tmp_path / "log.csv"
+    path = tmp_path / "log"
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        with pytest.raises(OSError, match=r"log\.csv"):
-            fit([FillDisk(), callbacks.CSVLogger(path)])
+        with pytest.raises(OSError, match="log"):
+            fit([FillDisk(), logger(path)])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
-    assert [line.partition(",")[0] for line in path.read_text().splitlines()] == ["epoch", "0"]
+    *head, last = path.read_text().splitlines()
+    assert head == (["epoch,loss"] if logger is callbacks.CSVLogger else [])
+    assert re.match(r'(\{"epoch": )?0\b', last)
+    assert path.read_text().endswith("\n")
 
 
 @pytest.mark.parametrize("use", [*READS, "save", "save_weights"])

@@ -6,8 +6,10 @@ from evengrad.callbacks._callback import Callback as Callback
 from evengrad.callbacks._callback import History as History
 from evengrad.callbacks._csv_logger import CSVLogger as CSVLogger
 from evengrad.callbacks._early_stopping import EarlyStopping as EarlyStopping
+from evengrad.callbacks._json_logger import JSONLogger as JSONLogger
 from evengrad.callbacks._lambda import LambdaCallback as LambdaCallback
 from evengrad.callbacks._learning_rate import LearningRateScheduler as LearningRateScheduler
 from evengrad.callbacks._learning_rate import ReduceLROnPlateau as ReduceLROnPlateau
 from evengrad.callbacks._model_checkpoint import ModelCheckpoint as ModelCheckpoint
+from evengrad.callbacks._tensorboard import TensorBoard as TensorBoard
 from evengrad.callbacks._terminate_on_nan import TerminateOnNaN as TerminateOnNaN

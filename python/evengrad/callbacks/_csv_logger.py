@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evengrad._common.names import printable
 from evengrad.callbacks._callback import Callback, Logs, plain
+from evengrad.callbacks._log_file import LogFile
 from evengrad.callbacks._monitor import passes_over_validation
-from evengrad.saving._paths import check_ordinary, errors_name, file_path
+from evengrad.saving._paths import errors_name
+
+if TYPE_CHECKING:
+    import os
 
 
 class CSVLogger(Callback):
@@ -44,8 +47,7 @@ class CSVLogger(Callback):
         self.separator = separator
         self.append = bool(append)
         self._names: list[str] | None = None
-        # Bytes of the file that stand; what is behind them was written after the last checkpoint.
-        self._size: int | None = None
+        self._file = LogFile(filename, "filename")
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Look for the columns of a file that is to be continued.
@@ -56,23 +58,19 @@ class CSVLogger(Callback):
             The file cannot be read, or the path is no file but a folder, a pipe or a device.
         """
         del logs
-        self._names, self._size = None, 0
-        path = file_path(self.filename, "filename")
-        check_ordinary(path)
-        if self.append and os.path.exists(path) and os.path.getsize(path):
-            self._size = None
+        self._names, self._file = None, LogFile(self.filename, "filename")
+        if self._file.begin(append=self.append):
+            path = self._file.path
             with errors_name(path), open(path, newline="", encoding="utf-8") as file:
                 self._names = next(csv.reader(file, delimiter=self.separator))[1:]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the columns, and how much of the file is written."""
-        written = self._size is None and os.path.exists(self.filename)
-        size = os.path.getsize(self.filename) if written else self._size
-        return {"names": self._names, "size": size}
+        return {"names": self._names, "size": self._file.standing}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on behind the lines that were there at the checkpoint."""
-        self._names, self._size = state["names"], state["size"]
+        self._names, self._file.size = state["names"], state["size"]
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Write a line; the first one begins the file."""
@@ -84,23 +82,8 @@ class CSVLogger(Callback):
             if passes_over_validation(self, figures):
                 # The first epoch is without, later ones are not.
                 self._names += [f"val_{name}" for name in figures]
-        if self._size == 0 or not os.path.exists(self.filename):
+        if self._file.is_empty:
             writer.writerow(["epoch", *self._names])
         values = (figures.get(name, "") for name in self._names)
         writer.writerow([epoch, *map(plain, values)])
-        self._write(lines.getvalue())
-
-    def _write(self, lines: str) -> None:
-        """Add lines to the file, whole or not at all."""
-        path = file_path(self.filename, "filename")
-        with errors_name(path), open(path, "ab", buffering=0) as file:
-            end = file.tell() if self._size is None else min(self._size, file.tell())
-            rest = lines.encode()
-            try:
-                file.truncate(end)
-                while rest:
-                    rest = rest[file.write(rest) :]
-            except OSError:
-                file.truncate(end)
-                raise
-        self._size = None
+        self._file.write(lines.getvalue().encode())

@@ -572,6 +572,12 @@ def schedules_of(optimizer: Optimizer) -> dict[str, Any]:
     return optimizer._schedules  # noqa: SLF001 - as above
 
 
+def rate_of(optimizer: Optimizer, update: int) -> float:
+    """Return the learning rate of an update, counted from 0; without a schedule that of now."""
+    rate = optimizer.learning_rate
+    return float(rate(max(0, update)) if callable(rate) else rate)
+
+
 def has_slots(optimizer: Optimizer, parameter: Tensor) -> bool:
     """Tell whether the optimizer keeps a state for a parameter by now."""
     return id(parameter) in optimizer._parameters  # noqa: SLF001 - as above

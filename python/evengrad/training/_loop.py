@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakMethod
 
 from evengrad._core import Epochs, Session, Steps
+from evengrad.optimizers._optimizer import rate_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,7 +159,6 @@ def end_of(steps: int, size: int, rows: int, argument: str) -> int:
 def warn_of_loss(model: TrainableModel, loss: float, epoch: int, later: int) -> None:
     """Warn of an epoch whose loss is no number; so many steps have been made since."""
     optimizer = model.config().optimizer
-    rate = optimizer.learning_rate
     updates = int(optimizer.iterations) - later // (optimizer.gradient_accumulation_steps or 1)
     logger.warning(
         "%s: the loss is %g in epoch %d (counted from 0), at a learning rate of %g. Lower the "
@@ -167,7 +167,7 @@ def warn_of_loss(model: TrainableModel, loss: float, epoch: int, later: int) -> 
         model.path,
         loss,
         epoch,
-        rate(max(0, updates - 1)) if callable(rate) else rate,
+        rate_of(optimizer, updates - 1),
     )
 
 
