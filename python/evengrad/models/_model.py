@@ -30,10 +30,10 @@ from evengrad.models._summary import Summary, summarize
 from evengrad.optimizers._optimizer import see_optimizer
 from evengrad.training._compile_config import CompileConfig
 from evengrad.training._evaluate import as_list, evaluate, on_batch
-from evengrad.training._fit import Options as FitOptions
 from evengrad.training._fit import fit
 from evengrad.training._inputs import without_tables
 from evengrad.training._monte_carlo import predict_mc
+from evengrad.training._options import Options as FitOptions
 from evengrad.training._planning import plan
 from evengrad.training._predict import predict
 from evengrad.training._range_test import Options as RangeTestOptions

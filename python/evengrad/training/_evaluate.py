@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
 from evengrad._common.arrays import is_batches, is_list_of_batches
-from evengrad._common.checks import check_int
 from evengrad.callbacks._callback import CallbackList, check_callbacks
 from evengrad.training import _fingerprint
 from evengrad.training._batches import BatchRunner, BatchSource
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from evengrad.training._data import Prepared
+    from evengrad.training._options import Options
     from evengrad.training._protocol import TrainableModel
 
 
@@ -61,22 +61,6 @@ class Evaluation:
         return _fingerprint.shown([_fingerprint.of_array(a) for a in self.source.data.arrays])
 
 
-def check_validation(options: Any) -> None:
-    """Raise an error for how often or how long validation is to run, where there may be none."""
-    every = options.validation_freq
-    if isinstance(every, (list, tuple, set, frozenset, range)):
-        every = sorted(check_int(epoch, "validation_freq", at_least=1) for epoch in every)
-        if not every:
-            raise ValueError("validation_freq: expected at least one epoch, got none")
-    else:
-        every = check_int(every, "validation_freq", at_least=1)
-    options.validation_freq = every
-    if not options.validation_split and options.validation_data is None:
-        raise ValueError(
-            "validation_steps, validation_freq: expected with validation_data or validation_split"
-        )
-
-
 def first_batches(data: Prepared, steps: int | None, size: int, argument: str) -> Prepared:
     """Return the rows of so many batches, the first; all of them where there is no limit."""
     if steps is None or (end := end_of(steps, size, data.rows, argument)) >= data.rows:
@@ -84,7 +68,7 @@ def first_batches(data: Prepared, steps: int | None, size: int, argument: str) -
     return data.taken(slice(0, end))
 
 
-def validation_for(model: TrainableModel, held: Prepared | None, options: Any) -> Evaluation:
+def validation_for(model: TrainableModel, held: Prepared | None, options: Options) -> Evaluation:
     """Return what evaluates the rows that `fit` holds out, or else the data that it was given."""
     size = options.validation_batch_size or options.batch_size or DEFAULT_BATCH
     if held is not None:
@@ -122,7 +106,7 @@ def validation_for(model: TrainableModel, held: Prepared | None, options: Any) -
     return _of_arrays(prepared, size, options)
 
 
-def _of_arrays(data: Prepared, size: int, options: Any) -> Evaluation:
+def _of_arrays(data: Prepared, size: int, options: Options) -> Evaluation:
     """Return what evaluates as many batches of arrays as `fit` was asked for."""
     data = first_batches(data, options.validation_steps, size, "validation_steps")
     return Evaluation(ArraySource(data, size, training=False))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import sys
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,9 +20,10 @@ from evengrad.training import _fingerprint
 from evengrad.training._batches import BatchSource
 from evengrad.training._checkpointing import Checkpointing, CheckpointOptions, check_options
 from evengrad.training._data import Prepared, prepare
-from evengrad.training._evaluate import Evaluation, check_validation, validation_for
+from evengrad.training._evaluate import Evaluation, validation_for
 from evengrad.training._feature_names import remember_names
 from evengrad.training._loop import figures_of, run_epoch, warn_of_loss
+from evengrad.training._options import Options, check_validation
 from evengrad.training._progress import Progress
 from evengrad.training._signals import GracefulStop, stopping
 from evengrad.training._step import DEFAULT_BATCH, ArraySource, right_to_train
@@ -42,53 +42,6 @@ TURN = 0.2
 NO_PROGRESS, NO_SIGNALS = Progress(0, 0), GracefulStop(lambda: None)
 # Seconds that a session runs at most where its steps are counted.
 LONGEST = 3600.0
-
-
-class Options(SimpleNamespace):
-    """The arguments of `fit` after x and y, by the names that they have there."""
-
-    def check_for_batches(self, y: Any) -> None:
-        """Raise an error for what an iterable of batches leaves no room for."""
-        if y is not None or self.sample_weight is not None:
-            raise ValueError(
-                "y, sample_weight: expected None with an iterable of batches, which yields them"
-            )
-        if self.validation_split:
-            raise ValueError(
-                "validation_split: an iterable of batches cannot be split; pass validation_data"
-            )
-        if self.drop_last:
-            raise ValueError(
-                "drop_last: expected with arrays alone; an iterable makes its batches itself"
-            )
-
-    def validates(self, epoch: int) -> bool:
-        """Tell whether validation runs after an epoch, counted from 0."""
-        every = self.validation_freq
-        return (epoch + 1) in every if isinstance(every, list) else (epoch + 1) % every == 0
-
-    def validations(self) -> int:
-        """Return how often validation runs in all."""
-        every, first, last = self.validation_freq, self.initial_epoch, self.epochs
-        if isinstance(every, list):
-            return sum(first < epoch <= last for epoch in every)
-        return int(last // every - first // every)
-
-    def checkpoints(self, users: list[Callback]) -> CheckpointOptions | None:
-        """Return how checkpoints are kept, by the arguments or by `BackupAndRestore`."""
-        given = (self.checkpoint, self.checkpoint_every, self.keep, self.resume)
-        found = None if given == NO_CHECKPOINTS else check_options(*given)
-        for callback in users:
-            if not isinstance(callback, BackupAndRestore):
-                continue
-            if found is not None:
-                raise ValueError(
-                    "checkpoint, BackupAndRestore: expected one way of keeping checkpoints, got two"
-                )
-            found = check_options(**callback.as_arguments())
-            if found is not None:
-                found.remove_at_end = callback.delete_checkpoint
-        return found
 
 
 def check(options: Options) -> None:
@@ -113,6 +66,23 @@ def check(options: Options) -> None:
         check_validation(options)
 
 
+def checkpoints_for(options: Options, users: list[Callback]) -> CheckpointOptions | None:
+    """Return how checkpoints are kept, by the arguments or by `BackupAndRestore`."""
+    given = (options.checkpoint, options.checkpoint_every, options.keep, options.resume)
+    found = None if given == NO_CHECKPOINTS else check_options(*given)
+    for callback in users:
+        if not isinstance(callback, BackupAndRestore):
+            continue
+        if found is not None:
+            raise ValueError(
+                "checkpoint, BackupAndRestore: expected one way of keeping checkpoints, got two"
+            )
+        found = check_options(**callback.as_arguments())
+        if found is not None:
+            found.remove_at_end = callback.delete_checkpoint
+    return found
+
+
 def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
     """Train a model; see `Model.fit`."""
     check(options)
@@ -122,7 +92,7 @@ def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
     if options.verbose != 0:
         first, last = options.initial_epoch, options.epochs
         progress = Progress(options.verbose, last, first, alone=not users)
-    about = options.checkpoints(users)
+    about = checkpoints_for(options, users)
     right = right_to_train(model, alone=True)
     checkpointing = None
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
@@ -31,26 +31,48 @@ FEWEST_STEPS, MOST_STEPS = 40, 1000
 SHARE = 1 / 50
 
 
-class Options(SimpleNamespace):
+@dataclass(eq=False)
+class Options:
     """The arguments of `find_learning_rate` after x and y, by the names that they have there."""
 
+    min_lr: float
+    max_lr: float
+    batch_size: int | None
+    steps: int | None
+    stop_factor: float
+    smoothing: float | None
+    sample_weight: Any
+    class_weight: Any
+    check_finite: bool
 
-def check(options: Options, rows: int) -> None:
-    """Raise an error for a value out of range, and fill in what follows from the rows."""
+
+@dataclass(frozen=True)
+class Settings:
+    """The arguments that say how the test goes, checked, with what follows from the rows."""
+
+    min_lr: float
+    max_lr: float
+    batch_size: int
+    steps: int
+    stop_factor: float
+    smoothing: float
+
+
+def check(options: Options, rows: int) -> Settings:
+    """Return the arguments with what follows from the rows; or raise an error for one of them."""
     low = check_float(options.min_lr, "min_lr", low=0.0, open_low=True, open_high=True)
-    options.min_lr = low
-    options.max_lr = check_float(options.max_lr, "max_lr", low=low, open_low=True, open_high=True)
-    options.stop_factor = check_float(options.stop_factor, "stop_factor", low=1.0, open_low=True)
-    options.batch_size = count_or(DEFAULT_BATCH, options.batch_size, "batch_size")
-    if options.steps is None:
-        epoch = -(-rows // options.batch_size)
-        options.steps = min(max(epoch, FEWEST_STEPS), MOST_STEPS)
-    options.steps = check_int(options.steps, "steps", at_least=2)
-    if options.smoothing is None:
-        options.smoothing = 1 - 1 / (1 + SHARE * options.steps)
-    options.smoothing = check_float(
-        options.smoothing, "smoothing", low=0.0, high=1.0, open_high=True
-    )
+    high = check_float(options.max_lr, "max_lr", low=low, open_low=True, open_high=True)
+    factor = check_float(options.stop_factor, "stop_factor", low=1.0, open_low=True)
+    batch_size = count_or(DEFAULT_BATCH, options.batch_size, "batch_size")
+    steps = options.steps
+    if steps is None:
+        steps = min(max(-(-rows // batch_size), FEWEST_STEPS), MOST_STEPS)
+    steps = check_int(steps, "steps", at_least=2)
+    smoothing = options.smoothing
+    if smoothing is None:
+        smoothing = 1 - 1 / (1 + SHARE * steps)
+    smoothing = check_float(smoothing, "smoothing", low=0.0, high=1.0, open_high=True)
+    return Settings(low, high, batch_size, steps, factor, smoothing)
 
 
 def copied(
@@ -86,9 +108,9 @@ def find_learning_rate(model: TrainableModel, x: Any, y: Any, options: Options) 
         x, "the test may visit rows several times, so pass the rows of some batches as arrays"
     )
     config = model.config()
-    check(options, inputs_of(model, x)[0][0].shape[0])
-    factor = (options.max_lr / options.min_lr) ** (1 / options.steps)
-    rates: list[float] = [options.min_lr * factor**step for step in range(options.steps)]
+    settings = check(options, inputs_of(model, x)[0][0].shape[0])
+    factor = (settings.max_lr / settings.min_lr) ** (1 / settings.steps)
+    rates: list[float] = [settings.min_lr * factor**step for step in range(settings.steps)]
 
     def rate(step: int) -> float:
         return rates[min(step, len(rates) - 1)]
@@ -112,8 +134,8 @@ def find_learning_rate(model: TrainableModel, x: Any, y: Any, options: Options) 
         snapshot = Snapshot(data.objective, variables=True)
         try:
             orders = generator(model.seed(), "range_test")
-            source = ArraySource(data, options.batch_size, training=True, shuffle=orders)
-            return _curve(_losses(source), rates, options)
+            source = ArraySource(data, settings.batch_size, training=True, shuffle=orders)
+            return _curve(_losses(source), rates, settings)
         finally:
             snapshot.restore()
 
@@ -127,9 +149,9 @@ def _losses(source: ArraySource) -> Iterator[float]:
         source.objective.reset()
 
 
-def _curve(losses: Iterator[float], rates: list[float], options: Options) -> RangeTest:
+def _curve(losses: Iterator[float], rates: list[float], settings: Settings) -> RangeTest:
     """Take losses as long as they do not shoot up."""
-    beta, average, best = options.smoothing, 0.0, math.inf
+    beta, average, best = settings.smoothing, 0.0, math.inf
     raw: list[float] = []
     smoothed: list[float] = []
     stop = False
@@ -143,7 +165,7 @@ def _curve(losses: Iterator[float], rates: list[float], options: Options) -> Ran
         smoothed.append(average / (1 - beta ** len(raw)))
         best = min(best, smoothed[-1])
         # A multiple of the best, also of one below 0.
-        stop = smoothed[-1] > best + (options.stop_factor - 1) * abs(best)
+        stop = smoothed[-1] > best + (settings.stop_factor - 1) * abs(best)
     if not raw:
         raise ValueError(
             "find_learning_rate: the loss of the first batch is not finite; look at the data and "
@@ -153,10 +175,10 @@ def _curve(losses: Iterator[float], rates: list[float], options: Options) -> Ran
     if found.turning_point == found.learning_rates[0]:
         logger.warning(
             "find_learning_rate: the loss does not fall at any rate from %g on; lower min_lr",
-            options.min_lr,
+            settings.min_lr,
         )
     elif not stop and found.turning_point == rates[-1]:
         logger.warning(
-            "find_learning_rate: the loss still falls at %g; raise max_lr", options.max_lr
+            "find_learning_rate: the loss still falls at %g; raise max_lr", settings.max_lr
         )
     return found
