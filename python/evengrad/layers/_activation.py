@@ -9,6 +9,7 @@ from evengrad._common.checks import check_float, check_int
 from evengrad._common.config import name_of
 from evengrad._core import Tensor
 from evengrad._tensor import activations
+from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import Layer
 from evengrad.layers._shared import SameShape, Shared, takes_shared
 
@@ -40,6 +41,8 @@ def activated(layer: Layer, activation: Callable[..., Any], x: Tensor) -> Tensor
 
 def activated_alike(layer: Layer, activation: Callable[..., Any], x: Tensor) -> Tensor:
     """Return a layer's activation of x, which must have the shape of x."""
+    if call_context.observing is not None:
+        call_context.observing(layer, x)
     output = activated(layer, activation, x)
     if output.shape != x.shape:
         raise ValueError(

@@ -29,6 +29,8 @@ class _Context(threading.local):
     sampling: bool = False
     # Called with each layer and its output.
     watching: Callable[[Any, Any], None] | None = None
+    # Called with each layer and what comes to its activation.
+    observing: Callable[[Any, Any], None] | None = None
     # Whether a layer is being built or drawn: those inside it are looked at with it.
     building: bool = False
 
@@ -44,3 +46,15 @@ def restoring(saved: Restoration) -> Iterator[None]:
         yield
     finally:
         call_context.restoring = None
+
+
+@contextlib.contextmanager
+def shown_to(output: Any, preactivation: Any = None) -> Iterator[None]:
+    """Have layers that run inside show their outputs and pre-activations to these functions."""
+    context = call_context
+    before = context.watching, context.observing, context.layerwise
+    context.watching, context.observing, context.layerwise = output, preactivation, True
+    try:
+        yield
+    finally:
+        context.watching, context.observing, context.layerwise = before

@@ -10,6 +10,7 @@ from evengrad._common.config import beyond, by_convention, name_of
 from evengrad._common.names import choose
 from evengrad._tensor import activations
 from evengrad.layers._activation import activated_alike
+from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import Layer, build_for
 from evengrad.layers._shared import Shared, takes_shared
 from evengrad.layers._symbolic import row_size
@@ -219,7 +220,10 @@ class Dense(Affine):
         norm, activation = self.norm, self.activation
         if norm is not None and self.norm_position == "before":
             return activated_alike(self, activation, norm(self._weighted(x, None)))
-        if id(activation) in FUSED and x.ndim == 2:
+        if call_context.observing is not None:
+            # In two launches, with the same bits.
+            output = activated_alike(self, activation, self._weighted(x, None))
+        elif id(activation) in FUSED and x.ndim == 2:
             output = _core.dense(x, self.kernel, self.bias, activation=FUSED[id(activation)])
         elif id(activation) in FUSED:
             output = self._weighted(x, FUSED[id(activation)])
@@ -229,11 +233,13 @@ class Dense(Affine):
 
     def call_without_activation(self, x: Tensor) -> Tensor:
         """Return x · kernel + bias, normalized where a `norm` stands before the activation."""
-        if self.norm is None:
-            return self._weighted(x, None)
-        if self.norm_position == "after":
+        if self.norm is not None and self.norm_position == "after":
             return super().call_without_activation(x)
-        output: Tensor = self.norm(self._weighted(x, None))
+        output = self._weighted(x, None)
+        if self.norm is not None:
+            output = self.norm(output)
+        if call_context.observing is not None:
+            call_context.observing(self, output)
         return output
 
     def _weighted(self, x: Tensor, activation: str | None) -> Tensor:

@@ -355,3 +355,10 @@ class Variables(Module):
         8
         """
         return sum(tensor.size for tensor in module_tree(self).tensors)
+
+
+def drawn_again(layer: Variables, weight: Weight, stream: str) -> Tensor:
+    """Return other first values for a variable, from a stream of their own below its path."""
+    tensor, path = weight.tensor, f"{layer.path}/{weight.name}/{stream}"
+    shape, first = tuple(tensor.shape), weight.initializer
+    return layer._first_values(path, shape, first, tensor.dtype)  # noqa: SLF001 - of this file

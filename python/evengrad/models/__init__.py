@@ -4,6 +4,7 @@ from evengrad.models._builders import funnel as funnel
 from evengrad.models._builders import funnel_widths as funnel_widths
 from evengrad.models._builders import guideline as guideline
 from evengrad.models._clone import clone_model as clone_model
+from evengrad.models._dead_units import DeadUnits as DeadUnits
 from evengrad.models._model import Model as Model
 from evengrad.models._sequential import Sequential as Sequential
 from evengrad.training._range_curve import RangeTest as RangeTest

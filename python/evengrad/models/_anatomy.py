@@ -73,22 +73,25 @@ class Anatomy:
         own = own_activation(layer)
         return own if own is not None else self.applied.get(id(layer))
 
-    def around(self, layer: Layer) -> list[Layer]:
-        """Return the layers without kernels between a layer and the kernels before and behind it.
-
-        None where it stands in no chain.
-        """
-        for chain in self.chains:
-            places = [place for place, one in enumerate(chain) if one is layer]
-            if places:
-                before, behind = chain[: places[0]][::-1], chain[places[0] + 1 :]
-                sides = [itertools.takewhile(_is_bare, side) for side in (before, behind)]
-                return [one for side in sides for one in side]
-        return []
-
     def stands_in_chain(self, layer: Layer) -> bool:
         """Tell whether it is known what a layer reads, and what reads it."""
         return any(one is layer for chain in self.chains for one in chain)
+
+    def in_front(self, layer: Layer) -> list[Layer]:
+        """Return the layers in front of one in its chain, the nearest first."""
+        return self._sides(layer)[0]
+
+    def around(self, layer: Layer) -> list[Layer]:
+        """Return the layers between a layer and the kernels before and behind it in its chain."""
+        sides = (itertools.takewhile(_is_bare, side) for side in self._sides(layer))
+        return [one for side in sides for one in side]
+
+    def _sides(self, layer: Layer) -> tuple[list[Layer], list[Layer]]:
+        for chain in self.chains:
+            for place, one in enumerate(chain):
+                if one is layer:
+                    return chain[:place][::-1], chain[place + 1 :]
+        return [], []
 
     def hidden(self) -> list[Layer]:
         """Return the layers with kernels that do not make outputs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evengrad._common.checks import check_int
-from evengrad.layers._call_context import call_context
+from evengrad.layers._call_context import shown_to
 from evengrad.layers._module import state_of
 from evengrad.layers._placement import seed_of
 from evengrad.models._network import chain_of, graph_of, layer_named, make_chain, make_graph
@@ -62,7 +62,6 @@ def up_to(model: Model, layer: Layer) -> Model | None:
 def watched(model: ModelView, xs: list[Array], layer: Layer, batch_size: int | None) -> Any:
     """Run the whole model and return what the layer puts out, at its last use."""
     gathered = Gathered()
-    before = call_context.watching, call_context.layerwise
     for block in row_blocks(model, xs, batch_size)[1]:
         seen: list[Any] = []
 
@@ -70,11 +69,8 @@ def watched(model: ModelView, xs: list[Array], layer: Layer, batch_size: int | N
             if which is layer:
                 seen[:] = [output]
 
-        call_context.watching, call_context.layerwise = note, True
-        try:
+        with shown_to(note):
             outputs_of(model, block)
-        finally:
-            call_context.watching, call_context.layerwise = before
         if not seen:
             raise ValueError(f"layer: the model's call does not use {layer.name!r}")
         outputs = seen[0] if isinstance(seen[0], (list, tuple)) else seen

@@ -13,6 +13,7 @@ from evengrad._tensor.random import next_seed
 from evengrad.layers._call_context import call_context
 from evengrad.layers._module import module_tree, state_of
 from evengrad.layers._placement import redraw, stand_alone
+from evengrad.models._dead_units import DeadUnits, dead_units
 from evengrad.models._features import features
 from evengrad.models._fold import fold
 from evengrad.models._model_file import load_weights, save_model, save_weights
@@ -25,6 +26,7 @@ from evengrad.models._plain_state import (
     take_over,
     whole_state,
 )
+from evengrad.models._revive import revive
 from evengrad.models._selu_check import check_selu
 from evengrad.models._summary import Summary, summarize
 from evengrad.optimizers._optimizer import see_optimizer
@@ -202,9 +204,9 @@ class Model(Network):
 
     def _answer(self, x: np.ndarray[Any, Any]) -> Tensor | None:
         """Return the output from a captured inference, where there is one."""
-        return (
-            None if self._answers is None else self._answers.ask(self, self._run, self._convert, x)
-        )
+        if self._answers is None or call_context.layerwise:
+            return None
+        return self._answers.ask(self, self._run, self._convert, x)
 
     def _forward(
         self, inputs: list[Tensor], training: bool, without_activation: list[bool]
@@ -988,6 +990,94 @@ class Model(Network):
         kernel_initializer='lecun_normal' in all hidden layers
         """
         return check_selu(self, self._view(), x)
+
+    @suggests_keywords
+    def dead_units(
+        self, x: Any, batch_size: int | None = None, check_finite: bool = True
+    ) -> dict[str, DeadUnits | None]:
+        """Return the units of each layer that no row makes active.
+
+        A unit is dead if the derivative of its activation is 0 for every row, as that of ReLU is
+        where it puts out 0: no gradient reaches its weights, and it stays dead as long as its
+        inputs stay what they are. That can be said of ``"relu"``, ``"relu6"``, ``"hard_silu"``,
+        ``"hard_sigmoid"`` and ``"hard_tanh"``, in a `Dense`, `Residual` or layer of their own, and
+        in a `SimpleRNN` that returns its whole sequence; other layers are left out.
+
+        Parameters
+        ----------
+        x
+            Rows, such as some hundreds of those to train on; a list or dict for several inputs.
+        batch_size
+            Rows at a time; by default as many as fit caches.
+        check_finite
+            As in `predict`.
+
+        Returns
+        -------
+        dict
+            By the layer's path a `models.DeadUnits`: the share, which ones, and in which epochs
+            they died, where a `callbacks.GradientDoctor` watched the last training. None for a
+            layer that these rows do not come to.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that does not fit.
+
+        Examples
+        --------
+        >>> first = eg.layers.Dense(4, "relu", bias_initializer=eg.initializers.Constant(-9.0))
+        >>> model = eg.Sequential([first, eg.layers.Dense(8, "relu"), eg.layers.Dense(1)], seed=3)
+        >>> found = model.dead_units(np.ones((5, 2)))
+        >>> {path: one.share for path, one in found.items()}
+        {'dense': 1.0, 'dense_1': 1.0}
+        """
+        return dead_units(self, self._view(), x, batch_size, check_finite)
+
+    @suggests_keywords
+    def revive(self, x: Any, how: str = "reinit") -> dict[str, DeadUnits]:
+        """Have dead units learn again: with other weights, or with a slope everywhere.
+
+        With ``"reinit"`` their incoming weights are drawn anew by the layer's initializer, from
+        streams of their own below the model's seed, and their bias is 0; a normalization in front
+        of the activation starts anew for them, with the statistics of `x`. Afterwards each unit is
+        active in some row of `x`: what is still dead after some draws gets minus the median of
+        its sums as bias, so that half the rows are above 0. Outgoing weights stay, and the
+        optimizer's state of what is new is that of its beginning. Frozen layers are passed over.
+
+        With ``"leaky"`` layers with dead units take `activations.leaky_relu` in place of their
+        activation, and ReLU layers its slope, for all of their units; no weight changes.
+
+        Parameters
+        ----------
+        x
+            Rows, as for `dead_units`.
+        how
+            ``"reinit"`` or ``"leaky"``.
+
+        Returns
+        -------
+        dict
+            What was revived, as `dead_units` has it; empty where there is nothing to revive.
+
+        Raises
+        ------
+        ValueError
+            An unknown way, or one that a layer cannot go: new weights for what is no `Dense` or
+            recurrent layer and has none in front, a leak in place of bounds on both sides, no bias
+            where one is needed; data that does not fit. Nothing is changed.
+
+        Examples
+        --------
+        >>> first = eg.layers.Dense(4, "relu", bias_initializer=eg.initializers.Constant(-9.0))
+        >>> model = eg.Sequential([first, eg.layers.Dense(1)], seed=3)
+        >>> x = np.random.default_rng(0).normal(size=(50, 2))
+        >>> model.revive(x)
+        {'dense': DeadUnits(share=1.0, units=(0, 1, 2, 3), died_in=None)}
+        >>> model.dead_units(x)
+        {'dense': DeadUnits(share=0.0, units=(), died_in=None)}
+        """
+        return revive(self, self._view(), x, how)
 
     def summary(self) -> Summary:
         """Return a table of the layers: output shape, parameters, multiply-adds, memory.
