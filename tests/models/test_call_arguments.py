@@ -335,12 +335,61 @@ class TestOwnArguments:
             with pytest.raises(eg.FileFormatError, match="damaged"):
                 eg.load_model(tmp_path / "net.safetensors", {"Scaled": Scaled})
 
-    def test_what_a_file_cannot_hold_is_said(self, tmp_path):
+    @pytest.mark.parametrize("kind", ["float32", "float64"])
+    @pytest.mark.parametrize("given", [np.asarray, eg.tensor])
+    def test_arrays_and_tensors_come_back_to_the_bit(self, tmp_path, kind, given):
+        x = eg.Input((6,), dtype=kind)
+        shift = given(np.array([0.1, -0.0, 3e-30, 1.0, 7.0, 2.5], kind))
+        model = eg.Model(x, Scaled(dtype=kind)(x, shift=shift))
+        expected = model.predict(X)
+        model.save(tmp_path / "net.safetensors")
+        same = eg.load_model(tmp_path / "net.safetensors", {"Scaled": Scaled})
+        assert np.array_equal(same.predict(X), expected)
+        assert np.array_equal(model.clone().predict(X), expected)
+
+    def test_a_damaged_array(self, tmp_path):
         x = eg.Input((6,))
-        model = eg.Model(x, Scaled()(x, shift=np.ones(6, "float32")))
-        np.testing.assert_allclose(model.predict(X), X + 1.0)
-        with pytest.raises(ValueError, match="scaled: an argument of its call: cannot describe"):
-            model.save(tmp_path / "net.safetensors")
+        eg.Model(x, Scaled()(x, shift=np.ones(6, "float32"))).save(tmp_path / "net.safetensors")
+        whole = (tmp_path / "net.safetensors").read_bytes()
+        good = {"dtype": "F32", "shape": [6], "bytes": "AACAPwAAgD8AAIA/AACAPwAAgD8AAIA/"}
+
+        def change(news):
+            def of(header, description):
+                del header
+                held = description["model"]["nodes"][0]["arguments"]["dict"]
+                assert held == [["shift", {"tensor": good}]]
+                held[0][1] = {"tensor": news}
+
+            return of
+
+        for news in (
+            3,
+            {},
+            {**good, "dtype": "O"},
+            {**good, "shape": [5]},
+            {**good, "shape": [-6]},
+            {**good, "shape": [2**40, 2**40]},
+            {**good, "shape": [1] * 65},
+            {**good, "bytes": "no bytes!"},
+            {**good, "bytes": 3},
+        ):
+            (tmp_path / "net.safetensors").write_bytes(whole)
+            rewrite(tmp_path / "net.safetensors", change(news))
+            with pytest.raises(eg.FileFormatError, match="damaged"):
+                eg.load_model(tmp_path / "net.safetensors", {"Scaled": Scaled})
+
+    def test_what_a_file_cannot_hold_is_said(self, tmp_path):
+        x, variable = eg.Input((6,)), layers.Dense(6)
+        variable.build((None, 6))
+        large = eg.Model(x, Scaled()(x, shift=np.ones((20_000, 6), "float32")))
+        foreign = eg.Model(x, Scaled()(x, shift=variable.bias))
+        for model, named in (
+            (large, "480000 bytes in a file, where 65536 is"),
+            (foreign, "tensor"),
+        ):
+            with pytest.raises(ValueError, match=f"scaled: an argument of its call: .*{named}"):
+                model.save(tmp_path / "net.safetensors")
+            assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,32 @@ def test_a_custom_class_must_be_given(data, tmp_path):
         eg.load_model(tmp_path / "net")
 
 
+class Looked(layers.Layer):
+    """A layer of a user's with an array among its arguments."""
+
+    def __init__(self, table, **given):
+        super().__init__(**given)
+        self.table = table
+
+    def call(self, x):
+        return x * np.asarray(self.table, "float32")
+
+
+@pytest.mark.parametrize("kind", ["float32", ">f8", "int64", "uint8", "bool", "float16"])
+def test_arrays_among_arguments_come_back_to_the_bit(tmp_path, kind):
+    table = np.arange(6).reshape(2, 3)[:, ::-1].astype(kind)
+    model = eg.Sequential([eg.Input((2, 3)), Looked(table), layers.Flatten()])
+    model.save(tmp_path / "net")
+    same = eg.load_model(tmp_path / "net", {"Looked": Looked})
+    found = same.layers[0].table
+    assert np.array_equal(found, table)
+    assert found.dtype == table.dtype.newbyteorder("=")
+    # It is no view of a file.
+    found[0, 0] = 1
+    with pytest.raises(ValueError, match="an array of dtype object"):
+        eg.Sequential([eg.Input((2, 3)), Looked(table.astype(object))]).save(tmp_path / "net")
+
+
 def test_what_cannot_be_described_is_refused(tmp_path):
     model = eg.Sequential([eg.Input((2,)), layers.Dense(2, lambda x: x * 2.0)])
     with pytest.raises(ValueError, match=r"dense: Dense.activation: cannot describe"):

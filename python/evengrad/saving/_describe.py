@@ -20,6 +20,8 @@ from evengrad._tensor import activations
 from evengrad.losses._loss import FunctionLoss
 from evengrad.metrics._metric import FunctionMetric
 from evengrad.optimizers import schedules
+from evengrad.saving import _array_text
+from evengrad.saving._array_text import KINDS, is_constant
 from evengrad.saving._errors import FileFormatError, NotGivenError
 
 if TYPE_CHECKING:
@@ -118,6 +120,12 @@ class Encoder:
             value = value.function
         if isinstance(value, Configured):
             return self.object(value, what)
+        return self._constant(value, what)
+
+    def _constant(self, value: Any, what: str) -> Any:
+        """Return an array, a number of NumPy's or a function as JSON."""
+        if is_constant(value):
+            return _array_text.described(value, what)
         name = name_of(value) or getattr(value, "__name__", "<lambda>")
         if callable(value) and name != "<lambda>":
             self._note(value, str(name))
@@ -125,8 +133,8 @@ class Encoder:
         if isinstance(value, np.generic):
             return self.value(value.item(), what)
         raise ValueError(
-            f"{what}: cannot describe {value!r} in a file; use numbers, strings, lists, or an "
-            "object of this package or of a class with a name"
+            f"{what}: cannot describe {value!r} in a file; use numbers, strings, arrays, lists, or "
+            "an object of this package or of a class with a name"
         )
 
     def object(self, value: Configured, what: str) -> dict[str, Any]:
@@ -211,6 +219,10 @@ class Decoder:
             return described
         if set(described) == {"dict"}:
             return self._dict(described["dict"])
+        if len(described) == 1 and described.keys() <= KINDS:
+            ((kind, parts),) = described.items()
+            with self.names_damage("the description is damaged: no array"):
+                return _array_text.read(kind, parts)
         if set(described) == {"function"}:
             return self.function(self.member(described, "function", str))
         return self.object(described)
