@@ -42,6 +42,8 @@ class LayerFacts:
     activation: str | None = "linear"
     # The class of the kernel's initializer; None without a kernel.
     initializer: str | None = None
+    # The activation of a layer that takes the output, where the layer has none of its own.
+    followed_by: str | None = None
     fan_in: int = 0
     units: int = 0
     # The longest way from the inputs, counted in layers with kernels; the first has 1.
@@ -55,6 +57,21 @@ class LayerFacts:
     shortcut: bool = False
     # Whether it puts out what the loss gets.
     head: bool = False
+    # The rate of a dropout that the layer's input or output passes; of `AlphaDropout`, nothing.
+    dropout: float = 0.0
+    # Whether an L1, L2 or other penalty is put on its variables or outputs.
+    penalized: bool = False
+    # Whether its kernel is held by a max-norm.
+    constrained: bool = False
+
+    @property
+    def function(self) -> str | None:
+        """The activation that the layer's sums pass, its own or that of a layer behind it."""
+        return (
+            self.followed_by
+            if self.activation == "linear" and self.followed_by
+            else self.activation
+        )
 
 
 @dataclass
@@ -72,6 +89,8 @@ class DataFacts:
     target_mean: float = 0.0
     target_std: float = 1.0
     classes: int = 0
+    # Whether a layer of the model standardizes or rescales them before the first kernel.
+    scaled_inside: bool = False
 
 
 @dataclass

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from evengrad._common.names import printable
+
 KINDS = (
     "non_finite",
     "head_loss_mismatch",
@@ -38,6 +40,26 @@ CAUSES = (
     "data",
 )
 SEVERITIES = ("error", "warning", "note")
+# What the value of each kind of finding is.
+VALUES = {
+    "non_finite": "NaN or infinite numbers",
+    "head_loss_mismatch": "the head does not fit the loss or the targets",
+    "unscaled_inputs": "root mean square of the largest feature",
+    "symmetric_units": "difference between the layer's units",
+    "exploding_gradients": "gradient over that of layers above",
+    "vanishing_gradients": "gradient of the last hidden layer over that of the first",
+    "signal_explosion": "output of the last hidden layer over that of the first",
+    "signal_collapse": "what is left of the signal",
+    "saturated_activations": "share in the flat part of the activation",
+    "dead_units": "share of the units that are 0 in every row",
+    "selu_conditions": "layers or share of features that violate one",
+    "large_updates": "update over weights",
+    "small_updates": "largest update over weights",
+    "diverging_loss": "loss over its least before",
+    "plateau": "part of the loss that was gained of late",
+    "overfitting": "validation loss over its least before",
+    "underfitting": "training loss over that of a guess",
+}
 
 
 @dataclass(frozen=True)
@@ -112,6 +134,9 @@ class Finding:
     ... )
     >>> finding.kind, finding.layer, finding.because
     ('dead_units', 'dense', None)
+    >>> print(finding)
+    dead units in dense from step 120 (learning rate): share of the units that are 0 in every row is
+    0.8, the threshold 0.5
     """
 
     kind: str
@@ -126,3 +151,11 @@ class Finding:
     tensor: str | None = None
     batch_rows: tuple[int, ...] | None = None
     rows: tuple[int, ...] | None = None
+
+    def __str__(self) -> str:
+        where = "" if self.layer is None else f" in {printable(self.layer)}"
+        since = "" if self.step is None else f" from step {self.step}"
+        said = f"{self.kind.replace('_', ' ')}{where}{since} ({self.cause.replace('_', ' ')})"
+        return (
+            f"{said}: {VALUES[self.kind]} is {self.value:.3g}, the threshold {self.threshold:.3g}"
+        )

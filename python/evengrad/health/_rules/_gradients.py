@@ -1,0 +1,193 @@
+"""Gradients that vanish or explode over the depth of a net, or over the steps of a sequence."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad.health._finding import Finding
+from evengrad.health._rules._measured import (
+    FIRST,
+    LOGISTIC,
+    first_step,
+    heads,
+    hidden,
+    learned,
+    middle,
+    onset,
+    paired,
+    series,
+    tail,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from evengrad.health._examination import Examination
+    from evengrad.health._thresholds import Thresholds
+
+    Array = np.ndarray[Any, Any]
+
+# What a ratio that is only there at the end is over, as a multiple of the threshold: mean gradients
+# of nets that learn are small differences of large numbers.
+AROSE = 10
+# Speeds are compared by their logarithms; what has underflown is as small as a float32 can be.
+LEAST = 1e-38
+
+
+def unstable_gradients(examination: Examination, thresholds: Thresholds) -> Iterator[Finding]:
+    """Find gradients that fall or rise geometrically from the last hidden layer to the first.
+
+    s_l = ‖mean of dC/dz_l‖, fitted as ln s_l = a + b · l over the depth l.
+    """
+    places = _path(examination)
+    depths = sorted({examination.layers[at].depth for at in places})
+    if len(depths) < 2:
+        return
+    normalized = any(examination.layers[at].normalized for at in places)
+    limit = thresholds.normalized_gradient_ratio if normalized else thresholds.gradient_ratio
+    falls = [_fall(examination, places, normalized, sample) for sample in _samples(examination)]
+    before = _before(examination)
+    first = falls[:FIRST] if before is None else [_fall(examination, places, normalized, before)]
+    if not first:
+        return
+    span = depths[-1] - depths[0]
+    beginning = float(np.median(first))
+    end = float(np.median(falls[tail(len(falls))])) if falls else 0.0
+    well = learned(examination, thresholds.learned)
+    if _beyond(beginning, limit, span, thresholds):
+        yield _unstable(examination, places, beginning, limit, span, first_step(examination))
+    elif not well and _beyond(end, limit * AROSE, span, thresholds):
+        sick = np.array([_beyond(fall, limit * AROSE, span, thresholds) for fall in falls])
+        step = onset(examination, sick & (np.sign(falls) == np.sign(end)))
+        yield _unstable(examination, places, end, limit, span, step, cause="learning_rate")
+
+
+def _path(examination: Examination) -> list[int]:
+    """Return the layers that the gradient has no way around; frozen ones say nothing."""
+    facts = examination.layers
+    return [
+        at
+        for at in hidden(examination)
+        if facts[at].trainable and not facts[at].shortcut and not facts[at].recurrent
+    ]
+
+
+def _samples(examination: Examination) -> Iterator[tuple[Array, Array]]:
+    """Yield speed and kernel's gradient of each watched step."""
+    speeds, gradients = series(examination, "speed"), series(examination, "kernel_gradient")
+    yield from zip(speeds, gradients, strict=False)
+
+
+def _before(examination: Examination) -> tuple[Array, Array] | None:
+    """Return speed and kernel's gradient over all rows before the first step, where known."""
+    known = examination.before or {}
+    both = known.get("speed"), known.get("kernel_gradient")
+    if both[0] is None or both[1] is None or not (np.nan_to_num(both[0]) > 0).sum() > 1:
+        # Below a head that begins at 0 no gradient passes before the first step.
+        return None
+    return both[0], both[1]
+
+
+def _fall(
+    examination: Examination, places: list[int], normalized: bool, sample: tuple[Array, Array]
+) -> float:
+    """Return ln(s_last / s_first); 0 where layers disagree about the direction."""
+    facts = examination.layers
+    if normalized:
+        # Below a batch normalization the mean of dC/dz is 0: kernels' gradients tell instead.
+        sizes = np.array([max(1, layer.fan_in * layer.units) for layer in facts])
+        return _fitted(examination, places, sample[1] / np.sqrt(sizes))
+    widths = np.sqrt([max(1, layer.units) for layer in facts])
+    # In nets that narrow or widen, speeds by unit and speeds by layer both have a slope.
+    by_unit = _fitted(examination, places, sample[0])
+    by_layer = _fitted(examination, places, sample[0] * widths)
+    return _smaller(by_unit, by_layer)
+
+
+def _fitted(examination: Examination, places: list[int], values: Array) -> float:
+    """Return the rise of ln v over the depth, by its ends or a straight line: what is less."""
+    by_depth: dict[int, float] = {}
+    for at in places:
+        depth = examination.layers[at].depth
+        if np.isfinite(values[at]):
+            # Of parallel branches one that learns is enough.
+            by_depth[depth] = max(by_depth.get(depth, LEAST), float(values[at]))
+    if len(by_depth) < 2:
+        return 0.0
+    depths = sorted(by_depth)
+    logarithms = [math.log(by_depth[depth]) for depth in depths]
+    slope = float(np.polyfit(depths, logarithms, 1)[0])
+    return _smaller(logarithms[-1] - logarithms[0], slope * (depths[-1] - depths[0]))
+
+
+def _smaller(one: float, other: float) -> float:
+    """Return what is closer to 0 of two numbers of one sign, else 0."""
+    return 0.0 if one * other <= 0 else min(one, other, key=abs)
+
+
+def _beyond(fall: float, limit: float, span: int, thresholds: Thresholds) -> bool:
+    return abs(fall) > math.log(limit) and abs(fall) / span > math.log(thresholds.gradient_gain)
+
+
+def _unstable(
+    examination: Examination,
+    places: list[int],
+    fall: float,
+    limit: float,
+    span: int,
+    step: int | None,
+    cause: str | None = None,
+) -> Finding:
+    ratio = math.exp(min(abs(fall), 700))
+    return Finding(
+        "vanishing_gradients" if fall > 0 else "exploding_gradients",
+        examination.layers[places[0]].path,
+        ratio,
+        limit,
+        step,
+        "error" if ratio > limit**2 else "warning",
+        cause or _cause(examination, places, fall / span),
+    )
+
+
+def _cause(examination: Examination, places: list[int], slope: float) -> str:
+    """Return what makes gradients of a new net fall (slope over 0) or rise."""
+    facts = [examination.layers[at] for at in places]
+    logistic = sum(layer.function in LOGISTIC for layer in facts)
+    if slope > 0 and 2 * logistic > len(facts):
+        # No initial values save a logistic stack: Glorot's lose a factor of 4 with each layer.
+        return "activation"
+    if not all(paired(layer) for layer in facts):
+        return "initializer"
+    # Well-begun layers lose little each: it is their number, or a function that is none of ours.
+    own = any(layer.function is None for layer in facts)
+    return "activation" if own else "depth"
+
+
+def exploding_sequences(examination: Examination, thresholds: Thresholds) -> Iterator[Finding]:
+    """Find gradients of recurrent kernels that grow with each step of the sequence."""
+    gradients = series(examination, "kernel_gradient")
+    recurrent = [at for at in hidden(examination) if examination.layers[at].recurrent]
+    last = [at for at in heads(examination) if examination.layers[at].has_kernel]
+    if not recurrent or not last or not len(gradients):
+        return
+    with np.errstate(all="ignore"):
+        ratios = gradients[:, recurrent] / gradients[:, last].max(axis=1, keepdims=True)
+    ratios = np.where(np.isfinite(ratios), ratios, np.nan)
+    typical = middle(ratios)
+    if not (typical > thresholds.recurrent_gradient).any():
+        return
+    worst = int(np.nanargmax(typical))
+    sick = ratios[:, worst] > thresholds.recurrent_gradient
+    yield Finding(
+        "exploding_gradients",
+        examination.layers[recurrent[worst]].path,
+        float(typical[worst]),
+        thresholds.recurrent_gradient,
+        onset(examination, sick),
+        "error",
+        "architecture",
+    )

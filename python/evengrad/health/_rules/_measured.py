@@ -1,0 +1,134 @@
+"""What rules ask of an examination: hidden layers, measures at the beginning and at the end."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad._common.names import snake_case
+
+if TYPE_CHECKING:
+    from evengrad.health._examination import Examination, LayerFacts
+
+    Array = np.ndarray[Any, Any]
+
+# Samples that stand for the beginning: one batch alone may be odd.
+FIRST = 5
+
+# Functions whose output is never negative and on average far from 0, with |f'| of at most 1/4.
+LOGISTIC = frozenset({"sigmoid", "hard_sigmoid", "log_sigmoid", "softmax"})
+# Functions for which half of the units of a layer pass nothing, or little.
+RECTIFIERS = frozenset(
+    {"relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "celu", "gelu", "silu", "swish"}
+    | {"mish", "softplus", "relu_squared", "threshold", "hard_silu", "hard_swish", "squareplus"}
+)
+# Functions that are flat on both sides; those that are flat on one, as ELU, are meant to be.
+SQUASHING = frozenset({"sigmoid", "hard_sigmoid", "tanh", "hard_tanh", "softsign"})
+# Initializers that give all weights one value.
+CONSTANT = frozenset({"Zeros", "Ones", "Constant"})
+
+
+def paired(layer: LayerFacts) -> bool:
+    """Tell whether a layer begins with the values that belong to its activation."""
+    name = layer.initializer or ""
+    if name.startswith("Orthogonal"):
+        return True
+    if layer.function in RECTIFIERS:
+        return name.startswith("He")
+    if layer.function == "selu":
+        return name.startswith("Lecun")
+    return name.startswith(("Glorot", "Lecun", "He"))
+
+
+def hidden(examination: Examination) -> list[int]:
+    """Return the places of the layers with kernels whose output is no output of the model."""
+    rows = enumerate(examination.layers)
+    return [at for at, layer in rows if layer.has_kernel and not layer.head]
+
+
+def heads(examination: Examination) -> list[int]:
+    """Return the places of the layers that put out what the loss gets."""
+    return [at for at, layer in enumerate(examination.layers) if layer.head]
+
+
+def series(examination: Examination, measure: str) -> Array:
+    """Return a measure as (samples, layers)."""
+    known = examination.measures.get(measure)
+    return np.zeros((0, len(examination.layers))) if known is None else np.asarray(known)
+
+
+def middle(values: Array) -> Array:
+    """Return the median over samples of what is known, NaN where nothing is."""
+    if not len(values):
+        return np.full(values.shape[1:], np.nan)
+    with warnings.catch_warnings():
+        # Layers without the measure have NaN in all samples.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found: Array = np.nanmedian(values, axis=0)
+    return found
+
+
+def tail(count: int) -> slice:
+    """Return the last quarter of some samples, at least three."""
+    return slice(max(0, count - max(3, count // 4)), count)
+
+
+def early(examination: Examination, measure: str) -> Array:
+    """Return a measure of each layer at the beginning, over all rows where that is known."""
+    before = examination.before
+    if before is not None and np.isfinite(before.get(measure, np.nan)).any():
+        return np.asarray(before[measure])
+    return middle(series(examination, measure)[:FIRST])
+
+
+def late(examination: Examination, measure: str) -> Array:
+    """Return a measure of each layer at the end, over all rows where that is known."""
+    after = examination.after
+    if after is not None and np.isfinite(after.get(measure, np.nan)).any():
+        return np.asarray(after[measure])
+    known = series(examination, measure)
+    return middle(known[tail(len(known))])
+
+
+def first_step(examination: Examination) -> int | None:
+    """Return the first watched step."""
+    return int(examination.steps[0]) if len(examination.steps) else None
+
+
+def onset(examination: Examination, sick: Array) -> int | None:
+    """Return the step of the first sample that is sick; the last one if only the end is."""
+    if not len(examination.steps):
+        return None
+    at = np.flatnonzero(sick[: len(examination.steps)])
+    return int(examination.steps[at[0] if len(at) else -1])
+
+
+def loss_name(examination: Examination) -> str:
+    """Return the name of the loss, whether the class or the function was given."""
+    return snake_case(examination.training.loss)
+
+
+def guess_loss(examination: Examination) -> float | None:
+    """Return the loss of the best guess that ignores the inputs, where the loss tells it."""
+    data, loss = examination.data, loss_name(examination)
+    if data is None or not data.rows:
+        return None
+    if "crossentropy" in loss and data.targets != "numbers":
+        return float(np.log(max(2, data.classes)))
+    return float(data.target_std) ** 2 if loss == "mean_squared_error" else None
+
+
+def learned(examination: Examination, share: float) -> bool:
+    """Tell whether the loss is below a share of that of a guess."""
+    guess, losses = guess_loss(examination), _losses(examination)
+    if guess is None or not len(losses):
+        return False
+    return bool(np.median(losses[tail(len(losses))]) < share * guess)
+
+
+def _losses(examination: Examination) -> Array:
+    if len(examination.loss):
+        return np.asarray(examination.loss, np.float64)
+    return np.asarray(examination.curves.get("loss", []), np.float64)

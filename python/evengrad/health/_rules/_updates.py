@@ -1,0 +1,94 @@
+"""Updates that are too large or too small for the weights that they change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad.health._finding import Finding
+from evengrad.health._rules._measured import CONSTANT, learned, middle, onset, series
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from evengrad.health._examination import Examination
+    from evengrad.health._thresholds import Thresholds
+
+    Array = np.ndarray[Any, Any]
+
+# Optimizers whose steps are as large as the rate, whatever the gradient.
+ADAPTIVE = ("adam", "rmsprop", "nadam", "adamax", "adamw", "lion", "adadelta", "ftrl")
+# Gradients of healthy nets have a norm of 0.2 to 30; below this, they are what is small.
+SMALL_GRADIENT = 1e-2
+# Clipping that leaves less than this share of the gradient is what makes updates small.
+CLIPPED_AWAY = 1e-2
+
+
+def large_updates(examination: Examination, thresholds: Thresholds) -> Iterator[Finding]:
+    """Find kernels that a step changes by a large part of themselves."""
+    ratios = series(examination, "update_ratio")
+    limits = np.array(
+        [
+            # Where a kernel begins at 0 its first update is infinitely large, and no fault.
+            np.inf
+            if layer.initializer in CONSTANT
+            else thresholds.large_normalized_update
+            if layer.normalized
+            else thresholds.large_update
+            for layer in examination.layers
+        ]
+    )
+    over = ratios > limits
+    # One step over the threshold may be chance, one that is as large as the kernel is not.
+    often = (over.sum(axis=0) >= min(2, len(ratios))) | (ratios > limits / limits.min()).any(axis=0)
+    sick = over & often
+    if not sick.any():
+        return
+    sample = int(np.flatnonzero(sick.any(axis=1))[0])
+    worst = int(np.argmax(np.where(sick[sample], ratios[sample] / limits, 0)))
+    value = float(ratios[sample, worst])
+    yield Finding(
+        "large_updates",
+        examination.layers[worst].path,
+        value,
+        float(limits[worst]),
+        onset(examination, sick.any(axis=1)),
+        "error" if value > 1 else "warning",
+        "learning_rate",
+    )
+
+
+def small_updates(examination: Examination, thresholds: Thresholds) -> Iterator[Finding]:
+    """Find nets all of whose kernels hardly move: no layer learns."""
+    typical = middle(series(examination, "update_ratio"))
+    moved = [
+        float(ratio)
+        for ratio, layer in zip(typical, examination.layers, strict=True)
+        if layer.has_kernel and layer.trainable and np.isfinite(ratio)
+    ]
+    if not moved or max(moved) >= thresholds.small_update:
+        return
+    if learned(examination, thresholds.learned):
+        return
+    yield Finding(
+        "small_updates",
+        None,
+        max(moved),
+        thresholds.small_update,
+        int(examination.steps[0]) if len(examination.steps) else None,
+        "warning",
+        _cause_of_small(examination),
+    )
+
+
+def _cause_of_small(examination: Examination) -> str:
+    training = examination.training
+    left = examination.clipped
+    if training.clips and len(left) and np.median(left) < CLIPPED_AWAY:
+        return "optimizer"
+    if training.optimizer.lower() in ADAPTIVE or not len(examination.gradient_norm):
+        return "learning_rate"
+    small = np.median(examination.gradient_norm) < SMALL_GRADIENT
+    # Neither the rate nor clipping: what comes back through the layers is next to nothing.
+    return "activation" if small else "learning_rate"
