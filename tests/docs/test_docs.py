@@ -3,7 +3,8 @@
 In a page, the ``python`` blocks run in order as one program, in an empty directory. What a block
 prints is compared with the ``text`` block that follows it directly, if one does; an ellipsis there
 stands for anything, as in doctest. A block in the form of a transcript (``>>>``) is a doctest.
-A block opened as ``python no-run`` is left out.
+A block opened as ``python no-run`` is left out; one opened as ``python needs package`` runs where
+that package is installed, which the tests' requirements lack.
 """
 
 import contextlib
@@ -103,17 +104,18 @@ def test_docstring(name, text):
 
 
 BLOCK = re.compile(
-    r"^```python *(?P<option>no-run)?\n(?P<code>.*?)^```\n(?:\n*```text\n(?P<output>.*?)^```$)?",
+    r"^```python *(?P<option>no-run|needs \w+)?\n(?P<code>.*?)^```\n"
+    r"(?:\n*```text\n(?P<output>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
 )
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_page(page):
+def run_page(page, option=None):
+    """Run a page's blocks without an option, and those with this one."""
     source = page.read_text(encoding="utf-8")
     names = {"__name__": "__main__"}
     for block in BLOCK.finditer(source):
-        if block["option"]:
+        if block["option"] not in (None, option):
             continue
         line = source.count("\n", 0, block.start("code"))
         label = f"{page.relative_to(ROOT)}:{line + 1}"
@@ -132,10 +134,39 @@ def test_page(page):
             )
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_page(page):
+    run_page(page)
+
+
+NEEDS = [
+    pytest.param(page, option, id=f"{page.relative_to(ROOT)}, {option}")
+    for page in PAGES
+    for option in sorted(
+        {block["option"] for block in BLOCK.finditer(page.read_text(encoding="utf-8"))} - {None}
+    )
+    if option.startswith("needs")
+]
+
+
+# What others warn of in their own code is theirs.
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(("page", "option"), NEEDS)
+def test_blocks_that_need_another_package(page, option):
+    package = option.removeprefix("needs ")
+    pytest.importorskip(package, reason=f"{package} is large; its recipe is tried where it is")
+    run_page(page, option)
+
+
 def test_blocks_are_found():
     page = "```python\nprint(1)\n```\n\n```text\n1\n```\n```python no-run\nx\n```\n```sh\nls\n```\n"
+    page += "```python needs json\ny\n```\n"
     found = [(block["option"], block["code"], block["output"]) for block in BLOCK.finditer(page)]
-    assert found == [(None, "print(1)\n", "1\n"), ("no-run", "x\n", None)]
+    assert found == [
+        (None, "print(1)\n", "1\n"),
+        ("no-run", "x\n", None),
+        ("needs json", "y\n", None),
+    ]
 
 
 LINK = re.compile(r"\]\((?P<target>[^()\s#]+)?(?:#(?P<anchor>[^()\s]+))?(?:\s+\"[^\"]*\")?\)")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import secrets
-import socket
 import struct
 import time
 from typing import TYPE_CHECKING, Any
@@ -68,7 +66,7 @@ class EventFiles:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self._training = secrets.token_hex(4)
+        self._training = os.urandom(4).hex()
         self._files: dict[str, LogFile] = {}
         # Bytes of the files that were there when the training was gone on with, by path in folder.
         self._earlier: dict[str, int] = {}
@@ -90,6 +88,8 @@ class EventFiles:
         file.write(b"".join(as_record(data, checksum) for data in made))
 
     def _new_file(self, run: str) -> LogFile:
+        import socket
+
         folder = os.path.join(self.folder, run)
         with errors_name(folder):
             os.makedirs(folder, exist_ok=True)
