@@ -46,6 +46,7 @@ WRITES = {
     "JSONLogger": lambda path: fit(callbacks.JSONLogger(path)),
     "JSONLogger, append": lambda path: fit(callbacks.JSONLogger(path, append=True)),
     "to_csv": lambda path: history().to_csv(path),
+    "report": lambda path: history().report(path),
 }
 READS = {
     "load_model": eg.load_model,

@@ -21,6 +21,17 @@ def installed(name: str) -> str:
         return "not installed"
 
 
+def versions() -> dict[str, str]:
+    """Return the versions of evengrad, Python and what they run on, by name."""
+    return {
+        "evengrad": _core.__version__,
+        **{name: str(value) for name, value in _core.build_info().items() if name != "version"},
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        **{name: installed(name) for name in PARTNERS},
+    }
+
+
 def show_versions() -> None:
     """Print the versions of evengrad, Python and what they run on; for reports of faults.
 
@@ -29,13 +40,7 @@ def show_versions() -> None:
     >>> eg.show_versions()
     evengrad ...
     """
-    lines = {
-        "evengrad": _core.__version__,
-        **{name: str(value) for name, value in _core.build_info().items() if name != "version"},
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-    }
-    lines.update({name: installed(name) for name in PARTNERS})
+    lines = versions()
     width = max(map(len, lines))
     for name, value in lines.items():
         print(f"{name:{width}}  {value}")  # noqa: T201 - that is what it is for

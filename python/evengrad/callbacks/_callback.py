@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -14,8 +15,10 @@ from evengrad.saving._paths import check_ordinary, errors_name, file_path
 
 if TYPE_CHECKING:
     import os
+    from typing import BinaryIO
 
-    from evengrad.training._protocol import PublicModel
+    from evengrad.health import Finding
+    from evengrad.training._protocol import PublicModel, Settings
 
 Logs: TypeAlias = "dict[str, Any] | None"
 
@@ -33,7 +36,8 @@ class Callback(Configured):
         after the batch from within a method for batches; there ``stop_evaluating`` and
         ``stop_predicting`` end `evaluate`, or a validation, and `predict` after the batch.
     params
-        What `fit` was called with: ``epochs``, ``steps`` (batches in an epoch, None if unknown),
+        What `fit` was called with: ``epochs``, ``initial_epoch``, ``steps`` (batches in an epoch,
+        None if unknown), ``batch_size`` and ``rows`` (None of an iterable of batches), ``shuffle``,
         ``verbose`` and ``validation_freq``.
 
     Examples
@@ -172,20 +176,46 @@ class History(Callback):
         figure for each class, such as `metrics.ConfusionMatrix`, gives arrays.
     epoch
         The numbers of the epochs.
+    seconds, steps
+        The time from the beginning of the training to the end of its last epoch, validation and
+        callbacks included, and the steps of these epochs; of a resumed training since then.
+    settings
+        The arguments of `compile` that the model was trained with, as `report` shows them.
+    health
+        What a `GradientDoctor` measured: a dict of arrays, empty where none watched.
+    findings
+        What it found: a tuple of `health.Finding`; None where none watched.
+    outcome
+        What `report` shows of predictions: None, or a dict of ``"confusion"``, counts by true and
+        predicted class, and ``"labels"``; or of ``"predicted"`` and ``"residuals"``.
 
     Examples
     --------
     >>> model = eg.Sequential([eg.layers.Dense(1)])
     >>> model.compile("sgd", loss="mse")
     >>> history = model.fit(np.zeros((4, 2)), np.zeros(4), epochs=2, verbose=0)
-    >>> history.epoch, history.history["loss"]
-    ([0, 1], [0.0, 0.0])
+    >>> history.epoch, history.history["loss"], history.steps
+    ([0, 1], [0.0, 0.0], 2)
     """
+
+    # Also of what was pickled before there were such.
+    seconds: float = 0.0
+    steps: int = 0
+    settings: Settings | None = None
+    findings: tuple[Finding, ...] | None = None
+    outcome: dict[str, Any] | None = None
 
     def __init__(self) -> None:
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
         self.params: dict[str, Any] = {}
+        self.health: dict[str, Any] = {}
+        self._began = 0.0
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Note the time."""
+        del logs
+        self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Keep the figures."""
@@ -198,6 +228,8 @@ class History(Callback):
         if len(figures) < len(self.history):
             for column in self.history.values():
                 column.extend([float("nan")] * (row + 1 - len(column)))
+        if self._began:
+            self.seconds = time.perf_counter() - self._began
         # Last: without its number, a row counts as not written, and the next one overwrites it.
         self.epoch.append(epoch)
 
@@ -250,6 +282,8 @@ class History(Callback):
         >>> axes.get_ylabel()
         'loss'
         """
+        from evengrad._common.plot_style import plot_style, pyplot
+
         plt = pyplot("History.plot")
         known = [name for name in self._numbers() if not name.startswith("val_")]
         chosen = known if names is None else list(names)
@@ -258,24 +292,29 @@ class History(Callback):
                 raise ValueError(
                     f"names: no {name!r} in the history, only {', '.join(map(printable, known))}"
                 )
-        if ax is None:
-            count = max(1, len(chosen))
-            _, made = plt.subplots(1, count, figsize=(5 * count, 3.5), squeeze=False)
-            axes = list(made[0])
-        else:
-            axes = list(ax) if hasattr(ax, "__len__") else [ax] * len(chosen)
-            if len(axes) < len(chosen):
-                raise ValueError(f"ax: expected {len(chosen)} axes, got {len(axes)}")
-        epochs = [number + 1 for number in self.epoch]
-        for name, panel in zip(chosen, axes, strict=False):
-            shown = printable(name)
-            panel.plot(epochs, self.history[name], label=shown)
-            if f"val_{name}" in self.history:
-                panel.plot(epochs, self.history[f"val_{name}"], label=f"val_{shown}")
-            panel.set_xlabel("epoch")
-            panel.set_ylabel(shown)
-            panel.legend()
+        with plot_style(ax):
+            if ax is None:
+                count = max(1, len(chosen))
+                _, made = plt.subplots(1, count, figsize=(5 * count, 3.5), squeeze=False)
+                axes = list(made[0])
+            else:
+                axes = list(ax) if hasattr(ax, "__len__") else [ax] * len(chosen)
+                if len(axes) < len(chosen):
+                    raise ValueError(f"ax: expected {len(chosen)} axes, got {len(axes)}")
+            for name, panel in zip(chosen, axes, strict=False):
+                self._draw(name, panel)
         return axes[0] if len(chosen) <= 1 or (ax is not None and axes[0] is ax) else axes
+
+    def _draw(self, name: str, panel: Any) -> None:
+        """Draw the curves of one figure."""
+        epochs = [number + 1 for number in self.epoch]
+        shown = printable(name)
+        panel.plot(epochs, self.history[name], label=shown)
+        if f"val_{name}" in self.history:
+            panel.plot(epochs, self.history[f"val_{name}"], linestyle="--", label=f"val_{shown}")
+        panel.set_xlabel("epoch")
+        panel.set_ylabel(shown)
+        panel.legend()
 
     def to_pandas(self) -> Any:
         """Return the figures as a pandas DataFrame, one row per epoch.
@@ -323,6 +362,53 @@ class History(Callback):
             writer.writerow(["epoch", *map(printable, self.history)])
             for row, epoch in enumerate(self.epoch):
                 writer.writerow([epoch, *(plain(column[row]) for column in self.history.values())])
+
+    def report(self, path: str | os.PathLike[str], x: Any = None, y: Any = None) -> None:
+        """Write a page about the training: one HTML file that needs no network and no server.
+
+        Findings with their cures, learning curves, what a `GradientDoctor` measured by layer, what
+        becomes of data, the model, settings, versions and times. It is read without scripts too,
+        has less than 1 MB, and is written whole or not at all.
+
+        Parameters
+        ----------
+        path
+            Where to; by custom it ends in ``.html``.
+        x, y
+            Inputs and targets, whose confusion matrix or residuals the page then has; without
+            them, what `outcome` has.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written, or the path is no file but a folder, a pipe or a device.
+        ValueError
+            One of `x` and `y` without the other, or as many rows as the other has not; the history
+            of no model.
+
+        Examples
+        --------
+        >>> import pathlib
+        >>> model = eg.Sequential([eg.layers.Dense(3, "softmax")], seed=1)
+        >>> model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+        >>> x, y = np.zeros((4, 2)), np.array([0, 1, 2, 2])
+        >>> history = model.fit(x, y, epochs=2, verbose=0)
+        >>> history.report("run.html", x, y)
+        >>> "Confusion matrix" in pathlib.Path("run.html").read_text(encoding="utf-8")
+        True
+        """
+        from evengrad.health._report._outcomes import outcomes_of
+        from evengrad.health._report._page import report_of
+        from evengrad.saving._atomic import write_atomically
+
+        name = file_path(path)
+        check_ordinary(name)
+        content = report_of(self, outcomes_of(self, x, y))
+
+        def fill(file: BinaryIO) -> None:
+            file.write(content)
+
+        write_atomically(name, fill)
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self._numbers().items())
@@ -374,15 +460,6 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
 def check_save_freq(value: Any) -> str | int:
     """Return ``"epoch"``, or after how many batches something is saved."""
     return "epoch" if value == "epoch" else check_int(value, "save_freq", at_least=1)
-
-
-def pyplot(who: str) -> Any:
-    """Return what draws, or raise an error that says how to install it."""
-    try:
-        from matplotlib import pyplot as plt
-    except ImportError as error:
-        raise ImportError(f'{who} needs matplotlib: pip install "evengrad[plot]"') from error
-    return plt
 
 
 def plain(value: Any) -> Any:

@@ -239,6 +239,8 @@ class Model(Network):
 
     def _start_anew(self, seed: int | None) -> None:
         """Become a model that was never trained: with first values from a seed, not compiled."""
+        if self._config is not None:
+            self._config.settings.settle()
         self._config = self._shuffle = self.feature_names_in_ = None
         vars(self).pop("history", None)
         self.seed = self._state.given_seed = seed
@@ -307,6 +309,8 @@ class Model(Network):
             config.check_outputs(self.output_names)
         claim(config.optimizer, self)
         config.is_claimed = True
+        if self._config is not None:
+            self._config.settings.settle()
         self._config = config
 
     @property

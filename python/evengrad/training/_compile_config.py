@@ -6,17 +6,70 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from evengrad import losses, metrics, optimizers
+from evengrad._common.config import show
 from evengrad.metrics import ACCURACIES
 from evengrad.metrics._metric import Metric
 from evengrad.training._objective import flat, metrics_per_output, per_output
 
 if TYPE_CHECKING:
-    from evengrad.training._objective import Objective
+    from evengrad.training._objective import Objective, OutputHead
     from evengrad.training._step import Step
 
 
 # The arguments that say what is trained for and tracked.
 OF_OBJECTIVE = ("loss", "metrics", "weighted_metrics", "loss_weights")
+
+
+class CompileSettings:
+    """The arguments of `compile` as histories keep them, also once the model has others.
+
+    They hold the optimizer, with memory as large as the weights, until the model has another.
+    """
+
+    def __init__(self, config: CompileConfig) -> None:
+        names = ("optimizer", *OF_OBJECTIVE, "run_eagerly")
+        self.arguments: dict[str, Any] | None = {name: getattr(config, name) for name in names}
+        # What the losses get of each output, once the model is built.
+        self.outputs: list[OutputHead] = []
+        self.limits: list[float | None] = []
+        self.text: dict[str, str] = {}
+
+    def described(self) -> dict[str, str]:
+        """Return the arguments as text, by name; those that were not given are left out."""
+        if self.arguments is None:
+            return self.text
+        given = dict(self.arguments)
+        optimizer = given.pop("optimizer")
+        settings = {f"optimizer.{name}": x for name, x in optimizer.get_config().items()}
+        settings.pop("optimizer.name", None)
+        return {
+            "optimizer": type(optimizer).__name__,
+            **{
+                name: value if isinstance(value, str) else show(value)
+                for name, value in {**given, **settings}.items()
+                if value is not None
+            },
+        }
+
+    def thresholds(self) -> list[float | None]:
+        """Return above what each output says yes; None where its loss does not ask yes or no."""
+        return [limit_of(one) for one in self.outputs] if self.outputs else self.limits
+
+    def settle(self) -> None:
+        """Keep text and numbers alone."""
+        vars(self).update(self.__getstate__())
+
+    def __getstate__(self) -> dict[str, Any]:
+        text, limits = self.described(), self.thresholds()
+        return {"arguments": None, "outputs": [], "limits": limits, "text": text}
+
+
+def limit_of(output: OutputHead) -> float | None:
+    """Return above what an output says yes; None where its loss does not ask yes or no."""
+    loss = output.loss
+    if loss is None or "sigmoid" not in (loss.fused_activation, loss.score_activation):
+        return None
+    return 0.0 if output.raw else 0.5
 
 
 class CompileConfig:
@@ -35,6 +88,7 @@ class CompileConfig:
         self.loss, self.metrics, self.weighted_metrics = loss, metrics, weighted_metrics
         self.loss_weights = loss_weights
         self.run_eagerly = bool(run_eagerly)
+        self.settings = CompileSettings(self)
         # Whether it is known that the optimizer is this model's.
         self.is_claimed = False
         self.bound: Objective | None = None
@@ -67,7 +121,11 @@ class CompileConfig:
 
     def __getstate__(self) -> dict[str, Any]:
         # What was captured stays in this process, and is made anew at need.
-        return {**vars(self), "bound": None, "steps": {}, "is_claimed": False}
+        return {**vars(self), "bound": None, "steps": {}, "is_claimed": False, "settings": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.settings = CompileSettings(self)
 
     def apart(self) -> CompileConfig:
         """Return the same with metrics that share no state with these."""

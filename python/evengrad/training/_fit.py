@@ -173,14 +173,22 @@ class _Training:
         self.validation: Evaluation | None = None
         if held is not None or options.validation_data is not None:
             self.validation = validation_for(model, held, options)
+        arrays = self.source if isinstance(self.source, ArraySource) else None
         self.callbacks.set_params(
             {
                 "epochs": options.epochs,
                 "steps": self.source.steps,
                 "verbose": progress.style,
                 "validation_freq": options.validation_freq,
+                "initial_epoch": options.initial_epoch,
+                "batch_size": arrays.batch_size if arrays else None,
+                "rows": arrays.rows if arrays else None,
+                "shuffle": bool(options.shuffle),
             }
         )
+        objective = self.source.objective
+        config = model.config() if objective is None else objective.config
+        self.history.settings = config.settings
         self.signals = NO_SIGNALS
         if isinstance(self.source, BatchSource) and self._asks_for_outputs:
             self.source.look_ahead()
@@ -334,6 +342,7 @@ class _Training:
         source, rows = self.source, self.history.epoch
         assert isinstance(source, ArraySource)  # noqa: S101 - what `_is_unheard` has found
         begun, interrupt = len(rows), None
+        steps = source.session.steps_per_epoch or 0
         shown: list[tuple[int, dict[str, Any]]] = []
         if not self.progress.is_silent:
             self.progress.begin(self.epoch, None)
@@ -354,6 +363,7 @@ class _Training:
                         if not self.progress.is_silent:
                             shown.append((epoch, self.logs))
                         self.history.on_epoch_end(epoch, self.logs)
+                    self.history.steps += steps * len(finished)
                     break
                 except KeyboardInterrupt as error:
                     interrupt = error
@@ -412,6 +422,7 @@ class _Training:
     def _run_steps(self, resumed: bool) -> bool:
         """Make the steps of an epoch; return False where it is not to end now."""
         self._noted, self._watched = self.source.session.step, 1
+        first = self._noted
         if self._noted == 0:
             self.source.begin()
         # A callback for batches had stopped the epoch that is resumed.
@@ -425,6 +436,7 @@ class _Training:
             # This epoch has come to nothing.
             self._begun = False
             return False
+        self.history.steps += self._noted - first
         return True
 
     def _until(self) -> _core.Seconds | _core.Epochs:

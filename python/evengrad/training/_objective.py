@@ -327,6 +327,7 @@ class Objective:
         shapes = model.output_shapes
         ends = zip(given, weights, model.heads(), self.names, shapes, strict=True)
         self.outputs = [OutputHead(model, *end) for end in ends]
+        config.settings.outputs = self.outputs
         self.without_activation = [output.skipped is not None for output in self.outputs]
         self.loss = Mean()
         # Whether the log has a warning of weights without gradient.

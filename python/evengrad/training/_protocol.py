@@ -32,6 +32,16 @@ class DataDtypes(Protocol):
         """What targets and weights come in."""
 
 
+class Settings(Protocol):
+    """The arguments that a model was compiled with."""
+
+    def described(self) -> dict[str, str]:
+        """Return the arguments as text, by name."""
+
+    def thresholds(self) -> list[float | None]:
+        """Return above what each output says yes; None where its loss does not ask yes or no."""
+
+
 class PublicModel(Protocol):
     """What callbacks see of a model."""
 
@@ -63,6 +73,12 @@ class PublicModel(Protocol):
 
     def metric_directions(self) -> dict[str, str | None]:
         """Return which figures of its training are better larger, and which smaller."""
+
+    def predict(self, x: Any) -> Any:
+        """Return the outputs for data."""
+
+    def summary(self) -> Any:
+        """Return a table of the layers."""
 
     def get_weights(self) -> list[Array]:
         """Return copies of all variables."""

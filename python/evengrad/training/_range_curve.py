@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad.callbacks._callback import pyplot
+from evengrad._common.plot_style import OKABE_ITO, plot_style, pyplot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,11 +95,17 @@ class RangeTest:
         'log'
         """
         plt = pyplot("RangeTest.plot")
-        axes = plt.subplots(figsize=(5, 3.5))[1] if ax is None else ax
-        axes.plot(self.learning_rates, self.losses, alpha=0.35, label="loss of the batch")
-        axes.plot(self.learning_rates, self.smoothed_losses, label="smoothed")
-        label = f"suggestion {self.suggestion:.2g}"
-        axes.axvline(self.suggestion, color="black", linestyle="--", label=label)
+        with plot_style(ax):
+            axes = plt.subplots(figsize=(5, 3.5))[1] if ax is None else ax
+            self._draw(axes)
+        return axes
+
+    def _draw(self, axes: Any) -> None:
+        rates, blue, sky = self.learning_rates, OKABE_ITO["blue"], OKABE_ITO["sky blue"]
+        axes.plot(rates, self.losses, color=sky, alpha=0.6, label="loss of the batch")
+        axes.plot(rates, self.smoothed_losses, color=blue, label="smoothed")
+        label, red = f"suggestion {self.suggestion:.2g}", OKABE_ITO["vermillion"]
+        axes.axvline(self.suggestion, color=red, linestyle="--", label=label)
         axes.set_xscale("log")
         low, high = float(self.smoothed_losses.min()), float(self.smoothed_losses[0])
         if high > low:
@@ -108,7 +114,6 @@ class RangeTest:
         axes.set_xlabel("learning rate")
         axes.set_ylabel("loss")
         axes.legend()
-        return axes
 
     def __repr__(self) -> str:
         first, last = self.learning_rates[0], self.learning_rates[-1]
