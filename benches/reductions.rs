@@ -1,9 +1,11 @@
-//! Sums, extrema and positions over last, middle and first dimensions. Throughput in bytes read.
+//! Sums, extrema and positions over last, middle and first dimensions, and what those who watch a training look at.
+//! Throughput in bytes read.
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use evengrad_core::{Tensor, tape};
+use evengrad_core::ops::observe::{Observed, observe_all, observe_norms};
+use evengrad_core::{DType, Tensor, tape};
 
 /// Shapes and the dimension to reduce: what fits the first cache, the second, and none.
 const SHAPES: [(&[usize], isize); 10] = [
@@ -62,5 +64,28 @@ fn gradients(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, sums, extrema, gradients);
+/// Activations of batches, and weights.
+const OBSERVED: [&[usize]; 5] = [&[32, 4], &[32, 100], &[128, 1000], &[4096, 100], &[784, 300]];
+
+fn observed(c: &mut Criterion) {
+    for (name, each) in [("observe_all", 9), ("observe_norms", 1)] {
+        let mut group = c.benchmark_group(name);
+        let into = Tensor::zeros(&[each], DType::F64).expect("small");
+        for shape in OBSERVED {
+            let x = noise(shape);
+            let (low, high) = (0.0, f64::INFINITY);
+            let given = Observed { x: &x, low, high, lived: None };
+            group.throughput(Throughput::Bytes((x.count() * 4) as u64));
+            group.bench_function(BenchmarkId::from_parameter(format!("{shape:?}")), |bench| {
+                bench.iter(|| match each {
+                    1 => observe_norms(&into, &[black_box(&x)]),
+                    _ => observe_all(&into, &[black_box(given)]),
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, sums, extrema, gradients, observed);
 criterion_main!(benches);

@@ -31,6 +31,7 @@ mod names;
 mod native_call;
 mod normalization;
 mod numpy;
+mod observing;
 mod operand;
 mod operators;
 mod optim;
@@ -79,6 +80,8 @@ mod _core {
     use crate::metrics::{collect_scores, count_confusion, count_decisions, rank_scores};
     #[pymodule_export]
     use crate::normalization::{batch_norm, layer_norm};
+    #[pymodule_export]
+    use crate::observing::{observe_all, observe_norms, observe_updates};
     #[pymodule_export]
     use crate::optim::{Optimizer, optimizer_settings};
     #[pymodule_export]

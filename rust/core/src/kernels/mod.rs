@@ -12,6 +12,7 @@ pub mod layer_norm;
 pub mod loss;
 pub mod map;
 pub mod math;
+pub mod observe;
 pub mod ranking;
 pub mod recurrent;
 pub mod reduce;

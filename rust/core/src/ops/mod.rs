@@ -22,6 +22,7 @@
 //! | `pair_loss` | binary cross-entropy from logits, mean squared error |
 //! | `dropout` | random masks |
 //! | `random` | tensors of random numbers |
+//! | `observe` | moments, shares and norms of tensors, for those who watch a training |
 //! | `decisions` | counts of what predictions say of classes |
 //! | `ranking` | scores of classes, kept for their ranks |
 
@@ -38,6 +39,7 @@ pub mod lanewise;
 pub mod layer_norm;
 pub mod loss;
 pub mod matmul;
+pub mod observe;
 pub mod pair_loss;
 pub mod random;
 pub mod ranking;
