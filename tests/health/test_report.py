@@ -149,13 +149,15 @@ class TestPage:
         for one in tree.all("th"):
             assert one["scope"] in {"row", "col"}
 
-    @pytest.mark.parametrize("given", [None, ()])
-    def test_without_findings(self, given, tmp_path):
+    @pytest.mark.parametrize("is_watched", [False, True])
+    def test_without_findings(self, is_watched, tmp_path):
         history = watched()
-        history.findings = given
+        history.findings = ()
+        if not is_watched:
+            history.health = {}
         text = page(history, tmp_path)
-        assert ("callbacks.GradientDoctor()" in text) is (given is None)
-        assert ("Nothing is wrong" in text) is (given == ())
+        assert ("callbacks.GradientDoctor()" in text) is not is_watched
+        assert ("Nothing is wrong" in text) is is_watched
 
     def test_findings_have_their_cures_and_consequences(self, tmp_path):
         text = page(watched(), tmp_path)

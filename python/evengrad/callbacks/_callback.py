@@ -184,7 +184,7 @@ class History(Callback):
     health
         What a `GradientDoctor` measured: a dict of arrays, empty where none watched.
     findings
-        What it found: a tuple of `health.Finding`; None where none watched.
+        What it found: a tuple of `health.Finding`.
     outcome
         What `report` shows of predictions: None, or a dict of ``"confusion"``, counts by true and
         predicted class, and ``"labels"``; or of ``"predicted"`` and ``"residuals"``.
@@ -202,7 +202,7 @@ class History(Callback):
     seconds: float = 0.0
     steps: int = 0
     settings: Settings | None = None
-    findings: tuple[Finding, ...] | None = None
+    findings: tuple[Finding, ...] = ()
     outcome: dict[str, Any] | None = None
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad._common.names import printable
-from evengrad._common.plot_style import pyplot
+from evengrad._common.plot_style import OKABE_ITO, plot_style, pyplot
 
 if TYPE_CHECKING:
     from evengrad.health._diagnosis import Diagnosis
@@ -19,19 +19,20 @@ MOST_TICKS = 12
 def draw(diagnosis: Diagnosis, ax: Any = None) -> Any:
     """Draw a diagnosis; see `Diagnosis.plot`."""
     plt = pyplot("Diagnosis.plot")
-    if ax is None:
-        axes = list(plt.subplots(1, 3, figsize=(13, 3.5), layout="constrained")[1])
-    else:
-        axes = list(ax) if hasattr(ax, "__len__") else [ax]
-        if len(axes) != 3:
-            raise ValueError(f"ax: expected 3 axes, got {len(axes)}")
-    _by_layer(diagnosis, axes[0], "speed", "gradient speed")
-    _by_layer(diagnosis, axes[1], "update_ratio", "update over weights")
-    examination = diagnosis.examination
-    count = min(len(examination.steps), len(examination.loss))
-    axes[2].plot(examination.steps[:count], examination.loss[:count])
-    axes[2].set_xlabel("step")
-    axes[2].set_ylabel("loss")
+    with plot_style(ax):
+        if ax is None:
+            axes = list(plt.subplots(1, 3, figsize=(13, 3.5), layout="constrained")[1])
+        else:
+            axes = list(ax) if hasattr(ax, "__len__") else [ax]
+            if len(axes) != 3:
+                raise ValueError(f"ax: expected 3 axes, got {len(axes)}")
+        _by_layer(diagnosis, axes[0], "speed", "gradient speed")
+        _by_layer(diagnosis, axes[1], "update_ratio", "update over weights")
+        examination = diagnosis.examination
+        count = min(len(examination.steps), len(examination.loss))
+        axes[2].plot(examination.steps[:count], examination.loss[:count])
+        axes[2].set_xlabel("step")
+        axes[2].set_ylabel("loss")
     return axes
 
 
@@ -45,7 +46,9 @@ def _by_layer(diagnosis: Diagnosis, axes: Any, measure: str, label: str) -> None
     marked = [at for at, (path, _) in enumerate(known) if path in sick]
     if marked:
         heights = [values[at] for at in marked]
-        axes.plot(marked, heights, "s", color="#D55E00", markersize=9, label="finding")
+        axes.plot(
+            marked, heights, "s", color=OKABE_ITO["vermillion"], markersize=9, label="finding"
+        )
         axes.legend()
     if values:
         axes.set_yscale("log")

@@ -29,9 +29,9 @@ TITLES = {
 NO_DOCTOR = "callbacks=[eg.callbacks.GradientDoctor()]"
 
 
-def findings_section(findings: Sequence[Finding] | None) -> Markup:
+def findings_section(findings: Sequence[Finding], is_watched: bool) -> Markup:
     """Return what is wrong and what helps; or that nobody has looked."""
-    if findings is None:
+    if not findings and not is_watched:
         return element(
             "div",
             element("p", "No doctor has watched this training. To have one watch the next:"),

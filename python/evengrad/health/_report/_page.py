@@ -102,7 +102,7 @@ def _sections(
 ) -> dict[str, tuple[str, Markup]]:
     """Return headings and contents by the names that links to them have."""
     sections = {
-        "findings": ("Findings", findings_section(history.findings)),
+        "findings": ("Findings", findings_section(history.findings, bool(history.health))),
         "curves": ("Learning curves", _grid(learning_curves(history, page))),
     }
     if history.health and len(history.health.get("step", ())):
