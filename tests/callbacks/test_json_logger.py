@@ -112,7 +112,7 @@ class Die(callbacks.Callback):
 
 def test_lines_are_those_of_one_training(tmp_path):
     def chosen(name):
-        findings = {epoch: [finding(step=epoch)] for epoch in (1, 2)}
+        findings = {1: [finding()], 2: [finding(layer="out")]}
         return [StandIn(findings), callbacks.JSONLogger(tmp_path / name)]
 
     run(net(), 5, callbacks=chosen("whole.jsonl"))
@@ -137,12 +137,14 @@ def test_the_last_sample_of_a_doctor_by_layer(tmp_path):
 @pytest.mark.parametrize("doctor_first", [True, False])
 def test_findings_are_lines_whoever_comes_first(tmp_path, doctor_first):
     path = tmp_path / "log.jsonl"
-    chosen = [StandIn({1: [finding()]}), callbacks.JSONLogger(path)]
-    trained(*(chosen if doctor_first else chosen[::-1]))
+    # Judged again, it has begun at another step.
+    chosen = [StandIn({1: [finding()], 2: [finding(step=7)]}), callbacks.JSONLogger(path)]
+    trained(*(chosen if doctor_first else chosen[::-1]), epochs=3)
     lines = lines_of(path)
-    assert len(lines) == 3
+    assert sum("loss" in line for line in lines) == 3
+    assert max(line["health"]["step"] for line in lines if "health" in line) == 25
     (told,) = (line for line in lines if "finding" in line)
-    assert told["epoch"] == 1
+    assert told["epoch"] == (1 if doctor_first else 2)
     assert told["finding"] == {
         "kind": "dead_units",
         "layer": "hidden",

@@ -153,7 +153,7 @@ class Die(callbacks.Callback):
 
 def test_each_step_is_there_once_after_an_interruption(tmp_path):
     def chosen(name):
-        findings = {epoch: [finding(step=epoch)] for epoch in (1, 2)}
+        findings = {1: [finding()], 2: [finding(layer="out")]}
         settings = {"histogram_freq": 1, "update_freq": 3}
         return [StandIn(findings), callbacks.TensorBoard(tmp_path / name, **settings)]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 # Series of `History.health` with one value for each watched step.
-OF_STEPS = ("gradient_norm", "clipped")
+OF_STEPS = ("loss", "learning_rate", "gradient_norm", "clipped")
 
 
 class HealthLog:
@@ -23,37 +23,29 @@ class HealthLog:
 
     def __init__(self) -> None:
         self._step = -1
-        self._told: list[list[Any]] = []
+        # Kind and layer: judged again, a finding may have begun at another step.
+        self._told: list[list[str | None]] = []
 
     def new_findings(self, history: History) -> list[Finding]:
-        """Return the findings since the last call."""
-        told = []
-        for finding in getattr(history, "findings", ()):
-            key = [finding.kind, finding.layer, finding.step]
-            if key not in self._told:
-                self._told.append(key)
-                told.append(finding)
-        return told
+        """Return the findings that no call before has returned, each once in a training."""
+        new = [one for one in history.findings if [one.kind, one.layer] not in self._told]
+        self._told += [[one.kind, one.layer] for one in new]
+        return new
 
     def new_samples(self, history: History) -> list[tuple[int, int]]:
         """Return the steps that were watched since the last call, and their rows in all series."""
-        steps = enumerate(health_of(history).get("step", ()))
+        steps = enumerate(history.health.get("step", ()))
         new = [(int(step), row) for row, step in steps if step > self._step]
         self._step = max([self._step, *(step for step, _ in new)])
         return new
 
     def state_dict(self) -> dict[str, Any]:
         """Return what has been told."""
-        return {"step": self._step, "told": self._told}
+        return {"step": self._step, "told": [*self._told]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         self._step, self._told = state["step"], list(map(list, state["told"]))
-
-
-def health_of(history: History) -> dict[str, Any]:
-    """Return the series of a training; an empty dict where nobody has watched."""
-    return getattr(history, "health", None) or {}
 
 
 def figures_of(health: dict[str, Any], row: int) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad.callbacks._callback import Callback, Logs
-from evengrad.callbacks._health_log import HealthLog, figures_of, health_of, measures_of
+from evengrad.callbacks._health_log import HealthLog, figures_of, measures_of
 from evengrad.callbacks._log_file import LogFile
 
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ class JSONLogger(Callback):
 
     A line is an object with ``"epoch"`` and the figures; arrays are lists. JSON has no number for
     NaN and infinity: they are ``null``, and ``"non_finite"`` says of each such figure which it was.
-    Where a `GradientDoctor` watches, ``"health"`` has the last watched step of the epoch, its
-    measures by layer, and a finding is a line with ``"finding"``, before the line of its epoch. A
-    figure with the name of one of these keys gets an underscore behind it. What is written stays,
-    whatever becomes of the training; one that goes on from a checkpoint has no epoch twice.
+    Where a `GradientDoctor` watches, ``"health"`` has its last sample since the line before, the
+    measures by layer, and a finding is a line with ``"finding"``, before the line of its epoch;
+    what the doctor looks at when training ends has lines behind the last epoch's. A figure with the
+    name of one of these keys gets an underscore behind it. What is written stays, whatever becomes
+    of the training; one that goes on from a checkpoint has no epoch twice.
 
     Parameters
     ----------
@@ -89,21 +90,27 @@ class JSONLogger(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Write the findings of the epoch, each on a line, and its figures."""
         figures = named_apart(logs or {})
-        line = {"epoch": epoch, **figures, **non_finite(figures)}
-        seen = self._health.new_samples(self.model.history)
-        if seen:
-            step, row = seen[-1]
-            health = health_of(self.model.history)
-            layers = measures_of(health, row)
-            line["health"] = {"step": step, **figures_of(health, row), "layers": layers}
+        line = {"epoch": epoch, **figures, **non_finite(figures), **self._last_sample()}
         self._write([*self._findings(epoch), line])
 
     def on_train_end(self, logs: Logs = None) -> None:
-        """Write findings that came after the last epoch's line."""
+        """Write what a doctor has measured and found behind the last epoch's line."""
         del logs
-        found = self._findings(self._epoch)
-        if found:
-            self._write(found)
+        seen, lines = self._last_sample(), self._findings(self._epoch)
+        if seen:
+            lines.append({"epoch": self._epoch, **seen})
+        if lines:
+            self._write(lines)
+
+    def _last_sample(self) -> dict[str, Any]:
+        """Return the last watched step, where there is one since the last line."""
+        health = self.model.history.health
+        seen = self._health.new_samples(self.model.history)
+        if not seen:
+            return {}
+        step, row = seen[-1]
+        layers = measures_of(health, row)
+        return {"health": {"step": step, **figures_of(health, row), "layers": layers}}
 
     def _findings(self, epoch: int) -> list[dict[str, Any]]:
         found = self._health.new_findings(self.model.history)

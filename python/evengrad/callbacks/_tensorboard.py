@@ -12,7 +12,7 @@ from evengrad._common.checks import check_int
 from evengrad._common.names import choose, printable
 from evengrad.callbacks import _event_files as events
 from evengrad.callbacks._callback import Callback, Logs
-from evengrad.callbacks._health_log import HealthLog, figures_of, health_of, measures_of
+from evengrad.callbacks._health_log import HealthLog, figures_of, measures_of
 from evengrad.layers._module import module_tree
 from evengrad.optimizers._optimizer import rate_of
 
@@ -184,7 +184,7 @@ class TensorBoard(Callback):
             events.histogram(f"{printable(path)}/histogram", tensor.numpy())
             for path, tensor in module_tree(self.model).named_weights
         ]
-        health = health_of(self.model.history)
+        health = self.model.history.health
         if "activation_histogram" in health:
             series = (health["layers"], health["activation_histogram"], health["activation_edges"])
             for path, counts, edges in zip(*series, strict=True):
@@ -194,7 +194,7 @@ class TensorBoard(Callback):
 
     def _write_health(self) -> None:
         history, writer = self.model.history, self._writer()
-        health = health_of(history)
+        health = history.health
         for step, row in self._health.new_samples(history):
             values = scalars("health_", figures_of(health, row))
             for path, measures in measures_of(health, row).items():
