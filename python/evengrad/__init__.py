@@ -57,4 +57,5 @@ from evengrad.layers import Input as Input
 from evengrad.models import Model as Model
 from evengrad.models import Sequential as Sequential
 from evengrad.models._loading import load_model as load_model
+from evengrad.models._replay import replay as replay
 from evengrad.saving._errors import FileFormatError as FileFormatError

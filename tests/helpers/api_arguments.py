@@ -36,6 +36,7 @@ OTHERS = {
     "norm": lambda: [layers.BatchNormalization(epsilon=0.5)],
     "path": lambda: ["other.jsonl"],
     "projection": lambda: [layers.Dense(3, use_bias=False)],
+    "replay": lambda: ["other.safetensors"],
     "save_freq": lambda: [3],
     "schedule": lambda: [schedules.PowerDecay(0.2, 5)],
     "schedules": lambda: [[0.2, schedules.PowerDecay(0.1, 5)]],

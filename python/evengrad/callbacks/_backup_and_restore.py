@@ -47,6 +47,8 @@ class BackupAndRestore(Callback):
     5
     """
 
+    is_passive = True
+
     def __init__(
         self,
         backup_dir: str | os.PathLike[str],

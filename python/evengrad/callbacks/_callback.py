@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from evengrad.health import Finding
+    from evengrad.health._non_finite import NonFinite
     from evengrad.training._protocol import PublicModel, Settings
 
 Logs: TypeAlias = "dict[str, Any] | None"
@@ -56,6 +57,10 @@ class Callback(Configured):
     params: dict[str, Any]
     # Whether it may be there in a resumed training only, or before only, although it has a state.
     _joins_later: ClassVar[bool] = False
+    # Whether nothing that the callback does changes what is trained, or how.
+    is_passive = False
+    # Where what reproduces a step is written, once its numbers are not finite.
+    replay_file: str | None = None
 
     def set_model(self, model: PublicModel) -> None:
         """Take the model; called before anything else."""
@@ -115,8 +120,8 @@ class Callback(Configured):
     def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Hear that a block of rows of `predict` ends."""
 
-    def _on_invalid_loss(self, batch: int) -> None:
-        """Hear which batch of the epoch was the first whose loss is not finite."""
+    def _on_non_finite(self, trouble: NonFinite) -> None:
+        """Hear, once in a training, where numbers stopped being finite."""
 
     def state_dict(self) -> dict[str, Any] | None:
         """Return what a checkpoint keeps of the callback; None where it has no state.
@@ -204,6 +209,7 @@ class History(Callback):
     settings: Settings | None = None
     findings: tuple[Finding, ...] = ()
     outcome: dict[str, Any] | None = None
+    is_passive = True
 
     def __init__(self) -> None:
         self.history: dict[str, list[Any]] = {}
@@ -422,11 +428,16 @@ class CallbackList:
         self.callbacks = callbacks
         self.model = model
         self._wanted: dict[str, bool] = {}
-        # Whether any hears within the epoch of a loss that is not finite.
+        # Whether any hears of numbers that are not finite, within the epoch.
         self.watches_loss = False
         for callback in callbacks:
             callback.set_model(model)
-            self.watches_loss |= overrides(callback, "_on_invalid_loss")
+            self.watches_loss |= overrides(callback, "_on_non_finite")
+
+    @property
+    def replay_files(self) -> list[str]:
+        """Where callbacks want what reproduces a step."""
+        return [one.replay_file for one in self.callbacks if one.replay_file is not None]
 
     def set_params(self, params: dict[str, Any]) -> None:
         """Give all what the call was made with."""

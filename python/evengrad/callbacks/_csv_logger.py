@@ -40,6 +40,8 @@ class CSVLogger(Callback):
     0,0.0
     """
 
+    is_passive = True
+
     def __init__(
         self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
     ) -> None:

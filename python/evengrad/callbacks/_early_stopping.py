@@ -56,6 +56,7 @@ class EarlyStopping(Monitor):
     3
     """
 
+    is_passive = True
     _kept = ("wait", "best", "best_epoch", "stopped_epoch", "_best_weights")
 
     def __init__(

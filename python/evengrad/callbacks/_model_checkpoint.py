@@ -75,6 +75,7 @@ class ModelCheckpoint(Monitor):
     ['net-01.safetensors', 'net-02.safetensors']
     """
 
+    is_passive = True
     _kept = ("best", "_batches")
 
     def __init__(

@@ -85,8 +85,8 @@ def load_model(
     """
     shown = file_path(path)
     tensors, metadata = _safetensors.read(path)
+    refuse_checkpoint(shown, metadata)
     if KEY not in metadata:
-        refuse_checkpoint(shown, metadata)
         raise FileFormatError(
             f"{shown}: holds tensors but no model; make the model and use load_weights"
         )

@@ -16,7 +16,7 @@ from evengrad.layers._placement import redraw, stand_alone
 from evengrad.models._dead_units import DeadUnits, dead_units
 from evengrad.models._features import features
 from evengrad.models._fold import fold
-from evengrad.models._model_file import load_weights, save_model, save_weights
+from evengrad.models._model_file import contents_of, load_weights, save_model, save_weights
 from evengrad.models._network import ModelView, Network, made_of_layers
 from evengrad.models._ownership import claim
 from evengrad.models._plain_state import (
@@ -235,7 +235,13 @@ class Model(Network):
             set_seed=self._set_seed,
             check_values=self._check_values,
             compute_output_shape=self.compute_output_shape,
+            described=self._described,
         )
+
+    def _described(
+        self, config: CompileConfig
+    ) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
+        return contents_of(self, config, self._shuffler().draws)
 
     def _start_anew(self, seed: int | None) -> None:
         """Become a model that was never trained: with first values from a seed, not compiled."""

@@ -19,6 +19,7 @@ from evengrad.saving._paths import file_path, path_to_write
 from evengrad.training._checkpoint_folder import KEY as CHECKPOINT
 from evengrad.training._compile_config import OF_OBJECTIVE
 from evengrad.training._pack import pack_streams
+from evengrad.training._replay_file import KEY as REPLAY
 
 if TYPE_CHECKING:
     import os
@@ -66,7 +67,12 @@ def save_weights(model: Model, path: str | os.PathLike[str]) -> None:
 
 
 def refuse_checkpoint(shown: str, metadata: Mapping[str, str]) -> None:
-    """Raise an error for a file of `fit(checkpoint=)`, which says what it is for."""
+    """Raise an error for a file of `fit(checkpoint=)`, or of one step: it says what it is for."""
+    if REPLAY in metadata:
+        raise FileFormatError(
+            f"{shown}: holds a step of a training, with the model before it; pass it to "
+            "evengrad.replay, which makes the step"
+        )
     if CHECKPOINT in metadata:
         raise FileFormatError(
             f"{shown}: is a checkpoint of a training, no model; pass its folder to "
@@ -108,8 +114,15 @@ def save_model(
     """Write a whole model, how it is trained, and how often it has shuffled; see `Model.save`."""
     file = path_to_write(path, "model.save")
     with access_to(model):
-        tensors, text, _ = described(model, config, shuffles)
-        _safetensors.write(file, tensors, {KEY: text})
+        _safetensors.write(file, *contents_of(model, config, shuffles))
+
+
+def contents_of(
+    model: Model, config: CompileConfig | None, shuffles: int
+) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return the tensors and the metadata of a file of the whole model."""
+    tensors, text, _ = described(model, config, shuffles)
+    return tensors, {KEY: text}
 
 
 def described(

@@ -455,6 +455,7 @@ class ModelView:
     set_seed: Callable[[int], None]
     check_values: Callable[[Any], None]
     compute_output_shape: Callable[[Any], Any]
+    described: Callable[[CompileConfig], tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]]
 
     @property
     def path(self) -> str:

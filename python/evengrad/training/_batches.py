@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from evengrad.layers._module import ModuleTree
     from evengrad.training._data import Array
+    from evengrad.training._loop import Observer
     from evengrad.training._protocol import TrainableModel
 
 logger = logging.getLogger("evengrad")
@@ -178,7 +179,7 @@ class BatchSource(BroughtSource):
             self.objective.reset()
         if self.runner.training and batch.names is not None:
             remember_names(self.model, batch.names)
-        self.runner.run(batch)
+        self.runner.run(batch, self.observer)
         self._used += 1
         return True
 
@@ -202,12 +203,16 @@ class BatchRunner:
             rehearse_single_row(batch)
             self._rehearsed = tree
 
-    def run(self, batch: Prepared) -> None:
+    def run(self, batch: Prepared, observer: Observer | None = None) -> None:
         """Do one step on one batch."""
         arrays: list[Array] = list(map(np.ascontiguousarray, *batch.columns()))
         kinds = [(array.shape, array.dtype.str) for array in arrays]
         key = (self.training, *batch.weight_places, *kinds)
         step = self._steps.get(key)
+        if observer is not None:
+            if step is not None and not step.is_current():
+                observer.changes()
+            observer.takes(batch)
         if step is None or not step.is_current():
             tensors = [_core.tensor(array) for array in arrays]
             held = Batch(tensors, batch)

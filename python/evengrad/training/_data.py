@@ -60,6 +60,8 @@ class Prepared:
     weight_places: list[int | None]
     # Of the columns of each input, where it has such.
     names: Columns | None = None
+    # Which rows of the user's data these are, where they are not all.
+    row_numbers: Array | None = None
 
     @property
     def rows(self) -> int:
@@ -81,7 +83,9 @@ class Prepared:
         chosen = functools.partial(choose_rows, rows=rows)
         xs, ys = (list(map(chosen, side)) for side in (self.xs, self.ys))
         weights = [weight[rows] for weight in self.weights]
-        return Prepared(self.objective, xs, ys, weights, self.weight_places, self.names)
+        every = np.arange(self.rows) if self.row_numbers is None else self.row_numbers
+        places = self.weight_places
+        return Prepared(self.objective, xs, ys, weights, places, self.names, every[rows])
 
     def split(
         self, model: TrainableModel, share: float, shuffle: bool, stratify: bool | None
@@ -98,7 +102,9 @@ class Prepared:
         given = each_from(self.weights, self.weight_places)
         targets = list(map(np.asarray, self.ys))
         weights = with_class_weight(self.objective, targets, given, class_weight)
-        return Prepared(self.objective, self.xs, self.ys, *each_once(weights), self.names)
+        weighted = each_once(weights)
+        rows = self.row_numbers
+        return Prepared(self.objective, self.xs, self.ys, *weighted, self.names, rows)
 
 
 def prepare(
@@ -259,6 +265,8 @@ class ResidentData:
         self.rows = int(arrays[0].shape[0])
         # Empty where all rows are resident.
         self.buffers: list[Array] = []
+        # The rows in the tensors, where these are a window.
+        self.held: Array | None = None
         self.tensors: list[Tensor]
         sizes, plain = [], True
         for array, dtype in zip(arrays, dtypes, strict=True):
@@ -284,6 +292,7 @@ class ResidentData:
 
     def load(self, rows: Array) -> None:
         """Bring rows, at most `window` of them, into the tensors, from their beginning on."""
+        self.held = rows
         for gather, buffer, tensor in zip(self.gatherers, self.buffers, self.tensors, strict=True):
             gather(rows, buffer[: len(rows)])
             fill(tensor, buffer)

@@ -22,6 +22,7 @@ from evengrad.training._checkpointing import Checkpointing, CheckpointOptions, c
 from evengrad.training._data import Prepared, prepare
 from evengrad.training._evaluate import Evaluation, validation_for
 from evengrad.training._feature_names import remember_names
+from evengrad.training._forensics import Forensics
 from evengrad.training._loop import figures_of, run_epoch, warn_of_loss
 from evengrad.training._options import Options, check_validation
 from evengrad.training._progress import Progress
@@ -208,13 +209,13 @@ class _Training:
         model.public.history = self.history
         model.public.stop_training = False
         self.epoch = 0
-        # Steps until the next look at the loss: few at first, so that few follow one that is NaN.
-        self._watched = 1
+        # Finds where numbers stop being finite, where a callback wants to hear of it.
+        watched = (model, self.source, self.callbacks)
+        self.forensics = Forensics(*watched) if self.callbacks.watches_loss else None
         # Whether nothing is to be said of the loss so far: `TerminateOnNaN` says it itself.
-        self._is_sound = not self.callbacks.watches_loss
+        self._is_sound = self.forensics is None
         # Whether the epoch has begun, and steps of it that were noted.
-        self._begun = False
-        self._noted = 0
+        self._begun, self._noted = False, 0
         # Those of an epoch whose steps had been made, and whose validation had not.
         self._figures: dict[str, Any] | None = None
         # Whether callbacks have heard that the training ends.
@@ -292,6 +293,8 @@ class _Training:
                 return
         if first < last:
             # Of the training as it stands: with more epochs it can be gone on with.
+            if self.forensics is not None:
+                self.forensics.finish()
             self._save()
             optimizer = self.model.config().optimizer
             optimizer.finalize_variable_values(self.model.tree.trainable)
@@ -421,8 +424,10 @@ class _Training:
 
     def _run_steps(self, resumed: bool) -> bool:
         """Make the steps of an epoch; return False where it is not to end now."""
-        self._noted, self._watched = self.source.session.step, 1
+        self._noted = self.source.session.step
         first = self._noted
+        if self.forensics is not None:
+            self.forensics.enters(self.epoch)
         if self._noted == 0:
             self.source.begin()
         # A callback for batches had stopped the epoch that is resumed.
@@ -442,12 +447,10 @@ class _Training:
     def _until(self) -> _core.Seconds | _core.Epochs:
         """Return when the session is to come back: in time for all who want a turn."""
         seconds, steps = math.inf, sys.maxsize
-        if self.progress.timed or self.callbacks.watches_loss:
+        if self.progress.timed:
             seconds = TURN
-        if self.callbacks.watches_loss:
-            steps = self._watched
-            if isinstance(self.source, ArraySource):
-                self._watched *= 4
+        if self.forensics is not None:
+            seconds, steps = TURN, self.forensics.steps_to_next_look()
         if self.checkpointing is not None:
             seconds = min(seconds, self.checkpointing.seconds_left)
             steps = min(steps, self.checkpointing.steps_left)
@@ -459,10 +462,8 @@ class _Training:
         """Give everybody a turn; return whether the epoch is to be left."""
         session, objective = self.source.session, self.source.objective
         done = session.last_epoch_steps if ended else session.step
-        if self.callbacks.watches_loss and objective is not None:
-            first = objective.first_invalid(done)
-            if first is not None:
-                self.callbacks.tell("_on_invalid_loss", first)
+        if self.forensics is not None:
+            self.forensics.came_to(done, done - self._noted)
         if self.progress.timed and objective is not None and self.progress.is_due:
             self.progress.update(done, objective.logs())
         if self.checkpointing is not None:

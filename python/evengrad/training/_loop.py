@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from evengrad import _core
     from evengrad.callbacks._callback import CallbackList
+    from evengrad.training._data import Prepared
     from evengrad.training._objective import Objective
     from evengrad.training._protocol import TrainableModel
 
@@ -54,6 +55,22 @@ class Source(Protocol):
         """Run steps; return whether an epoch has ended."""
 
 
+class Observer(Protocol):
+    """Who hears of the steps of a training, before they are made and after."""
+
+    def begins(self) -> None:
+        """Hear that steps are about to be run."""
+
+    def ends(self, ended: bool) -> None:
+        """Hear that steps have been run, and whether an epoch has ended."""
+
+    def changes(self) -> None:
+        """Hear that steps are others from now on: a setting of a layer, or what trains."""
+
+    def takes(self, batch: Prepared) -> None:
+        """Hear of the batch of an iterable that the next step is made over."""
+
+
 def weakly(method: Callable[[], bool]) -> Callable[[], bool]:
     """Return a function that calls a method and does not keep its object.
 
@@ -76,6 +93,8 @@ class BroughtSource(ABC):
     """
 
     objective: Objective | None = None
+    # Who hears when steps are run, if anybody does.
+    observer: Observer | None = None
     # What messages call the iterable, and the argument that limits it.
     name, limited_by = "x", "steps"
 
@@ -140,7 +159,13 @@ class BroughtSource(ABC):
 
     def run(self, until: Until) -> bool:
         """Run steps; return whether an epoch has ended."""
-        return self.session.run(until)
+        observer = self.observer
+        if observer is not None:
+            observer.begins()
+        ended = self.session.run(until)
+        if observer is not None:
+            observer.ends(ended)
+        return ended
 
 
 def figures_of(source: Source) -> dict[str, Any]:

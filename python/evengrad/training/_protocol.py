@@ -128,6 +128,9 @@ class TrainableModel(Protocol):
     def tree(self) -> ModuleTree:
         """All layers and variables."""
 
+    def described(self, config: CompileConfig) -> tuple[dict[str, Array], dict[str, str]]:
+        """Return the arrays and the metadata of a file of the model, trained by these arguments."""
+
     def build_for(self, shape: Any) -> None:
         """Build the model for inputs of this shape, or check that they fit."""
 

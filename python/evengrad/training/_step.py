@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from evengrad._core import Tensor
     from evengrad.layers._module import ModuleTree
     from evengrad.training._data import Array
+    from evengrad.training._loop import Observer
     from evengrad.training._objective import Objective
     from evengrad.training._protocol import TrainableModel
 
@@ -136,6 +137,8 @@ class Step:
         self.watch_loss = watch_loss
         self.eager = objective.config.run_eagerly
         self.alike = alike
+        # Makes the step in the place of this, where somebody looks at each of its tensors.
+        self.maker: Callable[[list[Tensor], list[Tensor], list[Tensor | None]], None] | None = None
         self.has_run = False
         self.recording: _core.Recording | None = None
         # The module tree is another one when layers, variables or what trains of them change.
@@ -199,6 +202,9 @@ class Step:
     def _body(self) -> None:
         objective = self.objective
         xs, ys, weights = self.batch.next()
+        if self.maker is not None:
+            self.maker(xs, ys, weights)
+            return
         if not self.training:
             with no_grad():
                 objective.loss_and_metrics(xs, ys, weights, self.tree, training=False)
@@ -282,6 +288,8 @@ class ArraySource:
     """
 
     is_used_up = False
+    # Who hears when steps are run, if anybody does.
+    observer: Observer | None = None
 
     def __init__(
         self,
@@ -291,12 +299,14 @@ class ArraySource:
         training: bool,
         shuffle: _core.Generator | None = None,
         watch_loss: bool = False,
+        resident: ResidentData | None = None,
     ) -> None:
         self.objective: Objective = data.objective
+        self.prepared = data
         self.rows = data.rows
         self.batch_size = min(batch_size, self.rows)
         self.shuffle = shuffle
-        self.data = ResidentData(*data.columns(), self.batch_size)
+        self.data = resident or ResidentData(*data.columns(), self.batch_size)
         sizes = [self.batch_size]
         if self.rows % self.batch_size:
             sizes.append(self.rows % self.batch_size)
@@ -306,7 +316,8 @@ class ArraySource:
             # What one batch shows holds for the other.
             alike = self.kinds[0] if self.kinds else None
             self.kinds.append(Step(data.objective, batch, training, watch_loss, alike))
-        self.is_limited = False
+        # Steps of an epoch, and of an order, at most.
+        self.limits: tuple[int | None, int | None] = (None, None)
         # Whether the training comes to the last batch of an order.
         self.ends = True
         self.session = _core.Session(
@@ -333,8 +344,8 @@ class ArraySource:
         there = whole if drop_last else whole + len(self.kinds) - 1
         if drop_last:
             self.kinds = self.kinds[:1]
-        self.session.limit(steps, whole if drop_last else None)
-        self.is_limited = True
+        self.limits = (steps, whole if drop_last else None)
+        self.session.limit(*self.limits)
         if steps is None:
             return
         self.ends = steps * epochs >= there
@@ -347,6 +358,23 @@ class ArraySource:
                 there,
                 there % steps,
             )
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether epochs or orders have fewer steps than there are batches."""
+        return self.limits != (None, None)
+
+    def twin(self, data: Prepared, shuffle: _core.Generator | None) -> ArraySource:
+        """Return a source of the same steps, whose session and objective are its own."""
+        # A window is filled anew, with the rows that the other session asks for.
+        resident = None if self.data.window < self.rows else self.data
+        settings: dict[str, Any] = {"training": True, "watch_loss": True, "resident": resident}
+        other = ArraySource(data, self.batch_size, shuffle=shuffle, **settings)
+        if self.is_limited:
+            other.kinds = other.kinds[: len(self.kinds)]
+            other.limits = self.limits
+            other.session.limit(*self.limits)
+        return other
 
     def describe(self, arrays: dict[str, Array]) -> Any:
         """Return what a checkpoint keeps of the data, beside the place in the epoch."""
@@ -381,11 +409,19 @@ class ArraySource:
 
     def run(self, until: Until) -> bool:
         """Run steps; return whether an epoch has ended."""
+        observer = self.observer
+        if observer is not None:
+            observer.begins()
         for kind in self.kinds:
             if not kind.is_current():
+                if observer is not None:
+                    observer.changes()
                 kind.renew()
                 self.session.forget()
-        return self.session.run(until)
+        ended = self.session.run(until)
+        if observer is not None:
+            observer.ends(ended)
+        return ended
 
 
 def rehearse_single_row(data: Prepared) -> None:
