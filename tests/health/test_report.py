@@ -471,6 +471,21 @@ class TestOutcomes:
             watched().report(path, x, y)
         assert not path.exists()
 
+    def test_a_metric_that_counts(self, tmp_path):
+        history = watched(2)
+        ours, theirs = np.array([[5.0, 1], [0, 2]]), np.array([[9.0, 4], [7, 3]])
+        history.history |= {"val_matrix": [ours, theirs], "matrix": [ours, ours]}
+        np.testing.assert_array_equal(outcome_of(history, None, None)["confusion"], theirs)
+        assert "Confusion matrix" in page(history, tmp_path)
+
+    def test_figures_of_each_class(self, tmp_path):
+        history = watched(2)
+        history.history["recall"] = [np.linspace(0, 1, 9), np.linspace(1, 0, 9)]
+        text = page(history, tmp_path)
+        assert "the lowest of 9 classes" in text
+        assert "class 8" in text
+        assert "class 2 " not in text
+
     def test_what_a_doctor_left(self, tmp_path):
         history = watched()
         history.outcome = {"predicted": [1.0, 2.0, np.nan], "residuals": [0.1, -0.2, np.inf]}
@@ -550,6 +565,20 @@ class TestBrowser:
         assert (found["wide"], found["cut"]) == (0, 0)
         # The labels of pictures in pixels.
         assert found["small"] > 9
+
+    def test_a_page_that_no_doctor_had_a_part_in(self, tmp_path):
+        history, x, y = trained()
+        page(history, tmp_path, x, y)
+        found, log = ask(
+            tmp_path / "run.html",
+            """
+            key(one("#curves figure > svg"), "End");
+            return [one(".heard").textContent, one(".picker")];
+            """,
+        )
+        assert log == []
+        assert found[0].startswith("epoch 2\ntraining: ")
+        assert found[1] is None
 
     def test_without_scripts(self, tmp_path):
         text = page(watched(), tmp_path)

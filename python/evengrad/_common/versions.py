@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import sys
 
@@ -10,6 +11,7 @@ from evengrad import _core
 PARTNERS = ("numpy", "scipy", "scikit-learn", "pandas", "matplotlib", "tqdm")
 
 
+@functools.cache
 def installed(name: str) -> str:
     """Return the version of a distribution, or that there is none."""
     # Here, since it takes as long to import as half of evengrad.

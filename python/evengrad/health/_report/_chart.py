@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from evengrad.health._report._markup import Markup, element, joined, place, shown
 
 if TYPE_CHECKING:
@@ -48,7 +50,6 @@ def card(
     legend: Markup | None = None,
     values: Markup | None = None,
     identifier: str | None = None,
-    wide: bool = False,
 ) -> Markup:
     """Return a figure with its heading; `values` is the same as a table, shown on request."""
     return element(
@@ -61,7 +62,7 @@ def card(
         ),
         picture,
         element("details", element("summary", "Values as a table"), values) if values else "",
-        class_="card wide" if wide else "card",
+        class_="card",
         id=identifier,
     )
 
@@ -137,8 +138,6 @@ def tick_text(value: float) -> str:
 
 def range_text(values: Any) -> str:
     """Return the least and the largest of values in words."""
-    import numpy as np
-
     finite = np.asarray(values)[np.isfinite(values)]
     if not finite.size:
         return "no finite value"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 # Charts of figures, and figures at the top of the page.
 MOST_CHARTS, MOST_TILES = 36, 4
+# Classes of a figure that has a value for each, those that are last the lowest.
+MOST_CLASSES = 6
 
 
 def columns_of(history: Any) -> dict[str, Array]:
@@ -76,6 +79,7 @@ def learning_curves(history: Any, page: Page) -> Markup:
         for figure, lines in list(pairs.items())[:MOST_CHARTS]
     ]
     left = len(pairs) - len(charts)
+    charts += class_curves(history, page, epochs)
     if left:
         charts.append(element("p", f"{left} more figures are in history.history.", class_="card"))
     return joined(charts)
@@ -86,11 +90,26 @@ def _curve(history: Any, page: Page, figure: str, epochs: Array, lines: list[Lin
     if last.name == "validation":
         mark = best_of(history, figure, _finite(last.values))
     if mark is not None:
-        best = f"best {shown(float(last.values[mark]))} in epoch {shown(float(epochs[mark]))}"
-        lines = [*lines[:-1], Line(f"validation, {best}", last.values, last.kind)]
+        best = f", best {shown(float(last.values[mark]))} in epoch {shown(float(epochs[mark]))}"
+        lines = [*lines[:-1], replace(last, remark=best)]
     lost = sum(int((~np.isfinite(line.values)).sum()) for line in lines)
     note = f"{lost} values are no finite numbers" if lost else None
     return line_chart(page, shortened(figure), epochs, lines, note=note, mark=mark)
+
+
+def class_curves(history: Any, page: Page, epochs: Array) -> list[Markup]:
+    """Return a chart for each figure that has a value for each class."""
+    charts = []
+    for name, column in history.history.items():
+        shapes = {np.shape(value) for value in column}
+        if len(shapes) != 1 or len(column) != len(epochs) or len(shapes.pop()) != 1:
+            continue
+        values = np.array(column, np.float64)
+        lowest = sorted(np.argsort(values[-1], kind="stable")[:MOST_CLASSES].tolist())
+        lines = [Line(f"class {at}", values[:, at], f"s{n}") for n, at in enumerate(lowest, 1)]
+        some = f"the lowest of {values.shape[1]} classes" if len(lowest) < values.shape[1] else None
+        charts.append(line_chart(page, shortened(name), epochs, lines, note=some))
+    return charts[:MOST_CHARTS]
 
 
 def _finite(values: Array) -> Array:

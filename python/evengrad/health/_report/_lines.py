@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,8 @@ class Line:
     name: str
     values: Array
     kind: str = "s1"
+    # What the legend says beside the name.
+    remark: str = ""
 
     @property
     def color(self) -> str:
@@ -62,7 +64,7 @@ def line_chart(
 
     The axis is logarithmic where values span more than a linear one shows.
     """
-    lines = [Line(one.name, np.asarray(one.values, np.float64), one.kind) for one in lines]
+    lines = [replace(one, values=np.asarray(one.values, np.float64)) for one in lines]
     everything = np.concatenate([line.values for line in lines])
     log = spans_decades(everything) if log is None else log
     y_axis = scale_of(everything, BOTTOM, TOP, log)
@@ -101,7 +103,9 @@ def line_chart(
         title,
         _chart.picture(title, said, _chart.axes(x_axis, y_axis, x_name, ticks), *drawn),
         note=", ".join(notes),
-        legend=_chart.legend((line.kind, line.name) for line in lines) if len(lines) > 1 else None,
+        legend=_chart.legend((line.kind, line.name + line.remark) for line in lines)
+        if len(lines) > 1
+        else None,
         values=_values(title, x, lines, x_name),
         identifier=identifier,
     )

@@ -22,7 +22,8 @@ def outcomes_of(history: Any, x: Any, y: Any) -> dict[str, Mapping[str, Any]]:
         missing = "y" if y is None else "x"
         raise ValueError(f"x, y: expected both or neither, got no {missing}")
     if x is None:
-        return {} if history.outcome is None else {"": history.outcome}
+        outcome = counted_in(history) if history.outcome is None else history.outcome
+        return {} if outcome is None else {"": outcome}
     model = getattr(history, "model", None)
     if model is None:
         raise ValueError("x: this history is of no model, which could predict; leave x and y out")
@@ -38,6 +39,16 @@ def outcomes_of(history: Any, x: Any, y: Any) -> dict[str, Mapping[str, Any]]:
         for one, p, t in zip(found, predicted, _each(targets, names), strict=True):
             one.add(np.asarray(p), t)
     return {name: one.result() for name, one in zip(names, found, strict=True)}
+
+
+def counted_in(history: Any) -> dict[str, Any] | None:
+    """Return the last confusion matrix that is among the figures, rather that of validation."""
+    found = None
+    for name, column in history.history.items():
+        shape: tuple[int, ...] = np.shape(column[-1]) if column else ()
+        if len(shape) == 2 and shape[0] == shape[1] and (found is None or name.startswith("val_")):
+            found = {"confusion": column[-1], "labels": list(map(str, range(shape[0])))}
+    return found
 
 
 def _each(targets: Any, names: list[str]) -> list[Array]:

@@ -141,7 +141,7 @@ def _layers(measurements: Measurements) -> Markup:
     return joined(
         [
             picker,
-            element("div", id="layer-panel", class_="grid", aria_live="polite"),
+            element("div", id="layer-panel", class_="grid"),
             _grid(joined([*maps, measurements.histograms()])),
         ]
     )

@@ -117,7 +117,7 @@ const lines = (figure, chart) => {
     });
     const where = `${chart.xName} ${show((chart.labels ?? chart.x)[at])}`;
     return [[where, ...texts].join("\n"), x, height];
-  }, (at, dx) => at === null ? 0 : within(at + dx, chart.x.length));
+  }, (at, dx) => within((at ?? (dx > 0 ? -1 : 0)) + dx, chart.x.length));
 };
 
 const heat = (figure, chart, pick) => {
@@ -138,8 +138,10 @@ const heat = (figure, chart, pick) => {
         `step ${show(data.health.steps[column])}: ${value}`;
       return [text, x + wide, y + high];
     },
-    (at, dx, dy) => at === null ? [0, 0]
-      : [within(at[0] + dy, rows.length), within(at[1] + dx, columns)],
+    (at, dx, dy) => {
+      const [row, column] = at ?? [dy > 0 ? -1 : 0, dx > 0 ? -1 : 0];
+      return [within(row + dy, rows.length), within(column + dx, columns)];
+    },
     ([row]) => pick(rows[row]));
   return (index) => {
     marked.replaceChildren();
@@ -240,6 +242,7 @@ const choose = (index) => {
               ["activation_std", "standard deviation", "s2 dashed"]]), false, 0),
   ];
   panel.append(...charts.filter((chart) => chart !== null));
+  heard.textContent = `${name} is shown above the maps`;
 };
 const pick = (index) => { picker.value = String(index); choose(index); };
 if (picker) {

@@ -90,7 +90,7 @@ svg{display:block;width:100%;height:auto;overflow:visible}
 text{font-size:11px;fill:var(--soft);paint-order:stroke;stroke:var(--card);stroke-width:3px;
 stroke-linejoin:round;font-variant-numeric:tabular-nums}
 .t-middle{text-anchor:middle}.t-end{text-anchor:end}
-path.grid,.grid-line{stroke:var(--grid);fill:none}
+path.grid{stroke:var(--grid);fill:none}
 .axis{stroke:var(--edge);fill:none}
 .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
 .dashed{stroke-dasharray:5 4}
@@ -170,7 +170,7 @@ h1{font-size:22px}.tiles{grid-template-columns:repeat(auto-fill,minmax(150px,1fr
 def style() -> str:
     """Return the style sheet."""
     strokes = "".join(
-        f".line.s{at},.key.s{at}{{stroke:var(--s{at})}}.dot.s{at}{{fill:var(--s{at})}}"
+        f".line.s{at}{{stroke:var(--s{at})}}.dot.s{at}{{fill:var(--s{at})}}"
         for at in range(1, len(LIGHT_LINES) + 1)
     )
     shades = "".join(
