@@ -342,22 +342,42 @@ def test_heads_that_do_not_fit(name):
 
 
 @pytest.mark.parametrize(
-    ("head", "mean", "std", "fits"),
+    ("head", "low", "high", "fits"),
     [
-        ("relu", -1.0, 1.0, False),
-        ("relu", 5.0, 1.0, True),
-        ("sigmoid", 20.0, 3.0, False),
-        ("sigmoid", 0.5, 0.2, True),
-        ("tanh", 0.0, 3.0, False),
-        ("tanh", 0.0, 0.5, True),
-        ("linear", 100.0, 30.0, True),
+        ("relu", -2.0, 3.0, False),
+        ("relu", 0.0, 50.0, True),
+        ("sigmoid", 5.0, 30.0, False),
+        ("sigmoid", 0.0, 1.0, True),
+        ("tanh", -3.0, 3.0, False),
+        # Measured values may be a little off.
+        ("tanh", -1.02, 1.02, True),
+        ("linear", -100.0, 30.0, True),
     ],
 )
-def test_heads_that_cannot_reach_the_numbers(head, mean, std, fits):
+def test_heads_that_cannot_reach_the_numbers(head, low, high, fits):
     training = TrainingFacts("SGD", 0.01, "mean_squared_error", 32)
-    data = digits(targets="numbers", classes=0, target_mean=mean, target_std=std)
-    examined = examination(facts(2, head=head), training=training, data=data, loss=np.ones(SAMPLES))
+    data = digits(
+        targets="numbers",
+        classes=0,
+        target_mean=(low + high) / 2,
+        target_std=(high - low) / 4,
+        target_low=low,
+        target_high=high,
+    )
+    layers = facts(2, head=head)
+    examined = examination(layers, training=training, data=data, loss=np.ones(SAMPLES))
     assert kinds(examined) == ([] if fits else ["head_loss_mismatch"])
+
+
+def test_heads_that_cannot_vary_as_the_numbers_do():
+    # In [0, 1] numbers of mean 0.3 vary by 0.7 · 0.3 = 0.21 at most.
+    training = TrainingFacts("SGD", 0.01, "mean_squared_error", 32)
+    given = {"targets": "numbers", "classes": 0, "target_mean": 0.3}
+    for deviation, fits in ((0.45, True), (0.47, False)):
+        data = digits(target_std=deviation, **given)
+        layers = facts(2, head="sigmoid")
+        examined = examination(layers, training=training, data=data, loss=np.full(SAMPLES, 0.2))
+        assert kinds(examined) == ([] if fits else ["head_loss_mismatch"])
 
 
 def test_what_fit_refuses_is_a_finding():

@@ -63,6 +63,8 @@ class LayerFacts:
     penalized: bool = False
     # Whether its kernel is held by a max-norm.
     constrained: bool = False
+    # Whether what it gets of the model's inputs was standardized or rescaled by another layer.
+    input_scaled: bool = False
 
     @property
     def function(self) -> str | None:
@@ -88,9 +90,10 @@ class DataFacts:
     targets: str = "numbers"
     target_mean: float = 0.0
     target_std: float = 1.0
+    # The least and the largest of them; NaN where they are not known.
+    target_low: float = np.nan
+    target_high: float = np.nan
     classes: int = 0
-    # Whether a layer of the model standardizes or rescales them before the first kernel.
-    scaled_inside: bool = False
 
 
 @dataclass

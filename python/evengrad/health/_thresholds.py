@@ -37,7 +37,7 @@ class Thresholds:
         The same where the layer is normalized: only the direction of its kernel matters.
     small_update
         `"small_updates"`: the largest ratio of all layers. At a thousandth of a good rate SGD and
-        Adam have 1e-6 to 2e-5, SGD at 0.001 has 2e-4.
+        Adam have 1e-6 to 5e-5, SGD at 0.001 has 2e-4.
     saturated
         `"saturated_activations"`: share of (unit, row) in the flat part of the activation.
         10 logistic layers with weights of deviation 1 have 0.44 to 0.65, healthy nets up to 0.1.
@@ -89,7 +89,7 @@ class Thresholds:
     recurrent_gradient: float = 30.0
     large_update: float = 0.2
     large_normalized_update: float = 1.0
-    small_update: float = 3e-5
+    small_update: float = 1e-4
     saturated: float = 0.5
     saturated_before: float = 0.3
     dead: float = 0.5

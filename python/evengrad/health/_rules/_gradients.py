@@ -11,6 +11,7 @@ from evengrad.health._finding import Finding
 from evengrad.health._rules._measured import (
     FIRST,
     LOGISTIC,
+    early,
     first_step,
     heads,
     hidden,
@@ -174,8 +175,11 @@ def exploding_sequences(examination: Examination, thresholds: Thresholds) -> Ite
     last = [at for at in heads(examination) if examination.layers[at].has_kernel]
     if not recurrent or not last or not len(gradients):
         return
+    # The gradient of the head's kernel is as large as what comes in: without that it tells how
+    # large the gradient is that leaves the loss.
+    size = np.maximum(1, np.nan_to_num(early(examination, "activation_rms")[recurrent]))
     with np.errstate(all="ignore"):
-        ratios = gradients[:, recurrent] / gradients[:, last].max(axis=1, keepdims=True)
+        ratios = size * gradients[:, recurrent] / gradients[:, last].max(axis=1, keepdims=True)
     ratios = np.where(np.isfinite(ratios), ratios, np.nan)
     typical = middle(ratios)
     if not (typical > thresholds.recurrent_gradient).any():

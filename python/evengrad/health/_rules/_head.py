@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from evengrad.health._finding import Finding
 from evengrad.health._rules._measured import heads, loss_name
 
@@ -17,11 +19,14 @@ SHARES = frozenset({"softmax", "log_softmax"})
 PROBABILITIES = frozenset({"softmax", "sigmoid", "hard_sigmoid"})
 # Heads that put out no negative numbers, with a half where their gradient is 0.
 FLAT_BELOW = frozenset({"relu", "relu6", "relu_squared", "threshold"})
-BOUNDED = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0)} | {
-    "tanh": (-1.0, 1.0),
-    "hard_tanh": (-1.0, 1.0),
-    "softsign": (-1.0, 1.0),
+# What heads can put out.
+REACH = {
+    **dict.fromkeys(PROBABILITIES, (0.0, 1.0)),
+    **dict.fromkeys(("tanh", "hard_tanh", "softsign"), (-1.0, 1.0)),
+    **dict.fromkeys(FLAT_BELOW | {"softplus", "exponential"}, (0.0, np.inf)),
 }
+# The part of their range by which targets may be out of reach: they are measured with errors.
+SLACK = 0.05
 DISTANCES = ("squared_error", "absolute_error", "huber", "log_cosh", "logcosh")
 
 
@@ -74,14 +79,14 @@ def _unfit_targets(head: LayerFacts, loss: str, data: DataFacts) -> tuple[str, s
         return "loss", "warning", float(data.classes)
     if data.targets != "numbers":
         return None
-    below = data.target_mean - data.target_std
-    above = data.target_mean + data.target_std
-    if head.function in FLAT_BELOW and below < 0:
-        return "activation", "error", below
-    low, high = BOUNDED.get(head.function or "", (below, above))
-    # Half of the numbers and more lie within a standard deviation of their mean.
-    return (
-        ("activation", "error", max(low - below, above - high))
-        if (below < low or above > high)
-        else None
-    )
+    low, high = REACH.get(head.function or "", (-np.inf, np.inf))
+    if np.isfinite(data.target_low) and np.isfinite(data.target_high):
+        beyond = max(low - data.target_low, data.target_high - high)
+        out_of_reach = beyond > SLACK * (data.target_high - data.target_low)
+    else:
+        # Numbers within two bounds vary by (high − mean) (mean − low) at most.
+        mean = data.target_mean
+        beyond = max(low - mean, mean - high)
+        varies = data.target_std**2 > (high - mean) * (mean - low) if beyond <= 0 else True
+        out_of_reach = bool(varies)
+    return ("activation", "error", float(beyond)) if out_of_reach else None

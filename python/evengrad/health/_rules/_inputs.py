@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from evengrad.health._examination import Examination
     from evengrad.health._thresholds import Thresholds
 
-SCALING_LAYERS = frozenset(
-    {"Normalization", "Rescaling", "BatchNormalization", "LayerNormalization"}
-)
 # A first layer whose sums are this much smaller than its inputs got them scaled: initial values of
 # He, Glorot and LeCun put out about what they get.
 SCALED = 0.03
@@ -30,23 +27,25 @@ def unscaled_inputs(examination: Examination, thresholds: Thresholds) -> Iterato
         return
     scales = np.sqrt(data.mean**2 + data.std**2)
     scales = scales[np.isfinite(scales)]
-    if not len(scales) or _scaled_inside(examination, float(np.sqrt(np.mean(scales**2)))):
+    if (
+        not len(scales)
+        or not examination.layers
+        or _scaled_inside(examination, float(np.sqrt(np.mean(scales**2))))
+    ):
         return
     largest = float(scales.max())
     large = largest > thresholds.input_scale
     if not large and not 0 < largest < thresholds.input_scale_floor:
         return
     limit = thresholds.input_scale if large else thresholds.input_scale_floor
-    path = examination.layers[0].path if examination.layers else None
+    path = examination.layers[0].path
     yield Finding("unscaled_inputs", path, largest, limit, None, "warning", "inputs")
 
 
 def _scaled_inside(examination: Examination, rms: float) -> bool:
     """Tell whether layers of the model scale the inputs before the first kernel."""
-    if examination.data is not None and examination.data.scaled_inside:
-        return True
     first = next((at for at, layer in enumerate(examination.layers) if layer.has_kernel), 0)
-    if any(layer.kind in SCALING_LAYERS for layer in examination.layers[:first]):
+    if examination.layers[first].input_scaled:
         return True
     sums = early(examination, "preactivation_std")
     return bool(len(sums) and rms > 0 and sums[first] < SCALED * rms)

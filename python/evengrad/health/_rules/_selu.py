@@ -62,7 +62,7 @@ def _held(layer: LayerFacts) -> bool:
 def _off_features(examination: Examination) -> float:
     """Return the share of features that are not standardized; constant ones do not count."""
     data = examination.data
-    if data is None or not len(data.mean) or data.scaled_inside:
+    if data is None or not len(data.mean) or examination.layers[0].input_scaled:
         return 0.0
     varying = data.std > 0
     if not varying.any():

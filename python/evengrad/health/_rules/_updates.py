@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad.health._finding import Finding
-from evengrad.health._rules._measured import CONSTANT, learned, middle, onset, series
+from evengrad.health._rules._measured import CONSTANT, learned, middle, onset, series, tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +40,7 @@ def large_updates(examination: Examination, thresholds: Thresholds) -> Iterator[
         ]
     )
     over = ratios > limits
-    # One step over the threshold may be chance, one that is as large as the kernel is not.
-    often = (over.sum(axis=0) >= min(2, len(ratios))) | (ratios > limits / limits.min()).any(axis=0)
-    sick = over & often
+    sick = over & _lasting(over, ratios, examination)
     if not sick.any():
         return
     sample = int(np.flatnonzero(sick.any(axis=1))[0])
@@ -57,6 +55,16 @@ def large_updates(examination: Examination, thresholds: Thresholds) -> Iterator[
         "error" if value > 1 else "warning",
         "learning_rate",
     )
+
+
+def _lasting(over: Array, ratios: Array, examination: Examination) -> Array:
+    """Tell for each layer whether its large updates are more than chance."""
+    # One step may be odd, one that changes the kernel by more than itself is not.
+    often = (over.sum(axis=0) >= min(2, len(over))) | (ratios > 1).any(axis=0)
+    # Updates of a normalized kernel are at right angles to it: it grows until they are small.
+    still = over[tail(len(over))].any(axis=0)
+    normalized = np.array([layer.normalized for layer in examination.layers])
+    return np.where(normalized, still & often, often)
 
 
 def small_updates(examination: Examination, thresholds: Thresholds) -> Iterator[Finding]:
