@@ -71,7 +71,7 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     ),
     "small_updates": ("plateau", "underfitting"),
     "selu_conditions": ("underfitting", "plateau", "overfitting"),
-    "plateau": ("underfitting",),
+    "underfitting": ("plateau",),
 }
 # What comes from outside, what the net has before its first step, and what steps bring: in the
 # order in which one may cause another.
@@ -83,7 +83,7 @@ OF_THE_NET = (
 OF_TRAINING = (
     *("large_updates", "exploding_gradients", "signal_explosion", "diverging_loss"),
     *("saturated_activations", "dead_units", "vanishing_gradients", "signal_collapse"),
-    *("small_updates", "non_finite", "plateau", "underfitting", "overfitting"),
+    *("small_updates", "non_finite", "underfitting", "plateau", "overfitting"),
 )
 IN_THE_DATA = frozenset({"inputs", "labels"})
 

@@ -101,6 +101,7 @@ CURES: dict[tuple[str, str], tuple[Cure, ...]] = {
     ("plateau", ""): (schedule, adaptive, normalize),
     ("overfitting", ""): (drop, decay, stop_early, more_data),
     ("underfitting", "regularization"): (unpenalize,),
+    ("underfitting", "learning_rate"): (faster, adaptive),
     ("underfitting", ""): (enlarge, faster),
 }
 # Kinds that new initial values alone do not cure in a stack of logistic layers.

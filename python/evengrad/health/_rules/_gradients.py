@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from evengrad.health._rules._measured import (
     onset,
     paired,
     series,
+    severity_of_late,
     tail,
 )
 
@@ -63,7 +65,9 @@ def unstable_gradients(examination: Examination, thresholds: Thresholds) -> Iter
     elif not well and _beyond(end, limit * AROSE, span, thresholds):
         sick = np.array([_beyond(fall, limit * AROSE, span, thresholds) for fall in falls])
         step = onset(examination, sick & (np.sign(falls) == np.sign(end)))
-        yield _unstable(examination, places, end, limit, span, step, cause="learning_rate")
+        found = _unstable(examination, places, end, limit, span, step, cause="learning_rate")
+        severity = severity_of_late(examination, found.severity, thresholds.large_update)
+        yield dataclasses.replace(found, severity=severity)
 
 
 def _path(examination: Examination) -> list[int]:
@@ -120,8 +124,26 @@ def _fitted(examination: Examination, places: list[int], values: Array) -> float
         return 0.0
     depths = sorted(by_depth)
     logarithms = [math.log(by_depth[depth]) for depth in depths]
+    dropped = _dropped(examination, places)
+    kept = [
+        logarithm - sum(dropped[above] for above in depths[place:])
+        for place, logarithm in enumerate(logarithms)
+    ]
+    return _smaller(_rise(depths, logarithms), _rise(depths, kept))
+
+
+def _rise(depths: list[int], logarithms: list[float]) -> float:
     slope = float(np.polyfit(depths, logarithms, 1)[0])
     return _smaller(logarithms[-1] - logarithms[0], slope * (depths[-1] - depths[0]))
+
+
+def _dropped(examination: Examination, places: list[int]) -> dict[int, float]:
+    """Return by depth what dropout adds to ln s: it keeps 1 − p, times 1 / (1 − p)."""
+    found: dict[int, float] = {}
+    for at in places:
+        layer = examination.layers[at]
+        found[layer.depth] = -0.5 * math.log(max(1e-3, 1 - layer.dropout))
+    return found
 
 
 def _smaller(one: float, other: float) -> float:

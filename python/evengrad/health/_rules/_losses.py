@@ -10,6 +10,7 @@ from evengrad.health._finding import Finding
 from evengrad.health._rules._measured import (
     guess_loss,
     hidden,
+    late,
     learned,
     onset,
     series,
@@ -157,12 +158,15 @@ def underfitting(examination: Examination, thresholds: Thresholds) -> Iterator[F
             thresholds.underfitting,
             _step_of_epoch(examination, len(loss) - 1),
             "warning",
-            _cause_of_underfitting(examination),
+            _cause_of_underfitting(examination, thresholds),
         )
 
 
-def _cause_of_underfitting(examination: Examination) -> str:
-    layers = examination.layers
+def _cause_of_underfitting(examination: Examination, thresholds: Thresholds) -> str:
+    layers, ratios = examination.layers, late(examination, "update_ratio")
+    if np.isfinite(ratios).any() and np.nanmax(ratios) < thresholds.small_update:
+        # A schedule has taken the rate away before anything was learned.
+        return "learning_rate"
     held = any(layer.penalized or layer.dropout >= HEAVY_DROPOUT for layer in layers)
     return "regularization" if held else "architecture"
 

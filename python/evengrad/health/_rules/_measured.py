@@ -26,6 +26,8 @@ RECTIFIERS = frozenset(
 )
 # Functions that are flat on both sides; those that are flat on one, as ELU, are meant to be.
 SQUASHING = frozenset({"sigmoid", "hard_sigmoid", "tanh", "hard_tanh", "softsign"})
+# The part of an update that is too large from which on updates may be what harms.
+HURRIED = 0.25
 # Initializers that give all weights one value.
 CONSTANT = frozenset({"Zeros", "Ones", "Constant"})
 
@@ -126,6 +128,21 @@ def learned(examination: Examination, share: float) -> bool:
     if guess is None or not len(losses):
         return False
     return bool(np.median(losses[tail(len(losses))]) < share * guess)
+
+
+def severity_of_late(examination: Examination, severity: str, large: float) -> str:
+    """Return the severity of what only arose in training: a note where no update was large.
+
+    Nets that learn come to saturated units and to layers of unlike speed by themselves.
+    """
+    ratios = series(examination, "update_ratio")
+    # First updates may be large and do no harm.
+    later = ratios[1:] if len(ratios) > 1 else ratios
+    kernels = [at for at, layer in enumerate(examination.layers) if not layer.normalized]
+    largest = np.nan_to_num(later[:, kernels], posinf=np.inf)
+    hurried = bool((largest > large * HURRIED).any())
+    lost = bool(len(examination.loss) and not np.isfinite(examination.loss).all())
+    return severity if hurried or lost else "note"
 
 
 def _losses(examination: Examination) -> Array:

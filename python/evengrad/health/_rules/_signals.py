@@ -18,6 +18,7 @@ from evengrad.health._rules._measured import (
     onset,
     paired,
     series,
+    severity_of_late,
 )
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def signal_collapse(examination: Examination, thresholds: Thresholds) -> Iterato
             value,
             limit,
             first_step(examination) if at_first else _last_step(examination),
-            "error",
+            _severity(examination, thresholds, at_first=at_first),
             _cause_of_collapse(examination) if at_first else "learning_rate",
         )
         return
@@ -98,7 +99,7 @@ def signal_explosion(examination: Examination, thresholds: Thresholds) -> Iterat
             max(growth),
             thresholds.signal_growth,
             first_step(examination) if at_first else _last_step(examination),
-            "error",
+            _severity(examination, thresholds, at_first=at_first),
             cause if at_first else "learning_rate",
         )
         return
@@ -145,6 +146,12 @@ def _cause_of_collapse(examination: Examination) -> str:
     if 2 * sum(layer.function in LOGISTIC for layer in facts) > len(facts):
         return "activation"
     return "depth" if all(paired(layer) for layer in facts) else "initializer"
+
+
+def _severity(examination: Examination, thresholds: Thresholds, *, at_first: bool) -> str:
+    if at_first:
+        return "error"
+    return severity_of_late(examination, "error", thresholds.large_update)
 
 
 def _last_step(examination: Examination) -> int | None:

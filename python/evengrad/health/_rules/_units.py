@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from evengrad.health._rules._measured import (
     learned,
     onset,
     series,
+    severity_of_late,
     tail,
 )
 
@@ -56,7 +58,7 @@ def saturated_activations(examination: Examination, thresholds: Thresholds) -> I
         return
     if after[worst] > thresholds.saturated:
         sick = series(examination, "saturated")[:, worst] > thresholds.saturated
-        yield _finding(
+        found = _finding(
             "saturated_activations",
             examination,
             worst,
@@ -65,6 +67,8 @@ def saturated_activations(examination: Examination, thresholds: Thresholds) -> I
             onset(examination, sick),
             "learning_rate",
         )
+        severity = severity_of_late(examination, found.severity, thresholds.large_update)
+        yield dataclasses.replace(found, severity=severity)
 
 
 def dead_units(examination: Examination, thresholds: Thresholds) -> Iterator[Finding]:

@@ -40,7 +40,7 @@ def large_updates(examination: Examination, thresholds: Thresholds) -> Iterator[
         ]
     )
     over = ratios > limits
-    sick = over & _lasting(over, ratios, examination)
+    sick: Array = over & _lasting(over, ratios, examination)
     if not sick.any():
         return
     sample = int(np.flatnonzero(sick.any(axis=1))[0])
@@ -51,7 +51,7 @@ def large_updates(examination: Examination, thresholds: Thresholds) -> Iterator[
         examination.layers[worst].path,
         value,
         float(limits[worst]),
-        onset(examination, sick.any(axis=1)),
+        onset(examination, np.asarray(sick.any(axis=1))),
         "error" if value > 1 else "warning",
         "learning_rate",
     )
@@ -64,7 +64,8 @@ def _lasting(over: Array, ratios: Array, examination: Examination) -> Array:
     # Updates of a normalized kernel are at right angles to it: it grows until they are small.
     still = over[tail(len(over))].any(axis=0)
     normalized = np.array([layer.normalized for layer in examination.layers])
-    return np.where(normalized, still & often, often)
+    found: Array = np.where(normalized, still & often, often)
+    return found
 
 
 def small_updates(examination: Examination, thresholds: Thresholds) -> Iterator[Finding]:
