@@ -141,7 +141,7 @@ CASES = [
     Case(
         "alpha_dropout",
         lambda: chain(layers.Dense(8, "selu"), layers.Dropout(0.3), layers.Dense(1)),
-        lambda m: type(m.layers[1]) is layers.AlphaDropout and m.layers[1].rate == 0.3,
+        lambda m: type(m.layers[1]) is layers.AlphaDropout and m.layers[1].rate == 0.05,
     ),
     Case(
         "remove_regularizers",
@@ -417,7 +417,7 @@ def test_normalized_layers_are_left_as_they_are() -> None:
         treated(twin, Treatment("normalize"))
 
 
-def test_max_norm_goes_with_the_penalties_and_half_of_the_dropout() -> None:
+def test_max_norm_goes_with_the_penalties_and_most_of_the_dropout() -> None:
     model = chain(
         layers.Dense(8, "relu", kernel_constraint=constraints.MaxNorm(1.0), bias_regularizer="l2"),
         layers.Dropout(0.8),
@@ -426,18 +426,19 @@ def test_max_norm_goes_with_the_penalties_and_half_of_the_dropout() -> None:
     twin = treat(model, "remove_regularizers")
     assert twin.layers[0].kernel_constraint is None
     assert repr(twin.layers[2].kernel_constraint) == "NonNeg()"
-    assert twin.layers[1].rate == 0.4
+    assert twin.layers[1].rate == 0.2
     assert treat(model, "remove_regularizers", ("dense",)).layers[1].rate == 0.8
 
 
 def test_layers_next_to_dropout_stand_for_it() -> None:
     model = chain(
-        layers.Dense(8, "selu"), layers.Dropout(0.1), layers.Dense(8), layers.Dropout(0.2)
+        layers.Dense(8, "selu"), layers.Dropout(0.05), layers.Dense(8), layers.Dropout(0.2)
     )
     model.add(layers.Dense(1))
     model.compile("sgd", "mse")
     twin = treat(model, "alpha_dropout", ("dense",))
     assert [type(one) for one in twin.layers[1::2]] == [layers.AlphaDropout, layers.Dropout]
+    assert [one.rate for one in twin.layers[1::2]] == [0.05, 0.2]
 
 
 def test_layers_that_cannot_be_changed_are_passed_over_where_others_can() -> None:
@@ -479,6 +480,22 @@ def test_shortcuts_keep_the_signal_within_bounds_at_any_depth() -> None:
     first = np.mean(twin.features(rows, "dense") ** 2)
     last = np.mean(twin.features(rows, len(twin.layers) - 2) ** 2)
     assert first <= last <= 3 * first
+
+
+def test_first_values_suit_deep_nets_and_biases_do_not_keep_units_dead() -> None:
+    far = initializers.Constant(-9.0)
+    model = chain(*[layers.Dense(64, "relu", bias_initializer=far) for _ in range(20)])
+    twin = treat(model, "activation", (), "elu")
+    outputs = [np.mean(twin.features(ROWS, place) ** 2) for place in (0, 18)]
+    assert 0.25 < outputs[1] / outputs[0] < 4.0
+    shallow = treat(deep(bias_initializer=far), "activation", (), "elu")
+    assert repr(shallow.layers[0].kernel_initializer) == "HeNormal()"
+    for twin in (shallow, treat(deep(bias_initializer=far), "shortcuts")):
+        assert not any(
+            weight.any()
+            for (path, _), weight in zip(twin.named_weights(), twin.get_weights(), strict=True)
+            if path.endswith("bias")
+        )
 
 
 # ---- models of all kinds

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evengrad import initializers
 from evengrad._common.checks import check_float
 from evengrad._common.config import name_of
 from evengrad._tensor.grad_mode import no_grad
@@ -15,6 +14,7 @@ from evengrad.layers._dropout import Noise
 from evengrad.layers._module import module_tree
 from evengrad.models._anatomy import ACTIVATIONS, NORMALIZATIONS, has_kernel
 from evengrad.models._layer_change import ByHandError, LayerChange
+from evengrad.models._layer_changes import first_values, scale_for
 from evengrad.models._network import chain_of, graph_of
 from evengrad.models._selu_check import fronts_of
 
@@ -88,11 +88,12 @@ class Block:
 
 
 class AddShortcuts(LayerChange):
-    """Pairs of hidden layers as residual blocks, x + W · f(x · V), of variance 1/blocks each.
+    """Pairs of hidden layers as residual blocks, x + W · f(x · V).
 
-    The last kernel of a block has no activation behind it, so that what blocks add has mean 0; with
-    a variance of 1/L of that of x, that of the sum grows by (1 + 1/L)^L < e over L blocks, and the
-    gradient passes all of them with a factor of one.
+    W has no activation behind it, so that what blocks add has mean 0, and the gradient passes all
+    of them with a factor of one. V begins with the deviation that preserves variance, over √L, and
+    W with that of variance 1/L, for L blocks: then neither the signal nor the steps of training
+    grow with the depth (Zhang, Dauphin and Ma, "Fixup initialization", 2019).
     """
 
     missing = "no two hidden Dense layers stand one behind the other"
@@ -102,11 +103,10 @@ class AddShortcuts(LayerChange):
         pairs = [(chain, self._blocks(chain)) for chain in anatomy.chains]
         # By the identity of the first layer, which stands in one chain alone.
         self.blocks = {id(chain[0]): blocks for chain, blocks in pairs if blocks}
-        kernels = [
-            (chain[block.begin], chain[block.second]) for chain, blocks in pairs for block in blocks
-        ]
-        self.firsts = {id(one): one for one, _ in kernels}
-        self.targets = {id(one): one for pair in kernels for one in pair}
+        self.firsts = {id(chain[block.begin]) for chain, blocks in pairs for block in blocks}
+        self.seconds = {id(chain[block.second]) for chain, blocks in pairs for block in blocks}
+        if not self.blocks:
+            self.targets = {}
 
     def concerned(self) -> Iterable[Layer]:
         """Return the hidden dense layers that have an activation."""
@@ -127,10 +127,8 @@ class AddShortcuts(LayerChange):
         return "is part of a residual block" if within else None
 
     def _blocks(self, chain: list[Layer]) -> list[Block]:
-        """Return the pairs in a chain; a first layer that changes the width stays in front."""
+        """Return the pairs in a chain; of an odd number of layers the first stays in front."""
         places = [place for place, layer in enumerate(chain) if id(layer) in self.targets]
-        if len(places) > 2 and _changes_width(chain[places[0]]):
-            places = places[1:]
         places = places[len(places) % 2 :]
         blocks = []
         for first, second in zip(places[::2], places[1::2], strict=True):
@@ -142,17 +140,15 @@ class AddShortcuts(LayerChange):
         return blocks
 
     def changed(self, layer: Any) -> dict[str, Any]:
-        """Return the arguments of a block's first or second layer."""
-        if id(layer) in self.firsts:
-            activation = self.anatomy.activation(layer)
-            return {"kernel_initializer": initializers.for_activation(activation)}
-        share = 1.0 / sum(map(len, self.blocks.values()))
-        return {
-            "activation": None,
-            "kernel_initializer": VarianceScaling(share, "fan_in"),
-            "norm": None,
-            "use_bias": True,
-        }
+        """Return the arguments of a block's first or second layer, or of one left over."""
+        count = sum(map(len, self.blocks.values()))
+        if id(layer) in self.seconds:
+            values = first_values(self.anatomy, layer, VarianceScaling(1.0 / count, "fan_in"))
+            return {**values, "activation": None, "norm": None, "use_bias": True}
+        scale = scale_for(self.anatomy.activation(layer))
+        # One that is left over keeps the signal as it is.
+        scale /= count if id(layer) in self.firsts else 1
+        return first_values(self.anatomy, layer, VarianceScaling(scale, "fan_in"))
 
     def along(self, layers: list[Layer], made: list[Layer], named: Named) -> list[Layer]:
         """Put blocks in the place of pairs."""
@@ -165,10 +161,6 @@ class AddShortcuts(LayerChange):
             found += [*made[done : block.begin], named(Residual(body))]
             done = block.end
         return [*found, *made[done:]]
-
-
-def _changes_width(layer: Any) -> bool:
-    return bool(layer.kernel.shape[0] != layer.units)
 
 
 def _stays_behind(layer: Layer) -> bool:
