@@ -2,13 +2,8 @@
 
 import pytest
 
-from evengrad.health._finding import CAUSES, Finding
-from evengrad.health._non_finite import (
-    Circumstances,
-    finding_of,
-    place_as_text,
-    rows_as_text,
-)
+from evengrad.health._finding import CAUSES, Finding, rows_as_text
+from evengrad.health._non_finite import Circumstances, finding_of
 
 CASES = {
     "input": ({"tensor": "input", "rows": (5,), "numbered": True}, "inputs"),
@@ -75,8 +70,12 @@ def test_many_rows_are_counted():
 def test_places_as_messages_say_them():
     given = {"step": 1, "severity": "error", "cause": "inputs"}
     finding = Finding("non_finite", "dense", 0.5, 0.0, tensor="gradient", **given)
-    assert place_as_text(finding) == "the gradient of layer 'dense'"
+    assert finding.place == "the gradient of layer 'dense'"
     finding = Finding(
         "non_finite", None, 0.5, 0.0, tensor="loss", batch_rows=(3,), rows=(90,), **given
     )
-    assert place_as_text(finding) == "the loss, row 3 of the batch, row 90 of the data"
+    assert finding.place == "the loss, row 3 of the batch, row 90 of the data"
+    assert str(finding) == (
+        "non finite from step 1 (inputs): NaN or infinite numbers in the loss, row 3 of the batch, "
+        "row 90 of the data"
+    )

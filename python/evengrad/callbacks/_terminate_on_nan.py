@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from evengrad.callbacks._callback import Callback, Logs
-from evengrad.health._non_finite import finding_again, place_as_text
+from evengrad.health._non_finite import finding_again
 from evengrad.saving._paths import path_to_write
 
 if TYPE_CHECKING:
@@ -86,6 +86,9 @@ class TerminateOnNaN(Callback):
         self.stopped_epoch, self.stopped_batch = trouble.epoch, trouble.batch
         self.finding = finding = trouble.finding
         self.model.stop_training = True
+        history = self.model.history
+        if finding not in history.findings:
+            history.findings = (*history.findings, finding)
         logger.warning(
             "TerminateOnNaN: %s: %s NaN or infinite in epoch %d, batch %d (both counted from 0), "
             "and the training stops. It began in step %s, in %s; cause: %s. %s",
@@ -94,7 +97,7 @@ class TerminateOnNaN(Callback):
             trouble.epoch,
             trouble.batch,
             finding.step,
-            place_as_text(finding),
+            finding.place,
             finding.cause,
             finding.remedies[0].text,
         )

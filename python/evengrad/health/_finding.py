@@ -62,6 +62,24 @@ VALUES = {
 }
 
 
+# What stands before the layer in a finding of numbers that are not finite.
+TENSORS = {
+    "input": "the inputs",
+    "activation": "the output",
+    "loss": "the loss",
+    "gradient": "the gradient",
+    "slot": "the optimizer's state",
+    "weight": "the weights",
+}
+
+
+def rows_as_text(rows: tuple[int, ...], most: int = 5) -> str:
+    """Return numbers of rows as text, the first few of many."""
+    named = ", ".join(map(str, rows[:most]))
+    more = f" and {len(rows) - most} more" if len(rows) > most else ""
+    return f"{'row' if len(rows) == 1 else 'rows'} {named}{more}"
+
+
 @dataclass(frozen=True)
 class Treatment:
     """A change of a model, as data: what `Diagnosis.apply` carries out on a copy."""
@@ -152,10 +170,24 @@ class Finding:
     batch_rows: tuple[int, ...] | None = None
     rows: tuple[int, ...] | None = None
 
+    @property
+    def place(self) -> str:
+        """Where non-finite numbers were first, in words: the tensor, the layer and the rows."""
+        place = TENSORS.get(self.tensor or "", "the tensors")
+        if self.layer is not None:
+            place += f" of layer {printable(self.layer)!r}"
+        if self.batch_rows:
+            place += f", {rows_as_text(self.batch_rows)} of the batch"
+        if self.rows:
+            place += f", {rows_as_text(self.rows)} of the data"
+        return place
+
     def __str__(self) -> str:
         where = "" if self.layer is None else f" in {printable(self.layer)}"
         since = "" if self.step is None else f" from step {self.step}"
         said = f"{self.kind.replace('_', ' ')}{where}{since} ({self.cause.replace('_', ' ')})"
+        if self.tensor is not None:
+            return f"{said}: {VALUES[self.kind]} in {self.place}"
         return (
             f"{said}: {VALUES[self.kind]} is {self.value:.3g}, the threshold {self.threshold:.3g}"
         )

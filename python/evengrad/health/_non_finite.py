@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from evengrad.health._finding import Finding, Remedy, Treatment
+from evengrad.health._finding import Finding, Remedy, Treatment, rows_as_text
 
 # Numbers up to this size are no explosion: what becomes infinite from them does so by itself.
 MODERATE = 1e6
@@ -221,32 +221,3 @@ def _rows(known: Circumstances) -> str:
     of = "data" if known.numbered else "batch"
     shown = known.outliers or (known.rows if known.numbered else known.batch_rows)
     return f"{rows_as_text(shown)} of the {of}" if shown else "the rows that are not finite"
-
-
-def rows_as_text(rows: tuple[int, ...], most: int = 5) -> str:
-    """Return numbers of rows as text, the first few of many."""
-    named = ", ".join(map(str, rows[:most]))
-    more = f" and {len(rows) - most} more" if len(rows) > most else ""
-    return f"{'row' if len(rows) == 1 else 'rows'} {named}{more}"
-
-
-WHAT = {
-    "input": "the inputs",
-    "activation": "the output",
-    "loss": "the loss",
-    "gradient": "the gradient",
-    "slot": "the optimizer's state",
-    "weight": "the weights",
-}
-
-
-def place_as_text(finding: Finding) -> str:
-    """Return where numbers stopped being finite, as a message says it."""
-    where = WHAT.get(finding.tensor or "", "the loss")
-    if finding.layer is not None:
-        where += f" of layer {finding.layer!r}"
-    if finding.batch_rows:
-        where += f", {rows_as_text(finding.batch_rows)} of the batch"
-    if finding.rows:
-        where += f", {rows_as_text(finding.rows)} of the data"
-    return where

@@ -349,6 +349,8 @@ class _Training:
         shown: list[tuple[int, dict[str, Any]]] = []
         if not self.progress.is_silent:
             self.progress.begin(self.epoch, None)
+        if self.forensics is not None:
+            self.forensics.enters(self.epoch)
         try:
             source.run(Epochs(until - self.epoch))
         finally:
@@ -357,15 +359,10 @@ class _Training:
                 try:
                     finished = source.session.finished()
                     for figures in finished[len(rows) - begun :]:
-                        source.objective.restore(figures)
-                        self.logs = source.objective.logs()
-                        epoch = self.epoch + len(rows) - begun
-                        if self._is_sound and not math.isfinite(self.logs["loss"]):
-                            later = self.epoch + len(finished) - 1 - epoch
-                            self._warn_of_loss(epoch, later * source.steps)
+                        later = len(finished) - 1 - (len(rows) - begun)
+                        self._note_unheard(source, figures, self.epoch + len(rows) - begun, later)
                         if not self.progress.is_silent:
-                            shown.append((epoch, self.logs))
-                        self.history.on_epoch_end(epoch, self.logs)
+                            shown.append((self.history.epoch[-1], self.logs))
                     self.history.steps += steps * len(finished)
                     break
                 except KeyboardInterrupt as error:
@@ -375,6 +372,18 @@ class _Training:
             if interrupt is not None:
                 raise interrupt
         self.epoch = until
+        if self.forensics is not None:
+            self.forensics.rests()
+
+    def _note_unheard(self, source: ArraySource, figures: Any, epoch: int, later: int) -> None:
+        """Note the figures of an epoch, after which there were so many more."""
+        source.objective.restore(figures)
+        self.logs = source.objective.logs()
+        if self.forensics is not None:
+            self.forensics.notes_epoch(epoch)
+        if self._is_sound and not math.isfinite(self.logs["loss"]):
+            self._warn_of_loss(epoch, later * source.steps)
+        self.history.on_epoch_end(epoch, self.logs)
 
     # ---- one epoch after the other
 
@@ -463,7 +472,7 @@ class _Training:
         session, objective = self.source.session, self.source.objective
         done = session.last_epoch_steps if ended else session.step
         if self.forensics is not None:
-            self.forensics.came_to(done, done - self._noted)
+            self.forensics.came_to(done, done - self._noted, ended)
         if self.progress.timed and objective is not None and self.progress.is_due:
             self.progress.update(done, objective.logs())
         if self.checkpointing is not None:

@@ -27,9 +27,11 @@ from evengrad.training._step_replay import (
     BatchesReplay,
     KeptBatch,
     RowsReplay,
+    after,
     bytes_in,
     copied,
     place_of,
+    steps_from,
 )
 from evengrad.training._training_state import (
     TrainingState,
@@ -102,6 +104,8 @@ class Forensics:
         self._due = 0.0
         # Places among the copied values that were not finite from the beginning.
         self._broken: set[int] | None = None
+        # The step since the copy whose loss was the first that is not finite, with its place.
+        self._invalid: tuple[int, int, int] | None = None
         self._mark: Any = None
         source.observer = self
 
@@ -156,18 +160,38 @@ class Forensics:
             self._look *= 4
         return steps
 
-    def came_to(self, done: int, made: int) -> None:
-        """Hear that an epoch has come to so many steps, some of which were made just now.
-
-        Callbacks are told what has come up.
-        """
-        objective = self.source.objective
-        if self.is_over or objective is None:
+    def came_to(self, done: int, made: int, ended: bool) -> None:
+        """Hear that the epoch has come to so many steps, some of which were made just now."""
+        if self.is_over or self.source.objective is None:
             return
+        self._notes(self.epoch, done, made)
+        self.epoch += ended
+        self.rests()
+
+    def notes_epoch(self, epoch: int) -> None:
+        """Hear that an epoch has been run as a whole; the objective has its figures."""
+        if self.is_over or self._place is None or epoch < self.epoch:
+            return
+        self.epoch = epoch + 1
+        assert isinstance(self.source, ArraySource)  # noqa: S101 - which alone has places
+        begun = after(self.source, self._place, self._made).epoch_start
+        steps = steps_from(self.source, begun)
+        self._notes(epoch, steps, steps)
+
+    def _notes(self, epoch: int, done: int, made: int) -> None:
         self._made += made
-        first = objective.first_invalid(done)
-        if first is not None:
-            self._tell(self._made - (done - first) + 1, first)
+        assert self.source.objective is not None  # noqa: S101 - steps have been made
+        first = self.source.objective.first_invalid(done)
+        if first is not None and self._invalid is None:
+            self._invalid = (self._made - (done - first), epoch, first)
+
+    def rests(self) -> None:
+        """Hear that no step is run at the moment: tell what has come up, or copy the state."""
+        if self.is_over:
+            return
+        if self._invalid is not None:
+            at, epoch, batch = self._invalid
+            self._tell(at + 1, (epoch, batch))
             return
         full = self._kept_bytes > KEPT_BYTES
         if self._good is not None and (full or time.monotonic() >= self._due):
@@ -217,22 +241,30 @@ class Forensics:
 
     # ---- what came up
 
-    def _tell(self, end: int, batch: int | None) -> None:
+    def _tell(self, end: int, place: tuple[int, int] | None) -> None:
         """Find what happened in the steps before that one, and tell callbacks.
 
-        `batch` is that of the first loss that is not finite; None where variables alone are not.
+        `place` is epoch and batch of the first loss that is not finite; None where variables alone
+        are not.
         """
         self.is_over = True
-        found = self._investigate(end, None if batch is None else end - 1)
+        in_loss = place is not None
+        found = self._investigate(end, end - 1 if in_loss else None)
         if found is None:
-            epoch, step = self.epoch, max(0, self.source.session.step - 1)
-            finding = self._unexplained(end - 1, "weight" if batch is None else "loss")
+            finding = self._unexplained(end - 1, "loss" if in_loss else "weight")
+            epoch, batch = place or self._latest()
         else:
-            finding, epoch, step = found
-        if batch is not None:
-            epoch, step = self.epoch, batch
-        trouble = NonFinite(finding, epoch, step, batch is not None)
+            finding, *where = found
+            epoch, batch = place or where
+        trouble = NonFinite(finding, epoch, batch, in_loss)
         self.callbacks.tell("_on_non_finite", trouble)
+
+    def _latest(self) -> tuple[int, int]:
+        """Return epoch and batch of the step that was made last."""
+        session = self.source.session
+        if session.step:
+            return self.epoch, session.step - 1
+        return self.epoch - 1, session.last_epoch_steps - 1
 
     def _unexplained(self, at: int, tensor: str) -> Finding:
         """Return what is known without a replay: the step."""

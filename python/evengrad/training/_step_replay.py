@@ -79,6 +79,30 @@ def place_of(source: ArraySource, epoch: int) -> Place:
     return Place(epoch, session.step, session.epoch_start, draws)
 
 
+def steps_from(source: ArraySource, epoch_start: int) -> int:
+    """Return the steps of an epoch that begins there in the order."""
+    steps, order = source.limits
+    if order is None:
+        order = -(-source.rows // source.batch_size)
+    left = order - epoch_start
+    return left if steps is None else min(left, steps)
+
+
+def after(source: ArraySource, place: Place, steps: int) -> Place:
+    """Return the place so many steps after another one."""
+    epoch, step, epoch_start, draws = place
+    while steps:
+        length = steps_from(source, epoch_start)
+        if step + steps < length:
+            return Place(epoch, step + steps, epoch_start, draws)
+        steps, step, epoch = steps - (length - step), 0, epoch + 1
+        epoch_start += length
+        if steps_from(source, epoch_start) <= 0:
+            # The next epoch has an order of its own.
+            epoch_start, draws = 0, draws + 1
+    return Place(epoch, step, epoch_start, draws)
+
+
 class RowsReplay:
     """Steps over rows, from a place on, in the order in which they were made."""
 
@@ -92,37 +116,14 @@ class RowsReplay:
         self.source = source.twin(prepared, shuffle)
         self._at = 0
 
-    def _after(self, steps: int) -> Place:
-        """Return the place after so many steps."""
-        epoch, step, epoch_start, draws = self.place
-        while steps:
-            left = self._steps_from(epoch_start) - step
-            if steps < left:
-                return Place(epoch, step + steps, epoch_start, draws)
-            steps, step, epoch = steps - left, 0, epoch + 1
-            epoch_start += self._steps_from(epoch_start)
-            if epoch_start >= self._steps_per_order:
-                epoch_start, draws = 0, draws + 1
-        return Place(epoch, step, epoch_start, draws)
-
-    def _steps_from(self, epoch_start: int) -> int:
-        """Return the steps of an epoch that begins there in the order."""
-        left = self._steps_per_order - epoch_start
-        return left if self.source.limits[0] is None else min(left, self.source.limits[0])
-
-    @property
-    def _steps_per_order(self) -> int:
-        source, order = self.source, self.source.limits[1]
-        return -(-source.rows // source.batch_size) if order is None else order
-
     def place_of(self, at: int) -> tuple[int, int]:
         """Return epoch and batch of a step."""
-        place = self._after(at)
+        place = after(self.source, self.place, at)
         return place.epoch, place.step
 
     def seek(self, at: int) -> None:
         """Go to a step of the order that the training had there."""
-        place = self._after(at)
+        place = after(self.source, self.place, at)
         if self.source.shuffle is not None:
             self.source.shuffle.draws = place.draws
         self.source.session.seek(place.step, place.epoch_start)
@@ -147,7 +148,7 @@ class RowsReplay:
 
     def examine(self, maker: Maker) -> None:
         """Have one step made by somebody else."""
-        place, source = self._after(self._at), self.source
+        place, source = after(self.source, self.place, self._at), self.source
         whole = source.rows // source.batch_size
         kind = source.kinds[0 if place.epoch_start + place.step < whole else -1]
 
