@@ -342,6 +342,22 @@ def test_a_running_training_sees_the_leak() -> None:
     assert (model.get_weights()[0][:, 1] != kernel).all()
 
 
+def test_a_running_training_goes_on_with_new_weights() -> None:
+    model = relu_net(optimizer="adam")
+    revived: list[Any] = []
+
+    class Revive(eg.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 2:
+                revived.append(model.revive(X)["dense"].units)
+                revived.append(model.get_weights()[0][:, 1].copy())
+
+    model.fit(X, Y, epochs=4, verbose=0, callbacks=[Revive()])
+    assert revived[0] == (1, 3)
+    assert (model.get_weights()[0][:, 1] != revived[1]).all()
+    assert dead_after(model) == 0
+
+
 def test_frozen_layers_are_passed_over() -> None:
     model = relu_net()
     model.layers[0].trainable = False

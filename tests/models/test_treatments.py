@@ -588,6 +588,36 @@ def test_hidden_layers_change_wherever_they_are(kind: str, change: str, value: A
     assert len(of_leaves(twin, layers.Dense)) == len(of_leaves(model, layers.Dense))
 
 
+class Drawn(eg.Model):
+    """A model whose constructor draws a graph."""
+
+    def __init__(self, width: int = 4) -> None:
+        x = eg.Input((6,))
+        hidden = layers.Dense(width, "sigmoid")(x)
+        super().__init__(x, layers.Dense(1)(layers.Dense(width, "sigmoid")(hidden)), seed=1)
+
+
+class Line(eg.Sequential):
+    """A model whose constructor lines up layers."""
+
+    def __init__(self, width: int = 4) -> None:
+        hidden = [layers.Dense(width, "sigmoid") for _ in range(2)]
+        super().__init__([eg.Input((6,)), *hidden, layers.Dense(1)], seed=1)
+
+
+@pytest.mark.parametrize("kind", [Drawn, Line])
+def test_subclasses_without_a_call_of_their_own(kind: type[eg.Model]) -> None:
+    model = kind()
+    model.compile("sgd", "mse")
+    twin = treat(model, "activation", (), "elu")
+    assert [one.activation for one in twin.layers[:2]] == [eg.activations.elu] * 2
+    assert isinstance(twin, Line) is (kind is Line)
+    assert type(treat(model, "scale_inputs", data=ROWS).layers[0]) is layers.Normalization
+    assert type(treat(model, "dropout", (), 0.5).layers[2]) is layers.Dropout
+    assert type(treat(model, "shortcuts").layers[0]) is layers.Residual
+    assert type(treat(model, "clip", (), 1.0)) is kind
+
+
 def test_a_shared_layer_stays_one_and_inputs_are_scaled_each_by_itself(tmp_path: Any) -> None:
     model = graph()
     x = [ROWS * 1000, ROWS + 5]

@@ -57,6 +57,8 @@ class LayerChange:
     keeps_weights = False
     # Whether a layer of another class takes over the name, and so the path.
     keeps_names = True
+    # Whether layers come in between others.
+    rearranges = False
     # What to say where nothing in the model is of its kind.
     missing = "the model has no layer that it could change"
 

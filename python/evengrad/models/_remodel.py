@@ -76,9 +76,18 @@ class Remodel:
         return self.made[id(old)][1]
 
     def _changed(self, old: Layer) -> Layer:
-        if isinstance(old, Network) and is_made_of_layers(old):
+        if isinstance(old, Network) and self._is_open(old):
             return self._network(old)
         return self.change.replaced(old) or self._configured(old)
+
+    def _is_open(self, old: Network) -> bool:
+        """Tell whether a model is made again of its layers, as a plain one, whatever its class.
+
+        A class's constructor that draws a graph, or lines up layers, makes the old ones again.
+        """
+        if graph_of(old) is not None:
+            return True
+        return chain_of(old) is not None and (is_made_of_layers(old) or self.change.rearranges)
 
     def _network(self, old: Network) -> Model:
         state, graph, chain = state_of(old), graph_of(old), chain_of(old)

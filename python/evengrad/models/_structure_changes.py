@@ -39,6 +39,7 @@ PASSED_OVER = (*ACTIVATIONS, *NORMALIZATIONS)
 class AddDropout(LayerChange):
     """Dropout in front of the last layers with kernels."""
 
+    rearranges = True
     missing = "no layer with a kernel makes the outputs"
 
     def __init__(self, anatomy: Anatomy, chosen: list[Layer], value: Any) -> None:
@@ -96,6 +97,7 @@ class AddShortcuts(LayerChange):
     grow with the depth (Zhang, Dauphin and Ma, "Fixup initialization", 2019).
     """
 
+    rearranges = True
     missing = "no two hidden Dense layers stand one behind the other"
 
     def __init__(self, anatomy: Anatomy, chosen: list[Layer], value: Any) -> None:
@@ -170,6 +172,7 @@ def _stays_behind(layer: Layer) -> bool:
 class ScaleInputs(LayerChange):
     """A layer in front that standardizes the inputs by the statistics of data."""
 
+    rearranges = True
     missing = "no input holds numbers to be scaled"
 
     def __init__(self, model: Model, anatomy: Anatomy, xs: list[Array]) -> None:

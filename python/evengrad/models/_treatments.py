@@ -73,7 +73,8 @@ def treated(model: Model, treatment: Treatment, data: Any = None) -> Model:
     decay too, since what was learned by heart would have to be forgotten first. Frozen layers and
     adapted statistics of data stay. Another rate, clipping, optimizer, loss, or activation of the
     outputs keeps all weights, unless there is NaN or infinity among them. The optimizer begins at
-    its first step.
+    its first step. A subclass whose constructor draws a graph, or lines up layers between which
+    others come, becomes a plain model.
 
     Parameters
     ----------
