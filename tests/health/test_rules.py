@@ -100,6 +100,13 @@ def test_frozen_layers_and_shortcuts_are_no_sickness():
         assert kinds(examination(facts(5, **more), speed=chain(1 / 4))) == []
 
 
+def test_gradients_that_dropout_raises_are_no_sickness():
+    # A layer that keeps 1/10 of its units times 10 makes norms greater by the root of 10.
+    layers = facts(4, dropout=0.9)
+    assert kinds(examination(layers, speed=chain(10**0.5, 4))) == []
+    assert kinds(examination(facts(4), speed=chain(10**0.5, 4))) == ["exploding_gradients"]
+
+
 def test_a_head_that_begins_at_0_is_no_sickness():
     layers = list(facts(5))
     layers[-1] = dataclasses.replace(layers[-1], initializer="Zeros")
@@ -175,6 +182,30 @@ def test_large_updates_and_what_dies_of_them():
     assert kinds(examination(facts(5, normalized=True), update_ratio=[0.7] * 5 + [2e-3])) == []
 
 
+def test_large_updates_of_a_head_alone_while_the_loss_falls_are_a_note():
+    update = [2e-3] * 5 + [0.4]
+    assert only(examination(update_ratio=update)).severity == "note"
+    rising = np.linspace(1.5, 2.3, SAMPLES)
+    assert only(examination(update_ratio=update, loss=rising)).severity == "warning"
+
+
+def test_large_updates_of_kernels_that_a_penalty_made_small_are_a_note():
+    update = np.full((SAMPLES, 6), 2e-3)
+    update[30:, 1] = 0.5
+    found = only(examination(facts(5, penalized=True), update_ratio=update))
+    assert (found.severity, found.cause) == ("note", "regularization")
+    assert only(examination(update_ratio=update)).severity == "warning"
+
+
+def test_updates_of_normalized_kernels_become_small_by_themselves():
+    layers = facts(5, normalized=True)
+    update = np.full((SAMPLES, 6), 2e-3)
+    update[:3, 1] = 5.0
+    assert kinds(examination(layers, update_ratio=update)) == []
+    update[3:, 1] = 5.0
+    assert kinds(examination(layers, update_ratio=update)) == ["large_updates"]
+
+
 def test_saturated_activations():
     layers = facts(3, activation="sigmoid", initializer="RandomNormal")
     saturated = [0.1, 0.65, 0.65, np.nan]
@@ -196,6 +227,10 @@ def test_activations_that_saturate_later():
     examined = examination(facts(3, activation="tanh"), saturated=saturated)
     found = only(examined)
     assert (found.layer, found.step, found.cause) == ("dense_1", 20, "learning_rate")
+    # Nets that learn come to it by themselves.
+    assert found.severity == "note"
+    examined.measures["update_ratio"][5] = 0.15
+    assert only(examined).severity == "warning"
 
 
 def test_dead_units():
@@ -307,6 +342,10 @@ def test_findings_of_callers_stand_for_their_kind():
     loss = np.full(SAMPLES, np.nan)
     found = judge(examination(loss=loss), known=[own])
     assert [(one.kind, one.step) for one in found] == [("non_finite", 17)]
+    assert found[0].remedies
+    remedy = eg.health.Remedy("Do this.")
+    found = judge(examination(loss=loss), known=[dataclasses.replace(own, remedies=(remedy,))])
+    assert found[0].remedies == (remedy,)
 
 
 HEADS = {
@@ -466,6 +505,17 @@ def test_underfitting():
     held.layers = facts(5, dropout=0.8)
     assert only(held).cause == "regularization"
     assert kinds(with_curves(loss=np.geomspace(2.3, 0.3, 12))) == []
+    # A layer that is narrower than the outputs lets less through.
+    narrow = with_curves(loss=np.linspace(2.29, 1.05, 12))
+    assert kinds(narrow) == []
+    narrow.layers = facts(5, units=3)
+    assert only(narrow).kind == "underfitting"
+
+
+def test_a_plateau_follows_from_a_net_that_is_too_small():
+    found = judge(with_curves(loss=[2.4, *[2.3] * 11]))
+    assert [one.kind for one in found] == ["underfitting", "plateau"]
+    assert found[1].because is found[0]
 
 
 @pytest.mark.parametrize("value", [0, -1.0, float("nan")])

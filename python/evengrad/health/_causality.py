@@ -141,7 +141,8 @@ def _joined(found: list[Finding], examination: Examination) -> tuple[Finding, ..
             because = None if parent is None else make(parent)
             cause = finding.cause if because is None else because.cause
             finding = dataclasses.replace(finding, because=because, cause=cause)
-            remedies = because.remedies if because else remedies_for(finding, examination)
+            own = finding.remedies or remedies_for(finding, examination)
+            remedies = because.remedies if because else own
             made[finding.kind] = dataclasses.replace(finding, remedies=remedies)
         return made[finding.kind]
 
@@ -194,4 +195,7 @@ def _may_follow(finding: Finding, other: Finding) -> bool:
         return False
     if finding.kind == "selu_conditions" and finding.cause != other.cause:
         return False
+    if other.kind == "underfitting":
+        # That is known at the end alone, however early it began.
+        return True
     return other.step is None or finding.step is None or other.step <= finding.step

@@ -9,6 +9,7 @@ import numpy as np
 from evengrad.health._finding import Finding
 from evengrad.health._rules._measured import (
     guess_loss,
+    heads,
     hidden,
     late,
     learned,
@@ -34,6 +35,9 @@ REMEMBERED = 0.7
 # A validation loss below this multiple of the training loss is that of a net that is too small, not
 # of one that remembers.
 ALIKE = 1.25
+# The part of the threshold from which on a loss is that of too few units, where a hidden layer has
+# fewer than there are outputs.
+NARROW = 0.7
 # Dropout from this rate on, or a penalty, is the first suspect of underfitting.
 HEAVY_DROPOUT = 0.4
 
@@ -148,18 +152,25 @@ def underfitting(examination: Examination, thresholds: Thresholds) -> Iterator[F
     if len(loss) < UNDERFITTING_EPOCHS or not guess or not np.isfinite(loss[-1]):
         return
     left = float(np.median(loss[-3:])) / guess
+    limit = thresholds.underfitting * (NARROW if _is_narrow(examination) else 1)
     validation = _curve(examination, "val_loss")
     alike = not len(validation) or validation[-1] < ALIKE * loss[-1]
-    if left > thresholds.underfitting and alike:
+    if left > limit and alike:
         yield Finding(
             "underfitting",
             None,
             left,
-            thresholds.underfitting,
+            limit,
             _step_of_epoch(examination, len(loss) - 1),
             "warning",
             _cause_of_underfitting(examination, thresholds),
         )
+
+
+def _is_narrow(examination: Examination) -> bool:
+    """Tell whether a hidden layer has fewer units than the outputs."""
+    outputs = max((examination.layers[at].units for at in heads(examination)), default=0)
+    return any(0 < examination.layers[at].units < outputs for at in hidden(examination))
 
 
 def _cause_of_underfitting(examination: Examination, thresholds: Thresholds) -> str:

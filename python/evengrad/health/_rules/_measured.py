@@ -138,7 +138,12 @@ def severity_of_late(examination: Examination, severity: str, large: float) -> s
     ratios = series(examination, "update_ratio")
     # First updates may be large and do no harm.
     later = ratios[1:] if len(ratios) > 1 else ratios
-    kernels = [at for at, layer in enumerate(examination.layers) if not layer.normalized]
+    # Kernels that a penalty makes small are changed by large parts of themselves.
+    kernels = [
+        at
+        for at, layer in enumerate(examination.layers)
+        if not layer.normalized and not layer.penalized
+    ]
     largest = np.nan_to_num(later[:, kernels], posinf=np.inf)
     hurried = bool((largest > large * HURRIED).any())
     lost = bool(len(examination.loss) and not np.isfinite(examination.loss).all())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad.health._finding import Finding
-from evengrad.health._rules._measured import CONSTANT, learned, middle, onset, series, tail
+from evengrad.health._rules._measured import CONSTANT, FIRST, learned, middle, onset, series, tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,15 +46,25 @@ def large_updates(examination: Examination, thresholds: Thresholds) -> Iterator[
     sample = int(np.flatnonzero(sick.any(axis=1))[0])
     worst = int(np.argmax(np.where(sick[sample], ratios[sample] / limits, 0)))
     value = float(ratios[sample, worst])
+    # A kernel that a penalty has made small by then is changed by large parts of itself.
+    shrunk = examination.layers[worst].penalized and sample > len(ratios) // 4
+    outside = [at for at, layer in enumerate(examination.layers) if not layer.head]
+    harmless = not sick[:, outside].any() and _fell(examination)
     yield Finding(
         "large_updates",
         examination.layers[worst].path,
         value,
         float(limits[worst]),
         onset(examination, np.asarray(sick.any(axis=1))),
-        "error" if value > 1 else "warning",
-        "learning_rate",
+        "note" if shrunk or harmless else "error" if value > 1 else "warning",
+        "regularization" if shrunk else "learning_rate",
     )
+
+
+def _fell(examination: Examination) -> bool:
+    """Tell whether the loss has become less, so that a head's large updates did no harm."""
+    loss = np.asarray(examination.loss)
+    return bool(len(loss)) and bool(np.median(loss[tail(len(loss))]) < np.median(loss[:FIRST]))
 
 
 def _lasting(over: Array, ratios: Array, examination: Examination) -> Array:
