@@ -9,7 +9,7 @@ import numpy as np
 
 from evengrad import optimizers
 from evengrad.health._finding import Remedy, Treatment
-from evengrad.health._rules._measured import FIRST, hidden, middle, series
+from evengrad.health._rules._measured import FIRST, hidden, series
 
 if TYPE_CHECKING:
     from evengrad.health._examination import Examination
@@ -143,16 +143,21 @@ def _rate(examination: Examination, factor: float, text: str) -> Remedy:
 
 
 def _factor(examination: Examination) -> float:
-    """Return the power of ten that brings the largest first updates near to good ones."""
-    typical = middle(series(examination, "update_ratio")[:FIRST])
-    known = [
-        float(ratio)
-        for ratio, layer in zip(typical, examination.layers, strict=False)
-        if np.isfinite(ratio) and ratio > 0 and layer.trainable
-    ]
-    if not known:
-        return 1.0
-    return float(10.0 ** np.clip(round(math.log10(GOOD_UPDATE / max(known))), -6, 6))
+    """Return the power of ten that brings the largest first update near to a good one.
+
+    A rate that is far too high has thrown the net away after a step or two, and what comes then
+    tells nothing. Momentum makes of the first update one that is longer by 1 / (1 - momentum).
+    """
+    for ratios in series(examination, "update_ratio")[:FIRST]:
+        known = [
+            float(ratio)
+            for ratio, layer in zip(ratios, examination.layers, strict=False)
+            if np.isfinite(ratio) and ratio > 0 and layer.trainable
+        ]
+        if known:
+            usual = max(known) / max(1e-3, 1 - examination.training.momentum)
+            return float(10.0 ** np.clip(round(math.log10(GOOD_UPDATE / usual)), -6, 6))
+    return 1.0
 
 
 def adaptive(finding: Finding, examination: Examination) -> Remedy:

@@ -162,12 +162,14 @@ def drop(finding: Finding, examination: Examination) -> Remedy:
     """Drop units in training."""
     del finding
     selu = any(layer.function == "selu" for layer in examination.layers)
-    layer = "AlphaDropout(0.1)" if selu else "Dropout(0.3)"
+    layer = "AlphaDropout(0.1)" if selu else "Dropout(0.5)"
+    # Not of inputs: behind each hidden layer, which is in front of all kernels but the first ones.
+    paths = tuple(one.path for one in examination.layers if one.has_kernel and one.depth > 1)
     return Remedy(
-        "Drop units during training, in front of the last layer first; with SELU by alpha dropout. "
-        "More of it when the net overfits, less when it underfits.",
+        "Drop half of the units during training, behind each hidden layer; with SELU a tenth, by "
+        "alpha dropout. More of it when the net overfits, less when it underfits.",
         f"eg.layers.{layer}",
-        Treatment("dropout", (), 0.1 if selu else 0.3),
+        Treatment("dropout", paths, 0.1 if selu else 0.5),
     )
 
 

@@ -105,7 +105,9 @@ CURES: dict[tuple[str, str], tuple[Cure, ...]] = {
     ("underfitting", ""): (enlarge, faster),
 }
 # Kinds that new initial values alone do not cure in a stack of logistic layers.
-OF_STACKS = frozenset({"saturated_activations", "vanishing_gradients", "signal_collapse"})
+OF_STACKS = frozenset(
+    {"saturated_activations", "vanishing_gradients", "signal_collapse", "symmetric_units"}
+)
 
 
 def remedies_for(finding: Finding, examination: Examination) -> tuple[Remedy, ...]:
