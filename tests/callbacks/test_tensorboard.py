@@ -151,10 +151,11 @@ class Die(callbacks.Callback):
             raise KeyboardInterrupt
 
 
-def test_each_step_is_there_once_after_an_interruption(tmp_path):
+@pytest.mark.parametrize("every", ["epoch", "5 steps"])
+def test_each_step_is_there_once_after_an_interruption(tmp_path, every):
     def chosen(name):
         findings = {1: [finding()], 2: [finding(layer="out")]}
-        settings = {"histogram_freq": 1, "update_freq": 3}
+        settings = {"histogram_freq": 1, "update_freq": "batch"}
         return [StandIn(findings), callbacks.TensorBoard(tmp_path / name, **settings)]
 
     def everything(name):
@@ -168,16 +169,17 @@ def test_each_step_is_there_once_after_an_interruption(tmp_path):
             **{tag: [event.step for event in found.Tensors(tag)] for tag in found.tensors.Keys()},
         }
 
+    keep = {"checkpoint": tmp_path / "ck", "checkpoint_every": every}
     run(net(), 5, callbacks=chosen("whole"))
     for dies in (Die(), StopAt(10)):
         with pytest.raises(KeyboardInterrupt):
-            run(net(), 5, checkpoint=tmp_path / "ck", callbacks=[*chosen("log"), dies])
+            run(net(), 5, **keep, callbacks=[*chosen("log"), dies])
     # What the third epoch wrote is there, and the epoch is not in the checkpoint.
-    run(net(), 5, checkpoint=tmp_path / "ck", callbacks=chosen("log"))
+    run(net(), 5, **keep, callbacks=chosen("log"))
     assert everything("log") == everything("whole")
     # Other trainings in the folder stay.
     (tmp_path / "log" / "train" / "events.out.tfevents.0.other").touch()
-    run(net(), 6, checkpoint=tmp_path / "ck", callbacks=chosen("log"))
+    run(net(), 6, **keep, callbacks=chosen("log"))
     assert (tmp_path / "log" / "train" / "events.out.tfevents.0.other").exists()
 
 
