@@ -6,8 +6,6 @@ import itertools
 import json
 import pickle
 import re
-import sys
-import types
 
 import numpy as np
 import pytest
@@ -589,30 +587,3 @@ class TestBrowser:
         # Nothing that is shown comes of the script; what cannot work without it is hidden.
         assert shown.count("<svg") == text.count("<svg")
         assert re.search(r'class="picker" hidden', shown)
-
-
-def test_time_and_steps(monkeypatch):
-    clock = iter(range(10, 1000, 10))
-    watch = types.SimpleNamespace(perf_counter=lambda: next(clock))
-    monkeypatch.setattr(sys.modules[callbacks.History.__module__], "time", watch)
-    history, _, _ = trained(validation_split=0.2)
-    # 72 rows in batches of 32, two epochs; ten seconds from one look at the clock to the next.
-    assert (history.steps, history.seconds) == (6, 20)
-
-
-@pytest.mark.parametrize("of", ["arrays", "arrays that are heard", "batches"])
-def test_steps_are_counted(of):
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(70, 4)), rng.normal(size=70)
-    model = eg.Sequential([layers.Dense(1)], seed=0)
-    model.compile("sgd", "mse")
-    heard = [callbacks.LambdaCallback(on_epoch_end=lambda *_: None)]
-    if of == "batches":
-        history = model.fit([(x[:30], y[:30]), (x[30:], y[30:])], epochs=3, verbose=0)
-        assert history.params["batch_size"] is None
-        assert history.steps == 6
-        return
-    chosen = heard if "heard" in of else None
-    history = model.fit(x, y, epochs=3, batch_size=20, verbose=0, callbacks=chosen)
-    assert history.steps == 12
-    assert (history.params["batch_size"], history.params["rows"]) == (20, 70)

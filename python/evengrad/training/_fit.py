@@ -345,7 +345,8 @@ class _Training:
         source, rows = self.source, self.history.epoch
         assert isinstance(source, ArraySource)  # noqa: S101 - what `_is_unheard` has found
         begun, interrupt = len(rows), None
-        steps = source.session.steps_per_epoch or 0
+        start, steps = source.session.epoch_start, source.session.steps_per_epoch or 0
+        before = self.history.steps
         shown: list[tuple[int, dict[str, Any]]] = []
         if not self.progress.is_silent:
             self.progress.begin(self.epoch, None)
@@ -363,7 +364,10 @@ class _Training:
                         self._note_unheard(source, figures, self.epoch + len(rows) - begun, later)
                         if not self.progress.is_silent:
                             shown.append((self.history.epoch[-1], self.logs))
-                    self.history.steps += steps * len(finished)
+                    limited = source.limits != (None, None)
+                    made = len(finished)
+                    made = source.steps_of(made, start) if limited else made * steps
+                    self.history.steps = before + made
                     break
                 except KeyboardInterrupt as error:
                     interrupt = error

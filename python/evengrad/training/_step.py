@@ -359,6 +359,16 @@ class ArraySource:
                 there % steps,
             )
 
+    def steps_of(self, epochs: int, start: int) -> int:
+        """Return how many steps so many epochs have, the first from that step of an order on."""
+        order = -(-self.rows // self.batch_size) if self.limits[1] is None else self.limits[1]
+        steps, total = self.limits[0] or order, 0
+        for _ in range(epochs):
+            # The last epoch of an order has what is left of it.
+            taken = min(steps, order - start)
+            total, start = total + taken, (start + taken) % order
+        return total
+
     @property
     def is_limited(self) -> bool:
         """Whether epochs or orders have fewer steps than there are batches."""

@@ -93,7 +93,7 @@ def _curve(history: Any, page: Page, figure: str, epochs: Array, lines: list[Lin
         best = f", best {shown(float(last.values[mark]))} in epoch {shown(float(epochs[mark]))}"
         lines = [*lines[:-1], replace(last, remark=best)]
     lost = sum(int((~np.isfinite(line.values)).sum()) for line in lines)
-    note = f"{lost} values are no finite numbers" if lost else None
+    note = f"{lost:,} values are not finite" if lost else None
     return line_chart(page, shortened(figure), epochs, lines, note=note, mark=mark)
 
 

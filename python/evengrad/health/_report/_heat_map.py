@@ -30,7 +30,7 @@ Array = np.ndarray[Any, Any]
 # Steps of the scale of colours.
 SHADES = 12
 # Where cells begin, behind the names of the layers, and the widest name in characters.
-CELLS_LEFT, NAME = 92, 15
+CELLS_LEFT, NAME = 92, 14
 
 
 @dataclass(frozen=True)

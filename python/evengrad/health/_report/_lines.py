@@ -78,7 +78,7 @@ def line_chart(
     if mark is not None:
         last = lines[-1]
         drawn.append(_marked(x_axis, y_axis, x[mark], last, last.values[mark]))
-    ticks = [(float(x_axis.at([one])[0]), _chart.tick_text(one)) for one in x_axis.ticks()]
+    ticks = [(float(x_axis.at([one])[0]), _chart.tick_text(one)) for one in x_axis.ticks(4)]
     said = "; ".join(_in_words(line, x, x_name) for line in lines)
     notes = [one for one in (note, "logarithmic scale" if log else None) if one]
     identifier = page.enter(

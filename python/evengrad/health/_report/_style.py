@@ -82,7 +82,6 @@ margin:0;min-width:0;position:relative}
 .full{grid-column:1/-1}
 .columns{columns:340px;column-gap:16px}
 .columns>.card{break-inside:avoid;display:inline-block;width:100%;margin-bottom:16px}
-.columns table{width:100%}
 figcaption{margin-bottom:6px}
 figcaption .note{margin:0}
 svg{display:block;width:100%;height:auto;overflow:visible}
@@ -116,8 +115,9 @@ thead th{color:var(--soft);font-weight:600;white-space:nowrap}
 tbody th{font-weight:500}
 th.n,td.n{text-align:right;white-space:nowrap}
 td:last-child,th:last-child{padding-right:0}
-.settings th{white-space:nowrap;color:var(--soft);font-weight:400}
-.settings td{overflow-wrap:anywhere;min-width:150px}
+.settings table{width:100%;table-layout:fixed}
+.settings th{color:var(--soft);font-weight:400}
+.settings th,.settings td{overflow-wrap:anywhere}
 .settings thead{display:none}
 pre{background:var(--code);border:1px solid var(--edge);border-radius:8px;padding:9px 12px;
 margin:6px 0 2px;overflow-x:auto;max-width:100%}
