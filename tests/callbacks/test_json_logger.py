@@ -129,6 +129,7 @@ def test_the_last_sample_of_a_doctor_by_layer(tmp_path):
     trained(StandIn(), callbacks.JSONLogger(path))
     assert lines_of(path)[1]["health"] == {
         "step": 15,
+        "epoch": 1,
         "gradient_norm": 3.5,
         "layers": {"hidden": {"speed": 6.0, "dead": 0.06}, "out": {"speed": 7.0}},
     }

@@ -28,11 +28,12 @@ class JSONLogger(Callback):
 
     A line is an object with ``"epoch"`` and the figures; arrays are lists. JSON has no number for
     NaN and infinity: they are ``null``, and ``"non_finite"`` says of each such figure which it was.
-    Where a `GradientDoctor` watches, ``"health"`` has its last sample since the line before, the
-    measures by layer, and a finding is a line with ``"finding"``, before the line of its epoch;
-    what the doctor looks at when training ends has lines behind the last epoch's. A figure with the
-    name of one of these keys gets an underscore behind it. What is written stays, whatever becomes
-    of the training; one that goes on from a checkpoint has no epoch twice.
+    Where a `GradientDoctor` stands before it in ``callbacks``, ``"health"`` has the doctor's last
+    sample since the line before, with its step and epoch and the measures by layer, and a finding
+    is a line with ``"finding"``; what the doctor looks at when training ends has lines behind the
+    last epoch's. A figure with the name of one of these keys gets an underscore behind it. What is
+    written stays, whatever becomes of the training; one that goes on from a checkpoint has no epoch
+    twice.
 
     Parameters
     ----------
@@ -109,8 +110,10 @@ class JSONLogger(Callback):
         if not seen:
             return {}
         step, row = seen[-1]
+        # A doctor hears of an epoch's steps when the epoch has ended.
+        place = {"step": step, "epoch": int(health["epoch"][row])}
         layers = measures_of(health, row)
-        return {"health": {"step": step, **figures_of(health, row), "layers": layers}}
+        return {"health": {**place, **figures_of(health, row), "layers": layers}}
 
     def _findings(self, epoch: int) -> list[dict[str, Any]]:
         found = self._health.new_findings(self.model.history)

@@ -28,9 +28,9 @@ class TensorBoard(Callback):
     Folders and names are Keras': in ``train/`` and ``validation/`` ``epoch_loss`` and the other
     figures by epoch, ``epoch_learning_rate``, the rate of the epoch's last update, and with
     `histogram_freq` the weights; ``evaluation_loss_vs_iterations`` and, with `update_freq`,
-    ``batch_loss`` by update, as `Optimizer.iterations` counts. Where a `GradientDoctor` watches,
-    ``health_speed/dense`` and the like are its series by layer and update, and
-    ``health_finding/...`` what it found. Arrays are left out of the figures. What is written stays,
+    ``batch_loss`` by update, as `Optimizer.iterations` counts. Where a `GradientDoctor` stands
+    before it in ``callbacks``, ``health_speed/dense`` and the like are the doctor's series by layer
+    and update, and ``health_finding/...`` what it found. Arrays are left out of the figures. What is written stays,
     whatever becomes of the training; one that goes on from a checkpoint has no step twice.
 
     Needs tensorboard, or the smaller tensorboardX. Every training has files of its own, so that
