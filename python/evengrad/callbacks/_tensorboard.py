@@ -30,8 +30,9 @@ class TensorBoard(Callback):
     `histogram_freq` the weights; ``evaluation_loss_vs_iterations`` and, with `update_freq`,
     ``batch_loss`` by update, as `Optimizer.iterations` counts. Where a `GradientDoctor` stands
     before it in ``callbacks``, ``health_speed/dense`` and the like are the doctor's series by layer
-    and update, and ``health_finding/...`` what it found. Arrays are left out of the figures. What is written stays,
-    whatever becomes of the training; one that goes on from a checkpoint has no step twice.
+    and update, and ``health_finding/...`` what it found. Arrays are left out of the figures. What
+    is written stays, whatever becomes of the training; one that goes on from a checkpoint has no
+    step twice.
 
     Needs tensorboard, or the smaller tensorboardX. Every training has files of its own, so that
     several in one folder lie on top of each other: give each a folder below one that they share.
