@@ -454,6 +454,17 @@ def test_conditions_of_selu_that_hold():
     assert only(examination(normalized)).severity == "note"
 
 
+def test_what_follows_from_values_that_are_not_lecuns():
+    layers = facts(5, activation="selu", initializer="RandomNormal")
+    found = judge(examination(layers, speed=chain(3)))
+    assert [one.kind for one in found] == ["selu_conditions", "exploding_gradients"]
+    assert found[1].because is found[0]
+    # Dropout makes no gradients grow.
+    layers = facts(5, activation="selu", initializer="LecunNormal", dropout=0.1)
+    found = judge(examination(layers, speed=chain(3)))
+    assert [one.because for one in found] == [None, None]
+
+
 def test_loss_that_diverges_and_the_layer_that_moved():
     loss = np.concatenate([np.linspace(1.6, 0.1, 25), np.full(15, 1.63)])
     update = np.full((SAMPLES, 6), 2e-3)

@@ -33,18 +33,18 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "symmetric_units": (
         *("exploding_gradients", "vanishing_gradients", "signal_explosion", "signal_collapse"),
         *("saturated_activations", "dead_units", "large_updates", "small_updates"),
-        *("diverging_loss", "plateau", "underfitting", "selu_conditions", "non_finite"),
+        *("diverging_loss", "plateau", "underfitting", "non_finite"),
     ),
     "saturated_activations": (
         *("exploding_gradients", "vanishing_gradients", "signal_collapse", "small_updates"),
         *("diverging_loss", "plateau", "underfitting", "large_updates"),
     ),
     "signal_explosion": (
-        *("exploding_gradients", "large_updates", "dead_units", "selu_conditions"),
+        *("exploding_gradients", "large_updates", "dead_units"),
         *("saturated_activations", "diverging_loss", "non_finite", "plateau", "underfitting"),
     ),
     "exploding_gradients": (
-        *("large_updates", "dead_units", "saturated_activations", "selu_conditions"),
+        *("large_updates", "dead_units", "saturated_activations"),
         *("diverging_loss", "non_finite", "plateau", "underfitting"),
     ),
     "dead_units": (
@@ -52,12 +52,12 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
         *("underfitting", "diverging_loss"),
     ),
     "signal_collapse": (
-        *("vanishing_gradients", "small_updates", "plateau", "underfitting", "selu_conditions"),
+        *("vanishing_gradients", "small_updates", "plateau", "underfitting"),
         # Units of a net whose signal is gone are on for all rows, or for none.
         *("dead_units", "large_updates", "diverging_loss", "exploding_gradients"),
     ),
     "vanishing_gradients": (
-        *("signal_collapse", "small_updates", "plateau", "underfitting", "selu_conditions"),
+        *("signal_collapse", "small_updates", "plateau", "underfitting"),
         *("dead_units", "diverging_loss"),
     ),
     "large_updates": (
@@ -70,15 +70,19 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
         *("exploding_gradients", "vanishing_gradients", "signal_explosion", "signal_collapse"),
     ),
     "small_updates": ("plateau", "underfitting"),
-    "selu_conditions": ("underfitting", "plateau", "overfitting"),
+    "selu_conditions": (
+        *("exploding_gradients", "vanishing_gradients", "signal_explosion", "signal_collapse"),
+        *("large_updates", "small_updates", "diverging_loss", "non_finite"),
+        *("underfitting", "plateau", "overfitting"),
+    ),
     "underfitting": ("plateau",),
 }
 # What comes from outside, what the net has before its first step, and what steps bring: in the
 # order in which one may cause another.
 FROM_OUTSIDE = ("head_loss_mismatch", "unscaled_inputs", "symmetric_units")
 OF_THE_NET = (
-    *("saturated_activations", "dead_units", "signal_explosion", "exploding_gradients"),
-    *("signal_collapse", "vanishing_gradients", "selu_conditions"),
+    *("selu_conditions", "saturated_activations", "dead_units", "signal_explosion"),
+    *("exploding_gradients", "signal_collapse", "vanishing_gradients"),
 )
 OF_TRAINING = (
     *("large_updates", "exploding_gradients", "signal_explosion", "diverging_loss"),
@@ -193,7 +197,9 @@ def _may_follow(finding: Finding, other: Finding) -> bool:
     """Tell whether a finding may come from another one, by its severity and by its step."""
     if other.severity == "note" and finding.severity != "note":
         return False
-    if finding.kind == "selu_conditions" and finding.cause != other.cause:
+    conditions = {finding.kind, other.kind} & {"selu_conditions"}
+    if conditions and finding.cause != other.cause and finding.kind not in OF_TRAINING[-3:]:
+        # Values that are not LeCun's make signals grow; dropout does not.
         return False
     if other.kind == "underfitting":
         # That is known at the end alone, however early it began.

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 # What a ratio that is only there at the end is over, as a multiple of the threshold: mean gradients
 # of nets that learn are small differences of large numbers.
 AROSE = 10
+# Samples that stand for the end of a long training.
+MOST_LAST = 25
 # Speeds are compared by their logarithms; what has underflown is as small as a float32 can be.
 LEAST = 1e-38
 
@@ -51,23 +53,38 @@ def unstable_gradients(examination: Examination, thresholds: Thresholds) -> Iter
         return
     normalized = any(examination.layers[at].normalized for at in places)
     limit = thresholds.normalized_gradient_ratio if normalized else thresholds.gradient_ratio
-    falls = [_fall(examination, places, normalized, sample) for sample in _samples(examination)]
+    samples = list(_samples(examination))
     before = _before(examination)
-    first = falls[:FIRST] if before is None else [_fall(examination, places, normalized, before)]
+    first = samples[:FIRST] if before is None else [before]
     if not first:
         return
     span = depths[-1] - depths[0]
-    beginning = float(np.median(first))
-    end = float(np.median(falls[tail(len(falls))])) if falls else 0.0
-    well = learned(examination, thresholds.learned)
+    beginning = _usual_fall(examination, places, normalized, first)
     if _beyond(beginning, limit, span, thresholds):
         yield _unstable(examination, places, beginning, limit, span, first_step(examination))
-    elif not well and _beyond(end, limit * AROSE, span, thresholds):
+        return
+    last = samples[tail(len(samples))]
+    end = _usual_fall(examination, places, normalized, last[:: -(-len(last) // MOST_LAST) or 1])
+    if learned(examination, thresholds.learned):
+        return
+    if _beyond(end, limit * AROSE, span, thresholds):
+        falls = np.array([_fall(examination, places, normalized, sample) for sample in samples])
         sick = np.array([_beyond(fall, limit * AROSE, span, thresholds) for fall in falls])
         step = onset(examination, sick & (np.sign(falls) == np.sign(end)))
         found = _unstable(examination, places, end, limit, span, step, cause="learning_rate")
         severity = severity_of_late(examination, found.severity, thresholds.large_update)
         yield dataclasses.replace(found, severity=severity)
+
+
+def _usual_fall(
+    examination: Examination,
+    places: list[int],
+    normalized: bool,
+    samples: list[tuple[Array, Array]],
+) -> float:
+    """Return the median over samples of ln(s_last / s_first)."""
+    falls = [_fall(examination, places, normalized, sample) for sample in samples]
+    return float(np.median(falls)) if falls else 0.0
 
 
 def _path(examination: Examination) -> list[int]:
@@ -133,7 +150,11 @@ def _fitted(examination: Examination, places: list[int], values: Array) -> float
 
 
 def _rise(depths: list[int], logarithms: list[float]) -> float:
-    slope = float(np.polyfit(depths, logarithms, 1)[0])
+    """Return the rise from the first depth to the last, by both or by a line through all."""
+    middle_depth, middle_value = sum(depths) / len(depths), sum(logarithms) / len(logarithms)
+    off = [depth - middle_depth for depth in depths]
+    both = zip(off, logarithms, strict=True)
+    slope = sum(x * (y - middle_value) for x, y in both) / sum(x * x for x in off)
     return _smaller(logarithms[-1] - logarithms[0], slope * (depths[-1] - depths[0]))
 
 

@@ -72,7 +72,9 @@ def diverging_loss(examination: Examination, thresholds: Thresholds) -> Iterator
 
 def _smoothed(loss: Array) -> Array:
     """Return the median of each loss and the ones before it."""
-    return np.array([np.median(loss[max(0, i - WINDOW + 1) : i + 1]) for i in range(len(loss))])
+    padded = np.concatenate([np.full(WINDOW - 1, loss[0]), loss])
+    smooth: Array = np.median(np.lib.stride_tricks.sliding_window_view(padded, WINDOW), axis=1)
+    return smooth
 
 
 def _floor(examination: Examination) -> float:
