@@ -236,6 +236,17 @@ class TestFiles:
         with pytest.raises(eg.FileFormatError):
             eg.replay(path)
 
+    @pytest.mark.parametrize("without", ["compile", "loss", "optimizer"])
+    def test_a_model_that_does_not_say_how_it_trains(self, path, without):
+        tensors, metadata = _safetensors.read(path)
+        described = json.loads(metadata["evengrad"])
+        table = described if without == "compile" else described["compile"]
+        table[without] = None
+        metadata["evengrad"] = json.dumps(described)
+        _safetensors.write(path, tensors, metadata)
+        with pytest.raises(eg.FileFormatError):
+            eg.replay(path)
+
     def test_nothing_of_the_process_is_in_it(self, path):
         _, metadata = _safetensors.read(path)
         assert str(pathlib.Path.cwd()) not in "".join(metadata.values())

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from evengrad.health._finding import Finding
+    from evengrad.models._network import ModelView
 
     Array = np.ndarray[Any, Any]
 
@@ -94,7 +95,7 @@ def replay(
         if rows is not None and (rows.shape != xs[0].shape[:1] or rows.dtype != "int64"):
             raise decoder.damaged("the rows of the batch")
         view.build_for(shapes_of(xs))
-        objective = Objective(view.config(), view, ys)
+        objective = _objective(view, ys, decoder)
         _check_dtypes(objective, [xs, ys, weights], decoder)
         objective.looks_for_strangers = False
         objective.has_warned_of_unreached = True
@@ -128,6 +129,14 @@ def _group(
     if name != "w" and any(array is None for array in found):
         raise decoder.damaged("a part of the batch is missing")
     return found
+
+
+def _objective(view: ModelView, ys: list[Array], decoder: ArchitectureDecoder) -> Objective:
+    try:
+        return Objective(view.config(), view, ys)
+    except RuntimeError as error:
+        # Not compiled, or without a loss.
+        raise decoder.damaged(str(error)) from error
 
 
 def _check_dtypes(

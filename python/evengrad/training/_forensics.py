@@ -102,8 +102,8 @@ class Forensics:
         self._batches: list[KeptBatch] = []
         self._kept_bytes = 0
         self._due = 0.0
-        # Places among the copied values that were not finite from the beginning.
-        self._broken: set[int] | None = None
+        # Names of the copied values that were not finite from the beginning.
+        self._broken: set[str] | None = None
         # The step since the copy whose loss was the first that is not finite, with its place.
         self._invalid: tuple[int, int, int] | None = None
         self._mark: Any = None
@@ -202,8 +202,8 @@ class Forensics:
         if self.is_over or self._good is None or self._made == 0:
             return
         # Without a copy, unless there is something to look for.
-        tensors = (tensor for tensor, _ in self._good.values)
-        broken = {at for at, one in enumerate(tensors) if not all_finite(values_of(one))}
+        tensors = self._good.values.items()
+        broken = {name for name, (one, _) in tensors if not all_finite(values_of(one))}
         if broken - (self._broken or set()):
             self._tell(self._made, None)
 
@@ -257,6 +257,7 @@ class Forensics:
             finding, *where = found
             epoch, batch = place or where
         trouble = NonFinite(finding, epoch, batch, in_loss)
+        self._good, self._batches = None, []
         self.callbacks.tell("_on_non_finite", trouble)
 
     def _latest(self) -> tuple[int, int]:

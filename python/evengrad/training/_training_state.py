@@ -48,31 +48,32 @@ class TrainingState:
     def __init__(self, model: TrainableModel) -> None:
         tree, optimizer = model.tree, model.config().optimizer
         self.optimizer = optimizer
-        self.values: list[tuple[Tensor, Array]] = []
+        # By path, and for slots by their variable's path and their name.
+        self.values: dict[str, tuple[Tensor, Array]] = {}
         # Variables that no update has given slots yet.
         self._without_slots: list[Tensor] = []
         with _core.Access(tree.tensors):
-            for _, weight in tree.weights:
-                self._copy(weight.tensor.detach())
+            for path, weight in tree.weights:
+                self._copy(path, weight.tensor.detach())
                 if not has_slots(optimizer, weight.tensor):
                     self._without_slots.append(weight.tensor)
                     continue
-                for slot in optimizer.slots(weight.tensor).values():
-                    self._copy(slot)
+                for name, slot in optimizer.slots(weight.tensor).items():
+                    self._copy(f"slot:{path}/{name}", slot)
         self.counts = counts_of(optimizer)
         self.settings = settings_of(optimizer)
         self.draws = [(stream, stream.draws) for _, stream in tree.generators]
 
-    def _copy(self, tensor: Tensor) -> None:
-        self.values.append((tensor, np.array(tensor.numpy())))
+    def _copy(self, name: str, tensor: Tensor) -> None:
+        self.values[name] = tensor, np.array(tensor.numpy())
 
-    def not_finite(self) -> set[int]:
-        """Return the places in `values` of those that have a NaN or an infinity."""
-        return {at for at, (_, values) in enumerate(self.values) if not all_finite(values)}
+    def not_finite(self) -> set[str]:
+        """Return the names of the copies that have a NaN or an infinity."""
+        return {name for name, (_, values) in self.values.items() if not all_finite(values)}
 
     def restore(self) -> None:
         """Put everything back, bit for bit."""
-        for tensor, values in self.values:
+        for tensor, values in self.values.values():
             tensor.copy_(values)
         self._empty_slots()
         set_counts(self.optimizer, self.counts)
