@@ -561,6 +561,37 @@ class TestTelling:
         assert hears.told == 1
         assert len(history.epoch) == 4
 
+    def test_a_training_that_was_mended_is_watched_on(self):
+        class Mends(Hears):
+            def on_train_begin(self, logs=None):
+                self.steps = []
+                self.good = self.model.get_weights()
+
+            def _on_non_finite(self, trouble):
+                super()._on_non_finite(trouble)
+                self.steps.append(trouble.finding.step)
+
+            def on_epoch_end(self, epoch, logs=None):
+                if not np.isfinite(logs["loss"]):
+                    self.model.set_weights(self.good)
+
+        def leaps(step):
+            return 1e5 if step in (30, 31, 70, 71) else 1e-3
+
+        mends = Mends()
+        model = net(optimizers.SGD(leaps), "relu", begin=[eg.Input((6,))])
+        history = model.fit(X, Y, 16, 6, 0, [mends])
+        assert [int(step // 19) for step in mends.steps] == [1, 3]
+        assert mends.finding.batch_rows is not None
+        assert np.isfinite(history.history["loss"]).tolist() == [
+            True,
+            False,
+            True,
+            False,
+            True,
+            True,
+        ]
+
     def test_the_warning_says_all(self, caplog):
         with caplog.at_level(logging.WARNING, "evengrad"):
             finding_of(net(), broken_at(217), shuffle=False)

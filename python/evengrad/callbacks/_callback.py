@@ -121,7 +121,10 @@ class Callback(Configured):
         """Hear that a block of rows of `predict` ends."""
 
     def _on_non_finite(self, trouble: NonFinite) -> None:
-        """Hear, once in a training, where numbers stopped being finite."""
+        """Hear where numbers stopped being finite.
+
+        In a training that goes on it is heard again if the numbers have been put right meanwhile.
+        """
 
     def state_dict(self) -> dict[str, Any] | None:
         """Return what a checkpoint keeps of the callback; None where it has no state.

@@ -66,6 +66,8 @@ SHARE_OF_MEMORY = 8
 KEPT_BYTES = 64 * 2**20
 # Numbers of a variable that tell whether somebody has set it.
 PROBED = 8
+# Findings that are told in one training.
+MOST_TOLD = 10
 # What callbacks do between steps, in these.
 BETWEEN_STEPS = tuple(
     name for name in vars(Callback) if name.startswith("on_") and not name.startswith("on_train_e")
@@ -82,8 +84,9 @@ class Forensics:
         # The source knows who observes it; with its rows, it is freed once the training ends.
         self.source: ArraySource | BatchSource = weakref.proxy(source)
         self.optimizer = model.config().optimizer
-        # Whether a finding was told, after which there is nothing to look for.
-        self.is_over = False
+        # Whether a finding was told, after which there is nothing to look for until somebody has
+        # put good values in place of those that are not finite; and how often one was.
+        self.is_over, self._told = False, 0
         others = [one for one in callbacks.callbacks if not is_passive(one)]
         # Whether callbacks may set what steps go by: settings, or variables too.
         self._settings_change = bool(others)
@@ -152,6 +155,10 @@ class Forensics:
     def enters(self, epoch: int) -> None:
         """Hear that an epoch begins, or is gone on with, after callbacks have."""
         self.epoch, self._has_acted, self._look = epoch, True, 1
+        if self.is_over and self._told < MOST_TOLD:
+            named = self.model.tree.named_weights
+            known = self._broken or set()
+            self.is_over = not all(path in known or all_finite(values_of(x)) for path, x in named)
 
     def steps_to_next_look(self) -> int:
         """Return after how many steps to ask for the loss."""
@@ -247,7 +254,7 @@ class Forensics:
         `place` is epoch and batch of the first loss that is not finite; None where variables alone
         are not.
         """
-        self.is_over = True
+        self.is_over, self._told = True, self._told + 1
         in_loss = place is not None
         found = self._investigate(end, end - 1 if in_loss else None)
         if found is None:
@@ -257,7 +264,7 @@ class Forensics:
             finding, *where = found
             epoch, batch = place or where
         trouble = NonFinite(finding, epoch, batch, in_loss)
-        self._good, self._batches = None, []
+        self._good, self._invalid, self._batches = None, None, []
         self.callbacks.tell("_on_non_finite", trouble)
 
     def _latest(self) -> tuple[int, int]:
