@@ -16,6 +16,11 @@ CASES = {
         {"tensor": "activation", "own_function": True, "signal": 1e20, "step": 3},
         "learning_rate",
     ),
+    "function of large weights": (
+        {"tensor": "activation", "own_function": True, "weights": 1e20, "step": 3},
+        "learning_rate",
+    ),
+    "steps of a sequence": ({"tensor": "activation", "recurrent": True, "step": 3}, "activation"),
     "first values": ({"tensor": "activation", "signal": 1e20}, "initializer"),
     "kernel that has grown": ({"tensor": "activation", "step": 3}, "learning_rate"),
     "loss by itself": ({"tensor": "loss", "step": 3}, "loss"),

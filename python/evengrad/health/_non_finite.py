@@ -42,6 +42,8 @@ class Circumstances:
     penalty: bool = False
     # The largest finite number among activations, or among gradients, before the trouble.
     signal: float = 0.0
+    # The largest number among the variables before the step.
+    weights: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class NonFinite:
 
 def cause_of(known: Circumstances) -> str:
     """Return where numbers that are not finite come from."""
-    by_itself = _cause_of_itself(known) if known.signal < MODERATE else None
+    by_itself = _cause_of_itself(known) if max(known.signal, known.weights) < MODERATE else None
     told = [
         ("inputs", known.tensor == "input"),
         ("initializer", known.before),
@@ -75,7 +77,7 @@ def cause_of(known: Circumstances) -> str:
 def _cause_of_itself(known: Circumstances) -> str | None:
     """Return what makes infinities of moderate numbers; None where the weights have to."""
     if known.tensor == "activation":
-        return "activation" if known.own_function else None
+        return "activation" if known.own_function or known.recurrent else None
     if known.tensor == "loss":
         return "loss"
     if known.tensor == "gradient":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
+from evengrad._common.config import name_of
 from evengrad._common.names import is_own
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.health._non_finite import Circumstances, finding_of
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 # Inputs so many times larger than those of other rows are outliers.
 OUTLYING = 1e3
-# Functions of this package whose values have no bound that their input does not have.
-UNBOUNDED = frozenset({"exponential", "exp", "softplus", "square", "sinh", "cosh"})
+# Activations of this package that make infinities of moderate numbers.
+UNBOUNDED = frozenset({"exponential"})
 
 
 class Noting:
@@ -105,6 +106,8 @@ class StepExamination:
         self.outputs: list[tuple[Any, Tensor]] = []
         self.results: list[Tensor] = []
         self.signal = 0.0
+        # The largest number among the variables that train.
+        self._grown = 0.0
         # Variables that were infinite before, and may be meant to be.
         self._meant: set[str] = set()
         self.found: Circumstances | None = None
@@ -163,6 +166,8 @@ class StepExamination:
                 self._meant.add(path)
             else:
                 self._look("weight", self._layer_of(path), values, before=True)
+                if id(weight.tensor) in trainable:
+                    self._grown = max(self._grown, largest(values))
 
     def _look_at_inputs(self) -> None:
         for x in self.xs:
@@ -291,6 +296,7 @@ class StepExamination:
             outliers=self._numbered(outliers) or outliers,
             numbered=self.numbers is not None,
             signal=self.signal,
+            weights=self._grown,
             **known,
         )
 
@@ -335,8 +341,8 @@ class StepExamination:
         """Return what is to be known of a layer that makes infinities."""
         own = is_own(type(layer))
         activation = getattr(layer, "activation", None)
-        ends = getattr(layer, "final_activation", None)
-        theirs = activation is not None and (ends is None or ends in UNBOUNDED)
+        name = None if activation is None else name_of(activation)
+        theirs = activation is not None and (name is None or name in UNBOUNDED)
         return {"own_function": not own or theirs, "recurrent": isinstance(layer, Recurrent)}
 
 
