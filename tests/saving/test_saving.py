@@ -272,6 +272,18 @@ def test_weights_alone(data, tmp_path):
     np.testing.assert_array_equal(wrong.get_weights()[0], before[0])
 
 
+@pytest.mark.parametrize("kind", ["float16", "float64"])
+def test_weights_of_another_size_become_those_of_the_variables(tmp_path, kind):
+    model = graph()
+    values = {path: tensor.detach().numpy() for path, tensor in model.named_weights()}
+    given = {path: (array * 1.7).astype(kind) for path, array in values.items()}
+    _safetensors.write(tmp_path / "net", given, {})
+    model.load_weights(tmp_path / "net")
+    for path, tensor in model.named_weights():
+        assert tensor.dtype == "float32"
+        np.testing.assert_array_equal(tensor.detach().numpy(), given[path].astype("float32"))
+
+
 def test_the_file_is_a_safetensors_file(tmp_path):
     numpy_reader = pytest.importorskip("safetensors.numpy")
     model = graph()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from evengrad import _core
 from evengrad._common.code_variables import methods_of
-from evengrad._common.config import Configured
+from evengrad._common.config import ATOMS, Configured
 from evengrad._common.names import ESCAPES, PACKAGE, printable, snake_case
 from evengrad._common.pickling import END, Look, begin, seen, telling
 from evengrad._tensor.constrained import constraint_of
@@ -461,6 +461,8 @@ class ModuleTree:
             if self.has_code_of_users:
                 held += methods_of(module)
                 held += [constraint_of(weight.tensor) for weight in state.weights]
+        # Most are of these, which cost least to tell.
+        held = [one for one in held if type(one) not in ATOMS]
         held = [one for one in held if not isinstance(one, (Module, type, BuiltinFunctionType))]
         return [
             one

@@ -1166,7 +1166,8 @@ class Model(Network):
     def load_weights(self, path: str | os.PathLike[str]) -> None:
         """Take all variables from a file of `save_weights` or `save`, or another program's.
 
-        Checksums are compared where the file has them.
+        Checksums are compared where the file has them. Floating-point numbers of another size
+        become those of the variable, as in Keras and PyTorch.
 
         Raises
         ------
