@@ -247,3 +247,169 @@ def test_rows_without_a_batch_are_refused():
         Session([(lambda: None, feed)], None, [])
     with pytest.raises(TypeError, match="float64"):
         Session([(lambda: None, feed)], 4, [eg.zeros(())])
+
+
+class Watching(Noting):
+    """A step that notes the sum of its batch in a record too."""
+
+    def __init__(self, plain, record):
+        super().__init__(plain.feed.indices.shape[0], plain.total, plain.rows, plain.captured)
+        self.feed, self.record = plain.feed, record
+
+    def step(self):
+        super().step()
+        self.record.copy_(eg.take(self.rows, self.feed.indices).sum().reshape(1))
+
+
+def watched_session(every, captured=True, watched_captured=True, **given):
+    made, kinds, total = session(captured, **given)
+    record = eg.zeros(1, dtype="float64")
+    watching = [Watching(kind, record) for kind in kinds]
+    for kind in watching:
+        kind.captured = watched_captured
+    made.watch(watching, record, every)
+    return made, kinds, watching, total
+
+
+@pytest.mark.parametrize("captured", [True, False])
+@pytest.mark.parametrize("watched_captured", [True, False])
+@pytest.mark.parametrize("every", [1, 2, 5, 100])
+def test_every_so_many_steps_are_watched(every, captured, watched_captured):
+    made, kinds, watching, _ = watched_session(every, captured, watched_captured)
+    assert made.is_watched
+    made.run(Epochs(2))
+    assert made.finished().tolist() == [[21.0]] * 2
+    made.run(Steps(2))
+    # Sums of the batches 0 1 2, 3 4 5 and 6, epoch after epoch.
+    sums = [3.0, 12.0, 6.0, 3.0, 12.0, 6.0, 3.0, 12.0]
+    steps, values = made.samples()
+    assert steps.tolist() == list(range(0, 8, every))
+    assert (steps.dtype, values.tolist()) == (np.int64, [[sums[step]] for step in steps])
+    assert made.is_watched == (8 % every == 0)
+    steps, values = made.samples()
+    assert (steps.shape, values.shape) == ((0,), (0, 0))
+    seen = len(range(0, 8, every))
+    calls = sum(kind.calls for kind in watching)
+    assert calls <= 2 if watched_captured else calls == seen
+    plain = sum(kind.calls for kind in kinds)
+    assert plain <= 2 if captured else plain == 8 - seen
+
+
+def test_watching_changes_no_figure():
+    results = []
+    for every in (None, 1, 3):
+        made, _, _, total = watched_session(every or 10**9, shuffle=Generator(5))
+        made.run(Epochs(3))
+        made.run(Steps(2))
+        results.append((made.finished().tolist(), total.item()))
+    plain, _, total = session(shuffle=Generator(5))
+    plain.run(Epochs(3))
+    plain.run(Steps(2))
+    assert results == [(plain.finished().tolist(), total.item())] * 3
+
+
+def test_by_itself_it_watches_the_first_step_and_others_later():
+    made, _, _, _ = watched_session(None)
+    made.run(Epochs(7000))
+    steps, values = made.samples()
+    assert (steps[0], len(steps) > 1, len(values)) == (0, True, len(steps))
+    assert (np.diff(steps) >= 1).all()
+    assert (np.diff(steps) <= 10_000).all()
+
+
+def test_watched_steps_are_counted_from_where_a_session_begins():
+    made, _, _, _ = watched_session(2)
+    made.seek(1)
+    made.run(Epochs(2))
+    steps, values = made.samples()
+    assert (steps.tolist(), values.ravel().tolist()) == ([0, 2, 4], [12.0, 3.0, 6.0])
+
+
+def test_what_was_captured_of_watched_steps_is_forgotten_too():
+    made, kinds, watching, _ = watched_session(2)
+    made.run(Epochs(4))
+    made.forget()
+    made.run(Epochs(4))
+    assert [kind.calls for kind in kinds + watching] == [2] * 4
+    assert made.samples()[0].tolist() == list(range(0, 24, 2))
+
+
+def test_rows_that_are_loaded_piece_by_piece_are_watched():
+    made, _, _, _ = watched_session(2, window=3, load=lambda _: None)
+    made.run(Epochs(2))
+    assert made.samples()[0].tolist() == [0, 2, 4]
+
+
+def test_scheduled_values_of_watched_steps_are_computed_too():
+    asked = []
+    feed, total, record = Feed(1), eg.zeros((), dtype="float64"), eg.zeros((), dtype="float64")
+
+    def capturing(name):
+        def step():
+            with eg._core.Recording() as recording:
+                feed.next()
+                eg.accumulate(total, eg.ones(()))
+                eg.accumulate(record, eg.ones(()))
+            return recording.plan, [lambda steps: asked.append((name, steps))]
+
+        return step
+
+    made = Session([(capturing("plain"), feed)], 6, [total])
+    made.watch([capturing("watched")], record, 2)
+    made.run(Steps(2))
+    asked.clear()
+    made.run(Steps(4))
+    assert {name for name, _ in asked} == {"plain", "watched"}
+    assert all(steps == 4 for _, steps in asked)
+    assert record.item() == 6.0
+
+
+def test_steps_that_bring_batches_see_whether_they_are_watched():
+    seen, record = [], eg.zeros(1, dtype="float64")
+
+    def step():
+        if len(seen) in (5, 8):
+            seen.append(None)
+            return False
+        seen.append(made.is_watched)
+        record.copy_(eg.tensor([float(len(seen))], dtype="float64"))
+        return True
+
+    made = Session([(step, None)], None, [])
+    made.watch([], record, 2)
+    made.run(Epochs(2))
+    assert seen == [True, False, True, False, True, None, False, True, None]
+    steps, values = made.samples()
+    assert (steps.tolist(), values.ravel().tolist()) == ([0, 2, 4, 6], [1.0, 3.0, 5.0, 8.0])
+
+
+def test_an_error_of_a_watched_step_passes_through_and_the_step_is_watched_again():
+    made, _, watching, total = watched_session(2, False, False)
+    original, fails = watching[0].step, [True]
+
+    def step():
+        if fails.pop() if fails else False:
+            raise KeyError("on purpose")
+        original()
+
+    watching[0].step = step
+    with pytest.raises(KeyError, match="on purpose"):
+        made.run(Epochs(1))
+    assert made.is_watched
+    assert made.run(Epochs(1))
+    assert (made.samples()[0].tolist(), total.item()) == ([0, 2], 21.0)
+
+
+def test_a_watch_that_does_not_fit_is_refused():
+    made, kinds, _ = session()
+    record = eg.zeros(1, dtype="float64")
+    with pytest.raises(ValueError, match="expected 2 functions"):
+        made.watch([], record)
+    with pytest.raises(ValueError, match="every"):
+        made.watch(kinds, record, 0)
+    with pytest.raises(TypeError, match="float64"):
+        made.watch(kinds, eg.zeros(1))
+    with pytest.raises(ValueError, match="expected 0 functions"):
+        Session([(lambda: False, None)], None, []).watch([print], record)
+    assert not made.is_watched
+    assert made.samples()[0].tolist() == []

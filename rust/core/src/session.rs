@@ -12,6 +12,10 @@ use crate::feed::Feed;
 use crate::generator::Generator;
 use crate::tensor::Tensor;
 
+mod watch;
+
+use watch::Watch;
+
 /// Steps whose scheduled values the host computes at a time.
 const PREPARED_AT_A_TIME: usize = 4096;
 
@@ -39,6 +43,8 @@ pub enum Next {
         kind: usize,
         /// At most so many.
         steps: usize,
+        /// Whether it is a step that is watched, which is made alone, by what stands beside this kind.
+        watched: bool,
     },
     /// What the run goes on until is reached.
     Reached,
@@ -86,6 +92,7 @@ pub struct Session {
     scheduled: bool,
     ready: usize,
     finished: Vec<f64>,
+    watch: Option<Watch>,
 }
 
 impl Session {
@@ -132,7 +139,26 @@ impl Session {
             scheduled: false,
             ready: 0,
             finished: Vec::new(),
+            watch: None,
         })
+    }
+
+    /// Watches the next step and then every so many, or as seldom as keeps what that costs small. `record` is a `float64`
+    /// tensor that a watched step writes.
+    pub fn watch(&mut self, record: Tensor, every: Option<usize>) -> Result<()> {
+        self.watch = Some(Watch::new(record, every)?);
+        Ok(())
+    }
+
+    /// True where the coming step is watched.
+    pub fn is_watched(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.wait() == 0)
+    }
+
+    /// The numbers of the steps that were watched, counted from the call of [`Session::watch`], and what they have written
+    /// in the record, one after the other. They are forgotten here.
+    pub fn take_samples(&mut self) -> (Vec<i64>, Vec<f64>) {
+        self.watch.as_mut().map(Watch::take_samples).unwrap_or_default()
     }
 
     /// Has an epoch of rows end after so many steps, so that the next one goes on in the order; and an order end after so
@@ -240,12 +266,22 @@ impl Session {
             if self.scheduled && self.ready == 0 {
                 return Ok(Next::Prepare(self.most_steps().min(PREPARED_AT_A_TIME)));
             }
-            return self.next_batches(step);
+            return Ok(match (self.next_batches(step)?, &self.watch) {
+                (Next::Run { kind, steps, .. }, Some(watch)) => {
+                    let (wait, watched) = (watch.wait(), watch.wait() == 0);
+                    Next::Run { kind, steps: if watched { 1 } else { steps.min(wait) }, watched }
+                }
+                (next, _) => next,
+            });
         }
     }
 
-    /// Notes steps that were done.
-    pub fn ran(&mut self, steps: usize) {
+    /// Notes steps that were done, of one kind and watched or not, as [`Next::Run`] says, and the time that they took;
+    /// none where that tells nothing of steps to come.
+    pub fn ran(&mut self, steps: usize, time: Option<Duration>) {
+        if let Some(watch) = &mut self.watch {
+            watch.ran(steps, time);
+        }
         self.step = self.step.map(|step| step + steps);
         self.run_steps += steps;
         self.ready = self.ready.saturating_sub(steps);
@@ -357,7 +393,7 @@ impl Session {
         let kinds = self.kinds();
         let left = self.steps_per_epoch().map_or(1, |steps| steps - step);
         let Source::Rows { rows, feeds, window, order, begun, .. } = &self.source else {
-            return Ok(Next::Run { kind: 0, steps: 1 });
+            return Ok(Next::Run { kind: 0, steps: 1, watched: false });
         };
         // In the order from here on.
         let step = begun + step;
@@ -377,6 +413,7 @@ impl Session {
             return Ok(Next::Run {
                 kind,
                 steps: (self.loaded.min(end) - step).min(ready).min(most),
+                watched: false,
             });
         }
         let steps = (end - step).min(window / size);
@@ -394,188 +431,4 @@ impl Session {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn feeds() -> Vec<Feed> {
-        vec![Feed::new(2).expect("size"), Feed::new(1).expect("size")]
-    }
-
-    fn five_rows(shuffle: Option<Generator>, sums: Vec<Tensor>, window: usize) -> Session {
-        Session::over_rows(5, shuffle, feeds(), sums, window).expect("no row is left")
-    }
-
-    fn f64_sum() -> Tensor {
-        Tensor::zeros(&[], DType::F64).expect("small")
-    }
-
-    /// Runs until that is reached and notes the batches, one step at a time; rows that were loaded by the names they
-    /// have in the data.
-    fn run(session: &mut Session, sum: &Tensor, until: Until) -> Vec<Vec<i64>> {
-        session.start(until);
-        let (mut batches, mut held) = (vec![], None::<Vec<i64>>);
-        loop {
-            match session.decide().expect("no step fails") {
-                Next::Reached => return batches,
-                Next::Prepare(steps) => session.prepared(steps),
-                Next::Load(rows) => held = Some(rows),
-                Next::Run { kind, steps } => {
-                    assert!(steps > 0);
-                    let Source::Rows { feeds, .. } = &session.source else { unreachable!("rows") };
-                    feeds[kind].next_batch().expect("a batch is left");
-                    let batch = feeds[kind].indices().to_vec::<i64>().expect("i64");
-                    let of_data =
-                        |row: &i64| held.as_ref().map_or(*row, |rows| rows[*row as usize]);
-                    let batch: Vec<i64> = batch.iter().map(of_data).collect();
-                    let so_far = sum.to_vec::<f64>().expect("f64")[0];
-                    sum.write(&[so_far + batch.len() as f64]).expect("one element");
-                    batches.push(batch);
-                    session.ran(1);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_epoch_visits_all_rows_and_begins_with_empty_sums() {
-        for window in [2, 3, 4, 5] {
-            let sum = f64_sum();
-            let mut session = five_rows(None, vec![sum.clone()], window);
-            let batches = run(&mut session, &sum, Until::Epochs(3));
-            assert_eq!(session.finished(), [5.0; 3]);
-            assert_eq!(batches[..3], [vec![0, 1], vec![2, 3], vec![4]]);
-            assert_eq!(batches[3..6], batches[..3]);
-            assert_eq!((batches.len(), session.step()), (9, None));
-        }
-    }
-
-    #[test]
-    fn each_epoch_draws_an_order_as_the_generator_gives_it() {
-        let sum = f64_sum();
-        let mut session = five_rows(Some(Generator::new(3, 1)), vec![], 5);
-        let batches = run(&mut session, &sum, Until::Epochs(2));
-        let same = Generator::new(3, 1);
-        let orders = [same.permutation(5).expect("few"), same.permutation(5).expect("few")];
-        assert_eq!(batches.concat(), orders.concat());
-    }
-
-    #[test]
-    fn steps_end_with_the_epoch_and_go_on_where_they_were() {
-        let sum = f64_sum();
-        let mut session = five_rows(None, vec![sum.clone()], 5);
-        assert_eq!(run(&mut session, &sum, Until::Steps(2)).len(), 2);
-        assert_eq!(session.step(), Some(2));
-        assert_eq!(run(&mut session, &sum, Until::Steps(7)), [vec![4]]);
-        assert_eq!((session.step(), session.finished()), (None, &[5.0][..]));
-        assert_eq!(run(&mut session, &sum, Until::Steps(3)).len(), 3);
-        assert_eq!(session.step(), None);
-        assert!(session.has_ended());
-        assert_eq!(run(&mut session, &sum, Until::Seconds(Duration::ZERO, 9)).len(), 1);
-        assert!(!session.has_ended());
-        assert_eq!(run(&mut session, &sum, Until::Seconds(Duration::from_secs(9), 9)).len(), 2);
-        session.start(Until::Epochs(1));
-        assert!(!session.has_ended());
-    }
-
-    #[test]
-    fn an_epoch_is_gone_on_with_from_any_step() {
-        for (step, window) in [(0, 5), (1, 5), (2, 2), (3, 5)] {
-            let (sum, key) = (f64_sum(), Generator::new(9, 0));
-            let whole = key.permutation(5).expect("few");
-            key.set_draws(0);
-            let mut session = five_rows(Some(key), vec![], window);
-            session.seek(step, 0).expect("a step of the epoch");
-            let rest = run(&mut session, &sum, Until::Epochs(1)).concat();
-            assert_eq!(rest, whole[(2 * step).min(5)..], "from step {step}");
-        }
-        assert!(five_rows(None, vec![], 5).seek(4, 0).is_err());
-    }
-
-    #[test]
-    fn limited_epochs_go_on_in_the_order_and_limited_orders_leave_rows_out() {
-        for window in [2, 5] {
-            let sum = f64_sum();
-            let mut session = five_rows(None, vec![sum.clone()], window);
-            session.limit(Some(2), None).expect("of rows");
-            let batches = run(&mut session, &sum, Until::Epochs(3));
-            assert_eq!(batches, [vec![0, 1], vec![2, 3], vec![4], vec![0, 1], vec![2, 3]]);
-            assert_eq!(session.finished(), [4.0, 1.0, 4.0]);
-            assert_eq!((session.epoch_start(), session.steps_per_epoch()), (2, Some(1)));
-            session.limit(None, Some(2)).expect("of rows");
-            session.seek(0, 0).expect("an epoch has a beginning");
-            let batches = run(&mut session, &sum, Until::Epochs(2));
-            assert_eq!(batches, [vec![0, 1], vec![2, 3], vec![0, 1], vec![2, 3]]);
-        }
-        assert!(five_rows(None, vec![], 5).limit(Some(0), None).is_err());
-    }
-
-    #[test]
-    fn a_limited_epoch_is_gone_on_with_from_any_step() {
-        for (step, epoch_start, window) in [(0, 0, 5), (1, 0, 2), (0, 2, 5), (1, 2, 2)] {
-            let (sum, key) = (f64_sum(), Generator::new(9, 0));
-            let whole = key.permutation(5).expect("few");
-            key.set_draws(0);
-            let mut session = five_rows(Some(key), vec![], window);
-            session.limit(Some(2), None).expect("of rows");
-            session.seek(step, epoch_start).expect("a step of the epoch");
-            assert_eq!(session.order_draw(), Some(0));
-            let rest = run(&mut session, &sum, Until::Epochs(if epoch_start > 0 { 1 } else { 2 }));
-            assert_eq!(rest.concat(), whole[(2 * (epoch_start + step)).min(5)..]);
-            assert_eq!((session.order_draw(), session.epoch_start()), (None, 0));
-        }
-        let mut session = five_rows(None, vec![], 5);
-        session.limit(Some(2), None).expect("of rows");
-        for (step, epoch_start) in [(3, 0), (2, 2), (0, 3)] {
-            assert!(session.seek(step, epoch_start).is_err());
-        }
-        assert_eq!((session.epoch_start(), session.step()), (0, None));
-    }
-
-    #[test]
-    fn scheduled_values_are_asked_for_before_the_steps_that_use_them() {
-        let mut session = five_rows(None, vec![], 5);
-        session.set_scheduled(true);
-        session.start(Until::Steps(2));
-        assert_eq!(session.decide().expect("idle"), Next::Prepare(2));
-        session.prepared(2);
-        assert_eq!(session.decide().expect("idle"), Next::Run { kind: 0, steps: 2 });
-        session.ran(1);
-        assert_eq!(session.decide().expect("idle"), Next::Run { kind: 0, steps: 1 });
-        session.start(Until::Epochs(1));
-        assert_eq!(session.decide().expect("idle"), Next::Prepare(PREPARED_AT_A_TIME));
-    }
-
-    #[test]
-    fn batches_of_the_host_end_when_it_says_so() {
-        let mut session = Session::over_host_batches(Some(2), vec![]).expect("no sums");
-        session.start(Until::Epochs(2));
-        for _ in 0..2 {
-            assert_eq!(session.decide().expect("idle"), Next::Run { kind: 0, steps: 1 });
-            session.ran(1);
-        }
-        assert_eq!(session.decide().expect("idle"), Next::Run { kind: 0, steps: 1 });
-        session.ran(1);
-        session.end_epoch().expect("no sums");
-        assert_eq!(session.decide().expect("idle"), Next::Reached);
-        assert_eq!((session.step(), session.last_epoch_steps()), (None, 1));
-        session.start(Until::Steps(9));
-        assert_eq!(session.decide().expect("idle"), Next::Run { kind: 0, steps: 1 });
-        session.end_epoch().expect("no sums");
-        assert_eq!(session.decide().expect("idle"), Next::Reached);
-    }
-
-    #[test]
-    fn rows_without_a_batch_and_sums_of_another_type_are_refused() {
-        let feed = || Feed::new(2).expect("size");
-        let sum = |dtype| Tensor::zeros(&[], dtype).expect("small");
-        let refused = |feeds, sums, window| {
-            Session::over_rows(5, None, feeds, sums, window).err().map(|error| error.to_string())
-        };
-        let left = refused(vec![feed()], vec![], 5).expect("a row is left");
-        assert!(left.contains("1 of 5 rows"), "{left}");
-        assert!(refused(vec![], vec![], 5).is_some());
-        assert!(refused(feeds(), vec![], 1).expect("narrow").contains("smaller than a batch"));
-        assert!(refused(feeds(), vec![sum(DType::F32)], 5).expect("f32").contains("float64"));
-        assert!(refused(feeds(), vec![sum(DType::F64)], 5).is_none());
-    }
-}
+mod tests;

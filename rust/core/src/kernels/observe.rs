@@ -11,14 +11,16 @@
 
 use core::ops::Range;
 
-use super::simd::{Kernel, Scalar, Simd, dispatch};
+use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 
-/// Columns of a block, which is looked at in one go: its sums stay in the fastest cache.
-pub const BLOCK: usize = 64;
-/// Rows that a group of columns takes at a time.
-const CHUNK_ROWS: usize = 16;
-/// Columns side by side, and elements of a norm that do not wait for each other.
-const LANES: usize = 8;
+/// Columns of a block, which is looked at in one go: few enough that clearing its sums takes no time to speak of.
+pub const BLOCK: usize = 32;
+/// Rows that are widened at a time.
+const CHUNK_ROWS: usize = 8;
+/// Elements of a norm that are widened at a time.
+const CHUNK: usize = 128;
+/// Sums that do not wait for each other, the same for every instruction set.
+const SUMS: usize = 16;
 
 /// What some columns come to.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -126,128 +128,101 @@ struct Sums {
     pivot: [f64; BLOCK],
     sum: [f64; BLOCK],
     squares: [f64; BLOCK],
-    outside: [u32; BLOCK],
+    outside: [f64; BLOCK],
     /// Elements that are not finite.
-    left_out: [u32; BLOCK],
+    left_out: [f64; BLOCK],
 }
 
 impl Sums {
     #[inline(always)]
     fn new() -> Self {
-        let (zeros, none) = ([0.0; BLOCK], [0; BLOCK]);
-        Self { pivot: zeros, sum: zeros, squares: zeros, outside: none, left_out: none }
+        let zeros = [0.0; BLOCK];
+        Self { pivot: zeros, sum: zeros, squares: zeros, outside: zeros, left_out: zeros }
     }
 }
 
-impl<T: Scalar + Into<f64>> Columns<'_, T> {
-    /// All rows; those that are not finite are left out if `CHECKED`, and else leave squares that are not finite either.
-    #[inline(always)]
-    fn add<const CHECKED: bool>(&self, sums: &mut Sums) {
-        let count = self.columns.len();
-        if self.rows > 0 {
-            let first = &self.x[self.columns.clone()];
-            for (pivot, &x) in sums.pivot.iter_mut().zip(first) {
-                *pivot = if CHECKED && !x.is_finite() { 0.0 } else { x.into() };
-            }
-        }
-        let mut row = 0;
-        while row < self.rows {
-            let rows = row..(row + CHUNK_ROWS).min(self.rows);
-            let mut at = 0;
-            while at + LANES <= count {
-                self.group::<LANES, CHECKED>(rows.clone(), at, sums);
-                at += LANES;
-            }
-            // What is left fills halves: a column has the same bits in each.
-            if count & 4 > 0 {
-                self.group::<4, CHECKED>(rows.clone(), at, sums);
-                at += 4;
-            }
-            if count & 2 > 0 {
-                self.group::<2, CHECKED>(rows.clone(), at, sums);
-                at += 2;
-            }
-            if count & 1 > 0 {
-                self.group::<1, CHECKED>(rows.clone(), at, sums);
-            }
-            row = rows.end;
-        }
+/// Elements as `f64`.
+#[inline(always)]
+fn widen<T: Scalar + Into<f64>>(x: &[T], to: &mut [f64]) {
+    for (to, &x) in to.iter_mut().zip(x) {
+        *to = x.into();
     }
+}
 
+/// Adds lanes to those of an array.
+#[inline(always)]
+fn add_to<V: Vector<Elem = f64>>(to: &mut [f64; BLOCK], at: usize, x: V) {
+    let to = to[at..at + V::LANES].as_mut_ptr();
+    // SAFETY: there is a vector.
+    unsafe { (V::load(to) + x).store(to) };
+}
+
+/// Lanes of an array.
+#[inline(always)]
+fn take<V: Vector<Elem = f64>>(from: &[f64], at: usize) -> V {
+    // SAFETY: there is a vector.
+    unsafe { V::load(from[at..at + V::LANES].as_ptr()) }
+}
+
+impl<T: Scalar + Into<f64>> Columns<'_, T> {
+    /// All rows; elements that are not finite are left out if `CHECKED`, and else leave squares that are not finite either.
     #[inline(always)]
-    #[allow(clippy::needless_range_loop, reason = "columns side by side, read as index equations")]
-    fn group<const N: usize, const CHECKED: bool>(
-        &self,
-        rows: Range<usize>,
-        at: usize,
-        sums: &mut Sums,
-    ) {
-        let [low, high] = self.bounds;
-        let mut pivot = [0.0; N];
-        pivot.copy_from_slice(&sums.pivot[at..at + N]);
-        let (mut sum, mut squares) = ([0.0; N], [0.0; N]);
-        let (mut outside, mut left_out) = ([0_u32; N], [0_u32; N]);
-        for row in rows {
-            let mut x = [low; N];
-            x.copy_from_slice(&self.x[row * self.width + self.columns.start + at..][..N]);
-            for lane in 0..N {
-                let mut distance = x[lane].into() - pivot[lane];
-                if CHECKED {
-                    let is_finite = x[lane].is_finite();
-                    left_out[lane] += u32::from(!is_finite);
-                    distance = if is_finite { distance } else { 0.0 };
-                }
-                sum[lane] += distance;
-                squares[lane] += distance * distance;
-                outside[lane] += u32::from(x[lane] <= low || x[lane] >= high);
+    fn add<V: Vector<Elem = f64>, const CHECKED: bool>(&self, sums: &mut Sums) {
+        let count = self.columns.len();
+        // Beyond the last column all are zero.
+        let mut wide = [[0.0; BLOCK]; CHUNK_ROWS];
+        if self.rows > 0 {
+            widen(&self.x[self.columns.clone()], &mut sums.pivot);
+            for pivot in sums.pivot.iter_mut().filter(|pivot| !pivot.is_finite()) {
+                *pivot = if CHECKED { 0.0 } else { *pivot };
             }
         }
-        for lane in 0..N {
-            sums.sum[at + lane] += sum[lane];
-            sums.squares[at + lane] += squares[lane];
-            sums.outside[at + lane] += outside[lane];
-            sums.left_out[at + lane] += left_out[lane];
+        let bounds = self.bounds.map(|bound| V::splat(bound.into()));
+        for row in (0..self.rows).step_by(CHUNK_ROWS) {
+            let rows = row..(row + CHUNK_ROWS).min(self.rows);
+            let wide = &mut wide[..rows.len()];
+            for (row, wide) in rows.zip(wide.iter_mut()) {
+                let first = row * self.width + self.columns.start;
+                widen(&self.x[first..first + count], wide);
+            }
+            for at in (0..count).step_by(V::LANES) {
+                add_rows::<V, CHECKED>(wide, at, bounds, sums);
+            }
         }
     }
 
     /// What the columns come to. Their means join by distances from the first, as rows do.
     #[inline(always)]
-    #[allow(clippy::needless_range_loop, reason = "columns side by side, read as index equations")]
-    fn summary(&self, sums: &Sums) -> Summary {
-        let (count, rows) = (self.columns.len(), self.rows as f64);
-        let first = sums.pivot[0] + sums.sum[0] / (rows - f64::from(sums.left_out[0])).max(1.0);
-        let mut totals = [[0.0; LANES]; 10];
-        for at in (0..count).step_by(LANES) {
-            for lane in 0..LANES {
-                let column = at + lane;
-                // Beyond the last column nothing was added.
-                let there = if column < count { 1.0 } else { 0.0 };
-                let n = there * (rows - f64::from(sums.left_out[column]));
-                let has_any = if n > 0.0 { 1.0 } else { 0.0 };
-                let (sum, divisor) = (sums.sum[column], n.max(1.0));
-                let distance = sums.pivot[column] + sum / divisor - first;
-                let spread = sums.squares[column] - sum * sum / divisor;
-                let spread = if spread < 0.0 { 0.0 } else { spread };
-                let outside = f64::from(sums.outside[column]);
-                let is_idle = if outside == rows { there } else { 0.0 };
-                let numbers = [
-                    n,
-                    n * distance,
-                    n * distance * distance,
-                    spread,
-                    has_any,
-                    has_any * distance,
-                    has_any * distance * distance,
-                    spread / divisor,
-                    outside,
-                    is_idle,
-                ];
-                for (total, number) in totals.iter_mut().zip(numbers) {
-                    total[lane] += number;
-                }
+    fn summary<V: Vector<Elem = f64>>(&self, sums: &Sums) -> Summary {
+        let (zero, one) = (V::constant(0.0), V::constant(1.0));
+        let (count, rows) = (self.columns.len(), V::constant(self.rows as f64));
+        let first_n = (self.rows as f64 - sums.left_out[0]).max(1.0);
+        let first = sums.pivot[0] + sums.sum[0] / first_n;
+        let mut numbers = [[0.0; BLOCK]; 9];
+        let all = count.next_multiple_of(SUMS);
+        for at in (0..count).step_by(V::LANES) {
+            let n = rows - take(&sums.left_out, at);
+            let has_any = V::select(zero.lt(n), one, zero);
+            let (sum, divisor) = (take::<V>(&sums.sum, at), n.max(one));
+            let mean = sum / divisor;
+            let distance = take::<V>(&sums.pivot, at) + mean - V::splat(first);
+            let spread = take::<V>(&sums.squares, at) - sum * mean;
+            // NaN stays.
+            let spread = V::select(spread.lt(zero), zero, spread);
+            let is_idle = V::select(take::<V>(&sums.outside, at).eq(rows), one, zero);
+            let of_columns = [has_any, has_any * distance, has_any * distance * distance];
+            let of_elements = [n, n * distance, n * distance * distance];
+            let others = [spread, spread / divisor, is_idle];
+            let of_column = of_elements.into_iter().chain(of_columns).chain(others);
+            for (to, x) in numbers.iter_mut().zip(of_column) {
+                add_to(to, at, x);
             }
         }
-        let [n, t, tt, spread, columns, d, dd, variances, outside, idle] = totals.map(fold);
+        let total = |x: &mut [f64; BLOCK]| {
+            x[count..all].fill(0.0);
+            fold(&x[..all])
+        };
+        let [n, t, tt, columns, d, dd, spread, variances, idle] = numbers.each_mut().map(total);
         let moments = |n: f64, sum: f64, squares: f64, spread: f64| {
             let divisor = n.max(1.0);
             [n, first + sum / divisor, spread + (squares - sum * sum / divisor).max(0.0)]
@@ -256,16 +231,61 @@ impl<T: Scalar + Into<f64>> Columns<'_, T> {
             elements: moments(n, t, tt, spread),
             columns: moments(columns, d, dd, 0.0),
             variances,
-            outside,
+            outside: fold(&sums.outside[..all]),
             idle,
         }
     }
 }
 
-/// The lanes summed in a fixed tree order.
+/// Adds some rows to the sums of a vector of columns.
 #[inline(always)]
-fn fold(x: [f64; LANES]) -> f64 {
-    ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]))
+fn add_rows<V: Vector<Elem = f64>, const CHECKED: bool>(
+    rows: &[[f64; BLOCK]],
+    at: usize,
+    [low, high]: [V; 2],
+    sums: &mut Sums,
+) {
+    let (zero, one) = (V::constant(0.0), V::constant(1.0));
+    let pivot = take::<V>(&sums.pivot, at);
+    let (mut sum, mut squares, mut outside, mut left_out) = (zero, zero, zero, zero);
+    for row in rows {
+        let x = take::<V>(row, at);
+        let mut distance = x - pivot;
+        if CHECKED {
+            let is_finite = x.abs().lt(V::constant(f64::INFINITY));
+            left_out = left_out + V::select(is_finite, zero, one);
+            distance = V::select(is_finite, distance, zero);
+        }
+        sum = sum + distance;
+        squares = distance.mul_add(distance, squares);
+        outside = outside + V::select(V::mask_or(x.le(low), high.le(x)), one, zero);
+    }
+    add_to(&mut sums.sum, at, sum);
+    add_to(&mut sums.squares, at, squares);
+    add_to(&mut sums.outside, at, outside);
+    if CHECKED {
+        add_to(&mut sums.left_out, at, left_out);
+    }
+}
+
+/// The sum of numbers, some of which side by side: as many as a whole multiple of those.
+#[inline(always)]
+fn fold(x: &[f64]) -> f64 {
+    let (x, _) = x.as_chunks::<SUMS>();
+    let mut sums = [0.0; SUMS];
+    for x in x {
+        for (sum, x) in sums.iter_mut().zip(x) {
+            *sum += x;
+        }
+    }
+    let mut half = SUMS / 2;
+    while half > 0 {
+        for at in 0..half {
+            sums[at] += sums[at + half];
+        }
+        half /= 2;
+    }
+    sums[0]
 }
 
 impl<T: Scalar + Into<f64>> Kernel for Columns<'_, T> {
@@ -273,17 +293,19 @@ impl<T: Scalar + Into<f64>> Kernel for Columns<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self) -> Summary {
+        let count = self.columns.len();
         let mut sums = Sums::new();
-        self.add::<false>(&mut sums);
-        if !sums.squares.iter().all(|squares| squares.is_finite()) {
+        self.add::<S::F64, false>(&mut sums);
+        if !sums.squares[..count].iter().all(|squares| squares.is_finite()) {
             sums = Sums::new();
-            self.add::<true>(&mut sums);
+            self.add::<S::F64, true>(&mut sums);
         }
-        let summary = self.summary(&sums);
-        for (lived, &outside) in
-            self.lived.iter_mut().flat_map(|lived| lived.iter_mut()).zip(&sums.outside)
-        {
-            *lived += if (outside as usize) < self.rows { 1.0 } else { 0.0 };
+        // Beyond the last column nothing is counted.
+        sums.outside[count..].fill(0.0);
+        let summary = self.summary::<S::F64>(&sums);
+        let lived = self.lived.iter_mut().flat_map(|lived| lived.iter_mut());
+        for (lived, &outside) in lived.zip(&sums.outside) {
+            *lived += if outside < self.rows as f64 { 1.0 } else { 0.0 };
         }
         summary
     }
@@ -308,25 +330,36 @@ struct Norm<'a, T, const FROM: bool> {
 
 impl<T: Scalar + Into<f64>, const FROM: bool> Norm<'_, T, FROM> {
     #[inline(always)]
-    #[allow(clippy::needless_range_loop, reason = "elements side by side, read as index equations")]
-    fn squares(&self, scale: f64) -> f64 {
-        const TOGETHER: usize = 2 * LANES;
-        let mut sums = [0.0; TOGETHER];
-        let mut add = |x: &[T], from: &[T]| {
-            for lane in 0..x.len() {
-                let x: f64 = x[lane].into();
-                let x = scale * if FROM { x - from[lane].into() } else { x };
-                sums[lane] += x * x;
+    fn squares<V: Vector<Elem = f64>>(&self, scale: f64) -> f64 {
+        let scale = V::splat(scale);
+        let mut sums = [V::constant(0.0); SUMS];
+        let (mut x, mut from) = ([0.0; CHUNK], [0.0; CHUNK]);
+        let mut first = 0;
+        while first < self.x.len() {
+            let stop = (first + CHUNK).min(self.x.len());
+            let all = (stop - first).next_multiple_of(SUMS);
+            x[stop - first..all].fill(0.0);
+            from[stop - first..all].fill(0.0);
+            widen(&self.x[first..stop], &mut x);
+            if FROM {
+                widen(&self.from[first..stop], &mut from);
             }
-        };
-        let (x, left) = self.x.as_chunks::<TOGETHER>();
-        let (from, from_left) = self.from.as_chunks::<TOGETHER>();
-        for (x, from) in x.iter().zip(from) {
-            add(x, from);
+            for at in (0..all).step_by(SUMS) {
+                for (place, sum) in sums.iter_mut().enumerate().take(SUMS / V::LANES) {
+                    let at = at + place * V::LANES;
+                    let x = if FROM { take::<V>(&x, at) - take(&from, at) } else { take(&x, at) };
+                    let x = x * scale;
+                    *sum = x.mul_add(x, *sum);
+                }
+            }
+            first = stop;
         }
-        add(left, from_left);
-        let (low, high) = sums.split_at(LANES);
-        fold(core::array::from_fn(|lane| low[lane] + high[lane]))
+        let mut lanes = [0.0; SUMS];
+        for (lanes, sum) in lanes.chunks_exact_mut(V::LANES).zip(sums) {
+            // SAFETY: there are as many lanes.
+            unsafe { sum.store(lanes.as_mut_ptr()) };
+        }
+        fold(&lanes)
     }
 }
 
@@ -335,24 +368,32 @@ impl<T: Scalar + Into<f64>, const FROM: bool> Kernel for Norm<'_, T, FROM> {
 
     #[inline(always)]
     fn run<S: Simd>(self) -> f64 {
-        root(|scale| self.squares(scale))
+        // In a loop, for what is called at one place is inlined there.
+        let mut scale = 1.0;
+        loop {
+            let sum = self.squares::<S::F64>(scale);
+            match other_scale(sum, scale) {
+                Some(other) => scale = other,
+                None => return sum.sqrt() / scale,
+            }
+        }
     }
 }
 
-/// √Σ x², from sums of (x·scale)²: scaled where squares would overflow or vanish.
+/// By what numbers have to be multiplied before a sum of their squares, where it has been found too small or too large; none
+/// where it has not, or where they have been multiplied already.
 #[inline(always)]
-fn root(squares: impl Fn(f64) -> f64) -> f64 {
+fn other_scale(sum: f64, scale: f64) -> Option<f64> {
     /// 2⁶⁰⁰.
     const LARGE: f64 = f64::from_bits((1023 + 600) << 52);
     /// Squares that have vanished from a sum above it would not have changed it.
     const SMALL: f64 = 1e-200;
-    let sum = squares(1.0);
-    if sum < SMALL {
-        squares(LARGE).sqrt() / LARGE
-    } else if sum == f64::INFINITY {
-        squares(1.0 / LARGE).sqrt() * LARGE
+    if scale != 1.0 {
+        None
+    } else if sum < SMALL {
+        Some(LARGE)
     } else {
-        sum.sqrt()
+        (sum == f64::INFINITY).then_some(1.0 / LARGE)
     }
 }
 
@@ -372,5 +413,12 @@ pub fn distance<T: Scalar + Into<f64>>(x: &[T], from: &[T]) -> f64 {
 
 /// √Σ x² of a few numbers, such as the norms of parts.
 pub fn norm_of(numbers: &(impl Iterator<Item = f64> + Clone)) -> f64 {
-    root(|scale| numbers.clone().map(|x| x * scale).map(|x| x * x).sum())
+    let mut scale = 1.0;
+    loop {
+        let sum: f64 = numbers.clone().map(|x| x * scale).map(|x| x * x).sum();
+        match other_scale(sum, scale) {
+            Some(other) => scale = other,
+            None => return sum.sqrt() / scale,
+        }
+    }
 }
