@@ -515,40 +515,6 @@ class Hears(callbacks.Callback):
         self.told += 1
 
 
-class TestEpochsAtATime:
-    """Epochs that the session runs without Python between them."""
-
-    @pytest.fixture(autouse=True)
-    def at_once(self, monkeypatch):
-        monkeypatch.setattr("evengrad.training._fit._Training._is_unheard", True)
-
-    @pytest.mark.usefixtures("often")
-    @pytest.mark.parametrize("given", [{}, {"steps_per_epoch": 7}, {"drop_last": True}])
-    def test_the_step_is_that_of_epochs_one_by_one(self, given, monkeypatch):
-        def make():
-            return net(optimizers.SGD(lambda step: 1e-3 if step < 68 else 1e5), "relu")
-
-        stop = callbacks.TerminateOnNaN()
-        history = make().fit(X, Y, 16, 40, 0, [stop], **given)
-        assert len(history.epoch) == 40
-        monkeypatch.undo()
-        alone = callbacks.TerminateOnNaN()
-        make().fit(X, Y, 16, 40, 0, [alone], **given)
-        assert stop.finding == alone.finding
-        assert stop.finding.batch_rows is not None
-        assert (stop.stopped_epoch, stop.stopped_batch) == (
-            alone.stopped_epoch,
-            alone.stopped_batch,
-        )
-
-    def test_the_last_step_of_all(self):
-        stop = callbacks.TerminateOnNaN()
-        optimizer = optimizers.SGD(lambda step: 1e-3 if step < 56 else 3e38)
-        net(optimizer, "relu").fit(X, Y, 16, 3, 0, [stop])
-        assert (stop.finding.step, stop.finding.tensor) == (56, "weight")
-        assert (stop.stopped_epoch, stop.stopped_batch) == (2, 18)
-
-
 class TestTelling:
     def test_the_history_has_it(self):
         model = net()

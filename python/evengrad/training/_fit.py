@@ -350,8 +350,6 @@ class _Training:
         shown: list[tuple[int, dict[str, Any]]] = []
         if not self.progress.is_silent:
             self.progress.begin(self.epoch, None)
-        if self.forensics is not None:
-            self.forensics.enters(self.epoch)
         try:
             source.run(Epochs(until - self.epoch))
         finally:
@@ -360,10 +358,15 @@ class _Training:
                 try:
                     finished = source.session.finished()
                     for figures in finished[len(rows) - begun :]:
-                        later = len(finished) - 1 - (len(rows) - begun)
-                        self._note_unheard(source, figures, self.epoch + len(rows) - begun, later)
+                        source.objective.restore(figures)
+                        self.logs = source.objective.logs()
+                        epoch = self.epoch + len(rows) - begun
+                        if self._is_sound and not math.isfinite(self.logs["loss"]):
+                            later = self.epoch + len(finished) - 1 - epoch
+                            self._warn_of_loss(epoch, later * source.steps)
                         if not self.progress.is_silent:
-                            shown.append((self.history.epoch[-1], self.logs))
+                            shown.append((epoch, self.logs))
+                        self.history.on_epoch_end(epoch, self.logs)
                     limited = source.limits != (None, None)
                     made = len(finished)
                     made = source.steps_of(made, start) if limited else made * steps
@@ -376,18 +379,6 @@ class _Training:
             if interrupt is not None:
                 raise interrupt
         self.epoch = until
-        if self.forensics is not None:
-            self.forensics.rests()
-
-    def _note_unheard(self, source: ArraySource, figures: Any, epoch: int, later: int) -> None:
-        """Note the figures of an epoch, after which there were so many more."""
-        source.objective.restore(figures)
-        self.logs = source.objective.logs()
-        if self.forensics is not None:
-            self.forensics.notes_epoch(epoch)
-        if self._is_sound and not math.isfinite(self.logs["loss"]):
-            self._warn_of_loss(epoch, later * source.steps)
-        self.history.on_epoch_end(epoch, self.logs)
 
     # ---- one epoch after the other
 

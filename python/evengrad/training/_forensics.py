@@ -27,11 +27,9 @@ from evengrad.training._step_replay import (
     BatchesReplay,
     KeptBatch,
     RowsReplay,
-    after,
     bytes_in,
     copied,
     place_of,
-    steps_from,
 )
 from evengrad.training._training_state import (
     TrainingState,
@@ -107,8 +105,6 @@ class Forensics:
         self._due = 0.0
         # Names of the copied values that were not finite from the beginning.
         self._broken: set[str] | None = None
-        # The step since the copy whose loss was the first that is not finite, with its place.
-        self._invalid: tuple[int, int, int] | None = None
         self._mark: Any = None
         source.observer = self
 
@@ -168,40 +164,21 @@ class Forensics:
         return steps
 
     def came_to(self, done: int, made: int, ended: bool) -> None:
-        """Hear that the epoch has come to so many steps, some of which were made just now."""
-        if self.is_over or self.source.objective is None:
-            return
-        self._notes(self.epoch, done, made)
-        self.epoch += ended
-        self.rests()
+        """Hear that the epoch has come to so many steps, some of which were made just now.
 
-    def notes_epoch(self, epoch: int) -> None:
-        """Hear that an epoch has been run as a whole; the objective has its figures."""
-        if self.is_over or self._place is None or epoch < self.epoch:
+        Callbacks are told what has come up.
+        """
+        objective = self.source.objective
+        if self.is_over or objective is None:
             return
-        self.epoch = epoch + 1
-        assert isinstance(self.source, ArraySource)  # noqa: S101 - which alone has places
-        begun = after(self.source, self._place, self._made).epoch_start
-        steps = steps_from(self.source, begun)
-        self._notes(epoch, steps, steps)
-
-    def _notes(self, epoch: int, done: int, made: int) -> None:
         self._made += made
-        assert self.source.objective is not None  # noqa: S101 - steps have been made
-        first = self.source.objective.first_invalid(done)
-        if first is not None and self._invalid is None:
-            self._invalid = (self._made - (done - first), epoch, first)
-
-    def rests(self) -> None:
-        """Hear that no step is run at the moment: tell what has come up, or copy the state."""
-        if self.is_over:
-            return
-        if self._invalid is not None:
-            at, epoch, batch = self._invalid
-            self._tell(at + 1, (epoch, batch))
-            return
-        full = self._kept_bytes > KEPT_BYTES
-        if self._good is not None and (full or time.monotonic() >= self._due):
+        first, place = objective.first_invalid(done), self.epoch
+        self.epoch += ended
+        if first is not None:
+            self._tell(self._made - (done - first) + 1, (place, first))
+        elif self._good is not None and (
+            self._kept_bytes > KEPT_BYTES or time.monotonic() >= self._due
+        ):
             self._keep()
 
     def finish(self) -> None:
@@ -264,7 +241,7 @@ class Forensics:
             finding, *where = found
             epoch, batch = place or where
         trouble = NonFinite(finding, epoch, batch, in_loss)
-        self._good, self._invalid, self._batches = None, None, []
+        self._good, self._batches = None, []
         self.callbacks.tell("_on_non_finite", trouble)
 
     def _latest(self) -> tuple[int, int]:
