@@ -29,6 +29,7 @@ OTHERS = {
     "filepath": lambda: ["other.safetensors"],
     "groups": lambda: [[eg.optimizers.ParameterGroup("bias", learning_rate_multiplier=0.5)]],
     "initial_value_threshold": lambda: [0.5],
+    "kinds": lambda: [["dead_units"]],
     "log_dir": lambda: ["other"],
     "monitor": lambda: ["loss"],
     "name": lambda: ["other_name"],

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from evengrad.health import Finding
+    from evengrad.health._examination import Observed
     from evengrad.health._non_finite import NonFinite
     from evengrad.training._protocol import PublicModel, Settings
 
@@ -61,6 +62,9 @@ class Callback(Configured):
     is_passive = False
     # Where what reproduces a step is written, once its numbers are not finite.
     replay_file: str | None = None
+    # Where steps are to be watched, of which `_on_watched` hears: each k-th, or "auto", as many as
+    # take little time.
+    watch_every: int | str | None = None
 
     def set_model(self, model: PublicModel) -> None:
         """Take the model; called before anything else."""
@@ -125,6 +129,9 @@ class Callback(Configured):
 
         In a training that goes on it is heard again if the numbers have been put right meanwhile.
         """
+
+    def _on_watched(self, observed: Observed) -> None:
+        """Hear what watched steps have measured of each layer."""
 
     def state_dict(self) -> dict[str, Any] | None:
         """Return what a checkpoint keeps of the callback; None where it has no state.

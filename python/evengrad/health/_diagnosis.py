@@ -46,6 +46,15 @@ class Diagnosis:
         middle of the steps, the others are those at the end. NaN where a layer has none.
     examination
         What was measured.
+
+    Examples
+    --------
+    >>> model = eg.Sequential([eg.layers.Dense(1)], seed=1)
+    >>> model.compile("sgd", "mse")
+    >>> x = np.random.default_rng(0).normal(size=(64, 4))
+    >>> diagnosis = model.diagnose(x, x[:, 0])
+    >>> diagnosis.healthy, list(diagnosis.layers)
+    (True, ['dense'])
     """
 
     def __init__(

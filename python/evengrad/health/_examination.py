@@ -117,6 +117,28 @@ def no_samples() -> Array:
 
 
 @dataclass
+class Observed:
+    """What watched steps have measured since the last time."""
+
+    layers: tuple[LayerFacts, ...]
+    training: TrainingFacts
+    data: DataFacts | None
+    # The measures, of each sample and layer; and of each sample its step, epoch, loss, learning
+    # rate, norm of the gradient, and what clipping left of it.
+    figures: dict[str, Array]
+    # Of each layer with units that may die, in how many of these steps each unit was alive.
+    lived: list[Array | None]
+    # Rows that the steps went over.
+    rows: int
+    # The epoch that has ended last.
+    epoch: int
+    # The figures of all epochs so far.
+    curves: dict[str, list[float]]
+    # Whether nothing comes after it.
+    is_last: bool = False
+
+
+@dataclass
 class Examination:
     """All measurements of a training or of a few steps of one."""
 

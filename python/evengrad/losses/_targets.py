@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 SLACK = 1e-6
 
 
+class NotFiniteError(ValueError):
+    """Targets are not finite."""
+
+
 def refuse_nan(y: Array, what: str) -> None:
     """Raise a ValueError that names the first row with a value that is not finite."""
     if y.dtype.kind != "f":
@@ -20,7 +24,7 @@ def refuse_nan(y: Array, what: str) -> None:
     bad = ~np.isfinite(y)
     if bad.any():
         row = first_row(bad)
-        raise ValueError(
+        raise NotFiniteError(
             f"{what}: expected finite numbers, got {show_row(y, row)} in row {row} and "
             f"{int(bad.sum())} such values in all; drop or fill those rows"
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from evengrad._common.config import suggests_keywords
 from evengrad._tensor.random import check_seed
-from evengrad.models._model import Model, start_anew
+from evengrad.models._model import Model
+from evengrad.models._network import start_anew
 
 
 @suggests_keywords

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import copyreg
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
@@ -14,8 +15,10 @@ from evengrad.layers._call_context import call_context
 from evengrad.layers._module import module_tree, state_of
 from evengrad.layers._placement import redraw, stand_alone
 from evengrad.models._dead_units import DeadUnits, dead_units
+from evengrad.models._diagnose import diagnose
 from evengrad.models._features import features
 from evengrad.models._fold import fold
+from evengrad.models._layer_facts import facts_of
 from evengrad.models._model_file import contents_of, load_weights, save_model, save_weights
 from evengrad.models._network import ModelView, Network, made_of_layers
 from evengrad.models._ownership import claim
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from evengrad._common.pickling import Look
     from evengrad._core import Tensor
     from evengrad.callbacks import History
+    from evengrad.health import Diagnosis, Thresholds
     from evengrad.optimizers import Optimizer
     from evengrad.training._range_curve import RangeTest
     from evengrad.training._training_plan import TrainingPlan
@@ -236,6 +240,7 @@ class Model(Network):
             check_values=self._check_values,
             compute_output_shape=self.compute_output_shape,
             described=self._described,
+            layer_facts=partial(facts_of, self),
         )
 
     def _described(
@@ -771,6 +776,82 @@ class Model(Network):
         return plan(self._view(), x, y, sample_weight, batch_size)
 
     @suggests_keywords
+    def diagnose(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        batch_size: int = 32,
+        steps: int | None = None,
+        seed: int | None = None,
+        sample_weight: Any = None,
+        validation_data: Any = None,
+        thresholds: Thresholds | None = None,
+    ) -> Diagnosis:
+        """Train a copy for a few steps; tell which layer is ill, why, and what helps.
+
+        Measured over the first rows, 1,024 at most, before and after these steps, and in each of
+        them: how quickly layers learn, how large updates are, what activations come to. The model
+        stays as it is, to the bit.
+
+        Parameters
+        ----------
+        x, y
+            Rows and targets, as for `fit`, arrays alone.
+        batch_size
+            Rows in a step.
+        steps
+            How many; 50 by default. Overfitting, underfitting and plateaus take whole runs.
+        seed
+            What the order of the rows and noise follow from; by default the model's seed.
+        sample_weight
+            A weight for each row.
+        validation_data
+            As for `fit`; with steps for several epochs it shows overfitting.
+        thresholds
+            From where on something is wrong; by default ``evengrad.health.Thresholds()``.
+
+        Returns
+        -------
+        Diagnosis
+            The findings, root causes first, with remedies, and all measurements. It prints as a
+            table.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that does not fit. What `fit` refuses of numbers that are not finite and of a head
+            that does not fit the loss is a finding instead.
+        RuntimeError
+            The model has not been compiled.
+
+        Examples
+        --------
+        >>> layers = [eg.layers.Dense(30, "sigmoid") for _ in range(6)]
+        >>> model = eg.Sequential([*layers, eg.layers.Dense(1)], seed=1)
+        >>> model.compile("sgd", "mse")
+        >>> x = np.random.default_rng(0).normal(size=(256, 8))
+        >>> diagnosis = model.diagnose(x, x[:, :1])
+        >>> diagnosis.findings[0].kind, diagnosis.findings[0].cause
+        ('vanishing_gradients', 'activation')
+        """
+        self._compiled()
+        twin = self.clone()
+        return diagnose(
+            self,
+            twin,
+            twin._view(),  # noqa: SLF001 - of this class
+            x,
+            y,
+            thresholds,
+            seed,
+            batch_size=batch_size,
+            steps=steps,
+            sample_weight=sample_weight,
+            validation_data=validation_data,
+        )
+
+    @suggests_keywords
     def find_learning_rate(
         self,
         x: Any,
@@ -1249,8 +1330,3 @@ class Model(Network):
         Sequential([Input((4,)), Dense(3, activation='relu')])
         """
         return fold(self)
-
-
-def start_anew(model: Model, seed: int | None) -> None:
-    """Make of a model one that was never trained: with first values from a seed, not compiled."""
-    model._start_anew(seed)  # noqa: SLF001 - as above

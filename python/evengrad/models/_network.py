@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from evengrad._core import Generator
+    from evengrad.health._examination import LayerFacts
     from evengrad.layers._symbolic import Symbolic
     from evengrad.models._model import Model
     from evengrad.training._compile_config import CompileConfig
@@ -124,7 +125,7 @@ class Network(Layer):
         return [layer for _, layer in self._children()]
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """Return a layer by its name or its position.
+        """Return a layer by its name or its position; one inside another layer by its path.
 
         Raises
         ------
@@ -143,6 +144,11 @@ class Network(Layer):
             raise ValueError("get_layer: expected a name or an index")
         if index is not None:
             return self.layers[index]
+        if "/" in str(name):
+            inside: list[tuple[str, Layer]] = module_tree(self).layers
+            for prefix, layer in inside:
+                if prefix == f"{name}/":
+                    return layer
         return layer_named(self.layers, name, "get_layer")
 
     def build(self, input_shape: Any) -> None:
@@ -434,6 +440,11 @@ def input_of(network: Network) -> Symbolic | None:
     return network._input  # noqa: SLF001 - as above
 
 
+def start_anew(model: Model, seed: int | None) -> None:
+    """Make of a model one that was never trained: with first values from a seed, not compiled."""
+    model._start_anew(seed)  # noqa: SLF001 - the file of its class imports this one
+
+
 def heads_of(network: Network) -> list[Layer | None]:
     """Return, for each output, the layer whose activation a loss may fuse with."""
     return network._heads()  # noqa: SLF001 - as above
@@ -456,6 +467,7 @@ class ModelView:
     check_values: Callable[[Any], None]
     compute_output_shape: Callable[[Any], Any]
     described: Callable[[CompileConfig], tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]]
+    layer_facts: Callable[[], list[tuple[Layer, LayerFacts]]]
 
     @property
     def path(self) -> str:

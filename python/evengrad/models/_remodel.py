@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from evengrad.layers._placement import children_of, seed_of
 from evengrad.layers._residual import parts_of
 from evengrad.layers._symbolic import Input, mapped
 from evengrad.models._layer_change import ByHandError
-from evengrad.models._model import Model, start_anew
 from evengrad.models._network import (
     Network,
     chain_of,
@@ -26,6 +25,7 @@ from evengrad.models._network import (
     is_made_of_layers,
     make_chain,
     make_graph,
+    start_anew,
 )
 from evengrad.models._segments import segments_of
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from evengrad.layers._symbolic import Symbolic
     from evengrad.models._graph import Graph
     from evengrad.models._layer_change import LayerChange
+    from evengrad.models._model import Model
 
 
 class Remodel:
@@ -187,8 +188,8 @@ def remodelled(model: Model, change: LayerChange) -> Model:
     """Return a model with a change, built, and with the values that it keeps; not compiled."""
     check_built(model, "a treatment")
     work = Remodel(model, change)
-    twin = work.layer(model)
-    assert isinstance(twin, Model)  # noqa: S101 - as the old one is
+    # As the old one is.
+    twin = cast("Model", work.layer(model))
     state_of(twin).seed = seed_of(model)
     if not twin.built:
         try:

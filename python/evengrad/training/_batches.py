@@ -14,6 +14,7 @@ from evengrad.training._feature_names import remember_names
 from evengrad.training._loop import NO_BATCH, BroughtSource
 from evengrad.training._pack import pack, unpack
 from evengrad.training._step import Batch, Step, rehearse_single_row
+from evengrad.training._watching import WatchedStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from evengrad.training._data import Array
     from evengrad.training._loop import Observer
     from evengrad.training._protocol import TrainableModel
+    from evengrad.training._watching import Watching
 
 logger = logging.getLogger("evengrad")
 
@@ -110,17 +112,19 @@ class BatchSource(BroughtSource):
             self._is_ahead = False
             self.session.seek(step)
 
-    def look_ahead(self) -> None:
-        """Fetch the first batch, so that the model is built and its losses are bound."""
+    def look_ahead(self) -> Prepared | None:
+        """Fetch the first batch and return it; the model is built, and its losses are bound."""
         arrays: dict[str, Array] = {}
         # A copy: the iterable may go on writing into what it hands out.
         state = pack(self.batches.state_dict(), "batches", arrays) if self._has_state else None
         self._is_ahead = True
-        if self._fetch():
-            self.objective = self._prepare(self._ahead).objective
+        first = self._prepare(self._ahead) if self._fetch() else None
+        if first is not None:
+            self.objective = first.objective
             self.objective.reset()
         if state is not None:
             self._load_state(state, arrays)
+        return first
 
     @property
     def _has_state(self) -> bool:
@@ -192,6 +196,8 @@ class BatchRunner:
     ) -> None:
         self.training = training
         self.watch_loss = watch_loss
+        # Who watches steps, if anybody does.
+        self.watching: Watching | None = None
         self._steps: dict[Any, Step] = {} if steps is None else steps
         # What took a batch of one row.
         self._rehearsed: ModuleTree | None = None
@@ -207,7 +213,9 @@ class BatchRunner:
         """Do one step on one batch."""
         arrays: list[Array] = list(map(np.ascontiguousarray, *batch.columns()))
         kinds = [(array.shape, array.dtype.str) for array in arrays]
-        key = (self.training, *batch.weight_places, *kinds)
+        watching = self.watching
+        watched = watching is not None and watching.is_due
+        key = (self.training, watched, *batch.weight_places, *kinds)
         step = self._steps.get(key)
         if observer is not None:
             if step is not None and not step.is_current():
@@ -217,6 +225,8 @@ class BatchRunner:
             tensors = [_core.tensor(array) for array in arrays]
             held = Batch(tensors, batch)
             step = Step(batch.objective, held, self.training, self.watch_loss)
+            if watching is not None and watched:
+                step = WatchedStep(step, watching.begin(batch))
             step.eager = step.eager or any(known.eager for known in self._steps.values())
             if len(self._steps) < MANY_SHAPES or key in self._steps:
                 self._steps[key] = step

@@ -28,6 +28,7 @@ from evengrad.training._options import Options, check_validation
 from evengrad.training._progress import Progress
 from evengrad.training._signals import GracefulStop, stopping
 from evengrad.training._step import DEFAULT_BATCH, ArraySource, right_to_train
+from evengrad.training._watching import Watching
 
 if TYPE_CHECKING:
     from evengrad.training._protocol import TrainableModel
@@ -171,6 +172,8 @@ class _Training:
         self.history = History()
         self.callbacks = CallbackList([self.history, *users], model.public)
         self.source = self._source(x, data)
+        # Who watches what steps compute, if anybody does.
+        self.watching = self._watch(data)
         self.validation: Evaluation | None = None
         if held is not None or options.validation_data is not None:
             self.validation = validation_for(model, held, options)
@@ -258,6 +261,21 @@ class _Training:
             )
         return batches
 
+    def _watch(self, data: Prepared | None) -> Watching | None:
+        """Have steps watched, where a callback wants to hear of them."""
+        doctors = [one for one in self.users if one.watch_every is not None]
+        if not doctors:
+            return None
+        watching = Watching(self.model, doctors, self.options.initial_epoch)
+        if isinstance(self.source, BatchSource):
+            self.source.runner.watching = watching
+            first = self.source.look_ahead()
+            if first is not None:
+                watching.over_batches(self.source, first)
+        elif data is not None:
+            watching.over_rows(self.source, data)
+        return watching
+
     # ---- the whole
 
     def run(self, first: int, last: int) -> None:
@@ -295,6 +313,8 @@ class _Training:
             # Of the training as it stands: with more epochs it can be gone on with.
             if self.forensics is not None:
                 self.forensics.finish()
+            if self.watching is not None:
+                self.watching.visit(self.epoch - 1, self.history.history, now=True)
             self._save()
             optimizer = self.model.config().optimizer
             optimizer.finalize_variable_values(self.model.tree.trainable)
@@ -403,6 +423,8 @@ class _Training:
         if not self.progress.is_silent:
             self.progress.note([(self.epoch, self.logs)])
         tell("on_epoch_end", self.epoch, self.logs)
+        if self.watching is not None:
+            self.watching.visit(self.epoch, self.history.history)
         self.epoch += 1
         self._begun = False
         checkpointing = self.checkpointing

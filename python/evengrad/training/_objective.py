@@ -22,6 +22,8 @@ from evengrad.training._endings import PROBABILITIES, ending_of
 from evengrad.training._seen_targets import check_accuracy, fit_seen, seen_by_metric
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from evengrad._core import Tensor
     from evengrad.layers._layer import Layer
     from evengrad.layers._module import ModuleTree
@@ -88,6 +90,17 @@ def output_shapes_for(model: TrainableModel, arrays: list[Array]) -> list[Any]:
     return found if isinstance(found, list) else [found]
 
 
+def noting(called: list[Any], also: Callable[[Any, Any], None] | None) -> Callable[..., None]:
+    """Return a listener that notes which layers are called, and passes on what it hears."""
+
+    def note(layer: Any, output: Any) -> None:
+        called.append(layer)
+        if also is not None:
+            also(layer, output)
+
+    return note
+
+
 class Mean:
     """A weighted mean that a captured step adds to."""
 
@@ -111,6 +124,10 @@ class Mean:
         """Return the mean; 0 before the first batch."""
         count = self.count.item()
         return float(self.total.item()) / count if count else 0.0
+
+
+class HeadMismatchError(ValueError):
+    """The end of the model does not fit its loss."""
 
 
 class OutputHead:
@@ -145,7 +162,7 @@ class OutputHead:
         if loss is not None and self.size == 1 and ending in SHARES_OF_ONE:
             end = (getattr(head, "layers", None) or [head])[-1]
             where = self.where if end is None else end.path
-            raise ValueError(
+            raise HeadMismatchError(
                 f"{loss.name}: {where} ends in {ending} over one unit, which is the same for "
                 'all data; use activation="sigmoid" for yes and no, or a unit for each class'
             )
@@ -207,19 +224,19 @@ class OutputHead:
             self.logits = not self.probable if loss.from_logits is None else loss.from_logits
             return
         if activation in PROBABILITIES and loss.from_logits:
-            raise ValueError(
+            raise HeadMismatchError(
                 f"{loss.name}: from_logits=True, but {where} ends in {activation}, which makes "
                 "probabilities; leave from_logits out, or remove the activation"
             )
         if activation == "linear" and loss.from_logits is False:
-            raise ValueError(
+            raise HeadMismatchError(
                 f"{loss.name}: from_logits=False, but {where} has no activation, so that its "
                 f"outputs are logits; leave from_logits out, or give it activation={fused!r}"
             )
         if activation == fused:
             self.skipped, self.logits = activation, True
         elif fused == "softmax" and activation == "sigmoid":
-            raise ValueError(
+            raise HeadMismatchError(
                 f"{loss.name}: {where} ends in sigmoid, whose outputs are no shares of one; use "
                 'softmax, or loss="binary_crossentropy" for classes that do not exclude each other'
             )
@@ -430,9 +447,10 @@ class Objective:
     ) -> Tensor:
         """Run the model on a batch, track loss and metrics, and return the loss."""
         call_context.penalties = penalties = []
-        looks, called, before = training and self.looks_for_strangers, [], call_context.watching
+        looks, before = training and self.looks_for_strangers, call_context.watching
+        called: list[Any] = []
         if looks:
-            call_context.watching = lambda layer, _: called.append(layer)
+            call_context.watching = noting(called, before)
         try:
             results = self.model.forward(xs, training, self.without_activation)
         finally:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from evengrad._core import Generator, Tensor
     from evengrad.callbacks import History
+    from evengrad.health._examination import LayerFacts
     from evengrad.layers._layer import Layer
     from evengrad.layers._module import ModuleTree
     from evengrad.optimizers import Optimizer
@@ -58,6 +59,10 @@ class PublicModel(Protocol):
     @property
     def path(self) -> str:
         """What messages call it."""
+
+    @property
+    def built(self) -> bool:
+        """Whether the variables exist."""
 
     @property
     def layers(self) -> list[Layer]:
@@ -130,6 +135,9 @@ class TrainableModel(Protocol):
 
     def described(self, config: CompileConfig) -> tuple[dict[str, Array], dict[str, str]]:
         """Return the arrays and the metadata of a file of the model, trained by these arguments."""
+
+    def layer_facts(self) -> list[tuple[Layer, LayerFacts]]:
+        """Return the layers that are watched, with what is known of each before it runs."""
 
     def build_for(self, shape: Any) -> None:
         """Build the model for inputs of this shape, or check that they fit."""

@@ -217,7 +217,7 @@ class Step:
             optimizer = objective.config.optimizer
             pairs = optimizer.compute_gradients(loss, parameters)
             if not objective.has_warned_of_unreached:
-                self._warn_of_unreached(pairs)
+                self.warn_of_unreached(pairs)
             optimizer.apply_gradients(pairs)
 
     def _caution(self) -> None:
@@ -239,7 +239,7 @@ class Step:
                 cautions.add(said)
                 logger.warning("%s", said)
 
-    def _warn_of_unreached(self, pairs: list[tuple[Tensor | None, Tensor]]) -> None:
+    def warn_of_unreached(self, pairs: list[tuple[Tensor | None, Tensor]]) -> None:
         """Warn, once for what was compiled, of weights that should train and cannot."""
         objective = self.objective
         weights = [weight for gradient, weight in pairs if gradient is None]
@@ -316,6 +316,8 @@ class ArraySource:
             # What one batch shows holds for the other.
             alike = self.kinds[0] if self.kinds else None
             self.kinds.append(Step(data.objective, batch, training, watch_loss, alike))
+        # Steps that do the same and measure each layer, where somebody watches.
+        self.watched: list[Step] = []
         # Steps of an epoch, and of an order, at most.
         self.limits: tuple[int | None, int | None] = (None, None)
         # Whether the training comes to the last batch of an order.
@@ -422,7 +424,7 @@ class ArraySource:
         observer = self.observer
         if observer is not None:
             observer.begins()
-        for kind in self.kinds:
+        for kind in (*self.kinds, *self.watched) if self.watched else self.kinds:
             if not kind.is_current():
                 if observer is not None:
                     observer.changes()

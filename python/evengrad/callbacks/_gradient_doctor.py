@@ -1,0 +1,221 @@
+"""The doctor that watches a training: findings as they arise, and series of what was measured."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from evengrad._common.checks import check_int
+from evengrad._common.names import choose
+from evengrad.callbacks._callback import Callback, Logs
+from evengrad.callbacks._rescue import Rescue
+from evengrad.health._causality import judge
+from evengrad.health._finding import KINDS, Finding
+from evengrad.health._series import Series
+from evengrad.health._thresholds import Thresholds
+from evengrad.saving._paths import file_path, path_to_write
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from evengrad.health._examination import Observed
+    from evengrad.health._non_finite import NonFinite
+
+logger = logging.getLogger("evengrad")
+
+ACTIONS = ("record", "warn", "stop")
+# Of the time of training, what judging the series may take where `every` is "auto".
+SHARE = 0.01
+CURED_BY_RATE = ("non_finite", "exploding_gradients", "diverging_loss", "large_updates")
+MOST_RESCUES = 10
+
+
+class GradientDoctor(Callback):
+    """Watch the layers while the model trains, and find out which is ill, and why.
+
+    Every k-th step also measures each layer: gradients, updates, activations, saturated and dead
+    units. The bits of the training do not change. What is wrong stands in `findings`, with the
+    step at which it began, its cause and remedies; all that was measured stands in
+    ``history.health``.
+
+    Parameters
+    ----------
+    every
+        Watch each k-th step; ``"auto"`` watches as many as take less than a twentieth of the time.
+    on_finding
+        What a new finding that is no note brings about: ``"record"`` nothing more, ``"warn"`` a
+        line in the log, ``"stop"`` also the end of the training after the epoch.
+    kinds
+        Only these kinds of findings; all of ``evengrad.health.KINDS`` by default.
+    path
+        A file that `History.report` is written to at each epoch's end, and at the end of training.
+    rescue
+        Whether errors that a lower rate cures (gradients or a loss that explode, updates that are
+        too large, numbers that are not finite) take the training back to the last healthy state
+        that the doctor has seen, with 0.3 times the rate from there on. Ten times at most.
+    replay
+        A file that what reproduces the first step with numbers that are not finite is written to;
+        `evengrad.replay` makes that step.
+    thresholds
+        From where on something is wrong; by default ``evengrad.health.Thresholds()``.
+
+    Attributes
+    ----------
+    findings
+        A tuple of `evengrad.health.Finding`, root causes first.
+    rescues
+        For each time that the training was taken back: the step to which, and the new rate.
+
+    Raises
+    ------
+    ValueError
+        A number below 1 for `every`; an unknown action or kind.
+
+    Notes
+    -----
+    With ``"auto"``, which steps are watched depends on the time that they take; pass a number to
+    have the same ones watched each time. Dead units are those that were inactive in all watched
+    rows of an epoch, 256 at least. ``history.health`` keeps up to 2,048 samples; beyond that,
+    every second one goes.
+
+    Examples
+    --------
+    >>> layers = [eg.layers.Dense(30, "sigmoid") for _ in range(6)]
+    >>> model = eg.Sequential([*layers, eg.layers.Dense(1)], seed=1)
+    >>> model.compile("sgd", "mse")
+    >>> x = np.random.default_rng(0).normal(size=(256, 8))
+    >>> doctor = eg.callbacks.GradientDoctor(every=1)
+    >>> history = model.fit(x, x[:, :1], epochs=2, verbose=0, callbacks=[doctor])
+    >>> doctor.findings[0].kind, doctor.findings[0].cause
+    ('vanishing_gradients', 'activation')
+    >>> history.health["speed"].shape
+    (16, 7)
+    """
+
+    def __init__(
+        self,
+        every: int | str = "auto",
+        on_finding: str = "record",
+        kinds: Iterable[str] | None = None,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        rescue: bool = False,
+        replay: str | os.PathLike[str] | None = None,
+        thresholds: Thresholds | None = None,
+    ) -> None:
+        self.every = "auto" if every == "auto" else check_int(every, "every", at_least=1)
+        self.watch_every = self.every
+        self.on_finding = choose(on_finding, ACTIONS, "on_finding")
+        given = [kinds] if isinstance(kinds, str) else kinds
+        self.kinds = None if given is None else [choose(one, KINDS, "kinds") for one in given]
+        self.path = None if path is None else file_path(path)
+        self.rescue = bool(rescue)
+        self.is_passive = not self.rescue
+        self.replay = self.replay_file = None
+        if replay is not None:
+            self.replay = self.replay_file = path_to_write(replay, "GradientDoctor", "replay")
+        self.thresholds = Thresholds() if thresholds is None else thresholds
+        self.findings: tuple[Finding, ...] = ()
+        self.rescues: list[tuple[int, float]] = []
+        # What was found of numbers that are not finite, which is exact.
+        self._non_finite: Finding | None = None
+        self._series, self._healthy = Series(), Rescue()
+        self._judged_at, self._judging = 0.0, 0.0
+        self._is_judged = True
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Forget the training before."""
+        del logs
+        self.findings, self.rescues, self._non_finite = (), [], None
+        self._series, self._healthy = Series(), Rescue()
+        self._judged_at, self._judging, self._is_judged = 0.0, 0.0, True
+        if self.rescue and self.model.built:
+            self._healthy.keep(self.model)
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Judge what has not been judged yet."""
+        del logs
+        if not self._is_judged:
+            self._judge()
+        if self.path is not None:
+            self.model.history.report(self.path)
+
+    def _on_watched(self, observed: Observed) -> None:
+        self._series.add(observed)
+        self._is_judged = False
+        due = time.perf_counter() - self._judged_at > self._judging / SHARE
+        if due or observed.is_last or self.every != "auto" or self.on_finding == "stop":
+            self._judge()
+
+    def _on_non_finite(self, trouble: NonFinite) -> None:
+        self._non_finite = finding = trouble.finding
+        # Said whatever is to become of findings: what follows is lost.
+        logger.warning(
+            "GradientDoctor: %s: not finite from step %s on, first in %s; cause: %s. %s",
+            self.model.path,
+            finding.step,
+            finding.place,
+            finding.cause,
+            finding.remedies[0].text,
+        )
+        self._judge()
+
+    def _judge(self) -> None:
+        """Find out what is wrong by now."""
+        began = time.perf_counter()
+        self._is_judged = True
+        examination = self._series.examination()
+        history = self.model.history
+        history.health = self._series.as_dict()
+        known = () if self._non_finite is None else (self._non_finite,)
+        if examination is not None or known:
+            found = known if examination is None else judge(examination, self.thresholds, known)
+            if self.kinds is not None:
+                found = tuple(one for one in found if one.kind in self.kinds)
+            self._act(found)
+        history.findings = self.findings
+        if self.path is not None:
+            history.report(self.path)
+        self._judged_at = time.perf_counter()
+        self._judging = self._judged_at - began
+
+    def _act(self, found: tuple[Finding, ...]) -> None:
+        known = {(one.kind, one.layer) for one in self.findings}
+        fresh = [one for one in found if (one.kind, one.layer) not in known]
+        self.findings = found
+        alarms = [one for one in fresh if one.severity != "note" and one.because is None]
+        if self.rescue:
+            self._go_back()
+        if not alarms or self.on_finding == "record":
+            return
+        for one in alarms:
+            logger.warning("GradientDoctor: %s: %s", self.model.path, one)
+        if self.on_finding == "stop":
+            self.model.stop_training = True
+
+    def _go_back(self) -> None:
+        """Take the training back where a lower rate cures what is wrong."""
+        errors = [one for one in self.findings if one.severity == "error"]
+        grave = [one for one in errors if one.kind in CURED_BY_RATE]
+        if not errors:
+            self._healthy.keep(self.model)
+        if not grave:
+            return
+        if len(self.rescues) == MOST_RESCUES:
+            return
+        step, rate = self._healthy.step, self._healthy.restore(self.model)
+        if step is None or rate is None:
+            return
+        self.rescues.append((step, rate))
+        # What was measured on the way that was left judges no more.
+        self._series.begin_anew()
+        self.findings, self._non_finite = (), None
+        logger.warning(
+            "GradientDoctor: %s: %s; back to step %d, with a learning rate of %g from here on",
+            self.model.path,
+            grave[0].kind.replace("_", " "),
+            step,
+            rate,
+        )

@@ -1,0 +1,314 @@
+"""What a watched step measures of each layer, and the memory that it writes it to."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad import _core
+from evengrad.health._examination import MEASURES
+from evengrad.health._outside import NOWHERE, OUTSIDE, Outside
+from evengrad.layers._call_context import shown_to
+from evengrad.layers._module import state_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from evengrad._core import Tensor
+    from evengrad.health._examination import LayerFacts
+    from evengrad.layers._layer import Layer
+
+    Array = np.ndarray[Any, Any]
+    Pairs = list[tuple[Tensor | None, Tensor]]
+    Row = tuple[Tensor, float, float, Tensor | None]
+
+# What `_core.observe_all` writes of a tensor, in this order.
+OBSERVED = (
+    *("mean", "std", "rms", "non_finite", "outside", "outside_columns"),
+    *("row_spread", "unit_spread", "rows"),
+)
+OF_OUTPUT = {
+    "activation_mean": "mean",
+    "activation_std": "std",
+    "activation_rms": "rms",
+    "non_finite": "non_finite",
+    "row_spread": "row_spread",
+    "unit_spread": "unit_spread",
+}
+OF_PREACTIVATION = {"preactivation_mean": "mean", "preactivation_std": "std"}
+# Kernels have so many dimensions at least.
+KERNEL_DIMENSIONS = 2
+
+
+@dataclass
+class Watched:
+    """A layer that is watched, its facts, and the places of its figures."""
+
+    layer: Layer
+    facts: LayerFacts
+    outside: Outside
+    # For each use of the layer in a step: places among what is observed.
+    outputs: list[int] = field(default_factory=list)
+    preactivations: list[int] = field(default_factory=list)
+    # Of its variables that train: places among the norms of gradients, and among updates.
+    kernels: list[tuple[int, int]] = field(default_factory=list)
+    bias: int | None = None
+    # The place among the norms of the mean of dC/dz, where no bias tells it.
+    delta: int | None = None
+    # How many steps each unit was alive in, since the latest reset.
+    lived: Tensor | None = None
+
+
+def is_bias(weight: Any) -> bool:
+    """Tell whether a variable is added to what an activation gets."""
+    return bool(weight.name == "bias") and weight.tensor.ndim == 1
+
+
+class Watch:
+    """The record of a watched step over a model's layers.
+
+    `uses` counts, by the layer's identity, how often a step calls it and shows its pre-activation;
+    `parameters` are what training changes. The record has three parts: what tensors look like,
+    first the loss; norms of gradients; norms of updates. Each is written by one launch.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[tuple[Layer, LayerFacts]],
+        uses: Uses,
+        parameters: Sequence[Tensor],
+    ) -> None:
+        self.parameters = list(parameters)
+        self._place_of = {id(tensor): place for place, tensor in enumerate(self.parameters)}
+        # The loss comes first.
+        self._observed, self._norms = 1, len(self.parameters)
+        # Kernels, by their places among the parameters.
+        self._kernels: list[int] = []
+        self.watched = [self._watched(layer, facts, uses) for layer, facts in layers]
+        sizes = [len(OBSERVED) * self._observed, self._norms, 2 * len(self._kernels)]
+        ends = [sum(sizes[: count + 1]) for count in range(len(sizes))]
+        self.record = _core.zeros((ends[-1],), dtype="float64")
+        self._parts = [self.record[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+        self._first_norm, self._first_update = ends[0], ends[1]
+        self._by_layer = {id(one.layer): one for one in self.watched}
+        # What a step has shown: by the place, a tensor and its bounds.
+        self._shown: dict[int, Row] = {}
+        self._deltas: list[tuple[int, Tensor]] = []
+        self._before: list[Tensor] = []
+
+    def _watched(self, layer: Layer, facts: LayerFacts, uses: Uses) -> Watched:
+        one = Watched(layer, facts, OUTSIDE.get(facts.activation or "", NOWHERE))
+        outputs, preactivations = uses.of(layer)
+        first = self._observed
+        self._observed += outputs + preactivations
+        one.outputs = list(range(first, first + outputs))
+        one.preactivations = list(range(first + outputs, self._observed))
+        for weight in state_of(layer).weights:
+            place = self._place_of.get(id(weight.tensor))
+            if place is None:
+                continue
+            if weight.tensor.ndim >= KERNEL_DIMENSIONS:
+                one.kernels.append((place, len(self._kernels)))
+                self._kernels.append(place)
+            elif is_bias(weight):
+                one.bias = place
+        if one.bias is None and preactivations:
+            one.delta = self._norms
+            self._norms += 1
+        units = uses.units.get(id(layer), 0)
+        if one.outside.measure == "inactive" and units:
+            one.lived = _core.zeros((units,), dtype="float64")
+        return one
+
+    # ---- within a step
+
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[None]:
+        """Have layers show what they compute inside."""
+        self._shown, self._deltas = {}, []
+        with shown_to(self._note_output, self._note_preactivation):
+            yield
+
+    def _note_output(self, layer: Layer, output: Any) -> None:
+        one = self._by_layer.get(id(layer))
+        if one is not None:
+            first = output[0] if isinstance(output, (list, tuple)) else output
+            self._show(one.outputs, first, one.outside, one.lived)
+
+    def _note_preactivation(self, layer: Layer, z: Tensor) -> None:
+        one = self._by_layer.get(id(layer))
+        if one is None:
+            return
+        self._show(one.preactivations, z, NOWHERE, None)
+        if one.delta is not None and z.requires_grad:
+            self._deltas.append((one.delta, z))
+
+    def _show(self, places: list[int], value: Any, outside: Outside, lived: Tensor | None) -> None:
+        """Note a tensor for the place of this use; uses beyond those known go unseen."""
+        place = next((place for place in places if place not in self._shown), None)
+        if place is None or not isinstance(value, _core.Tensor):
+            return
+        if value.dtype.startswith("float") and value.ndim >= KERNEL_DIMENSIONS:
+            # Several uses count lives once, the first.
+            once = lived if place == places[0] else None
+            self._shown[place] = value.detach(), outside.low, outside.high, once
+
+    @property
+    def deltas(self) -> list[Tensor]:
+        """Pre-activations whose gradients the step is to compute besides."""
+        return [z for _, z in self._deltas]
+
+    def note_gradients(self, loss: Tensor, pairs: Pairs, deltas: Pairs) -> None:
+        """Take in the loss, the gradients of the parameters, and those of `deltas`."""
+        self._shown[0] = loss.detach().reshape(1, 1), NOWHERE.low, NOWHERE.high, None
+        size = len(OBSERVED)
+        write(self._parts[0], size, self._observed, self._shown, _core.observe_all)
+        norms: dict[int, Tensor] = {}
+        for gradient, parameter in pairs:
+            place = self._place_of.get(id(parameter))
+            if gradient is not None and place is not None:
+                norms[place] = gradient.detach()
+        for (place, z), (gradient, _) in zip(self._deltas, deltas, strict=True):
+            if gradient is not None:
+                norms[place] = gradient.detach().reshape(-1, z.shape[-1]).sum(0)
+        write(self._parts[1], 1, self._norms, norms, _core.observe_norms)
+        self._shown, self._deltas = {}, []
+
+    def before_update(self) -> None:
+        """Remember the kernels as they are before the step's update."""
+        self._before = [self.parameters[place].detach().clone() for place in self._kernels]
+
+    def after_update(self) -> None:
+        """Measure what the update has changed."""
+        after = [self.parameters[place].detach() for place in self._kernels]
+        pairs = dict(enumerate(zip(self._before, after, strict=True)))
+        write(self._parts[2], 2, len(self._kernels), pairs, _core.observe_updates)
+        self._before = []
+
+    def clear(self) -> None:
+        """Forget the figures of the last step."""
+        self.record.copy_(np.zeros(self.record.shape))
+
+    # ---- what was recorded
+
+    def decode(self, values: Array) -> dict[str, Array]:
+        """Return the measures of samples: (samples, layers) for each, from (samples, record)."""
+        shape = (len(values), len(self.watched))
+        measures = {name: np.full(shape, np.nan) for name in MEASURES}
+        for at, one in enumerate(self.watched):
+            self._decode_observed(one, values, at, measures)
+            self._decode_norms(one, values, at, measures)
+        return measures
+
+    def _decode_observed(
+        self, one: Watched, values: Array, at: int, measures: dict[str, Array]
+    ) -> None:
+        for places, names in ((one.outputs, OF_OUTPUT), (one.preactivations, OF_PREACTIVATION)):
+            for measure, figure in names.items():
+                measures[measure][:, at] = self._over_uses(places, figure, values)
+        # A layer whose activation the loss takes over shows what comes before it alone.
+        if not one.outputs and one.preactivations:
+            for measure, figure in OF_OUTPUT.items():
+                measures[measure][:, at] = self._over_uses(one.preactivations, figure, values)
+        if one.outputs and one.outside.measure:
+            share = self._over_uses(one.outputs, "outside", values)
+            measures[one.outside.measure][:, at] = share
+            if one.outside.measure == "inactive":
+                measures["dead"][:, at] = self._over_uses(one.outputs, "outside_columns", values)
+
+    def _over_uses(self, places: list[int], figure: str, values: Array) -> Array:
+        """Return a figure as a mean over a layer's uses, NaN where there was none."""
+        if not places:
+            return np.full(len(values), np.nan)
+        begins = len(OBSERVED) * np.array(places)
+        rows = values[:, begins + OBSERVED.index("rows")]
+        figures = np.where(rows > 0, values[:, begins + OBSERVED.index(figure)], np.nan)
+        count = (rows > 0).sum(axis=1)
+        total = np.nansum(figures, axis=1)
+        mean: Array = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        return mean
+
+    def _decode_norms(
+        self, one: Watched, values: Array, at: int, measures: dict[str, Array]
+    ) -> None:
+        gradients, updates = values[:, self._first_norm :], values[:, self._first_update :]
+        if one.bias is not None:
+            measures["bias_gradient"][:, at] = gradients[:, one.bias]
+        told_by = one.bias if one.bias is not None else one.delta
+        if told_by is not None:
+            root = math.sqrt(max(1, one.facts.units))
+            measures["speed"][:, at] = gradients[:, told_by] / root
+        if one.kernels:
+            norms = gradients[:, [place for place, _ in one.kernels]]
+            measures["kernel_gradient"][:, at] = np.sqrt((norms**2).sum(axis=1))
+            begins = 2 * np.array([place for _, place in one.kernels])
+            moved = np.sqrt((updates[:, begins] ** 2).sum(axis=1))
+            before = np.sqrt((updates[:, begins + 1] ** 2).sum(axis=1))
+            with np.errstate(invalid="ignore", divide="ignore"):
+                measures["update_ratio"][:, at] = np.where(before > 0, moved / before, np.nan)
+
+    def losses(self, values: Array) -> Array:
+        """Return the loss of each sample; NaN where it was no number."""
+        found: Array = values[:, 0].copy()
+        found[values[:, OBSERVED.index("non_finite")] > 0] = np.nan
+        return found
+
+    def gradient_norms(self, values: Array) -> Array:
+        """Return the norm of the gradient of all parameters together, of each sample."""
+        own = values[:, self._first_norm : self._first_norm + len(self.parameters)]
+        norms: Array = np.sqrt((own**2).sum(axis=1))
+        return norms
+
+    def take_lived(self) -> list[Array | None]:
+        """Return in how many watched steps each unit was alive, and begin to count anew."""
+        found: list[Array | None] = []
+        for one in self.watched:
+            found.append(None if one.lived is None else np.array(one.lived.numpy()))
+            if one.lived is not None:
+                one.lived.copy_(np.zeros(one.lived.shape))
+        return found
+
+
+def write(
+    part: Tensor, size: int, count: int, values: dict[int, Any], function: Callable[..., None]
+) -> None:
+    """Have figures of values written to their places, in one launch where all are there."""
+    if len(values) == count:
+        if count:
+            function(part, [values[place] for place in range(count)])
+        return
+    for place, value in values.items():
+        function(part[size * place : size * (place + 1)], [value])
+
+
+class Uses:
+    """How often a pass calls each layer, and shows what comes to its activation."""
+
+    def __init__(self) -> None:
+        self.outputs: dict[int, int] = {}
+        self.preactivations: dict[int, int] = {}
+        self.units: dict[int, int] = {}
+
+    def of(self, layer: Layer) -> tuple[int, int]:
+        """Return both counts for a layer."""
+        return self.outputs.get(id(layer), 0), self.preactivations.get(id(layer), 0)
+
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count what happens inside."""
+        with shown_to(self._note_output, self._note_preactivation):
+            yield
+
+    def _note_output(self, layer: Layer, output: Any) -> None:
+        first = output[0] if isinstance(output, (list, tuple)) else output
+        self.outputs[id(layer)] = self.outputs.get(id(layer), 0) + 1
+        if isinstance(first, _core.Tensor) and first.ndim >= KERNEL_DIMENSIONS:
+            self.units[id(layer)] = first.shape[-1]
+
+    def _note_preactivation(self, layer: Layer, z: Tensor) -> None:
+        self.preactivations[id(layer)] = self.preactivations.get(id(layer), 0) + 1
+        self.units[id(layer)] = z.shape[-1]

@@ -1,0 +1,164 @@
+"""What is known of each layer of a model before it runs: facts that the doctor's findings use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from evengrad._common.config import name_of
+from evengrad.health._examination import LayerFacts
+from evengrad.layers._activation import Activation, Elementwise
+from evengrad.layers._batch_normalization import BatchNormalization
+from evengrad.layers._dropout import Noise
+from evengrad.layers._layer import Layer
+from evengrad.layers._layer_normalization import LayerNormalization
+from evengrad.layers._module import module_tree, state_of
+from evengrad.layers._recurrent import Recurrent
+from evengrad.layers._residual import Residual, parts_of
+from evengrad.models._network import chain_of, graph_of
+
+if TYPE_CHECKING:
+    from evengrad.models._graph import Graph
+
+NORMALIZATIONS = (BatchNormalization, LayerNormalization)
+KERNEL_DIMENSIONS = 2
+
+
+class Reached(NamedTuple):
+    """Where the outputs of a layer stand: how deep, and which rows of the table made them."""
+
+    depth: int = 0
+    made_by: tuple[int, ...] = ()
+
+
+def facts_of(model: Layer) -> list[tuple[Layer, LayerFacts]]:
+    """Return the layers with kernels and the activation layers, and what is known of each.
+
+    In the order in which data comes through them, as far as the structure tells it.
+    """
+    walk = Walk(model)
+    end = walk.through(model, Reached(), shortcut=False)
+    walk.mark_heads(end)
+    return [(layer, LayerFacts(**facts)) for layer, facts in walk.rows]
+
+
+class Walk:
+    """A walk through a model along the way that data takes."""
+
+    def __init__(self, model: Layer) -> None:
+        self.paths = {id(layer): prefix.rstrip("/") for prefix, layer in module_tree(model).layers}
+        self.rows: list[tuple[Layer, dict[str, Any]]] = []
+        self.place_of: dict[int, int] = {}
+
+    def through(self, layer: Layer, before: Reached, *, shortcut: bool) -> Reached:
+        """Visit a layer that takes what was reached; return what it puts out."""
+        known = self.place_of.get(id(layer))
+        if known is not None:
+            # A layer that several places share: as deep as its deepest use.
+            facts = self.rows[known][1]
+            depth = before.depth + facts["has_kernel"]
+            facts["depth"] = max(facts["depth"], depth)
+            return Reached(depth, (known,))
+        graph, chain = graph_of(layer), chain_of(layer)
+        if chain is not None:
+            return self._along(chain, before, shortcut=shortcut)
+        if graph is not None:
+            return self._through_graph(graph, before, shortcut=shortcut)
+        if isinstance(layer, Residual):
+            return self._through_block(layer, before)
+        return self._through_layer(layer, before, shortcut=shortcut)
+
+    def _along(self, layers: list[Layer], before: Reached, *, shortcut: bool) -> Reached:
+        for layer in layers:
+            before = self.through(layer, before, shortcut=shortcut)
+        return before
+
+    def _through_graph(self, graph: Graph, before: Reached, *, shortcut: bool) -> Reached:
+        reached = {id(symbol): before for symbol in graph.inputs}
+        for node in graph.nodes:
+            if node.layer is None:
+                continue
+            ends = [reached[id(symbol)] for symbol in node.inputs]
+            deepest = max((one.depth for one in ends), default=before.depth)
+            made_by = ends[0].made_by if len(ends) == 1 else ()
+            end = self.through(node.layer, Reached(deepest, made_by), shortcut=shortcut)
+            reached.update({id(symbol): end for symbol in node.outputs})
+        outputs = [reached[id(symbol)] for symbol in graph.outputs]
+        made_by = tuple(dict.fromkeys(place for end in outputs for place in end.made_by))
+        return Reached(max(end.depth for end in outputs), made_by)
+
+    def _through_block(self, block: Residual, before: Reached) -> Reached:
+        body, projection = parts_of(block)
+        end = self._along(body, before, shortcut=True)
+        if projection is not None:
+            around = self.through(projection, Reached(before.depth), shortcut=True)
+            end = Reached(max(end.depth, around.depth), end.made_by)
+        if isinstance(block.activation, Layer):
+            end = self.through(block.activation, end, shortcut=False)
+        return Reached(end.depth)
+
+    def _through_layer(self, layer: Layer, before: Reached, *, shortcut: bool) -> Reached:
+        if isinstance(layer, NORMALIZATIONS):
+            for place in before.made_by:
+                self.rows[place][1]["normalized"] = True
+            return before
+        if isinstance(layer, (Activation, Elementwise)):
+            return self._through_activation(layer, before, shortcut=shortcut)
+        if isinstance(layer, Noise):
+            return before
+        weights = [one.tensor for one in state_of(layer).weights]
+        kernels = [tensor for tensor in weights if tensor.ndim >= KERNEL_DIMENSIONS]
+        inside = module_tree(layer).layers[1:]
+        parts = [part for prefix, part in inside if prefix.count("/") == 1]
+        if not kernels:
+            # What code of users does with its layers is not known: one after the other, likely.
+            end = self._along(parts, before, shortcut=shortcut)
+            return end if parts else Reached(before.depth)
+        place = self._enter(layer, before.depth + 1, shortcut=shortcut, has_kernel=True)
+        facts = self.rows[place][1]
+        facts["units"] = self._units_of(layer, kernels[0].shape[-1])
+        facts["fan_in"] = int(kernels[0].shape[0])
+        facts["normalized"] = any(isinstance(part, NORMALIZATIONS) for part in parts)
+        return Reached(before.depth + 1, (place,))
+
+    def _through_activation(self, layer: Layer, before: Reached, *, shortcut: bool) -> Reached:
+        for place in before.made_by:
+            facts = self.rows[place][1]
+            if facts["activation"] == "linear":
+                facts["followed_by"] = layer.final_activation
+        place = self._enter(layer, before.depth, shortcut=shortcut, has_kernel=False)
+        facts = self.rows[place][1]
+        facts["units"] = max((self.rows[one][1]["units"] for one in before.made_by), default=0)
+        return Reached(before.depth, (*before.made_by, place))
+
+    def _enter(self, layer: Layer, depth: int, *, shortcut: bool, has_kernel: bool) -> int:
+        initializer = getattr(layer, "kernel_initializer", None)
+        activation = layer.final_activation
+        own = getattr(layer, "activation", None)
+        if activation is None and own is not None:
+            activation = name_of(own)
+        place = self.place_of[id(layer)] = len(self.rows)
+        facts = {
+            "path": self.paths.get(id(layer), layer.path),
+            "kind": type(layer).__name__,
+            "activation": activation if activation or has_kernel else None,
+            "initializer": type(initializer).__name__ if has_kernel and initializer else None,
+            "depth": depth,
+            "trainable": layer.trainable and any(w.trainable for w in state_of(layer).weights),
+            "has_kernel": has_kernel,
+            "recurrent": isinstance(layer, Recurrent),
+            "shortcut": shortcut,
+        }
+        self.rows.append((layer, facts))
+        return place
+
+    @staticmethod
+    def _units_of(layer: Layer, columns: int) -> int:
+        units = getattr(layer, "units", None)
+        return units if isinstance(units, int) else int(columns)
+
+    def mark_heads(self, end: Reached) -> None:
+        """Mark what puts out what the loss gets: the last layer, where code alone knows it."""
+        kernels = [place for place, (_, facts) in enumerate(self.rows) if facts["has_kernel"]]
+        made_by = [place for place in end.made_by if self.rows[place][1]["has_kernel"]]
+        for place in made_by or kernels[-1:]:
+            self.rows[place][1]["head"] = True

@@ -1,0 +1,283 @@
+"""Watched steps: what they measure of each layer, and who gets it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad import _core
+from evengrad._tensor.grad_mode import no_grad
+from evengrad.health._examination import DataFacts, Observed, TrainingFacts
+from evengrad.health._watch import Uses, Watch
+from evengrad.layers._call_context import call_context
+from evengrad.losses._crossentropy import CrossEntropy
+from evengrad.optimizers._optimizer import rate_of
+from evengrad.training._step import Batch, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from evengrad._core import Tensor
+    from evengrad.callbacks._callback import Callback
+    from evengrad.layers._module import ModuleTree
+    from evengrad.training._data import Prepared
+    from evengrad.training._loop import BroughtSource
+    from evengrad.training._objective import Objective
+    from evengrad.training._protocol import TrainableModel
+    from evengrad.training._step import ArraySource
+
+    Array = np.ndarray[Any, Any]
+
+# Rows of the data that facts are taken from.
+LOOKED_AT = 1024
+# Up to so many different whole numbers are classes.
+MOST_CLASSES = 1000
+# Seconds between two looks at what was measured.
+BETWEEN_VISITS = 0.2
+
+
+class WatchedStep(Step):
+    """A step that does what another kind does, with the same bits, and measures each layer."""
+
+    def __init__(self, plain: Step, watch: Watch, alike: Step | None = None) -> None:
+        super().__init__(plain.objective, plain.batch, True, plain.watch_loss, alike)
+        self.eager = self.eager or plain.eager
+        self.watch = watch
+
+    def renew(self) -> None:
+        """Forget what was captured, and the figures of what may train no more."""
+        super().renew()
+        self.watch.clear()
+
+    def _body(self) -> None:
+        watch, objective = self.watch, self.objective
+        pairs = self.measure(objective, self.batch, self.tree, watch, self.watch_loss)
+        if not pairs:
+            return
+        if not objective.has_warned_of_unreached:
+            self.warn_of_unreached(pairs)
+        watch.before_update()
+        objective.config.optimizer.apply_gradients(pairs)
+        watch.after_update()
+
+    @staticmethod
+    def measure(
+        objective: Objective,
+        batch: Batch,
+        tree: ModuleTree,
+        watch: Watch,
+        watch_loss: bool = False,
+    ) -> list[tuple[Tensor | None, Tensor]]:
+        """Run a batch forward and back under a watch; return the gradients, for an update."""
+        xs, ys, weights = batch.next()
+        with watch.looking():
+            loss = objective.loss_and_metrics(
+                xs, ys, weights, tree, training=True, watch_loss=watch_loss
+            )
+        parameters = tree.trainable
+        if not parameters:
+            return []
+        optimizer = objective.config.optimizer
+        pairs = optimizer.compute_gradients(loss, [*parameters, *watch.deltas])
+        own = pairs[: len(parameters)]
+        watch.note_gradients(loss, own, pairs[len(parameters) :])
+        return own
+
+
+def uses_in(data: Prepared) -> Uses:
+    """Return how often a pass over a row of the data calls each layer."""
+    objective = data.objective
+    arrays, dtypes = data.taken(slice(0, 1)).columns()
+    tensors = list(map(_core.tensor, map(np.ascontiguousarray, arrays, dtypes)))
+    xs, _, _ = Batch(tensors, data).next()
+    uses, penalties = Uses(), call_context.penalties
+    call_context.penalties = []
+    try:
+        with no_grad(), uses.counting():
+            objective.model.forward(xs, False, objective.without_activation)
+    finally:
+        call_context.penalties = penalties
+    return uses
+
+
+def data_facts(data: Prepared) -> DataFacts:
+    """Return what the first rows of the data tell."""
+    rows = min(data.rows, LOOKED_AT)
+    first = data.taken(slice(0, rows))
+    x, y = np.asarray(first.xs[0]), np.asarray(first.ys[0])
+    floating = x.dtype.kind == "f"
+    flat = x.reshape(len(x), -1).astype(np.float64) if floating else np.zeros((len(x), 0))
+    finite = np.isfinite(flat)
+    with np.errstate(invalid="ignore", over="ignore"):
+        shown = np.where(finite, flat, np.nan)
+        mean = np.nanmean(shown, axis=0) if finite.any(axis=0).all() else np.nan_to_num(flat[0])
+        std = np.nanstd(shown, axis=0) if finite.any(axis=0).all() else np.zeros(flat.shape[1])
+    kind, classes = kind_of_targets(y)
+    numbers = y[np.isfinite(y)] if y.dtype.kind == "f" else y
+    return DataFacts(
+        rows=rows,
+        mean=mean,
+        std=std,
+        non_finite_inputs=int((~finite).sum()),
+        non_finite_targets=int((~np.isfinite(y)).sum()) if y.dtype.kind == "f" else 0,
+        targets=kind,
+        target_mean=float(numbers.mean()) if numbers.size else 0.0,
+        target_std=float(numbers.std()) if numbers.size else 0.0,
+        classes=classes,
+    )
+
+
+def kind_of_targets(y: Array) -> tuple[str, int]:
+    """Return what targets are, and of how many classes."""
+    columns = y.shape[-1] if y.ndim > 1 else 1
+    values = np.unique(y[np.isfinite(y)] if y.dtype.kind == "f" else y)
+    if columns > 1 and set(values.tolist()) <= {0.0, 1.0}:
+        return "classes", columns
+    if columns == 1 and set(values.tolist()) <= {0.0, 1.0}:
+        return "binary", 2
+    if columns == 1 and y.dtype.kind in "iub" and len(values) <= MOST_CLASSES:
+        return "classes", int(values.max()) + 1 if len(values) else 0
+    return "numbers", 0
+
+
+def training_facts(objective: Objective, batch_size: int) -> TrainingFacts:
+    """Return how a model was compiled."""
+    optimizer = objective.config.optimizer
+    output = objective.outputs[0]
+    loss = output.loss
+    given = loss.from_logits if isinstance(loss, CrossEntropy) else None
+    return TrainingFacts(
+        optimizer=type(optimizer).__name__,
+        learning_rate=rate_of(optimizer, int(optimizer.iterations)),
+        loss=type(loss).__name__,
+        batch_size=batch_size,
+        momentum=float(getattr(optimizer, "momentum", 0.0) or 0.0),
+        clips=clips(optimizer),
+        from_logits=given,
+    )
+
+
+def clips(optimizer: Any) -> bool:
+    """Tell whether an optimizer clips gradients."""
+    names = ("clipnorm", "clipvalue", "global_clipnorm")
+    return any(getattr(optimizer, name, None) is not None for name in names)
+
+
+class Watching:
+    """The watch over one training: which steps are watched, and what they have measured."""
+
+    def __init__(
+        self, model: TrainableModel, doctors: Sequence[Callback], first_epoch: int
+    ) -> None:
+        self.model = model
+        self.doctors = doctors
+        asked = [one.watch_every for one in doctors if isinstance(one.watch_every, int)]
+        self.every = min(asked, default=None)
+        self.first_epoch = first_epoch
+        self._visited = 0.0
+        self.watch: Watch | None = None
+        self.data: DataFacts | None = None
+        self.training: TrainingFacts | None = None
+        # The optimizer's count of updates before the first step.
+        self.first_update = 0
+        # What drives the steps, and keeps the records of watched ones.
+        self.session: _core.Session | None = None
+        # Steps of an epoch, where all have as many.
+        self.of_epoch: int | None = None
+
+    def begin(self, data: Prepared, batch_size: int | None = None) -> Watch:
+        """Return the watch for data like this, made at its first call."""
+        if self.watch is None:
+            objective = data.objective
+            self.watch = Watch(self.model.layer_facts(), uses_in(data), self.model.tree.trainable)
+            self.first_update = int(objective.config.optimizer.iterations)
+            self.data = data_facts(data)
+            self.training = training_facts(objective, batch_size or data.rows)
+        return self.watch
+
+    def over_rows(self, source: ArraySource, data: Prepared) -> None:
+        """Have a source over rows watch its steps."""
+        watch = self.begin(data, source.batch_size)
+        for kind in source.kinds:
+            alike = source.watched[0] if source.watched else None
+            source.watched.append(WatchedStep(kind, watch, alike))
+        self.session = source.session
+        self.session.watch(source.watched, watch.record, self.every)
+        if not source.is_limited:
+            self.of_epoch = source.session.steps_per_epoch
+
+    def over_batches(self, source: BroughtSource, first: Prepared) -> None:
+        """Have a source over batches that Python brings watch its steps; the first is known."""
+        self.session = source.session
+        self.session.watch([], self.begin(first).record, self.every)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the coming step, over a batch that Python brings, is watched."""
+        return self.session is not None and self.session.is_watched
+
+    # ---- what was measured
+
+    def visit(self, epoch: int, curves: dict[str, list[float]], *, now: bool = False) -> None:
+        """Have the doctors see what was measured up to the end of an epoch.
+
+        Where epochs are short and no step is asked for by its number, not after each of them.
+        """
+        began = time.perf_counter()
+        if self.every is None and not now and began - self._visited < BETWEEN_VISITS:
+            return
+        observed = self.observed(epoch, curves)
+        if observed is not None:
+            observed.is_last = now
+            for doctor in self.doctors:
+                doctor._on_watched(observed)  # noqa: SLF001 - told as of all that happens
+        self._visited = time.perf_counter()
+
+    def observed(self, epoch: int, curves: dict[str, list[float]]) -> Observed | None:
+        """Return what was measured since the last time; None where nothing was."""
+        watch = self.watch
+        if watch is None or self.session is None or self.training is None:
+            return None
+        steps, values = self.session.samples()
+        if not len(steps):
+            return None
+        optimizer = self.model.config().optimizer
+        updates = self.first_update + steps // (optimizer.gradient_accumulation_steps or 1)
+        norms = watch.gradient_norms(values)
+        figures = {
+            "step": updates,
+            "epoch": self._epochs_of(steps, epoch),
+            "loss": watch.losses(values),
+            "learning_rate": np.array([rate_of(optimizer, int(n)) for n in updates]),
+            "gradient_norm": norms,
+            "clipped": clipped_share(optimizer, norms),
+            **watch.decode(values),
+        }
+        return Observed(
+            layers=tuple(one.facts for one in watch.watched),
+            training=self.training,
+            data=self.data,
+            figures=figures,
+            lived=watch.take_lived(),
+            rows=len(steps) * self.training.batch_size,
+            epoch=epoch,
+            curves=curves,
+        )
+
+    def _epochs_of(self, steps: Array, epoch: int) -> Array:
+        if not self.of_epoch:
+            return np.full(len(steps), epoch)
+        found: Array = np.minimum(self.first_epoch + steps // self.of_epoch, epoch)
+        return found
+
+
+def clipped_share(optimizer: Any, norms: Array) -> Array:
+    """Return what clipping by the global norm has left of each gradient; NaN if unknown."""
+    limit = getattr(optimizer, "global_clipnorm", None)
+    if limit is not None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            left: Array = np.minimum(1.0, limit / norms)
+        return left
+    return np.full(len(norms), np.nan if clips(optimizer) else 1.0)

@@ -1,0 +1,174 @@
+"""GradientDoctor: findings of a training as they arise, series, rescue."""
+
+import copy
+import logging
+
+import numpy as np
+import pytest
+
+import evengrad as eg
+from evengrad.callbacks import GradientDoctor
+
+layers = eg.layers
+
+
+def rows(count=320, features=6, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(count, features)).astype(np.float32)
+    return x, (x[:, 0] + x[:, 1] > 0).astype(np.int64)
+
+
+def net(*hidden, optimizer="adam", end=2, seed=5):
+    model = eg.Sequential([eg.Input((6,)), *hidden, layers.Dense(end, "softmax")], seed=seed)
+    model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
+    return model
+
+
+def healthy():
+    return net(*[layers.Dense(24, "relu", kernel_initializer="he_normal") for _ in range(3)])
+
+
+def logistic_stack(optimizer="sgd"):
+    return net(*[layers.Dense(24, "sigmoid") for _ in range(7)], optimizer=optimizer)
+
+
+def fitted(model, doctor, epochs=3, **arguments):
+    return model.fit(*rows(), epochs=epochs, verbose=0, callbacks=[doctor], **arguments)
+
+
+def test_a_healthy_net_raises_no_alarm_and_leaves_its_series():
+    doctor = GradientDoctor(every=2)
+    history = fitted(healthy(), doctor)
+    assert [one for one in doctor.findings if one.severity != "note"] == []
+    health = history.health
+    assert health["layers"] == ["dense", "dense_1", "dense_2", "dense_3"]
+    assert health["step"].tolist() == list(range(0, 30, 2))
+    assert health["epoch"].tolist() == [step // 10 for step in range(0, 30, 2)]
+    for name in ("speed", "bias_gradient", "kernel_gradient", "update_ratio", "activation_std"):
+        assert health[name].shape == (15, 4)
+        assert np.isfinite(health[name]).all()
+    for name in ("loss", "learning_rate", "gradient_norm", "clipped"):
+        assert health[name].shape == (15,)
+    assert health["loss"][-1] < health["loss"][0]
+    assert set(health["dead_since"]) == {"dense", "dense_1", "dense_2"}
+    assert history.findings == doctor.findings
+
+
+def test_a_sick_net_is_named_with_its_cause_and_the_layer():
+    doctor = GradientDoctor(every=1)
+    fitted(logistic_stack(), doctor)
+    first = doctor.findings[0]
+    assert (first.kind, first.cause) == ("vanishing_gradients", "activation")
+    assert first.layer in {"dense", "dense_1"}
+    assert first.remedies[0].automatic
+
+
+def test_other_callbacks_batches_and_validation_stand_beside_it():
+    class Counts(eg.callbacks.Callback):
+        seen = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            del batch, logs
+            self.seen += 1
+
+    x, y = rows()
+    counts, doctor = Counts(), GradientDoctor(every=3)
+    history = healthy().fit(
+        x, y, epochs=2, verbose=0, validation_split=0.25, callbacks=[counts, doctor]
+    )
+    assert counts.seen == 16
+    assert history.health["step"].tolist() == [0, 3, 6, 9, 12, 15]
+    batches = [(x[at : at + 32], y[at : at + 32]) for at in range(0, 320, 32)]
+    doctor = GradientDoctor(every=3)
+    history = healthy().fit(batches, epochs=2, verbose=0, callbacks=[doctor])
+    assert history.health["step"].tolist() == [0, 3, 6, 9, 12, 15, 18]
+
+
+def test_it_warns_or_stops_where_asked_to(caplog):
+    with caplog.at_level(logging.WARNING, "evengrad"):
+        history = fitted(logistic_stack(), GradientDoctor(every=1, on_finding="warn"))
+    assert len(history.epoch) == 3
+    told = [one for one in caplog.messages if one.startswith("GradientDoctor")]
+    assert len(told) == len(set(told))
+    assert any("vanishing" in one for one in told)
+    doctor = GradientDoctor(every=1, on_finding="stop")
+    assert len(fitted(logistic_stack(), doctor, epochs=50).epoch) < 50
+    doctor = GradientDoctor(every=1, on_finding="stop")
+    assert len(fitted(healthy(), doctor, epochs=5).epoch) == 5
+
+
+def test_only_the_kinds_that_are_asked_for_are_told():
+    doctor = GradientDoctor(every=1, kinds=["dead_units"])
+    fitted(logistic_stack(), doctor)
+    assert doctor.findings == ()
+
+
+def test_units_that_die_are_dated():
+    model = net(layers.Dense(10, "relu", name="hidden"), optimizer=eg.optimizers.SGD(0.05))
+
+    class Kill(eg.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            del logs
+            if epoch == 2:
+                kernel, bias, *rest = self.model.get_weights()
+                kernel[:, 4], bias[4] = 0.0, -10.0
+                self.model.set_weights([kernel, bias, *rest])
+
+    doctor = GradientDoctor(every=1)
+    x, y = rows()
+    history = model.fit(x, y, epochs=4, verbose=0, callbacks=[Kill(), doctor])
+    since = history.health["dead_since"]["hidden"]
+    assert since[4] == 2
+    assert (np.delete(since, 4) == -1).all()
+    dead = history.health["dead"][:, 0]
+    assert dead[-1] == pytest.approx(0.1)
+    assert dead[0] == 0.0
+
+
+def test_a_training_is_rescued_from_a_rate_that_is_too_high():
+    def trained(doctor):
+        model = net(*[layers.Dense(24, "relu", kernel_initializer="he_normal") for _ in range(4)])
+        model.compile(eg.optimizers.SGD(3e4), "sparse_categorical_crossentropy", ["accuracy"])
+        history = fitted(model, doctor, epochs=25)
+        return model, history.history["loss"][-1]
+
+    model, loss = trained(GradientDoctor(every=1))
+    assert not loss < 0.7
+    doctor = GradientDoctor(every=1, rescue=True)
+    model, loss = trained(doctor)
+    assert doctor.rescues
+    assert float(model.optimizer.learning_rate) == pytest.approx(3e4 * 0.3 ** len(doctor.rescues))
+    assert np.isfinite(loss)
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_a_doctor_is_copied_with_what_it_found_and_begins_anew():
+    doctor = GradientDoctor(every=2, kinds=["vanishing_gradients"])
+    fitted(logistic_stack(), doctor)
+    twin = copy.deepcopy(doctor)
+    assert twin.findings == doctor.findings
+    assert twin.every == 2
+    fitted(healthy(), doctor)
+    assert doctor.findings == ()
+
+
+def test_arguments_are_checked():
+    for wrong in ({"every": 0}, {"on_finding": "shout"}, {"kinds": ["vanishing"]}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            GradientDoctor(**wrong)
+    with pytest.raises(TypeError, match="every"):
+        GradientDoctor(every=1.5)
+
+
+def test_checkpoints_and_resuming_are_as_without(tmp_path):
+    def trained(doctor, folder):
+        for epochs in (2, 5):
+            model = healthy()
+            callbacks = [doctor()] if doctor else []
+            model.fit(*rows(), epochs=epochs, verbose=0, checkpoint=folder, callbacks=callbacks)
+        return model.get_weights()
+
+    plain = trained(None, tmp_path / "plain")
+    watched = trained(lambda: GradientDoctor(every=2), tmp_path / "watched")
+    for ours, theirs in zip(plain, watched, strict=True):
+        np.testing.assert_array_equal(ours, theirs)

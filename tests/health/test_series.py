@@ -1,0 +1,62 @@
+"""Series of what was observed: bounded, and knowing since when units are dead."""
+
+import numpy as np
+
+from evengrad.health._examination import MEASURES, LayerFacts, Observed, TrainingFacts
+from evengrad.health._series import MOST_SAMPLES, ROWS_TO_DIE, Series
+
+LAYERS = (LayerFacts("first", "Dense", "relu", units=4), LayerFacts("end", "Dense", head=True))
+TRAINING = TrainingFacts("SGD", 0.1, "MeanSquaredError", 32)
+
+
+def observed(steps, epoch=0, lived=None, rows=ROWS_TO_DIE):
+    steps = np.asarray(steps)
+    figures = {name: np.zeros((len(steps), 2)) for name in MEASURES}
+    for name in ("epoch", "loss", "learning_rate", "gradient_norm", "clipped"):
+        figures[name] = np.full(len(steps), float(epoch))
+    figures["step"] = steps
+    lived = None if lived is None else np.asarray(lived, float)
+    return Observed(LAYERS, TRAINING, None, figures, [lived, None], rows, epoch, {"loss": [1.0]})
+
+
+def test_samples_stay_within_bounds_and_keep_both_ends():
+    series = Series()
+    for begin in range(0, 10 * MOST_SAMPLES, 500):
+        series.add(observed(range(begin, begin + 500)))
+        assert len(series) <= MOST_SAMPLES
+    examination = series.examination()
+    assert examination.steps[0] == 0
+    assert examination.steps[-1] == begin + 499
+    assert (np.diff(examination.steps) > 0).all()
+    assert examination.measures["speed"].shape == (len(series), 2)
+
+
+def test_units_die_in_the_epoch_in_which_no_row_was_active_and_may_come_back():
+    series = Series()
+    series.add(observed([0], epoch=0, lived=[3, 0, 1, 2]))
+    assert series.dead_since["first"].tolist() == [-1, 0, -1, -1]
+    series.add(observed([1], epoch=1, lived=[3, 0, 0, 2]))
+    assert series.dead_since["first"].tolist() == [-1, 0, 1, -1]
+    series.add(observed([2], epoch=2, lived=[0, 5, 0, 2]))
+    assert series.dead_since["first"].tolist() == [2, -1, 1, -1]
+    dead = series.examination().measures["dead"]
+    np.testing.assert_array_equal(dead[:, 0], [0.25, 0.5, 0.5])
+    assert np.isnan(dead[:, 1]).all()
+
+
+def test_few_rows_say_nothing_of_death():
+    series = Series()
+    series.add(observed([0], lived=[0, 0, 1, 1], rows=ROWS_TO_DIE // 2))
+    assert series.dead_since == {}
+    assert np.isnan(series.examination().measures["dead"]).all()
+    series.add(observed([1], lived=[1, 0, 0, 0], rows=ROWS_TO_DIE // 2))
+    assert series.dead_since["first"].tolist() == [-1, 0, -1, -1]
+
+
+def test_what_was_left_behind_is_not_judged():
+    series = Series()
+    series.add(observed([0, 5, 10]))
+    series.begin_anew()
+    series.add(observed([15, 20]))
+    assert series.examination().steps.tolist() == [15, 20]
+    assert series.as_dict()["step"].tolist() == [0, 5, 10, 15, 20]

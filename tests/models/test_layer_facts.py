@@ -1,0 +1,83 @@
+"""What is known of layers before they run: depths, heads, normalizations, ways around."""
+
+import pytest
+
+import evengrad as eg
+from evengrad.models._layer_facts import facts_of
+
+
+def facts_by_path(model):
+    return {facts.path: facts for _, facts in facts_of(model)}
+
+
+def test_layers_of_a_chain_lie_one_deeper_each():
+    layers = eg.layers
+    model = eg.Sequential(
+        [
+            eg.Input((8,)),
+            layers.Dense(16, "relu", kernel_initializer="he_normal"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.5),
+            layers.Dense(12),
+            layers.Activation("tanh"),
+            layers.Dense(3, "softmax"),
+        ]
+    )
+    facts = facts_by_path(model)
+    assert list(facts) == ["dense", "dense_1", "activation", "dense_2"]
+    assert [one.depth for one in facts.values()] == [1, 2, 2, 3]
+    first = facts["dense"]
+    assert (first.initializer, first.activation) == ("HeNormal", "relu")
+    assert (first.fan_in, first.units, first.normalized) == (8, 16, True)
+    assert (facts["dense_1"].activation, facts["dense_1"].followed_by) == ("linear", "tanh")
+    assert not facts["activation"].has_kernel
+    assert [path for path, one in facts.items() if one.head] == ["dense_2"]
+
+
+def test_parallel_branches_are_no_depth():
+    x = eg.Input((8,))
+    branches = [eg.layers.Dense(4, "relu", name=f"branch_{i}")(x) for i in range(5)]
+    joined = eg.layers.Concatenate()(branches)
+    model = eg.Model(x, eg.layers.Dense(2, name="end")(joined))
+    depths = {path: one.depth for path, one in facts_by_path(model).items()}
+    assert depths == {**{f"branch_{i}": 1 for i in range(5)}, "end": 2}
+
+
+def test_blocks_have_ways_around_and_layers_inside_are_found_by_path():
+    block = eg.layers.Residual([eg.layers.Dense(8, "relu"), eg.layers.Dense(8)])
+    inner = eg.Sequential([eg.layers.Dense(8, "relu")], name="inner")
+    model = eg.Sequential([eg.Input((8,)), block, inner, eg.layers.Dense(1)])
+    facts = facts_by_path(model)
+    assert [one.shortcut for one in facts.values()] == [True, True, False, False]
+    for layer, one in facts_of(model):
+        assert model.get_layer(one.path) is layer
+    with pytest.raises(ValueError, match="no layer 'inner/other'"):
+        model.get_layer("inner/other")
+
+
+def test_shared_layers_are_rows_once():
+    shared = eg.layers.Dense(8, "tanh")
+    x = eg.Input((8,))
+    model = eg.Model(x, eg.layers.Dense(1)(shared(shared(x))))
+    facts = facts_by_path(model)
+    assert [(one.depth, one.head) for one in facts.values()] == [(2, False), (3, True)]
+
+
+def test_layers_of_a_class_of_the_users():
+    class Net(eg.Model):
+        def __init__(self):
+            super().__init__()
+            self.body = [eg.layers.Dense(4, "relu") for _ in range(3)]
+            self.end = eg.layers.LSTM(2)
+
+        def call(self, x):
+            for layer in self.body:
+                x = layer(x)
+            return self.end(x)
+
+    model = Net()
+    model.build((None, 5, 3))
+    facts = facts_by_path(model)
+    assert [one.depth for one in facts.values()] == [1, 2, 3, 4]
+    assert [one.recurrent for one in facts.values()] == [False, False, False, True]
+    assert [one.head for one in facts.values()] == [False, False, False, True]

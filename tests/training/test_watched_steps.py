@@ -1,0 +1,182 @@
+"""Watched steps: the same bits as others, and figures as NumPy has them."""
+
+import numpy as np
+import pytest
+
+import evengrad as eg
+from evengrad.callbacks import Callback
+from evengrad.health._series import Series
+
+layers = eg.layers
+
+
+class Collector(Callback):
+    def __init__(self, every=1):
+        self.watch_every = every
+        self.series = Series()
+
+    def _on_watched(self, observed):
+        self.series.add(observed)
+
+
+def data(rows=100, features=6, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, features)).astype(np.float32)
+    return x, (x[:, 0] > 0).astype(np.int64)
+
+
+def chain():
+    return eg.Sequential(
+        [
+            eg.Input((6,)),
+            layers.Dense(8, "relu"),
+            layers.Dense(8, "tanh", norm=layers.BatchNormalization()),
+            layers.Dropout(0.3),
+            layers.Dense(2, "softmax"),
+        ],
+        seed=4,
+    )
+
+
+def blocks():
+    block = layers.Residual([layers.Dense(6, "relu"), layers.Dense(6)])
+    return eg.Sequential([eg.Input((6,)), block, layers.Dense(2)], seed=4)
+
+
+def branches():
+    x = eg.Input((6,))
+    shared = layers.Dense(6, "elu")
+    both = layers.Concatenate()([shared(x), shared(shared(x)), layers.GaussianNoise(0.1)(x)])
+    return eg.Model(x, layers.Dense(2, "softmax")(both), seed=4)
+
+
+def recurrent():
+    steps = layers.Reshape((3, 2))
+    return eg.Sequential([eg.Input((6,)), steps, layers.LSTM(5), layers.Dense(2)], seed=4)
+
+
+MODELS = [chain, blocks, branches, recurrent]
+
+
+def trained(make, callbacks, source="arrays", **settings):
+    model = make()
+    model.compile(
+        eg.optimizers.Adam(0.01), "sparse_categorical_crossentropy", ["accuracy"], **settings
+    )
+    x, y = data()
+    if source == "batches":
+        x, y = [(x[at : at + 16], y[at : at + 16]) for at in range(0, 100, 16)], None
+    arguments = {"batch_size": 16} if source == "arrays" else {}
+    history = model.fit(x, y, epochs=3, verbose=0, callbacks=callbacks, **arguments)
+    slots = [
+        np.array(slot.numpy())
+        for weight in model.trainable_weights
+        for slot in model.optimizer.slots(weight).values()
+    ]
+    return history.history, model.get_weights() + slots
+
+
+@pytest.mark.parametrize("source", ["arrays", "batches"])
+@pytest.mark.parametrize("make", MODELS)
+@pytest.mark.parametrize("every", [1, 3, "auto"])
+def test_watching_changes_no_bit(make, every, source):
+    plain, watched = trained(make, [], source), trained(make, [Collector(every)], source)
+    assert plain[0] == watched[0]
+    for ours, theirs in zip(plain[1], watched[1], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_steps_are_watched_as_asked_for():
+    for every, source in [(1, "arrays"), (4, "arrays"), (4, "batches")]:
+        collector = Collector(every)
+        trained(chain, [collector], source)
+        examination = collector.series.examination()
+        # 7 steps an epoch, of which the last one has 4 rows.
+        assert examination.steps.tolist() == list(range(0, 21, every))
+        assert examination.epochs.tolist() == [step // 7 for step in range(0, 21, every)]
+
+
+def test_figures_are_those_of_a_step_by_hand():
+    x, y = data(rows=32)
+    targets = np.stack([1.0 - y, y], axis=1)
+    make = lambda: eg.Sequential(  # noqa: E731 - short
+        [
+            eg.Input((6,)),
+            layers.Dense(7, "sigmoid", dtype="float64"),
+            layers.Dense(5, "relu", dtype="float64"),
+            layers.Dense(2, dtype="float64"),
+        ],
+        seed=2,
+        dtype="float64",
+    )
+    model, rate = make(), 0.1
+    model.compile(eg.optimizers.SGD(rate), "mse")
+    (w1, b1, w2, b2, w3, b3) = weights = model.get_weights()
+    collector = Collector()
+    model.fit(x, targets, batch_size=32, shuffle=False, verbose=0, callbacks=[collector])
+    examination = collector.series.examination()
+    z1 = x.astype(np.float64) @ w1 + b1
+    a1 = 1 / (1 + np.exp(-z1))
+    z2 = a1 @ w2 + b2
+    a2 = np.maximum(z2, 0)
+    out = a2 @ w3 + b3
+    d3 = 2 * (out - targets) / targets.size
+    d2 = (d3 @ w3.T) * (z2 > 0)
+    d1 = (d2 @ w2.T) * a1 * (1 - a1)
+    measured = {name: column[0] for name, column in examination.measures.items()}
+    biases = [np.linalg.norm(delta.sum(axis=0)) for delta in (d1, d2, d3)]
+    np.testing.assert_allclose(measured["bias_gradient"], biases, rtol=1e-9)
+    units = np.sqrt([7, 5, 2])
+    np.testing.assert_allclose(measured["speed"], biases / units, rtol=1e-9)
+    kernels = [x.T @ d1, a1.T @ d2, a2.T @ d3]
+    norms = [np.linalg.norm(one) for one in kernels]
+    np.testing.assert_allclose(measured["kernel_gradient"], norms, rtol=1e-6)
+    ratios = [rate * norm / np.linalg.norm(w) for norm, w in zip(norms, (w1, w2, w3), strict=True)]
+    np.testing.assert_allclose(measured["update_ratio"], ratios, rtol=1e-6)
+    for name, of in [("preactivation", (z1, z2, out)), ("activation", (a1, a2, out))]:
+        means, stds = [one.mean() for one in of], [one.std() for one in of]
+        np.testing.assert_allclose(measured[f"{name}_mean"], means, rtol=1e-6, atol=1e-12)
+        np.testing.assert_allclose(measured[f"{name}_std"], stds, rtol=1e-6)
+    outside = ((a1 <= 0.05) | (a1 >= 0.95)).mean()
+    np.testing.assert_allclose(measured["saturated"], [outside, np.nan, np.nan])
+    np.testing.assert_allclose(measured["inactive"], [np.nan, (z2 <= 0).mean(), np.nan])
+    np.testing.assert_allclose(measured["non_finite"], 0.0)
+    spread = np.sqrt(a1.var(axis=0).mean()) / np.sqrt((a1**2).mean())
+    assert measured["row_spread"][0] == pytest.approx(spread, rel=1e-6)
+    spread = a1.mean(axis=0).std() / np.sqrt((a1**2).mean())
+    assert measured["unit_spread"][0] == pytest.approx(spread, rel=1e-6)
+    loss = ((out - targets) ** 2).mean()
+    assert examination.loss[0] == pytest.approx(loss, rel=1e-9)
+    parts = [*biases, *norms]
+    assert examination.gradient_norm[0] == pytest.approx(np.linalg.norm(parts), rel=1e-6)
+    assert examination.learning_rate.tolist() == [rate]
+    assert len(weights) == len(parts)
+
+
+def test_what_takes_no_bias_learns_at_the_speed_of_its_mean_gradient():
+    x, y = data(rows=32)
+    model = eg.Sequential(
+        [eg.Input((6,)), layers.Dense(4, use_bias=False), layers.Dense(1)], seed=2
+    )
+    model.compile(eg.optimizers.SGD(0.0), "mse")
+    collector = Collector()
+    model.fit(x, y.astype(np.float32), batch_size=32, verbose=0, callbacks=[collector])
+    w1, w2, b2 = model.get_weights()
+    error = 2 * ((x @ w1) @ w2 + b2 - y[:, None]) / 32
+    expected = np.linalg.norm((error @ w2.T).sum(axis=0)) / 2
+    speed = collector.series.examination().measures["speed"][0]
+    assert speed[0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_layer_that_is_frozen_within_training_has_no_update():
+    class Freeze(Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            del logs
+            if epoch == 1:
+                self.model.layers[0].trainable = False
+
+    collector = Collector()
+    trained(chain, [Freeze(), collector])
+    ratios = collector.series.examination().measures["update_ratio"][:, 0]
+    assert (ratios[:7] > 0).all()
+    assert not np.nan_to_num(ratios[7:]).any()
