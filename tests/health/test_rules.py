@@ -206,6 +206,15 @@ def test_updates_of_normalized_kernels_become_small_by_themselves():
     assert kinds(examination(layers, update_ratio=update)) == ["large_updates"]
 
 
+def test_large_targets_make_large_updates():
+    training = TrainingFacts("SGD", 0.01, "mean_squared_error", 32)
+    data = digits(targets="numbers", target_mean=15_000.0, target_std=7_000.0)
+    examined = examination(facts(5, head="linear"), update_ratio=0.9, training=training, data=data)
+    found = only(examined)
+    assert (found.kind, found.cause) == ("large_updates", "labels")
+    assert "Standardize the targets" in found.remedies[0].text
+
+
 def test_saturated_activations():
     layers = facts(3, activation="sigmoid", initializer="RandomNormal")
     saturated = [0.1, 0.65, 0.65, np.nan]
@@ -474,7 +483,10 @@ def test_loss_that_diverges_and_the_layer_that_moved():
     assert 25 <= found.step <= 28
     assert found.severity == "error"
     assert kinds(examination(loss=np.linspace(2.3, 0.01, SAMPLES))) == []
-    # Small losses may wobble.
+    # Losses may be 0 or less, and small ones may wobble.
+    unknown = digits(targets="numbers")
+    for values in ([1.0, 0.5, 0.0, 0.01], [-0.1, -0.9, -0.5, -0.9]):
+        assert kinds(examination(loss=np.repeat(values, 10), data=unknown)) == []
     assert kinds(examination(loss=np.tile([0.01, 0.05], SAMPLES // 2))) == []
 
 
@@ -490,6 +502,11 @@ def test_plateau():
     found = only(with_curves(loss=[2.4, *[2.3] * 8]))
     assert (found.kind, found.layer, found.cause) == ("plateau", None, "learning_rate")
     assert kinds(with_curves(loss=np.geomspace(2.3, 1.0, 9))) == []
+    # Half of it was learned, and the rest may be noise, unless a schedule has ended the training.
+    half = with_curves(loss=[2.3, *[1.2] * 8])
+    assert only(half).severity == "note"
+    half.measures["update_ratio"][5:] = 1e-6
+    assert {one.kind for one in judge(half)} == {"plateau", "small_updates"}
     assert kinds(with_curves(loss=np.full(9, 0.05))) == []
     layers = facts(5, activation="sigmoid", initializer="GlorotUniform")
     stack = with_curves(loss=[2.4, *[2.3] * 8])
@@ -506,12 +523,23 @@ def test_overfitting():
     assert found.value == pytest.approx(np.median(rises[-3:]) / 0.8)
     assert found.remedies[0].treatment.change == "dropout"
     assert kinds(with_curves(loss=falls, val_loss=1.2 * falls)) == []
+    # What is learned by heart need not rise: it is far from the training loss.
+    by_heart = only(with_curves(loss=falls, val_loss=np.maximum(falls, 1.0)))
+    assert by_heart.kind == "overfitting"
+    assert by_heart.value == pytest.approx(np.median((np.maximum(falls, 1.0) / falls)[-3:]))
+    # Far from it too, and yet well.
+    assert kinds(with_curves(loss=falls / 20, val_loss=np.maximum(falls / 20, 0.3))) == []
 
 
 def test_underfitting():
     slow = np.linspace(2.29, 1.75, 12)
-    found = only(with_curves(loss=slow, val_loss=slow))
-    assert (found.kind, found.cause) == ("underfitting", "architecture")
+    small = with_curves(loss=slow, val_loss=slow)
+    small.layers = facts(5, units=10)
+    found = only(small)
+    assert (found.kind, found.cause, found.severity) == ("underfitting", "architecture", "warning")
+    # 50,000 weights could learn 1,000 rows by heart: there may be no more to learn.
+    large = only(with_curves(loss=slow, val_loss=slow))
+    assert (large.kind, large.cause, large.severity) == ("underfitting", "data", "note")
     held = with_curves(loss=slow, val_loss=slow)
     held.layers = facts(5, dropout=0.8)
     assert only(held).cause == "regularization"
@@ -524,7 +552,9 @@ def test_underfitting():
 
 
 def test_a_plateau_follows_from_a_net_that_is_too_small():
-    found = judge(with_curves(loss=[2.4, *[2.3] * 11]))
+    examined = with_curves(loss=[2.4, *[2.3] * 11])
+    examined.layers = facts(5, units=10)
+    found = judge(examined)
     assert [one.kind for one in found] == ["underfitting", "plateau"]
     assert found[1].because is found[0]
 

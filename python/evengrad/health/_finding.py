@@ -57,7 +57,7 @@ VALUES = {
     "small_updates": "largest update over weights",
     "diverging_loss": "loss over its least before",
     "plateau": "part of the loss that was gained of late",
-    "overfitting": "validation loss over its least before",
+    "overfitting": "validation loss over its least before, or over the training loss",
     "underfitting": "training loss over that of a guess",
 }
 

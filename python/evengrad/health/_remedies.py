@@ -33,6 +33,7 @@ from evengrad.health._cures_of_tasks import (
     lecun,
     more_data,
     plain_selu,
+    scale_targets,
     stop_early,
     unpenalize,
 )
@@ -93,15 +94,18 @@ CURES: dict[tuple[str, str], tuple[Cure, ...]] = {
     ("selu_conditions", "activation"): (all_selu,),
     ("selu_conditions", "architecture"): (plain_selu,),
     ("selu_conditions", "inputs"): (scale,),
+    ("large_updates", "labels"): (scale_targets, *TOO_FAST),
     ("large_updates", ""): TOO_FAST,
     ("small_updates", "optimizer"): (unclip, faster),
     ("small_updates", "activation"): LOGISTIC_STACK,
     ("small_updates", ""): (faster, adaptive),
+    ("diverging_loss", "labels"): (scale_targets, *TOO_FAST),
     ("diverging_loss", ""): TOO_FAST,
     ("plateau", ""): (schedule, adaptive, normalize),
     ("overfitting", ""): (drop, decay, stop_early, more_data),
     ("underfitting", "regularization"): (unpenalize,),
     ("underfitting", "learning_rate"): (faster, adaptive),
+    ("underfitting", "data"): (more_data, enlarge),
     ("underfitting", ""): (enlarge, faster),
 }
 # Kinds that new initial values alone do not cure in a stack of logistic layers.

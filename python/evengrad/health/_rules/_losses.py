@@ -11,6 +11,7 @@ from evengrad.health._rules._measured import (
     guess_loss,
     heads,
     hidden,
+    large_targets,
     late,
     learned,
     onset,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 WINDOW = 5
 # Epochs from which on a curve tells: of a plateau, of overfitting, of underfitting.
 PLATEAU_EPOCHS, OVERFITTING_EPOCHS, UNDERFITTING_EPOCHS = 6, 5, 10
+# From this part of the loss of a guess on, nothing was learned.
+NOTHING = 0.9
 # Training loss over validation loss at the end of a net that remembers its rows.
 REMEMBERED = 0.7
 # A validation loss below this multiple of the training loss is that of a net that is too small, not
@@ -52,8 +55,9 @@ def diverging_loss(examination: Examination, thresholds: Thresholds) -> Iterator
     end = float(np.median(loss[tail(len(loss))]))
     end = float("inf") if not np.isfinite(end) else end
     least = float(np.nanmin(np.where(np.isfinite(smooth), smooth, np.nan)))
-    reference = max(least, _floor(examination))
-    if not end > thresholds.diverging * reference:
+    # Losses may come to 0, where every change is large, and below.
+    reference = max(least, _floor(examination) or float(np.median(finite[:3])) / 4)
+    if reference <= 0 or not end > thresholds.diverging * reference:
         return
     at = int(np.nanargmin(np.where(np.isfinite(smooth), smooth, np.nan)))
     sick = ~(smooth <= thresholds.diverging * reference)
@@ -66,7 +70,7 @@ def diverging_loss(examination: Examination, thresholds: Thresholds) -> Iterator
         thresholds.diverging,
         step,
         "error",
-        "learning_rate",
+        "labels" if large_targets(examination, thresholds.input_scale) else "learning_rate",
     )
 
 
@@ -107,8 +111,10 @@ def plateau(examination: Examination, thresholds: Thresholds) -> Iterator[Findin
     third = max(2, len(loss) // 3)
     before, after = float(np.min(loss[:-third])), float(np.min(loss[-third:]))
     gain = (before - after) / max(abs(before), 1e-30)
-    # Without the loss of a guess, what stands still may be all that there is to learn.
-    severity = "note" if guess is None else "warning"
+    # What stands still may be all that there is to learn, but not where that is nothing, or where
+    # the rate is gone.
+    nothing = guess is not None and after > NOTHING * guess
+    severity = "warning" if nothing or _is_resting(examination, thresholds) else "note"
     if gain < thresholds.plateau:
         yield Finding(
             "plateau",
@@ -122,7 +128,7 @@ def plateau(examination: Examination, thresholds: Thresholds) -> Iterator[Findin
 
 
 def overfitting(examination: Examination, thresholds: Thresholds) -> Iterator[Finding]:
-    """Find validation losses that rise while the training loss goes on falling."""
+    """Find validation losses that rise, or stay high, while the training loss goes on falling."""
     loss, validation = _curve(examination, "loss"), _curve(examination, "val_loss")
     epochs = min(len(loss), len(validation))
     if epochs < OVERFITTING_EPOCHS:
@@ -136,16 +142,23 @@ def overfitting(examination: Examination, thresholds: Thresholds) -> Iterator[Fi
     falls = loss[-1] < loss[best] and loss[-1] < REMEMBERED * last
     # What is far below the loss of a guess has generalized, however it wobbles.
     matters = last > _floor(examination)
-    if last > thresholds.overfitting * least and falls and matters:
-        yield Finding(
-            "overfitting",
-            None,
-            last / least,
-            thresholds.overfitting,
-            _step_of_epoch(examination, best + 1),
-            "warning",
-            "regularization",
-        )
+    rises = last > thresholds.overfitting * least and falls and matters
+    gaps = validation / np.maximum(loss, 1e-30)
+    gap = float(np.median(gaps[-3:]))
+    high = last > thresholds.learned * (guess_loss(examination) or np.inf)
+    apart = gap > thresholds.generalization_gap and high
+    if not rises and not apart:
+        return
+    began = best + 1 if rises else int(np.argmax(gaps > thresholds.generalization_gap))
+    yield Finding(
+        "overfitting",
+        None,
+        last / least if rises else gap,
+        thresholds.overfitting if rises else thresholds.generalization_gap,
+        _step_of_epoch(examination, began),
+        "warning",
+        "regularization",
+    )
 
 
 def underfitting(examination: Examination, thresholds: Thresholds) -> Iterator[Finding]:
@@ -157,6 +170,7 @@ def underfitting(examination: Examination, thresholds: Thresholds) -> Iterator[F
     limit = thresholds.underfitting * (NARROW if _is_narrow(examination) else 1)
     validation = _curve(examination, "val_loss")
     alike = not len(validation) or validation[-1] < ALIKE * loss[-1]
+    cause = _cause_of_underfitting(examination, thresholds)
     if left > limit and alike:
         yield Finding(
             "underfitting",
@@ -164,8 +178,9 @@ def underfitting(examination: Examination, thresholds: Thresholds) -> Iterator[F
             left,
             limit,
             _step_of_epoch(examination, len(loss) - 1),
-            "warning",
-            _cause_of_underfitting(examination, thresholds),
+            # A net that could learn more by heart, and does not, may know all that there is.
+            "note" if cause == "data" else "warning",
+            cause,
         )
 
 
@@ -176,12 +191,22 @@ def _is_narrow(examination: Examination) -> bool:
 
 
 def _cause_of_underfitting(examination: Examination, thresholds: Thresholds) -> str:
-    layers, ratios = examination.layers, late(examination, "update_ratio")
-    if np.isfinite(ratios).any() and np.nanmax(ratios) < thresholds.small_update:
-        # A schedule has taken the rate away before anything was learned.
+    layers = examination.layers
+    if _is_resting(examination, thresholds):
         return "learning_rate"
     held = any(layer.penalized or layer.dropout >= HEAVY_DROPOUT for layer in layers)
-    return "regularization" if held else "architecture"
+    if held:
+        return "regularization"
+    weights = sum(layer.fan_in * layer.units for layer in layers if layer.has_kernel)
+    rows = 0 if examination.data is None else examination.data.rows
+    small = weights < rows or not hidden(examination) or _is_narrow(examination)
+    return "architecture" if small else "data"
+
+
+def _is_resting(examination: Examination, thresholds: Thresholds) -> bool:
+    """Tell whether updates have become so small that a schedule must have taken the rate away."""
+    ratios = late(examination, "update_ratio")
+    return bool(np.isfinite(ratios).any() and np.nanmax(ratios) < thresholds.small_update)
 
 
 def _curve(examination: Examination, name: str) -> Array:

@@ -122,6 +122,14 @@ def guess_loss(examination: Examination) -> float | None:
     return float(data.target_std) ** 2 if loss == "mean_squared_error" else None
 
 
+def large_targets(examination: Examination, limit: float) -> bool:
+    """Tell whether the numbers to learn are so large that their squares' gradients are, too."""
+    data = examination.data
+    if data is None or data.targets != "numbers" or "squared" not in loss_name(examination):
+        return False
+    return bool(np.hypot(data.target_mean, data.target_std) > limit)
+
+
 def learned(examination: Examination, share: float) -> bool:
     """Tell whether the loss is below a share of that of a guess."""
     guess, losses = guess_loss(examination), _losses(examination)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad.health._finding import Finding
-from evengrad.health._rules._measured import CONSTANT, FIRST, learned, middle, onset, series, tail
+from evengrad.health._rules._measured import (
+    CONSTANT,
+    FIRST,
+    large_targets,
+    learned,
+    middle,
+    onset,
+    series,
+    tail,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +59,9 @@ def large_updates(examination: Examination, thresholds: Thresholds) -> Iterator[
     shrunk = examination.layers[worst].penalized and sample > len(ratios) // 4
     outside = [at for at, layer in enumerate(examination.layers) if not layer.head]
     harmless = not sick[:, outside].any() and _fell(examination)
+    cause = "labels" if large_targets(examination, thresholds.input_scale) else "learning_rate"
+    if shrunk:
+        cause = "regularization"
     yield Finding(
         "large_updates",
         examination.layers[worst].path,
@@ -57,7 +69,7 @@ def large_updates(examination: Examination, thresholds: Thresholds) -> Iterator[
         float(limits[worst]),
         onset(examination, np.asarray(sick.any(axis=1))),
         "note" if shrunk or harmless else "error" if value > 1 else "warning",
-        "regularization" if shrunk else "learning_rate",
+        cause,
     )
 
 
