@@ -81,3 +81,54 @@ def test_layers_of_a_class_of_the_users():
     assert [one.depth for one in facts.values()] == [1, 2, 3, 4]
     assert [one.recurrent for one in facts.values()] == [False, False, False, True]
     assert [one.head for one in facts.values()] == [False, False, False, True]
+
+
+def test_what_regularizes_layers_is_known():
+    layers, regularizers = eg.layers, eg.regularizers
+    model = eg.Sequential(
+        [
+            eg.Input((8,)),
+            layers.Dropout(0.1),
+            layers.Dense(8, "relu", kernel_regularizer=regularizers.L2(0.01)),
+            layers.Dropout(0.4),
+            layers.Dense(8, "selu", kernel_constraint=eg.constraints.MaxNorm(2.0)),
+            layers.AlphaDropout(0.3),
+            layers.Dense(2),
+        ]
+    )
+    facts = facts_by_path(model)
+    assert [one.dropout for one in facts.values()] == [0.4, 0.0, 0.0]
+    assert [one.penalized for one in facts.values()] == [True, False, False]
+    assert [one.constrained for one in facts.values()] == [False, True, False]
+
+
+def test_dropout_of_inputs_is_that_of_the_first_layer():
+    model = eg.Sequential([eg.Input((8,)), eg.layers.Dropout(0.1), eg.layers.Dense(2)])
+    assert facts_by_path(model)["dense"].dropout == 0.1
+
+
+@pytest.mark.parametrize(
+    "scaling",
+    [eg.layers.Normalization, eg.layers.BatchNormalization, lambda: eg.layers.Rescaling(1 / 255)],
+)
+def test_layers_in_front_scale_inputs(scaling):
+    dense = eg.layers.Dense
+    model = eg.Sequential([eg.Input((8,)), scaling(), dense(4), dense(2)])
+    assert [one.input_scaled for one in facts_by_path(model).values()] == [True, False]
+    plain = eg.Sequential([eg.Input((8,)), dense(4), scaling(), dense(2)])
+    assert [one.input_scaled for one in facts_by_path(plain).values()] == [False, False]
+
+
+def test_a_scaling_of_variances_has_the_name_of_its_equal():
+    scaling = eg.initializers.VarianceScaling
+    names = {
+        "LecunNormal": scaling(1.0),
+        "HeUniform": scaling(2.0, "fan_in", "uniform"),
+        "GlorotUniform": scaling(1.0, "fan_avg", "uniform"),
+        "VarianceScaling": scaling(3.0),
+        "HeNormal": eg.initializers.HeNormal(),
+    }
+    for name, initializer in names.items():
+        dense = eg.layers.Dense(2, kernel_initializer=initializer)
+        model = eg.Sequential([eg.Input((8,)), dense])
+        assert facts_by_path(model)["dense"].initializer == name

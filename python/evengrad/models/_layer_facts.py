@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evengrad._common.config import name_of
+from evengrad.constraints import MaxNorm
 from evengrad.health._examination import LayerFacts
+from evengrad.initializers import VarianceScaling
 from evengrad.layers._activation import Activation, Elementwise
 from evengrad.layers._batch_normalization import BatchNormalization
 from evengrad.layers._dropout import Noise
 from evengrad.layers._layer import Layer
 from evengrad.layers._layer_normalization import LayerNormalization
 from evengrad.layers._module import module_tree, state_of
+from evengrad.layers._noise import AlphaDropout
+from evengrad.layers._preprocessing import Normalization, Rescaling
 from evengrad.layers._recurrent import Recurrent
 from evengrad.layers._residual import Residual, parts_of
 from evengrad.models._network import chain_of, graph_of
@@ -20,7 +24,13 @@ if TYPE_CHECKING:
     from evengrad.models._graph import Graph
 
 NORMALIZATIONS = (BatchNormalization, LayerNormalization)
+SCALING = (Normalization, Rescaling)
+PENALTIES = ("kernel_regularizer", "bias_regularizer", "activity_regularizer")
 KERNEL_DIMENSIONS = 2
+
+
+# What scale and mode of `VarianceScaling` are called.
+NAMED = {(1.0, "fan_in"): "Lecun", (1.0, "fan_avg"): "Glorot", (2.0, "fan_in"): "He"}
 
 
 class Reached(NamedTuple):
@@ -28,6 +38,10 @@ class Reached(NamedTuple):
 
     depth: int = 0
     made_by: tuple[int, ...] = ()
+    # Of the model's inputs, before any layer with a kernel: whether a layer has scaled them, and
+    # the rate at which they were dropped.
+    scaled: bool = False
+    dropped: float = 0.0
 
 
 def facts_of(model: Layer) -> list[tuple[Layer, LayerFacts]]:
@@ -39,6 +53,15 @@ def facts_of(model: Layer) -> list[tuple[Layer, LayerFacts]]:
     end = walk.through(model, Reached(), shortcut=False)
     walk.mark_heads(end)
     return [(layer, LayerFacts(**facts)) for layer, facts in walk.rows]
+
+
+def name_of_initializer(initializer: Any) -> str | None:
+    """Return the name of an initializer's class; of a scaling of variances, that of its equal."""
+    if type(initializer) is not VarianceScaling:
+        return type(initializer).__name__ if initializer else None
+    uniform = "Uniform" if initializer.distribution == "uniform" else "Normal"
+    name = NAMED.get((initializer.scale, initializer.mode))
+    return "VarianceScaling" if name is None else f"{name}{uniform}"
 
 
 class Walk:
@@ -100,11 +123,16 @@ class Walk:
         if isinstance(layer, NORMALIZATIONS):
             for place in before.made_by:
                 self.rows[place][1]["normalized"] = True
-            return before
+            return before._replace(scaled=True)
+        if isinstance(layer, SCALING):
+            return before._replace(scaled=True)
         if isinstance(layer, (Activation, Elementwise)):
             return self._through_activation(layer, before, shortcut=shortcut)
         if isinstance(layer, Noise):
-            return before
+            rate = 0.0 if isinstance(layer, AlphaDropout) else float(getattr(layer, "rate", 0.0))
+            for place in before.made_by:
+                self.rows[place][1]["dropout"] = rate
+            return before._replace(dropped=max(before.dropped, rate))
         weights = [one.tensor for one in state_of(layer).weights]
         kernels = [tensor for tensor in weights if tensor.ndim >= KERNEL_DIMENSIONS]
         inside = module_tree(layer).layers[1:]
@@ -118,6 +146,8 @@ class Walk:
         facts["units"] = self._units_of(layer, kernels[0].shape[-1])
         facts["fan_in"] = int(kernels[0].shape[0])
         facts["normalized"] = any(isinstance(part, NORMALIZATIONS) for part in parts)
+        if not before.made_by and before.depth == 0:
+            facts["input_scaled"], facts["dropout"] = before.scaled, before.dropped
         return Reached(before.depth + 1, (place,))
 
     def _through_activation(self, layer: Layer, before: Reached, *, shortcut: bool) -> Reached:
@@ -141,12 +171,14 @@ class Walk:
             "path": self.paths.get(id(layer), layer.path),
             "kind": type(layer).__name__,
             "activation": activation if activation or has_kernel else None,
-            "initializer": type(initializer).__name__ if has_kernel and initializer else None,
+            "initializer": name_of_initializer(initializer) if has_kernel else None,
             "depth": depth,
             "trainable": layer.trainable and any(w.trainable for w in state_of(layer).weights),
             "has_kernel": has_kernel,
             "recurrent": isinstance(layer, Recurrent),
             "shortcut": shortcut,
+            "penalized": any(getattr(layer, name, None) is not None for name in PENALTIES),
+            "constrained": isinstance(getattr(layer, "kernel_constraint", None), MaxNorm),
         }
         self.rows.append((layer, facts))
         return place

@@ -125,6 +125,8 @@ def data_facts(data: Prepared) -> DataFacts:
         targets=kind,
         target_mean=float(numbers.mean()) if numbers.size else 0.0,
         target_std=float(numbers.std()) if numbers.size else 0.0,
+        target_low=float(numbers.min()) if numbers.size else np.nan,
+        target_high=float(numbers.max()) if numbers.size else np.nan,
         classes=classes,
     )
 
