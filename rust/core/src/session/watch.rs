@@ -1,10 +1,11 @@
 //! Which steps of a session are watched, and what those have measured.
 //!
-//! A watched step does what a plain one does and measures it, so that it takes longer. Left to itself, a session measures
-//! what both take, and after each watched step has so many plain ones follow that
+//! A watched step does what a plain one does and measures it, so that it takes longer, and so does the change to it and
+//! back. Left to itself, a session measures what that takes beyond plain steps, and after each watched step has so many
+//! plain ones follow that
 //!
 //! ```text
-//! watched - plain ≤ COST · plain · steps from one watched step to the next
+//! extra ≤ COST · plain · steps from one watched step to the next
 //! ```
 
 use std::time::Duration;
@@ -17,11 +18,15 @@ use crate::tensor::Tensor;
 /// Part of the time of plain steps that watching may take.
 const COST: f64 = 0.04;
 /// Steps from one watched step to the next before it is known what both take: chosen, a few of the shortest trainings.
-const FIRST_EVERY: usize = 16;
-/// Steps from one watched step to the next at most: chosen, so that a long training has some however small its steps.
+const FIRST_EVERY: usize = 32;
+/// And at least, so that plain steps are measured again whatever was found of them: chosen.
+const LEAST_EVERY: usize = 4;
+/// And at most: chosen, so that a long training has some however small its steps.
 const MOST_EVERY: usize = 10_000;
-/// Part of a longer time that an estimate takes over: most of what lengthens single steps is other processes.
+/// Part of a longer time of a plain step that its estimate takes over: most of what lengthens some is other processes.
 const SLOWLY: f64 = 0.125;
+/// Part that the latest watched step has in the estimate of what watching takes: chosen.
+const LATEST: f64 = 0.25;
 
 /// When steps are watched, and their samples.
 pub(super) struct Watch {
@@ -30,25 +35,15 @@ pub(super) struct Watch {
     every: Option<usize>,
     /// Plain steps before the next watched one.
     wait: usize,
-    plain: StepTime,
-    watched: StepTime,
+    /// Seconds that a plain step takes, by the quickest of late, and that a watched one takes beyond.
+    plain: Option<f64>,
+    extra: Option<f64>,
+    /// Seconds of the plain steps since the last watched one, and how many.
+    since: (f64, usize),
     /// Steps done.
     done: usize,
     steps: Vec<i64>,
     values: Vec<f64>,
-}
-
-/// Seconds that a step takes, by the quickest of late.
-#[derive(Default)]
-struct StepTime(Option<f64>);
-
-impl StepTime {
-    fn learn(&mut self, seconds: f64) {
-        self.0 = Some(match self.0 {
-            Some(known) if seconds > known => known + SLOWLY * (seconds.min(2.0 * known) - known),
-            _ => seconds,
-        });
-    }
 }
 
 impl Watch {
@@ -59,9 +54,9 @@ impl Watch {
         if every == Some(0) {
             bail!(Value, "watch: expected every to be 1 step or more, got 0");
         }
-        let (plain, watched) = Default::default();
-        let (steps, values) = Default::default();
-        Ok(Self { record, every, wait: 0, plain, watched, done: 0, steps, values })
+        let (plain, extra, since) = (None, None, (0.0, 0));
+        let (steps, values) = (Vec::new(), Vec::new());
+        Ok(Self { record, every, wait: 0, plain, extra, since, done: 0, steps, values })
     }
 
     /// How many plain steps come before the next watched one.
@@ -74,10 +69,8 @@ impl Watch {
         if steps == 0 {
             return;
         }
-        let seconds = time.map(|time| time.as_secs_f64() / steps as f64);
-        let kind = if self.wait == 0 { &mut self.watched } else { &mut self.plain };
-        if let Some(seconds) = seconds {
-            kind.learn(seconds);
+        if let Some(time) = time {
+            self.learn(steps, time.as_secs_f64());
         }
         if self.wait == 0 {
             self.steps.push(self.done as i64);
@@ -89,20 +82,36 @@ impl Watch {
         self.done += steps;
     }
 
+    fn learn(&mut self, steps: usize, seconds: f64) {
+        let Some(plain) = self.plain.filter(|_| self.wait == 0) else {
+            if self.wait > 0 {
+                self.since = (self.since.0 + seconds, self.since.1 + steps);
+                let each = seconds / steps as f64;
+                self.plain = Some(match self.plain {
+                    Some(known) if each > known => known + SLOWLY * (each.min(2.0 * known) - known),
+                    _ => each,
+                });
+            }
+            return;
+        };
+        let (plain_seconds, plain_steps) = std::mem::take(&mut self.since);
+        let itself = (seconds - plain).max(0.0);
+        // Of many steps others may have held up some: that much is no change between plans.
+        let change = (plain_seconds - plain * plain_steps as f64).clamp(0.0, itself);
+        let extra = itself + change;
+        self.extra = Some(match self.extra {
+            // A step that another process held up is no measure.
+            Some(known) => known + LATEST * (extra.min(2.0 * known + plain) - known),
+            None => extra,
+        });
+    }
+
     /// Steps from one watched step to the next that keep the cost.
     fn affordable(&self) -> usize {
-        match (self.plain.0, self.watched.0) {
-            (Some(plain), Some(watched)) => {
-                let steps = (watched - plain) / (COST * plain);
-                // Where a plain step took no time that a clock could tell, the quotient is no number.
-                if steps.is_nan() {
-                    FIRST_EVERY
-                } else {
-                    steps.ceil().clamp(1.0, MOST_EVERY as f64) as usize
-                }
-            }
-            _ => FIRST_EVERY,
-        }
+        let (Some(plain), Some(extra)) = (self.plain, self.extra) else { return FIRST_EVERY };
+        // Where plain steps take no time that a clock could tell, the quotient may be no number.
+        let steps = (extra / (COST * plain)).ceil().max(LEAST_EVERY as f64);
+        steps.min(MOST_EVERY as f64) as usize
     }
 
     pub(super) fn take_samples(&mut self) -> (Vec<i64>, Vec<f64>) {
@@ -155,7 +164,7 @@ mod tests {
     #[test]
     fn as_seldom_as_keeps_the_cost() {
         for (watched, every) in
-            [(1.5, 13), (1.01, 1), (0.9, 1), (3.02, 51), (1e9, MOST_EVERY as i64)]
+            [(1.5, 13), (1.01, 4), (0.9, 4), (3.02, 51), (1e9, MOST_EVERY as i64)]
         {
             let steps = run(&mut watch(None).1, 50_000, 1e-4, watched * 1e-4);
             assert_eq!((steps[0], steps[1]), (0, FIRST_EVERY as i64), "{watched}");
@@ -172,10 +181,48 @@ mod tests {
             run(&mut watch, 1, 1e-4, 0.0);
         }
         let held_up = run(&mut watch, 1, 0.0, 1.0)[0];
-        assert_eq!(run(&mut watch, 100, 1e-4, 2e-4)[0] - held_up, 32);
+        assert_eq!(run(&mut watch, 100, 1e-4, 2e-4)[0] - held_up, 38);
         // What has become slower for good is learned.
         let steps = run(&mut watch, 10_000, 1e-4, 4.02e-4);
         assert_eq!(steps[steps.len() - 1] - steps[steps.len() - 2], 76);
+    }
+
+    #[test]
+    fn plain_steps_that_were_held_up_at_first_are_measured_again() {
+        let (_, mut watch) = watch(None);
+        run(&mut watch, FIRST_EVERY + 1, 1e-2, 2e-4);
+        assert_eq!(watch.wait(), LEAST_EVERY - 1);
+        let steps = run(&mut watch, 2000, 1e-4, 2.02e-4);
+        assert_eq!(steps[steps.len() - 1] - steps[steps.len() - 2], 26);
+    }
+
+    #[test]
+    fn what_the_change_to_watched_steps_takes_counts_too() {
+        let (_, mut watch) = watch(None);
+        let mut steps = vec![];
+        for _ in 0..200 {
+            watch.ran(1, Some(Duration::from_micros(150)));
+            // The first of the plain steps take longer, more than the quickest.
+            watch.ran(1, Some(Duration::from_micros(130)));
+            watch.ran(watch.wait(), Some(Duration::from_micros(100 * watch.wait() as u64)));
+            steps.extend(watch.take_samples().0);
+        }
+        let last = steps[steps.len() - 1] - steps[steps.len() - 2];
+        assert!((18..=21).contains(&last), "{last}");
+    }
+
+    #[test]
+    fn plain_steps_that_are_held_up_make_nothing_rarer_for_good() {
+        let (_, mut watch) = watch(None);
+        let mut steps = vec![];
+        for turn in 0..100 {
+            watch.ran(1, Some(Duration::from_micros(150)));
+            // Every other time they take twice as long.
+            let wait = watch.wait();
+            watch.ran(wait, Some(Duration::from_micros((100 + turn % 2 * 100) * wait as u64)));
+            steps.extend(watch.take_samples().0);
+        }
+        assert!(steps[99] - steps[98] <= 26, "{steps:?}");
     }
 
     #[test]
@@ -186,7 +233,7 @@ mod tests {
             watch.ran(1, None);
             steps.extend(watch.take_samples().0);
         }
-        assert_eq!(steps, [0, 16, 32]);
+        assert_eq!(steps, [0, 32, 64]);
         assert!(Watch::new(Tensor::zeros(&[1], DType::F32).expect("small"), None).is_err());
         assert!(Watch::new(Tensor::zeros(&[1], DType::F64).expect("small"), Some(0)).is_err());
     }
