@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evengrad.health._finding import VALUES
 from evengrad.health._report._markup import (
     LONGEST_TEXT,
     Markup,
@@ -70,18 +71,19 @@ def _where(finding: Finding) -> list[object]:
 
 
 def _facts(finding: Finding) -> str:
-    facts = [f"Cause: {finding.cause.replace('_', ' ')}"]
-    facts.append(f"measured {shown(float(finding.value), 3)}")
-    facts.append(f"alarm at {shown(float(finding.threshold), 3)}")
+    """Return what was measured, since when, and what it comes of."""
+    if finding.tensor is not None:
+        facts = [f"first in {finding.place}"]
+    else:
+        measured = (
+            f"{shown(float(finding.value), 3)}, alarm at {shown(float(finding.threshold), 3)}"
+        )
+        facts = [f"{VALUES.get(finding.kind, 'measured')}: {measured}"]
     if finding.step is not None:
         facts.append(f"since step {finding.step:,}")
-    if finding.tensor is not None:
-        facts.append(f"first in the {finding.tensor}")
-    if finding.rows:
-        named = ", ".join(map(str, finding.rows[:8]))
-        more = f" and {len(finding.rows) - 8} more" if len(finding.rows) > 8 else ""
-        facts.append(f"rows {named}{more} of the data")
-    return " · ".join(facts)
+    facts.append(f"cause: {finding.cause.replace('_', ' ')}")
+    text = " · ".join(facts)
+    return text[:1].upper() + text[1:]
 
 
 def _remedy(remedy: Remedy) -> Markup:
