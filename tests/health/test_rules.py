@@ -136,6 +136,19 @@ def test_gradients_of_recurrent_kernels():
     assert (found.cause, found.value) == ("architecture", 200)
     assert found.remedies[0].treatment.change == "lstm"
     assert kinds(examination(tuple(layers), kernel_gradient=[2.0, 0.5])) == []
+    # The head's kernel gets the gradient times the outputs, which explode as well.
+    swollen = examination(tuple(layers), kernel_gradient=[1e9, 1e9], activation_rms=[1e9, 0.3])
+    assert only(swollen).value == pytest.approx(1e9)
+    both = judge(examination(tuple(layers), kernel_gradient=[100.0, 0.5], saturated=0.6))
+    assert [one.kind for one in both] == ["exploding_gradients", "saturated_activations"]
+    assert both[1].because is both[0]
+
+
+def test_tables_of_embeddings_begin_small():
+    layers = list(facts(2))
+    layers[0] = dataclasses.replace(layers[0], kind="Embedding", initializer="RandomUniform")
+    assert kinds(examination(tuple(layers), update_ratio=[0.4, 2e-3, 2e-3])) == []
+    assert kinds(examination(tuple(layers), update_ratio=[2.0, 2e-3, 2e-3])) == ["large_updates"]
 
 
 def test_updates_at_a_thousandth_of_the_rate_are_small_everywhere():

@@ -188,6 +188,9 @@ def _rank(finding: Finding) -> tuple[int, int]:
     if finding.cause == "activation" and kind == "signal_collapse":
         # A bad activation loses the gradient and with it the rows; bad values lose the signal.
         return 2, len(OF_THE_NET)
+    if finding.cause == "architecture" and kind == "exploding_gradients":
+        # Over the steps of a sequence a gradient explodes whatever the units do.
+        return 2, -1
     if kind in OF_THE_NET and finding.cause != "learning_rate":
         return 2, OF_THE_NET.index(kind)
     return 3, OF_TRAINING.index(kind)
@@ -197,10 +200,11 @@ def _may_follow(finding: Finding, other: Finding) -> bool:
     """Tell whether a finding may come from another one, by its severity and by its step."""
     if other.severity == "note" and finding.severity != "note":
         return False
-    conditions = {finding.kind, other.kind} & {"selu_conditions"}
-    if conditions and finding.cause != other.cause and finding.kind not in OF_TRAINING[-3:]:
-        # Values that are not LeCun's make signals grow; dropout does not.
+    if finding.kind == "selu_conditions" and finding.cause != other.cause:
         return False
+    if other.kind == "selu_conditions" and finding.kind not in OF_TRAINING[-3:]:
+        # Values that are not LeCun's make signals grow, at once or later; dropout does not.
+        return other.cause == "initializer" and finding.cause in {"initializer", "learning_rate"}
     if other.kind == "underfitting":
         # That is known at the end alone, however early it began.
         return True

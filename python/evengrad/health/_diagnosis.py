@@ -90,6 +90,15 @@ class Diagnosis:
         ValueError
             There is no automatic remedy; only a person can do this one; the diagnosis was made
             without a model.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.layers.Dense(1)], seed=1)
+        >>> model.compile("sgd", loss="mse")
+        >>> x = 1000 * np.random.default_rng(0).normal(size=(64, 3))
+        >>> diagnosis = model.diagnose(x, x[:, 0] / 1000)
+        >>> diagnosis.apply().layers[0].name
+        'normalization'
         """
         if remedy is None:
             remedies = [each for finding in self.findings for each in finding.remedies]
@@ -114,6 +123,14 @@ class Diagnosis:
         Returns
         -------
         dict
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.layers.Dense(1)], seed=1)
+        >>> model.compile("sgd", loss="mse")
+        >>> x = np.random.default_rng(0).normal(size=(64, 3))
+        >>> model.diagnose(x, x[:, 0]).to_dict()["findings"]
+        []
         """
         places = {id(finding): at for at, finding in enumerate(self.findings)}
         return {
@@ -146,6 +163,15 @@ class Diagnosis:
             matplotlib is not installed.
         ValueError
             Another number of axes.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.layers.Dense(1)], seed=1)
+        >>> model.compile("sgd", loss="mse")
+        >>> x = np.random.default_rng(0).normal(size=(64, 3))
+        >>> axes = model.diagnose(x, x[:, 0]).plot()
+        >>> axes[0].get_ylabel()
+        'gradient speed'
         """
         from evengrad.health._diagnosis_plot import draw
 

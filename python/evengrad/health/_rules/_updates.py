@@ -21,7 +21,7 @@ from evengrad.health._rules._measured import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from evengrad.health._examination import Examination
+    from evengrad.health._examination import Examination, LayerFacts
     from evengrad.health._thresholds import Thresholds
 
     Array = np.ndarray[Any, Any]
@@ -37,17 +37,7 @@ CLIPPED_AWAY = 1e-2
 def large_updates(examination: Examination, thresholds: Thresholds) -> Iterator[Finding]:
     """Find kernels that a step changes by a large part of themselves."""
     ratios = series(examination, "update_ratio")
-    limits = np.array(
-        [
-            # Where a kernel begins at 0 its first update is infinitely large, and no fault.
-            np.inf
-            if layer.initializer in CONSTANT
-            else thresholds.large_normalized_update
-            if layer.normalized
-            else thresholds.large_update
-            for layer in examination.layers
-        ]
-    )
+    limits = np.array([_limit(layer, thresholds) for layer in examination.layers])
     over = ratios > limits
     sick: Array = over & _lasting(over, ratios, examination)
     if not sick.any():
@@ -71,6 +61,15 @@ def large_updates(examination: Examination, thresholds: Thresholds) -> Iterator[
         "note" if shrunk or harmless else "error" if value > 1 else "warning",
         cause,
     )
+
+
+def _limit(layer: LayerFacts, thresholds: Thresholds) -> float:
+    if layer.initializer in CONSTANT:
+        # Where a kernel begins at 0 its first update is infinitely large, and no fault.
+        return float("inf")
+    # A table of embeddings begins far smaller than it ends.
+    scale_free = layer.normalized or layer.kind == "Embedding"
+    return thresholds.large_normalized_update if scale_free else thresholds.large_update
 
 
 def _fell(examination: Examination) -> bool:
