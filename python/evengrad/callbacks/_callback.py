@@ -65,6 +65,9 @@ class Callback(Configured):
     # Where steps are to be watched, of which `_on_watched` hears: each k-th, or "auto", as many as
     # take little time.
     watch_every: int | str | None = None
+    # Whether it acts on what it hears of watched steps and of numbers that are not finite, and must
+    # hear of them at once.
+    acts: bool = False
 
     def set_model(self, model: PublicModel) -> None:
         """Take the model; called before anything else."""

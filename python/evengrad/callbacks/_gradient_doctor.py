@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("evengrad")
 
 ACTIONS = ("record", "warn", "stop")
-# Of the time of training, what judging the series may take where `every` is "auto".
+# Of the time of training, what judging the series may take, unless something hangs on it.
 SHARE = 0.01
 CURED_BY_RATE = ("non_finite", "exploding_gradients", "diverging_loss", "large_updates")
 MOST_RESCUES = 10
@@ -113,6 +113,7 @@ class GradientDoctor(Callback):
         self.path = None if path is None else file_path(path)
         self.rescue = bool(rescue)
         self.is_passive = not self.rescue
+        self.acts = self.rescue or self.on_finding == "stop"
         self.replay = self.replay_file = None
         if replay is not None:
             self.replay = self.replay_file = path_to_write(replay, "GradientDoctor", "replay")
@@ -146,7 +147,7 @@ class GradientDoctor(Callback):
         self._series.add(observed)
         self._is_judged = False
         due = time.perf_counter() - self._judged_at > self._judging / SHARE
-        if due or observed.is_last or self.every != "auto" or self.on_finding == "stop":
+        if due or observed.is_last or self.acts:
             self._judge()
 
     def _on_non_finite(self, trouble: NonFinite) -> None:

@@ -68,6 +68,7 @@ class TerminateOnNaN(Callback):
 
     _joins_later = True
     is_passive = True
+    acts = True
 
     def __init__(self, replay: str | os.PathLike[str] | None = None) -> None:
         self.replay = self.replay_file = None

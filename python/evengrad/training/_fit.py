@@ -353,17 +353,26 @@ class _Training:
     @property
     def _is_unheard(self) -> bool:
         return (
-            not self.users
+            (not self.users or self._is_quiet)
             and self.validation is None
             and self.checkpointing is None
             and isinstance(self.source, ArraySource)
             and self.source.objective.lies_in_states
         )
 
+    @property
+    def _is_quiet(self) -> bool:
+        """Whether all callbacks but watch, which some epochs can be waited with."""
+        watching, source = self.watching, self.source
+        limited = isinstance(source, ArraySource) and source.is_limited
+        return watching is not None and watching.is_quiet(self.users) and not limited
+
     def _run_unheard(self, until: int) -> None:
         """Run the epochs before that one, without Python between them."""
-        source, rows = self.source, self.history.epoch
+        source, rows, watching = self.source, self.history.epoch, self.watching
         assert isinstance(source, ArraySource)  # noqa: S101 - what `_is_unheard` has found
+        if watching is not None:
+            until = min(until, self.epoch + watching.epochs_at_a_time)
         begun, interrupt = len(rows), None
         start, steps = source.session.epoch_start, source.session.steps_per_epoch or 0
         before = self.history.steps
@@ -379,14 +388,10 @@ class _Training:
                     finished = source.session.finished()
                     for figures in finished[len(rows) - begun :]:
                         source.objective.restore(figures)
-                        self.logs = source.objective.logs()
-                        epoch = self.epoch + len(rows) - begun
-                        if self._is_sound and not math.isfinite(self.logs["loss"]):
-                            later = self.epoch + len(finished) - 1 - epoch
-                            self._warn_of_loss(epoch, later * source.steps)
+                        later = len(finished) - 1 - (len(rows) - begun)
+                        self._note_unheard(self.epoch + len(rows) - begun, later, steps)
                         if not self.progress.is_silent:
-                            shown.append((epoch, self.logs))
-                        self.history.on_epoch_end(epoch, self.logs)
+                            shown.append((self.history.epoch[-1], self.logs))
                     limited = source.limits != (None, None)
                     made = len(finished)
                     made = source.steps_of(made, start) if limited else made * steps
@@ -399,6 +404,18 @@ class _Training:
             if interrupt is not None:
                 raise interrupt
         self.epoch = until
+        if watching is not None:
+            watching.visit(until - 1, self.history.history)
+
+    def _note_unheard(self, epoch: int, later: int, steps: int) -> None:
+        """Note an epoch, after which so many have been run already."""
+        self.logs = self.source.objective.logs() if self.source.objective is not None else {}
+        if self.forensics is not None:
+            self.forensics.enters(epoch)
+            self.forensics.came_to(steps, steps, True, is_now=later == 0)
+        if self._is_sound and not math.isfinite(self.logs["loss"]):
+            self._warn_of_loss(epoch, later * steps)
+        self.history.on_epoch_end(epoch, self.logs)
 
     # ---- one epoch after the other
 

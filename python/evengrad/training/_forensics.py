@@ -9,6 +9,7 @@ Everything stands as it was found afterwards.
 from __future__ import annotations
 
 import logging
+import sys
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,7 @@ class Forensics:
         # The source knows who observes it; with its rows, it is freed once the training ends.
         self.source: ArraySource | BatchSource = weakref.proxy(source)
         self.optimizer = model.config().optimizer
+        self._is_urgent = any(one.acts for one in callbacks.callbacks)
         # Whether a finding was told, after which there is nothing to look for until somebody has
         # put good values in place of those that are not finite; and how often one was.
         self.is_over, self._told = False, 0
@@ -158,15 +160,18 @@ class Forensics:
 
     def steps_to_next_look(self) -> int:
         """Return after how many steps to ask for the loss."""
+        if not self._is_urgent:
+            # Nobody acts on it: the steps are found all the same.
+            return sys.maxsize
         steps = self._look
         if isinstance(self.source, ArraySource):
             self._look *= 4
         return steps
 
-    def came_to(self, done: int, made: int, ended: bool) -> None:
+    def came_to(self, done: int, made: int, ended: bool, *, is_now: bool = True) -> None:
         """Hear that the epoch has come to so many steps, some of which were made just now.
 
-        Callbacks are told what has come up.
+        Callbacks are told what has come up. Where more steps have been made since, it was not now.
         """
         objective = self.source.objective
         if self.is_over or objective is None:
@@ -176,8 +181,10 @@ class Forensics:
         self.epoch += ended
         if first is not None:
             self._tell(self._made - (done - first) + 1, (place, first))
-        elif self._good is not None and (
-            self._kept_bytes > KEPT_BYTES or time.monotonic() >= self._due
+        elif (
+            is_now
+            and self._good is not None
+            and (self._kept_bytes > KEPT_BYTES or time.monotonic() >= self._due)
         ):
             self._keep()
 

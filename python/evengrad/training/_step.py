@@ -149,19 +149,20 @@ class Step:
         if training and alike is None:
             self._caution()
 
-    def is_current(self) -> bool:
+    def is_current(self, now: list[Any] | None = None) -> bool:
         """Tell whether what was captured still is what the step does.
 
-        It trains what is trainable, under the same hooks and with the same settings.
+        It trains what is trainable, under the same hooks and with the same settings, which are
+        these `now`.
         """
         if self.hooks != _core.hook_changes() or self.tree is not self.objective.model.tree:
             return False
         if self.recording is None:
             return True
-        now = self._read()
+        now = self.read() if now is None else now
         return len(now) == len(self.settings) and all(map(operator.is_, now, self.settings))
 
-    def _read(self) -> list[Any]:
+    def read(self) -> list[Any]:
         """Return the settings that a capture has in it, to be compared by identity."""
         read = settings_of([*self.objective.reads, *self.tree.reads])
         return [*read, *map(REQUIRES_GRAD, self.tree.trainable)]
@@ -197,7 +198,7 @@ class Step:
         if self.eager or not self._capture():
             self._body()
         else:
-            self.settings = self._read()
+            self.settings = self.read()
 
     def _body(self) -> None:
         objective = self.objective
@@ -424,8 +425,12 @@ class ArraySource:
         observer = self.observer
         if observer is not None:
             observer.begins()
-        for kind in (*self.kinds, *self.watched) if self.watched else self.kinds:
-            if not kind.is_current():
+        kinds, now = self.kinds, None
+        if self.watched:
+            # All of them read the same.
+            kinds, now = [*kinds, *self.watched], kinds[0].read()
+        for kind in kinds:
+            if not kind.is_current(now):
                 if observer is not None:
                     observer.changes()
                 kind.renew()

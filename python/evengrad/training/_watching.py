@@ -9,6 +9,7 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._tensor.grad_mode import no_grad
+from evengrad.callbacks._callback import Callback, overrides
 from evengrad.health._examination import DataFacts, Observed, TrainingFacts
 from evengrad.health._watch import Uses, Watch
 from evengrad.layers._call_context import call_context
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from evengrad._core import Tensor
-    from evengrad.callbacks._callback import Callback
     from evengrad.layers._module import ModuleTree
     from evengrad.training._data import Prepared
     from evengrad.training._loop import BroughtSource
@@ -30,12 +30,17 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+# What callbacks hear of within a training.
+WITHIN = {name for name in vars(Callback) if name.startswith("on_")}
+WITHIN -= {"on_train_begin", "on_train_end"}
 # Rows of the data that facts are taken from.
 LOOKED_AT = 1024
 # Up to so many different whole numbers are classes.
 MOST_CLASSES = 1000
 # Seconds between two looks at what was measured.
 BETWEEN_VISITS = 0.2
+# Samples that are taken in at one look at most, evenly apart: of more, none would be kept for long.
+MOST_AT_A_TIME = 512
 
 
 class WatchedStep(Step):
@@ -178,7 +183,9 @@ class Watching:
         asked = [one.watch_every for one in doctors if isinstance(one.watch_every, int)]
         self.every = min(asked, default=None)
         self.first_epoch = first_epoch
-        self._visited = 0.0
+        self._visited = time.perf_counter()
+        # Where epochs are short, several lie between two visits: doubled until they take so long.
+        self.epochs_at_a_time = 1
         self.watch: Watch | None = None
         self.data: DataFacts | None = None
         self.training: TrainingFacts | None = None
@@ -222,13 +229,25 @@ class Watching:
 
     # ---- what was measured
 
+    def is_quiet(self, users: Sequence[Callback]) -> bool:
+        """Tell whether callbacks but watch, and need not hear at each epoch's end."""
+        return self.every is None and all(
+            one.watch_every is not None
+            and not one.acts
+            and not any(overrides(one, hook) for hook in WITHIN)
+            for one in users
+        )
+
     def visit(self, epoch: int, curves: dict[str, list[float]], *, now: bool = False) -> None:
         """Have the doctors see what was measured up to the end of an epoch.
 
-        Where epochs are short and no step is asked for by its number, not after each of them.
+        Where epochs are short, not after each of them, unless steps are asked for by their numbers
+        or a doctor acts on what it finds.
         """
         began = time.perf_counter()
-        if self.every is None and not now and began - self._visited < BETWEEN_VISITS:
+        waits = self.every is None and not any(doctor.acts for doctor in self.doctors)
+        if waits and not now and began - self._visited < BETWEEN_VISITS:
+            self.epochs_at_a_time *= 2
             return
         observed = self.observed(epoch, curves)
         if observed is not None:
@@ -245,6 +264,9 @@ class Watching:
         steps, values = self.session.samples()
         if not len(steps):
             return None
+        rows = len(steps) * self.training.batch_size
+        apart = -(-len(steps) // MOST_AT_A_TIME)
+        steps, values = steps[::apart], values[::apart]
         optimizer = self.model.config().optimizer
         updates = self.first_update + steps // (optimizer.gradient_accumulation_steps or 1)
         norms = watch.gradient_norms(values)
@@ -263,7 +285,7 @@ class Watching:
             data=self.data,
             figures=figures,
             lived=watch.take_lived(),
-            rows=len(steps) * self.training.batch_size,
+            rows=rows,
             epoch=epoch,
             curves=curves,
         )
