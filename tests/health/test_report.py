@@ -17,6 +17,7 @@ from evengrad import callbacks, layers
 from evengrad._common.plot_style import OKABE_ITO
 from evengrad.health import Finding, Remedy
 from evengrad.health._report import _style
+from evengrad.health._report._activations import activations_of
 from evengrad.health._report._heat_map import Shading, cells
 from evengrad.health._report._lines import path_of
 from evengrad.health._report._outcomes import kind_of
@@ -470,6 +471,25 @@ class TestOutcomes:
         with pytest.raises(ValueError, match="x: this history is of no model"):
             watched().report(path, x, y)
         assert not path.exists()
+
+    @pytest.mark.parametrize("is_watched", [False, True])
+    def test_activations_for_the_data(self, is_watched, tmp_path):
+        history, x, y = trained()
+        hidden, head = (layer.path for layer in history.model.layers)
+        if is_watched:
+            history.health = health([head, "inside/another", hidden], 2, 3)
+            del history.health["activation_histogram"], history.health["activation_edges"]
+        found = activations_of(history, x)
+        assert found["layers"] == (
+            [head, "inside/another", hidden] if is_watched else [hidden, head]
+        )
+        at = found["layers"].index(hidden)
+        counts, edges = np.histogram(history.model.features(x, 0), bins=32)
+        np.testing.assert_array_equal(found["activation_histogram"][at], counts)
+        np.testing.assert_allclose(found["activation_edges"][at], edges)
+        tree = Tree(page(history, tmp_path, x, y))
+        assert "Activations by layer" in tree.texts["h3"]
+        assert len(tree.all("figure", **{"class": "small"})) == 2
 
     def test_a_metric_that_counts(self, tmp_path):
         history = watched(2)

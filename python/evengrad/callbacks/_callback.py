@@ -394,8 +394,8 @@ class History(Callback):
         path
             Where to; by custom it ends in ``.html``.
         x, y
-            Inputs and targets, whose confusion matrix or residuals the page then has; without
-            them, what `outcome` has.
+            Inputs and targets, whose confusion matrix or residuals the page then has, and the
+            activations of layers for the first 512; without them, what `outcome` has.
 
         Raises
         ------
@@ -416,13 +416,14 @@ class History(Callback):
         >>> "Confusion matrix" in pathlib.Path("run.html").read_text(encoding="utf-8")
         True
         """
+        from evengrad.health._report._activations import activations_of
         from evengrad.health._report._outcomes import outcomes_of
         from evengrad.health._report._page import report_of
         from evengrad.saving._atomic import write_atomically
 
         name = file_path(path)
         check_ordinary(name)
-        content = report_of(self, outcomes_of(self, x, y))
+        content = report_of(self, outcomes_of(self, x, y), activations_of(self, x))
 
         def fill(file: BinaryIO) -> None:
             file.write(content)

@@ -13,7 +13,7 @@ from evengrad.health._report._markup import Markup, element, joined, plain_numbe
 from evengrad.health._report._thinning import averaged, spread_out, stretches_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from evengrad.health._report._chart import Page
 
@@ -96,16 +96,7 @@ class Measurements:
 
     def histograms(self) -> Markup:
         """Return how the activations of each layer are distributed."""
-        counts, edges = (self.health.get(f"activation_{name}") for name in ("histogram", "edges"))
-        if counts is None or edges is None or not len(counts):
-            return Markup("")
-        return histograms(
-            "Activations by layer",
-            self.names,
-            np.asarray(counts, np.float64)[self.chosen],
-            np.asarray(edges, np.float64)[self.chosen],
-            "How the outputs of each layer were distributed at the end of the last epoch.",
-        )
+        return histograms_of(self.health, self.names, self.chosen)
 
     def step_charts(self) -> Markup:
         """Return what belongs to steps: the rate, the norm of the gradient, clipping."""
@@ -140,3 +131,17 @@ class Measurements:
                 )
             )
         return joined(charts)
+
+
+def histograms_of(health: Mapping[str, Any], names: Sequence[str], chosen: Array) -> Markup:
+    """Return the activations of the chosen layers; nothing where nobody counted them."""
+    counts, edges = (health.get(f"activation_{name}") for name in ("histogram", "edges"))
+    if counts is None or edges is None or not len(counts):
+        return Markup("")
+    return histograms(
+        "Activations by layer",
+        names,
+        np.asarray(counts, np.float64)[chosen],
+        np.asarray(edges, np.float64)[chosen],
+        "How the outputs of each layer are distributed after the training.",
+    )

@@ -62,14 +62,15 @@ def _each(targets: Any, names: list[str]) -> list[Array]:
     return [as_array(one, "y") for one in given]
 
 
-def _arrays_in(data: Any) -> list[Any] | None:
+def arrays_in(data: Any) -> list[Any] | None:
     """Return the arrays that data consists of; None where it is not of arrays alone."""
     parts = data.values() if isinstance(data, dict) else data
     parts = list(parts) if isinstance(data, (dict, list, tuple)) else [data]
     return parts if parts and all(isinstance(one, np.ndarray) for one in parts) else None
 
 
-def _cut(data: Any, rows: slice) -> Any:
+def cut(data: Any, rows: slice) -> Any:
+    """Return some rows of arrays."""
     if isinstance(data, dict):
         return {name: one[rows] for name, one in data.items()}
     return [one[rows] for one in data] if isinstance(data, (list, tuple)) else data[rows]
@@ -77,14 +78,14 @@ def _cut(data: Any, rows: slice) -> Any:
 
 def _blocks(model: Any, x: Any, y: Any) -> Iterator[tuple[Any, Any]]:
     """Yield predictions and targets: block by block of arrays, all at once of anything else."""
-    arrays = _arrays_in(x)
-    if arrays is None or _arrays_in(y) is None:
+    arrays = arrays_in(x)
+    if arrays is None or arrays_in(y) is None:
         yield model.predict(x), y
         return
     rows = len(arrays[0])
     for begin in range(0, rows, BLOCK):
         here = slice(begin, min(begin + BLOCK, rows))
-        yield model.predict(_cut(x, here)), _cut(y, here)
+        yield model.predict(cut(x, here)), cut(y, here)
 
 
 class _Outcome:

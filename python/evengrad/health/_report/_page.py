@@ -6,11 +6,13 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from evengrad._common.units import show_seconds
 from evengrad.health._report._chart import Page
 from evengrad.health._report._curves import learning_curves, tiles
 from evengrad.health._report._findings import findings_section
-from evengrad.health._report._health_charts import Measurements
+from evengrad.health._report._health_charts import Measurements, histograms_of
 from evengrad.health._report._markup import (
     Markup,
     data_block,
@@ -32,11 +34,16 @@ LARGEST = 1_000_000
 DETAILS = (1.0, 0.5, 0.25, 0.12, 0.06)
 
 
-def report_of(history: Any, outcomes: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """Return the page of a training; `outcomes` has what the model makes of data, by output."""
+def report_of(
+    history: Any, outcomes: Mapping[str, Mapping[str, Any]], activations: Mapping[str, Any]
+) -> bytes:
+    """Return the page of a training.
+
+    `outcomes` has what the model makes of data, by output, and `activations` histograms of layers.
+    """
     content = b""
     for detail in DETAILS:
-        content = _written(history, outcomes, Page(detail)).encode()
+        content = _written(history, outcomes, activations, Page(detail)).encode()
         if len(content) <= LARGEST:
             break
     return content
@@ -47,10 +54,15 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _written(history: Any, outcomes: Mapping[str, Mapping[str, Any]], page: Page) -> str:
+def _written(
+    history: Any,
+    outcomes: Mapping[str, Mapping[str, Any]],
+    activations: Mapping[str, Any],
+    page: Page,
+) -> str:
     model = getattr(history, "model", None)
     name = "a model" if model is None else shortened(model.name)
-    sections = _sections(history, outcomes, page)
+    sections = _sections(history, outcomes, activations, page)
     links = [
         element("li", element("a", title, href=f"#{key}")) for key, (title, _) in sections.items()
     ]
@@ -98,7 +110,10 @@ def _written(history: Any, outcomes: Mapping[str, Mapping[str, Any]], page: Page
 
 
 def _sections(
-    history: Any, outcomes: Mapping[str, Mapping[str, Any]], page: Page
+    history: Any,
+    outcomes: Mapping[str, Mapping[str, Any]],
+    activations: Mapping[str, Any],
+    page: Page,
 ) -> dict[str, tuple[str, Markup]]:
     """Return headings and contents by the names that links to them have."""
     sections = {
@@ -106,10 +121,14 @@ def _sections(
         "curves": ("Learning curves", _grid(learning_curves(history, page))),
     }
     if history.health and len(history.health.get("step", ())):
-        measurements = Measurements(history.health, page)
+        measurements = Measurements({**activations, **history.health}, page)
         page.health = measurements.data()
         sections["layers"] = ("Layers", _layers(measurements))
         sections["steps"] = ("Rate and clipping", _grid(measurements.step_charts()))
+    elif activations:
+        names = [shortened(path) for path in activations["layers"]]
+        drawn = histograms_of(activations, names, np.arange(len(names)))
+        sections["layers"] = ("Layers", _grid(drawn))
     if outcomes:
         charts = [
             outcome_charts(page, outcome, f" of {shortened(name)}" if name else "")
