@@ -93,8 +93,8 @@ class Diagnosis:
 
         Examples
         --------
-        >>> model = eg.Sequential([eg.layers.Dense(1)], seed=1)
-        >>> model.compile("sgd", loss="mse")
+        >>> model = eg.Sequential([eg.Input((3,)), eg.layers.Dense(1)], seed=1)
+        >>> model.compile("adam", loss="mse")
         >>> x = 1000 * np.random.default_rng(0).normal(size=(64, 3))
         >>> diagnosis = model.diagnose(x, x[:, 0] / 1000)
         >>> diagnosis.apply().layers[0].name

@@ -145,7 +145,7 @@ def overfitting(examination: Examination, thresholds: Thresholds) -> Iterator[Fi
     rises = last > thresholds.overfitting * least and falls and matters
     gaps = validation / np.maximum(loss, 1e-30)
     gap = float(np.median(gaps[-3:]))
-    high = last > thresholds.learned * (guess_loss(examination) or np.inf)
+    high = last > thresholds.learned / 2 * (guess_loss(examination) or np.inf)
     apart = gap > thresholds.generalization_gap and high
     if not rises and not apart:
         return

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # Optimizers whose steps are as large as the rate, whatever the gradient.
 ADAPTIVE = ("adam", "rmsprop", "nadam", "adamax", "adamw", "lion", "adadelta", "ftrl")
+# How many times as large updates of heads may be, for their size, as those of hidden layers.
+HEADS = 10
 # Gradients of healthy nets have a norm of 0.2 to 30; below this, they are what is small.
 SMALL_GRADIENT = 1e-2
 # Clipping that leaves less than this share of the gradient is what makes updates small.
@@ -92,24 +94,35 @@ def _lasting(over: Array, ratios: Array, examination: Examination) -> Array:
 def small_updates(examination: Examination, thresholds: Thresholds) -> Iterator[Finding]:
     """Find nets all of whose kernels hardly move: no layer learns."""
     typical = middle(series(examination, "update_ratio"))
-    moved = [
-        float(ratio)
-        for ratio, layer in zip(typical, examination.layers, strict=True)
-        if layer.has_kernel and layer.trainable and np.isfinite(ratio)
+    moving = [
+        at
+        for at, layer in enumerate(examination.layers)
+        if layer.has_kernel and layer.trainable and np.isfinite(typical[at])
     ]
-    if not moved or max(moved) >= thresholds.small_update:
+    inside = [at for at in moving if not examination.layers[at].head]
+    if not moving:
+        return
+    largest = float(typical[inside or moving].max())
+    # Heads have few weights, and gradients that no layer has made smaller.
+    outside = [at for at in moving if at not in inside and not _begins_at_0(examination, at)]
+    headlong = max((float(typical[at]) for at in outside if inside), default=0.0)
+    if largest >= thresholds.small_update or headlong >= HEADS * thresholds.small_update:
         return
     if learned(examination, thresholds.learned):
         return
     yield Finding(
         "small_updates",
         None,
-        max(moved),
+        largest,
         thresholds.small_update,
         int(examination.steps[0]) if len(examination.steps) else None,
         "warning",
         _cause_of_small(examination),
     )
+
+
+def _begins_at_0(examination: Examination, at: int) -> bool:
+    return examination.layers[at].initializer in CONSTANT
 
 
 def _cause_of_small(examination: Examination) -> str:
