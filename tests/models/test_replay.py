@@ -92,6 +92,19 @@ def test_a_replay_finds_the_same(tmp_path, name):
     assert eg.replay(path, custom) == finding
 
 
+@pytest.mark.parametrize("every", [1, 3, 7, "auto"])
+@pytest.mark.parametrize("name", ["input", "rate"])
+def test_a_doctor_writes_it_whichever_steps_it_watches(tmp_path, every, name):
+    make, given, _ = CASES[name]
+    given = {"batch_size": 16, "epochs": 4, "verbose": 0, "check_finite": False, **given}
+    path = tmp_path / "bad.safetensors"
+    doctor = callbacks.GradientDoctor(every=every, replay=path)
+    make().fit(given.pop("x", X), Y, callbacks=[doctor], **given)
+    found = [finding for finding in doctor.findings if finding.kind == "non_finite"]
+    assert found == [eg.replay(path)]
+    assert found == [written(tmp_path / "other.safetensors", make(), **CASES[name][1])]
+
+
 def test_several_inputs_and_outputs(tmp_path):
     ends = [eg.Input((3,), name="left"), eg.Input((6,), name="right")]
     both = [layers.Dense(4, name=name)(end) for name, end in zip("ab", ends, strict=True)]

@@ -143,10 +143,13 @@ def _joined(found: list[Finding], examination: Examination) -> tuple[Finding, ..
         if finding.kind not in made:
             parent = parents[finding.kind]
             because = None if parent is None else make(parent)
+            if finding.remedies:
+                # The caller knows where it comes from, whatever came before it.
+                made[finding.kind] = dataclasses.replace(finding, because=because)
+                return made[finding.kind]
             cause = finding.cause if because is None else because.cause
             finding = dataclasses.replace(finding, because=because, cause=cause)
-            own = finding.remedies or remedies_for(finding, examination)
-            remedies = because.remedies if because else own
+            remedies = because.remedies if because else remedies_for(finding, examination)
             made[finding.kind] = dataclasses.replace(finding, remedies=remedies)
         return made[finding.kind]
 

@@ -137,7 +137,8 @@ class Finding:
     cause
         Where it comes from, such as ``"initializer"``; all are in ``evengrad.health.CAUSES``.
     because
-        The finding that this one follows from; None for a root.
+        The finding that this one follows from; None for a root. Findings that differ in this alone
+        are equal.
     remedies
         What helps, most likely first.
     tensor, batch_rows, rows
@@ -164,7 +165,7 @@ class Finding:
     step: int | None
     severity: str
     cause: str
-    because: Finding | None = None
+    because: Finding | None = field(default=None, compare=False)
     remedies: tuple[Remedy, ...] = ()
     tensor: str | None = None
     batch_rows: tuple[int, ...] | None = None
