@@ -36,9 +36,10 @@ def replay(
 ) -> Finding | None:
     """Make the step once more that broke a training, and return where it did.
 
-    ``callbacks.TerminateOnNaN(replay=path)`` writes the file once a number is NaN or infinite: the
-    model as it was before the step, how it trains, and the batch. The step runs in Python, with the
-    bits that it had, so that a debugger or `print` in a layer of your own sees every tensor.
+    ``callbacks.TerminateOnNaN(replay=path)`` and ``callbacks.GradientDoctor(replay=path)`` write
+    the file once a number is NaN or infinite: the model as it was before the step, how it trains,
+    and the batch. The step runs in Python, with the bits that it had, so that a debugger or `print`
+    in a layer of your own sees every tensor.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def replay(
     if KEY not in metadata or MODEL not in metadata:
         raise FileFormatError(
             f"{shown}: holds no step to replay; such files are written by "
-            "callbacks.TerminateOnNaN(replay=...)"
+            "callbacks.TerminateOnNaN(replay=...) and callbacks.GradientDoctor(replay=...)"
         )
     batch = {name: tensors.pop(name) for name in [*tensors] if name.startswith(BATCH)}
     decoder = ArchitectureDecoder(shown, custom)
