@@ -292,6 +292,20 @@ def test_signals_that_fade():
     assert found[0].remedies[0].treatment.change == "initializer"
 
 
+def test_nets_that_come_out_of_a_faded_signal_and_learn_have_a_note():
+    rms = np.tile([*(0.5 ** np.arange(8)), 0.3], (SAMPLES, 1))
+    layers = facts(8, initializer="GlorotUniform")
+    falls, stays = np.linspace(2.3, 0.9, SAMPLES), np.full(SAMPLES, 2.3)
+    assert only(examination(layers, activation_rms=rms, loss=falls)).severity == "error"
+    rms[20:] = 0.7
+    assert only(examination(layers, activation_rms=rms, loss=stays)).severity == "error"
+    assert only(examination(layers, activation_rms=rms, loss=falls)).severity == "note"
+    speed = np.tile(chain(0.5, 8), (SAMPLES, 1))
+    assert only(examination(layers, speed=speed, loss=falls)).severity == "error"
+    speed[20:] = 0.1
+    assert only(examination(layers, speed=speed, loss=falls)).severity == "note"
+
+
 def test_rows_that_come_to_the_same_follow_from_a_logistic_stack():
     layers = facts(6, activation="sigmoid", initializer="GlorotUniform")
     spread = [*(0.4 * 0.236**at for at in range(6)), 0.1]

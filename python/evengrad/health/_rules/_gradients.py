@@ -15,6 +15,7 @@ from evengrad.health._rules._measured import (
     early,
     first_step,
     heads,
+    healed,
     hidden,
     learned,
     middle,
@@ -60,11 +61,13 @@ def unstable_gradients(examination: Examination, thresholds: Thresholds) -> Iter
         return
     span = depths[-1] - depths[0]
     beginning = _usual_fall(examination, places, normalized, first)
-    if _beyond(beginning, limit, span, thresholds):
-        yield _unstable(examination, places, beginning, limit, span, first_step(examination))
-        return
     last = samples[tail(len(samples))]
     end = _usual_fall(examination, places, normalized, last[:: -(-len(last) // MOST_LAST) or 1])
+    if _beyond(beginning, limit, span, thresholds):
+        found = _unstable(examination, places, beginning, limit, span, first_step(examination))
+        well = healed(examination) and not _beyond(end, limit, span, thresholds)
+        yield dataclasses.replace(found, severity="note") if well else found
+        return
     if learned(examination, thresholds.learned):
         return
     if _beyond(end, limit * AROSE, span, thresholds):

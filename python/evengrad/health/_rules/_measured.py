@@ -26,6 +26,8 @@ RECTIFIERS = frozenset(
 )
 # Functions that are flat on both sides; those that are flat on one, as ELU, are meant to be.
 SQUASHING = frozenset({"sigmoid", "hard_sigmoid", "tanh", "hard_tanh", "softsign"})
+# A loss below this part of that of a guess is one of a net that learns.
+HEALED = 0.7
 # The part of an update that is too large from which on updates may be what harms.
 HURRIED = 0.25
 # Initializers that give all weights one value.
@@ -128,6 +130,11 @@ def large_targets(examination: Examination, limit: float) -> bool:
     if data is None or data.targets != "numbers" or "squared" not in loss_name(examination):
         return False
     return bool(np.hypot(data.target_mean, data.target_std) > limit)
+
+
+def healed(examination: Examination) -> bool:
+    """Tell whether the loss has fallen so far that what was wrong at first did not matter."""
+    return learned(examination, HEALED)
 
 
 def learned(examination: Examination, share: float) -> bool:

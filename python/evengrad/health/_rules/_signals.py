@@ -12,6 +12,7 @@ from evengrad.health._rules._measured import (
     LOGISTIC,
     early,
     first_step,
+    healed,
     hidden,
     late,
     learned,
@@ -22,7 +23,7 @@ from evengrad.health._rules._measured import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from evengrad.health._examination import Examination
     from evengrad.health._thresholds import Thresholds
@@ -37,21 +38,33 @@ LEAST_FACTOR = 1.1
 def signal_collapse(examination: Examination, thresholds: Thresholds) -> Iterator[Finding]:
     """Find outputs that fade with the depth, or that come to the same for all rows."""
     for at_first, measured in ((True, early), (False, late)):
-        found = _faded(examination, thresholds, measured(examination, "activation_rms"))
-        found = found or _same_rows(examination, thresholds, measured(examination, "row_spread"))
+        found = _collapsed(examination, thresholds, measured)
         if found is None or (not at_first and learned(examination, thresholds.learned)):
             continue
         layer, value, limit = found
+        severity = _severity(examination, thresholds, at_first=at_first)
+        if at_first and healed(examination) and not _collapsed(examination, thresholds, late):
+            severity = "note"
         yield Finding(
             "signal_collapse",
             examination.layers[layer].path,
             value,
             limit,
             first_step(examination) if at_first else _last_step(examination),
-            _severity(examination, thresholds, at_first=at_first),
+            severity,
             _cause_of_collapse(examination) if at_first else "learning_rate",
         )
         return
+
+
+def _collapsed(
+    examination: Examination,
+    thresholds: Thresholds,
+    measured: Callable[[Examination, str], Array],
+) -> tuple[int, float, float] | None:
+    """Return the first layer that has faded, or to which all rows are the same; and its measure."""
+    faded = _faded(examination, thresholds, measured(examination, "activation_rms"))
+    return faded or _same_rows(examination, thresholds, measured(examination, "row_spread"))
 
 
 def _faded(
