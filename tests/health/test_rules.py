@@ -139,6 +139,10 @@ def test_gradients_of_recurrent_kernels():
     # The head's kernel gets the gradient times the outputs, which explode as well.
     swollen = examination(tuple(layers), kernel_gradient=[1e9, 1e9], activation_rms=[1e9, 0.3])
     assert only(swollen).value == pytest.approx(1e9)
+    at_once = np.tile([2.0, 0.5], (SAMPLES, 1))
+    at_once[:5, 0] = 100.0
+    found = only(examination(tuple(layers), kernel_gradient=at_once))
+    assert (found.value, found.step) == (200, 0)
     both = judge(examination(tuple(layers), kernel_gradient=[100.0, 0.5], saturated=0.6))
     assert [one.kind for one in both] == ["exploding_gradients", "saturated_activations"]
     assert both[1].because is both[0]

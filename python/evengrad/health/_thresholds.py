@@ -102,7 +102,7 @@ class Thresholds:
     signal_growth: float = 30.0
     unit_spread: float = 1e-6
     input_scale: float = 50.0
-    input_scale_floor: float = 1e-3
+    input_scale_floor: float = 5e-3
     diverging: float = 2.0
     plateau: float = 0.005
     overfitting: float = 1.25

@@ -216,10 +216,12 @@ def _cause(examination: Examination, places: list[int], slope: float) -> str:
 
 def exploding_sequences(examination: Examination, thresholds: Thresholds) -> Iterator[Finding]:
     """Find gradients of recurrent kernels that grow with each step of the sequence."""
-    gradients = series(examination, "kernel_gradient")
+    # What explodes throws the weights away at once: the beginning counts as much as the rest.
+    beginning = early(examination, "kernel_gradient")[None]
+    gradients = np.concatenate([beginning, series(examination, "kernel_gradient")])
     recurrent = [at for at in hidden(examination) if examination.layers[at].recurrent]
     last = [at for at in heads(examination) if examination.layers[at].has_kernel]
-    if not recurrent or not last or not len(gradients):
+    if not recurrent or not last:
         return
     # The gradient of the head's kernel is as large as what comes in: without that it tells how
     # large the gradient is that leaves the loss.
@@ -227,11 +229,11 @@ def exploding_sequences(examination: Examination, thresholds: Thresholds) -> Ite
     with np.errstate(all="ignore"):
         ratios = size * gradients[:, recurrent] / gradients[:, last].max(axis=1, keepdims=True)
     ratios = np.where(np.isfinite(ratios), ratios, np.nan)
-    typical = middle(ratios)
+    typical = np.fmax(middle(ratios[1:]), ratios[0])
     if not (typical > thresholds.recurrent_gradient).any():
         return
     worst = int(np.nanargmax(typical))
-    sick = ratios[:, worst] > thresholds.recurrent_gradient
+    sick = ratios[1:, worst] > thresholds.recurrent_gradient
     yield Finding(
         "exploding_gradients",
         examination.layers[recurrent[worst]].path,
