@@ -15,14 +15,14 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 export NATIVE_WHEELS := $(TARGET_DIR)/native-wheel
 # Where no speed is measured: the linker's part of the optimization is a seventh of the time that a wheel takes, and
 # shows in single operations alone. `make wheel`, `race` and `compare` have it.
-demo docs test: export CARGO_PROFILE_RELEASE_LTO := off
+battery demo docs test: export CARGO_PROFILE_RELEASE_LTO := off
 
 .DEFAULT_GOAL := help
 # The recipes use the shell's `pipefail` and stop at the first failing command.
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help demo test test-pythons bench rivals race compare constants lint stubs additions wheel native-wheel docs footprint \
+.PHONY: help demo test test-pythons bench rivals race compare constants battery lint stubs additions wheel native-wheel docs footprint \
     sanitize clean
 
 help:  ## list these targets
@@ -71,6 +71,12 @@ constants: native-wheel .venv-race-evengrad/stamp  ## what halving and doubling 
 	.venv-race-evengrad/bin/python benches/race/constants.py --folder $(TARGET_DIR)/constants \
 	    $(if $(CONSTANTS),--constants $(CONSTANTS)) $(if $(WORKLOADS),--workloads $(WORKLOADS)) \
 	    $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+battery: native-wheel .venv/stamp  ## what the doctor says of many nets, healthy and sick (NETS=, SEEDS=, DRAWN=)
+	.venv/bin/pip install --quiet --force-reinstall --no-deps $(NATIVE_WHEELS)/*.whl
+	.venv/bin/pip install --quiet "$$(echo $(NATIVE_WHEELS)/*.whl)[sklearn]"
+	.venv/bin/python benches/health/battery.py $(if $(NETS),--nets '$(NETS)') $(if $(SEEDS),--seeds $(SEEDS)) \
+	    $(if $(DRAWN),--drawn $(DRAWN))
 
 lint: .venv-test/stamp  ## formatting, clippy, rustdoc, ruff and mypy
 	tools/lint.sh
