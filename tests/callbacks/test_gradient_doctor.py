@@ -52,6 +52,10 @@ def test_a_healthy_net_raises_no_alarm_and_leaves_its_series():
     assert health["loss"][-1] < health["loss"][0]
     assert set(health["dead_since"]) == {"dense", "dense_1", "dense_2"}
     assert history.findings == doctor.findings
+    # Of the first 256 rows; the end shows what comes before its softmax.
+    assert health["activation_histogram"].sum(axis=1).tolist() == [256 * 24] * 3 + [256 * 2]
+    assert health["activation_edges"].shape == (4, 33)
+    assert (health["activation_edges"][:3, 0] == 0).all()
 
 
 def test_a_sick_net_is_named_with_its_cause_and_the_layer():

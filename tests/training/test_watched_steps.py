@@ -6,6 +6,7 @@ import pytest
 import evengrad as eg
 from evengrad.callbacks import Callback
 from evengrad.health._series import Series
+from evengrad.training._watching import moments_of
 
 layers = eg.layers
 
@@ -180,3 +181,20 @@ def test_a_layer_that_is_frozen_within_training_has_no_update():
     ratios = collector.series.examination().measures["update_ratio"][:, 0]
     assert (ratios[:7] > 0).all()
     assert not np.nan_to_num(ratios[7:]).any()
+
+
+def test_moments_of_the_data_are_those_of_its_finite_numbers():
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(50, 4)) * [1.0, 1e-6, 1e3, 0.0] + [0.0, 1e4, -5.0, 3.0]).astype("float32")
+    mean, std, count = moments_of(x)
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(mean, exact.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(std, exact.std(axis=0), rtol=1e-9, atol=1e-12)
+    assert count == 0
+    x[3, 0], x[7, 2], x[8, 2] = np.nan, np.inf, -np.inf
+    mean, std, count = moments_of(x)
+    assert count == 3
+    for column in range(4):
+        known = x[np.isfinite(x[:, column]), column].astype(np.float64)
+        assert mean[column] == pytest.approx(known.mean(), rel=1e-12)
+        assert std[column] == pytest.approx(known.std(), rel=1e-6, abs=1e-12)

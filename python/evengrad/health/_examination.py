@@ -134,8 +134,9 @@ class Observed:
     epoch: int
     # The figures of all epochs so far.
     curves: dict[str, list[float]]
-    # Whether nothing comes after it.
+    # Whether nothing comes after it; then also counts of the outputs of each layer, and edges.
     is_last: bool = False
+    histograms: tuple[Array, Array] | None = None
 
 
 @dataclass

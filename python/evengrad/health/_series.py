@@ -115,5 +115,8 @@ class Series:
         found: dict[str, Any] = dict(self.columns)
         if self.latest is not None:
             found["layers"] = [facts.path for facts in self.latest.layers]
+            if self.latest.histograms is not None:
+                counts, edges = self.latest.histograms
+                found.update({"activation_histogram": counts, "activation_edges": edges})
         found["dead_since"] = dict(self.dead_since)
         return found

@@ -133,6 +133,21 @@ class Watch:
         with shown_to(self._note_output, self._note_preactivation):
             yield
 
+    @contextlib.contextmanager
+    def collecting(self) -> Iterator[list[Array]]:
+        """Have layers show what they put out, and collect it: of each the last use."""
+        found = [np.zeros(0) for _ in self.watched]
+        place_of = {id(one.layer): place for place, one in enumerate(self.watched)}
+
+        def note(layer: Layer, output: Any) -> None:
+            place = place_of.get(id(layer))
+            first = output[0] if isinstance(output, (list, tuple)) else output
+            if place is not None and isinstance(first, _core.Tensor):
+                found[place] = np.array(first.numpy(), np.float64).ravel()
+
+        with shown_to(note, note):
+            yield found
+
     def _note_output(self, layer: Layer, output: Any) -> None:
         one = self._by_layer.get(id(layer))
         if one is not None:
@@ -199,38 +214,21 @@ class Watch:
         """Return the measures of samples: (samples, layers) for each, from (samples, record)."""
         shape = (len(values), len(self.watched))
         measures = {name: np.full(shape, np.nan) for name in MEASURES}
+        # A layer whose activation the loss takes over shows what comes before it alone.
+        shown = padded([one.outputs or one.preactivations for one in self.watched])
+        before = padded([one.preactivations for one in self.watched])
+        for places, names in ((shown, OF_OUTPUT), (before, OF_PREACTIVATION)):
+            for measure, figure in names.items():
+                measures[measure] = over_uses(places, figure, values)
+        share = over_uses(shown, "outside", values)
+        dead = over_uses(shown, "outside_columns", values)
         for at, one in enumerate(self.watched):
-            self._decode_observed(one, values, at, measures)
+            if one.outputs and one.outside.measure:
+                measures[one.outside.measure][:, at] = share[:, at]
+            if one.outputs and one.outside.measure == "inactive":
+                measures["dead"][:, at] = dead[:, at]
             self._decode_norms(one, values, at, measures)
         return measures
-
-    def _decode_observed(
-        self, one: Watched, values: Array, at: int, measures: dict[str, Array]
-    ) -> None:
-        for places, names in ((one.outputs, OF_OUTPUT), (one.preactivations, OF_PREACTIVATION)):
-            for measure, figure in names.items():
-                measures[measure][:, at] = self._over_uses(places, figure, values)
-        # A layer whose activation the loss takes over shows what comes before it alone.
-        if not one.outputs and one.preactivations:
-            for measure, figure in OF_OUTPUT.items():
-                measures[measure][:, at] = self._over_uses(one.preactivations, figure, values)
-        if one.outputs and one.outside.measure:
-            share = self._over_uses(one.outputs, "outside", values)
-            measures[one.outside.measure][:, at] = share
-            if one.outside.measure == "inactive":
-                measures["dead"][:, at] = self._over_uses(one.outputs, "outside_columns", values)
-
-    def _over_uses(self, places: list[int], figure: str, values: Array) -> Array:
-        """Return a figure as a mean over a layer's uses, NaN where there was none."""
-        if not places:
-            return np.full(len(values), np.nan)
-        begins = len(OBSERVED) * np.array(places)
-        rows = values[:, begins + OBSERVED.index("rows")]
-        figures = np.where(rows > 0, values[:, begins + OBSERVED.index(figure)], np.nan)
-        count = (rows > 0).sum(axis=1)
-        total = np.nansum(figures, axis=1)
-        mean: Array = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-        return mean
 
     def _decode_norms(
         self, one: Watched, values: Array, at: int, measures: dict[str, Array]
@@ -283,6 +281,24 @@ def write(
         return
     for place, value in values.items():
         function(part[size * place : size * (place + 1)], [value])
+
+
+def padded(places: list[list[int]]) -> Array:
+    """Return lists of places as (layers, uses), −1 where there are fewer uses."""
+    found = np.full((len(places), max(map(len, places), default=0)), -1)
+    for row, known in zip(found, places, strict=True):
+        row[: len(known)] = known
+    return found
+
+
+def over_uses(places: Array, figure: str, values: Array) -> Array:
+    """Return a figure of each layer as a mean over its uses, NaN where there was none."""
+    begins = len(OBSERVED) * np.maximum(places, 0)
+    known = (places >= 0) & (values[:, begins + OBSERVED.index("rows")] > 0)
+    figures = np.where(known, values[:, begins + OBSERVED.index(figure)], 0.0).sum(axis=-1)
+    count = known.sum(axis=-1)
+    mean: Array = np.where(count > 0, figures / np.maximum(count, 1), np.nan)
+    return mean
 
 
 class Uses:

@@ -411,8 +411,7 @@ class _Training:
         """Note an epoch, after which so many have been run already."""
         self.logs = self.source.objective.logs() if self.source.objective is not None else {}
         if self.forensics is not None:
-            self.forensics.enters(epoch)
-            self.forensics.came_to(steps, steps, True, is_now=later == 0)
+            self.forensics.passed(epoch, steps, is_now=later == 0)
         if self._is_sound and not math.isfinite(self.logs["loss"]):
             self._warn_of_loss(epoch, later * steps)
         self.history.on_epoch_end(epoch, self.logs)

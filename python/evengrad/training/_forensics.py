@@ -94,7 +94,7 @@ class Forensics:
         # Whether they may have done so since the latest steps: all the time, or between epochs.
         self._singly = callbacks.wants_batches("train")
         self._has_acted = True
-        self.epoch = 0
+        self.epoch = self._next = 0
         # Steps until the next look at the loss: few at first, so that few follow one that is NaN.
         self._look = 1
         self._good: TrainingState | None = None
@@ -157,6 +157,13 @@ class Forensics:
             named = self.model.tree.named_weights
             known = self._broken or set()
             self.is_over = not all(path in known or all_finite(values_of(x)) for path, x in named)
+
+    def passed(self, epoch: int, steps: int, *, is_now: bool) -> None:
+        """Hear of a whole epoch that has been run, once, although it may be told again."""
+        if epoch >= self._next:
+            self.enters(epoch)
+            self.came_to(steps, steps, True, is_now=is_now)
+            self._next = epoch + 1
 
     def steps_to_next_look(self) -> int:
         """Return after how many steps to ask for the loss."""

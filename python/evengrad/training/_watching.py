@@ -30,11 +30,15 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+# Rows and numbers of a layer that a histogram of its outputs is made of, and its bars.
+ROWS_OF_HISTOGRAMS, MOST_OF_HISTOGRAMS, BARS = 256, 2**16, 32
 # What callbacks hear of within a training.
 WITHIN = {name for name in vars(Callback) if name.startswith("on_")}
 WITHIN -= {"on_train_begin", "on_train_end"}
 # Rows of the data that facts are taken from.
 LOOKED_AT = 1024
+# Beyond this ratio of mean square to variance, half of the digits of a difference would be lost.
+FAR = 1e6
 # Up to so many different whole numbers are classes.
 MOST_CLASSES = 1000
 # Seconds between two looks at what was measured.
@@ -91,19 +95,25 @@ class WatchedStep(Step):
         return own
 
 
-def uses_in(data: Prepared) -> Uses:
-    """Return how often a pass over a row of the data calls each layer."""
+def run_over(data: Prepared) -> None:
+    """Run the model over rows as it answers, for who looks at its layers."""
     objective = data.objective
-    arrays, dtypes = data.taken(slice(0, 1)).columns()
+    arrays, dtypes = data.columns()
     tensors = list(map(_core.tensor, map(np.ascontiguousarray, arrays, dtypes)))
     xs, _, _ = Batch(tensors, data).next()
-    uses, penalties = Uses(), call_context.penalties
-    call_context.penalties = []
+    penalties, call_context.penalties = call_context.penalties, []
     try:
-        with no_grad(), uses.counting():
+        with no_grad():
             objective.model.forward(xs, False, objective.without_activation)
     finally:
         call_context.penalties = penalties
+
+
+def uses_in(data: Prepared) -> Uses:
+    """Return how often a pass over a row of the data calls each layer."""
+    uses = Uses()
+    with uses.counting():
+        run_over(data.taken(slice(0, 1)))
     return uses
 
 
@@ -112,20 +122,15 @@ def data_facts(data: Prepared) -> DataFacts:
     rows = min(data.rows, LOOKED_AT)
     first = data.taken(slice(0, rows))
     x, y = np.asarray(first.xs[0]), np.asarray(first.ys[0])
-    floating = x.dtype.kind == "f"
-    flat = x.reshape(len(x), -1).astype(np.float64) if floating else np.zeros((len(x), 0))
-    finite = np.isfinite(flat)
-    with np.errstate(invalid="ignore", over="ignore"):
-        shown = np.where(finite, flat, np.nan)
-        mean = np.nanmean(shown, axis=0) if finite.any(axis=0).all() else np.nan_to_num(flat[0])
-        std = np.nanstd(shown, axis=0) if finite.any(axis=0).all() else np.zeros(flat.shape[1])
+    flat = x.reshape(len(x), -1) if x.dtype.kind == "f" else np.zeros((len(x), 0))
+    mean, std, non_finite = moments_of(flat)
     kind, classes = kind_of_targets(y)
     numbers = y[np.isfinite(y)] if y.dtype.kind == "f" else y
     return DataFacts(
         rows=rows,
         mean=mean,
         std=std,
-        non_finite_inputs=int((~finite).sum()),
+        non_finite_inputs=non_finite,
         non_finite_targets=int((~np.isfinite(y)).sum()) if y.dtype.kind == "f" else 0,
         targets=kind,
         target_mean=float(numbers.mean()) if numbers.size else 0.0,
@@ -134,6 +139,24 @@ def data_facts(data: Prepared) -> DataFacts:
         target_high=float(numbers.max()) if numbers.size else np.nan,
         classes=classes,
     )
+
+
+def moments_of(x: Array) -> tuple[Array, Array, int]:
+    """Return mean and standard deviation of each column's finite numbers, and how many are not."""
+    finite = np.isfinite(x)
+    if finite.all():
+        mean = x.mean(axis=0, dtype=np.float64)
+        square = np.einsum("ij,ij->j", x, x, dtype=np.float64) / max(1, len(x))
+        # Where the mean is far off the spread, the difference of squares would not be exact.
+        far = square > FAR * (square - mean**2)
+        std = np.sqrt(np.maximum(square - mean**2, 0.0))
+        std[far] = x[:, far].std(axis=0, dtype=np.float64)
+        return mean, std, 0
+    shown = np.where(finite, x, 0.0).astype(np.float64)
+    count = np.maximum(finite.sum(axis=0), 1)
+    mean = shown.sum(axis=0) / count
+    apart = np.where(finite, shown - mean, 0.0)
+    return mean, np.sqrt((apart**2).sum(axis=0) / count), int((~finite).sum())
 
 
 def kind_of_targets(y: Array) -> tuple[str, int]:
@@ -188,6 +211,8 @@ class Watching:
         self.epochs_at_a_time = 1
         self.watch: Watch | None = None
         self.data: DataFacts | None = None
+        # Rows that activations are looked at over in the end.
+        self.sample: Prepared | None = None
         self.training: TrainingFacts | None = None
         # The optimizer's count of updates before the first step.
         self.first_update = 0
@@ -203,6 +228,7 @@ class Watching:
             self.watch = Watch(self.model.layer_facts(), uses_in(data), self.model.tree.trainable)
             self.first_update = int(objective.config.optimizer.iterations)
             self.data = data_facts(data)
+            self.sample = data.taken(slice(0, min(data.rows, ROWS_OF_HISTOGRAMS)))
             self.training = training_facts(objective, batch_size or data.rows)
         return self.watch
 
@@ -251,10 +277,25 @@ class Watching:
             return
         observed = self.observed(epoch, curves)
         if observed is not None:
-            observed.is_last = now
+            if now:
+                observed.is_last, observed.histograms = True, self._histograms()
             for doctor in self.doctors:
                 doctor._on_watched(observed)  # noqa: SLF001 - told as of all that happens
         self._visited = time.perf_counter()
+
+    def _histograms(self) -> tuple[Array, Array] | None:
+        """Return counts of the outputs of each layer, and the edges between them."""
+        if self.watch is None or self.sample is None:
+            return None
+        with _core.Access(self.model.tree.tensors), self.watch.collecting() as outputs:
+            run_over(self.sample)
+        counts = np.zeros((len(outputs), BARS))
+        edges = np.full((len(outputs), BARS + 1), np.nan)
+        for at, output in enumerate(outputs):
+            finite = output[np.isfinite(output)][:MOST_OF_HISTOGRAMS]
+            if finite.size:
+                counts[at], edges[at] = np.histogram(finite, bins=BARS)
+        return counts, edges
 
     def observed(self, epoch: int, curves: dict[str, list[float]]) -> Observed | None:
         """Return what was measured since the last time; None where nothing was."""
@@ -262,10 +303,10 @@ class Watching:
         if watch is None or self.session is None or self.training is None:
             return None
         steps, values = self.session.samples()
-        if not len(steps):
-            return None
         rows = len(steps) * self.training.batch_size
-        apart = -(-len(steps) // MOST_AT_A_TIME)
+        if not len(steps):
+            values = np.zeros((0, watch.record.shape[0]))
+        apart = max(1, -(-len(steps) // MOST_AT_A_TIME))
         steps, values = steps[::apart], values[::apart]
         optimizer = self.model.config().optimizer
         updates = self.first_update + steps // (optimizer.gradient_accumulation_steps or 1)
