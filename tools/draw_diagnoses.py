@@ -56,9 +56,8 @@ def draw(before: Diagnosis, after: Diagnosis, path: Path) -> None:
     """Draw two diagnoses, one below the other."""
     path.parent.mkdir(exist_ok=True)
     figure = plt.figure(figsize=(11, 6), layout="constrained")
-    for part, diagnosis, title in zip(
-        figure.subfigures(2, 1), (before, after), ("before", "after"), strict=True
-    ):
+    parts: Any = figure.subfigures(2, 1)
+    for part, diagnosis, title in zip(parts, (before, after), ("before", "after"), strict=True):
         diagnosis.plot(part.subplots(1, 3))
         part.suptitle(title)
     figure.savefig(path, dpi=64)

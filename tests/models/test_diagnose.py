@@ -223,3 +223,15 @@ def test_threads_do_not_change_a_diagnosis():
     finally:
         eg.set_num_threads(before)
     assert found[0] == found[1]
+
+
+def test_remedies_reach_models_that_know_no_inputs_yet():
+    x, y = rows()
+    lazy = eg.Sequential(
+        [*(layers.Dense(8, "sigmoid") for _ in range(5)), layers.Dense(2, "softmax")], seed=1
+    )
+    lazy.compile("adam", "sparse_categorical_crossentropy")
+    cured = lazy.diagnose(x, y).apply()
+    assert not lazy.built
+    assert cured.layers[0].activation is eg.activations.elu
+    assert cured.predict(x, verbose=0).shape == (len(x), 2)

@@ -10,9 +10,11 @@ from evengrad.health._causality import judge
 from evengrad.health._diagnosis import Diagnosis
 from evengrad.health._thresholds import Thresholds
 from evengrad.models._treatments import treated
+from evengrad.training._data import prepare_inputs
 from evengrad.training._examine import examine
 
 if TYPE_CHECKING:
+    from evengrad.health._finding import Treatment
     from evengrad.models._model import Model
     from evengrad.models._network import ModelView
 
@@ -35,4 +37,12 @@ def diagnose(
         view.set_seed(check_seed(seed, "seed"))
     bounds = Thresholds() if thresholds is None else thresholds
     examination = examine(view, x, y, twin.fit, **arguments)
-    return Diagnosis(examination, judge(examination, bounds), partial(treated, model, data=x))
+    return Diagnosis(examination, judge(examination, bounds), partial(_treated, model, x))
+
+
+def _treated(model: Model, x: Any, treatment: Treatment) -> Model:
+    """Return a copy with a treatment; a model that knows no inputs yet gets those of the data."""
+    if not model.built:
+        model = model.clone()
+        prepare_inputs(model._view(), x, check_finite=False)  # noqa: SLF001 - its class is public
+    return treated(model, treatment, data=x)
