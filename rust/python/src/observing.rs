@@ -85,8 +85,8 @@ pub(crate) fn observe_all(into: Given<'_, '_>, tensors: Vec<Row<'_>>) -> PyResul
 /// --------
 /// >>> into = eg.zeros(2, dtype="float64")
 /// >>> eg._core.observe_norms(into, [eg.tensor([3.0, 4.0]), eg.tensor([[3e-30], [4e-30]])])
-/// >>> into.numpy().round(35).tolist()
-/// [5.0, 5e-30]
+/// >>> [f"{norm:.3g}" for norm in into.tolist()]
+/// ['5', '5e-30']
 #[pyfunction]
 pub(crate) fn observe_norms(into: Given<'_, '_>, tensors: &Any<'_>) -> PyResult<()> {
     let tensors = list("tensors", tensors)?;
