@@ -176,3 +176,17 @@ def test_checkpoints_and_resuming_are_as_without(tmp_path):
     watched = trained(lambda: GradientDoctor(every=2), tmp_path / "watched")
     for ours, theirs in zip(plain, watched, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_what_the_first_updates_do_is_no_fault_of_the_first_values():
+    x, y = rows()
+    hidden = [layers.Dense(32, "relu") for _ in range(2)]
+    model = eg.Sequential([eg.Input((6,)), *hidden, layers.Dense(1)], seed=0)
+    model.compile(eg.optimizers.SGD(50.0), "mse")
+    doctor = GradientDoctor(every=1)
+    model.fit(x, y.astype(np.float32), epochs=2, verbose=0, callbacks=[doctor])
+    first = doctor.findings[0]
+    assert (first.kind, first.cause, first.step) == ("large_updates", "learning_rate", 0)
+    [exact] = [one for one in doctor.findings if one.kind == "non_finite"]
+    assert (exact.cause, exact.tensor) == ("learning_rate", "loss")
+    assert exact.rows

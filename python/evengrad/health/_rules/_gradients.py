@@ -10,7 +10,6 @@ import numpy as np
 
 from evengrad.health._finding import Finding
 from evengrad.health._rules._measured import (
-    FIRST,
     LOGISTIC,
     early,
     first_step,
@@ -21,6 +20,7 @@ from evengrad.health._rules._measured import (
     middle,
     onset,
     paired,
+    samples_of_the_beginning,
     series,
     severity_of_late,
     tail,
@@ -56,7 +56,7 @@ def unstable_gradients(examination: Examination, thresholds: Thresholds) -> Iter
     limit = thresholds.normalized_gradient_ratio if normalized else thresholds.gradient_ratio
     samples = list(_samples(examination))
     before = _before(examination)
-    first = samples[:FIRST] if before is None else [before]
+    first = samples[: samples_of_the_beginning(examination)] if before is None else [before]
     if not first:
         return
     span = depths[-1] - depths[0]

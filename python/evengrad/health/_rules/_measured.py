@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Samples that stand for the beginning: one batch alone may be odd.
 FIRST = 5
+# What follows updates of this part of a kernel is the beginning no more, but what they have done.
+UPSETTING = 0.2
 
 # Functions whose output is never negative and on average far from 0, with |f'| of at most 1/4.
 LOGISTIC = frozenset({"sigmoid", "hard_sigmoid", "log_sigmoid", "softmax"})
@@ -84,7 +86,17 @@ def early(examination: Examination, measure: str) -> Array:
     before = examination.before
     if before is not None and np.isfinite(before.get(measure, np.nan)).any():
         return np.asarray(before[measure])
-    return middle(series(examination, measure)[:FIRST])
+    return middle(series(examination, measure)[: samples_of_the_beginning(examination)])
+
+
+def samples_of_the_beginning(examination: Examination) -> int:
+    """Return how many samples stand for the beginning."""
+    ratios = examination.measures.get("update_ratio")
+    if ratios is None or not len(ratios):
+        return FIRST
+    upset = np.flatnonzero((np.nan_to_num(ratios[:FIRST]) > UPSETTING).any(axis=1))
+    # A sample is measured before the update that it makes.
+    return int(upset[0]) + 1 if len(upset) else FIRST
 
 
 def late(examination: Examination, measure: str) -> Array:
