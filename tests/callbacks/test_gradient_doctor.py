@@ -5,6 +5,7 @@ import logging
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 import evengrad as eg
 from evengrad.callbacks import GradientDoctor
@@ -190,3 +191,29 @@ def test_what_the_first_updates_do_is_no_fault_of_the_first_values():
     [exact] = [one for one in doctor.findings if one.kind == "non_finite"]
     assert (exact.cause, exact.tensor) == ("learning_rate", "loss")
     assert exact.rows
+
+
+def test_the_collapse_of_a_training_is_named_with_its_step_and_layer():
+    """Five ELU layers under Adam, as in exercise 8 of Géron's chapter 11, at thrice its rate."""
+    images, labels = load_digits(n_class=5, return_X_y=True)
+    x, y = (images[:720] / 16).astype("float32"), labels[:720]
+    collapsed = 0
+    for seed in (0, 1, 2):
+        hidden = [layers.Dense(100, "elu", kernel_initializer="he_normal") for _ in range(5)]
+        model = eg.Sequential([*hidden, layers.Dense(5, "softmax")], seed=seed)
+        model.compile(eg.optimizers.Adam(0.03), "sparse_categorical_crossentropy", ["accuracy"])
+        doctor = GradientDoctor(every=5)
+        history = model.fit(x, y, batch_size=20, epochs=40, verbose=0, callbacks=[doctor])
+        accuracy = np.array(history.history["accuracy"])
+        if accuracy[-1] > 0.5:
+            continue
+        collapsed += 1
+        first = doctor.findings[0]
+        assert first.kind in {"diverging_loss", "signal_explosion", "large_updates"}
+        assert (first.severity, first.cause) == ("error", "learning_rate")
+        assert model.get_layer(first.layer) in [*hidden, model.layers[-1]]
+        [began] = [one.step for one in doctor.findings if one.kind == "diverging_loss"]
+        # After the last epoch in which it was good, up to one of chance.
+        good = int(np.flatnonzero(accuracy > 0.9)[-1])
+        assert 36 * good <= began
+    assert collapsed
