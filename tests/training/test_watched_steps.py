@@ -56,7 +56,13 @@ def recurrent():
     return eg.Sequential([eg.Input((6,)), steps, layers.LSTM(5), layers.Dense(2)], seed=4)
 
 
-MODELS = [chain, blocks, branches, recurrent]
+def noise_always():
+    x = eg.Input((6,))
+    noisy = layers.Dropout(0.5)(layers.Dense(8, "relu")(x), training=True)
+    return eg.Model(x, layers.Dense(2, "softmax")(noisy), seed=4)
+
+
+MODELS = [chain, blocks, branches, recurrent, noise_always]
 
 
 def trained(make, callbacks, source="arrays", **settings):

@@ -15,7 +15,7 @@ from evengrad.health._watch import Uses, Watch
 from evengrad.layers._call_context import call_context
 from evengrad.losses._crossentropy import CrossEntropy
 from evengrad.optimizers._optimizer import rate_of
-from evengrad.training._step import Batch, Step
+from evengrad.training._step import Batch, Snapshot, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,17 +96,21 @@ class WatchedStep(Step):
 
 
 def run_over(data: Prepared) -> None:
-    """Run the model over rows as it answers, for who looks at its layers."""
-    objective = data.objective
+    """Run the model over rows as it answers, for who looks at its layers; nothing changes."""
+    objective, tree = data.objective, data.objective.model.tree
     arrays, dtypes = data.columns()
     tensors = list(map(_core.tensor, map(np.ascontiguousarray, arrays, dtypes)))
     xs, _, _ = Batch(tensors, data).next()
     penalties, call_context.penalties = call_context.penalties, []
-    try:
-        with no_grad():
-            objective.model.forward(xs, False, objective.without_activation)
-    finally:
-        call_context.penalties = penalties
+    with _core.Access(tree.tensors, writes=True):
+        # Layers that are drawn with training=True make noise all the same.
+        snapshot = Snapshot(objective, tree)
+        try:
+            with no_grad():
+                objective.model.forward(xs, False, objective.without_activation)
+        finally:
+            call_context.penalties = penalties
+            snapshot.restore()
 
 
 def uses_in(data: Prepared) -> Uses:
@@ -287,7 +291,7 @@ class Watching:
         """Return counts of the outputs of each layer, and the edges between them."""
         if self.watch is None or self.sample is None:
             return None
-        with _core.Access(self.model.tree.tensors), self.watch.collecting() as outputs:
+        with self.watch.collecting() as outputs:
             run_over(self.sample)
         counts = np.zeros((len(outputs), BARS))
         edges = np.full((len(outputs), BARS + 1), np.nan)
