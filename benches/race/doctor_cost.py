@@ -6,7 +6,8 @@
 Trains workloads of the race by `fit`: without a doctor, with `GradientDoctor()` as it comes, and
 with each step watched. On one thread, by the time that the processor was at it, so that other
 guests of the machine disturb little. All take turns, and each counts by its quickest fit, of some
-seconds, as what a fit costs once (another plan, the last judgement) is much of a short one. Prints microseconds a step, and by how much of it each is slower.
+seconds, as what a fit costs once (another plan, the last judgement) is much of a short one. Prints
+microseconds a step, and by how much of it each is slower.
 """
 
 from __future__ import annotations
