@@ -172,6 +172,12 @@ class Callback(Configured):
         return any(overrides(self, name) for name in names)
 
 
+# The hooks between whose calls steps are made: in these, callbacks may change what is trained.
+BETWEEN_STEPS = tuple(
+    name for name in vars(Callback) if name.startswith("on_") and name != "on_train_end"
+)
+
+
 def overrides(callback: Callback, method: str) -> bool:
     """Tell whether a callback has a method of its own of that name."""
     own = getattr(type(callback), method) is not getattr(Callback, method)

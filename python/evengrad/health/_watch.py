@@ -12,8 +12,9 @@ import numpy as np
 from evengrad import _core
 from evengrad.health._examination import MEASURES
 from evengrad.health._outside import NOWHERE, OUTSIDE, Outside
-from evengrad.layers._call_context import shown_to
+from evengrad.layers._call_context import main_output, shown_to
 from evengrad.layers._module import state_of
+from evengrad.layers._variables import KERNEL_DIMENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,8 +41,6 @@ OF_OUTPUT = {
     "unit_spread": "unit_spread",
 }
 OF_PREACTIVATION = {"preactivation_mean": "mean", "preactivation_std": "std"}
-# Kernels have so many dimensions at least.
-KERNEL_DIMENSIONS = 2
 
 
 @dataclass
@@ -141,7 +140,7 @@ class Watch:
 
         def note(layer: Layer, output: Any) -> None:
             place = place_of.get(id(layer))
-            first = output[0] if isinstance(output, (list, tuple)) else output
+            first = main_output(output)
             if place is not None and isinstance(first, _core.Tensor):
                 found[place] = np.array(first.numpy(), np.float64).ravel()
 
@@ -151,7 +150,7 @@ class Watch:
     def _note_output(self, layer: Layer, output: Any) -> None:
         one = self._by_layer.get(id(layer))
         if one is not None:
-            first = output[0] if isinstance(output, (list, tuple)) else output
+            first = main_output(output)
             self._show(one.outputs, first, one.outside, one.lived)
 
     def _note_preactivation(self, layer: Layer, z: Tensor) -> None:
@@ -320,7 +319,7 @@ class Uses:
             yield
 
     def _note_output(self, layer: Layer, output: Any) -> None:
-        first = output[0] if isinstance(output, (list, tuple)) else output
+        first = main_output(output)
         self.outputs[id(layer)] = self.outputs.get(id(layer), 0) + 1
         if isinstance(first, _core.Tensor) and first.ndim >= KERNEL_DIMENSIONS:
             self.units[id(layer)] = first.shape[-1]

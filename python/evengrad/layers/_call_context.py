@@ -38,6 +38,11 @@ class _Context(threading.local):
 call_context = _Context()
 
 
+def main_output(output: Any) -> Any:
+    """Return what a layer puts out; of several the first, as the others are its states."""
+    return output[0] if isinstance(output, (list, tuple)) else output
+
+
 @contextlib.contextmanager
 def restoring(saved: Restoration) -> Iterator[None]:
     """Have variables made inside take their first values from a file."""

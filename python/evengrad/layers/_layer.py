@@ -15,7 +15,7 @@ from evengrad._common.checks import check_dtype
 from evengrad._common.config import keyword_names, scopes
 from evengrad._common.names import check_name, unknown_keyword
 from evengrad._core import Tensor
-from evengrad.layers._call_context import call_context
+from evengrad.layers._call_context import call_context, main_output
 from evengrad.layers._module import module_tree, state_of
 from evengrad.layers._output_shapes import shape_of_call
 from evengrad.layers._symbolic import Node, Symbolic, is_open, show_shape, taken_out
@@ -417,8 +417,7 @@ class Layer(Variables):
 
     def _penalize(self, output: Any) -> None:
         """Note the penalty on an output, a mean over the rows of the batch."""
-        # Of several outputs the first is the layer's own; the others are its states.
-        first = output[0] if isinstance(output, (list, tuple)) else output
+        first = main_output(output)
         penalty = self.activity_regularizer(first) / float(max(1, first.shape[0]))
         if call_context.penalties is not None:
             call_context.penalties.append(penalty)

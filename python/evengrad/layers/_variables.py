@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # No machine addresses more elements than this, whatever their size.
 ELEMENT_LIMIT = 2**62
+# Variables with so many dimensions are kernels: others scale, shift or are added.
+KERNEL_DIMENSIONS = 2
 
 
 @dataclass(eq=False)

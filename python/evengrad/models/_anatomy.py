@@ -14,6 +14,7 @@ from evengrad.layers._dropout import Noise
 from evengrad.layers._layer_normalization import LayerNormalization
 from evengrad.layers._module import module_tree, state_of
 from evengrad.layers._residual import parts_of
+from evengrad.layers._variables import KERNEL_DIMENSIONS
 from evengrad.models._network import Network, chain_of, graph_of
 from evengrad.models._segments import segments_of
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 ACTIVATIONS = (Activation, Elementwise)
 NORMALIZATIONS = (BatchNormalization, LayerNormalization)
-KERNEL_DIMENSIONS = 2
 
 
 def has_kernel(layer: Layer) -> bool:

@@ -11,7 +11,7 @@ from evengrad._common.config import name_of
 from evengrad._core import Access, Tensor
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.layers import Activation, Dense, ReLU, Residual, SimpleRNN
-from evengrad.layers._call_context import shown_to
+from evengrad.layers._call_context import main_output, shown_to
 from evengrad.layers._module import module_tree
 from evengrad.training._data import count_or, prepare_inputs, refuse_batches
 from evengrad.training._predict import outputs_of, row_blocks
@@ -103,7 +103,7 @@ class Probe:
 
     def note(self, layer: Layer, output: Any) -> None:
         """Take in what a layer puts out."""
-        first = output[0] if isinstance(output, (list, tuple)) else output
+        first = main_output(output)
         if id(layer) in self.layers and not is_hidden_by_norm(layer):
             self._see(layer, first, flat_of(layer))
 

@@ -8,25 +8,22 @@ from evengrad._common.config import name_of
 from evengrad.constraints import MaxNorm
 from evengrad.health._examination import LayerFacts
 from evengrad.initializers import VarianceScaling
-from evengrad.layers._activation import Activation, Elementwise
-from evengrad.layers._batch_normalization import BatchNormalization
 from evengrad.layers._dropout import Noise
 from evengrad.layers._layer import Layer
-from evengrad.layers._layer_normalization import LayerNormalization
 from evengrad.layers._module import module_tree, state_of
 from evengrad.layers._noise import AlphaDropout
 from evengrad.layers._preprocessing import Normalization, Rescaling
 from evengrad.layers._recurrent import Recurrent
 from evengrad.layers._residual import Residual, parts_of
+from evengrad.layers._variables import KERNEL_DIMENSIONS
+from evengrad.models._anatomy import ACTIVATIONS, NORMALIZATIONS
 from evengrad.models._network import chain_of, graph_of
 
 if TYPE_CHECKING:
     from evengrad.models._graph import Graph
 
-NORMALIZATIONS = (BatchNormalization, LayerNormalization)
 SCALING = (Normalization, Rescaling)
 PENALTIES = ("kernel_regularizer", "bias_regularizer", "activity_regularizer")
-KERNEL_DIMENSIONS = 2
 
 
 # What scale and mode of `VarianceScaling` are called.
@@ -126,7 +123,7 @@ class Walk:
             return before._replace(scaled=True)
         if isinstance(layer, SCALING):
             return before._replace(scaled=True)
-        if isinstance(layer, (Activation, Elementwise)):
+        if isinstance(layer, ACTIVATIONS):
             return self._through_activation(layer, before, shortcut=shortcut)
         if isinstance(layer, Noise):
             rate = 0.0 if isinstance(layer, AlphaDropout) else float(getattr(layer, "rate", 0.0))

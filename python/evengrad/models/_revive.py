@@ -11,6 +11,7 @@ from evengrad._common.config import name_of, remade
 from evengrad._common.names import choose
 from evengrad._tensor import activations
 from evengrad.layers import Activation, BatchNormalization, Dense, ReLU, SimpleRNN
+from evengrad.layers._call_context import main_output
 from evengrad.layers._dropout import Noise
 from evengrad.layers._module import access_to, state_of
 from evengrad.layers._variables import drawn_again
@@ -275,7 +276,7 @@ def put(tensor: Tensor, units: Array, values: Any) -> None:
 
 def as_rows(output: Any) -> Array:
     """Return outputs as rows of units."""
-    first = output[0] if isinstance(output, (list, tuple)) else output
+    first = main_output(output)
     return np.array(first.detach().numpy()).reshape(-1, first.shape[-1])
 
 

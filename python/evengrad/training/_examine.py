@@ -101,9 +101,7 @@ class Probe:
         self.watching = Watching(model, (), 0)
         self.watch = self.watching.begin(self.data, batch_size)
         self.layers = tuple(one.facts for one in self.watch.watched)
-        arrays, dtypes = self.data.columns()
-        tensors = list(map(_core.tensor, map(np.ascontiguousarray, arrays, dtypes)))
-        self.batch = Batch(tensors, self.data)
+        self.batch = Batch.whole(self.data)
 
     def run(self) -> dict[str, Array]:
         """Return the measures of each layer over all these rows."""

@@ -18,7 +18,7 @@ from evengrad import _core
 from evengrad._common.memory import available_bytes
 from evengrad._common.names import is_own
 from evengrad.callbacks import LambdaCallback
-from evengrad.callbacks._callback import Callback, overrides
+from evengrad.callbacks._callback import BETWEEN_STEPS, Callback, overrides
 from evengrad.health._non_finite import Circumstances, NonFinite, finding_of
 from evengrad.optimizers._optimizer import averages_in_place, counts_of
 from evengrad.training._replay_file import write_step
@@ -67,10 +67,6 @@ KEPT_BYTES = 64 * 2**20
 PROBED = 8
 # Findings that are told in one training.
 MOST_TOLD = 10
-# What callbacks do between steps, in these.
-BETWEEN_STEPS = tuple(
-    name for name in vars(Callback) if name.startswith("on_") and not name.startswith("on_train_e")
-)
 
 
 class Forensics:

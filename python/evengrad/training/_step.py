@@ -63,6 +63,12 @@ class Batch:
         self.weight_places = data.weight_places
         self.feed = feed
 
+    @classmethod
+    def whole(cls, data: Prepared) -> Batch:
+        """Return all rows of the data as a batch."""
+        tensors = map(_core.tensor, map(np.ascontiguousarray, *data.columns()))
+        return cls(list(tensors), data)
+
     def next(self) -> tuple[list[Tensor], list[Tensor], list[Tensor | None]]:
         """Return inputs, targets, and the sample weights of each output."""
         taken = self.tensors
@@ -447,9 +453,7 @@ def rehearse_single_row(data: Prepared) -> None:
     tree = objective.model.tree
     if not any(needs_several_rows(layer) for _, layer in tree.layers):
         return
-    arrays, dtypes = data.taken(slice(0, 1)).columns()
-    tensors = list(map(_core.tensor, map(np.ascontiguousarray, arrays, dtypes)))
-    xs, ys, weights = Batch(tensors, data).next()
+    xs, ys, weights = Batch.whole(data.taken(slice(0, 1))).next()
     with _core.Access(tree.tensors, writes=True):
         snapshot = Snapshot(objective, tree)
         try:

@@ -9,7 +9,7 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._tensor.grad_mode import no_grad
-from evengrad.callbacks._callback import Callback, overrides
+from evengrad.callbacks._callback import BETWEEN_STEPS, overrides
 from evengrad.health._examination import DataFacts, Observed, TrainingFacts
 from evengrad.health._watch import Uses, Watch
 from evengrad.layers._call_context import call_context
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from evengrad._core import Tensor
+    from evengrad.callbacks._callback import Callback
     from evengrad.layers._module import ModuleTree
     from evengrad.training._data import Prepared
     from evengrad.training._loop import BroughtSource
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 # Rows and numbers of a layer that a histogram of its outputs is made of, and its bars.
 ROWS_OF_HISTOGRAMS, MOST_OF_HISTOGRAMS, BARS = 256, 2**16, 32
 # What callbacks hear of within a training.
-WITHIN = {name for name in vars(Callback) if name.startswith("on_")}
-WITHIN -= {"on_train_begin", "on_train_end"}
+WITHIN = tuple(name for name in BETWEEN_STEPS if name != "on_train_begin")
 # Rows of the data that facts are taken from.
 LOOKED_AT = 1024
 # Beyond this ratio of mean square to variance, half of the digits of a difference would be lost.
@@ -98,9 +98,7 @@ class WatchedStep(Step):
 def run_over(data: Prepared) -> None:
     """Run the model over rows as it answers, for who looks at its layers; nothing changes."""
     objective, tree = data.objective, data.objective.model.tree
-    arrays, dtypes = data.columns()
-    tensors = list(map(_core.tensor, map(np.ascontiguousarray, arrays, dtypes)))
-    xs, _, _ = Batch(tensors, data).next()
+    xs, _, _ = Batch.whole(data).next()
     penalties, call_context.penalties = call_context.penalties, []
     with _core.Access(tree.tensors, writes=True):
         # Layers that are drawn with training=True make noise all the same.
