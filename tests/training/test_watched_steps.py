@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 import evengrad as eg
+from evengrad import _core
+from evengrad._tensor.activations import offered
 from evengrad.callbacks import Callback
 from evengrad.health._series import Series
+from evengrad.layers._dense import FUSED
 from evengrad.training._watching import moments_of
 
 layers = eg.layers
@@ -204,3 +207,23 @@ def test_moments_of_the_data_are_those_of_its_finite_numbers():
         known = x[np.isfinite(x[:, column]), column].astype(np.float64)
         assert mean[column] == pytest.approx(known.mean(), rel=1e-12)
         assert std[column] == pytest.approx(known.std(), rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", [name for name, one in offered().items() if FUSED.get(id(one))])
+def test_a_dense_layer_in_two_launches_has_the_bits_of_one(name, dtype):
+    function = offered()[name]
+    rng = np.random.default_rng(0)
+    for rows, features, units in [(32, 30, 20), (20, 100, 100), (1, 5, 7)]:
+        arrays = [rng.normal(size=shape) for shape in [(rows, features), (features, units), units]]
+        weight = eg.tensor(rng.normal(size=(rows, units)), dtype=dtype)
+        found = []
+        for activation in (FUSED[id(function)], None):
+            tensors = [eg.tensor(array, dtype=dtype, requires_grad=True) for array in arrays]
+            output = _core.dense(*tensors, activation=activation)
+            if activation is None:
+                output = function(output)
+            (output * weight).sum().backward()
+            found.append([output.detach(), *(tensor.grad for tensor in tensors)])
+        for ours, theirs in zip(*found, strict=True):
+            np.testing.assert_array_equal(ours.numpy(), theirs.numpy())

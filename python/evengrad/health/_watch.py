@@ -72,7 +72,7 @@ class Watch:
 
     `uses` counts, by the layer's identity, how often a step calls it and shows its pre-activation;
     `parameters` are what training changes. The record has three parts: what tensors look like,
-    first the loss; norms of gradients; norms of updates. Each is written by one launch.
+    first the loss; norms of gradients; norms of updates. Each is written by one call.
     """
 
     def __init__(
@@ -273,7 +273,7 @@ class Watch:
 def write(
     part: Tensor, size: int, count: int, values: dict[int, Any], function: Callable[..., None]
 ) -> None:
-    """Have figures of values written to their places, in one launch where all are there."""
+    """Have figures of values written to their places, in one call where all are there."""
     if len(values) == count:
         if count:
             function(part, [values[place] for place in range(count)])

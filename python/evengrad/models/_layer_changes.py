@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from evengrad import initializers
 from evengrad._tensor import activations
 from evengrad.constraints import MaxNorm
+from evengrad.health._cures_of_tasks import ALPHA_RATE
 from evengrad.initializers import Constant, VarianceScaling, Zeros
 from evengrad.layers import (
     LSTM,
@@ -37,8 +38,6 @@ FARTHEST_BIAS = 10.0
 DEEP = 8
 # What zeroes or scales a share of the inputs, whose mean and variance it changes.
 DROPOUTS = (Dropout, GaussianDropout)
-# The lower of the rates that Klambauer et al. found to do well: it is more noise than dropout's.
-ALPHA_RATE = 0.05
 # The arguments that say how much is dropped.
 RATES = ("rate", "dropout", "recurrent_dropout")
 # Follows the statistics within a few dozen steps, however short the epochs are.
