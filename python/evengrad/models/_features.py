@@ -34,15 +34,16 @@ def features(
     return watched(view, xs, chosen, count_or(None, batch_size, "batch_size"))
 
 
-def find(model: Model, layer: Any) -> Layer:
+def find(model: Model, layer: Any, argument: str = "layer") -> Layer:
     """Return a layer of the model by position or name."""
     layers = model.layers
     if isinstance(layer, str):
-        return layer_named(layers, layer, "layer")
-    position = check_int(layer, "layer", at_least=-len(layers))
+        return layer_named(layers, layer, argument)
+    position = check_int(layer, argument, at_least=-len(layers))
     if position >= len(layers):
         raise ValueError(
-            f"layer: expected a position below {len(layers)}, the number of layers, got {position}"
+            f"{argument}: expected a position below {len(layers)}, the number of layers, got "
+            f"{position}"
         )
     return layers[position]
 

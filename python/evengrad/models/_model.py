@@ -18,6 +18,7 @@ from evengrad.models._dead_units import DeadUnits, dead_units
 from evengrad.models._diagnose import diagnose
 from evengrad.models._features import features
 from evengrad.models._fold import fold
+from evengrad.models._head_surgery import drop_top, insert, replace, with_head
 from evengrad.models._layer_facts import facts_of
 from evengrad.models._model_file import contents_of, load_weights, save_model, save_weights
 from evengrad.models._network import ModelView, Network, made_of_layers
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     from evengrad._core import Tensor
     from evengrad.callbacks import History
     from evengrad.health import Diagnosis, Thresholds
+    from evengrad.layers import Layer
+    from evengrad.models._surgery_report import SurgeryReport
     from evengrad.optimizers import Optimizer
     from evengrad.training._range_curve import RangeTest
     from evengrad.training._training_plan import TrainingPlan
@@ -105,6 +108,9 @@ class Model(Network):
     stop_evaluating, stop_predicting
         Set them to True in a callback's method for batches to end `evaluate`, or a validation, and
         `predict`: their results are then of the batches so far.
+    surgery_report
+        What `drop_top`, `with_head`, `insert` or `replace` did, in a model that one of them made;
+        else None.
 
     Raises
     ------
@@ -143,6 +149,7 @@ class Model(Network):
     stop_evaluating: bool = False
     stop_predicting: bool = False
     feature_names_in_: list[Any] | None = None
+    surgery_report: SurgeryReport | None = None
     _config: CompileConfig | None = None
     _shuffle: _core.Generator | None = None
 
@@ -1295,6 +1302,159 @@ class Model(Network):
         if state_of(twin).adopted:
             stand_alone(twin)
         return twin
+
+    def drop_top(self, n: int) -> Model:
+        """Return a new model without the last layers, made of copies of the others.
+
+        The first step of a transfer: what is left sees in data what the whole has learned to see,
+        and `with_head` puts other layers on it. This model stays as it is, to the bit, and the new
+        one shares nothing with it. Layers keep their names, values, random streams, and whether
+        they are frozen; where this model is compiled, the new one is too, as far as its settings
+        fit the new outputs, with the optimizer's state of the variables that are left.
+        ``surgery_report`` of the new model tells all of that.
+
+        In a graph with one output, layers are dropped along the way that it was made; one that
+        joins several tensors is no place to go on from. A model inside the model is one layer.
+
+        Parameters
+        ----------
+        n
+            How many layers, 1 or more; one is left at least.
+
+        Returns
+        -------
+        Model
+            A `Sequential` for a chain, a graph for a graph.
+
+        Raises
+        ------
+        ValueError
+            More layers than there are; several outputs; a layer that joins several tensors; the
+            model is not built, or its `call` is code.
+        RuntimeError
+            The optimizer's averages stand in the place of the weights.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
+        >>> model.drop_top(1)
+        Sequential([Input((4,)), Dense(3, activation='relu')])
+        >>> model.output_shape
+        (None, 2)
+        """
+        return drop_top(self, n)
+
+    def with_head(self, *layers: Layer) -> Model:
+        """Return a new model with further layers at its end, made of copies of these.
+
+        For this model and what the new one keeps of it, see `drop_top`. The given layers are
+        copied: those without values begin with values that follow from this model's seed, those
+        that are built, as with another model's head, bring theirs.
+
+        Parameters
+        ----------
+        layers
+            The layers in order.
+
+        Returns
+        -------
+        Model
+            A `Sequential` for a chain, a graph for a graph.
+
+        Raises
+        ------
+        ValueError
+            No layer, the same one twice, or a name that is taken; an input that does not fit a
+            layer, which is named with both shapes; several outputs; the model is not built, or its
+            `call` is code.
+        TypeError
+            Something else than layers.
+        RuntimeError
+            The optimizer's averages stand in the place of the weights.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
+        >>> model.drop_top(1).with_head(eg.layers.Dense(5, "softmax"))
+        Sequential([Input((4,)), Dense(3, activation='relu'), Dense(5, activation='softmax')])
+        """
+        return with_head(self, layers)
+
+    def insert(self, before: str | int | Layer, *layers: Layer) -> Model:
+        """Return a new model with further layers in front of one of its layers.
+
+        For this model and what the new one keeps of it, see `drop_top`; for the layers that are
+        given, `with_head`. Where a graph uses the layer several times, each use comes after the
+        new layers, which are shared as the layer is.
+
+        Parameters
+        ----------
+        before
+            The layer that they come in front of: its name, its path where it stands in a model
+            inside the model, its position in `layers`, or the layer itself.
+        layers
+            The layers in order.
+
+        Returns
+        -------
+        Model
+            A `Sequential` for a chain, a graph for a graph.
+
+        Raises
+        ------
+        ValueError
+            No such layer; one that takes several inputs; one inside a layer that is no model, or
+            one of code; what `with_head` raises.
+        TypeError
+            Something else than layers.
+        RuntimeError
+            The optimizer's averages stand in the place of the weights.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
+        >>> model.insert("dense_1", eg.layers.Dropout(0.5))
+        Sequential([Input((4,)), Dense(3, activation='relu'), Dropout(0.5), Dense(2)])
+        """
+        return insert(self, before, layers)
+
+    def replace(self, name: str | int | Layer, layer: Layer) -> Model:
+        """Return a new model with another layer in the place of one, wherever that is used.
+
+        For this model and what the new one keeps of it, see `drop_top`; for the layer that is
+        given, `with_head`. Without a name of its own it takes that of the old one, where both are
+        of one class.
+
+        Parameters
+        ----------
+        name
+            The layer: its name, its path where it stands in a model inside the model, its position
+            in `layers`, or the layer itself.
+        layer
+            What comes in its place.
+
+        Returns
+        -------
+        Model
+            A `Sequential` for a chain, a graph for a graph.
+
+        Raises
+        ------
+        ValueError
+            No such layer, one inside a layer that is no model, or one of code; what `with_head`
+            raises.
+        TypeError
+            Something else than a layer.
+        RuntimeError
+            The optimizer's averages stand in the place of the weights.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
+        >>> model.replace("dense", eg.layers.Maxout(3))
+        Sequential([Input((4,)), Maxout(3), Dense(2)])
+        """
+        return replace(self, name, layer)
 
     def fold_batch_norm(self) -> Model:
         """Return a new model that gives the same outputs in inference without normalization.

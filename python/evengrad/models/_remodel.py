@@ -91,34 +91,33 @@ class Remodel:
         return chain_of(old) is not None and (is_made_of_layers(old) or self.change.rearranges)
 
     def _network(self, old: Network) -> Model:
-        state, graph, chain = state_of(old), graph_of(old), chain_of(old)
-        settings = {"name": state.given_name, "dtype": state.given_dtype, "seed": seed_of(old)}
+        graph, chain = graph_of(old), chain_of(old)
         if graph is not None:
-            new = self._graph(graph, settings, front=old is self._model)
-        else:
-            first, layers = input_of(old), self.chain(chain or [])
-            if old is self._model and (front := self.change.front(0)) is not None:
-                layers = [self.named(front), *layers]
-            start = [] if first is None else [Input(first.shape[1:], first.dtype, first.name)]
-            new = make_chain([*start, *layers], **settings)
-        new.seed, state_of(new).given_seed = old.seed, state.given_seed
-        return new
+            return self._graph(old, graph, front=old is self._model)
+        layers = self.chain(chain or [])
+        if old is self._model and (front := self.change.front(0)) is not None:
+            layers = [self.named(front), *layers]
+        return chain_like(old, layers)
 
     def chain(self, layers: list[Layer]) -> list[Layer]:
         """Return what stands in the place of layers one after the other."""
         return self.change.along(layers, [self.layer(layer) for layer in layers], self.named)
 
-    def _graph(self, graph: Graph, settings: dict[str, Any], *, front: bool) -> Model:
+    def use(self, layer: Layer) -> list[Layer]:
+        """Return what stands in the place of one use of a layer, which may have others."""
+        return [self.layer(layer)]
+
+    def _graph(self, old: Network, graph: Graph, *, front: bool) -> Model:
         inputs = [Input(x.shape[1:], x.dtype, x.name) for x in graph.inputs]
         new: dict[int, Symbolic] = {}
-        for place, (old, symbol) in enumerate(zip(graph.inputs, inputs, strict=True)):
+        for place, (given, symbol) in enumerate(zip(graph.inputs, inputs, strict=True)):
             first = self.change.front(place) if front else None
-            new[id(old)] = symbol if first is None else self.named(first)(symbol)
+            new[id(given)] = symbol if first is None else self.named(first)(symbol)
         for segment in segments_of(graph):
             layers = segment.layers()
-            made = self.chain(layers) if segment.alone else [self.layer(layers[0])]
+            made = self.chain(layers) if segment.alone else self.use(layers[0])
             segment.draw(made, new)
-        return make_graph(inputs, [new[id(symbol)] for symbol in graph.outputs], **settings)
+        return graph_like(old, inputs, [new[id(symbol)] for symbol in graph.outputs])
 
     # ---- layers made of their arguments
 
@@ -181,6 +180,28 @@ class Remodel:
         left = [name for name, child in children_of(new) if id(child) in swapped]
         if left:
             raise ByHandError(f"{old.path}: {left[0] or 'a layer'} is kept where nothing finds it")
+
+
+def chain_like(old: Network, layers: list[Layer]) -> Model:
+    """Return a chain of layers that begins as another model does, with its name and seed."""
+    first = input_of(old)
+    start = [] if first is None else [Input(first.shape[1:], first.dtype, first.name)]
+    return _seeded_as(old, make_chain([*start, *layers], **_settings_of(old)))
+
+
+def graph_like(old: Network, inputs: Sequence[Symbolic], outputs: Sequence[Symbolic]) -> Model:
+    """Return a graph between symbolic tensors, with the name and seed of another model."""
+    return _seeded_as(old, make_graph(inputs, outputs, **_settings_of(old)))
+
+
+def _settings_of(old: Network) -> dict[str, Any]:
+    state = state_of(old)
+    return {"name": state.given_name, "dtype": state.given_dtype, "seed": seed_of(old)}
+
+
+def _seeded_as(old: Network, new: Model) -> Model:
+    new.seed, state_of(new).given_seed = old.seed, state_of(old).given_seed
+    return new
 
 
 @outside_scopes()

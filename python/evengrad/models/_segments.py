@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evengrad._common.checks import plural
+
 if TYPE_CHECKING:
     from evengrad.layers._layer import Layer
     from evengrad.layers._symbolic import Node, Symbolic
@@ -29,13 +31,23 @@ class Segment:
         return self.alone and not self.nodes[0].several
 
     def draw(self, made: list[Layer], new: dict[int, Symbolic]) -> None:
-        """Draw new layers in place of its own, from and to new symbolic tensors."""
+        """Draw new layers in place of its own, from and to new symbolic tensors.
+
+        What a use has for arguments is for the last of them.
+        """
         first = self.nodes[0]
         result, arguments = first.called_with([new[id(symbol)] for symbol in first.inputs])
-        for layer in made:
+        for layer in made[:-1]:
+            result = layer(result)
+        for layer in made[-1:]:
             result = layer(result, **arguments)
         results = result if isinstance(result, list) else [result]
         ends = self.nodes[-1].outputs
+        if len(results) != len(ends):
+            raise ValueError(
+                f"{made[-1].path}: expected {plural(len(ends), 'output')}, as what stood there "
+                f"had, got {len(results)}"
+            )
         new.update({id(old): symbol for old, symbol in zip(ends, results, strict=True)})
 
 
