@@ -262,7 +262,7 @@ def _(value, names):
 
 @means('torch.save(model.state_dict(), "net.pt"), load_state_dict')
 def _(value, names):
-    assert value is None
+    assert value.matched == {name: name for name, _ in names["model"].named_weights()}
     other = eg.Sequential(
         [eg.Input((8,)), eg.layers.Dense(100, name="hidden"), eg.layers.Dense(3, name="outputs")]
     )

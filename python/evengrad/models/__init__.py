@@ -8,4 +8,5 @@ from evengrad.models._dead_units import DeadUnits as DeadUnits
 from evengrad.models._model import Model as Model
 from evengrad.models._sequential import Sequential as Sequential
 from evengrad.models._surgery_report import SurgeryReport as SurgeryReport
+from evengrad.models._weights._report import LoadReport as LoadReport
 from evengrad.training._range_curve import RangeTest as RangeTest

@@ -20,7 +20,7 @@ from evengrad.models._features import features
 from evengrad.models._fold import fold
 from evengrad.models._head_surgery import drop_top, insert, replace, with_head
 from evengrad.models._layer_facts import facts_of
-from evengrad.models._model_file import contents_of, load_weights, save_model, save_weights
+from evengrad.models._model_file import contents_of, save_model, save_weights
 from evengrad.models._network import ModelView, Network, made_of_layers
 from evengrad.models._ownership import claim
 from evengrad.models._plain_state import (
@@ -33,6 +33,7 @@ from evengrad.models._plain_state import (
 from evengrad.models._revive import revive
 from evengrad.models._selu_check import check_selu
 from evengrad.models._summary import Summary, summarize
+from evengrad.models._weights._load import load_weights
 from evengrad.optimizers._optimizer import see_optimizer
 from evengrad.training._compile_config import CompileConfig
 from evengrad.training._evaluate import as_list, evaluate, on_batch
@@ -47,6 +48,7 @@ from evengrad.training._range_test import find_learning_rate
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     from typing_extensions import Self
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from evengrad.health import Diagnosis, Thresholds
     from evengrad.layers import Layer
     from evengrad.models._surgery_report import SurgeryReport
+    from evengrad.models._weights._report import LoadReport
     from evengrad.optimizers import Optimizer
     from evengrad.training._range_curve import RangeTest
     from evengrad.training._training_plan import TrainingPlan
@@ -1247,34 +1250,83 @@ class Model(Network):
         --------
         >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(2)])
         >>> model.save_weights("weights.safetensors")
-        >>> model.load_weights("weights.safetensors")
+        >>> model.load_weights("weights.safetensors").missing
+        []
         """
         save_weights(self, path)
 
-    def load_weights(self, path: str | os.PathLike[str]) -> None:
-        """Take all variables from a file of `save_weights` or `save`, or another program's.
+    def load_weights(
+        self,
+        path: str | os.PathLike[str],
+        pattern: Any = None,
+        mapping: Mapping[str, str | None] | Callable[[str], str | None] | None = None,
+        strict: bool = True,
+        layout: str = "auto",
+    ) -> LoadReport:
+        """Take variables from a file of `save_weights` or `save`, or from another library's.
+
+        Safetensors files, also in PyTorch's or Keras' layout, and NumPy's ``.npz``. The first bytes
+        say what a file is. Arrays are paired with variables by their names; where no name fits, by
+        their order and shapes, if there is but one way, which the report says. Kernels of other
+        layouts are transposed, gates of recurrent layers brought into order, two biases added.
 
         Checksums are compared where the file has them. Floating-point numbers of another size
         become those of the variable, as in Keras and PyTorch.
 
+        Parameters
+        ----------
+        path
+            The file.
+        pattern
+            The variables to load, others stay as they are: a name or glob of paths or of their
+            beginnings (``"dense"``, ``"hidden_*"``), a regular expression that is searched in the
+            paths, or a list of these.
+        mapping
+            For names in the file those in the model, of arrays or of layers, as a dict or a
+            function of a name; None leaves an array out. What it does not name keeps its name.
+        strict
+            Whether a variable without values, or an array without a variable, is an error. If not,
+            what fits is loaded.
+        layout
+            ``"keras"``, kernels (in, out), which is ours too; ``"torch"``, (out, in); or
+            ``"auto"``: by names and shapes.
+
+        Returns
+        -------
+        LoadReport
+            What became of each name.
+
         Raises
         ------
         FileFormatError
-            The file is damaged.
+            The file is damaged; or, with `strict`, a variable is missing, unknown, of another
+            shape; or its array holds no floating-point numbers. Nothing is changed.
         ValueError
-            A variable is missing, unknown, of another shape, or no floating-point numbers; nothing
-            is changed.
+            The model has not been built; the pattern matches nothing; the mapping names what is not
+            there.
+        OSError
+            The file cannot be read.
 
         Examples
         --------
         >>> model = eg.Sequential([eg.Input((3,)), eg.layers.Dense(2)], seed=1)
         >>> model.save_weights("net.safetensors")
         >>> other = eg.Sequential([eg.Input((3,)), eg.layers.Dense(2)], seed=2)
-        >>> other.load_weights("net.safetensors")
-        >>> np.array_equal(other.get_weights()[0], model.get_weights()[0])
-        True
+        >>> print(other.load_weights("net.safetensors"))
+        2 variables loaded
+          dense/kernel <- dense/kernel
+          dense/bias   <- dense/bias
+
+        A matrix and a vector of no such names, out of NumPy:
+
+        >>> np.savez("net.npz", W=[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], b=[7.0, 8.0, 9.0])
+        >>> net = eg.Sequential([eg.Input((2,)), eg.layers.Dense(3, "relu")])
+        >>> net.load_weights("net.npz").by_order
+        ['dense/kernel', 'dense/bias']
+        >>> net.predict([[10.0, 11.0]], verbose=0).tolist()
+        [[61.0, 83.0, 105.0]]
         """
-        load_weights(self, path)
+        return load_weights(self, path, pattern, mapping, strict=strict, layout=layout)
 
     def clone(self) -> Self:
         """Return a copy with equal weights that shares nothing with this model.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad._common.names import did_you_mean, printable
 from evengrad.layers._module import access_to, module_tree, state_of
 from evengrad.models._architecture import ArchitectureEncoder
 from evengrad.models._network import check_built
@@ -15,7 +14,7 @@ from evengrad.optimizers._optimizer import counts_of
 from evengrad.saving import _safetensors
 from evengrad.saving._describe import DEPTH_LIMIT, depth_of
 from evengrad.saving._errors import FileFormatError
-from evengrad.saving._paths import file_path, path_to_write
+from evengrad.saving._paths import path_to_write
 from evengrad.training._checkpoint_folder import KEY as CHECKPOINT
 from evengrad.training._compile_config import OF_OBJECTIVE
 from evengrad.training._pack import pack_streams
@@ -40,7 +39,7 @@ VERSION = 1
 SLOT = "optimizer:"
 
 
-def _named(model: Model, what: str) -> dict[str, Tensor]:
+def named_variables(model: Model, what: str) -> dict[str, Tensor]:
     """Return all variables of a built model by their paths."""
     check_built(model, what)
     named: dict[str, Tensor] = {}
@@ -55,7 +54,7 @@ def _named(model: Model, what: str) -> dict[str, Tensor]:
 
 
 def _weights(model: Model) -> dict[str, Array]:
-    named = _named(model, "saving")
+    named = named_variables(model, "saving")
     return {path: np.asarray(tensor.detach().numpy()) for path, tensor in named.items()}
 
 
@@ -78,34 +77,6 @@ def refuse_checkpoint(shown: str, metadata: Mapping[str, str]) -> None:
             f"{shown}: is a checkpoint of a training, no model; pass its folder to "
             "fit(checkpoint=...), which goes on from it"
         )
-
-
-def load_weights(model: Model, path: str | os.PathLike[str]) -> None:
-    """Read all variables; see `Model.load_weights`."""
-    shown = printable(file_path(path))
-    tensors, metadata = _safetensors.read(path)
-    refuse_checkpoint(shown, metadata)
-    found = {name: array for name, array in tensors.items() if not name.startswith(SLOT)}
-    wanted = _named(model, "load_weights")
-    for name in found:
-        if name not in wanted:
-            raise ValueError(
-                f"{shown}: {name!r} is no variable of the model; {did_you_mean(name, wanted)}"
-            )
-    for name, tensor in wanted.items():
-        if name not in found:
-            raise ValueError(f"{shown}: no values for {name!r}; {did_you_mean(name, found)}")
-        if found[name].dtype.kind != "f":
-            raise ValueError(
-                f"{shown}: {name}: expected floating-point numbers, the file has "
-                f"{found[name].dtype}"
-            )
-        if found[name].shape != tuple(tensor.shape):
-            raise ValueError(
-                f"{shown}: {name}: expected shape {tuple(tensor.shape)}, the file has "
-                f"{found[name].shape}"
-            )
-    model.set_weights([found[name] for name in wanted])
 
 
 def save_model(

@@ -13,6 +13,8 @@ and of other programs have none of the three.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
 import math
 import os
@@ -27,10 +29,10 @@ from evengrad.saving._atomic import write_atomically
 from evengrad.saving._checksum import PIECE_BYTES, Checksum, ChecksumWorkers, digits_of
 from evengrad.saving._errors import FileFormatError
 from evengrad.saving._paths import check_ordinary, errors_name, file_path
+from evengrad.saving._weight_file import FileArray, WeightFile, grouped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from io import BufferedReader
 
     from evengrad._common.arrays import Array
 
@@ -154,7 +156,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]
             return _read(shown, file)
 
 
-def _read(shown: str, file: BufferedReader) -> tuple[dict[str, Array], dict[str, str]]:
+def _read(shown: str, file: BinaryIO) -> tuple[dict[str, Array], dict[str, str]]:
     size = os.fstat(file.fileno()).st_size
     length = _header_length(shown, file.read(LENGTH_BYTES), size)
     text = file.read(length)
@@ -173,6 +175,21 @@ def _read(shown: str, file: BufferedReader) -> tuple[dict[str, Array], dict[str,
             if checksum.digits() != checksums.get(key_of(entry.name)):
                 raise FileFormatError(f"{entry.shown} is damaged: its checksum differs")
     return tensors, metadata
+
+
+def open_weights(shown: str, file: BinaryIO) -> WeightFile:
+    """Return the tensors of an open file, as those of other formats."""
+    tensors, metadata = _read(shown, file)
+    arrays = [
+        FileArray(name, array.shape, array.dtype, functools.partial(_given, array))
+        for name, array in tensors.items()
+    ]
+    # The format has the widest first, and writers sort the others by their names.
+    return dataclasses.replace(grouped(shown, arrays, ordered=False), metadata=metadata)
+
+
+def _given(array: Array) -> Array:
+    return array
 
 
 def _header_length(shown: str, start: bytes, size: int) -> int:
@@ -244,12 +261,12 @@ class Entry(NamedTuple):
     begin: int
     end: int
 
-    def read(self, file: BufferedReader, checksum: Checksum | None = None) -> Array:
+    def read(self, file: BinaryIO, checksum: Checksum | None = None) -> Array:
         """Return the tensor, from where the file stands; the checksum takes its bytes."""
         data = np.empty(self.end - self.begin, np.uint8)
         for begin in range(0, len(data), PIECE_BYTES):
             piece = data[begin : begin + PIECE_BYTES].data
-            if file.readinto(piece) != len(piece):
+            if file.readinto(piece) != len(piece):  # type: ignore[attr-defined]  # of every file
                 raise FileFormatError(f"{self.shown} was cut off while the file was read")
             if checksum is not None:
                 checksum.update(piece)

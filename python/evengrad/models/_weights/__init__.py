@@ -1,0 +1,1 @@
+"""Weights of files into models and back: pairing, layouts of other frameworks, reports."""

@@ -1,0 +1,91 @@
+"""The ways in which a file may be meant, tried in turn: layouts, and beginnings of names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from evengrad.models._weights._mapping import mapped
+from evengrad.models._weights._pairing import Pairing, by_name, by_order, targets_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from evengrad.models._model import Model
+    from evengrad.models._weights._mapping import Names
+    from evengrad.models._weights._pairing import Target
+    from evengrad.saving._weight_file import FileLayer, WeightFile
+
+
+def best_pairing(
+    model: Model,
+    file: WeightFile,
+    mapping: Names | None,
+    layout: str,
+    chosen: set[str],
+    *,
+    whole: bool,
+) -> Pairing:
+    """Return the pairing that leaves nothing over, or else the one that finds most.
+
+    Parameters
+    ----------
+    model, file
+        What is paired.
+    mapping
+        What the user says of names.
+    layout
+        ``"keras"``, ``"torch"``, or ``"auto"`` for what the file's names speak of, then the other.
+    chosen
+        The variables that matter.
+    whole
+        Whether arrays that are left over matter, too.
+    """
+    layouts = [layout]
+    if layout == "auto":
+        # Names decide, where shapes do not contradict.
+        layouts = ["torch", "keras"] if file.layout == "torch" else ["keras", "torch"]
+    best, seen = Pairing(), False
+    for one in layouts:
+        for found in _attempts(file, mapping, targets_of(model, one)):
+            if not seen or _merit(found, chosen) > _merit(best, chosen):
+                best = found
+            seen = True
+            if not chosen.intersection(best.missing) and not (whole and best.left):
+                return best
+    return best
+
+
+def _merit(pairing: Pairing, chosen: set[str]) -> int:
+    return len(chosen.intersection(pairing.made))
+
+
+def _attempts(file: WeightFile, mapping: Names | None, targets: list[Target]) -> Iterator[Pairing]:
+    """Yield pairings by names as they are, then without their common beginnings, then by order."""
+    if mapping is not None:
+        named = mapped(file, mapping, targets)
+        yield by_name(named.layers, targets) or Pairing(
+            missing=[target.variable(name) for target in targets for name in target.form.parts],
+            left=named.arrays(),
+        )
+        return
+    fitted = False
+    if file.named:
+        for layers in _spelled(file.layers):
+            found = by_name(layers, targets)
+            if found is not None:
+                fitted = True
+                yield found
+    if not fitted:
+        yield by_order(file, targets)
+
+
+def _spelled(layers: list[FileLayer]) -> Iterator[list[FileLayer]]:
+    """Yield the layers of a file, then without the first parts of names that all of them share."""
+    yield layers
+    while layers and all("/" in layer.name for layer in layers):
+        firsts = {layer.name.partition("/")[0] for layer in layers}
+        if len(firsts) > 1:
+            return
+        layers = [replace(layer, name=layer.name.partition("/")[2]) for layer in layers]
+        yield layers

@@ -1,0 +1,136 @@
+"""Loading weights: a file is paired with the model, read, and only then put into it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from evengrad._common.names import choose, did_you_mean
+from evengrad._common.patterns import select
+from evengrad.layers._module import access_to, module_tree
+from evengrad.models._model_file import SLOT, named_variables, refuse_checkpoint
+from evengrad.models._weights._attempts import best_pairing
+from evengrad.models._weights._forms import RESHAPED, TRANSPOSED
+from evengrad.models._weights._mapping import check_mapping
+from evengrad.models._weights._report import LoadReport
+from evengrad.models._weights._values import check_range, fill
+from evengrad.saving._errors import FileFormatError
+from evengrad.saving._weight_readers import open_weights
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from evengrad.models._model import Model
+    from evengrad.models._weights._mapping import Names
+    from evengrad.models._weights._pairing import Made, Pairing
+    from evengrad.saving._weight_file import WeightFile
+
+LAYOUT_CHOICES = ("auto", "keras", "torch")
+
+
+def load_weights(
+    model: Model,
+    path: str | os.PathLike[str],
+    pattern: Any,
+    mapping: Names | None,
+    *,
+    strict: bool,
+    layout: str,
+) -> LoadReport:
+    """Read variables; see `Model.load_weights`."""
+    choose(layout, LAYOUT_CHOICES, "layout")
+    check_mapping(mapping)
+    with open_weights(path) as file:
+        refuse_checkpoint(file.shown, file.metadata)
+        return take(model, _without_slots(file), pattern, mapping, strict=strict, layout=layout)
+
+
+def take(
+    model: Model,
+    file: WeightFile,
+    pattern: Any = None,
+    mapping: Names | None = None,
+    *,
+    strict: bool = True,
+    layout: str = "auto",
+) -> LoadReport:
+    """Put the arrays of a file into a model; nothing is changed where an error is raised."""
+    variables = named_variables(model, "load_weights")
+    chosen = set(variables if pattern is None else select(pattern, variables))
+    pairing = best_pairing(model, file, mapping, layout, chosen, whole=pattern is None and strict)
+    made = {path: one for path, one in pairing.made.items() if path in chosen}
+    if strict:
+        _check_whole(file, pairing, chosen, pattern, variables)
+    for path, one in made.items():
+        _check_kinds(file, path, one)
+    values = {path: [array.read() for array in one.arrays] for path, one in made.items()}
+    for path in made:
+        check_range(file.shown, path, variables[path], values[path])
+    with access_to(model, writes=True):
+        for path, one in made.items():
+            fill(variables[path], one.part.read, values.pop(path))
+    if not pairing.missing:
+        for state in module_tree(model).states:
+            state.provisional = False
+    return _report(pairing, made, chosen)
+
+
+def _without_slots(file: WeightFile) -> WeightFile:
+    """Return a file without the optimizer's state, which ours have beside the weights."""
+    layers = [layer for layer in file.layers if not layer.name.startswith(SLOT)]
+    return dataclasses.replace(file, layers=layers)
+
+
+def _check_whole(
+    file: WeightFile,
+    pairing: Pairing,
+    chosen: set[str],
+    pattern: Any,
+    variables: Iterable[str],
+) -> None:
+    """Raise an error where a file does not fit: it says the first thing, and how many more."""
+    faults = []
+    names = [array.name for array in file.arrays()]
+    mismatched = {path: why for path, why in pairing.mismatched.items() if path in chosen}
+    if pattern is None:
+        faults += [
+            f"{array.name!r} is no variable of the model; {did_you_mean(array.name, variables)}"
+            for array in pairing.left
+        ]
+    faults += [
+        f"no values for {path!r}; {did_you_mean(path, names)}"
+        for path in pairing.missing
+        if path in chosen and path not in mismatched
+    ]
+    faults += [f"{path}: {why}" for path, why in mismatched.items()]
+    if not faults:
+        return
+    more = f" ({len(faults) - 1} more)" if len(faults) > 1 else ""
+    several = ""
+    if pairing.ambiguous:
+        several = "; no name fits, and by order and shape there are several ways: pass mapping"
+    raise FileFormatError(f"{file.shown}: {faults[0]}{more}{several}; strict=False loads what fits")
+
+
+def _check_kinds(file: WeightFile, path: str, made: Made) -> None:
+    for array in made.arrays:
+        if array.dtype.kind != "f":
+            raise FileFormatError(
+                f"{file.shown}: {path}: expected floating-point numbers, the file has {array.dtype}"
+            )
+
+
+def _report(pairing: Pairing, made: dict[str, Made], chosen: set[str]) -> LoadReport:
+    def read_as(how: str) -> list[str]:
+        return [path for path, one in made.items() if one.part.how == how]
+
+    return LoadReport(
+        matched={array.name: path for path, one in made.items() for array in one.arrays},
+        transposed=read_as(TRANSPOSED),
+        reshaped=read_as(RESHAPED),
+        missing=[path for path in pairing.missing if path in chosen],
+        unexpected=[array.name for array in pairing.left + pairing.misfits],
+        mismatched={path: why for path, why in pairing.mismatched.items() if path in chosen},
+        by_order=list(made) if pairing.by_order else [],
+    )

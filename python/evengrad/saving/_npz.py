@@ -1,0 +1,85 @@
+"""NumPy's archives of arrays, ``.npz``, without anything that runs code."""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+import zipfile
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from evengrad.saving import _zip
+from evengrad.saving._errors import FileFormatError
+from evengrad.saving._weight_file import FileArray, WeightFile, grouped
+
+if TYPE_CHECKING:
+    from evengrad._common.arrays import Array
+
+SUFFIX = ".npy"
+# A header of an array is text that NumPy parses.
+MOST_HEADER = 10_000
+READS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def is_npz(first: bytes, suffix: str, file: BinaryIO) -> bool:
+    """Tell whether a file is an archive of arrays alone, or should be."""
+    if not first.startswith(_zip.MAGIC):
+        return suffix == ".npz"
+    if suffix == ".npz":
+        return True
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError):
+        return False
+    return bool(names) and all(name.endswith(SUFFIX) for name in names)
+
+
+def open_weights(shown: str, file: BinaryIO) -> WeightFile:
+    """Return the arrays of an archive."""
+    found = []
+    for name, member in _zip.members_of(shown, file).items():
+        if not name.endswith(SUFFIX):
+            raise FileFormatError(f"{shown}: {name!r} is no array of NumPy's")
+        found.append(_array(member, file))
+    return grouped(shown, found, ordered=True)
+
+
+def _array(member: _zip.Member, file: BinaryIO) -> FileArray:
+    start = io.BytesIO(member.beginning(file))
+    try:
+        version = np.lib.format.read_magic(start)
+        reads = READS[version]
+        shape, fortran, dtype = reads(start, max_header_size=MOST_HEADER)
+    except KeyError as error:
+        raise member.damaged(f"version {error} of the format is unknown") from error
+    except Exception as error:
+        # NumPy's parser takes text apart, and raises whatever comes up.
+        raise member.damaged(str(error)) from error
+    name = member.name.removesuffix(SUFFIX)
+    if dtype.hasobject:
+        raise FileFormatError(
+            f"{member.shown}: {name!r} holds Python objects, which are not read; save numbers"
+        )
+    claimed = math.prod(shape) * dtype.itemsize
+    if claimed != member.size - start.tell():
+        raise member.damaged(
+            f"its shape {shape} of {dtype} takes {claimed} bytes, there are "
+            f"{member.size - start.tell()}"
+        )
+    read = functools.partial(_read, member, file, start.tell(), dtype, shape, fortran)
+    return FileArray(name, shape, dtype, read)
+
+
+def _read(
+    member: _zip.Member,
+    file: BinaryIO,
+    skip: int,
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    fortran: bool,
+) -> Array:
+    values: Array = member.content(file, skip).view(dtype)
+    return values.reshape(shape, order="F" if fortran else "C")
