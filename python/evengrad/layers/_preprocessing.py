@@ -183,6 +183,18 @@ class Normalization(SameShape):
             )
 
 
+def factors_of(layer: Normalization, shape: Any) -> tuple[Array, Array]:
+    """Return mean and deviation of a layer, as they meet a row of a shape, in float64."""
+    kept = layer._kept(len(shape))  # noqa: SLF001 - its class is public, this is not
+    broadcast = [shape[axis] if axis in kept else 1 for axis in range(1, len(shape))]
+    mean, variance = (
+        np.asarray(one.detach().numpy(), np.float64).reshape(broadcast)
+        for one in (layer.mean_, layer.variance_)
+    )
+    deviation = np.sqrt(variance)
+    return mean, np.where(deviation <= np.abs(mean) * ROUNDING, 1.0, deviation)
+
+
 def broadcast(what: str, values: Any, shape: Any, dtype: Any) -> Array:
     """Return numbers, or one for all, in a shape: with its values given, an initializer."""
     return as_numbers(np.broadcast_to(values, shape), what, dtype)

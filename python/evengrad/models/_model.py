@@ -22,6 +22,7 @@ from evengrad.models._head_surgery import drop_top, insert, replace, with_head
 from evengrad.models._layer_facts import facts_of
 from evengrad.models._model_file import contents_of, save_model, save_weights
 from evengrad.models._network import ModelView, Network, made_of_layers
+from evengrad.models._onnx._export import export
 from evengrad.models._ownership import claim
 from evengrad.models._plain_state import (
     DESCRIPTION,
@@ -1327,6 +1328,61 @@ class Model(Network):
         [[61.0, 83.0, 105.0]]
         """
         return load_weights(self, path, pattern, mapping, strict=strict, layout=layout)
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        format: str = "onnx",
+        *,
+        fold_batch_norm: bool = False,
+        dtype: Any = "float32",
+    ) -> None:
+        """Write what the model computes in inference as an ONNX file, for other runtimes.
+
+        The file is one graph of operators for any number of rows, with all weights in it; inputs
+        and outputs have the names that the model's have. Dropout, noise and augmentation are left
+        out. It is checked by `onnx.checker` before it is written. It holds nothing of the training:
+        to go on, `save` the model. Needs ``evengrad[onnx]``.
+
+        In ONNX Runtime the logistic function of float32 is exactly 0 from about −18 down, so that
+        its logarithm is infinite: where small probabilities count, export a model of the logits.
+
+        Parameters
+        ----------
+        path
+            The file, which ends in ``.onnx``.
+        format
+            ``"onnx"``, the only one.
+        fold_batch_norm
+            Whether the graph is that of `fold_batch_norm`, with fewer operators.
+        dtype
+            ``"float32"``, or ``"float64"`` where ONNX Runtime computes all operators in it. The
+            attributes of operators are float32 in any case.
+
+        Raises
+        ------
+        ValueError
+            The model is not built; another format or suffix; a layer whose `call` is code that
+            cannot be drawn, or was drawn with ``training=True``; a function or an operator that
+            ONNX or its runtime has not; more than 2 GiB of weights.
+        ImportError
+            The package `onnx` is missing.
+        OSError
+            The file cannot be written; what was there is still there.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
+        >>> model.export("net.onnx")
+
+        In ONNX Runtime::
+
+            session = onnxruntime.InferenceSession("net.onnx")
+            (y,) = session.run(None, {"input": x.astype("float32")})
+        """
+        view = self._view()
+        names = view.input_names or ["input"]
+        export(self, names, path, format, fold_batch_norm=fold_batch_norm, dtype=dtype)
 
     def clone(self) -> Self:
         """Return a copy with equal weights that shares nothing with this model.

@@ -18,7 +18,7 @@ KINDS = {
     stat.S_IFBLK: "a block device",
 }
 
-ONNX = "there is no export to ONNX"
+ONNX = "model.export writes ONNX"
 KERAS = "Keras' formats hold Keras' own layers"
 TORCH = "PyTorch reads such files with safetensors.torch.load_file"
 NUMPY = "for NumPy, np.savez(path, *model.get_weights())"
