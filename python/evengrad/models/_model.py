@@ -20,7 +20,7 @@ from evengrad.models._features import features
 from evengrad.models._fold import fold
 from evengrad.models._head_surgery import drop_top, insert, replace, with_head
 from evengrad.models._layer_facts import facts_of
-from evengrad.models._model_file import contents_of, save_model, save_weights
+from evengrad.models._model_file import contents_of, save_model
 from evengrad.models._network import ModelView, Network, made_of_layers
 from evengrad.models._onnx._export import export
 from evengrad.models._ownership import claim
@@ -35,6 +35,7 @@ from evengrad.models._revive import revive
 from evengrad.models._selu_check import check_selu
 from evengrad.models._summary import Summary, summarize
 from evengrad.models._weights._load import load_weights
+from evengrad.models._weights._save import save_weights
 from evengrad.optimizers._optimizer import see_optimizer
 from evengrad.training._compile_config import CompileConfig
 from evengrad.training._evaluate import as_list, evaluate, on_batch
@@ -1237,24 +1238,43 @@ class Model(Network):
         """
         save_model(self, path, self._config, self._shuffler().draws)
 
-    def save_weights(self, path: str | os.PathLike[str]) -> None:
-        """Write all variables to a safetensors file, by their paths; see `save`.
+    def save_weights(self, path: str | os.PathLike[str], layout: str = "keras") -> None:
+        """Write all variables to a file, by their paths: safetensors, or NumPy's ``.npz``.
+
+        Parameters
+        ----------
+        path
+            The file; one that ends in ``.npz`` is an archive of NumPy's, others are safetensors
+            files, which by custom end in ``.safetensors``.
+        layout
+            ``"keras"``: as the variables are, under their paths. ``"torch"``: what
+            ``load_state_dict`` of a module of the same structure takes: kernels (out, in),
+            PyTorch's order of gates, a second bias of zeros in recurrent layers. Names are then
+            those that ``nn.Sequential`` gives to the layers of a chain, where the normalization and
+            the activation of a layer count as modules (``Dense(3, "relu"), Dense(2)`` has
+            ``0.weight`` and ``2.weight``). Where all layers of a chain that have variables were
+            given names, and in other models, they are the paths, with dots: the names of
+            attributes.
 
         Raises
         ------
         ValueError
-            The model has not been built, or the file has the suffix of another format.
+            The model has not been built; the file has the suffix of another format; in PyTorch's
+            layout, a layer that computes otherwise there, such as ``GRU(reset_after=False)``.
         OSError
             The file cannot be written; an older one is untouched.
 
         Examples
         --------
-        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(2)])
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
         >>> model.save_weights("weights.safetensors")
         >>> model.load_weights("weights.safetensors").missing
         []
+        >>> model.save_weights("torch.npz", layout="torch")
+        >>> {name: array.shape for name, array in np.load("torch.npz").items()}
+        {'0.weight': (3, 4), '0.bias': (3,), '2.weight': (2, 3), '2.bias': (2,)}
         """
-        save_weights(self, path)
+        save_weights(self, path, layout)
 
     def load_weights(
         self,

@@ -53,16 +53,10 @@ def named_variables(model: Model, what: str) -> dict[str, Tensor]:
     return named
 
 
-def _weights(model: Model) -> dict[str, Array]:
+def weights_of(model: Model) -> dict[str, Array]:
+    """Return the values of all variables of a built model by their paths."""
     named = named_variables(model, "saving")
     return {path: np.asarray(tensor.detach().numpy()) for path, tensor in named.items()}
-
-
-def save_weights(model: Model, path: str | os.PathLike[str]) -> None:
-    """Write all variables; see `Model.save_weights`."""
-    file = path_to_write(path, "model.save_weights")
-    with access_to(model):
-        _safetensors.write(file, _weights(model), {})
 
 
 def refuse_checkpoint(shown: str, metadata: Mapping[str, str]) -> None:
@@ -100,7 +94,7 @@ def described(
     model: Model, config: CompileConfig | None, shuffles: int
 ) -> tuple[dict[str, Array], str, dict[str, Any]]:
     """Return a model's arrays, its description, and what this names of others than this package."""
-    tensors, encoder = _weights(model), ArchitectureEncoder()
+    tensors, encoder = weights_of(model), ArchitectureEncoder()
     description: dict[str, Any] = {
         "version": VERSION,
         "model": encoder.model(model),

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from evengrad.saving import _zip
+from evengrad.saving._atomic import write_atomically
 from evengrad.saving._errors import FileFormatError
 from evengrad.saving._weight_file import FileArray, WeightFile, grouped
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from evengrad._common.arrays import Array
 
 SUFFIX = ".npy"
@@ -45,6 +48,25 @@ def open_weights(shown: str, file: BinaryIO) -> WeightFile:
             raise FileFormatError(f"{shown}: {name!r} is no array of NumPy's")
         found.append(_array(member, file))
     return grouped(shown, found, ordered=True)
+
+
+def write(path: str, arrays: Mapping[str, Array]) -> None:
+    """Write arrays to an archive that `numpy.load` reads, whole or not at all."""
+    for name in arrays:
+        if name.endswith(SUFFIX):
+            raise ValueError(
+                f"{name!r}: NumPy takes the end {SUFFIX!r} off names; rename the layer or variable"
+            )
+
+    def fill(file: BinaryIO) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for name, array in arrays.items():
+                # With the same date each time: equal models give equal bytes.
+                entry = zipfile.ZipInfo(name + SUFFIX)
+                with archive.open(entry, "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asarray(array, order="C"), version=(1, 0))
+
+    write_atomically(path, fill)
 
 
 def _array(member: _zip.Member, file: BinaryIO) -> FileArray:

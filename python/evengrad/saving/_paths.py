@@ -20,8 +20,8 @@ KINDS = {
 
 ONNX = "model.export writes ONNX"
 KERAS = "Keras' formats hold Keras' own layers"
-TORCH = "PyTorch reads such files with safetensors.torch.load_file"
-NUMPY = "for NumPy, np.savez(path, *model.get_weights())"
+TORCH = "for PyTorch, model.save_weights(path, layout='torch') and safetensors.torch.load_file"
+NUMPY = "for NumPy, model.save_weights('weights.npz')"
 PICKLE = "models pickle too, with pickle.dump"
 # Suffixes that other formats have, with what else there is to say to those who ask for one.
 FOREIGN = {

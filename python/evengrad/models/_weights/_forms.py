@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from evengrad.layers._module import state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from evengrad._common.arrays import Array
     from evengrad.layers._layer import Layer
@@ -56,12 +57,15 @@ class Form(NamedTuple):
         arrays are there in their shapes is taken.
     ignored
         Roles that are no weights.
+    neutral
+        Roles that the layer has not, which are there with this value all the same.
     refusal
         Why the layout cannot hold such a layer, where it cannot.
     """
 
     parts: Parts
     ignored: frozenset[str] = frozenset()
+    neutral: Mapping[str, float] = MappingProxyType({})
     refusal: str = ""
 
     def roles(self) -> list[str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from evengrad.models._model import Model
     from evengrad.models._weights._mapping import Names
-    from evengrad.models._weights._pairing import Made, Pairing
+    from evengrad.models._weights._pairing import Made, Neutral, Pairing
     from evengrad.saving._weight_file import WeightFile
 
 LAYOUT_CHOICES = ("auto", "keras", "torch")
@@ -59,6 +59,7 @@ def take(
     variables = named_variables(model, "load_weights")
     chosen = set(variables if pattern is None else select(pattern, variables))
     pairing = best_pairing(model, file, mapping, layout, chosen, whole=pattern is None and strict)
+    pairing.left += [one.array for one in pairing.neutral if not _does_nothing(one)]
     made = {path: one for path, one in pairing.made.items() if path in chosen}
     if strict:
         _check_whole(file, pairing, chosen, pattern, variables)
@@ -111,6 +112,12 @@ def _check_whole(
     if pairing.ambiguous:
         several = "; no name fits, and by order and shape there are several ways: pass mapping"
     raise FileFormatError(f"{file.shown}: {faults[0]}{more}{several}; strict=False loads what fits")
+
+
+def _does_nothing(one: Neutral) -> bool:
+    """Tell whether an array for which a layer has no variable changes nothing."""
+    values = one.array.read()
+    return bool((values == one.value).all())
 
 
 def _check_kinds(file: WeightFile, path: str, made: Made) -> None:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from evengrad.layers import Dense
 from evengrad.layers._module import module_tree, state_of
 from evengrad.models._weights import _keras_layout, _torch_layout
 from evengrad.models._weights._alignment import aligned, only_ways
@@ -36,11 +37,23 @@ class Target(NamedTuple):
 
 def targets_of(model: Layer, layout: str) -> list[Target]:
     """Return the layers of a model that have variables, in its order."""
+    found = [(prefix.rstrip("/"), one) for prefix, one in module_tree(model).layers]
+    for _, layer in list(found):
+        if isinstance(layer, Dense) and layer.norm is not None:
+            _put_in_order(found, layer)
     return [
-        Target(prefix.rstrip("/"), LAYOUTS[layout](layer))
-        for prefix, layer in module_tree(model).layers
-        if state_of(layer).weights
+        Target(path, LAYOUTS[layout](layer)) for path, layer in found if state_of(layer).weights
     ]
+
+
+def _put_in_order(found: list[tuple[str, Layer]], layer: Dense) -> None:
+    """Put normalization and activation of a layer in the order in which data passes them."""
+    after = layer.norm_position == "after"
+    parts = (layer.activation, layer.norm) if after else (layer.norm, layer.activation)
+    places = [place for place, (_, one) in enumerate(found) if one in parts]
+    if len(places) == len(parts):
+        first, second = (next(row for row in found if row[1] is part) for part in parts)
+        found[places[0]], found[places[1]] = first, second
 
 
 class Made(NamedTuple):
@@ -48,6 +61,14 @@ class Made(NamedTuple):
 
     part: Part
     arrays: list[FileArray]
+
+
+class Neutral(NamedTuple):
+    """An array for which a layer has no variable, and the value with which it does nothing."""
+
+    path: str
+    array: FileArray
+    value: float
 
 
 @dataclass
@@ -58,6 +79,7 @@ class Pairing:
     mismatched: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     left: list[FileArray] = field(default_factory=list)
+    neutral: list[Neutral] = field(default_factory=list)
     # Arrays of the right name that do not fit.
     misfits: list[FileArray] = field(default_factory=list)
     by_order: bool = False
@@ -86,7 +108,11 @@ class Pairing:
                 self.mismatched[path] = _unequal(there[0], rest)
                 self.misfits += [rest.pop(role) for role in there[0].roles]
             self.missing.append(path)
-        self.left += [array for role, array in rest.items() if role not in target.form.ignored]
+        for role, array in rest.items():
+            if role in target.form.neutral:
+                self.neutral.append(Neutral(target.path, array, target.form.neutral[role]))
+            elif role not in target.form.ignored:
+                self.left.append(array)
 
 
 def _shapes(part: Part, roles: Mapping[str, FileArray]) -> tuple[tuple[int, ...], ...]:

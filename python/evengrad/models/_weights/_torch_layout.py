@@ -6,8 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad.layers import GRU, LSTM, BatchNormalization, Embedding, LayerNormalization
-from evengrad.layers import PReLU as PReLULayer
+from evengrad.layers import (
+    GRU,
+    LSTM,
+    BatchNormalization,
+    Embedding,
+    LayerNormalization,
+    PReLU,
+)
 from evengrad.layers._dense import Affine
 from evengrad.layers._recurrent import Recurrent
 from evengrad.models._weights._forms import (
@@ -37,6 +43,7 @@ OF_NORMALIZATION = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+NEUTRAL = {"weight": 1.0, "bias": 0.0}
 # Ours z r h, theirs r z n; the exchange is its own inverse.
 GRU_GATES = (1, 0, 2)
 OTHER_GRU = "PyTorch's GRU resets after the product; this layer has reset_after=False"
@@ -70,7 +77,10 @@ def _normalization(layer: Any) -> Form:
         name: (Part(name, (OF_NORMALIZATION[name],), (tuple(tensor.shape),), same),)
         for name, tensor in variables_of(layer).items()
     }
-    return Form(parts, frozenset({"num_batches_tracked"}))
+    # PyTorch has both of these or neither, or no offset.
+    there = {role for ways in parts.values() for role in ways[0].roles}
+    neutral = {role: value for role, value in NEUTRAL.items() if role not in there}
+    return Form(parts, frozenset({"num_batches_tracked"}), neutral)
 
 
 def _slopes(layer: Any) -> Form:
@@ -124,7 +134,7 @@ FORMS: tuple[tuple[type, Callable[[Any], Form]], ...] = (
     (Embedding, _embedding),
     (BatchNormalization, _normalization),
     (LayerNormalization, _normalization),
-    (PReLULayer, _slopes),
+    (PReLU, _slopes),
     (GRU, _gru),
     (LSTM, _recurrent),
     (Recurrent, _recurrent),
