@@ -21,6 +21,7 @@ from evengrad import losses as losses
 from evengrad import metrics as metrics
 from evengrad import models as models
 from evengrad import optimizers as optimizers
+from evengrad import pretrain as pretrain
 from evengrad import regularizers as regularizers
 from evengrad import utils as utils
 from evengrad._common import pickling as _pickling  # noqa: F401 - enters what pickles tensors

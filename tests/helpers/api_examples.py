@@ -148,6 +148,10 @@ NOT_DIFFERENTIABLE = {
     **dict.fromkeys(["activations.suggest", "initializers.for_activation"], GIVES_ADVICE),
     **dict.fromkeys(["models.funnel", "models.funnel_widths", "models.guideline"], GIVES_ADVICE),
     "models.clone_model": "makes a model of another",
+    **{
+        f"pretrain.{name}": "trains models, or makes what they are trained on"
+        for name in ("contrastive", "pair_batches", "pairs", "rbm", "stacked_autoencoder")
+    },
     **dict.fromkeys(["autograd.grad", "autograd.gradcheck"], "walks the tape"),
     **dict.fromkeys(["utils.register_threadpoolctl", "utils.set_random_seed"], "of the process"),
     "utils.to_categorical": "makes an array of classes",

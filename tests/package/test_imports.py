@@ -24,6 +24,7 @@ FLOORS = (
     {"callbacks"},
     {"training"},
     {"models"},
+    {"pretrain"},
     {"activations", "autograd", "functional", "sklearn", "utils"},
     {""},
 )

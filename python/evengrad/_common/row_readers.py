@@ -201,6 +201,8 @@ def reader_for(value: Any) -> RowReader | None:
     """
     if len(getattr(value, "shape", ())) <= 1:
         return None
+    if isinstance(value, RowReader):
+        return value
     dtype = getattr(value, "dtype", None)
     if not isinstance(dtype, np.dtype) or dtype.kind not in NUMBERS:
         return None

@@ -440,6 +440,11 @@ def input_of(network: Network) -> Symbolic | None:
     return network._input  # noqa: SLF001 - as above
 
 
+def view_of(model: Model) -> ModelView:
+    """Return a model as training sees it."""
+    return model._view()  # noqa: SLF001 - as above
+
+
 def start_anew(model: Model, seed: int | None) -> None:
     """Make of a model one that was never trained: with first values from a seed, not compiled."""
     model._start_anew(seed)  # noqa: SLF001 - the file of its class imports this one

@@ -14,6 +14,7 @@ from evengrad.regularizers._regularizer import L1 as L1
 from evengrad.regularizers._regularizer import L1L2 as L1L2
 from evengrad.regularizers._regularizer import L2 as L2
 from evengrad.regularizers._regularizer import Regularizer as Regularizer
+from evengrad.regularizers._sparsity import KLSparsity as KLSparsity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
