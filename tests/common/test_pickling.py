@@ -15,7 +15,7 @@ import pytest
 import evengrad as eg
 from evengrad import layers, optimizers
 from evengrad._common.paths import path_of
-from evengrad._tensor.constrained import constraint_of
+from evengrad._tensor.constrained import constrained
 
 COPIES = {
     "deepcopy": copy.deepcopy,
@@ -160,7 +160,7 @@ def test_settings_survive(again, data):
     assert not twin.layers[2].trainable
     assert len(twin.trainable_weights) == len(model.trainable_weights)
     kernel = twin.layers[0].kernel
-    assert repr(constraint_of(kernel)) == "MaxNorm()"
+    assert repr(constrained.of(kernel)) == "MaxNorm()"
     assert path_of(kernel) == "dense/kernel"
     assert twin.layers[2].activation is scaled
     # What the last call came to, with its graph, stays behind.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -136,6 +137,16 @@ class Callback(Configured):
     def _on_watched(self, observed: Observed) -> None:
         """Hear what watched steps have measured of each layer."""
 
+    def _steps_left(self) -> int:
+        """Return after how many steps `_after_steps` is to be called.
+
+        For who acts after a number of steps, without a return to Python for each.
+        """
+        return sys.maxsize
+
+    def _after_steps(self) -> None:
+        """Hear that steps have been made, as many as were left or fewer."""
+
     def state_dict(self) -> dict[str, Any] | None:
         """Return what a checkpoint keeps of the callback; None where it has no state.
 
@@ -182,6 +193,22 @@ def overrides(callback: Callback, method: str) -> bool:
     """Tell whether a callback has a method of its own of that name."""
     own = getattr(type(callback), method) is not getattr(Callback, method)
     return own or method in vars(callback)
+
+
+class Turns:
+    """The callbacks that act after a number of steps."""
+
+    def __init__(self, callbacks: list[Callback]) -> None:
+        self.callbacks = [one for one in callbacks if overrides(one, "_steps_left")]
+
+    def steps_left(self) -> int:
+        """Return after how many steps the first of them wants its turn."""
+        return min((one._steps_left() for one in self.callbacks), default=sys.maxsize)  # noqa: SLF001 - no public name, as users derive from it
+
+    def give(self) -> None:
+        """Give each of them its turn."""
+        for one in self.callbacks:
+            one._after_steps()  # noqa: SLF001 - as above
 
 
 def joins_later(callback: Callback) -> bool:

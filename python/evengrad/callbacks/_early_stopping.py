@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad._common.checks import check_float, check_int
 from evengrad.callbacks._monitor import Monitor
+from evengrad.layers._masks import masks_of, set_masks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,8 +36,8 @@ class EarlyStopping(Monitor):
     baseline
         The wait starts anew only where this is beaten too; no epoch that improves is the last.
     restore_best_weights
-        Whether the model gets its best epoch's weights back, however the training ends; they are
-        kept in memory.
+        Whether the model gets its best epoch's weights back, however the training ends, with what
+        was pruned of them by then; they are kept in memory.
     start_from_epoch
         Epochs before this one are not counted.
 
@@ -57,7 +58,7 @@ class EarlyStopping(Monitor):
     """
 
     is_passive = True
-    _kept = ("wait", "best", "best_epoch", "stopped_epoch", "_best_weights")
+    _kept = ("wait", "best", "best_epoch", "stopped_epoch", "_best_weights", "_best_masks")
 
     def __init__(
         self,
@@ -82,6 +83,8 @@ class EarlyStopping(Monitor):
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
         self._best_weights: list[np.ndarray[Any, Any]] | None = None
+        # Of what was pruned by then.
+        self._best_masks: dict[str, np.ndarray[Any, Any]] = {}
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Forget the training before."""
@@ -99,6 +102,7 @@ class EarlyStopping(Monitor):
             self.best, self.best_epoch = value, epoch
             if self.restore_best_weights:
                 self._best_weights = self.model.get_weights()
+                self._best_masks = masks_of(self.model)
             if self.baseline is None or self._better(value, self.baseline, self.min_delta):
                 self.wait = 0
         elif self.wait >= self.patience and epoch > 0:
@@ -109,5 +113,6 @@ class EarlyStopping(Monitor):
         """Give the best weights back."""
         del logs
         if self._best_weights is not None:
+            set_masks(self.model, self._best_masks)
             self.model.set_weights(self._best_weights)
             self._best_weights = None

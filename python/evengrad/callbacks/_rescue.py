@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad.layers._masks import masks_of, set_masks
 from evengrad.optimizers._optimizer import rate_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Rescue:
     def __init__(self) -> None:
         self.step: int | None = None
         self._weights: list[Array] = []
+        self._masks: dict[str, Array] = {}
         self._slots: list[tuple[Tensor, Array]] = []
 
     def keep(self, model: PublicModel) -> None:
@@ -31,6 +33,7 @@ class Rescue:
         optimizer = model.optimizer
         self.step = int(optimizer.iterations)
         self._weights = model.get_weights()
+        self._masks = masks_of(model)
         self._slots = [
             (slot, np.array(slot.numpy()))
             for parameter in model.trainable_weights
@@ -45,6 +48,7 @@ class Rescue:
         """
         if self.step is None:
             return None
+        set_masks(model, self._masks)
         model.set_weights(self._weights)
         for slot, values in self._slots:
             slot.copy_(values)

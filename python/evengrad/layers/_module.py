@@ -17,7 +17,7 @@ from evengrad._common.code_variables import methods_of
 from evengrad._common.config import ATOMS, Configured
 from evengrad._common.names import ESCAPES, PACKAGE, printable, snake_case
 from evengrad._common.pickling import END, Look, begin, seen, telling
-from evengrad._tensor.constrained import constraint_of
+from evengrad._tensor.constrained import constrained
 from evengrad._tensor.random import next_seed
 from evengrad.layers._containers import CONTAINERS, FIELDS, items_of, search, watched
 from evengrad.layers._placement import redraw
@@ -460,7 +460,7 @@ class ModuleTree:
             held += map(REGULARIZER, state.weights)
             if self.has_code_of_users:
                 held += methods_of(module)
-                held += [constraint_of(weight.tensor) for weight in state.weights]
+                held += [constrained.of(weight.tensor) for weight in state.weights]
         # Most are of these, which cost least to tell.
         held = [one for one in held if type(one) not in ATOMS]
         held = [one for one in held if not isinstance(one, (Module, type, BuiltinFunctionType))]

@@ -12,8 +12,9 @@ from evengrad import _core, constraints, initializers, regularizers
 from evengrad._common.arrays import as_numbers
 from evengrad._common.checks import plural
 from evengrad._common.paths import enter, path_of
-from evengrad._tensor.constrained import constrain, constraint_of, unconstrain
+from evengrad._tensor.constrained import constrained
 from evengrad._tensor.conversion import as_tensor
+from evengrad._tensor.masked import apply_masks, masked
 from evengrad._tensor.random import generator
 from evengrad.constraints._constraint import check_shape
 from evengrad.layers._call_context import call_context
@@ -44,13 +45,17 @@ class Weight:
     decays: bool
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "constraint": constraint_of(self.tensor)}
+        tensor = self.tensor
+        beside = {"constraint": constrained.of(tensor), "mask": masked.of(tensor)}
+        return {**vars(self), **beside}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        constraint = state.pop("constraint")
+        constraint, mask = state.pop("constraint"), state.pop("mask", None)
         vars(self).update(state)
         if constraint is not None:
-            constrain(self.tensor, constraint)
+            constrained.attach(self.tensor, constraint)
+        if mask is not None:
+            masked.attach(self.tensor, mask)
 
 
 class Variables(Module):
@@ -145,7 +150,7 @@ class Variables(Module):
         except MemoryError as error:
             raise MemoryError(f"{path}: {error}") from error
         if constraint is not None:
-            constrain(tensor, constraint)
+            constrained.attach(tensor, constraint)
         tensor.requires_grad = trainable and state.trainable
         state.weights.append(Weight(name, tensor, trainable, initializer, regularizer, decays))
         if state.watched:
@@ -168,10 +173,10 @@ class Variables(Module):
             if kind == "regularizer":
                 weight.regularizer = value
             elif value is None:
-                unconstrain(weight.tensor)
+                constrained.detach(weight.tensor)
             else:
                 check_shape(value, tuple(weight.tensor.shape), what)
-                constrain(weight.tensor, value)
+                constrained.attach(weight.tensor, value)
         return value
 
     def _first_values(
@@ -200,6 +205,7 @@ class Variables(Module):
             tensor, path = weight.tensor, f"{self.path}/{weight.name}"
             shape = tuple(tensor.shape)
             tensor.copy_(self._first_values(path, shape, weight.initializer, tensor.dtype))
+            apply_masks([tensor])
         for name in list(self._state.generators):
             self._state.generators[name] = generator(self._seed(), f"{self.path}/{name}")
         self._state.changed()
@@ -303,7 +309,7 @@ class Variables(Module):
         """Replace the values of all variables.
 
         For other threads that is done at once: a training makes no step meanwhile, and a prediction
-        is made by the old values alone, or by the new ones.
+        is made by the old values alone, or by the new ones. What `Model.prune` has pruned stays 0.
 
         Parameters
         ----------
@@ -345,6 +351,8 @@ class Variables(Module):
         with access_to(self, writes=True):
             for (_, tensor), array in zip(named, arrays, strict=True):
                 tensor.copy_(array)
+            if masked:
+                apply_masks(tensor for _, tensor in named)
         for state in module_tree(self).states:
             state.provisional = False
 

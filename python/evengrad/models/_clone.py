@@ -13,8 +13,8 @@ def clone_model(model: Model, seed: int | None = None) -> Model:
     """Return a model of the same architecture with new first values; it is not compiled.
 
     All variables start anew, by their initializers: what a `Normalization` adapted itself to, and
-    the moving statistics of a `BatchNormalization`, are gone too. What is frozen stays frozen, and
-    a layer that several places share is shared again.
+    the moving statistics of a `BatchNormalization`, are gone too. What is frozen stays frozen, what
+    is pruned stays pruned, and a layer that several places share is shared again.
 
     Parameters
     ----------

@@ -11,11 +11,15 @@ import numpy as np
 from evengrad._common.config import outside_scopes
 from evengrad.layers._call_context import restoring
 from evengrad.layers._layer import build_for
+from evengrad.layers._masks import set_masks
 from evengrad.layers._module import module_tree, set_trainable
 from evengrad.layers._restoring import NotInFileError, Restoration
 from evengrad.models._architecture import ROW_LIMIT, ArchitectureDecoder, restore_trainable
+from evengrad.models._gradual_pruning import GradualPruning
 from evengrad.models._model_file import (
+    BESIDE,
     KEY,
+    MASK,
     SLOT,
     VERSION,
     Array,
@@ -131,7 +135,7 @@ def _parse(shown: str, text: str, decoder: ArchitectureDecoder) -> dict[str, Any
 def _rebuild(
     description: dict[str, Any], tensors: dict[str, Array], decoder: ArchitectureDecoder
 ) -> Model:
-    weights = {name: array for name, array in tensors.items() if not name.startswith(SLOT)}
+    weights = {name: array for name, array in tensors.items() if not name.startswith(BESIDE)}
     decoder.row_limit = max(ROW_LIMIT, sum(array.size for array in weights.values()))
     saved = Restoration(weights)
     try:
@@ -152,6 +156,7 @@ def _rebuild(
         restore_trainable(description["model"], model)
     _restore_streams(model, description, decoder)
     _restore_names(model, description, decoder)
+    _restore_pruning(model, description, tensors, decoder)
     return model
 
 
@@ -205,6 +210,34 @@ def _restore_names(model: Model, description: dict[str, Any], decoder: Architect
     if names is not None and not several and not are_names(names):
         raise decoder.damaged("feature_names")
     model.feature_names_in_ = names
+
+
+def _restore_pruning(
+    model: Model,
+    description: dict[str, Any],
+    tensors: dict[str, Array],
+    decoder: ArchitectureDecoder,
+) -> None:
+    """Restore the masks of what is pruned, and what is yet to be pruned."""
+    named = dict(model.named_weights())
+    masks = {}
+    for name, bits in tensors.items():
+        if not name.startswith(MASK):
+            continue
+        path = name[len(MASK) :]
+        size = named[path].size if path in named else 0
+        if bits.dtype != np.uint8 or bits.shape != (-(-size // 8),) or not size:
+            raise FileFormatError(
+                f"{decoder.shown}: {name}: expected the bits of {size} elements, the file has "
+                f"{bits.dtype.name} of {bits.shape}"
+            )
+        kept = np.unpackbits(bits, count=size).astype(bool)
+        masks[path] = kept.reshape(tuple(named[path].shape))
+    set_masks(model, masks)
+    if "pruning" in description:
+        with decoder.names_damage("what is yet to be pruned"):
+            described = decoder.member(description, "pruning", dict)
+            model.gradual_pruning = GradualPruning.of(described)
 
 
 def _recompile(

@@ -31,8 +31,10 @@ from evengrad.models._plain_state import (
     take_over,
     whole_state,
 )
+from evengrad.models._prune import prune, remove_masks
 from evengrad.models._revive import revive
 from evengrad.models._selu_check import check_selu
+from evengrad.models._sparsity import Sparsity, sparsity_of
 from evengrad.models._summary import Summary, summarize
 from evengrad.models._weights._load import load_weights
 from evengrad.models._weights._save import save_weights
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from evengrad.callbacks import History
     from evengrad.health import Diagnosis, Thresholds
     from evengrad.layers import Layer
+    from evengrad.models._gradual_pruning import GradualPruning, PruningSchedule
     from evengrad.models._surgery_report import SurgeryReport
     from evengrad.models._weights._report import LoadReport
     from evengrad.optimizers import Optimizer
@@ -113,6 +116,8 @@ class Model(Network):
     stop_evaluating, stop_predicting
         Set them to True in a callback's method for batches to end `evaluate`, or a validation, and
         `predict`: their results are then of the batches so far.
+    gradual_pruning
+        What `prune` with a schedule does in `fit`; None where there is nothing.
     surgery_report
         What `drop_top`, `with_head`, `insert` or `replace` did, in a model that one of them made;
         else None.
@@ -155,6 +160,7 @@ class Model(Network):
     stop_predicting: bool = False
     feature_names_in_: list[Any] | None = None
     surgery_report: SurgeryReport | None = None
+    gradual_pruning: GradualPruning | None = None
     _config: CompileConfig | None = None
     _shuffle: _core.Generator | None = None
 
@@ -264,7 +270,7 @@ class Model(Network):
         """Become a model that was never trained: with first values from a seed, not compiled."""
         if self._config is not None:
             self._config.settings.settle()
-        self._config = self._shuffle = self.feature_names_in_ = None
+        self._config = self._shuffle = self.feature_names_in_ = self.gradual_pruning = None
         vars(self).pop("history", None)
         self.seed = self._state.given_seed = seed
         self._state.seed = next_seed() if seed is None else seed
@@ -1181,6 +1187,103 @@ class Model(Network):
         {'dense': DeadUnits(share=0.0, units=(), died_in=None)}
         """
         return revive(self, self._view(), x, how)
+
+    @suggests_keywords
+    def prune(
+        self, sparsity: float, scope: str = "global", schedule: PruningSchedule | None = None
+    ) -> Sparsity:
+        """Have the weights of the smallest magnitude be 0, and stay 0 in training.
+
+        Kernels are pruned, biases and normalizations are not, and what is frozen is left as it is.
+        Of n weights the ``round(sparsity * n)`` smallest go; of equal ones the first, in the order
+        of `named_weights`. What has gone stays away: another call with a higher sparsity chooses
+        beside it, one with a lower sparsity changes nothing.
+
+        In training, in steps of your own too, gradients of pruned weights are 0 before clipping,
+        and after each update so are they, whatever momentum, decay, constraints or averages would
+        make of them. Copies, files and checkpoints keep what is pruned; so do `set_weights` and
+        `load_weights`, whose values there count for nothing, and `clone_model`: first values, and
+        no others than these, of a net that was pruned. `remove_masks` lets all weights train again.
+
+        Parameters
+        ----------
+        sparsity
+            The share of zeros, in [0, 1).
+        scope
+            Where the smallest are looked for: ``"global"``, among all kernels together, or
+            ``"layer"``, in each kernel by itself.
+        schedule
+            With a `models.PruningSchedule`, `fit` prunes a little at a time from now on, until it
+            has come to the sparsity, over several calls where one is too short; a training that
+            goes on from a checkpoint prunes as if it had not been interrupted. A new schedule takes
+            the place of the last one.
+
+        Returns
+        -------
+        Sparsity
+            As from `sparsity`.
+
+        Raises
+        ------
+        ValueError
+            A value out of range; the model is not built, or has no kernels that train.
+        TypeError
+            Something else than a schedule.
+        RuntimeError
+            The optimizer's averages stand in the place of the weights.
+
+        References
+        ----------
+        Han, Pool, Tran and Dally, "Learning both weights and connections for efficient neural
+        networks", 2015.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((8,)), eg.layers.Dense(16, "relu"), eg.layers.Dense(1)])
+        >>> model.compile("adam", "mse")
+        >>> model.prune(0.75).share
+        0.75
+        >>> history = model.fit(np.ones((40, 8)), np.ones(40), epochs=2, verbose=0)
+        >>> model.sparsity().share
+        0.75
+        """
+        return prune(self, sparsity, scope, schedule)
+
+    def remove_masks(self) -> None:
+        """Let all weights that `prune` has pruned train again, and forget its schedule.
+
+        They are 0 until training changes them.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((8,)), eg.layers.Dense(1)])
+        >>> found = model.prune(0.5)
+        >>> model.remove_masks()
+        >>> model.sparsity().layers["dense"]
+        LayerSparsity(weights=8, zeros=4, pruned=0)
+        """
+        remove_masks(self)
+
+    def sparsity(self) -> Sparsity:
+        """Return how many weights of the kernels are 0, in the whole and by layer.
+
+        Returns
+        -------
+        Sparsity
+            Prints as a table; `share` is that of the whole.
+
+        Raises
+        ------
+        ValueError
+            The model has not been built.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((8,)), eg.layers.Dense(4), eg.layers.Dense(1)])
+        >>> model.sparsity().by_layer
+        {'dense': 0.0, 'dense_1': 0.0}
+        """
+        return sparsity_of(self)
 
     def summary(self) -> Summary:
         """Return a table of the layers: output shape, parameters, multiply-adds, memory.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad.layers._masks import masks_of
 from evengrad.layers._module import access_to, module_tree, state_of
 from evengrad.models._architecture import ArchitectureEncoder
 from evengrad.models._network import check_built
@@ -37,6 +38,10 @@ KEY = "evengrad"
 VERSION = 1
 # Slots of the optimizer stand under this, then the variable's path and the slot's name.
 SLOT = "optimizer:"
+# Masks of what is pruned, as bits, stand under this, then the variable's path.
+MASK = "mask:"
+# What stands in a file beside the variables.
+BESIDE = (SLOT, MASK)
 
 
 def named_variables(model: Model, what: str) -> dict[str, Tensor]:
@@ -95,6 +100,7 @@ def described(
 ) -> tuple[dict[str, Array], str, dict[str, Any]]:
     """Return a model's arrays, its description, and what this names of others than this package."""
     tensors, encoder = weights_of(model), ArchitectureEncoder()
+    tensors.update({f"{MASK}{path}": np.packbits(one) for path, one in masks_of(model).items()})
     description: dict[str, Any] = {
         "version": VERSION,
         "model": encoder.model(model),
@@ -106,6 +112,8 @@ def described(
     if model.feature_names_in_ is not None:
         names: Any = model.feature_names_in_
         description["feature_names"] = names.tolist() if hasattr(names, "tolist") else names
+    if model.gradual_pruning is not None:
+        description["pruning"] = model.gradual_pruning.described()
     if config is not None:
         description["compile"] = _describe_config(config, encoder)
         tensors.update(_slots(model, config))

@@ -9,6 +9,7 @@ import numpy as np
 
 from evengrad._common.config import outside_scopes, remade
 from evengrad._common.names import snake_case
+from evengrad._tensor.masked import masked
 from evengrad.layers import Normalization, Residual
 from evengrad.layers._layer import Layer, build_for
 from evengrad.layers._module import access_to, module_tree, set_trainable, state_of
@@ -279,3 +280,6 @@ def _copy(olds: Sequence[Any], news: Sequence[Any], values: dict[int, Any]) -> N
         source = by_name.get(weight.name)
         if source is not None and tuple(source.shape) == tuple(weight.tensor.shape):
             weight.tensor.copy_(values[id(source)])
+            kept = masked.of(source)
+            if kept is not None:
+                masked.attach(weight.tensor, kept)

@@ -10,6 +10,7 @@ import numpy as np
 from evengrad._common.config import name_of, remade
 from evengrad._common.names import choose
 from evengrad._tensor import activations
+from evengrad._tensor.masked import apply_masks
 from evengrad.layers import Activation, BatchNormalization, Dense, ReLU, SimpleRNN
 from evengrad.layers._call_context import main_output
 from evengrad.layers._dropout import Noise
@@ -272,6 +273,7 @@ def put(tensor: Tensor, units: Array, values: Any) -> None:
     array = np.array(tensor.detach().numpy())
     array[..., units] = values
     tensor.copy_(array)
+    apply_masks([tensor])
 
 
 def as_rows(output: Any) -> Array:

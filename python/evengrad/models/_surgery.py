@@ -180,7 +180,7 @@ class Surgery(Remodel):
         for old, one in [(twin, new), *self.made.values()]:
             if isinstance(old, Network) and old is not one and not self.change.changes(old):
                 set_trainable(one, old.trainable)
-        new.feature_names_in_ = twin.feature_names_in_
+        new.feature_names_in_, new.gradual_pruning = twin.feature_names_in_, twin.gradual_pruning
         shuffler_of(new).draws = shuffler_of(twin).draws
         carried = compile_as(new, twin._config)  # noqa: SLF001 - as above
         kept, added, dropped = self._compared(new)

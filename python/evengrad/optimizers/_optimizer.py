@@ -11,6 +11,7 @@ from evengrad import _core
 from evengrad._common.config import Configured, spelled_out
 from evengrad._common.pickling import END, Look, begin, seen
 from evengrad._tensor.constrained import apply_constraints, constrained
+from evengrad._tensor.masked import masked, masked_gradients
 from evengrad.optimizers._clipping import Clipping
 from evengrad.optimizers._groups import Members, ParameterGroup, excluded
 from evengrad.optimizers._rules import check_setting, with_defaults
@@ -45,8 +46,9 @@ class Counts(NamedTuple):
 class Optimizer(Configured):
     """Moves parameters against their gradients; the rule runs in the core, in place.
 
-    Order within a step: gradients, their accumulation, clipping, decay of the weights, update,
-    constraints, averages of the weights. State of a parameter (momentum, averages) is made when the
+    Order within a step: gradients, without those of weights that are pruned, their accumulation,
+    clipping, decay of the weights, update, constraints, zeros where weights are pruned, averages of
+    the weights. State of a parameter (momentum, averages) is made when the
     parameter is first updated. Results have the same bits in `minimize` and in a captured `fit`.
 
     Parameters
@@ -322,7 +324,9 @@ class Optimizer(Configured):
         wanted = list(parameters)
         return list(zip(_core.gradients(loss, wanted), wanted, strict=True))
 
-    def apply_gradients(self, pairs: Iterable[tuple[Tensor | None, Tensor]]) -> None:
+    def apply_gradients(  # noqa: C901 - one call in each step of one's own, not several
+        self, pairs: Iterable[tuple[Tensor | None, Tensor]]
+    ) -> None:
         """Clip the gradients and move the parameters: one step.
 
         Parameters
@@ -365,6 +369,8 @@ class Optimizer(Configured):
         _core.schedule(self.prepare)
         self.prepare(1)
         gate = None
+        if masked:
+            gradients = masked_gradients(parameters, gradients)
         if self._every > 1:
             gradients = self._core.accumulate(parameters, gradients)
             gate = self._core.gate > 0.0
@@ -373,7 +379,7 @@ class Optimizer(Configured):
         # Other threads see all parameters before the step, or after it.
         with _core.Access(parameters, writes=True):
             self._core.apply(parameters, gradients)
-            if constrained:
+            if constrained or masked:
                 apply_constraints(parameters, gate)
             if self._averages:
                 self._core.average(parameters)

@@ -16,6 +16,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.checks import check_int
 from evengrad.callbacks._callback import joins_later, overrides
+from evengrad.layers._masks import masks_of, set_masks
 from evengrad.layers._module import set_trainable
 from evengrad.optimizers._optimizer import (
     Counts,
@@ -44,6 +45,8 @@ logger = logging.getLogger("evengrad")
 
 # Slots stand under this, then the variable's path and the slot's name.
 SLOT = "slot:"
+# Masks of what is pruned stand under this, then the variable's path.
+MASK = "mask:"
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 HOOKS_OF_VALIDATION = ("on_test_begin", "on_test_batch_begin", "on_test_batch_end")
 EVERY = re.compile(r"(?:(\d+(?:\.\d+)?) )?(epochs?|steps?|s|min|h)")
@@ -281,6 +284,8 @@ class Checkpointing:
                 if has_slots(optimizer, weight.tensor):
                     for name, slot in optimizer.slots(weight.tensor).items():
                         arrays[f"{SLOT}{path}/{name}"] = np.array(slot.numpy())
+            for path, mask in masks_of(model.public).items():
+                arrays[f"{MASK}{path}"] = mask
         finally:
             if swapped:
                 optimizer.swap_ema_weights(model.tree.trainable)
@@ -363,6 +368,8 @@ class Checkpointing:
         for (prefix, layer), state in zip(model.tree.layers, model.tree.states, strict=True):
             if state.trainable is (prefix in description["frozen"]):
                 set_trainable(layer, not state.trainable)
+        masks = {name[len(MASK) :]: one for name, one in tensors.items() if name.startswith(MASK)}
+        set_masks(model.public, masks)
         kept = {name.rpartition("/")[0] for name in tensors if name.startswith(SLOT)}
         for path, weight in model.tree.weights:
             weight.tensor.copy_(tensors[f"variable:{path}"])

@@ -14,7 +14,7 @@ from evengrad._common.arrays import is_batches, is_list_of_batches
 from evengrad._common.checks import check_float, check_int
 from evengrad._core import Epochs, Seconds
 from evengrad.callbacks import BackupAndRestore, History
-from evengrad.callbacks._callback import Callback, CallbackList, check_callbacks
+from evengrad.callbacks._callback import Callback, CallbackList, Turns, check_callbacks
 from evengrad.callbacks._monitor import Monitor
 from evengrad.training import _fingerprint
 from evengrad.training._batches import BatchSource
@@ -90,6 +90,8 @@ def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
     check(options)
     config = model.config()
     users = [] if options.callbacks is None else check_callbacks(options.callbacks)
+    if model.public.gradual_pruning is not None:
+        users = [*users, model.public.gradual_pruning]
     progress = NO_PROGRESS
     if options.verbose != 0:
         first, last = options.initial_epoch, options.epochs
@@ -211,7 +213,8 @@ class _Training:
             self.signals = GracefulStop(stopping(sessions))
         model.public.history = self.history
         model.public.stop_training = False
-        self.epoch = 0
+        # Beside the epoch, who acts after a number of steps.
+        self.epoch, self.turns = 0, Turns(users) if users else None
         # Finds where numbers stop being finite, where a callback wants to hear of it.
         watched = (model, self.source, self.callbacks)
         self.forensics = Forensics(*watched) if self.callbacks.watches_loss else None
@@ -493,6 +496,8 @@ class _Training:
             seconds = TURN
         if self.forensics is not None:
             seconds, steps = TURN, self.forensics.steps_to_next_look()
+        if self.turns is not None:
+            steps = min(steps, self.turns.steps_left())
         if self.checkpointing is not None:
             seconds = min(seconds, self.checkpointing.seconds_left)
             steps = min(steps, self.checkpointing.steps_left)
@@ -508,6 +513,8 @@ class _Training:
             self.forensics.came_to(done, done - self._noted, ended)
         if self.progress.timed and objective is not None and self.progress.is_due:
             self.progress.update(done, objective.logs())
+        if self.turns is not None:
+            self.turns.give()
         if self.checkpointing is not None:
             due = self.checkpointing.count(done - self._noted)
             if due and not ended and not self.checkpointing.every.epochs:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from evengrad._core import Generator, Tensor
-    from evengrad.callbacks import History
+    from evengrad.callbacks import Callback, History
     from evengrad.health._examination import LayerFacts
     from evengrad.layers._layer import Layer
     from evengrad.layers._module import ModuleTree
@@ -75,6 +75,13 @@ class PublicModel(Protocol):
     @property
     def trainable_weights(self) -> list[Tensor]:
         """The variables that training changes."""
+
+    @property
+    def gradual_pruning(self) -> Callback | None:
+        """What prunes it while it trains, if anything does."""
+
+    def prune(self, sparsity: float, scope: str = "global") -> Any:
+        """Have the smallest weights be zero for good."""
 
     def metric_directions(self) -> dict[str, str | None]:
         """Return which figures of its training are better larger, and which smaller."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad._common.names import choose, did_you_mean
 from evengrad._common.patterns import select
+from evengrad._tensor.masked import apply_masks
 from evengrad.layers._module import access_to, module_tree
-from evengrad.models._model_file import SLOT, named_variables, refuse_checkpoint
+from evengrad.models._model_file import BESIDE, named_variables, refuse_checkpoint
 from evengrad.models._weights._attempts import best_pairing
 from evengrad.models._weights._forms import RESHAPED, TRANSPOSED
 from evengrad.models._weights._mapping import check_mapping
@@ -71,6 +72,7 @@ def take(
     with access_to(model, writes=True):
         for path, one in made.items():
             fill(variables[path], one.part.read, values.pop(path))
+        apply_masks(variables[path] for path in made)
     if not pairing.missing:
         for state in module_tree(model).states:
             state.provisional = False
@@ -79,7 +81,7 @@ def take(
 
 def _without_slots(file: WeightFile) -> WeightFile:
     """Return a file without the optimizer's state, which ours have beside the weights."""
-    layers = [layer for layer in file.layers if not layer.name.startswith(SLOT)]
+    layers = [layer for layer in file.layers if not layer.name.startswith(BESIDE)]
     return dataclasses.replace(file, layers=layers)
 
 
