@@ -16,8 +16,9 @@ source tools/sections.sh
 # The lanes' headings count from the same second.
 export sections_start
 
-# Nothing may reach into this run from the caller's environment; plots are drawn without a screen.
-unset PYTHONPATH
+# Nothing may reach into this run from the caller's environment; plots are drawn without a screen. Images of containers
+# often forbid to write bytecode: each of the hundreds of processes would compile all that it imports.
+unset PYTHONPATH PYTHONDONTWRITEBYTECODE
 export MPLBACKEND=Agg
 # A fresh checkout gains nothing from what incremental compilation writes, and waits for it.
 if [[ ${CI:-} == true ]]; then

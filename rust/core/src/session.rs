@@ -336,12 +336,15 @@ impl Session {
         }
     }
 
-    /// An upper bound of the steps of this run.
+    /// How many steps of this run are to come, as far as is known: epochs after this one may be longer.
     fn most_steps(&self) -> usize {
-        let left = self.steps_per_epoch().map(|steps| steps - self.step.unwrap_or(0));
+        let epoch = self.steps_per_epoch();
+        let left = epoch.map(|steps| steps - self.step.unwrap_or(0));
         match self.until {
             Until::Steps(steps) | Until::Seconds(_, steps) => left.unwrap_or(steps).min(steps),
-            Until::Epochs(_) => usize::MAX,
+            Until::Epochs(epochs) => epoch.zip(left).map_or(usize::MAX, |(epoch, left)| {
+                left.saturating_add(epoch.saturating_mul(epochs.saturating_sub(1)))
+            }),
         }
     }
 

@@ -143,8 +143,11 @@ fn scheduled_values_are_asked_for_before_the_steps_that_use_them() {
     assert_eq!(session.decide().expect("idle"), Next::Run { kind: 0, steps: 2, watched: false });
     session.ran(1, None);
     assert_eq!(session.decide().expect("idle"), Next::Run { kind: 0, steps: 1, watched: false });
-    session.start(Until::Epochs(1));
-    assert_eq!(session.decide().expect("idle"), Next::Prepare(PREPARED_AT_A_TIME));
+    // Those of the epochs to come, and not more than can be kept.
+    for (epochs, steps) in [(1, 2), (3, 2 + 2 * 3), (usize::MAX, PREPARED_AT_A_TIME)] {
+        session.start(Until::Epochs(epochs));
+        assert_eq!(session.decide().expect("idle"), Next::Prepare(steps));
+    }
 }
 
 #[test]
