@@ -38,12 +38,16 @@ class FileArray:
     read
         Returns the values, little or big endian, in any strides; read-only will do. It raises a
         FileFormatError where the file turns out to be damaged.
+    decode
+        Makes numbers of `dtype` of what `read` returns, of any part of it; None where they are
+        numbers. They are made a piece at a time, after all is read.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     read: Callable[[], Array]
+    decode: Callable[[Array], Array] | None = None
 
 
 @dataclass(frozen=True)

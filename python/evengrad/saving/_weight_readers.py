@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from evengrad._common.names import printable
-from evengrad.saving import _npz, _safetensors
+from evengrad.saving import _npz, _safetensors, _torch_file
 from evengrad.saving._paths import check_ordinary, errors_name, file_path
 
 if TYPE_CHECKING:
@@ -36,7 +36,10 @@ class Reader(NamedTuple):
 
 
 # The first that knows a file reads it; what none knows is taken for a safetensors file.
-READERS = (Reader(_npz.is_npz, _npz.open_weights),)
+READERS = (
+    Reader(_torch_file.is_torch, _torch_file.open_weights),
+    Reader(_npz.is_npz, _npz.open_weights),
+)
 
 
 @contextlib.contextmanager

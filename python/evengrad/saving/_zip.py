@@ -50,14 +50,14 @@ class Member(NamedTuple):
         except zlib.error as error:
             raise self.damaged(str(error)) from error
 
-    def content(self, file: BinaryIO, skip: int = 0) -> Array:
-        """Return all bytes behind the first `skip`; their checksum is compared."""
+    def content(self, file: BinaryIO, skip: int = 0, *, checked: bool = True) -> Array:
+        """Return all bytes behind the first `skip`; their checksum is compared if `checked`."""
         content = np.empty(self.size - skip, np.uint8)
         file.seek(self.begin)
         crc = (
             self._inflate(file, skip, content) if self.deflated else self._copy(file, skip, content)
         )
-        if crc != self.crc:
+        if checked and crc != self.crc:
             raise self.damaged("its checksum differs")
         return content
 

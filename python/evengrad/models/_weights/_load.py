@@ -11,7 +11,7 @@ from evengrad._tensor.masked import apply_masks
 from evengrad.layers._module import access_to, module_tree
 from evengrad.models._model_file import BESIDE, named_variables, refuse_checkpoint
 from evengrad.models._weights._attempts import best_pairing
-from evengrad.models._weights._forms import RESHAPED, TRANSPOSED
+from evengrad.models._weights._forms import RESHAPED, TRANSPOSED, same
 from evengrad.models._weights._mapping import check_mapping
 from evengrad.models._weights._report import LoadReport
 from evengrad.models._weights._values import check_range, fill
@@ -71,7 +71,7 @@ def take(
         check_range(file.shown, path, variables[path], values[path])
     with access_to(model, writes=True):
         for path, one in made.items():
-            fill(variables[path], one.part.read, values.pop(path))
+            fill(variables[path], one, values.pop(path))
         apply_masks(variables[path] for path in made)
     if not pairing.missing:
         for state in module_tree(model).states:
@@ -118,7 +118,7 @@ def _check_whole(
 
 def _does_nothing(one: Neutral) -> bool:
     """Tell whether an array for which a layer has no variable changes nothing."""
-    values = one.array.read()
+    values = (one.array.decode or same)(one.array.read())
     return bool((values == one.value).all())
 
 

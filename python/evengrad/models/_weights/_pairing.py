@@ -6,10 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from evengrad.layers import Dense
-from evengrad.layers._module import module_tree, state_of
 from evengrad.models._weights import _keras_layout, _torch_layout
 from evengrad.models._weights._alignment import aligned, only_ways
+from evengrad.models._weights._order import layers_with_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,23 +36,7 @@ class Target(NamedTuple):
 
 def targets_of(model: Layer, layout: str) -> list[Target]:
     """Return the layers of a model that have variables, in its order."""
-    found = [(prefix.rstrip("/"), one) for prefix, one in module_tree(model).layers]
-    for _, layer in list(found):
-        if isinstance(layer, Dense) and layer.norm is not None:
-            _put_in_order(found, layer)
-    return [
-        Target(path, LAYOUTS[layout](layer)) for path, layer in found if state_of(layer).weights
-    ]
-
-
-def _put_in_order(found: list[tuple[str, Layer]], layer: Dense) -> None:
-    """Put normalization and activation of a layer in the order in which data passes them."""
-    after = layer.norm_position == "after"
-    parts = (layer.activation, layer.norm) if after else (layer.norm, layer.activation)
-    places = [place for place, (_, one) in enumerate(found) if one in parts]
-    if len(places) == len(parts):
-        first, second = (next(row for row in found if row[1] is part) for part in parts)
-        found[places[0]], found[places[1]] = first, second
+    return [Target(path, LAYOUTS[layout](layer)) for path, layer in layers_with_variables(model)]
 
 
 class Made(NamedTuple):
@@ -156,8 +139,9 @@ def by_name(layers: Sequence[FileLayer], targets: Sequence[Target]) -> Pairing |
 def by_order(file: WeightFile, targets: Sequence[Target]) -> Pairing:
     """Pair by order and shape: layer by layer, or array by array where no layer fits."""
     layers = [layer for layer in file.layers if _has_weights(layer, targets)]
-    ordered = file.ordered or _numbered(layers)
-    if not file.ordered and ordered:
+    numbered = file.named and _numbered(layers)
+    ordered = file.ordered or numbered
+    if numbered:
         layers.sort(key=lambda layer: _natural(layer.name))
     fits = _Fits(layers, targets)
     pairs = _pairs(len(layers), len(targets), fits, ordered=ordered)

@@ -14,6 +14,7 @@ from evengrad.layers._module import module_tree, state_of
 from evengrad.layers._recurrent import Recurrent
 from evengrad.models._network import chain_of
 from evengrad.models._weights._forms import blocks, variables_of
+from evengrad.models._weights._order import layers_with_variables
 from evengrad.models._weights._torch_layout import GRU_GATES, OF_NORMALIZATION, OTHER_GRU
 
 if TYPE_CHECKING:
@@ -33,10 +34,8 @@ def torch_state(model: Model) -> dict[str, Array]:
     """
     names = names_of(model)
     state: dict[str, Array] = {}
-    for prefix, layer in module_tree(model).layers:
-        if not state_of(layer).weights:
-            continue
-        name = names.get(id(layer), prefix.rstrip("/").replace("/", "."))
+    for path, layer in layers_with_variables(model):
+        name = names.get(id(layer), path.replace("/", "."))
         for role, array in weights_of(layer).items():
             state[f"{name}.{role}" if name else role] = np.asarray(array, order="C")
     return state

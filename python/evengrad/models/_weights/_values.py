@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad.models._weights._forms import same
 from evengrad.saving._errors import FileFormatError
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from evengrad._common.arrays import Array
     from evengrad._core import Tensor
+    from evengrad.models._weights._pairing import Made
 
 # What is converted at once: a large variable takes no memory beside its own and the file's.
 PIECE_BYTES = 4 * 2**20
@@ -34,16 +36,23 @@ def check_range(shown: str, path: str, tensor: Tensor, arrays: Sequence[Array]) 
                 )
 
 
-def fill(tensor: Tensor, read: Callable[..., Array], arrays: Sequence[Array]) -> None:
-    """Put what arrays of a file become into a variable."""
-    values = read(*arrays)
+def fill(tensor: Tensor, made: Made, arrays: list[Array]) -> None:
+    """Put what was read for a variable into it."""
+    decode: Callable[[Array], Array] = same
+    decoders = [one.decode or same for one in made.arrays]
+    if len(arrays) == 1:
+        # What makes a variable of one array moves elements alone.
+        decode = decoders[0]
+    else:
+        arrays = [one(array) for one, array in zip(decoders, arrays, strict=True)]
+    values = made.part.read(*arrays)
     if values.nbytes <= PIECE_BYTES or values.ndim == 0:
-        tensor.copy_(_plain(values, tensor.dtype))
+        tensor.copy_(_plain(decode(values), tensor.dtype))
         return
     rows = rows_at_once(values)
     into = tensor.detach()
     for begin in range(0, len(values), rows):
-        into[begin : begin + rows].copy_(_plain(values[begin : begin + rows], tensor.dtype))
+        into[begin : begin + rows].copy_(_plain(decode(values[begin : begin + rows]), tensor.dtype))
 
 
 def rows_at_once(values: Array) -> int:
