@@ -142,7 +142,7 @@ def test_errors_of_a_failing_disk_name_the_file(use, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(_safetensors, "_read", fail)
+    monkeypatch.setattr(_safetensors, "head_of", fail)
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="net") as caught:
         {**WRITES, **READS}[use](path)

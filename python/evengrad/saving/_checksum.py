@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from evengrad._core import get_num_threads
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
     from types import TracebackType
 
     from typing_extensions import Self
 
+Found = TypeVar("Found")
 # A part of the format. Pieces are read one by one, and their checksums computed side by side.
 PIECE_BYTES = 4 * 2**20
 # One thread copies at the rate at which so many compute checksums.
@@ -35,11 +37,36 @@ class Checksum:
     def update(self, data: memoryview) -> None:
         """Take in whole pieces, or the last ones, which must not change until `digits`."""
         for begin in range(0, len(data), PIECE_BYTES):
-            self._pieces.append(self._workers.run(data[begin : begin + PIECE_BYTES]))
+            self._pieces.append(self._workers.run(digits_of, data[begin : begin + PIECE_BYTES]))
 
     def digits(self) -> str:
         """Return the checksum of all that was taken in."""
         return "".join(one if isinstance(one, str) else one.result() for one in self._pieces)
+
+
+class RunningCrc:
+    """One CRC-32 of all bytes, one after the other, while the next ones are read."""
+
+    def __init__(self, workers: ChecksumWorkers) -> None:
+        self._workers = workers
+        self._last: Future[int] | int = 0
+
+    def update(self, data: Any) -> None:
+        """Take in bytes, which must not change until `value`."""
+        self._last = self._workers.run(_continued, data, self._last)
+
+    def value(self) -> int:
+        """Return the checksum of all that was taken in."""
+        return _number(self._last)
+
+
+def _number(known: Future[int] | int) -> int:
+    return known if isinstance(known, int) else known.result()
+
+
+def _continued(data: memoryview, before: Future[int] | int) -> int:
+    # Workers take pieces in their order: what this one waits for is done already, or being done.
+    return zlib.crc32(data, _number(before))
 
 
 class ChecksumWorkers:
@@ -63,12 +90,12 @@ class ChecksumWorkers:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def run(self, piece: memoryview) -> Future[str] | str:
-        """Return the checksum of a piece, or what will have it."""
+    def run(self, compute: Callable[..., Found], *given: Any) -> Future[Found] | Found:
+        """Return what a function computes of what is given, or what will have it."""
         if self._pool is not None and not self._refused:
             try:
-                return self._pool.submit(digits_of, piece)
+                return self._pool.submit(compute, *given)
             except RuntimeError:
                 # The system refuses another thread, or the interpreter ends.
                 self._refused = True
-        return digits_of(piece)
+        return compute(*given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import io
 import math
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from evengrad._common.arrays import Array
 
 SUFFIX = ".npy"
+# Bytes of a member's beginning in which the header is looked for.
+BEGINNING = 2**16
 # A header of an array is text that NumPy parses.
 MOST_HEADER = 10_000
 READS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -32,22 +35,20 @@ def is_npz(first: bytes, suffix: str, file: BinaryIO) -> bool:
         return suffix == ".npz"
     if suffix == ".npz":
         return True
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError):
-        return False
+    names = _zip.names_in(file)
     return bool(names) and all(name.endswith(SUFFIX) for name in names)
 
 
 def open_weights(shown: str, file: BinaryIO) -> WeightFile:
     """Return the arrays of an archive."""
-    found = []
-    for name, member in _zip.members_of(shown, file).items():
+    archive, found = _zip.Archive(shown, file), []
+    for name, member in archive.members.items():
         if not name.endswith(SUFFIX):
             raise FileFormatError(f"{shown}: {name!r} is no array of NumPy's")
-        found.append(_array(member, file))
-    return grouped(shown, found, ordered=True)
+        found.append(_array(archive, member))
+    return dataclasses.replace(
+        grouped(shown, found, ordered=True), confirm=archive.confirm, close=archive.close
+    )
 
 
 def write(path: str, arrays: Mapping[str, Array]) -> None:
@@ -69,8 +70,8 @@ def write(path: str, arrays: Mapping[str, Array]) -> None:
     write_atomically(path, fill)
 
 
-def _array(member: _zip.Member, file: BinaryIO) -> FileArray:
-    start = io.BytesIO(member.beginning(file))
+def _array(archive: _zip.Archive, member: _zip.Member) -> FileArray:
+    start = io.BytesIO(archive.beginning(member, BEGINNING))
     try:
         version = np.lib.format.read_magic(start)
         reads = READS[version]
@@ -91,17 +92,17 @@ def _array(member: _zip.Member, file: BinaryIO) -> FileArray:
             f"its shape {shape} of {dtype} takes {claimed} bytes, there are "
             f"{member.size - start.tell()}"
         )
-    read = functools.partial(_read, member, file, start.tell(), dtype, shape, fortran)
+    read = functools.partial(_read, archive, member, start.tell(), dtype, shape, fortran)
     return FileArray(name, shape, dtype, read)
 
 
 def _read(
+    archive: _zip.Archive,
     member: _zip.Member,
-    file: BinaryIO,
     skip: int,
     dtype: np.dtype[Any],
     shape: tuple[int, ...],
     fortran: bool,
 ) -> Array:
-    values: Array = member.content(file, skip).view(dtype)
+    values: Array = archive.content(member, skip).view(dtype)
     return values.reshape(shape, order="F" if fortran else "C")

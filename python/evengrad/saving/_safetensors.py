@@ -13,8 +13,6 @@ and of other programs have none of the three.
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import json
 import math
 import os
@@ -29,7 +27,6 @@ from evengrad.saving._atomic import write_atomically
 from evengrad.saving._checksum import PIECE_BYTES, Checksum, ChecksumWorkers, digits_of
 from evengrad.saving._errors import FileFormatError
 from evengrad.saving._paths import check_ordinary, errors_name, file_path
-from evengrad.saving._weight_file import FileArray, WeightFile, grouped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -156,40 +153,43 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]
             return _read(shown, file)
 
 
-def _read(shown: str, file: BinaryIO) -> tuple[dict[str, Array], dict[str, str]]:
+class Head(NamedTuple):
+    """What a file says of itself before its data."""
+
+    # Without checksums.
+    metadata: dict[str, str]
+    # By `key_of` of the tensors' names; None in files of earlier versions and of other programs.
+    checksums: dict[str, str] | None
+    # In the order of their places, which are counted from where the data begins.
+    entries: list[Entry]
+    begin: int
+    data_bytes: int
+
+
+def head_of(shown: str, file: BinaryIO, dtypes: Mapping[str, str]) -> Head:
+    """Return the head of a file, whose tensors may have these dtypes, compared with its size."""
     size = os.fstat(file.fileno()).st_size
     length = _header_length(shown, file.read(LENGTH_BYTES), size)
     text = file.read(length)
     header = _parse(shown, text)
     metadata = _metadata(shown, header)
     checksums = _checksums(shown, text, metadata)
-    data_bytes = size - LENGTH_BYTES - length
-    entries = _entries(shown, header, data_bytes)
-    if checksums is None:
-        return {entry.name: entry.read(file) for entry in entries}, metadata
-    with ChecksumWorkers(data_bytes) as workers:
-        running = [Checksum(workers) for _ in entries]
-        pairs = list(zip(entries, running, strict=True))
+    begin = LENGTH_BYTES + length
+    entries = _entries(shown, header, size - begin, dtypes)
+    return Head(metadata, checksums, entries, begin, size - begin)
+
+
+def _read(shown: str, file: BinaryIO) -> tuple[dict[str, Array], dict[str, str]]:
+    head = head_of(shown, file, DTYPES)
+    if head.checksums is None:
+        return {entry.name: entry.read(file) for entry in head.entries}, head.metadata
+    with ChecksumWorkers(head.data_bytes) as workers:
+        running = [Checksum(workers) for _ in head.entries]
+        pairs = list(zip(head.entries, running, strict=True))
         tensors = {entry.name: entry.read(file, checksum) for entry, checksum in pairs}
         for entry, checksum in pairs:
-            if checksum.digits() != checksums.get(key_of(entry.name)):
-                raise FileFormatError(f"{entry.shown} is damaged: its checksum differs")
-    return tensors, metadata
-
-
-def open_weights(shown: str, file: BinaryIO) -> WeightFile:
-    """Return the tensors of an open file, as those of other formats."""
-    tensors, metadata = _read(shown, file)
-    arrays = [
-        FileArray(name, array.shape, array.dtype, functools.partial(_given, array))
-        for name, array in tensors.items()
-    ]
-    # The format has the widest first, and writers sort the others by their names.
-    return dataclasses.replace(grouped(shown, arrays, ordered=False), metadata=metadata)
-
-
-def _given(array: Array) -> Array:
-    return array
+            entry.compare(checksum, head.checksums)
+    return tensors, head.metadata
 
 
 def _header_length(shown: str, start: bytes, size: int) -> int:
@@ -256,10 +256,17 @@ class Entry(NamedTuple):
 
     shown: str
     name: str
+    # The format's name of the dtype.
+    named: str
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     begin: int
     end: int
+
+    def compare(self, checksum: Checksum, checksums: Mapping[str, str]) -> None:
+        """Raise an error where what was read has another checksum than the file says."""
+        if checksum.digits() != checksums.get(key_of(self.name)):
+            raise FileFormatError(f"{self.shown} is damaged: its checksum differs")
 
     def read(self, file: BinaryIO, checksum: Checksum | None = None) -> Array:
         """Return the tensor, from where the file stands; the checksum takes its bytes."""
@@ -277,9 +284,11 @@ class Entry(NamedTuple):
         return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def _entries(shown: str, header: dict[str, Any], data_bytes: int) -> list[Entry]:
+def _entries(
+    shown: str, header: dict[str, Any], data_bytes: int, dtypes: Mapping[str, str]
+) -> list[Entry]:
     """Return the tensors in the order of their places, which must fill the file."""
-    entries = [_entry(shown, name, item) for name, item in header.items()]
+    entries = [_entry(shown, name, item, dtypes) for name, item in header.items()]
     entries.sort(key=lambda entry: entry.begin)
     place = 0
     for entry in entries:
@@ -294,7 +303,7 @@ def _entries(shown: str, header: dict[str, Any], data_bytes: int) -> list[Entry]
     return entries
 
 
-def _entry(file: str, name: str, item: Any) -> Entry:
+def _entry(file: str, name: str, item: Any, dtypes: Mapping[str, str]) -> Entry:
     """Return what the header says of a tensor, or raise an error."""
     shown = f"{file}: tensor {name!r}"
 
@@ -309,9 +318,9 @@ def _entry(file: str, name: str, item: Any) -> Entry:
         return found
 
     named = item.get("dtype") if isinstance(item, dict) else item
-    if not isinstance(named, str) or named not in DTYPES:
+    if not isinstance(named, str) or named not in dtypes:
         raise FileFormatError(f"{shown}: unknown dtype {reprlib.repr(named)}")
-    dtype = np.dtype(DTYPES[named])
+    dtype = np.dtype(dtypes[named])
     shape, offsets = sizes("shape"), sizes("data_offsets")
     if len(shape) > DIMENSION_LIMIT:
         raise FileFormatError(f"{shown}: {len(shape)} dimensions, at most {DIMENSION_LIMIT}")
@@ -319,4 +328,4 @@ def _entry(file: str, name: str, item: Any) -> Entry:
         raise FileFormatError(f"{shown}: data_offsets is damaged")
     if offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:
         raise FileFormatError(f"{shown}: its shape {shape} and its place {offsets} do not fit")
-    return Entry(shown, name, dtype, tuple(shape), offsets[0], offsets[1])
+    return Entry(shown, name, named, dtype, tuple(shape), offsets[0], offsets[1])

@@ -7,9 +7,9 @@ the archive that several may share.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
-import zipfile
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NoReturn
 
 import numpy as np
@@ -90,12 +90,7 @@ def is_torch(first: bytes, suffix: str, file: BinaryIO) -> bool:
         return True
     if not first.startswith(_zip.MAGIC):
         return False
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError):
-        return False
-    return any(name.endswith(PICKLE) for name in names)
+    return any(name.endswith(PICKLE) for name in _zip.names_in(file))
 
 
 def open_weights(shown: str, file: BinaryIO) -> WeightFile:
@@ -104,7 +99,11 @@ def open_weights(shown: str, file: BinaryIO) -> WeightFile:
     archive = _Archive(shown, file)
     state = _state_in(shown, archive.load())
     arrays = [archive.array(str(name), tensor) for name, tensor in state.items()]
-    return grouped(shown, arrays, ordered=True)
+    return dataclasses.replace(
+        grouped(shown, arrays, ordered=True),
+        confirm=archive.zip.confirm,
+        close=archive.zip.close,
+    )
 
 
 def _check_kind(shown: str, first: bytes) -> None:
@@ -150,8 +149,9 @@ class _Archive:
     """The members of one file, and what its pickle says of them."""
 
     def __init__(self, shown: str, file: BinaryIO) -> None:
-        self._shown, self._file = shown, file
-        self._members = _zip.members_of(shown, file)
+        self._shown = shown
+        self.zip = _zip.Archive(shown, file)
+        self._members = self.zip.members
         names = [name for name in self._members if name.endswith(PICKLE)]
         roots = {name.removesuffix(PICKLE) for name in names}
         if len(roots) != 1:
@@ -171,6 +171,7 @@ class _Archive:
             # As in files of releases before 2.1.
             return "<"
         text = self._content(member).tobytes()
+        self.zip.confirm()
         if text not in BYTE_ORDERS:
             raise member.damaged("it names no order of bytes")
         return BYTE_ORDERS[text]
@@ -179,6 +180,7 @@ class _Archive:
         """Return what the pickle holds."""
         member = self._members[f"{self._root}{PICKLE}"]
         data = self._content(member).tobytes()
+        self.zip.confirm()
         try:
             return DataPickle(data, _called, _found).load()
         except ForeignPickleError as error:
@@ -194,7 +196,7 @@ class _Archive:
             raise FileFormatError(
                 f"{self._shown}: {member.name!r} is compressed; PyTorch stores its members"
             )
-        return member.content(self._file, checked=self._checks)
+        return self.zip.content(member, checked=self._checks)
 
     def array(self, name: str, tensor: Stored) -> FileArray:
         """Return a tensor, whose bounds are compared with those of its storage."""

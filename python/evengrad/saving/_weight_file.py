@@ -90,6 +90,11 @@ class WeightFile:
         Whether names tell which layer is which; those of ONNX' initialisers do not.
     metadata
         What a safetensors file says of itself.
+    confirm
+        Called when all that is wanted was read, and before anything is changed: raises a
+        FileFormatError where it is damaged. Checksums may be computed meanwhile.
+    close
+        Called at the end, whatever happened.
     """
 
     shown: str
@@ -98,6 +103,8 @@ class WeightFile:
     ordered: bool = True
     named: bool = True
     metadata: Mapping[str, str] = field(default_factory=dict)
+    confirm: Callable[[], None] = lambda: None
+    close: Callable[[], None] = lambda: None
 
     def arrays(self) -> list[FileArray]:
         """Return all arrays in the file's order."""

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from evengrad._common.names import printable
-from evengrad.saving import _npz, _safetensors, _torch_file
+from evengrad.saving import _npz, _safetensors_weights, _torch_file
 from evengrad.saving._paths import check_ordinary, errors_name, file_path
 
 if TYPE_CHECKING:
@@ -61,5 +61,9 @@ def open_weights(path: str | os.PathLike[str]) -> Iterator[WeightFile]:
             suffix = os.path.splitext(text)[1].lower()
             known = [reader.open for reader in READERS if reader.is_its(first, suffix, file)]
             file.seek(0)
-            reader = known[0] if known else _safetensors.open_weights
-            yield reader(printable(text), file)
+            reader = known[0] if known else _safetensors_weights.open_weights
+            found = reader(printable(text), file)
+            try:
+                yield found
+            finally:
+                found.close()

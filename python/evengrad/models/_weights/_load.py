@@ -67,6 +67,7 @@ def take(
     for path, one in made.items():
         _check_kinds(file, path, one)
     values = {path: [array.read() for array in one.arrays] for path, one in made.items()}
+    file.confirm()
     for path in made:
         check_range(file.shown, path, variables[path], values[path])
     with access_to(model, writes=True):
