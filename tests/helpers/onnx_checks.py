@@ -1,6 +1,7 @@
 """Exported files beside the models that they were exported from."""
 
 import numpy as np
+import onnx
 import onnxruntime
 
 import evengrad as eg
@@ -52,6 +53,30 @@ def assert_exported(model, inputs, path, tolerance=1e-5, dtype="float32", **sett
     """Export a model, and compare what ONNX Runtime makes of the file with the model's outputs."""
     model.export(path, dtype=dtype, **settings)
     assert_near(run(path, inputs, dtype), outputs_of(model, inputs), tolerance)
+
+
+# ---- files of others
+
+
+def write_graph(path, text, opset=20, producer="other", **arrays):
+    """Write a file of a graph in ONNX' text form, with arrays of these names as initializers."""
+    graph = onnx.parser.parse_graph(text)
+    graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.asarray(x), name) for name, x in arrays.items()
+    )
+    domains = [onnx.helper.make_opsetid("", opset), onnx.helper.make_opsetid("ai.onnx.ml", 3)]
+    model = onnx.helper.make_model(
+        graph, opset_imports=domains, ir_version=10, producer_name=producer
+    )
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def assert_read(path, inputs, tolerance=3e-6, **settings):
+    """Read a file as a model, and compare its outputs with ONNX Runtime's; return the model."""
+    model = eg.Model.from_onnx(path, **settings)
+    assert_near(outputs_of(model, inputs), run(path, inputs), tolerance)
+    return model
 
 
 # ---- random nets

@@ -23,6 +23,7 @@ from evengrad.models._layer_facts import facts_of
 from evengrad.models._model_file import contents_of, save_model
 from evengrad.models._network import ModelView, Network, made_of_layers
 from evengrad.models._onnx._export import export
+from evengrad.models._onnx._from_onnx import from_onnx
 from evengrad.models._ownership import claim
 from evengrad.models._plain_state import (
     DESCRIPTION,
@@ -1464,8 +1465,8 @@ class Model(Network):
 
         The file is one graph of operators for any number of rows, with all weights in it; inputs
         and outputs have the names that the model's have. Dropout, noise and augmentation are left
-        out. It is checked by `onnx.checker` before it is written. It holds nothing of the training:
-        to go on, `save` the model. Needs ``evengrad[onnx]``.
+        out. It is checked by `onnx.checker` before it is written. `Model.from_onnx` reads it, but
+        it holds nothing of the training: to go on, `save` the model. Needs ``evengrad[onnx]``.
 
         In ONNX Runtime the logistic function of float32 is exactly 0 from about −18 down, so that
         its logarithm is infinite: where small probabilities count, export a model of the logits.
@@ -1497,6 +1498,8 @@ class Model(Network):
         --------
         >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
         >>> model.export("net.onnx")
+        >>> eg.Model.from_onnx("net.onnx").output_shape
+        (None, 2)
 
         In ONNX Runtime::
 
@@ -1506,6 +1509,53 @@ class Model(Network):
         view = self._view()
         names = view.input_names or ["input"]
         export(self, names, path, format, fold_batch_norm=fold_batch_norm, dtype=dtype)
+
+    @staticmethod
+    def from_onnx(path: str | os.PathLike[str], outputs: Any = None) -> Model:
+        """Return a model that computes what an ONNX file does, with the file's weights.
+
+        Operators are read by what the graph does with them: of files of `export`, of PyTorch's
+        exporters, skl2onnx and Keras those whose operators are layers here. Functions that are
+        written as several operators become one layer, a dense layer takes the activation behind it.
+        What no layer computes is refused by name, as are attributes. The first dimension is that of
+        the rows, whatever number of them the file speaks of. Needs ``evengrad[onnx]``.
+
+        The model is not compiled. Nothing of the file runs; it takes no more memory than a few
+        times its size, and the weights that it names in files beside it must be in its folder.
+
+        Parameters
+        ----------
+        path
+            The file.
+        outputs
+            Which of the file's outputs the model is to have, by place or name, or a list; all by
+            default. Of a classifier of skl2onnx the labels are first, the shares second:
+            ``outputs=1``.
+
+        Returns
+        -------
+        Model
+            A `Sequential` where the graph is a chain.
+
+        Raises
+        ------
+        FileFormatError
+            The file is damaged, or has what no layer here computes; the message names the operator.
+        ValueError
+            There is no such output.
+        ImportError
+            The package `onnx` is missing.
+        OSError
+            The file cannot be read.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
+        >>> model.export("net.onnx")
+        >>> eg.Model.from_onnx("net.onnx").layers
+        [Dense(3, activation='relu', name='dense'), Dense(2, name='dense_1')]
+        """
+        return from_onnx(path, outputs)
 
     def clone(self) -> Self:
         """Return a copy with equal weights that shares nothing with this model.

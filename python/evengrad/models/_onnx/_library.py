@@ -8,8 +8,8 @@ from typing import Any
 # newer one each release, it refuses.
 OPSET, IR_VERSION = 20, 10
 # Files of these versions of the operators mean here what they say: `Add` broadcasts since 7, and
-# none that is read changed its meaning up to 26.
-OLDEST_OPSET, NEWEST_OPSET = 7, 26
+# none that is read changed its meaning up to 28.
+OLDEST_OPSET, NEWEST_OPSET = 7, 28
 # The domain of the format's own operators, under both of its names.
 DOMAINS = ("", "ai.onnx")
 
