@@ -15,14 +15,14 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 export NATIVE_WHEELS := $(TARGET_DIR)/native-wheel
 # Where no speed is measured: the linker's part of the optimization is a seventh of the time that a wheel takes, and
 # shows in single operations alone. `make wheel`, `race` and `compare` have it.
-battery demo docs test: export CARGO_PROFILE_RELEASE_LTO := off
+battery demo docs interoperability test: export CARGO_PROFILE_RELEASE_LTO := off
 
 .DEFAULT_GOAL := help
 # The recipes use the shell's `pipefail` and stop at the first failing command.
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help demo test test-pythons bench rivals race compare constants battery lint stubs additions wheel native-wheel docs footprint \
+.PHONY: help demo test test-pythons interoperability bench rivals race compare constants battery lint stubs additions wheel native-wheel docs footprint \
     sanitize clean
 
 help:  ## list these targets
@@ -38,6 +38,10 @@ test:  ## everything that must pass: linters, tests, examples (what CI runs)
 
 test-pythons: wheel  ## the Python tests against that wheel, on every CPython >= 3.10 found here
 	$(PYTHON) tools/test_pythons.py dist/*.whl
+
+interoperability: native-wheel .venv-interoperability/stamp  ## files of and for the real PyTorch, TensorFlow, Keras, ONNX (FILTER=text for some tests)
+	.venv-interoperability/bin/pip install --quiet --force-reinstall --no-deps $(NATIVE_WHEELS)/*.whl
+	.venv-interoperability/bin/pytest tests/interoperability $(if $(FILTER),-k '$(FILTER)')
 
 bench:  ## the criterion benches (BENCH=name for one of them, FILTER=text for some rows)
 	cargo bench --locked --package evengrad-benches $(if $(BENCH),--bench $(BENCH)) -- $(FILTER)
@@ -131,6 +135,9 @@ clean:  ## remove everything that the other targets made
 
 .venv-test/stamp: tests/requirements.txt
 	tools/make_venv.sh .venv-test -r $<
+
+.venv-interoperability/stamp: tests/interoperability/requirements.txt
+	tools/make_venv.sh .venv-interoperability -r $<
 
 .venv-docs/stamp: tools/requirements-docs.txt tests/requirements.txt
 	tools/make_venv.sh .venv-docs -r $< -r tests/requirements.txt

@@ -43,7 +43,7 @@ def fold(model: Model) -> Model:
     """Return a new model without the normalizations that a dense layer can take over."""
     check_built(model, "fold_batch_norm")
     folded = _Folding().model(model)
-    folded.feature_names_in_ = model.feature_names_in_
+    folded.feature_names_in_, folded.classes_ = model.feature_names_in_, model.classes_
     return folded
 
 

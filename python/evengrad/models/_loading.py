@@ -200,7 +200,7 @@ def _restore_streams(
 
 
 def _restore_names(model: Model, description: dict[str, Any], decoder: ArchitectureDecoder) -> None:
-    """Restore the names of the columns that the model was trained on, if the file has some."""
+    """Restore the names of columns and the labels of classes, if the file has some."""
 
     def are_names(value: Any) -> bool:
         return isinstance(value, list) and all(isinstance(name, str) for name in value)
@@ -210,6 +210,11 @@ def _restore_names(model: Model, description: dict[str, Any], decoder: Architect
     if names is not None and not several and not are_names(names):
         raise decoder.damaged("feature_names")
     model.feature_names_in_ = names
+    if "classes" in description:
+        labels = decoder.member(description, "classes", list)
+        if not all(isinstance(label, (str, int, float)) for label in labels):
+            raise decoder.damaged("classes")
+        model.classes_ = np.array(labels)
 
 
 def _restore_pruning(

@@ -18,6 +18,7 @@ from evengrad.models._dead_units import DeadUnits, dead_units
 from evengrad.models._diagnose import diagnose
 from evengrad.models._features import features
 from evengrad.models._fold import fold
+from evengrad.models._from_sklearn import model_of_estimator
 from evengrad.models._head_surgery import drop_top, insert, replace, with_head
 from evengrad.models._layer_facts import facts_of
 from evengrad.models._model_file import contents_of, save_model
@@ -103,6 +104,9 @@ class Model(Network):
 
     Attributes
     ----------
+    classes_
+        The labels that outputs stand for, in their order, in a model of `from_sklearn`; else None.
+        ``model.classes_[model.predict(x).argmax(1)]`` are those of rows. Saved with the model.
     feature_names_in_
         Names of the columns that the model was trained on, where those were of a data frame or
         table and are text: `fit`, `evaluate` and `predict` refuse frames whose columns have other
@@ -159,6 +163,7 @@ class Model(Network):
     stop_training: bool = False
     stop_evaluating: bool = False
     stop_predicting: bool = False
+    classes_: Any = None
     feature_names_in_: list[Any] | None = None
     surgery_report: SurgeryReport | None = None
     gradual_pruning: GradualPruning | None = None
@@ -272,6 +277,7 @@ class Model(Network):
         if self._config is not None:
             self._config.settings.settle()
         self._config = self._shuffle = self.feature_names_in_ = self.gradual_pruning = None
+        self.classes_ = None
         vars(self).pop("history", None)
         self.seed = self._state.given_seed = seed
         self._state.seed = next_seed() if seed is None else seed
@@ -1382,7 +1388,7 @@ class Model(Network):
 
     def load_weights(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | Any,
         pattern: Any = None,
         mapping: Mapping[str, str | None] | Callable[[str], str | None] | None = None,
         strict: bool = True,
@@ -1390,10 +1396,11 @@ class Model(Network):
     ) -> LoadReport:
         """Take variables from a file of `save_weights` or `save`, or from another library's.
 
-        Safetensors files, also in PyTorch's or Keras' layout, and NumPy's ``.npz``. The first bytes
-        say what a file is. Arrays are paired with variables by their names; where no name fits, by
-        their order and shapes, if there is but one way, which the report says. Kernels of other
-        layouts are transposed, gates of recurrent layers brought into order, two biases added.
+        Safetensors files, also in PyTorch's or Keras' layout; NumPy's ``.npz``; PyTorch's ``.pt``,
+        ``.pth`` and ``.ckpt``, of which nothing is run. The first bytes say what a file is. Arrays
+        are paired with variables by their names; where no name fits, by their order and shapes, if
+        there is but one way, which the report says. Kernels of other layouts are transposed, gates
+        of recurrent layers brought into order, two biases added.
 
         Checksums are compared where the file has them. Floating-point numbers of another size
         become those of the variable, as in Keras and PyTorch.
@@ -1401,7 +1408,7 @@ class Model(Network):
         Parameters
         ----------
         path
-            The file.
+            The file; or a fitted `MLPClassifier` or `MLPRegressor` of scikit-learn.
         pattern
             The variables to load, others stay as they are: a name or glob of paths or of their
             beginnings (``"dense"``, ``"hidden_*"``), a regular expression that is searched in the
@@ -1556,6 +1563,57 @@ class Model(Network):
         [Dense(3, activation='relu', name='dense'), Dense(2, name='dense_1')]
         """
         return from_onnx(path, outputs)
+
+    @staticmethod
+    def from_sklearn(estimator: Any, dtype: str | None = None) -> Model:
+        """Return a model that computes what a fitted `MLPClassifier` or `MLPRegressor` does.
+
+        A `Sequential` of `Dense` layers with the estimator's weights and activations. A classifier
+        of two classes has one output, the probability of the second; of more, one for each, by
+        softmax; for several labels at once, one for each, by the sigmoid. The model is not
+        compiled: to go on training it, choose a loss that fits, ``"binary_crossentropy"``,
+        ``"sparse_categorical_crossentropy"`` or ``"mse"``.
+
+        To load an estimator's weights into a model that is there, pass it to `load_weights`.
+
+        Parameters
+        ----------
+        estimator
+            The estimator; classes of its kind that keep ``coefs_``, ``intercepts_`` and
+            ``out_activation_`` will do.
+        dtype
+            ``"float32"`` or ``"float64"``; by default that of the estimator's weights, which is
+            float64 unless it was trained on float32.
+
+        Returns
+        -------
+        Model
+            With `classes_` and `feature_names_in_` of the estimator.
+
+        Raises
+        ------
+        TypeError
+            Something else than such an estimator.
+        ValueError
+            The estimator is not fitted, or has an unknown activation.
+
+        Examples
+        --------
+        >>> from sklearn.neural_network import MLPClassifier
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(200, 4))
+        >>> y = np.array(["low", "high"])[(x[:, 0] > 0).astype(int)]
+        >>> mlp = MLPClassifier(hidden_layer_sizes=(8,), max_iter=1000, random_state=0).fit(x, y)
+        >>> model = eg.Model.from_sklearn(mlp)
+        >>> model
+        Sequential([Input((4,)), Dense(8, activation='relu'), Dense(1, activation='sigmoid')])
+        >>> p = model.predict(x, verbose=0)[:, 0]
+        >>> bool(np.allclose(p, mlp.predict_proba(x)[:, 1], atol=1e-12))
+        True
+        >>> bool((model.classes_[(p > 0.5).astype(int)] == mlp.predict(x)).all())
+        True
+        """
+        return model_of_estimator(estimator, dtype)
 
     def clone(self) -> Self:
         """Return a copy with equal weights that shares nothing with this model.

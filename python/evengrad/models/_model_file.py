@@ -112,6 +112,8 @@ def described(
     if model.feature_names_in_ is not None:
         names: Any = model.feature_names_in_
         description["feature_names"] = names.tolist() if hasattr(names, "tolist") else names
+    if model.classes_ is not None:
+        description["classes"] = np.asarray(model.classes_).tolist()
     if model.gradual_pruning is not None:
         description["pruning"] = model.gradual_pruning.described()
     if config is not None:

@@ -49,7 +49,7 @@ class Network(Layer):
     _unwatched = frozenset(
         {"_answers", "_config", "_output_shapes", "_shuffle", "feature_names_in_", "history"}
         | {"stop_training", "stop_evaluating", "stop_predicting", "surgery_report"}
-        | {"gradual_pruning"}
+        | {"classes_", "gradual_pruning"}
     )
     _begins_paths = True
     # Where no gradients are recorded, a small call costs little more than its kernels.

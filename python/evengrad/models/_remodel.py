@@ -239,7 +239,7 @@ def _begin(
     """Give a twin first values of the model's seed, and then what it keeps of the model."""
     start_anew(twin, seed_of(model))
     twin.seed, state_of(twin).given_seed = model.seed, state_of(model).given_seed
-    twin.feature_names_in_ = model.feature_names_in_
+    twin.feature_names_in_, twin.classes_ = model.feature_names_in_, model.classes_
     carry(model, pairs, change)
 
 

@@ -14,6 +14,7 @@ from evengrad.models._weights._attempts import best_pairing
 from evengrad.models._weights._forms import RESHAPED, TRANSPOSED, same
 from evengrad.models._weights._mapping import check_mapping
 from evengrad.models._weights._report import LoadReport
+from evengrad.models._weights._sklearn import is_estimator, weights_of_estimator
 from evengrad.models._weights._values import check_range, fill
 from evengrad.saving._errors import FileFormatError
 from evengrad.saving._weight_readers import open_weights
@@ -32,7 +33,7 @@ LAYOUT_CHOICES = ("auto", "keras", "torch")
 
 def load_weights(
     model: Model,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Any,
     pattern: Any,
     mapping: Names | None,
     *,
@@ -42,6 +43,9 @@ def load_weights(
     """Read variables; see `Model.load_weights`."""
     choose(layout, LAYOUT_CHOICES, "layout")
     check_mapping(mapping)
+    if is_estimator(path):
+        given = weights_of_estimator(path)
+        return take(model, given, pattern, mapping, strict=strict, layout=layout)
     with open_weights(path) as file:
         refuse_checkpoint(file.shown, file.metadata)
         return take(model, _without_slots(file), pattern, mapping, strict=strict, layout=layout)
