@@ -48,6 +48,7 @@ OTHERS = {
     "values": lambda: [[0.5, 0.25, 0.125]],
     "variance": lambda: [[1.5, 2.0, 0.5]],
     "layers.Concatenate.axis": lambda: [1],
+    "layers.GaussianNoise.stddev": lambda: [0.25, [0.1, 0.2, 0.3]],
     "layers.Normalization.axis": lambda: [1],
     "layers.Normalization.mean": lambda: [[1.5, 0.0, 2.0]],
     "layers.Softmax.axis": lambda: [1],

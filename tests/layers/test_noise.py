@@ -251,3 +251,42 @@ def test_the_function_at_both_ends(p):
 def test_bad_deviation(stddev):
     with pytest.raises(ValueError, match=r"stddev: expected a number in \[0, inf\)"):
         layers.GaussianNoise(stddev)
+
+
+class TestNoiseOfColumns:
+    def test_a_deviation_for_each_feature(self, rng):
+        x = rng.normal(size=(3000, 3))
+        [y] = drawn(layers.GaussianNoise([0.0, 1.0, 5.0], dtype="float64"), x)
+        np.testing.assert_array_equal(y[:, 0], x[:, 0])
+        for column, deviation in ((1, 1.0), (2, 5.0)):
+            noise = (y - x)[:, column]
+            assert stats.kstest(noise, stats.norm(0, deviation).cdf).pvalue > 1e-3
+
+    @pytest.mark.parametrize("stddev", [0.3, [0.3, 0.3, 0.3]], ids=repr)
+    def test_in_deviations_of_the_batch(self, rng, stddev):
+        x = rng.normal(size=(3000, 3)) * [1.0, 1e-3, 100.0] + [5.0, 0.0, -7.0]
+        [y] = drawn(layers.GaussianNoise(stddev, by_column=True, dtype="float64"), x)
+        for noise, of in zip((y - x).T, x.T, strict=True):
+            assert stats.kstest(noise, stats.norm(0, 0.3 * of.std()).cdf).pvalue > 1e-3
+        [alone] = drawn(layers.GaussianNoise(stddev, by_column=True), x[:1])
+        np.testing.assert_array_equal(alone, x[:1].astype("float32"))
+
+    def test_gradients_pass_unchanged(self, rng):
+        layer = layers.GaussianNoise([0.1, 0.2], by_column=True, dtype="float64")
+        x = eg.tensor(rng.normal(size=(4, 2)), requires_grad=True)
+        layer(x, training=True).sum().backward()
+        np.testing.assert_array_equal(x.grad.numpy(), np.ones((4, 2)))
+
+    def test_same_bits_in_every_way(self, rng, tmp_path):
+        def model():
+            noise = layers.GaussianNoise([0.1, 0.2, 0.3], by_column=True)
+            return eg.Sequential([noise, layers.Dense(1)], seed=3)
+
+        x = rng.normal(size=(70, 3))
+        assert_same_bits(model, x, x[:, :1], tmp_path)
+
+    def test_wrong_deviations(self):
+        with pytest.raises(ValueError, match="stddev"):
+            layers.GaussianNoise([0.1, -0.2])
+        with pytest.raises(ValueError, match="3 features, one for each stddev"):
+            layers.GaussianNoise([0.1, 0.2, 0.3])(np.zeros((4, 2)))

@@ -20,6 +20,7 @@ from evengrad.layers._merge import Maximum as Maximum
 from evengrad.layers._merge import Minimum as Minimum
 from evengrad.layers._merge import Multiply as Multiply
 from evengrad.layers._merge import Subtract as Subtract
+from evengrad.layers._mix_up import MixUp as MixUp
 from evengrad.layers._noise import AlphaDropout as AlphaDropout
 from evengrad.layers._noise import GaussianDropout as GaussianDropout
 from evengrad.layers._noise import GaussianNoise as GaussianNoise

@@ -23,6 +23,8 @@ class _Context(threading.local):
     probabilities: list[Any] | None = None
     # Penalties on outputs of layers, while a step gathers them.
     penalties: list[Any] | None = None
+    # Mixtures of rows that layers have made, while a step gathers them for its losses.
+    mixtures: list[Any] | None = None
     # Whether each layer must be run and none answered for: while one of the next two is in force.
     layerwise: bool = False
     # Whether layers with `monte_carlo` make their noise outside training too.

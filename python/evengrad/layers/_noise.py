@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
+from evengrad._common.arrays import as_numbers
 from evengrad._common.checks import check_float
 from evengrad.layers._dropout import Noise
 from evengrad.layers._shared import Shared, takes_shared
@@ -138,18 +139,23 @@ class GaussianNoise(Noise):
     Parameters
     ----------
     stddev
-        The standard deviation of the noise, 0 or more.
+        The standard deviation of the noise, 0 or more; a list has one for each feature, the last
+        dimension.
+    by_column
+        Whether `stddev` counts in deviations of the columns of each batch, as tables want it whose
+        features have scales of their own: 0.1 is then a tenth of each feature's deviation. A batch
+        of one row gets no noise.
     name, dtype, trainable
         As for every `Layer`.
 
     Raises
     ------
     ValueError
-        A negative `stddev`.
+        A negative `stddev`. From a call: another number of features than deviations.
 
     Notes
     -----
-    Input (rows, ...), any shape; the output has the same.
+    Input (rows, ...), any shape; the output has the same. Columns are all places of a row.
 
     References
     ----------
@@ -161,15 +167,52 @@ class GaussianNoise(Noise):
     >>> y = layer(eg.zeros((1000, 100)), training=True).numpy()
     >>> round(float(y.std()), 1)
     2.0
+    >>> x = eg.randn(1000, 2) * eg.tensor([1.0, 100.0])
+    >>> y = eg.layers.GaussianNoise(0.5, by_column=True)(x, training=True)
+    >>> (y - x).numpy().std(0).round(-1).tolist()
+    [0.0, 50.0]
     """
 
     @takes_shared
-    def __init__(self, stddev: float, **shared: Unpack[Shared]) -> None:
+    def __init__(
+        self,
+        stddev: float | list[float],
+        by_column: bool = False,
+        **shared: Unpack[Shared],
+    ) -> None:
         super().__init__(**shared)
-        self.stddev = check_float(stddev, "stddev", low=0.0, open_high=True)
+        if isinstance(stddev, (list, tuple)) or getattr(stddev, "ndim", None):
+            values = as_numbers(stddev, "stddev", "float64").tolist()
+            self.stddev: float | list[float] = [check_deviation(one) for one in values]
+        else:
+            self.stddev = check_deviation(stddev)
+        self.by_column = bool(by_column)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Return x plus noise in training, else x."""
         if not training or self.stddev == 0.0:
             return x
-        return x + self.generator("noise").normal(x.shape, 0.0, self.stddev, x.dtype)
+        generator = self.generator("noise")
+        if isinstance(self.stddev, float):
+            noise = generator.normal(x.shape, 0.0, self.stddev, x.dtype)
+        else:
+            deviations = _core.tensor(self.stddev, dtype=x.dtype)
+            noise = generator.normal(x.shape, 0.0, 1.0, x.dtype) * deviations
+        if self.by_column:
+            # What the noise is measured by has no part in the gradient.
+            noise = noise * x.detach().var(dim=0, correction=0.0).sqrt()
+        return x + noise
+
+    def _check_input(self, shape: Any) -> None:
+        self._check_single(shape)
+        if isinstance(self.stddev, list) and shape[-1] not in (None, len(self.stddev)):
+            raise self._story(
+                f"an input of {len(self.stddev)} features, one for each stddev",
+                shape,
+                "pass a stddev for each feature, or one number for all",
+            )
+
+
+def check_deviation(value: Any) -> float:
+    """Return a standard deviation."""
+    return check_float(value, "stddev", low=0.0, open_high=True)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from evengrad._core import Tensor
     from evengrad.layers._layer import Layer
+    from evengrad.layers._mixture import Mixture
     from evengrad.layers._module import ModuleTree
     from evengrad.training._compile_config import CompileConfig
     from evengrad.training._protocol import TrainableModel
@@ -253,8 +254,12 @@ class OutputHead:
                     activation,
                 )
 
-    def loss_of(self, y: Tensor, output: Tensor, weight: Tensor | None) -> Tensor | None:
-        """Return the reduced loss, if the output has one."""
+    def loss_of(
+        self, y: Tensor, output: Tensor, weight: Tensor | None, mixture: Mixture | None = None
+    ) -> Tensor | None:
+        """Return the reduced loss, if the output has one; rows may be mixed."""
+        if mixture is not None:
+            return mixture.of_loss(lambda y, weight: self.loss_of(y, output, weight), y, weight)
         loss = self.loss
         if self.logits and isinstance(loss, CrossEntropy):
             return loss.from_logits_loss(y, output, weight)
@@ -447,6 +452,8 @@ class Objective:
     ) -> Tensor:
         """Run the model on a batch, track loss and metrics, and return the loss."""
         call_context.penalties = penalties = []
+        mixtures: list[Mixture] = []
+        call_context.mixtures = mixtures
         looks, before = training and self.looks_for_strangers, call_context.watching
         called: list[Any] = []
         if looks:
@@ -455,15 +462,17 @@ class Objective:
             results = self.model.forward(xs, training, self.without_activation)
         finally:
             call_context.penalties, call_context.watching = None, before
+            call_context.mixtures = None
         if looks:
             check_called(self.model.public, called)
             self.looks_for_strangers = False
+        mixture = mixtures[0] if mixtures else None
         penalties += tree.weight_penalties()
         total: Tensor | None = None
         rows = int(xs[0].shape[0])
         ends = zip(self.names, self.outputs, ys, results, weights, strict=True)
         for name, output, y, result, weight in ends:
-            loss = output.loss_of(y, result, weight)
+            loss = output.loss_of(y, result, weight, mixture)
             if loss is None:
                 continue
             if self.output_losses:
