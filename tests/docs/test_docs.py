@@ -37,8 +37,9 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def empty_directory(tmp_path, monkeypatch):
-    """Examples may write files."""
+    """Examples may write files, and put nets into the zoo."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EVENGRAD_ZOO", str(tmp_path / "zoo"))
 
 
 def modules():

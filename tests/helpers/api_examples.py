@@ -159,6 +159,7 @@ NOT_DIFFERENTIABLE = {
     "accumulate": "adds to state in place, off the tape, by its documentation",
     "compile": "takes a function; test_compile.py compares its gradients",
     "load_model": "reads a file",
+    **{f"zoo.{name}": "reads and writes files" for name in ("folder", "list", "load", "save")},
     "replay": "reads a file",
     **{f"Tensor.{name}": READS_VALUES for name in ("numpy", "item", "tolist", "detach")},
     **{f"Tensor.{name}": MANAGES for name in ("backward", "copy_", "retain_grad", "zero_grad")},

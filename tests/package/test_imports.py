@@ -24,7 +24,7 @@ FLOORS = (
     {"callbacks"},
     {"training"},
     {"models"},
-    {"pretrain"},
+    {"pretrain", "zoo"},
     {"activations", "autograd", "functional", "sklearn", "utils"},
     {""},
 )

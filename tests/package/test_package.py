@@ -36,6 +36,17 @@ def test_types_are_shipped():
     assert (package / "_core.pyi").exists()
 
 
+def test_nets_are_shipped():
+    nets = list((Path(evengrad.__file__).parent / "zoo" / "nets").iterdir())
+    assert sorted(path.stem for path in nets) == [
+        "breast_cancer",
+        "digits",
+        "digits_autoencoder",
+        "digits_rows",
+    ]
+    assert sum(path.stat().st_size for path in nets) <= 400 * 1024
+
+
 def test_numpy_is_the_only_required_dependency():
     requirements = importlib.metadata.requires("evengrad")
     assert [line for line in requirements if "extra ==" not in line] == ["numpy>=1.26"]

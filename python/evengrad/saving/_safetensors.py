@@ -153,6 +153,15 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]
             return _read(shown, file)
 
 
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Return the metadata of a file, of which the head alone is read and compared."""
+    shown = file_path(path)
+    with errors_name(shown):
+        check_ordinary(shown)
+        with open(shown, "rb") as file:
+            return head_of(shown, file, DTYPES).metadata
+
+
 class Head(NamedTuple):
     """What a file says of itself before its data."""
 
