@@ -10,6 +10,8 @@ import pytest
 import evengrad as eg
 from evengrad import callbacks, layers, models, optimizers
 from evengrad._core import set_num_threads
+from evengrad.health._finding import Treatment
+from evengrad.models._treatments import treated
 
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(96, 6)).astype("float32")
@@ -318,6 +320,46 @@ def test_the_best_epoch_comes_back_as_it_was():
     assert model.sparsity() == sparsity
     for a, b in zip(model.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_treated_copies_keep_it():
+    model = net(kernel_regularizer="l2")
+    model.prune(0.6)
+    for change in (Treatment("remove_regularizers", ()), Treatment("learning_rate", (), 0.5)):
+        twin = treated(model, change)
+        assert twin.sparsity() == model.sparsity()
+        fit(twin)
+        assert twin.sparsity() == model.sparsity()
+
+
+def test_reviving_units_revives_no_weight():
+    first = layers.Dense(8, "relu", bias_initializer=eg.initializers.Constant(-9.0))
+    model = eg.Sequential([eg.Input((6,)), first, layers.Dense(1)], seed=3)
+    model.prune(0.5)
+    before = model.sparsity()
+    assert model.revive(X)
+    assert model.sparsity() == before
+
+
+def test_who_watches_changes_nothing():
+    quiet, watched = net(), net()
+    for model in (quiet, watched):
+        model.prune(0.8, schedule=models.PruningSchedule(20, 3, 4))
+    fit(quiet, epochs=4)
+    fit(watched, epochs=4, callbacks=[callbacks.GradientDoctor(), callbacks.TerminateOnNaN()])
+    assert_same(quiet, watched)
+
+
+def test_a_step_is_found_among_others_with_other_masks():
+    """What broke a training is found by making steps again: since the latest change of masks."""
+    model = net()
+    model.prune(0.8, schedule=models.PruningSchedule(60, 1, 2))
+    x = X.copy()
+    x[70] = 1e38
+    watch = callbacks.TerminateOnNaN()
+    model.fit(x, Y, epochs=2, batch_size=8, shuffle=False, verbose=0, callbacks=[watch])
+    assert watch.finding.step == 70 // 8
+    assert "row 70 " in watch.finding.remedies[0].text
 
 
 def test_damaged_masks(tmp_path):
