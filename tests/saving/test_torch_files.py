@@ -227,7 +227,7 @@ def test_every_cut_is_noticed(tmp_path):
     whole = write_state(tmp_path / "whole.pt", STATE).read_bytes()
     cut = tmp_path / "cut.pt"
     model = net()
-    for end in range(0, len(whole), 7):
+    for end in range(0, len(whole), 31):
         cut.write_bytes(whole[:end])
         check_refused(
             cut, "no zip archive|is damaged|claims|no header|holds no|pickles in it", model
@@ -238,7 +238,7 @@ def test_every_changed_byte_is_noticed_or_harmless(tmp_path):
     whole = write_state(tmp_path / "whole.pt", STATE).read_bytes()
     path = tmp_path / "changed.pt"
     loaded = 0
-    for place in range(0, len(whole), 3):
+    for place in range(0, len(whole), 11):
         changed = bytearray(whole)
         changed[place] ^= 0x41
         path.write_bytes(changed)
@@ -250,7 +250,7 @@ def test_every_changed_byte_is_noticed_or_harmless(tmp_path):
         # Dates, versions and unused members.
         assert_loaded(model)
         loaded += 1
-    assert loaded < len(whole) // 6
+    assert loaded < len(whole) // 22
 
 
 def test_checksums_of_zero_are_none(path):

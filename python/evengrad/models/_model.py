@@ -1605,8 +1605,8 @@ class Model(Network):
         >>> y = np.array(["low", "high"])[(x[:, 0] > 0).astype(int)]
         >>> mlp = MLPClassifier(hidden_layer_sizes=(8,), solver="lbfgs", max_iter=2000).fit(x, y)
         >>> model = eg.Model.from_sklearn(mlp)
-        >>> model
-        Sequential([Input((4,)), Dense(8, activation='relu'), Dense(1, activation='sigmoid')])
+        >>> model.layers
+        [Dense(8, activation='relu'), Dense(1, activation='sigmoid')]
         >>> p = model.predict(x, verbose=0)[:, 0]
         >>> bool(np.allclose(p, mlp.predict_proba(x)[:, 1]))
         True

@@ -86,6 +86,8 @@ def _array(archive: _zip.Archive, member: _zip.Member) -> FileArray:
         raise FileFormatError(
             f"{member.shown}: {name!r} holds Python objects, which are not read; save numbers"
         )
+    if any(size < 0 for size in shape):
+        raise member.damaged(f"its shape is {shape}")
     claimed = math.prod(shape) * dtype.itemsize
     if claimed != member.size - start.tell():
         raise member.damaged(
