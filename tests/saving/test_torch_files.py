@@ -32,9 +32,9 @@ def net(seed=1, dtype="float32"):
 def arrays_of(path):
     """Return what is read of a file, decoded."""
     with open_weights(path) as file:
-        return {
-            array.name: (array.decode or np.asarray)(array.read()).copy() for array in file.arrays()
-        }
+        found = [(array, array.read()) for array in file.arrays()]
+        file.confirm()
+        return {array.name: (array.decode or np.asarray)(read).copy() for array, read in found}
 
 
 def assert_loaded(model):

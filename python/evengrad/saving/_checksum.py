@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evengrad._core import get_num_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
     from types import TracebackType
 
     from typing_extensions import Self
@@ -51,9 +50,9 @@ class RunningCrc:
         self._workers = workers
         self._last: Future[int] | int = 0
 
-    def update(self, data: Any) -> None:
-        """Take in bytes, which must not change until `value`."""
-        self._last = self._workers.run(_continued, data, self._last)
+    def update(self, data: Any, ready: Any = None) -> None:
+        """Take in bytes, which must not change until `value`, once something is computed."""
+        self._last = self._workers.run(_continued, data, self._last, ready)
 
     def value(self) -> int:
         """Return the checksum of all that was taken in."""
@@ -64,8 +63,10 @@ def _number(known: Future[int] | int) -> int:
     return known if isinstance(known, int) else known.result()
 
 
-def _continued(data: memoryview, before: Future[int] | int) -> int:
+def _continued(data: memoryview, before: Future[int] | int, ready: Any) -> int:
     # Workers take pieces in their order: what this one waits for is done already, or being done.
+    if isinstance(ready, Future):
+        ready.result()
     return zlib.crc32(data, _number(before))
 
 

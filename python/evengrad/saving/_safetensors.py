@@ -197,7 +197,7 @@ def _read(shown: str, file: BinaryIO) -> tuple[dict[str, Array], dict[str, str]]
         pairs = list(zip(head.entries, running, strict=True))
         tensors = {entry.name: entry.read(file, checksum) for entry, checksum in pairs}
         for entry, checksum in pairs:
-            entry.compare(checksum, head.checksums)
+            entry.compare(checksum.digits(), head.checksums)
     return tensors, head.metadata
 
 
@@ -272,9 +272,9 @@ class Entry(NamedTuple):
     begin: int
     end: int
 
-    def compare(self, checksum: Checksum, checksums: Mapping[str, str]) -> None:
+    def compare(self, digits: str, checksums: Mapping[str, str]) -> None:
         """Raise an error where what was read has another checksum than the file says."""
-        if checksum.digits() != checksums.get(key_of(self.name)):
+        if digits != checksums.get(key_of(self.name)):
             raise FileFormatError(f"{self.shown} is damaged: its checksum differs")
 
     def read(self, file: BinaryIO, checksum: Checksum | None = None) -> Array:
@@ -286,11 +286,16 @@ class Entry(NamedTuple):
                 raise FileFormatError(f"{self.shown} was cut off while the file was read")
             if checksum is not None:
                 checksum.update(piece)
+        values = self.shaped(data)
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+    def shaped(self, data: Array) -> Array:
+        """Return the tensor of these bytes, where they lie."""
         try:
-            values = data.view(self.dtype).reshape(self.shape)
+            values: Array = data.view(self.dtype).reshape(self.shape)
         except ValueError as error:
             raise FileFormatError(f"{self.shown}: {error}") from error
-        return values.astype(values.dtype.newbyteorder("="), copy=False)
+        return values
 
 
 def _entries(

@@ -36,8 +36,9 @@ class FileArray:
     shape, dtype
         Of what `read` returns; compared with the model before anything is read.
     read
-        Returns the values, little or big endian, in any strides; read-only will do. It raises a
-        FileFormatError where the file turns out to be damaged.
+        Returns the values, little or big endian, in any strides; read-only will do. They may be
+        filled in until the file's `confirm` returns. It, or that, raises a FileFormatError where
+        the file turns out to be damaged.
     decode
         Makes numbers of `dtype` of what `read` returns, of any part of it; None where they are
         numbers. They are made a piece at a time, after all is read.

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from evengrad.saving._checksum import PIECE_BYTES, ChecksumWorkers, RunningCrc
+from evengrad.saving._checksum import PIECE_BYTES, RunningCrc
 from evengrad.saving._errors import FileFormatError
+from evengrad.saving._pieces import PieceReader, wait_for
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
@@ -57,7 +58,8 @@ class Archive:
         self.shown, self._file = shown, file
         size = os.fstat(file.fileno()).st_size
         self.members = members_of(shown, file, size)
-        self._workers = ChecksumWorkers(size)
+        self._reader = PieceReader(shown, file, size)
+        self._filling: list[Any] = []
         self._running: list[tuple[Member, RunningCrc]] = []
 
     def beginning(self, member: Member, count: int) -> bytes:
@@ -73,9 +75,9 @@ class Archive:
             raise member.damaged(str(error)) from error
 
     def content(self, member: Member, skip: int = 0, *, checked: bool = True) -> Array:
-        """Return the bytes of a member behind the first `skip`; `confirm` compares checksums."""
+        """Return the bytes of a member behind the first `skip`; `confirm` says that they are."""
         content = np.empty(member.size - skip, np.uint8)
-        crc = RunningCrc(self._workers)
+        crc = RunningCrc(self._reader.workers)
         if checked:
             self._running.append((member, crc))
         self._file.seek(member.begin)
@@ -85,12 +87,10 @@ class Archive:
         before = self._file.read(skip)
         if checked:
             crc.update(before)
-        for begin in range(0, len(content), PIECE_BYTES):
-            piece: Any = content[begin : begin + PIECE_BYTES].data
-            if self._file.readinto(piece) != len(piece):  # type: ignore[attr-defined]  # of files
-                raise member.damaged("it was cut off while the file was read")
+        for piece, filled in self._reader.pieces(content, member.begin + skip):
+            self._filling.append(filled)
             if checked:
-                crc.update(piece)
+                crc.update(piece, filled)
         return content
 
     def _inflate(self, member: Member, skip: int, content: Array, crc: RunningCrc) -> None:
@@ -116,7 +116,10 @@ class Archive:
             place += len(piece)
 
     def confirm(self) -> None:
-        """Compare the checksums of what was read."""
+        """Wait for what is read, and compare its checksums."""
+        for filled in self._filling:
+            wait_for(filled)
+        self._filling.clear()
         for member, crc in self._running:
             if crc.value() != member.crc:
                 raise member.damaged("its checksum differs")
@@ -124,7 +127,7 @@ class Archive:
 
     def close(self) -> None:
         """End the threads."""
-        self._workers.__exit__(None, None, None)
+        self._reader.close()
 
 
 def members_of(shown: str, file: BinaryIO, size: int) -> dict[str, Member]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from evengrad.models._model import Model
     from evengrad.models._weights._mapping import Names
     from evengrad.models._weights._pairing import Made, Neutral, Pairing
-    from evengrad.saving._weight_file import WeightFile
+    from evengrad.saving._weight_file import FileArray, WeightFile
 
 LAYOUT_CHOICES = ("auto", "keras", "torch")
 
@@ -64,7 +64,7 @@ def take(
     variables = named_variables(model, "load_weights")
     chosen = set(variables if pattern is None else select(pattern, variables))
     pairing = best_pairing(model, file, mapping, layout, chosen, whole=pattern is None and strict)
-    pairing.left += [one.array for one in pairing.neutral if not _does_nothing(one)]
+    pairing.left += _not_neutral(file, pairing.neutral)
     made = {path: one for path, one in pairing.made.items() if path in chosen}
     if strict:
         _check_whole(file, pairing, chosen, pattern, variables)
@@ -121,10 +121,16 @@ def _check_whole(
     raise FileFormatError(f"{file.shown}: {faults[0]}{more}{several}; strict=False loads what fits")
 
 
-def _does_nothing(one: Neutral) -> bool:
-    """Tell whether an array for which a layer has no variable changes nothing."""
-    values = (one.array.decode or same)(one.array.read())
-    return bool((values == one.value).all())
+def _not_neutral(file: WeightFile, found: list[Neutral]) -> list[FileArray]:
+    """Return the arrays for which a layer has no variable and which would change something."""
+    values = [(one, one.array.read()) for one in found]
+    if values:
+        file.confirm()
+    return [
+        one.array
+        for one, read in values
+        if not bool(((one.array.decode or same)(read) == one.value).all())
+    ]
 
 
 def _check_kinds(file: WeightFile, path: str, made: Made) -> None:
