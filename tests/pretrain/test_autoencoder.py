@@ -198,6 +198,17 @@ def test_a_stage_that_is_broken_off_leaves_no_trace(x, error):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_pruned_weights_stay_zero(x, tied):
+    model = network()
+    model.prune(0.5)
+    before = values(model)
+    pretrain(model, x, tied=tied)
+    kernel, old = model.get_layer("first").get_weights()[0], before["first/kernel"]
+    assert (old == 0.0).sum() > 10
+    np.testing.assert_array_equal(kernel == 0.0, old == 0.0)
+
+
 def test_averages_begin_anew(x):
     model = network(compiled=False)
     model.compile(optimizers.SGD(0.01, use_ema=True), "sparse_categorical_crossentropy")

@@ -142,22 +142,16 @@ class Phases:
     # Of the reconstruction, for each row of the data.
     error: Tensor
 
-    def kernel_gradient(self) -> Tensor:
-        """Return v_kᵀ · p_h(v_k) / chains − v₀ᵀ · p_h(v₀) / m."""
+    def gradients(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return those of the kernel, and of visible and hidden biases.
+
+        v_kᵀ · p_h(v_k) / chains − v₀ᵀ · p_h(v₀) / m, as one product; mean(v_k) − mean(v₀); and
+        mean(p_h(v_k)) − mean(p_h(v₀)).
+        """
         rows, chains = self.data.shape[0], self.visible.shape[0]
-        down = self.visible.T @ self.negative
-        up = self.data.T @ self.positive
-        if rows == chains:
-            return (down - up) * (1.0 / rows)
-        return down * (1.0 / chains) - up * (1.0 / rows)
-
-    def visible_gradient(self) -> Tensor:
-        """Return mean(v_k) − mean(v₀)."""
-        return self.visible.mean(0) - self.data.mean(0)
-
-    def hidden_gradient(self) -> Tensor:
-        """Return mean(p_h(v_k)) − mean(p_h(v₀))."""
-        return self.negative.mean(0) - self.positive.mean(0)
+        hidden = _core.cat([self.negative * (1.0 / chains), self.positive * (-1.0 / rows)], 0)
+        kernel = _core.cat([self.visible, self.data], 0).T @ hidden
+        return kernel, self.visible.mean(0) - self.data.mean(0), hidden.sum(0)
 
 
 class Difference(Function):
@@ -179,11 +173,10 @@ class Difference(Function):
         """Return the gradients of kernel and biases."""
         del gradient
         phases: Phases = ctx.phases
-        kernel = phases.kernel_gradient()
+        kernel, visible, hidden = phases.gradients()
         if ctx.decay:
             kernel = kernel + ctx.kernel.detach() * ctx.decay
-        hidden = [phases.hidden_gradient()] if ctx.has_bias else []
-        return None, None, kernel, phases.visible_gradient(), *hidden
+        return None, None, kernel, visible, *([hidden] if ctx.has_bias else [])
 
 
 def drawn(means: Tensor, stream: _core.Generator) -> Tensor:
