@@ -14,6 +14,8 @@ from evengrad.saving._errors import FileFormatError
 from evengrad.saving._paths import check_ordinary, errors_name, file_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from evengrad._common.arrays import Array
 
 # Kinds of elements by their numbers in `TensorProto`, with the field that holds them where there
@@ -72,6 +74,9 @@ class OnnxFile:
             )
         if len(model.graph.sparse_initializer):
             raise self.error("sparse weights are not read; write them out")
+        if any(isinstance(name, bytes) for name in _names_in(model)):
+            # What Protocol Buffers makes of text that is none.
+            raise self.error("no ONNX file, or a damaged one: names that are no text")
         self.graph = model.graph
         self.producer: str = model.producer_name
         self.opset = self._opset(model)
@@ -151,3 +156,18 @@ class OnnxFile:
             raise self.error(f"{what}: the weights overlap in {location!r}")
         with errors_name(path):
             return np.fromfile(path, dtype, count=wanted // dtype.itemsize, offset=offset)
+
+
+def _names_in(model: Any) -> Iterator[Any]:
+    """Yield all names of a message that are read."""
+    graph = model.graph
+    yield from (model.producer_name, graph.name)
+    yield from (one.domain for one in model.opset_import)
+    for kind in (graph.initializer, graph.input, graph.output):
+        yield from (one.name for one in kind)
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+    for tensor in graph.initializer:
+        for entry in tensor.external_data:
+            yield from (entry.key, entry.value)

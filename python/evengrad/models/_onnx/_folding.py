@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,5 +105,15 @@ FOLDS: dict[str, Callable[[list[Array], dict[str, Any]], Array]] = {
     "Transpose": lambda given, attributes: np.transpose(given[0], attributes.get("perm")),
     "Unsqueeze": lambda given, attributes: np.expand_dims(given[0], _axes(given, attributes)),
 }
-# Of those, the ones whose result may be larger than what they take.
-GROWING = {"Add", "Div", "Mul", "Sub"}
+
+
+def _broadcast(given: list[Array]) -> int:
+    return math.prod(np.broadcast_shapes(*(value.shape for value in given)))
+
+
+# Of those, the ones whose result may be larger than what they take: how many elements it has.
+GROWING: dict[str, Callable[[list[Array]], int]] = {
+    **dict.fromkeys(("Add", "Div", "Mul", "Sub"), _broadcast),
+    "Concat": lambda given: sum(value.size for value in given),
+    "Gather": lambda given: given[0].size * given[1].size,
+}

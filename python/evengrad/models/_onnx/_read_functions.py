@@ -75,11 +75,7 @@ def read_with_numbers(reader: Reader, operation: Operation) -> Any:
 def layered(reader: Reader, operation: Operation, kind: Any, *arguments: Any) -> View:
     """Draw a layer of a class on the first input."""
     view = reader.view(operation, 0)
-    try:
-        layer = kind(*arguments, name=reader.own(operation.name))
-    except ValueError as error:
-        raise reader.refused(operation, f"no {kind.__name__} is so: {error}") from error
-    return _on_view(reader, operation, view, layer)
+    return _on_view(reader, operation, view, kind(*arguments, name=reader.own(operation.name)))
 
 
 def _on_view(reader: Reader, operation: Operation, view: View, layer: Any) -> View:

@@ -94,7 +94,8 @@ def weights_of(reader: Reader, operation: Operation) -> list[Array]:
     kernel, recurrent = reader.constant(operation, 1), reader.constant(operation, 2)
     gates = len(cell.gates)
     units = recurrent.shape[-1]
-    wanted = ((1, gates * units, kernel.shape[-1]), (1, gates * units, units))
+    features = reader.view(operation, 0).shape[-1]
+    wanted = ((1, gates * units, features), (1, gates * units, units))
     if (kernel.shape, recurrent.shape) != wanted:
         raise reader.refused(operation, f"weights of shape {kernel.shape} and {recurrent.shape}")
     if int(reader.attribute(operation, "hidden_size", units)) != units:
@@ -211,13 +212,19 @@ def needs_state(reader: Reader, operation: Operation) -> bool:
 
 def _ends(reader: Reader, name: str, *, backwards: bool) -> set[bool]:
     """Return, for each use of the outputs of all steps, whether it is of the last step alone."""
-    readers = reader.consumers.get(name, [])
-    found = {False} if reader.uses[name] > len(readers) or not readers else set()
-    for one in readers:
-        if one.operator in MOVES:
-            found |= _ends(reader, one.outputs[0], backwards=backwards)
-        else:
-            found.add(_picks_end(reader, one, backwards=backwards))
+    found: set[bool] = set()
+    stack, seen = [name], {name}
+    while stack:
+        moved = stack.pop()
+        readers = reader.consumers.get(moved, [])
+        if reader.uses[moved] > len(readers) or not readers:
+            found.add(False)
+        for one in readers:
+            if one.operator not in MOVES:
+                found.add(_picks_end(reader, one, backwards=backwards))
+            elif one.outputs[0] not in seen:
+                seen.add(one.outputs[0])
+                stack.append(one.outputs[0])
     return found
 
 

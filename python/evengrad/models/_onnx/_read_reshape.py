@@ -144,6 +144,10 @@ def read_largest(reader: Reader, operation: Operation) -> View:
         raise reader.refused(operation, "of largest values, those of a maxout layer alone are read")
     sums, ndim = value.sums, len(value.sums.base.axes) + 1
     axes = axes_of(reader, operation, ndim)
+    if sums.base.shape[-1] != sums.kernel.shape[0]:
+        raise reader.refused(
+            operation, f"weights of shape {sums.kernel.shape} beside {sums.base.shape}"
+        )
     if axes != [ndim - 2]:
         raise reader.refused(operation, f"axes {axes}, which are not those of the pieces")
     arrays = [sums.kernel] if sums.bias is None else [sums.kernel, sums.bias]

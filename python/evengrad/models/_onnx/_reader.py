@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from evengrad import layers
-from evengrad.layers._symbolic import Input, Symbolic
+from evengrad.layers._symbolic import Input, Symbolic, row_size
 from evengrad.models._architecture import ROW_LIMIT
 from evengrad.models._onnx._file import FLOATS, WHOLE
 from evengrad.models._onnx._folding import FOLDS, GROWING
@@ -24,6 +24,7 @@ from evengrad.models._onnx._values import (
     scaled,
     view_of,
 )
+from evengrad.saving._errors import FileFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -105,6 +106,15 @@ class Reader(Given):
         return ends
 
     def _read(self, operation: Operation) -> list[Any]:
+        """Return what an operator puts out; whatever does not fit in it is an error of the file."""
+        try:
+            return self._made(operation)
+        except FileFormatError:
+            raise
+        except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+            raise self.refused(operation, f"it does not fit: {error}") from error
+
+    def _made(self, operation: Operation) -> list[Any]:
         given = [self.values[name] for name in operation.inputs if name]
         constant = all(isinstance(value, np.ndarray) for value in given)
         if constant and given and operation.operator in FOLDS:
@@ -120,16 +130,9 @@ class Reader(Given):
 
     def _folded(self, operation: Operation, given: list[Array]) -> Array:
         if operation.operator in GROWING:
-            try:
-                shape = np.broadcast_shapes(*(value.shape for value in given))
-            except ValueError as error:
-                raise self.refused(operation, str(error)) from error
-            self.spend(operation, 8 * math.prod(shape))
-        try:
-            with np.errstate(all="ignore"):
-                return np.asarray(FOLDS[operation.operator](given, operation.attributes))
-        except (ArithmeticError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise self.refused(operation, f"constants that do not fit: {error}") from error
+            self.spend(operation, 8 * GROWING[operation.operator](given))
+        with np.errstate(all="ignore"):
+            return np.asarray(FOLDS[operation.operator](given, operation.attributes))
 
     def add_input(self, described: Any) -> None:
         """Begin the graph with an input of the file."""
@@ -214,10 +217,11 @@ class Reader(Given):
 
     def draw(self, operation: Operation, layer: layers.Layer, *symbols: Symbolic) -> Any:
         """Return what a layer makes of symbolic tensors."""
-        try:
-            return layer(list(symbols) if len(symbols) > 1 else symbols[0])
-        except (TypeError, ValueError, MemoryError) as error:
-            raise self.refused(operation, f"it does not fit: {error}") from error
+        made = layer(list(symbols) if len(symbols) > 1 else symbols[0])
+        for symbol in made if isinstance(made, list) else [made]:
+            if row_size(symbol.shape) > max(ROW_LIMIT, self.file.size):
+                raise self.refused(operation, f"rows of shape {symbol.shape[1:]}")
+        return made
 
     def make(
         self,
