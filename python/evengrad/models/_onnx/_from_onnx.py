@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -45,12 +45,24 @@ OTHERS = {("ai.onnx.ml", "ZipMap")}
 FLOAT, INT, STRING, TENSOR, FLOAT_LIST, INT_LIST, STRING_LIST = 1, 2, 3, 4, 6, 7, 8
 
 
-@outside_scopes()
-def from_onnx(
-    path: str | os.PathLike[str], outputs: Any = None, what: str = "Model.from_onnx"
-) -> Model:
+class Found(NamedTuple):
+    """The model of a file, and what messages call the file."""
+
+    model: Model
+    shown: str
+    # Whether we have written it, so that names are those of layers: their paths, by the names here.
+    ours: bool
+    paths: dict[str, str]
+
+
+def from_onnx(path: str | os.PathLike[str], outputs: Any = None) -> Model:
     """Return a model that computes what a file does; see `Model.from_onnx`."""
-    file = OnnxFile(path, what)
+    return found_in(OnnxFile(path, "Model.from_onnx"), outputs).model
+
+
+@outside_scopes()
+def found_in(file: OnnxFile, outputs: Any) -> Found:
+    """Return the model of a file."""
     graph = file.graph
     wanted = _wanted(file, outputs)
     operations = _behind(file, wanted)
@@ -72,7 +84,8 @@ def from_onnx(
     for operation in operations:
         _with_arrays(file, operation)
     ends = reader.run(operations, wanted)
-    return _model(file, reader, ends)
+    paths = {one.name: one.path for one in operations if one.name is not None}
+    return Found(_model(file, reader, ends), file.shown, file.producer == OURS, paths)
 
 
 def _wanted(file: OnnxFile, outputs: Any) -> list[str]:
@@ -119,15 +132,14 @@ def _operation(file: OnnxFile, node: Any, number: int) -> Operation:
     attributes = {}
     for attribute in node.attribute:
         attributes[attribute.name] = _attribute(file, attribute, place)
-    name = None
-    if file.producer == OURS and "/" in node.name:
-        # Ours have the path of the layer, that of the model in front, and the operator at the end.
-        parts = node.name.split("/")[1:-1]
-        name = printable("_".join(parts)) or None
+    # Ours have the path of the layer, that of the model in front, and the operator at the end.
+    ours = file.producer == OURS and "/" in node.name
+    path = "/".join(node.name.split("/")[1:-1]) if ours else ""
+    name = printable(path.replace("/", "_")) or None
     inputs, outputs = list(node.input), list(node.output)
     while inputs and not inputs[-1]:
         inputs.pop()
-    return Operation(node.op_type, place, name, inputs, outputs, attributes)
+    return Operation(node.op_type, place, name, inputs, outputs, attributes, path)
 
 
 def _attribute(file: OnnxFile, attribute: Any, place: str) -> Any:

@@ -87,7 +87,12 @@ class Given:
         return value
 
     def aligned(self, operation: Operation, constant: Array, view: View) -> Array:
-        """Return a constant as it lines up with the dimensions of a view's tensor."""
+        """Return a constant as it lines up with the dimensions of a view's tensor; numbers as such.
+
+        A vector of one number is an array.
+        """
+        if constant.ndim == 0 and constant.dtype != object:
+            return constant.astype(np.float64)
         ndim = len(view.axes)
         if constant.dtype == object or constant.ndim > ndim:
             raise self.refused(operation, f"a constant of shape {constant.shape} beside rows")

@@ -155,6 +155,7 @@ def read_prelu(reader: Reader, operation: Operation) -> View:
 
 def prelu(reader: Reader, operation: Operation, view: View, alpha: Array) -> View:
     """Draw a rectifier with slopes that line up with the dimensions of a view's tensor."""
+    alpha = np.reshape(alpha, alpha.shape or (1,) * view.symbol.ndim)
     row = view.symbol.shape[1:]
     shared = [i + 1 for i, size in enumerate(alpha.shape[1:]) if size == 1 and row[i] != 1]
     alpha = alpha.reshape(alpha.shape[1:])

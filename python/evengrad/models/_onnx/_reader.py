@@ -209,7 +209,8 @@ class Reader(Given):
     def scaled(self, operation: Operation, place: int) -> Scaled:
         """Return an input that is to be shifted or scaled."""
         value = self.raw(operation, place)
-        if isinstance(value, Scaled) and value.view is None:
+        # Of our own files, what one layer does stays one layer.
+        if isinstance(value, Scaled) and value.view is None and value.name == operation.name:
             return value
         return scaled(self.drawn(operation, value), operation.name)
 

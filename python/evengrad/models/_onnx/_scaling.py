@@ -23,10 +23,13 @@ def layers_of(reader: Any, operation: Operation, value: Scaled) -> Made:
     Numbers for all places become `Rescaling`; numbers by feature a frozen `BatchNormalization`,
     or a `Normalization` where they have its form, as those of other dimensions must.
     """
-    shift, factor, offset = value.shift, value.factor, value.offset
-    parts = [part.squeeze() for part in (shift, factor, offset)]
-    if all(part.ndim == 0 for part in parts):
-        return _by_numbers(reader, value, *(float(part) for part in parts))
+    parts = (value.shift, value.factor, value.offset)
+    # In our own files a vector of one number is a feature's.
+    numbers = all(part.ndim == 0 if value.name else part.size == 1 for part in parts)
+    if numbers:
+        return _by_numbers(reader, value, *(float(part.reshape(())) for part in parts))
+    ndim = value.base.symbol.ndim
+    shift, factor, offset = (np.reshape(x, x.shape or (1,) * ndim) for x in parts)
     positive = bool((factor > 0).all()) and _keeps(shift, factor)
     if positive and not offset.any():
         return [_normalization(reader, value, shift, factor)]
@@ -60,6 +63,8 @@ def _normalization(
 ) -> tuple[layers.Layer, list[Array]]:
     mean, factor = np.broadcast_arrays(mean, factor)
     axes = [axis for axis in range(1, mean.ndim) if mean.shape[axis] != 1]
+    if value.name and value.base.symbol.shape[-1] == 1:
+        axes = axes or [mean.ndim - 1]
     shape = [mean.shape[axis] for axis in axes]
     layer = layers.Normalization(axes or None, invert=invert, name=reader.own(value.name))
     return layer, [mean.reshape(shape), (1.0 / factor.reshape(shape)) ** 2]
@@ -71,7 +76,16 @@ def _frozen(
     width = value.base.symbol.shape[-1] or 1
     layer = layers.BatchNormalization(epsilon=0.0, trainable=False, name=reader.own(value.name))
     vectors = [np.broadcast_to(part.reshape(-1), (width,)) for part in (factor, offset, shift)]
-    return layer, [*vectors, np.ones(width)]
+    return layer, _as_variance(vectors)
+
+
+def _as_variance(vectors: list[Array]) -> list[Array]:
+    """Return gamma, beta, mean and variance; gamma is 1 where the variance can say it all."""
+    factor, offset, shift = vectors
+    one = np.ones_like(factor)
+    if bool((factor > 0.0).all()):
+        return [one, offset, shift, (1.0 / factor) ** 2]
+    return [factor, offset, shift, one]
 
 
 def _flattened(reader: Any, operation: Operation, value: Scaled) -> Made:
@@ -88,6 +102,6 @@ def _flattened(reader: Any, operation: Operation, value: Scaled) -> Made:
     layer = layers.BatchNormalization(epsilon=0.0, trainable=False)
     return [
         (layers.Flatten(), []),
-        (layer, [*vectors, np.ones(width)]),
+        (layer, _as_variance(vectors)),
         (layers.Reshape(tuple(row)), []),
     ]

@@ -102,7 +102,7 @@ class Pieces:
 
 @dataclass(eq=False)
 class Scaled:
-    """(x − shift) · factor + offset with constants that line up with the dimensions of x."""
+    """(x − shift) · factor + offset: numbers, or arrays that line up with the dimensions of x."""
 
     base: View
     shift: Array
@@ -115,13 +115,15 @@ class Scaled:
         """Return this minus a constant."""
         plain = bool((self.factor == 1.0).all()) and not self.offset.any()
         if plain:
-            return Scaled(self.base, self.shift + constant, self.factor, self.offset, self.name)
-        return Scaled(self.base, self.shift, self.factor, self.offset - constant, self.name)
+            shift = np.asarray(self.shift + constant)
+            return Scaled(self.base, shift, self.factor, self.offset, self.name)
+        offset = np.asarray(self.offset - constant)
+        return Scaled(self.base, self.shift, self.factor, offset, self.name)
 
     def times(self, constant: Array) -> Scaled:
         """Return this times a constant."""
         factor, offset = self.factor * constant, self.offset * constant
-        return Scaled(self.base, self.shift, factor, offset, self.name)
+        return Scaled(self.base, self.shift, np.asarray(factor), np.asarray(offset), self.name)
 
     def is_factor(self) -> bool:
         """Tell whether nothing is added."""
@@ -130,8 +132,8 @@ class Scaled:
 
 def scaled(base: View, name: str | None) -> Scaled:
     """Return a tensor as it is, to be shifted and scaled."""
-    none = np.zeros((1,) * base.symbol.ndim)
-    return Scaled(base, none, none + 1.0, none, name)
+    none, one = np.zeros(()), np.ones(())
+    return Scaled(base, none, one, none, name)
 
 
 @dataclass
@@ -146,3 +148,5 @@ class Operation:
     inputs: list[str]
     outputs: list[str]
     attributes: dict[str, Any] = field(default_factory=dict)
+    # Where the layer stood in the model that we have written.
+    path: str = ""

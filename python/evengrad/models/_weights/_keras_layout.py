@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad.layers import Dense, Maxout, Normalization, PReLU
+from evengrad.layers import (
+    BatchNormalization,
+    Dense,
+    LayerNormalization,
+    Maxout,
+    Normalization,
+    PReLU,
+)
+from evengrad.layers._recurrent import Recurrent
 from evengrad.models._weights._forms import RESHAPED, Form, Part, as_is, same, variables_of
 
 if TYPE_CHECKING:
@@ -12,11 +20,18 @@ if TYPE_CHECKING:
 
 # Of Keras' Normalization, how many rows it has seen.
 COUNT = "count"
+# Layers that may lack weights which others have all the same, with values that do nothing.
+WITHOUT = (BatchNormalization, Dense, LayerNormalization, Maxout, Recurrent)
+NEUTRAL = {"gamma": 1.0, "beta": 0.0, "bias": 0.0}
 
 
 def form_of(layer: Layer) -> Form:
     """Return how a layer's weights look in Keras' files, and in ours."""
     form = as_is(layer, [COUNT] if isinstance(layer, Normalization) else [])
+    if isinstance(layer, WITHOUT):
+        # ONNX' operators have them always.
+        neutral = {role: value for role, value in NEUTRAL.items() if role not in form.parts}
+        form = form._replace(neutral=neutral)
     if isinstance(layer, (Dense, Maxout)) and "kernel" in form.parts:
         # The word of others for a matrix that is laid out as ours.
         (part,) = form.parts["kernel"]

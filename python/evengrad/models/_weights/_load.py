@@ -10,6 +10,7 @@ from evengrad._common.patterns import select
 from evengrad._tensor.masked import apply_masks
 from evengrad.layers._module import access_to, module_tree
 from evengrad.models._model_file import BESIDE, named_variables, refuse_checkpoint
+from evengrad.models._onnx._weights import is_onnx, weights_of_onnx
 from evengrad.models._weights._attempts import best_pairing
 from evengrad.models._weights._forms import RESHAPED, TRANSPOSED, same
 from evengrad.models._weights._mapping import check_mapping
@@ -46,6 +47,10 @@ def load_weights(
     if is_estimator(path):
         given = weights_of_estimator(path)
         return take(model, given, pattern, mapping, strict=strict, layout=layout)
+    if is_onnx(path):
+        named_variables(model, "load_weights")
+        found = weights_of_onnx(path, model, mapping)
+        return take(model, found, pattern, mapping, strict=strict, layout="keras")
     with open_weights(path) as file:
         refuse_checkpoint(file.shown, file.metadata)
         return take(model, _without_slots(file), pattern, mapping, strict=strict, layout=layout)
