@@ -1397,8 +1397,9 @@ class Model(Network):
         """Take variables from a file of `save_weights` or `save`, or from another library's.
 
         Safetensors files, also in PyTorch's or Keras' layout; NumPy's ``.npz``; PyTorch's ``.pt``,
-        ``.pth`` and ``.ckpt``, of which nothing is run. The first bytes say what a file is. Arrays
-        are paired with variables by their names; where no name fits, by their order and shapes, if
+        ``.pth`` and ``.ckpt``, of which nothing is run; ONNX' ``.onnx``, by what the graph does
+        with them, whatever they are called. The first bytes say what another file is. Arrays are
+        paired with variables by their names; where no name fits, by their order and shapes, if
         there is but one way, which the report says. Kernels of other layouts are transposed, gates
         of recurrent layers brought into order, two biases added.
 
