@@ -270,6 +270,13 @@ def _(value, names):
     assert np.array_equal(other.get_weights()[0], names["model"].get_weights()[0])
 
 
+@means('model.load_state_dict(load_file("net.safetensors"))')
+def _(value, names):
+    del names
+    assert value.transposed == ["hidden/kernel", "outputs/kernel"]
+    assert not value.by_order
+
+
 means("torch.manual_seed(42)")(seeded)
 
 

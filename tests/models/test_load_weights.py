@@ -194,3 +194,47 @@ def test_an_unbuilt_model_says_what_to_do(path):
     write(path, state_of(net(3)))
     with pytest.raises(ValueError, match="before the model is built"):
         eg.Sequential([layers.Dense(3)]).load_weights(path)
+
+
+def test_numbers_that_keras_went_on_counting_are_no_names(path):
+    model, other = net(3, 3, 2), net(3, 3, 2, seed=2)
+    values = model.get_weights()
+    names = [f"dense_{i + 1}/{role}" for i in range(3) for role in ("kernel", "bias")]
+    write(path, dict(zip(names, values, strict=True)))
+    report = other.load_weights(path)
+    assert report.matched["dense_2/kernel"] == "dense_1/kernel"
+    assert len(report.by_order) == 6
+    assert_equal(model, other)
+
+
+def test_the_report_says_what_the_file_does_not(tmp_path):
+    normal = [layers.BatchNormalization(), layers.BatchNormalization(convention="torch")]
+    model = eg.Sequential([eg.Input((3,)), *normal])
+    model.save_weights(tmp_path / "net.npz", layout="torch")
+    (note,) = model.load_weights(tmp_path / "net.npz").notes
+    assert note.startswith("batch_normalization: epsilon is 0.001; PyTorch's default is 1e-05")
+
+
+def test_what_a_layer_has_not_must_do_nothing(tmp_path):
+    model = eg.Sequential([eg.Input((3,)), layers.BatchNormalization(scale=False)])
+    model.save_weights(tmp_path / "net.npz", layout="torch")
+    model.load_weights(tmp_path / "net.npz")
+    arrays = dict(np.load(tmp_path / "net.npz"))
+    np.savez(tmp_path / "net.npz", **{**arrays, "0.weight": np.full(3, 2.0)})
+    with pytest.raises(eg.FileFormatError, match=r"'0\.weight' is no variable of the model"):
+        model.load_weights(tmp_path / "net.npz")
+
+
+def test_square_kernels_without_names_are_spoken_of(tmp_path):
+    w = np.arange(16.0, dtype="f4").reshape(4, 4)
+    np.savez(tmp_path / "net.npz", W=w, b=np.zeros(4, "f4"))
+    model = net(4)
+    (note,) = model.load_weights(tmp_path / "net.npz").notes
+    assert (
+        note == 'square kernel dense/kernel: taken as (in, out); pass layout="torch" for (out, in)'
+    )
+    np.testing.assert_array_equal(model.get_weights()[0], w)
+    assert model.load_weights(tmp_path / "net.npz", layout="torch").transposed == ["dense/kernel"]
+    np.testing.assert_array_equal(model.get_weights()[0], w.T)
+    with pytest.raises(ValueError, match="layout: unknown 'pytorch'; did you mean 'torch'"):
+        model.load_weights(tmp_path / "net.npz", layout="pytorch")

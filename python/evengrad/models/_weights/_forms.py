@@ -59,6 +59,8 @@ class Form(NamedTuple):
         Roles that are no weights.
     neutral
         Roles that the layer has not, which are there with this value all the same.
+    note
+        What the layout does not tell of the layer, and its outputs depend on.
     refusal
         Why the layout cannot hold such a layer, where it cannot.
     """
@@ -66,6 +68,7 @@ class Form(NamedTuple):
     parts: Parts
     ignored: frozenset[str] = frozenset()
     neutral: Mapping[str, float] = MappingProxyType({})
+    note: str = ""
     refusal: str = ""
 
     def roles(self) -> list[str]:

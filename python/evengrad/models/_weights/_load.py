@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from evengrad._common.names import choose, did_you_mean
+from evengrad._common.names import choose, did_you_mean, listed
 from evengrad._common.patterns import select
 from evengrad._tensor.masked import apply_masks
 from evengrad.layers._module import access_to, module_tree
+from evengrad.layers._variables import KERNEL_DIMENSIONS
 from evengrad.models._model_file import BESIDE, named_variables, refuse_checkpoint
 from evengrad.models._onnx._weights import is_onnx, weights_of_onnx
 from evengrad.models._weights._attempts import best_pairing
-from evengrad.models._weights._forms import RESHAPED, TRANSPOSED, same
+from evengrad.models._weights._forms import AS_IS, RESHAPED, TRANSPOSED, same
 from evengrad.models._weights._mapping import check_mapping
 from evengrad.models._weights._report import LoadReport
 from evengrad.models._weights._sklearn import is_estimator, weights_of_estimator
@@ -86,6 +87,8 @@ def take(
     if not pairing.missing:
         for state in module_tree(model).states:
             state.provisional = False
+    if layout == "auto" and file.layout is None:
+        pairing.notes += _ambiguous_kernels(made)
     return _report(pairing, made, chosen)
 
 
@@ -126,6 +129,16 @@ def _check_whole(
     raise FileFormatError(f"{file.shown}: {faults[0]}{more}{several}; strict=False loads what fits")
 
 
+def _ambiguous_kernels(made: dict[str, Made]) -> list[str]:
+    """Return what there is to say where neither names nor shapes tell (in, out) from (out, in)."""
+    shapes = {path: one.part.shapes[0] for path, one in made.items() if one.part.how == AS_IS}
+    kernels = {path: shape for path, shape in shapes.items() if len(shape) == KERNEL_DIMENSIONS}
+    if not kernels or any(shape[0] != shape[1] for shape in kernels.values()):
+        return []
+    names = listed("square kernel", list(kernels))
+    return [f'{names}: taken as (in, out); pass layout="torch" for (out, in)']
+
+
 def _not_neutral(file: WeightFile, found: list[Neutral]) -> list[FileArray]:
     """Return the arrays for which a layer has no variable and which would change something."""
     values = [(one, one.array.read()) for one in found]
@@ -158,4 +171,5 @@ def _report(pairing: Pairing, made: dict[str, Made], chosen: set[str]) -> LoadRe
         unexpected=[array.name for array in pairing.left + pairing.misfits],
         mismatched={path: why for path, why in pairing.mismatched.items() if path in chosen},
         by_order=list(made) if pairing.by_order else [],
+        notes=pairing.notes,
     )

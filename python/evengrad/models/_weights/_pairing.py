@@ -65,6 +65,7 @@ class Pairing:
     neutral: list[Neutral] = field(default_factory=list)
     # Arrays of the right name that do not fit.
     misfits: list[FileArray] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     by_order: bool = False
     # Whether several ways of pairing by order were found.
     ambiguous: bool = False
@@ -77,6 +78,8 @@ class Pairing:
     def add(self, target: Target, roles: Mapping[str, FileArray]) -> None:
         """Take the arrays of a layer, by their roles."""
         rest = dict(roles)
+        if rest and target.form.note:
+            self.notes.append(f"{target.path}: {target.form.note}")
         for name, ways in target.form.parts.items():
             path = target.variable(name)
             there = [way for way in ways if all(role in rest for role in way.roles)]
@@ -250,3 +253,8 @@ def _numbered(layers: Sequence[FileLayer]) -> bool:
 def _natural(name: str) -> tuple[str, int]:
     stem, number = NUMBERED.fullmatch(name).groups()  # type: ignore[union-attr]
     return stem, int(number or 0)
+
+
+def stem_of(name: str) -> str:
+    """Return a name without the number at its end."""
+    return _natural(name)[0]

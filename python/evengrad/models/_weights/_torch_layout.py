@@ -43,6 +43,7 @@ OF_NORMALIZATION = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+EPSILON = 1e-5
 NEUTRAL = {"weight": 1.0, "bias": 0.0}
 # Ours z r h, theirs r z n; the exchange is its own inverse.
 GRU_GATES = (1, 0, 2)
@@ -80,7 +81,13 @@ def _normalization(layer: Any) -> Form:
     # PyTorch has both of these or neither, or no offset.
     there = {role for ways in parts.values() for role in ways[0].roles}
     neutral = {role: value for role, value in NEUTRAL.items() if role not in there}
-    return Form(parts, frozenset({"num_batches_tracked"}), neutral)
+    note = ""
+    if layer.epsilon != EPSILON:
+        note = (
+            f"epsilon is {layer.epsilon:g}; PyTorch's default is {EPSILON:g}, and the file does "
+            "not tell: outputs differ unless both are equal"
+        )
+    return Form(parts, frozenset({"num_batches_tracked"}), neutral, note)
 
 
 def _slopes(layer: Any) -> Form:
