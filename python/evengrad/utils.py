@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from evengrad._common import memory as _memory
 from evengrad._common.arrays import as_numbers
-from evengrad._common.checks import check_int
+from evengrad._common.checks import check_float, check_int
 from evengrad._tensor.random import set_random_seed
 
-__all__ = ["register_threadpoolctl", "set_random_seed", "to_categorical"]
+__all__ = ["register_threadpoolctl", "set_cache_memory", "set_random_seed", "to_categorical"]
 
 
 def register_threadpoolctl() -> None:
@@ -41,6 +42,40 @@ def register_threadpoolctl() -> None:
     except ImportError as error:
         message = "register_threadpoolctl needs threadpoolctl 3.2: pip install threadpoolctl"
         raise ImportError(message) from error
+
+
+def set_cache_memory(share: float) -> float:
+    """Say how much memory ``fit(cache_frozen=True)`` may keep outputs of frozen layers in.
+
+    What is larger lies in a temporary file, which is mapped into memory and removed with the
+    training; `tempfile` says where. Training is the same to the bit.
+
+    Parameters
+    ----------
+    share
+        In [0, 1]: of the memory that is free when they are computed, within the limit of the
+        process' control group; 0.25 to begin with. 0: always in a file.
+
+    Returns
+    -------
+    float
+        The share before.
+
+    Raises
+    ------
+    ValueError
+        A share out of range.
+
+    Examples
+    --------
+    >>> before = eg.utils.set_cache_memory(0.5)
+    >>> before, eg.utils.set_cache_memory(before)
+    (0.25, 0.5)
+    """
+    checked = check_float(share, "share", low=0.0, high=1.0)
+    before = _memory.cache_memory()
+    _memory.set_share(checked)
+    return before
 
 
 if "threadpoolctl" in sys.modules:

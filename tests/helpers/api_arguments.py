@@ -47,6 +47,7 @@ OTHERS = {
     "thresholds": lambda: [[0.25, 0.5, 0.75]],
     "values": lambda: [[0.5, 0.25, 0.125]],
     "variance": lambda: [[1.5, 2.0, 0.5]],
+    "callbacks.GradualUnfreezing.layers": lambda: ["hidden*", ["high", ["low", "middle"]]],
     "layers.Concatenate.axis": lambda: [1],
     "layers.GaussianNoise.stddev": lambda: [0.25, [0.1, 0.2, 0.3]],
     "layers.Normalization.axis": lambda: [1],

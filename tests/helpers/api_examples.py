@@ -153,7 +153,11 @@ NOT_DIFFERENTIABLE = {
         for name in ("contrastive", "pair_batches", "pairs", "rbm", "stacked_autoencoder")
     },
     **dict.fromkeys(["autograd.grad", "autograd.gradcheck"], "walks the tape"),
-    **dict.fromkeys(["utils.register_threadpoolctl", "utils.set_random_seed"], "of the process"),
+    **dict.fromkeys(
+        ["utils.register_threadpoolctl", "utils.set_cache_memory", "utils.set_random_seed"],
+        "of the process",
+    ),
+    "optimizers.layerwise_decay": "makes groups of parameters",
     "utils.to_categorical": "makes an array of classes",
     "Input": "begins a graph of layers, which holds no values",
     "accumulate": "adds to state in place, off the tape, by its documentation",

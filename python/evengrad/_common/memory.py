@@ -13,6 +13,21 @@ GROUPS = (
 )
 
 
+# The share of it that outputs of frozen layers may take, as long as they are kept.
+_share = 0.25
+
+
+def cache_memory() -> float:
+    """Return the share of free memory that `fit(cache_frozen=True)` keeps outputs in."""
+    return _share
+
+
+def set_share(share: float) -> None:
+    """Set what `cache_memory` returns."""
+    global _share  # noqa: PLW0603 - a setting of the process
+    _share = share
+
+
 def available_bytes() -> int:
     """Return the bytes of memory that are to be had without swapping; 0 where nobody says so.
 

@@ -7,6 +7,7 @@ from evengrad.callbacks._callback import History as History
 from evengrad.callbacks._csv_logger import CSVLogger as CSVLogger
 from evengrad.callbacks._early_stopping import EarlyStopping as EarlyStopping
 from evengrad.callbacks._gradient_doctor import GradientDoctor as GradientDoctor
+from evengrad.callbacks._gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
 from evengrad.callbacks._json_logger import JSONLogger as JSONLogger
 from evengrad.callbacks._lambda import LambdaCallback as LambdaCallback
 from evengrad.callbacks._learning_rate import LearningRateScheduler as LearningRateScheduler

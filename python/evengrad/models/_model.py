@@ -18,7 +18,9 @@ from evengrad.models._dead_units import DeadUnits, dead_units
 from evengrad.models._diagnose import diagnose
 from evengrad.models._features import features
 from evengrad.models._fold import fold
+from evengrad.models._freezing import freeze, unfreeze
 from evengrad.models._from_sklearn import model_of_estimator
+from evengrad.models._frozen_part import FrozenPart
 from evengrad.models._head_surgery import drop_top, insert, replace, with_head
 from evengrad.models._layer_facts import facts_of
 from evengrad.models._model_file import contents_of, save_model
@@ -257,6 +259,7 @@ class Model(Network):
             None if self._graph is None else self._graph.inputs,
             heads=self._heads,
             forward=self._forward,
+            frozen_part=partial(FrozenPart, self),
             answer=self._answer,
             shuffle=self._shuffler,
             config=self._compiled,
@@ -415,6 +418,7 @@ class Model(Network):
         resume: bool | str = "auto",
         check_finite: bool = True,
         drop_last: bool = False,
+        cache_frozen: bool | str | os.PathLike[str] = False,
     ) -> History:
         """Train the model.
 
@@ -513,6 +517,15 @@ class Model(Network):
         drop_last
             Whether the last step of an epoch of arrays is left out where fewer rows than
             `batch_size` are left for it. With `shuffle` these are others in each epoch.
+        cache_frozen
+            Whether what frozen layers make of the rows, those of validation too, is computed once
+            and kept, and steps begin behind them: the same training to the bit, in less time. True
+            wants it; ``"auto"`` does so where that can be and rows come up more than once, and else
+            trains plainly. In memory, or in a temporary file where it is larger than
+            `utils.set_cache_memory` says, unless ``"auto"``. The path of a folder, made if missing,
+            keeps it there in files, which a later training takes up where layers, variables and
+            data are the same. It is computed anew when a variable, a setting or the place of the
+            cut changes between steps, as callbacks may have it.
 
         Returns
         -------
@@ -523,7 +536,8 @@ class Model(Network):
         ------
         ValueError, TypeError, MemoryError
             Data that does not fit: before the first step, and nothing is changed. The checkpoint
-            is of another training; the error names what differs.
+            is of another training; the error names what differs. With ``cache_frozen``: nothing is
+            frozen, or frozen layers make noise, or follow it, which the error names.
         FileFormatError
             All checkpoints are damaged.
         FileNotFoundError
@@ -570,6 +584,7 @@ class Model(Network):
                 resume=resume,
                 check_finite=check_finite,
                 drop_last=drop_last,
+                cache_frozen=cache_frozen,
             ),
         )
 
@@ -1642,6 +1657,107 @@ class Model(Network):
         if state_of(twin).adopted:
             stand_alone(twin)
         return twin
+
+    def freeze(self, pattern: Any = None, *, until: Any = None) -> list[str]:
+        """Freeze layers: training leaves their variables as they are.
+
+        What lies below the lowest layer that trains takes no part in the way back, and frozen
+        variables have no state in the optimizer, no decay and no constraint. Frozen batch
+        normalization goes by its moving statistics, and leaves them as they are. Dropout and noise
+        have no variables: freezing does not turn them off.
+
+        Parameters
+        ----------
+        pattern
+            A layer's name, or its path where it lies inside others (``"body/dense_1"``); a pattern
+            such as ``"body/*"`` or ``"*norm*"``, which is compared with whole paths, a ``*`` with
+            any part of them; a compiled regular expression, searched in paths; a layer; or a list
+            of these. All layers if None.
+        until
+            One layer, likewise: it is frozen, and all that its input has passed through.
+
+        Returns
+        -------
+        list of str
+            The paths of the layers that are meant. What lies inside them is frozen with them.
+
+        Raises
+        ------
+        ValueError
+            A pattern matches no layer: the error lists those there are. Both arguments are given;
+            the model is not built, so that layers have no names yet.
+        TypeError
+            An argument of another kind.
+
+        Examples
+        --------
+        >>> hidden = [eg.layers.Dense(8, "relu", name=f"hidden{i}") for i in (1, 2, 3)]
+        >>> model = eg.Sequential([eg.Input((4,)), *hidden, eg.layers.Dense(2, name="out")])
+        >>> model.freeze(until="hidden2")
+        ['hidden1', 'hidden2']
+        >>> model.unfreeze("hidden2")
+        ['hidden2']
+        >>> [layer.name for layer in model.layers if layer.trainable]
+        ['hidden2', 'hidden3', 'out']
+        """
+        return freeze(self, pattern, until)
+
+    def unfreeze(
+        self,
+        pattern: Any = None,
+        learning_rate: float | None = None,
+        *,
+        decay: float = 1.0,
+        since: Any = None,
+    ) -> list[str]:
+        """Have layers train again; or say at which rate they train, whether they did or not.
+
+        A layer that was never trained begins without momentum and averages; one that was, goes on
+        with those that it had. Adam's corrections of a fresh average count the optimizer's updates:
+        thawed late, a layer's first step is (1 − beta_1) / √(1 − beta_2) ≈ 3.2 rates long instead
+        of one.
+
+        Parameters
+        ----------
+        pattern
+            As for `freeze`. All layers if None.
+        learning_rate
+            The rate of these layers from the next step on. It is kept as a multiple of the
+            optimizer's rate as it stands now, in ``optimizer.groups``, so that schedules and
+            callbacks hold for it too. None: what held before.
+        decay
+            In (0, 1]: of several layers, the last one has that rate, or else the optimizer's, and
+            each one before it `decay` times the rate of the next.
+        since
+            One layer: it is thawed, and all that its input has not passed through.
+
+        Returns
+        -------
+        list of str
+            The paths of the layers that are meant.
+
+        Raises
+        ------
+        ValueError
+            As from `freeze`; a rate below 0 or a decay out of range; the optimizer's rate is 0.
+        RuntimeError
+            A rate, and the model is not compiled.
+
+        Examples
+        --------
+        >>> hidden = [eg.layers.Dense(8, "relu", name=f"hidden{i}") for i in (1, 2)]
+        >>> model = eg.Sequential([eg.Input((4,)), *hidden, eg.layers.Dense(2, name="out")])
+        >>> model.compile(eg.optimizers.SGD(0.1), "mse")
+        >>> model.freeze("hidden*")
+        ['hidden1', 'hidden2']
+        >>> model.unfreeze("hidden*", learning_rate=0.05, decay=0.5)
+        ['hidden1', 'hidden2']
+        >>> groups = model.optimizer.groups
+        >>> [round(group.learning_rate_multiplier, 9) for group in groups]
+        [0.25, 0.25, 0.5, 0.5]
+        """
+        optimizer = lambda: self._compiled().optimizer  # noqa: E731 - asked for only with a rate
+        return unfreeze(self, pattern, learning_rate, decay, since, optimizer)
 
     def drop_top(self, n: int) -> Model:
         """Return a new model without the last layers, made of copies of the others.

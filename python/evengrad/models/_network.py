@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from evengrad.layers._symbolic import Symbolic
     from evengrad.models._model import Model
     from evengrad.training._compile_config import CompileConfig
+    from evengrad.training._protocol import FrozenPart
 
 NetworkClass = TypeVar("NetworkClass", bound="type[Network]")
 
@@ -466,6 +467,7 @@ class ModelView:
     graph_inputs: list[Symbolic] | None
     heads: Callable[[], list[Layer | None]]
     forward: Callable[..., list[Tensor]]
+    frozen_part: Callable[[list[Tensor]], FrozenPart]
     answer: Callable[[np.ndarray[Any, Any]], Tensor | None]
     shuffle: Callable[[], Generator]
     config: Callable[[], CompileConfig]

@@ -16,6 +16,7 @@ from evengrad.optimizers._groups import ParameterGroup as ParameterGroup
 from evengrad.optimizers._lion import Lion as Lion
 from evengrad.optimizers._nadam import Nadam as Nadam
 from evengrad.optimizers._optimizer import Optimizer as Optimizer
+from evengrad.optimizers._rates import layerwise_decay as layerwise_decay
 from evengrad.optimizers._rmsprop import RMSprop as RMSprop
 from evengrad.optimizers._sgd import SGD as SGD
 

@@ -59,6 +59,9 @@ class ParameterGroup(Configured):
     ([0.5], [0.75])
     """
 
+    # Whether it stands for a rate that was set later, and can be set anew.
+    sets_rate: bool
+
     def __init__(
         self,
         names: str | Tensor | Sequence[str | Tensor],
@@ -75,6 +78,7 @@ class ParameterGroup(Configured):
                 )
             if isinstance(name, str):
                 _compiled(name)
+        vars(self)["sets_rate"] = False
         self.names: Any = names if isinstance(names, str) else given
         self._given = given
         self.learning_rate_multiplier = check_float(
@@ -85,7 +89,7 @@ class ParameterGroup(Configured):
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in vars(self):
+        if name in vars(self) and name != "sets_rate":
             raise AttributeError(
                 f"{name}: a ParameterGroup stays as it was made; make a new one, and an optimizer "
                 "with it"
@@ -160,28 +164,39 @@ class Members:
 
     def enter(self, core: Any, parameters: Iterable[Tensor]) -> None:
         """Tell the core of the parameters that it has not heard of."""
-        groups = self.groups or []
         new = [parameter for parameter in parameters if id(parameter) not in self.known]
         first = not self.known
         used: set[int] = set()
         for parameter in new:
-            rate, decay = 1.0, float(decays(parameter)) if self.decaying else 1.0
-            for number, group in enumerate(groups):
-                if group.holds(parameter):
-                    used.add(number)
-                    rate *= group.learning_rate_multiplier
-                    decay *= group.weight_decay_multiplier
+            rate, decay = self._multipliers(parameter, used)
             if (rate, decay) != (1.0, 1.0):
                 core.scale(parameter, rate, decay)
             self.known[id(parameter)] = parameter
-        for number, group in enumerate(groups):
-            if first and number not in used:
+        for number, group in enumerate(self.groups or []):
+            if first and number not in used and not group.sets_rate:
                 paths = [path_of(parameter) for parameter in new]
                 logger.warning(
                     "groups: %r holds none of the parameters that are trained: %s",
                     group,
                     ", ".join(path for path in paths if path) or "they are no layer's",
                 )
+
+    def _multipliers(self, parameter: Tensor, used: set[int]) -> tuple[float, float]:
+        """Return those of the rate and of the decay; note the numbers of the groups around."""
+        rate, decay = 1.0, float(decays(parameter)) if self.decaying else 1.0
+        for number, group in enumerate(self.groups or []):
+            if group.holds(parameter):
+                used.add(number)
+                rate *= group.learning_rate_multiplier
+                decay *= group.weight_decay_multiplier
+        return rate, decay
+
+    def regroup(self, core: Any, groups: list[ParameterGroup] | None) -> None:
+        """Go by other groups, also for parameters that the core has heard of."""
+        self.groups = groups
+        self.may_differ = self.decaying or bool(groups)
+        for parameter in self.known.values():
+            core.scale(parameter, *self._multipliers(parameter, set()))
 
 
 def excluded(

@@ -597,6 +597,12 @@ def set_numbers(optimizer: Optimizer, numbers: dict[str, float]) -> None:
             setattr(optimizer, name, value)
 
 
+def regroup(optimizer: Optimizer, groups: list[ParameterGroup]) -> None:
+    """Have an optimizer go by other groups from now on; steps must be captured anew."""
+    optimizer.groups = groups or None
+    optimizer._members.regroup(optimizer._core, optimizer.groups)  # noqa: SLF001 - as above
+
+
 def averages_in_place(optimizer: Optimizer) -> bool:
     """Tell whether parameters stand exchanged with their averages."""
     return bool(optimizer._swapped)  # noqa: SLF001 - as above

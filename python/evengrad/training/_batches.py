@@ -226,7 +226,7 @@ class BatchRunner:
             held = Batch(tensors, batch)
             step = Step(batch.objective, held, self.training, self.watch_loss)
             if watching is not None and watched:
-                step = WatchedStep(step, watching.begin(batch))
+                step = WatchedStep(step, held, watching.begin(batch))
             step.eager = step.eager or any(known.eager for known in self._steps.values())
             if len(self._steps) < MANY_SHAPES or key in self._steps:
                 self._steps[key] = step

@@ -27,6 +27,7 @@ from evengrad.optimizers._optimizer import (
     set_counts,
     set_numbers,
 )
+from evengrad.optimizers._rates import put_rates, rates_of
 from evengrad.training._checkpoint_folder import Checkpoint, CheckpointFolder, Position
 from evengrad.training._fingerprint import differences, frozen_layers
 from evengrad.training._pack import pack, pack_streams, unpack, unpack_streams
@@ -307,6 +308,7 @@ class Checkpointing:
             "optimizer": {
                 "counts": list(counts_of(optimizer)),
                 "numbers": numbers_of(optimizer),
+                "rates": rates_of(optimizer, model.tree.named_weights),
             },
             "frozen": frozen_layers(model),
             "history": pack([self.history.epoch, self.history.history], "history", arrays),
@@ -385,6 +387,8 @@ class Checkpointing:
         iterations, accumulated, memory = described["counts"]
         set_counts(optimizer, Counts(iterations, accumulated, memory))
         set_numbers(optimizer, described["numbers"])
+        # Files of earlier versions have none.
+        put_rates(optimizer, described.get("rates", {}), self.model.tree.named_weights)
 
     def _restore_settings(self, described: dict[str, Any]) -> None:
         """Put back what callbacks had set: schedules, and arguments of layers, losses, metrics."""

@@ -28,6 +28,8 @@ from evengrad.training._seen_targets import seen_targets
 from evengrad.training._weights import each_from, each_once, sample_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from evengrad._core import Tensor
     from evengrad.training._compile_config import CompileConfig
     from evengrad.training._feature_names import Columns
@@ -62,6 +64,8 @@ class Prepared:
     names: Columns | None = None
     # Which rows of the user's data these are, where they are not all.
     row_numbers: Array | None = None
+    # Where the inputs are what frozen layers made: returns the model's outputs for them.
+    resume: Callable[..., list[Any]] | None = None
 
     @property
     def rows(self) -> int:
@@ -260,7 +264,12 @@ class ResidentData:
     whatever becomes of the arrays.
     """
 
-    def __init__(self, arrays: list[Any], dtypes: list[str], batch_size: int) -> None:
+    # Other columns, whose rows are brought in with these.
+    beside: ResidentData | None = None
+
+    def __init__(
+        self, arrays: list[Any], dtypes: list[str], batch_size: int, window: int | None = None
+    ) -> None:
         self.arrays = arrays
         self.rows = int(arrays[0].shape[0])
         # Empty where all rows are resident.
@@ -275,10 +284,12 @@ class ResidentData:
             plain = plain and type(array) is np.ndarray and array.base is None
             plain = plain and array.flags.c_contiguous
         self.window = self.rows
-        if plain and self.rows * sum(sizes) <= RESIDENT_BYTES:
+        is_whole = window is None or window == self.rows
+        if plain and is_whole and self.rows * sum(sizes) <= RESIDENT_BYTES:
             self.tensors = list(map(_core.tensor, map(np.ascontiguousarray, arrays, dtypes)))
             return
-        self.window = choose_window(arrays, sizes, batch_size, RESIDENT_BYTES, PIECE_BYTES)
+        limits = RESIDENT_BYTES, PIECE_BYTES
+        self.window = window or choose_window(arrays, sizes, batch_size, *limits)
         self.tensors = [
             _core.zeros((self.window, *array.shape[1:]), dtype=dtype)
             for array, dtype in zip(arrays, dtypes, strict=True)
@@ -296,3 +307,5 @@ class ResidentData:
         for gather, buffer, tensor in zip(self.gatherers, self.buffers, self.tensors, strict=True):
             gather(rows, buffer[: len(rows)])
             fill(tensor, buffer)
+        if self.beside is not None:
+            self.beside.load(rows)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from evengrad.training._data import Prepared
+    from evengrad.training._frozen_rows import FrozenCache
     from evengrad.training._options import Options
     from evengrad.training._protocol import TrainableModel
 
@@ -58,7 +59,8 @@ class Evaluation:
         """Return a fingerprint of the data."""
         if isinstance(self.source, BatchSource):
             return type(self.source.batches).__name__
-        return _fingerprint.shown([_fingerprint.of_array(a) for a in self.source.data.arrays])
+        arrays, _ = self.source.given.columns()
+        return _fingerprint.shown([_fingerprint.of_array(a) for a in arrays])
 
 
 def first_batches(data: Prepared, steps: int | None, size: int, argument: str) -> Prepared:
@@ -68,11 +70,16 @@ def first_batches(data: Prepared, steps: int | None, size: int, argument: str) -
     return data.taken(slice(0, end))
 
 
-def validation_for(model: TrainableModel, held: Prepared | None, options: Options) -> Evaluation:
+def validation_for(
+    model: TrainableModel,
+    held: Prepared | None,
+    options: Options,
+    cache: FrozenCache | None = None,
+) -> Evaluation:
     """Return what evaluates the rows that `fit` holds out, or else the data that it was given."""
     size = options.validation_batch_size or options.batch_size or DEFAULT_BATCH
     if held is not None:
-        return _of_arrays(held, size, options)
+        return _of_arrays(held, size, options, cache)
     data, steps = options.validation_data, options.validation_steps
     # Two inputs and two outputs look like two batches.
     one_input = not isinstance(model.input_shape, list)
@@ -103,13 +110,16 @@ def validation_for(model: TrainableModel, held: Prepared | None, options: Option
         prepared = prepare(model, *unpack_batch(data), check_finite=options.check_finite)
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation_data: {error}") from error
-    return _of_arrays(prepared, size, options)
+    return _of_arrays(prepared, size, options, cache)
 
 
-def _of_arrays(data: Prepared, size: int, options: Options) -> Evaluation:
+def _of_arrays(
+    data: Prepared, size: int, options: Options, cache: FrozenCache | None
+) -> Evaluation:
     """Return what evaluates as many batches of arrays as `fit` was asked for."""
     data = first_batches(data, options.validation_steps, size, "validation_steps")
-    return Evaluation(ArraySource(data, size, training=False))
+    frozen = None if cache is None else cache.rows(data, "validation")
+    return Evaluation(ArraySource(data, size, training=False, frozen=frozen))
 
 
 def evaluate(

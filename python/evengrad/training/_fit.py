@@ -31,6 +31,7 @@ from evengrad.training._step import DEFAULT_BATCH, ArraySource, right_to_train
 from evengrad.training._watching import Watching
 
 if TYPE_CHECKING:
+    from evengrad.training._frozen_rows import FrozenCache
     from evengrad.training._protocol import TrainableModel
 
 logger = logging.getLogger("evengrad")
@@ -166,19 +167,19 @@ class _Training:
             if data.names is not None:
                 # Before validation data is looked at, whose columns are to be the same.
                 remember_names(model, data.names)
-        self.model = model
-        self.users = users
-        self.options = options
+        self.model, self.users, self.options = model, users, options
         self.progress = progress
         self.checkpointing = checkpointing
         self.history = History()
+        # What keeps the outputs of frozen layers, where that is asked for.
+        self.cache = self._cache(data) if options.cache_frozen else None
         self.callbacks = CallbackList([self.history, *users], model.public)
         self.source = self._source(x, data)
         # Who watches what steps compute, if anybody does.
         self.watching = self._watch(data)
         self.validation: Evaluation | None = None
         if held is not None or options.validation_data is not None:
-            self.validation = validation_for(model, held, options)
+            self.validation = validation_for(model, held, options, self.cache)
         arrays = self.source if isinstance(self.source, ArraySource) else None
         self.callbacks.set_params(
             {
@@ -234,6 +235,13 @@ class _Training:
         watched = any(isinstance(one, Monitor) for one in self.users)
         return self.checkpointing is not None or (watched and self.source.objective is None)
 
+    def _cache(self, data: Prepared | None) -> FrozenCache | None:
+        """Return what keeps the outputs of frozen layers."""
+        from evengrad.training._frozen_rows import cache_for
+
+        given = data is not None
+        return cache_for(self.model, self.options, rows=given, alone=not self.users)
+
     def _source(self, x: Any, data: Prepared | None) -> ArraySource | BatchSource:
         """Return where steps come from: an iterable of batches, or data that was prepared."""
         model, options, watch = self.model, self.options, self.callbacks.watches_loss
@@ -241,7 +249,9 @@ class _Training:
         if data is not None:
             size = options.batch_size or DEFAULT_BATCH
             order = model.shuffle() if options.shuffle else None
-            rows = ArraySource(data, size, training=True, shuffle=order, watch_loss=watch)
+            frozen = None if self.cache is None else self.cache.rows(data, "training")
+            settings: dict[str, Any] = {"watch_loss": watch, "frozen": frozen}
+            rows = ArraySource(data, size, training=True, shuffle=order, **settings)
             if steps is not None or options.drop_last:
                 rows.limit(steps, options.drop_last, options.epochs - options.initial_epoch)
             rows.rehearse(data)

@@ -449,8 +449,12 @@ class Objective:
         *,
         training: bool,
         watch_loss: bool = False,
+        resume: Callable[..., list[Tensor]] | None = None,
     ) -> Tensor:
-        """Run the model on a batch, track loss and metrics, and return the loss."""
+        """Run the model on a batch, track loss and metrics, and return the loss.
+
+        `resume` runs it where the inputs are what its frozen layers have made.
+        """
         call_context.penalties = penalties = []
         mixtures: list[Mixture] = []
         call_context.mixtures = mixtures
@@ -459,7 +463,8 @@ class Objective:
         if looks:
             call_context.watching = noting(called, before)
         try:
-            results = self.model.forward(xs, training, self.without_activation)
+            run = self.model.forward if resume is None else resume
+            results = run(xs, training, self.without_activation)
         finally:
             call_context.penalties, call_context.watching = None, before
             call_context.mixtures = None

@@ -37,6 +37,7 @@ class Options:
     resume: bool | str
     check_finite: bool
     drop_last: bool
+    cache_frozen: Any = False
 
     def check_for_batches(self, y: Any) -> None:
         """Raise an error for what an iterable of batches leaves no room for."""

@@ -98,11 +98,40 @@ class PublicModel(Protocol):
     def set_weights(self, weights: list[Array]) -> None:
         """Replace the values of all variables."""
 
+    def freeze(self, pattern: Any = None) -> list[str]:
+        """Freeze layers."""
+
+    def unfreeze(
+        self, pattern: Any = None, learning_rate: float | None = None, *, decay: float = 1.0
+    ) -> list[str]:
+        """Thaw layers."""
+
     def save(self, path: Any) -> None:
         """Write the whole model to a file."""
 
     def save_weights(self, path: Any) -> None:
         """Write all variables to a file."""
+
+
+class FrozenPart(Protocol):
+    """The layers whose outputs are the same in each epoch, and the way on from there."""
+
+    tensors: list[Tensor]
+    has_code_of_users: bool
+
+    def compute(self, inputs: list[Tensor], training: bool) -> list[Tensor]:
+        """Return what the rest of the model takes from it, for rows."""
+
+    def resume(
+        self, tensors: list[Tensor], training: bool, without_activation: list[bool]
+    ) -> list[Any]:
+        """Return the outputs of the model for what `compute` returned."""
+
+    def described(self) -> dict[str, str]:
+        """Return what its outputs follow from, beside the data."""
+
+    def is_current(self) -> bool:
+        """Tell whether it is still the frozen part, with the same variables and settings."""
 
 
 class TrainableModel(Protocol):
@@ -162,6 +191,9 @@ class TrainableModel(Protocol):
         self, inputs: list[Tensor], training: bool, without_activation: list[bool]
     ) -> list[Tensor]:
         """Return the outputs; where asked, before the final activation."""
+
+    def frozen_part(self, inputs: list[Tensor]) -> FrozenPart:
+        """Return the frozen part, tried on a few rows, or raise an error that says why not."""
 
     def answer(self, x: Array) -> Tensor | None:
         """Return the output from a captured inference, where there is one."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from evengrad._core import Tensor
     from evengrad.layers._module import ModuleTree
     from evengrad.training._data import Array
+    from evengrad.training._frozen_rows import FrozenRows
     from evengrad.training._loop import Observer
     from evengrad.training._objective import Objective
     from evengrad.training._protocol import TrainableModel
@@ -61,6 +62,7 @@ class Batch:
         self.tensors = tensors
         self.inputs, self.outputs = len(data.xs), len(data.ys)
         self.weight_places = data.weight_places
+        self.resume = data.resume
         self.feed = feed
 
     @classmethod
@@ -214,10 +216,13 @@ class Step:
             return
         if not self.training:
             with no_grad():
-                objective.loss_and_metrics(xs, ys, weights, self.tree, training=False)
+                objective.loss_and_metrics(
+                    xs, ys, weights, self.tree, training=False, resume=self.batch.resume
+                )
             return
+        watch, resume = self.watch_loss, self.batch.resume
         loss = objective.loss_and_metrics(
-            xs, ys, weights, self.tree, training=True, watch_loss=self.watch_loss
+            xs, ys, weights, self.tree, training=True, watch_loss=watch, resume=resume
         )
         parameters = self.tree.trainable
         if parameters:
@@ -307,8 +312,14 @@ class ArraySource:
         shuffle: _core.Generator | None = None,
         watch_loss: bool = False,
         resident: ResidentData | None = None,
+        frozen: FrozenRows | None = None,
     ) -> None:
         self.objective: Objective = data.objective
+        self.given = data
+        # What frozen layers make of these rows, where that is kept: the steps' inputs then.
+        self.frozen = frozen
+        if frozen is not None:
+            data = frozen.prepared()
         self.prepared = data
         self.rows = data.rows
         self.batch_size = min(batch_size, self.rows)
@@ -323,8 +334,10 @@ class ArraySource:
             # What one batch shows holds for the other.
             alike = self.kinds[0] if self.kinds else None
             self.kinds.append(Step(data.objective, batch, training, watch_loss, alike))
-        # Steps that do the same and measure each layer, where somebody watches.
+        # Steps that do the same and measure each layer, where somebody watches, and the batches of
+        # such where their inputs are not those of the others.
         self.watched: list[Step] = []
+        self._as_given: list[Batch] = []
         # Steps of an epoch, and of an order, at most.
         self.limits: tuple[int | None, int | None] = (None, None)
         # Whether the training comes to the last batch of an order.
@@ -386,7 +399,8 @@ class ArraySource:
     def twin(self, data: Prepared, shuffle: _core.Generator | None) -> ArraySource:
         """Return a source of the same steps, whose session and objective are its own."""
         # A window is filled anew, with the rows that the other session asks for.
-        resident = None if self.data.window < self.rows else self.data
+        is_other = self.data.window < self.rows or self.frozen is not None
+        resident = None if is_other else self.data
         settings: dict[str, Any] = {"training": True, "watch_loss": True, "resident": resident}
         other = ArraySource(data, self.batch_size, shuffle=shuffle, **settings)
         if self.is_limited:
@@ -407,6 +421,43 @@ class ArraySource:
             self.session.seek(step, described["epoch_start"])
         elif step:
             self.session.seek(step)
+
+    def become(self, data: Prepared) -> None:
+        """Go by other inputs for the same rows from the next step on."""
+        if self.observer is not None:
+            self.observer.changes()
+        self._hold(data)
+        for kind in [*self.kinds, *self.watched]:
+            kind.renew()
+        self.session.forget()
+
+    def batches_as_given(self) -> list[Batch]:
+        """Return for each kind of step a batch of the same rows whose inputs are those given."""
+        if self.frozen is None:
+            return [kind.batch for kind in self.kinds]
+        self._as_given = [Batch([], self.given, kind.batch.feed) for kind in self.kinds]
+        self._hold(self.prepared)
+        return self._as_given
+
+    def _hold(self, data: Prepared) -> None:
+        """Have these rows in the steps' memory, and the given ones beside them if they are used."""
+        self.prepared, columns = data, data.columns()
+        # The session has a hold of it.
+        held = self.data
+        held.__init__(*columns, self.batch_size)  # type: ignore[misc]
+        if self._as_given:
+            given = self.given.columns()
+            held.beside = ResidentData(*given, self.batch_size)
+            window = min(held.window, held.beside.window)
+            if held.beside.window > window:
+                held.beside = ResidentData(*given, self.batch_size, window)
+            elif held.window > window:
+                held.__init__(*columns, self.batch_size, window)  # type: ignore[misc]
+            for batch in self._as_given:
+                batch.tensors = held.beside.tensors
+        for kind in self.kinds:
+            kind.batch.__init__(held.tensors, data, kind.batch.feed)  # type: ignore[misc]
+        self.session.set_window(held.window)
 
     def begin(self) -> None:
         """Have the figures of an epoch begin anew."""
@@ -431,6 +482,8 @@ class ArraySource:
         observer = self.observer
         if observer is not None:
             observer.begins()
+        if self.frozen is not None:
+            self.frozen.follow(self)
         kinds, now = self.kinds, None
         if self.watched:
             # All of them read the same.

@@ -108,7 +108,7 @@ class RowsReplay:
 
     def __init__(self, source: ArraySource, place: Place) -> None:
         self.place = place
-        prepared = replace(source.prepared, objective=bare_objective(source.objective))
+        prepared = replace(source.given, objective=bare_objective(source.objective))
         self.objective: Objective = prepared.objective
         stream = source.shuffle
         shuffle = None if stream is None else _core.Generator(stream.seed, stream.stream)

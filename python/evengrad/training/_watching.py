@@ -50,8 +50,8 @@ MOST_AT_A_TIME = 512
 class WatchedStep(Step):
     """A step that does what another kind does, with the same bits, and measures each layer."""
 
-    def __init__(self, plain: Step, watch: Watch, alike: Step | None = None) -> None:
-        super().__init__(plain.objective, plain.batch, True, plain.watch_loss, alike)
+    def __init__(self, plain: Step, batch: Batch, watch: Watch, alike: Step | None = None) -> None:
+        super().__init__(plain.objective, batch, True, plain.watch_loss, alike)
         self.eager = self.eager or plain.eager
         self.watch = watch
 
@@ -237,9 +237,10 @@ class Watching:
     def over_rows(self, source: ArraySource, data: Prepared) -> None:
         """Have a source over rows watch its steps."""
         watch = self.begin(data, source.batch_size)
-        for kind in source.kinds:
+        # All layers are looked at, those too whose outputs are kept.
+        for kind, batch in zip(source.kinds, source.batches_as_given(), strict=True):
             alike = source.watched[0] if source.watched else None
-            source.watched.append(WatchedStep(kind, watch, alike))
+            source.watched.append(WatchedStep(kind, batch, watch, alike))
         self.session = source.session
         self.session.watch(source.watched, watch.record, self.every)
         if not source.is_limited:

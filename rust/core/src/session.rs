@@ -173,6 +173,25 @@ impl Session {
         }
     }
 
+    /// Has so many rows be in the steps' memory at a time from now on; those of the coming step are loaded anew.
+    ///
+    /// # Errors
+    /// If there are no rows, or a batch has more.
+    pub fn set_window(&mut self, rows: usize) -> Result<()> {
+        let at = self.epoch_start() + self.step.unwrap_or(0);
+        match &mut self.source {
+            Source::Rows { feeds, window, .. } => {
+                if feeds.iter().any(|feed| feed.batch_size() > rows) {
+                    bail!(Value, "session: a window of {rows} rows is smaller than a batch");
+                }
+                *window = rows;
+            }
+            Source::Host { .. } => bail!(Value, "session: its steps bring their batches"),
+        }
+        self.loaded = at;
+        Ok(())
+    }
+
     /// Steps of the epoch in progress, or else of the next one; none where the host alone knows.
     pub fn steps_per_epoch(&self) -> Option<usize> {
         match &self.source {

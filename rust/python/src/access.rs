@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::Any;
+use crate::functions::list;
 use crate::native_call::run;
 use crate::tensor::Tensor;
 
@@ -78,6 +79,21 @@ impl Access {
         }
         Ok(())
     }
+}
+
+/// How often each tensor's memory was written: as long as the numbers stay, so do the values.
+///
+/// Examples
+/// --------
+/// >>> a, b = eg.tensor([1.0]), eg.tensor([2.0])
+/// >>> before = eg._core.versions([a, b])
+/// >>> _ = a.copy_(b)
+/// >>> [now > then for now, then in zip(eg._core.versions([a, b]), before)]
+/// [True, False]
+#[pyfunction]
+pub(crate) fn versions(tensors: &Any<'_>) -> PyResult<Vec<u64>> {
+    let tensors = list("tensors", tensors)?;
+    Ok(tensors.iter().map(|tensor| tensor.buffer().version()).collect())
 }
 
 #[pymethods]

@@ -51,7 +51,7 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::access::Access;
+    use crate::access::{Access, versions};
     #[pymodule_export]
     use crate::autograd::{HookHandle, Saved, gradients, hook_changes, record};
     #[pymodule_export]

@@ -447,6 +447,27 @@ impl Session {
         run(py, || lock(&self.core).limit(epoch, order))
     }
 
+    /// Have so many rows be in the steps' memory at a time from now on: all of them, or those that `load` brings. Those of
+    /// the coming step are brought anew.
+    ///
+    /// Raises
+    /// ------
+    /// ValueError
+    ///     If the steps bring their batches themselves, or a batch has more rows.
+    ///
+    /// Examples
+    /// --------
+    /// >>> feed, loaded = eg._core.Feed(1), []
+    /// >>> session = eg._core.Session([(feed.next, feed)], 4, [], load=lambda rows: loaded.append(rows.tolist()))
+    /// >>> session.run(eg._core.Steps(1))
+    /// False
+    /// >>> session.set_window(2)
+    /// >>> session.run(eg._core.Epochs(1)), loaded
+    /// (True, [[1, 2], [3]])
+    fn set_window(&self, py: Python<'_>, rows: usize) -> PyResult<()> {
+        run(py, || lock(&self.core).set_window(rows))
+    }
+
     /// Steps of the order in progress that earlier epochs have made, where epochs are limited; else 0.
     #[getter]
     fn epoch_start(&self) -> usize {

@@ -94,6 +94,24 @@ fn an_epoch_is_gone_on_with_from_any_step() {
 }
 
 #[test]
+fn another_window_changes_no_batch() {
+    for (before, after) in [(5, 2), (2, 5), (3, 2), (5, 5)] {
+        for made in 0..4 {
+            let (sum, key) = (f64_sum(), Generator::new(9, 0));
+            let whole = key.permutation(5).expect("few");
+            key.set_draws(0);
+            let mut session = five_rows(Some(key), vec![], before);
+            let mut rows = run(&mut session, &sum, Until::Steps(made)).concat();
+            session.set_window(after).expect("no batch is larger");
+            rows.extend(run(&mut session, &sum, Until::Steps(3 - made)).concat());
+            assert_eq!(rows, whole, "from {before} to {after} after {made} steps");
+        }
+    }
+    assert!(five_rows(None, vec![], 5).set_window(1).is_err());
+    assert!(Session::over_host_batches(None, vec![]).expect("no sums").set_window(5).is_err());
+}
+
+#[test]
 fn limited_epochs_go_on_in_the_order_and_limited_orders_leave_rows_out() {
     for window in [2, 5] {
         let sum = f64_sum();
