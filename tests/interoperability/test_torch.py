@@ -41,6 +41,13 @@ class RNN(LastOf, nn.RNN):
     """One plain recurrent module that can stand in a chain."""
 
 
+class Maxout(nn.Linear):
+    """The largest of several linear modules."""
+
+    def forward(self, x):
+        return super().forward(x).unflatten(-1, (2, -1)).amax(-2)
+
+
 RECURRENT = {
     "lstm": (layers.LSTM, LSTM),
     "gru": (layers.GRU, GRU),
@@ -82,7 +89,9 @@ def dense(draw, inputs, units):
 
 
 def normalization(draw, width):
-    kind = int(draw.integers(5))
+    kind = int(draw.integers(6))
+    if kind == 5:
+        return layers.Maxout(width), [Maxout(width, 2 * width)]
     if kind == 0:
         return layers.BatchNormalization(convention="torch"), [nn.BatchNorm1d(width)]
     if kind == 1:
@@ -123,9 +132,14 @@ def random_net(seed, dtype):
             width = units
     for _ in range(int(draw.integers(2, 5))):
         units = int(draw.integers(2, 6))
-        add(dense(draw, width, units))
+        one, modules = dense(draw, width, units)
         width = units
-        add(normalization(draw, width))
+        other, more = normalization(draw, width)
+        if draw.integers(3):
+            add((one, modules))
+            add((other, more))
+        else:
+            add((eg.Sequential([one, other]), [nn.Sequential(*modules, *more)]))
         add((layers.Dropout(0.5), [nn.Dropout(0.5)]))
     model = eg.Sequential([eg.Input(shape, dtype=dtype), *ours], dtype=dtype, seed=seed)
     module = nn.Sequential(*theirs).to(getattr(torch, dtype)).eval()

@@ -9,7 +9,8 @@ from evengrad import layers as all_layers
 from evengrad._common.names import public_names
 from evengrad.layers import Layer
 from evengrad.models._weights._mapping import mapped
-from evengrad.models._weights._pairing import Pairing, by_name, by_order, stem_of, targets_of
+from evengrad.models._weights._numbers import stem_and_number
+from evengrad.models._weights._pairing import Pairing, by_name, by_order, targets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +87,7 @@ def _attempts(file: WeightFile, mapping: Names | None, targets: list[Target]) ->
 def _numbered_by_class(layers: list[FileLayer]) -> bool:
     """Tell whether names are those that layers get by themselves, which Keras goes on counting."""
     kinds = public_names(vars(all_layers), Layer)
-    return all(stem_of(layer.name.rpartition("/")[2]) in kinds for layer in layers)
+    return all(stem_and_number(layer.name.rpartition("/")[2])[0] in kinds for layer in layers)
 
 
 def _spelled(layers: list[FileLayer]) -> Iterator[list[FileLayer]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from evengrad.models._weights import _keras_layout, _torch_layout
 from evengrad.models._weights._alignment import aligned, only_ways
+from evengrad.models._weights._numbers import are_numbered, numbers_in
 from evengrad.models._weights._order import layers_with_variables
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from evengrad.saving._weight_file import FileArray, FileLayer, WeightFile
 
 LAYOUTS = {"keras": _keras_layout.form_of, "torch": _torch_layout.form_of}
-# A name that ends in a number, or has none where the first of its kind stands.
-NUMBERED = re.compile(r"(.*?)_?(\d*)")
 
 
 class Target(NamedTuple):
@@ -142,10 +140,10 @@ def by_name(layers: Sequence[FileLayer], targets: Sequence[Target]) -> Pairing |
 def by_order(file: WeightFile, targets: Sequence[Target]) -> Pairing:
     """Pair by order and shape: layer by layer, or array by array where no layer fits."""
     layers = [layer for layer in file.layers if _has_weights(layer, targets)]
-    numbered = file.named and _numbered(layers)
+    numbered = file.named and are_numbered(layer.name for layer in layers)
     ordered = file.ordered or numbered
     if numbered:
-        layers.sort(key=lambda layer: _natural(layer.name))
+        layers.sort(key=lambda layer: numbers_in(layer.name))
     fits = _Fits(layers, targets)
     pairs = _pairs(len(layers), len(targets), fits, ordered=ordered)
     if pairs:
@@ -238,23 +236,3 @@ def _paired_arrays(
     used = {i for i, _ in pairs}
     found.left += [array for i, array in enumerate(arrays) if i not in used]
     return found
-
-
-def _numbered(layers: Sequence[FileLayer]) -> bool:
-    """Tell whether names differ in numbers alone: ``0`` and ``2``, ``dense`` and ``dense_1``."""
-    stems, numbers = set(), set()
-    for layer in layers:
-        stem, number = NUMBERED.fullmatch(layer.name).groups()  # type: ignore[union-attr]
-        stems.add(stem)
-        numbers.add(int(number or 0))
-    return len(stems) == 1 and len(numbers) == len(layers)
-
-
-def _natural(name: str) -> tuple[str, int]:
-    stem, number = NUMBERED.fullmatch(name).groups()  # type: ignore[union-attr]
-    return stem, int(number or 0)
-
-
-def stem_of(name: str) -> str:
-    """Return a name without the number at its end."""
-    return _natural(name)[0]
