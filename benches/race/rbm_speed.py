@@ -25,9 +25,9 @@ import evengrad as eg
 from evengrad import layers
 
 SIZES = ((256, 10), (100, 10), (256, 100), (100, 100))
-RATE, TURNS = 0.05, 9
+RATE, TURNS = 0.05, 7
 # Epochs of a turn: of theirs fewer, which take longer.
-OURS, THEIRS = 20, 4
+OURS, THEIRS = 20, 3
 COLUMNS = ("sklearn, float64", "sklearn, float32", "persistent", "CD-1")
 
 

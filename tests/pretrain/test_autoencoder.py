@@ -125,6 +125,12 @@ def test_each_layer_learns_from_the_ones_below(x):
             np.testing.assert_array_equal(one, other)
 
 
+def test_callbacks_hear_of_each_stage(x):
+    stop = callbacks.EarlyStopping("val_loss", patience=1, min_delta=1e9)
+    report = pretrain(network(), x, epochs=9, callbacks=[stop], validation_split=0.25)
+    assert [len(stage.losses) for stage in report.stages] == [2, 2]
+
+
 def test_validation(x):
     held = pretrain(network(), x, validation_split=0.25)
     given = pretrain(network(), x[:90], validation_data=x[90:])

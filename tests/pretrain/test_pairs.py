@@ -194,6 +194,21 @@ def test_an_interrupted_training_leaves_no_trace(rng):
         np.testing.assert_array_equal(one, other)
 
 
+def test_many_pairs_are_gathered_piece_by_piece(rng, monkeypatch):
+    x, y = rng.normal(size=(80, 4)), np.arange(80) % 2
+    found = []
+    for limit in (None, 1000):
+        if limit is not None:
+            monkeypatch.setattr("evengrad.training._data.RESIDENT_BYTES", limit)
+            monkeypatch.setattr("evengrad.training._data.PIECE_BYTES", limit)
+        a, b = body(1), body(2)
+        settings = {"epochs": 3, "steps_per_epoch": 4, "batch_size": 20, "verbose": 0}
+        eg.pretrain.pairs(a, b, x, y, **settings)
+        found.append([*a.get_weights(), *b.get_weights()])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def scores(seed, units, steps):
     """Return pair accuracy on unseen images, and how a softmax does on the body, and from scratch.
 

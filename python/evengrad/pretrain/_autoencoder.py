@@ -156,7 +156,8 @@ def stacked_autoencoder(
         it are pre-trained, and the others are as they were. Settings of `compile` stay, and the
         optimizer's state of what has changed is that of its beginning.
     x
-        Rows, as for `Model.fit`, all of them in one array or the like.
+        Rows, as for `Model.fit`, all of them in one array or the like. What a layer puts out for
+        all of them is kept in memory while the next one is trained.
     layers
         Names of `Dense` layers, or the layers; by default all that train, but for the last layer
         with a kernel.
