@@ -7,7 +7,20 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+
+# What makes of a name a pattern.
+WILD = set("*?[")
+
+
+def matcher(given: str | re.Pattern[str]) -> Callable[[str], bool]:
+    """Return what tells whether a path is meant by a name, a glob or a regular expression."""
+    if isinstance(given, re.Pattern):
+        return lambda path: given.search(path) is not None
+    if WILD & set(given):
+        return lambda path: fnmatch.fnmatchcase(path, given)
+    return lambda path: path == given.rstrip("/")
 
 
 def select(pattern: Any, paths: Iterable[str], argument: str = "pattern") -> list[str]:
@@ -51,11 +64,11 @@ def _found(pattern: Any, paths: list[str], argument: str) -> list[str]:
             f"{argument}: expected a name, a glob or a regular expression, got {pattern!r} "
             f"({type(pattern).__name__})"
         )
-    return [path for path in paths if pattern.search(path)]
+    return list(filter(matcher(pattern), paths))
 
 
 def _is_about(glob: str, path: str) -> bool:
     """Tell whether a glob matches a path or the beginning of it, up to a slash."""
     parts = path.split("/")
     beginnings = ("/".join(parts[:count]) for count in range(1, len(parts) + 1))
-    return any(fnmatch.fnmatchcase(beginning, glob) for beginning in beginnings)
+    return any(map(matcher(glob), beginnings))

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from typing import TYPE_CHECKING, Any
 
 from evengrad._common.checks import check_float
 from evengrad._common.names import did_you_mean
+from evengrad._common.patterns import matcher
 from evengrad.layers._layer import Layer
 from evengrad.layers._module import module_tree, set_trainable, state_of
 from evengrad.models._network import check_built, graph_of
 from evengrad.optimizers._rates import set_rates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from evengrad.models._graph import Graph
     from evengrad.models._model import Model
     from evengrad.optimizers import Optimizer
-
-# What makes of a name a pattern.
-WILD = set("*?[")
 
 
 def freeze(model: Model, pattern: Any, until: Any) -> list[str]:
@@ -129,15 +124,6 @@ def _matching(
         wanted = given if isinstance(given, str) else ""
         raise ValueError(f"{argument}: {problem}; {did_you_mean(wanted, [p for p, _ in every])}")
     return found
-
-
-def matcher(given: str | re.Pattern[str]) -> Callable[[str], bool]:
-    """Return what tells whether a path is meant by a name, a glob or a regular expression."""
-    if isinstance(given, re.Pattern):
-        return lambda path: given.search(path) is not None
-    if WILD & set(given):
-        return lambda path: fnmatch.fnmatchcase(path, given)
-    return lambda path: path == given.rstrip("/")
 
 
 # ---- up to a layer, and since one

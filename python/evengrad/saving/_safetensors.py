@@ -45,7 +45,7 @@ DIMENSION_LIMIT = 64
 # What files of other formats begin with.
 OTHERS = {
     b"\x89HDF": "an HDF5 file; read it in the program that wrote it, and use set_weights here",
-    b"PK\x03\x04": "a zip archive, as of Keras or PyTorch; read it there, and use set_weights here",
+    b"PK\x03\x04": "a zip archive, as of NumPy or PyTorch; make the model and use load_weights",
 }
 
 FORMAT, CHECKSUM = "evengrad_format", "evengrad_checksum"
