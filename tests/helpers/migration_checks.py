@@ -419,6 +419,12 @@ def _(value, names):
     assert np.array_equal(value.predict(names["X"]), names["model"].predict(names["X"]))
 
 
+@means("a file that Keras has written, or is to read")
+def _(value, names):
+    assert value.optimizer.iterations == names["model"].optimizer.iterations
+    assert np.array_equal(value.predict(names["X"]), names["model"].predict(names["X"]))
+
+
 @means('Saver(reuse_vars_dict).restore(sess, "./net.ckpt")')
 def _(value, names):
     del value

@@ -1342,13 +1342,16 @@ class Model(Network):
         Parameters
         ----------
         path
-            The file; by custom it ends in ``.safetensors``.
+            The file; by custom it ends in ``.safetensors``. One that ends in ``.keras`` is written
+            for Keras, 3.0 and later: the layers, the weights, and loss, metrics and optimizer with
+            its state as far as Keras has them; `Model.from_keras` reads it.
 
         Raises
         ------
         ValueError
             The model has not been built, a part of it cannot be described, two variables have the
-            same path, or the file has the suffix of another format, such as ``.h5`` or ``.onnx``.
+            same path, or the file has the suffix of another format, such as ``.h5`` or ``.onnx``;
+            for Keras, a layer that it has not.
         OSError
             The file cannot be written, or the path is a folder, a pipe, a socket or a device; an
             older file is untouched.
@@ -1363,14 +1366,68 @@ class Model(Network):
         """
         save_model(self, path, self._config, self._shuffler().draws)
 
-    def save_weights(self, path: str | os.PathLike[str], layout: str = "keras") -> None:
-        """Write all variables to a file, by their paths: safetensors, or NumPy's ``.npz``.
+    @classmethod
+    def from_keras(cls, path: str | os.PathLike[str], *, compile: bool = True) -> Model:
+        """Read a model out of a ``.keras`` file, as Keras 2.12 and later write them.
+
+        Sequential and functional models of layers that there are here, also models inside models
+        and layers with several places. Nothing of the file is run, and Keras is not needed.
 
         Parameters
         ----------
         path
-            The file; one that ends in ``.npz`` is an archive of NumPy's, others are safetensors
-            files, which by custom end in ``.safetensors``.
+            The file.
+        compile
+            Whether loss, metrics and optimizer are taken over too, where there are such here; with
+            the optimizer's state, if its arrays are those that Keras' configuration speaks of.
+
+        Returns
+        -------
+        Model
+            A `Sequential`, or a `Model` that was drawn. Layers and models keep their names.
+
+        Raises
+        ------
+        FileFormatError
+            The file is damaged or no ``.keras`` file; a layer, an argument or an activation has no
+            counterpart here, which the message names; weights are quantised.
+        OSError
+            The file cannot be read.
+
+        Warns
+        -----
+        UserWarning
+            Something that changes no output could not be taken over, such as a metric.
+
+        Notes
+        -----
+        Weights of half precision become float32, in which they are exact. A mean over the squares
+        of Keras' ``Normalization`` that is 0 counts as 1 here. Dropout goes on with a stream of its
+        own: Keras' files hold none.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
+        >>> model.save("net.keras")
+        >>> same = eg.Model.from_keras("net.keras")
+        >>> x = np.ones((1, 4))
+        >>> bool((same.predict(x, verbose=0) == model.predict(x, verbose=0)).all())
+        True
+        """
+        # Who reads no files of Keras' needs none of it.
+        from evengrad.models._keras._from_keras import from_keras
+
+        return from_keras(path, compile=compile)
+
+    def save_weights(self, path: str | os.PathLike[str], layout: str = "keras") -> None:
+        """Write all variables to a file: safetensors, NumPy's ``.npz``, Keras' ``.weights.h5``.
+
+        Parameters
+        ----------
+        path
+            The file; one that ends in ``.npz`` is an archive of NumPy's; one that ends in
+            ``.weights.h5`` is for ``load_weights`` of a Keras model of the same structure; others
+            are safetensors files, which by custom end in ``.safetensors``.
         layout
             ``"keras"``: as the variables are, under their paths. ``"torch"``: what
             ``load_state_dict`` of a module of the same structure takes: kernels (out, in),
@@ -1412,11 +1469,13 @@ class Model(Network):
         """Take variables from a file of `save_weights` or `save`, or from another library's.
 
         Safetensors files, also in PyTorch's or Keras' layout; NumPy's ``.npz``; PyTorch's ``.pt``,
-        ``.pth`` and ``.ckpt``, of which nothing is run; ONNX' ``.onnx``, by what the graph does
-        with them, whatever they are called. The first bytes say what another file is. Arrays are
-        paired with variables by their names; where no name fits, by their order and shapes, if
-        there is but one way, which the report says. Kernels of other layouts are transposed, gates
-        of recurrent layers brought into order, two biases added.
+        ``.pth`` and ``.ckpt``, of which nothing is run; Keras' ``.weights.h5``, ``.keras`` and
+        older ``.h5``; ONNX' ``.onnx``, by what the graph does with them, whatever they are called.
+        The first bytes say what another file is. Arrays are paired with variables by their names;
+        where no name fits, by their order and shapes, if there is but one way, which the report
+        says; those of Keras' files by the structure of the model, as Keras pairs them. Kernels of
+        other layouts are transposed, gates of recurrent layers brought into order, two biases
+        added.
 
         Checksums are compared where the file has them. Floating-point numbers of another size
         become those of the variable, as in Keras and PyTorch.

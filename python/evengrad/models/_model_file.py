@@ -15,7 +15,7 @@ from evengrad.optimizers._optimizer import counts_of
 from evengrad.saving import _safetensors
 from evengrad.saving._describe import DEPTH_LIMIT, depth_of
 from evengrad.saving._errors import FileFormatError
-from evengrad.saving._paths import path_to_write
+from evengrad.saving._paths import file_path, path_to_write
 from evengrad.training._checkpoint_folder import KEY as CHECKPOINT
 from evengrad.training._compile_config import OF_OBJECTIVE
 from evengrad.training._pack import pack_streams
@@ -36,6 +36,8 @@ Array = np.ndarray[Any, Any]
 # that was released stay readable.
 KEY = "evengrad"
 VERSION = 1
+# The suffix of Keras' files.
+KERAS = ".keras"
 # Slots of the optimizer stand under this, then the variable's path and the slot's name.
 SLOT = "optimizer:"
 # Masks of what is pruned, as bits, stand under this, then the variable's path.
@@ -82,6 +84,14 @@ def save_model(
     model: Model, path: str | os.PathLike[str], config: CompileConfig | None, shuffles: int
 ) -> None:
     """Write a whole model, how it is trained, and how often it has shuffled; see `Model.save`."""
+    text = file_path(path)
+    if text.lower().endswith(KERAS):
+        # Who writes no files of Keras' needs none of it.
+        from evengrad.models._keras._saving import save_keras
+
+        with access_to(model):
+            save_keras(model, text, config)
+        return
     file = path_to_write(path, "model.save")
     with access_to(model):
         _safetensors.write(file, *contents_of(model, config, shuffles))

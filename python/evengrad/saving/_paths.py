@@ -19,7 +19,7 @@ KINDS = {
 }
 
 ONNX = "model.export writes ONNX"
-KERAS = "Keras' formats hold Keras' own layers"
+KERAS = "for Keras, model.save('net.keras') and model.save_weights('net.weights.h5')"
 TORCH = "for PyTorch, model.save_weights(path, layout='torch') and safetensors.torch.load_file"
 NUMPY = "for NumPy, model.save_weights('weights.npz')"
 PICKLE = "models pickle too, with pickle.dump"

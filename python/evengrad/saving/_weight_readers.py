@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from evengrad._common.names import printable
 from evengrad.saving import _npz, _safetensors_weights, _torch_file
+from evengrad.saving._keras import _open as _keras
 from evengrad.saving._paths import check_ordinary, errors_name, file_path
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Reader(NamedTuple):
 READERS = (
     Reader(_torch_file.is_torch, _torch_file.open_weights),
     Reader(_npz.is_npz, _npz.open_weights),
+    Reader(_keras.is_keras, _keras.open_keras),
+    Reader(_keras.is_hdf5, _keras.open_hdf5),
 )
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from evengrad import layers as all_layers
 from evengrad._common.names import public_names
 from evengrad.layers import Layer
+from evengrad.layers._module import module_tree, state_of
+from evengrad.models._weights._keras_structure import by_structure
 from evengrad.models._weights._mapping import mapped
 from evengrad.models._weights._numbers import stem_and_number
 from evengrad.models._weights._pairing import Pairing, by_name, by_order, targets_of
@@ -50,14 +52,31 @@ def best_pairing(
         # Names decide, where shapes do not contradict.
         layouts = ["torch", "keras"] if file.layout == "torch" else ["keras", "torch"]
     best, seen = Pairing(), False
+    structured = None if mapping is not None else by_structure(model, file)
+    if structured is not None and not file.named:
+        # Nothing else says as much.
+        return structured
     for one in layouts:
         for found in _attempts(file, mapping, targets_of(model, one)):
             if not seen or _merit(found, chosen) > _merit(best, chosen):
                 best = found
             seen = True
             if not chosen.intersection(best.missing) and not (whole and best.left):
-                return best
-    return best
+                return best if structured is None else _agreed(best, structured, model)
+    return best if structured is None else structured
+
+
+def _agreed(by_names: Pairing, structured: Pairing, model: Model) -> Pairing:
+    """Return what names say, unless nobody has given them and the structure says otherwise."""
+
+    def sources(pairing: Pairing) -> dict[str, list[str]]:
+        return {path: [array.name for array in one.arrays] for path, one in pairing.made.items()}
+
+    if sources(by_names) == sources(structured):
+        return by_names
+    layers = [layer for _, layer in module_tree(model).layers if state_of(layer).weights]
+    given = any(state_of(layer).given_name is not None for layer in layers)
+    return by_names if given else structured
 
 
 def _merit(pairing: Pairing, chosen: set[str]) -> int:

@@ -110,14 +110,14 @@ def _unequal(part: Part, roles: Mapping[str, FileArray]) -> str:
 
 
 def roles_in(layer: FileLayer, form: Form) -> dict[str, FileArray]:
-    """Return the arrays of a layer by roles of a form, also where they are only numbered."""
-    if not layer.by_place:
+    """Return the arrays of a layer by roles of a form, also where they are only numbered.
+
+    Where there is another number of them, nobody knows which is which.
+    """
+    names = [*form.roles(), *sorted(form.ignored)]
+    if not layer.by_place or not len(form.roles()) <= len(layer.arrays) <= len(names):
         return dict(layer.arrays)
-    names = form.roles()
-    return {
-        names[place] if place < len(names) else key: array
-        for place, (key, array) in enumerate(layer.arrays.items())
-    }
+    return dict(zip(names, layer.arrays.values(), strict=False))
 
 
 def by_name(layers: Sequence[FileLayer], targets: Sequence[Target]) -> Pairing | None:

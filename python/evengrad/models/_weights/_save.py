@@ -46,6 +46,21 @@ def _write_safetensors(model: Model, path: str, layout: str) -> None:
     _safetensors.write(path, _arrays(model, layout), {})
 
 
+def _write_keras(model: Model, path: str, layout: str) -> None:
+    if layout != "keras":
+        raise ValueError(
+            f"layout: {path!r} is a file of Keras', whose layout is 'keras', got {layout!r}; "
+            "choose a path that ends in .safetensors or .npz"
+        )
+    # Who writes no files of Keras' needs none of it.
+    from evengrad.models._keras._saving import save_keras_weights
+
+    save_keras_weights(model, path)
+
+
 # By suffixes, the longer ones first. Each gets the model, to which it has access, the path and the
 # layout; one whose format has but one layout refuses the others.
-WRITERS: tuple[tuple[str, Callable[[Model, str, str], None]], ...] = ((".npz", _write_npz),)
+WRITERS: tuple[tuple[str, Callable[[Model, str, str], None]], ...] = (
+    (".weights.h5", _write_keras),
+    (".npz", _write_npz),
+)

@@ -1,0 +1,1 @@
+"""Keras' files: models and weights out of them, and into them."""

@@ -1,0 +1,134 @@
+"""How a model is trained, for Keras: loss, metrics, optimizer and its state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad import losses, metrics
+from evengrad.metrics import ACCURACIES
+from evengrad.models._keras._objects import OFFERED, listed, written
+from evengrad.models._keras._slots import PLACE, WITH_MEMORY, first_arrays, slots_of
+from evengrad.models._network import heads_of
+from evengrad.optimizers._optimizer import counts_of
+from evengrad.saving._keras._described import NoCounterpartError
+from evengrad.training._endings import PROBABILITIES
+
+if TYPE_CHECKING:
+    from evengrad._core import Tensor
+    from evengrad.models._keras._written import Written
+    from evengrad.models._model import Model
+    from evengrad.optimizers import Optimizer
+    from evengrad.saving._hdf5._writing import NewGroup
+    from evengrad.training._compile_config import CompileConfig
+
+
+def add_compiled(
+    described: dict[str, Any],
+    root: NewGroup,
+    model: Model,
+    whole: Written,
+    config: CompileConfig,
+    notes: list[str],
+) -> None:
+    """Add how a model is trained to its configuration, and the optimizer's state to its groups."""
+    optimizer = config.optimizer
+    try:
+        compiled = {
+            "optimizer": _optimizer(optimizer),
+            "loss": _losses(model, config),
+            "loss_weights": listed(config.loss_weights),
+            "run_eagerly": config.run_eagerly,
+        }
+    except NoCounterpartError as error:
+        notes.append(f"the model is not compiled there: {error}")
+        return
+    for name in ("metrics", "weighted_metrics"):
+        compiled[name] = _metrics(getattr(config, name), name, notes)
+    described["compile_config"] = compiled
+    _add_state(root, whole, model, optimizer)
+
+
+def _optimizer(optimizer: Optimizer) -> dict[str, Any] | None:
+    convention = getattr(optimizer, "convention", "keras")
+    if convention != "keras":
+        raise NoCounterpartError(f"{type(optimizer).__name__} of the convention {convention!r}")
+    settings = optimizer.get_config()
+    for name in ("groups", "gradient_accumulation_steps", "dampening", "lr_decay"):
+        # Keras 3.0 has none of these.
+        if settings.get(name):
+            raise NoCounterpartError(f"{type(optimizer).__name__} with {name}={settings[name]!r}")
+    rate = settings["learning_rate"]
+    whole = written(optimizer, "optimizers")
+    if whole is not None and callable(rate):
+        whole["config"]["learning_rate"] = written(rate, "schedules")
+    return whole
+
+
+def _losses(model: Model, config: CompileConfig) -> Any:
+    heads = heads_of(model)
+    endings = [None if head is None else head.final_activation for head in heads]
+    names = model.output_names
+
+    def one(loss: Any, place: int) -> Any:
+        if loss is None:
+            return None
+        made = losses.get(loss)
+        described = written(made, "losses")
+        takes = "from_logits" in OFFERED["losses"].get(type(made).__name__, ())
+        if described is not None and takes and made.from_logits is None:
+            ending = endings[place] if place < len(endings) else None
+            described["config"]["from_logits"] = ending not in PROBABILITIES
+        return described
+
+    given = config.loss
+    if isinstance(given, dict):
+        return {name: one(loss, names.index(name)) for name, loss in given.items()}
+    if isinstance(given, (list, tuple)):
+        return [one(loss, place) for place, loss in enumerate(given)]
+    if given is not None and len(names) > 1:
+        return [one(given, place) for place in range(len(names))]
+    return one(given, 0)
+
+
+def _metrics(given: Any, argument: str, notes: list[str]) -> Any:
+    """Return metrics as Keras reads them; those that it has not are noted and left out."""
+    if given is None:
+        return None
+    if isinstance(given, dict):
+        return {name: _metrics(one, argument, notes) for name, one in given.items()}
+    found = []
+    for one in given if isinstance(given, (list, tuple)) else [given]:
+        if isinstance(one, (list, tuple)):
+            found.append(_metrics(one, argument, notes))
+        elif isinstance(one, str) and one in ACCURACIES:
+            found.append(one)
+        elif one is not None:
+            try:
+                found.append(written(metrics.get(one), "metrics"))
+            except NoCounterpartError as error:
+                notes.append(f"{argument}: {error}")
+    return found
+
+
+def _add_state(root: NewGroup, whole: Written, model: Model, optimizer: Optimizer) -> None:
+    """Add the arrays of the optimizer, zeros where it has made no step yet."""
+    place = root.at(f"{PLACE}/vars")
+    place.attributes["name"] = type(optimizer).__name__.lower()
+    arrays: list[Any] = [np.array(counts_of(optimizer).iterations, np.int32)]
+    if first_arrays(optimizer) > 1:
+        arrays.append(np.array(optimizer.get_config()["learning_rate"], np.float32))
+    slots = slots_of(optimizer, _trained(whole, model))
+    arrays += [np.asarray(optimizer.slots(one.tensor)[one.name].numpy()) for one in slots]
+    if type(optimizer).__name__ == WITH_MEMORY:
+        arrays.append(np.array(counts_of(optimizer).memory, np.float32))
+    place.arrays.update({str(number): array for number, array in enumerate(arrays)})
+
+
+def _trained(whole: Written, model: Model) -> list[Tensor]:
+    """Return the variables that training changes, in Keras' order, each once."""
+    trained = {id(tensor) for tensor in model.trainable_weights}
+    inside = [] if whole.model is None else whole.model.variables()
+    found = {id(one.tensor): one.tensor for one in inside if one.tensor is not None}
+    return [tensor for key, tensor in found.items() if key in trained]

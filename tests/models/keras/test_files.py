@@ -1,0 +1,425 @@
+"""Keras' files by hand: each habit of the format, and files that are damaged or none at all."""
+
+import io
+import json
+import random
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+import evengrad as eg
+
+L = eg.layers
+X = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+
+
+def chain(seed=1, **last):
+    layers = [L.Dense(3, "relu"), L.BatchNormalization(), L.Dense(2, "tanh", **last)]
+    return eg.Sequential([eg.Input((4,)), *layers], seed=seed)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Return the path of a file of a chain, and what the chain answers."""
+    net = chain()
+    path = tmp_path / "net.keras"
+    net.save(path)
+    return path, net.predict(X, verbose=0)
+
+
+def changed(path, config=None, **members):
+    """Write a .keras file anew: the configuration by a function of it, members as given."""
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    if config is not None:
+        described = json.loads(content["config.json"])
+        described = config(described) or described
+        content["config.json"] = json.dumps(described).encode()
+    content |= {name.replace("__", "."): data for name, data in members.items()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    return path
+
+
+def layer(described, place=1):
+    return described["config"]["layers"][place]["config"]
+
+
+def setting(place=1, **settings):
+    return lambda described: layer(described, place).update(settings)
+
+
+def hdf5(arrays, attributes=()):
+    """Return the bytes of an HDF5 file with these arrays by paths, and texts of groups."""
+    file = io.BytesIO()
+    with h5py.File(file, "w") as root:
+        for path, array in arrays.items():
+            root.create_dataset(path, data=array)
+        for path, name, value in attributes:
+            root.require_group(path) if path not in root else None
+            root[path].attrs[name] = value
+    return file.getvalue()
+
+
+def test_the_configuration_has_no_key_that_old_releases_refuse(saved):
+    with zipfile.ZipFile(saved[0]) as archive:
+        assert archive.namelist() == ["metadata.json", "config.json", "model.weights.h5"]
+        described = json.loads(archive.read("config.json"))
+        with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as root:
+            assert root["layers/dense_1/vars"].attrs["name"] == "dense_1"
+            assert list(root["layers/batch_normalization/vars"]) == ["0", "1", "2", "3"]
+    assert layer(described).keys() == {
+        *("name", "dtype", "units", "activation", "use_bias"),
+        *("kernel_initializer", "bias_initializer"),
+    }
+
+
+def test_equal_models_give_equal_bytes(tmp_path):
+    for name in "ab":
+        chain().save(tmp_path / f"{name}.keras")
+        chain().save_weights(tmp_path / f"{name}.weights.h5")
+    for suffix in ("keras", "weights.h5"):
+        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+
+
+def test_keys_of_other_releases_may_say_nothing_but_not_something(saved):
+    path, answer = saved
+    changed(path, setting(quantization_config=None, new_flag=False))
+    assert np.array_equal(eg.Model.from_keras(path).predict(X, verbose=0), answer)
+    changed(path, setting(new_flag=True))
+    with pytest.raises(eg.FileFormatError, match=r"layer 'dense': Keras' Dense with new_flag=True"):
+        eg.Model.from_keras(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (setting(2, renorm=True), "BatchNormalization with renorm=True"),
+        (setting(2, axis=1), None),
+        (setting(2, axis=0), "where it is the last dimension"),
+        (
+            setting(dtype={"class_name": "QuantizedDTypePolicy", "config": {"name": "int8"}}),
+            "quantised",
+        ),
+        (setting(activation="sparsemax"), "activation 'sparsemax' has no counterpart"),
+        (setting(activation={"class_name": "function", "config": "<lambda>"}), "'<lambda>'"),
+        (setting(units=0), "dense.*units"),
+        (setting(units=10**9), "dense/kernel: the description asks for shape"),
+        (setting(units=7), "dense/kernel: the description asks for shape"),
+        (setting(use_bias=False), r"expected 1 arrays of a Dense \(kernel\), the file has 2"),
+        (lambda d: layer(d, 0).update(batch_shape=[None, 10**15]), "absurdly large"),
+        (lambda d: d["config"]["layers"][1].update(class_name="Lambda"), "is not run"),
+        (lambda d: d["config"]["layers"][1].update(class_name="Conv2D"), "Keras' Conv2D has no"),
+        (lambda d: d["config"]["layers"][1].update(class_name="Bidirectional"), "go_backwards"),
+        (lambda d: d["config"]["layers"][1].update(registered_name="mine>Dense"), "writer's own"),
+        (lambda d: d["config"].update(layers=None), "no list of layers"),
+        (lambda d: d.update(class_name="Dense"), "expected a model"),
+        (lambda d: [d], "expected a table"),
+    ],
+)
+def test_what_has_no_counterpart_is_named(saved, change, message):
+    path = changed(saved[0], change)
+    if message is None:
+        # The last dimension, as Keras has it once it is built.
+        path = changed(
+            path, lambda d: d["config"]["layers"][2].update(build_config={"input_shape": [None, 3]})
+        )
+        eg.Model.from_keras(path)
+        return
+    with pytest.raises(eg.FileFormatError, match=message) as caught:
+        eg.Model.from_keras(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_hard_sigmoid_of_keras_2_is_another_function(tmp_path):
+    path = tmp_path / "net.keras"
+    eg.Sequential([eg.Input((4,)), L.Dense(2, "hard_sigmoid")]).save(path)
+    eg.Model.from_keras(path)
+    changed(path, metadata__json=b'{"keras_version": "2.15.0"}')
+    with pytest.raises(eg.FileFormatError, match=r"clip\(0.2 x \+ 0.5, 0, 1\)"):
+        eg.Model.from_keras(path)
+
+
+def test_slopes_are_written_and_read_by_both_names(tmp_path):
+    path = tmp_path / "net.keras"
+    net = eg.Sequential([eg.Input((4,)), L.Dense(3, "leaky_relu"), L.LeakyReLU(0.4)])
+    net.save(path)
+    kinds = [
+        (type(one).__name__, getattr(one, "negative_slope", None))
+        for one in eg.Model.from_keras(path).layers
+    ]
+    assert kinds == [("Dense", None), ("LeakyReLU", 0.01), ("LeakyReLU", 0.4)]
+
+    def older(described):
+        layer(described, 3)["alpha"] = layer(described, 3).pop("negative_slope")
+
+    assert eg.Model.from_keras(changed(path, older)).layers[2].negative_slope == 0.4
+
+
+def numbered_arrays(net):
+    """Return the arrays of a chain of dense layers as Keras 3.0 has them: without names."""
+    arrays = {}
+    for place, one in enumerate(net.layers):
+        group = f"layers/dense{f'_{place}' if place else ''}/vars"
+        arrays |= {f"{group}/{i}": w.numpy() for i, w in enumerate(one.weights)}
+    return arrays
+
+
+def test_numbers_of_layers_are_no_words(tmp_path):
+    def deep(seed):
+        dense = [L.Dense(4, "tanh") for _ in range(12)]
+        return eg.Sequential([eg.Input((4,)), *dense], seed=seed)
+
+    net, other = deep(1), deep(2)
+    path = tmp_path / "deep.weights.h5"
+    path.write_bytes(hdf5(numbered_arrays(net)))
+    report = other.load_weights(path)
+    assert report.missing == []
+    assert len(report.by_order) == 24
+    assert np.array_equal(other.predict(X, verbose=0), net.predict(X, verbose=0))
+
+
+def test_names_of_users_come_before_the_order(tmp_path):
+    def two(first, second, seed):
+        return eg.Sequential(
+            [eg.Input((4,)), L.Dense(4, name=first), L.Dense(4, name=second)], seed=seed
+        )
+
+    net, other = two("a", "b", 1), two("b", "a", 2)
+    path = tmp_path / "net.weights.h5"
+    net.save_weights(path)
+    other.load_weights(path)
+    for name in "ab":
+        kernel = other.get_layer(name).kernel.numpy()
+        assert np.array_equal(kernel, net.get_layer(name).kernel.numpy())
+
+
+def test_half_precision_becomes_float32(tmp_path):
+    net = eg.Sequential([eg.Input((4,)), L.Dense(3)])
+    kernel = np.arange(12, dtype=np.float32).reshape(4, 3) / 16 - 0.3125
+    upper = (kernel.view(np.uint32) >> 16).astype("<u2").view("V2")
+    arrays = {"layers/dense/vars/0": upper, "layers/dense/vars/1": np.ones(3, np.float16)}
+    path = tmp_path / "half.weights.h5"
+    path.write_bytes(hdf5(arrays, [("layers/dense/vars/0", "dtype", "bfloat16")]))
+    net.load_weights(path)
+    assert np.array_equal(net.layers[0].kernel.numpy(), kernel)
+    assert net.layers[0].bias.tolist() == [1.0] * 3
+
+
+@pytest.mark.parametrize("dtype", ["i1", "V1"])
+def test_quantised_weights_are_refused(tmp_path, dtype):
+    net = eg.Sequential([eg.Input((4,)), L.Dense(3)])
+    before = net.get_weights()
+    arrays = {"layers/dense/vars/0": np.ones((4, 3), "i1").view(dtype)}
+    path = tmp_path / "net.weights.h5"
+    path.write_bytes(hdf5({**arrays, "layers/dense/vars/1": np.ones(3, "f4")}))
+    with pytest.raises(eg.FileFormatError, match=r"dense/vars/0: it holds .*quantised"):
+        net.load_weights(path)
+    assert all(np.array_equal(a, b) for a, b in zip(before, net.get_weights(), strict=True))
+
+
+def test_another_number_of_arrays_says_nothing_of_their_roles(tmp_path):
+    net = eg.Sequential([eg.Input((4,)), L.BatchNormalization(name="n"), L.Dense(2, name="d")])
+    arrays = {f"layers/batch_normalization/vars/{i}": np.full(4, i, "f4") for i in range(3)}
+    arrays |= {
+        "layers/dense/vars/0": np.ones((4, 2), "f4"),
+        "layers/dense/vars/1": np.ones(2, "f4"),
+    }
+    names = [("layers/batch_normalization/vars", "name", "n"), ("layers/dense/vars", "name", "d")]
+    path = tmp_path / "net.weights.h5"
+    path.write_bytes(hdf5(arrays, names))
+    with pytest.raises(eg.FileFormatError, match=r"no values for 'n/gamma'|no variable"):
+        net.load_weights(path)
+    report = net.load_weights(path, strict=False)
+    assert net.get_layer("n").gamma.tolist() == [1.0] * 4
+    assert report.matched.keys() == {"layers/dense/vars/0", "layers/dense/vars/1"}
+
+
+def test_the_old_format_goes_by_the_names_that_it_lists(tmp_path):
+    inner = eg.Sequential([eg.Input((4,)), L.Dense(4), L.Dense(4, name="upper")], name="inner")
+    net = eg.Sequential([eg.Input((4,)), inner, L.Dense(2, name="out")])
+    values = {
+        path: np.random.default_rng(len(path)).normal(size=w.shape).astype("f4")
+        for path, w in net.named_weights()
+    }
+    arrays = {
+        f"{path.partition('/')[0]}/{path if path[0] == 'o' else path.partition('/')[2]}:0": array
+        for path, array in values.items()
+    }
+    listed = [("/", "layer_names", [b"inner", b"out"]), ("/", "keras_version", "2.11.0")]
+    # What is frozen comes last: the order is not that of the net.
+    listed.append(
+        (
+            "inner",
+            "weight_names",
+            [b"upper/kernel:0", b"upper/bias:0", b"dense/kernel:0", b"dense/bias:0"],
+        )
+    )
+    listed.append(("out", "weight_names", [b"out/kernel:0", b"out/bias:0"]))
+    path = tmp_path / "net.h5"
+    path.write_bytes(hdf5(arrays, listed))
+    assert net.load_weights(path).missing == []
+    for name, tensor in net.named_weights():
+        assert np.array_equal(tensor.numpy(), values[name])
+
+
+def test_optimizers_begin_anew_where_arrays_are_not_as_expected(tmp_path):
+    net = chain()
+    net.compile(eg.optimizers.Adam(0.02), "mse")
+    net.fit(X, X[:, :2], epochs=2, verbose=0)
+    path = tmp_path / "net.keras"
+    net.save(path)
+    assert eg.Model.from_keras(path).optimizer.iterations == 2
+
+    def other(described):
+        described["compile_config"]["optimizer"]["config"]["amsgrad"] = True
+
+    with pytest.warns(UserWarning, match="the state of Adam: its arrays are not those"):
+        made = eg.Model.from_keras(changed(path, other))
+    assert made.optimizer.iterations == 0
+    assert made.optimizer.amsgrad is True
+
+
+def test_what_changes_no_output_is_left_out_with_a_warning(tmp_path):
+    net = chain()
+    net.compile("adam", "mse", metrics=["mae"])
+    path = tmp_path / "net.keras"
+    net.save(path)
+
+    def stranger(described):
+        described["compile_config"]["metrics"].append("fancy_metric_of_mine")
+        layer(described)["kernel_regularizer"] = {"class_name": "Mine", "config": {"a": 1}}
+
+    with pytest.warns(UserWarning, match="dense: kernel_regularizer: Mine has no counterpart here"):
+        made = eg.Model.from_keras(changed(path, stranger))
+    assert np.array_equal(made.predict(X, verbose=0), net.predict(X, verbose=0))
+    with pytest.warns(UserWarning, match="could be taken: dense: kernel_reg.* here$") as caught:
+        eg.Model.from_keras(path, compile=False)
+    assert caught[0].filename == __file__
+
+
+def test_what_keras_has_not_is_said_when_it_is_written(tmp_path):
+    class Own(L.Layer):
+        def call(self, x):
+            return x
+
+    path = tmp_path / "net.keras"
+    for stranger, message in [
+        (Own(name="mine"), "mine: Own has no counterpart in Keras"),
+        (L.RReLU(), r"LeakyReLU\(negative_slope=0.229167\)"),
+        (L.Dense(2, lambda x: x), "has no counterpart in Keras; take another activation"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            eg.Sequential([eg.Input((4,)), L.Dense(4), stranger]).save(path)
+        assert not path.exists()
+    net = chain()
+    net.compile("adam", lambda y, z: ((y - z) ** 2).mean(), metrics=["mae"])
+    with pytest.warns(UserWarning, match="the model is not compiled there"):
+        net.save(path)
+    with pytest.raises(ValueError, match=r"layout: .* is a file of Keras'"):
+        net.save_weights(tmp_path / "net.weights.h5", layout="torch")
+    with pytest.raises(ValueError, match=r"model.save\('net.keras'\)"):
+        net.save(tmp_path / "net.h5")
+
+
+@pytest.mark.parametrize(
+    ("member", "content", "message"),
+    [
+        ("config__json", b"{", "config.json: "),
+        ("config__json", b"[" * 100_000, "config.json: "),
+        ("config__json", b"[" * 300 + b"]" * 300, "expected a table"),
+        ("config__json", b'{"a":' * 500 + b"1" + b"}" * 500, "nested too deeply"),
+        ("model__weights__h5", b"no file", "no HDF5 file"),
+        ("metadata__json", b"3", "metadata.json: expected a table"),
+    ],
+)
+def test_damaged_members_are_named(saved, member, content, message):
+    path = changed(saved[0], **{member: content})
+    with pytest.raises(eg.FileFormatError, match=message):
+        eg.Model.from_keras(path)
+
+
+def test_no_archive_no_members_and_bombs(tmp_path):
+    path = tmp_path / "other.keras"
+    path.write_bytes(b"text")
+    with pytest.raises(eg.FileFormatError, match="no zip archive"):
+        eg.Model.from_keras(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../../etc/passwd", b"x")
+    with pytest.raises(eg.FileFormatError, match=r"has no 'config\.json'"):
+        eg.Model.from_keras(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", b"{}")
+        archive.writestr("model.weights.h5", bytes(2**26))
+    with pytest.raises(eg.FileFormatError, match=r"claims 67108864 bytes out of \d+"):
+        eg.Model.from_keras(path)
+    with pytest.raises(OSError, match="missing"):
+        eg.Model.from_keras(tmp_path / "missing.keras")
+
+
+def test_changed_and_cut_files_give_one_error_and_change_nothing(tmp_path, saved):
+    whole = saved[0].read_bytes()
+    net = chain(seed=5)
+    before = net.get_weights()
+    draws, said = random.Random(2), []
+    path = tmp_path / "bad.keras"
+    for number in range(150):
+        data = bytearray(whole)
+        if number < 50:
+            del data[draws.randrange(len(data)) :]
+        else:
+            for _ in range(draws.choice((1, 2, 8))):
+                data[draws.randrange(len(data))] = draws.randrange(256)
+        path.write_bytes(data)
+        for read in (eg.Model.from_keras, net.load_weights):
+            try:
+                read(path)
+            except eg.FileFormatError as error:
+                said.append(str(error))
+                continue
+            net.set_weights(before)
+        assert all(np.array_equal(a, b) for a, b in zip(before, net.get_weights(), strict=True))
+    assert len(said) > 100
+    assert all(str(path) in message for message in said)
+
+
+def test_round_trips_keep_what_both_have(tmp_path):
+    layers = [
+        L.Dense(3, "leaky_relu", norm=L.BatchNormalization(convention="torch")),
+        L.Dense(3, "hard_tanh", norm=L.LayerNormalization(), norm_position="after"),
+        L.Residual([L.Dense(5, "relu"), L.Dense(3)], activation="tanh"),
+        L.Dense(3, L.PReLU(convention="torch")),
+        L.Normalization(mean=[1.0, 2.0, 3.0], variance=[0.0, 2.0, 3.0]),
+        L.Dense(2, trainable=False, kernel_regularizer=eg.regularizers.L1L2(0.1, 0.2)),
+    ]
+    net = eg.Sequential([eg.Input((4,)), *layers], seed=2)
+    path = tmp_path / "net.keras"
+    net.save(path)
+    same = eg.Model.from_keras(path)
+    wanted = net.predict(X, verbose=0)
+    np.testing.assert_allclose(same.predict(X, verbose=0), wanted, rtol=1e-6, atol=1e-6)
+    assert same.layers[-1].kernel_regularizer.l2 == 0.2
+    assert [one.name for one in same.layers if not one.trainable] == ["dense_3"]
+    # The block has become a model, whose layers are those of the block.
+    assert same.get_layer("residual").count_params() == net.get_layer("residual").count_params()
+    again = tmp_path / "again.keras"
+    same.save(again)
+    assert np.array_equal(
+        eg.Model.from_keras(again).predict(X, verbose=0), same.predict(X, verbose=0)
+    )
+
+
+def test_pieces_of_maxout_are_a_wide_layer_there(tmp_path):
+    net = eg.Sequential([eg.Input((4,)), L.Maxout(3, 4)])
+    path = tmp_path / "net.keras"
+    net.save(path)
+    with zipfile.ZipFile(path) as archive:
+        kinds = [
+            one["class_name"] for one in json.loads(archive.read("config.json"))["config"]["layers"]
+        ]
+    assert kinds == ["InputLayer", "Dense", "Reshape", "GlobalMaxPooling1D"]
+    with pytest.raises(ValueError, match="Maxout on sequences has no counterpart in Keras"):
+        eg.Sequential([eg.Input((5, 4)), L.Maxout(3)]).save(path)
