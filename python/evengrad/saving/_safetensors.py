@@ -44,8 +44,8 @@ DIMENSION_LIMIT = 64
 
 # What files of other formats begin with.
 OTHERS = {
-    b"\x89HDF": "an HDF5 file; read it in the program that wrote it, and use set_weights here",
-    b"PK\x03\x04": "a zip archive, as of NumPy or PyTorch; make the model and use load_weights",
+    b"\x89HDF": "an HDF5 file, as of Keras; make the model and use load_weights",
+    b"PK\x03\x04": "a zip archive; Model.from_keras reads .keras, load_weights those of others",
 }
 
 FORMAT, CHECKSUM = "evengrad_format", "evengrad_checksum"
