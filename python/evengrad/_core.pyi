@@ -261,6 +261,57 @@ def tanh(x: _TensorLike) -> Tensor: ...
 # End of the elementwise functions.
 def elementwise_forms() -> dict[str, str]: ...
 def dropout(x: _TensorLike, rate: float, generator: Generator) -> Tensor: ...
+def swap_noise(x: _TensorLike, rate: float, generator: Generator) -> Tensor: ...
+def affine_transform(
+    x: _TensorLike,
+    maps: Tensor,
+    fill_mode: str = "constant",
+    interpolation: str = "bilinear",
+    fill_value: float = 0.0,
+    channels_first: bool = False,
+) -> Tensor: ...
+def random_affine(
+    generator: Generator,
+    images: int,
+    height: int,
+    width: int,
+    down: tuple[float, float] = (0.0, 0.0),
+    right: tuple[float, float] = (0.0, 0.0),
+    angle: tuple[float, float] = (0.0, 0.0),
+    zoom: tuple[float, float] = (1.0, 1.0),
+    zoom_width: tuple[float, float] | None = None,
+) -> Tensor: ...
+def flip_images(
+    x: _TensorLike,
+    coins: Tensor,
+    vertical: bool = True,
+    horizontal: bool = True,
+    channels_first: bool = False,
+) -> Tensor: ...
+def change_color(
+    x: _TensorLike,
+    change: str,
+    numbers: Tensor,
+    bounds: tuple[float, float],
+    channels_first: bool = False,
+) -> Tensor: ...
+def random_boxes(
+    generator: Generator,
+    images: int,
+    height: int,
+    width: int,
+    probability: tuple[float, float] = (1.0, 1.0),
+    scale: tuple[float, float] = (0.02, 0.33),
+) -> Tensor: ...
+def erase(
+    x: _TensorLike,
+    boxes: Tensor,
+    values: Sequence[float] | None = None,
+    generator: Generator | None = None,
+    deviation: float = 1.0,
+    bounds: tuple[float, float] = ...,
+    channels_first: bool = False,
+) -> Tensor: ...
 def accumulate(state: Tensor, value: _TensorLike, scale: float = 1.0) -> None: ...
 def count_decisions(
     counts: Tensor,

@@ -27,6 +27,9 @@ SIGNS = 2.0 * ONE_HOT - 1.0
 # What arguments of a name usually are, where they have no default.
 USUAL = {
     "units": 3,
+    "factor": 0.25,
+    "height_factor": 0.25,
+    "width_factor": 0.25,
     "rate": 0.25,
     "stddev": 0.1,
     "scale": 0.5,

@@ -26,6 +26,13 @@ from evengrad.layers._noise import GaussianDropout as GaussianDropout
 from evengrad.layers._noise import GaussianNoise as GaussianNoise
 from evengrad.layers._preprocessing import Normalization as Normalization
 from evengrad.layers._preprocessing import Rescaling as Rescaling
+from evengrad.layers._random_affine import RandomRotation as RandomRotation
+from evengrad.layers._random_affine import RandomTranslation as RandomTranslation
+from evengrad.layers._random_affine import RandomZoom as RandomZoom
+from evengrad.layers._random_color import RandomBrightness as RandomBrightness
+from evengrad.layers._random_color import RandomContrast as RandomContrast
+from evengrad.layers._random_erasing import RandomErasing as RandomErasing
+from evengrad.layers._random_flip import RandomFlip as RandomFlip
 from evengrad.layers._rectifiers import LeakyReLU as LeakyReLU
 from evengrad.layers._rectifiers import PReLU as PReLU
 from evengrad.layers._rectifiers import ReLU as ReLU
@@ -33,4 +40,5 @@ from evengrad.layers._rectifiers import RReLU as RReLU
 from evengrad.layers._reshape import Reshape as Reshape
 from evengrad.layers._residual import Residual as Residual
 from evengrad.layers._simple_rnn import SimpleRNN as SimpleRNN
+from evengrad.layers._swap_noise import SwapNoise as SwapNoise
 from evengrad.layers._symbolic import Input as Input

@@ -24,6 +24,7 @@ mod dlpack;
 mod elementwise;
 mod error;
 mod functions;
+mod images;
 mod inference;
 mod losses;
 mod metrics;
@@ -71,6 +72,10 @@ mod _core {
         take, unbind,
     };
     #[pymodule_export]
+    use crate::images::{
+        affine_transform, change_color, erase, flip_images, random_affine, random_boxes,
+    };
+    #[pymodule_export]
     use crate::inference::Inference;
     #[pymodule_export]
     use crate::losses::{
@@ -85,7 +90,7 @@ mod _core {
     #[pymodule_export]
     use crate::optim::{Optimizer, optimizer_settings};
     #[pymodule_export]
-    use crate::random::{Generator, derive_stream, dropout};
+    use crate::random::{Generator, derive_stream, dropout, swap_noise};
     #[pymodule_export]
     use crate::recurrent::recurrent;
     #[pymodule_export]

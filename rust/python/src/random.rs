@@ -278,3 +278,36 @@ pub(crate) fn dropout(
     let generator = &generator.get().0;
     run_tensor(py, || x.dropout(rate, generator))
 }
+
+/// Replace each number of a table, with probability `rate`, by that of another row in the same column.
+///
+/// Parameters
+/// ----------
+/// x : Tensor or array
+///     (rows, ...), of a floating-point type.
+/// rate : float
+///     From 0 to 1.
+/// generator : Generator
+///     Draws once a call, and once a replay.
+///
+/// Raises
+/// ------
+/// ValueError
+///     If the rate is out of range.
+///
+/// Examples
+/// --------
+/// >>> x = eg.tensor([[1.0, 2.0], [3.0, 4.0]])
+/// >>> eg._core.swap_noise(x, 1.0, eg._core.Generator(7)).tolist()
+/// [[3.0, 4.0], [1.0, 2.0]]
+#[pyfunction]
+pub(crate) fn swap_noise(
+    py: Python<'_>,
+    x: &Any<'_>,
+    rate: f64,
+    generator: &Bound<'_, Generator>,
+) -> PyResult<Tensor> {
+    let x = other_tensor("x", x, None)?;
+    let generator = &generator.get().0;
+    run_tensor(py, || x.swap_noise(rate, generator))
+}

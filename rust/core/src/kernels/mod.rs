@@ -2,6 +2,7 @@
 
 pub mod batch_norm;
 mod caches;
+pub mod color;
 pub mod cross_entropy;
 pub mod decisions;
 pub mod dropout;
@@ -20,3 +21,4 @@ mod rows;
 pub mod simd;
 pub mod softmax;
 pub mod update;
+pub mod warp;

@@ -20,20 +20,30 @@
 //! | `softmax` | softmax, log-softmax, log-sum-exp |
 //! | `loss` | cross-entropy from logits |
 //! | `pair_loss` | binary cross-entropy from logits, mean squared error |
+//! | `images` | how images lie in a tensor |
+//! | `affine` | shifted, rotated and zoomed images |
+//! | `flip`, `erase` | mirrored images, and erased boxes |
+//! | `color` | brightness and contrast of images |
 //! | `dropout` | random masks |
+//! | `swap_noise` | numbers of tables, replaced by those of other rows |
 //! | `random` | tensors of random numbers |
 //! | `observe` | moments, shares and norms of tensors, for those who watch a training |
 //! | `decisions` | counts of what predictions say of classes |
 //! | `ranking` | scores of classes, kept for their ranks |
 
+pub mod affine;
 pub mod arithmetic;
 pub mod batch_norm;
+pub mod color;
 pub mod decisions;
 pub mod dense;
 pub mod dropout;
 pub mod elementwise;
+pub mod erase;
 pub mod extrema;
+pub mod flip;
 pub mod gather;
+mod images;
 pub mod join;
 pub mod lanewise;
 pub mod layer_norm;
@@ -49,3 +59,4 @@ pub mod shape;
 pub mod slice;
 pub mod softmax;
 pub mod state;
+pub mod swap_noise;
