@@ -283,6 +283,25 @@ def test_optimizers_begin_anew_where_arrays_are_not_as_expected(tmp_path):
     assert made.optimizer.amsgrad is True
 
 
+@pytest.mark.parametrize("kind", ["Nadam", "Adagrad"])
+def test_optimizers_go_on_here_to_the_bit(tmp_path, kind):
+    def trained(epochs):
+        net = chain()
+        net.compile(getattr(eg.optimizers, kind)(0.01), "mse")
+        net.fit(X, X[:, :2], epochs=epochs, shuffle=False, verbose=0)
+        return net
+
+    fresh, half, whole = trained(0), trained(3), trained(6)
+    path = tmp_path / "net.keras"
+    fresh.save(path)
+    assert fresh.optimizer.iterations == eg.Model.from_keras(path).optimizer.iterations == 0
+    half.save(path)
+    made = eg.Model.from_keras(path)
+    made.fit(X, X[:, :2], epochs=3, shuffle=False, verbose=0)
+    for one, other in zip(made.get_weights(), whole.get_weights(), strict=True):
+        assert np.allclose(one, other, rtol=0, atol=1e-9 if kind == "Adagrad" else 1e-7)
+
+
 def test_what_changes_no_output_is_left_out_with_a_warning(tmp_path):
     net = chain()
     net.compile("adam", "mse", metrics=["mae"])

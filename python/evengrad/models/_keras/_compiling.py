@@ -31,6 +31,8 @@ UNFIT = (NoCounterpartError, TypeError, ValueError, AttributeError, LookupError)
 OF_PROBABILITIES = {
     snake_case(name): name for name in OFFERED["losses"] if name.endswith("Crossentropy")
 }
+# As many factors below 1 have a product of 0.
+MOST_FACTORS = 10_000_000
 # More steps than anybody makes.
 COUNT_LIMIT = 2**62
 
@@ -107,8 +109,6 @@ def _take_state(model: Model, part: Part, root: Group, reader: Reader) -> None:
     arrays = [] if group is None else arrays_in(group, "")
     optimizer = model.optimizer
     first = first_arrays(optimizer)
-    if len(arrays) <= first and not _trained(model, part):
-        return
     if not arrays:
         return
     memory, arrays = _without_memory(optimizer, arrays, first)
@@ -117,6 +117,7 @@ def _take_state(model: Model, part: Part, root: Group, reader: Reader) -> None:
     found = [array.dataset.shape for array in arrays[first:]]
     steps = arrays[0].dataset.read()
     whole = found == shapes and steps.shape == () and steps.dtype.kind in "iu"
+    whole = whole and (memory is None or bool(np.isfinite(memory)))
     if not whole or optimizer.gradient_accumulation_steps or not 0 <= int(steps) < COUNT_LIMIT:
         reader.notes.append(
             f"the state of {type(optimizer).__name__}: its arrays are not those that the "
@@ -128,8 +129,16 @@ def _take_state(model: Model, part: Part, root: Group, reader: Reader) -> None:
     values = [values_of(reader.shown, array) for array in arrays[first:]]
     for slot, value in zip(slots, values, strict=True):
         _put(optimizer, slot.tensor, slot.name, value)
-    kept = counts_of(optimizer).memory
-    set_counts(optimizer, Counts(int(steps), 0, kept if memory is None else float(memory)))
+    kept = _memory(optimizer, int(steps)) if memory is None else float(memory)
+    set_counts(optimizer, Counts(int(steps), 0, kept))
+
+
+def _memory(optimizer: Any, steps: int) -> float:
+    """Return the number that a rule keeps, as it follows from the steps that were made."""
+    if type(optimizer).__name__ != WITH_MEMORY:
+        return counts_of(optimizer).memory
+    numbers = np.arange(1, min(steps, MOST_FACTORS) + 1)
+    return float(np.prod(optimizer.beta_1 * (1.0 - 0.5 * 0.96**numbers)))
 
 
 def _put(optimizer: Optimizer, tensor: Tensor, name: str, value: Array) -> None:
@@ -142,7 +151,7 @@ def _without_memory(
 ) -> tuple[Array | None, list[ArrayInFile]]:
     """Return the number that a rule keeps beside its slots, and the arrays without it.
 
-    Keras 3.0 has it in front of the slots, later ones behind.
+    Keras 3.0 has it in front of the slots, Keras 3.15 behind, and files that are written here not.
     """
     if type(optimizer).__name__ != WITH_MEMORY:
         return None, arrays

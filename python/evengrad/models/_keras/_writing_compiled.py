@@ -9,14 +9,16 @@ import numpy as np
 from evengrad import losses, metrics
 from evengrad.metrics import ACCURACIES
 from evengrad.models._keras._objects import OFFERED, listed, written
-from evengrad.models._keras._slots import PLACE, WITH_MEMORY, first_arrays, slots_of
+from evengrad.models._keras._slots import PLACE, first_arrays, slots_of
 from evengrad.models._network import heads_of
 from evengrad.optimizers._optimizer import counts_of
 from evengrad.saving._keras._described import NoCounterpartError
 from evengrad.training._endings import PROBABILITIES
 
 if TYPE_CHECKING:
+    from evengrad._common.arrays import Array
     from evengrad._core import Tensor
+    from evengrad.models._keras._slots import Slot
     from evengrad.models._keras._written import Written
     from evengrad.models._model import Model
     from evengrad.optimizers import Optimizer
@@ -119,11 +121,19 @@ def _add_state(root: NewGroup, whole: Written, model: Model, optimizer: Optimize
     arrays: list[Any] = [np.array(counts_of(optimizer).iterations, np.int32)]
     if first_arrays(optimizer) > 1:
         arrays.append(np.array(optimizer.get_config()["learning_rate"], np.float32))
-    slots = slots_of(optimizer, _trained(whole, model))
-    arrays += [np.asarray(optimizer.slots(one.tensor)[one.name].numpy()) for one in slots]
-    if type(optimizer).__name__ == WITH_MEMORY:
-        arrays.append(np.array(counts_of(optimizer).memory, np.float32))
+    # Nadam's product of rates is left out: releases of Keras have it in different places, and would
+    # not load the file. They warn, and Nadam begins anew.
+    arrays += [_slot(optimizer, one) for one in slots_of(optimizer, _trained(whole, model))]
     place.arrays.update({str(number): array for number, array in enumerate(arrays)})
+
+
+def _slot(optimizer: Optimizer, slot: Slot) -> Array:
+    """Return the state of a variable; what it begins with where no step was made yet."""
+    counts = counts_of(optimizer)
+    if counts.iterations + counts.accumulated:
+        return np.asarray(optimizer.slots(slot.tensor)[slot.name].numpy())
+    first = getattr(optimizer, "initial_accumulator_value", 0.0)
+    return np.full(tuple(slot.tensor.shape), first, slot.tensor.dtype)
 
 
 def _trained(whole: Written, model: Model) -> list[Tensor]:
