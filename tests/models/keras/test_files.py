@@ -329,6 +329,7 @@ def test_what_keras_has_not_is_said_when_it_is_written(tmp_path):
     for stranger, message in [
         (Own(name="mine"), "mine: Own has no counterpart in Keras"),
         (L.RReLU(), r"LeakyReLU\(negative_slope=0.229167\)"),
+        (L.GaussianNoise([0.1] * 4), "with deviations of columns has no counterpart in Keras"),
         (L.Dense(2, lambda x: x), "has no counterpart in Keras; take another activation"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -48,6 +48,11 @@ class Writer:
             return self.activation(layer, layer.name, given.activation)
         if kind is layers.Maxout:
             return self._maxout(given)
+        if kind is layers.GaussianNoise and (given.by_column or isinstance(given.stddev, list)):
+            raise self.refused(
+                layer,
+                "with deviations of columns has no counterpart in Keras; take one stddev for all",
+            )
         if kind not in BY_KIND:
             raise self.refused(layer, self._advice(layer))
         if isinstance(layer, layers.Normalization):

@@ -8,6 +8,7 @@ mod maps;
 mod places;
 mod rows;
 
+use super::caches::prefetch_near;
 use super::simd::{Kernel, Scalar, Simd, dispatch};
 pub use maps::{AffineRanges, make_maps};
 pub use places::is_countable;
@@ -188,6 +189,9 @@ fn whole<T: Place>(warp: &Warp, map: &Map, places: &mut Places<T>, x: &[T], out:
     let frame = warp.frame;
     let row = frame.width * frame.channels;
     for (y, out) in out.chunks_exact_mut(row).enumerate() {
+        // The image after this one: a row that is read across is none that a prefetcher knows.
+        let ahead = x.as_ptr().wrapping_add(frame.plane() + y * row);
+        prefetch_near(ahead, row * size_of::<T>());
         let pieces = out.chunks_mut(places::MOST * frame.channels).enumerate();
         for (piece, out) in pieces {
             places.find(warp, map, y, piece * places::MOST, out.len() / frame.channels);
