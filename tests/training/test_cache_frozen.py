@@ -588,3 +588,16 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
         model.fit(X, Y, cache_frozen=tmp_path, **PLAIN)
     assert os.listdir(tmp_path) == []
     assert bits(model) == before
+
+
+def test_rows_that_are_mixed_are_refused_below_and_the_same_above():
+    def make(*first, above=()):
+        chain_ = [*first, layers.Dense(6, "relu", name="low"), *above]
+        end = layers.Dense(3, "softmax", name="out")
+        model = compiled(eg.Sequential([eg.Input((6,)), *chain_, end], seed=1))
+        model.freeze("low")
+        return model
+
+    with pytest.raises(ValueError, match="as mix_up draws random numbers"):
+        make(layers.MixUp()).fit(X, Y, cache_frozen=True, **PLAIN)
+    agree(lambda: make(above=[layers.MixUp(0.3)]), validation_data=HELD)
