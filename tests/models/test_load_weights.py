@@ -238,3 +238,86 @@ def test_square_kernels_without_names_are_spoken_of(tmp_path):
     np.testing.assert_array_equal(model.get_weights()[0], w.T)
     with pytest.raises(ValueError, match="layout: unknown 'pytorch'; did you mean 'torch'"):
         model.load_weights(tmp_path / "net.npz", layout="pytorch")
+
+
+def test_a_mapping_has_one_array_for_a_variable(path):
+    model, source = net(3, 3), net(3, 3, seed=2)
+    names = {"one.weight": 0, "one.bias": 1, "two.weight": 2, "two.bias": 3}
+    write(path, {name: source.get_weights()[i][..., :3] for name, i in names.items()})
+    before = model.get_weights()
+    # Which of them comes first in the file is the format's matter.
+    message = r"mapping: 'one\.(\w+)' and 'two\.\1' are both for 'dense_1/\1'; map one of them to N"
+    with pytest.raises(ValueError, match=message):
+        model.load_weights(path, mapping={"one": "dense_1", "two": "dense_1"}, strict=False)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_what_a_mapping_says_goes_before_a_name_that_fits(path):
+    model = net(4)
+    mine, theirs = np.ones((4, 4), "float32"), np.zeros((4, 4), "float32")
+    for first in ({"dense/kernel": theirs, "z/kernel": mine}, {"a/kernel": mine}):
+        arrays = {**first, "dense/kernel": theirs, "dense/bias": np.ones(4, "float32")}
+        write(path, arrays)
+        own = next(name for name in arrays if not name.startswith("dense"))
+        mapping = {own: "dense/kernel"}
+        with pytest.raises(eg.FileFormatError, match="'dense/kernel' is no variable"):
+            model.load_weights(path, mapping=mapping)
+        report = model.load_weights(path, mapping=mapping, strict=False)
+        assert report.matched == {own: "dense/kernel", "dense/bias": "dense/bias"}
+        assert report.unexpected == ["dense/kernel"]
+        np.testing.assert_array_equal(model.get_weights()[0], mine)
+
+
+def test_a_function_may_name_what_the_model_has_not(path):
+    model, source = net(3, 2), net(3, 2, seed=2)
+    arrays = {f"old/{name}": w.numpy() for name, w in source.named_weights()}
+    write(path, {**arrays, "old/projection/kernel": np.ones((2, 2), "float32")})
+
+    def renamed(name):
+        return name.removeprefix("old/")
+
+    with pytest.raises(eg.FileFormatError, match="'old/projection/kernel' is no variable"):
+        model.load_weights(path, mapping=renamed)
+    report = model.load_weights(path, mapping=renamed, strict=False)
+    assert report.unexpected == ["old/projection/kernel"]
+    assert_equal(model, source)
+
+
+@pytest.mark.parametrize("mapping", [{"dense": 3}, len])
+def test_a_mapping_gives_names(path, mapping):
+    model = net(3)
+    write(path, {name: w.numpy() for name, w in model.named_weights()})
+    with pytest.raises(TypeError, match=r"mapping: expected a name in the model or None for 'dens"):
+        model.load_weights(path, mapping=mapping)
+
+
+class Listed(eg.Model):
+    def __init__(self, seed):
+        super().__init__(seed=seed)
+        self.body = [layers.Dense(4), layers.Dense(4)]
+        self.branches = {"a": eg.Sequential([layers.Dense(4), layers.BatchNormalization()])}
+        self.head = layers.Dense(2)
+
+    def call(self, x):
+        for layer in self.body:
+            x = layer(x)
+        return self.head(self.branches["a"](x))
+
+
+def listed(seed):
+    model = Listed(seed)
+    model(np.zeros((1, 4), "float32"))
+    return model
+
+
+def test_layers_in_lists_have_the_names_of_module_lists(path):
+    # Beside names that fit as they are, so that order alone is no way.
+    model, other = listed(1), listed(2)
+    model.save_weights(path, layout="torch")
+    report = other.load_weights(path)
+    assert_equal(model, other)
+    assert not report.by_order
+    assert report.matched["body.1.weight"] == "body_1/kernel"
+    assert report.matched["branches.a.dense.bias"] == "branches_a/dense/bias"
+    assert report.matched["head.bias"] == "head/bias"

@@ -315,6 +315,25 @@ def test_groups_and_averages():
         model.drop_top(1)
 
 
+def test_rates_of_thawed_layers_are_those_of_variables_and_not_of_names():
+    model = trained(chain(), "sgd")
+    model.freeze()
+    model.unfreeze(learning_rate=0.001)
+    new = model.drop_top(1).with_head(layers.Dense(2))
+    assert new.layers[-1].path == model.layers[-1].path
+
+    def rate(tensor):
+        groups = [group for group in new.optimizer.groups or [] if group.holds(tensor)]
+        return np.prod([group.learning_rate_multiplier for group in groups])
+
+    *kept, kernel, bias = map(rate, new.trainable_weights)
+    assert (kernel, bias) == (1.0, 1.0)
+    np.testing.assert_allclose(kept, 0.1)
+    # Another rate takes the place of one that was carried.
+    new.unfreeze(learning_rate=0.005)
+    np.testing.assert_allclose([rate(tensor) for tensor in new.trainable_weights], 0.5)
+
+
 # ---- what is refused
 
 

@@ -93,7 +93,7 @@ def with_head(model: Model, layers: tuple[Any, ...]) -> Model:
 def insert(model: Model, before: Any, layers: tuple[Any, ...]) -> Model:
     """Return the model with further layers in front of one; see `Model.insert`."""
     named = before.name if isinstance(before, Layer) else before
-    work = Surgery(model, f"insert({named!r}, {shown(*layers)})")
+    work = Surgery(model, f"insert({shown(named, *layers)})")
     target = work.find(model, before, "before")
     _check_single_input(work, target)
     work.inserted = work.given(layers, beside=target)

@@ -12,6 +12,7 @@ from evengrad._common.config import remade
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.models._model_file import trained
 from evengrad.optimizers._optimizer import averages_in_place, counts_of, has_slots, set_counts
+from evengrad.optimizers._rates import carry_rates
 
 if TYPE_CHECKING:
     from evengrad.models._model import Model
@@ -56,6 +57,7 @@ def compile_as(new: Model, config: CompileConfig | None) -> Carried:
         )
     except (TypeError, ValueError) as error:
         return Carried(notes=(f"not compiled: the source's settings do not fit: {error}",))
+    carry_rates(config.optimizer, optimizer, new.weights)
     return carry_slots(new, config.optimizer, optimizer)
 
 

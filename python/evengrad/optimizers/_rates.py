@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from evengrad._common.checks import check_float
+from evengrad._common.config import remade
 from evengrad.optimizers._groups import ParameterGroup
 from evengrad.optimizers._optimizer import rate_of, regroup
 
@@ -129,6 +130,24 @@ def put_rates(
     kept = [group for group in optimizer.groups or [] if not group.sets_rate]
     made = [_setting(tensors[path], multiple) for path, multiple in multiples.items()]
     regroup(optimizer, [*kept, *made])
+
+
+def carry_rates(old: Optimizer, optimizer: Optimizer, tensors: Iterable[Tensor]) -> None:
+    """Have an optimizer made as another one is have the rates set there, of these tensors alone.
+
+    In its description they are patterns, which would hold for whatever takes the same path.
+    """
+    groups = old.groups or []
+    if not any(group.sets_rate for group in groups):
+        return
+    there = {id(tensor) for tensor in tensors}
+    plain = [remade(group) for group in groups if not group.sets_rate]
+    made = [
+        _setting(group.names[0], group.learning_rate_multiplier)
+        for group in groups
+        if group.sets_rate and id(group.names[0]) in there
+    ]
+    regroup(optimizer, [*plain, *made])
 
 
 def _setting(tensor: Tensor, multiple: float) -> ParameterGroup:

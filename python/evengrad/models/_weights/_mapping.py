@@ -32,27 +32,48 @@ def mapped(file: WeightFile, mapping: Names, targets: Sequence[Target]) -> Weigh
     """Return the file with the names that a mapping gives, of the model's layers.
 
     Names are those of arrays, or of layers with all that is in them; what a mapping does not name
-    keeps its own.
+    keeps its own, unless the mapping gives that to another array. What a function makes of names
+    need not be of the model.
 
     Raises
     ------
     ValueError
-        A name that the file or the model does not have.
+        A name that the file or the model does not have, or one for two arrays.
+    TypeError
+        A name that is no text.
     """
     if isinstance(mapping, Mapping):
         _check_names(file, mapping)
     layers: dict[str, dict[str, FileArray]] = {}
     numbered: set[str] = set()
+    said: set[str] = set()
+    beaten: list[FileLayer] = []
     for layer in file.layers:
         for role, array in layer.arrays.items():
             target = _target(mapping, layer, array)
             if target is None:
                 continue
             name, kind = (layer.name, role) if target == "" else _place(target, role, targets)
+            if name is None:
+                if isinstance(mapping, Mapping):
+                    raise _unknown(target, targets)
+                name, kind = split(target)
+            roles = layers.setdefault(name, {})
+            other = roles.get(kind)
+            if other is not None:
+                if target and other.name in said:
+                    raise ValueError(
+                        f"mapping: {other.name!r} and {array.name!r} are both for "
+                        f"{f'{name}/{kind}'!r}; map one of them to None"
+                    )
+                # What the mapping says goes first; two layers of a name are left over but for one.
+                beaten.append(FileLayer(name, {kind: other if target else array}))
+            if other is None or target:
+                roles[kind] = array
+            said |= {array.name} if target else set()
             numbered |= {name} if layer.by_place else set()
-            layers.setdefault(name, {})[kind] = array
     found = [FileLayer(name, roles, name in numbered) for name, roles in layers.items()]
-    return replace(file, layers=found)
+    return replace(file, layers=found + beaten)
 
 
 def _check_names(file: WeightFile, mapping: Mapping[str, str | None]) -> None:
@@ -70,15 +91,24 @@ def _spellings(name: str) -> tuple[str, str]:
 def _target(mapping: Names, layer: FileLayer, array: FileArray) -> str | None:
     """Return what the mapping says of an array; ``""`` where it says nothing."""
     if not isinstance(mapping, Mapping):
-        found = mapping(array.name)
+        found = _text_or_none(mapping(array.name), array.name)
         return "" if found == array.name else found
     for name in (array.name, *_spellings(layer.name)):
         if name in mapping:
-            return mapping[name]
+            return _text_or_none(mapping[name], name)
     return ""
 
 
-def _place(name: str, role: str, targets: Sequence[Target]) -> tuple[str, str]:
+def _text_or_none(found: Any, name: str) -> str | None:
+    if found is None or isinstance(found, str):
+        return found
+    raise TypeError(
+        f"mapping: expected a name in the model or None for {name!r}, got {found!r} "
+        f"({type(found).__name__})"
+    )
+
+
+def _place(name: str, role: str, targets: Sequence[Target]) -> tuple[str | None, str]:
     """Return the layer of the model and the role in it that a name given by the user means."""
     for target in targets:
         if name in (target.path, target.path.replace("/", ".")):
@@ -93,5 +123,9 @@ def _place(name: str, role: str, targets: Sequence[Target]) -> tuple[str, str]:
             kind in way.roles for ways in target.form.parts.values() for way in ways
         ):
             return layer, kind
+    return None, role
+
+
+def _unknown(name: str, targets: Sequence[Target]) -> ValueError:
     valid = [target.variable(one) for target in targets for one in target.form.parts]
-    raise ValueError(f"mapping: the model has no {name!r}; {did_you_mean(name, valid)}")
+    return ValueError(f"mapping: the model has no {name!r}; {did_you_mean(name, valid)}")

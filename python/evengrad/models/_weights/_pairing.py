@@ -129,12 +129,30 @@ def by_name(layers: Sequence[FileLayer], targets: Sequence[Target]) -> Pairing |
             found.left += layer.arrays.values()
         else:
             named[layer.name] = layer
+    flat = _flat_names(named, targets)
     for target in targets:
-        own = named.pop(target.path, None)
+        own = named.pop(flat.get(target.path, target.path), None)
         found.add(target, {} if own is None else roles_in(own, target.form))
     for layer in named.values():
         found.left += layer.arrays.values()
     return found if found.made or found.mismatched else None
+
+
+def _flat_names(named: Iterable[str], targets: Sequence[Target]) -> dict[str, str]:
+    """Return names in a file by paths that differ in joints alone: body/0 of a list is body_0."""
+    paths = {target.path for target in targets}
+    others: dict[str, list[str]] = {}
+    for name in named:
+        if name not in paths:
+            others.setdefault(name.replace("/", "_"), []).append(name)
+    found: dict[str, list[str]] = {}
+    for path in paths.difference(named):
+        found.setdefault(path.replace("/", "_"), []).append(path)
+    return {
+        path[0]: others[flat][0]
+        for flat, path in found.items()
+        if len(path) == 1 and len(others.get(flat, ())) == 1
+    }
 
 
 def by_order(file: WeightFile, targets: Sequence[Target]) -> Pairing:

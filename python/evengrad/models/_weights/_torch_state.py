@@ -8,6 +8,7 @@ import numpy as np
 
 from evengrad._common.config import name_of
 from evengrad.layers import GRU, BatchNormalization, Dense, Embedding, LayerNormalization, PReLU
+from evengrad.layers._containers import KEYED, ORDERED, places_of
 from evengrad.layers._dense import Affine
 from evengrad.layers._layer import Layer
 from evengrad.layers._module import module_tree, state_of
@@ -32,10 +33,10 @@ def torch_state(model: Model) -> dict[str, Array]:
     ValueError
         A layer that PyTorch has not, of a kind that it has: another one would compute otherwise.
     """
-    names = names_of(model)
+    names, listed = names_of(model), _places_in_lists(model)
     state: dict[str, Array] = {}
     for path, layer in layers_with_variables(model):
-        name = names.get(id(layer), path.replace("/", "."))
+        name = names.get(id(layer), _dotted(path, listed))
         for role, array in weights_of(layer).items():
             state[f"{name}.{role}" if name else role] = np.asarray(array, order="C")
     return state
@@ -133,6 +134,27 @@ def names_of(model: Model) -> dict[int, str]:
     names: dict[int, str] = {}
     _number(chain, "", names)
     return names
+
+
+def _places_in_lists(model: Model) -> dict[str, str]:
+    """Return the names of layers in lists and dicts by paths: ``nn.ModuleList`` writes body.0."""
+    found: dict[str, str] = {}
+    for prefix, layer in module_tree(model).layers:
+        for attribute, held in vars(layer).items():
+            if not isinstance(held, (*ORDERED, *KEYED)):
+                continue
+            key = attribute.strip("_")
+            for place, item in places_of(held):
+                # Not what was given a name, or stands elsewhere first.
+                if isinstance(item, Layer) and item.name == f"{key}_{place}":
+                    found[f"{prefix}{item.name}/"] = f"{key}.{place}"
+    return found
+
+
+def _dotted(path: str, listed: dict[str, str]) -> str:
+    parts = path.split("/")
+    prefixes = ["/".join(parts[: i + 1]) + "/" for i in range(len(parts))]
+    return ".".join(listed.get(prefix, part) for prefix, part in zip(prefixes, parts, strict=True))
 
 
 def _all_named(chain: list[Layer]) -> bool:
