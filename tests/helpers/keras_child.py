@@ -1,7 +1,8 @@
 """Run by itself: makes files with Keras and reads others, in one process, as its import takes long.
 
 ``python keras_child.py FOLDER DTYPE...``: writes ``keras-CASE-DTYPE.keras`` and so on there, with
-data and outputs; then loads each ``own-….keras`` and ``own-….weights.h5`` and writes what comes out.
+data and outputs; then loads each ``own-….keras`` and ``own-….weights.h5`` and writes what
+comes out.
 """
 
 import os
@@ -58,8 +59,11 @@ def make(name, dtype):
 
 def read(name, dtype):
     stem = FOLDER / f"own-{name}-{dtype}"
-    whole = keras.models.load_model(f"{stem}.keras")
-    found = outputs(whole, name, dtype)
+    found = {}
+    if name != "graph" or RELEASE >= (3, 1):
+        # Keras 3.0 does not read such a file of its own: a model inside is called on what comes
+        # later than its first call.
+        found = outputs(keras.models.load_model(f"{stem}.keras"), name, dtype)
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
     same = CASES[name](keras)

@@ -90,11 +90,11 @@ def keras_outputs(folder, name, dtype):
     return [found[f"y{i}"] for i in range(len(found.files))]
 
 
-def check_read_there(folder, name, dtype):
-    """Check that Keras computes the same with what was written here."""
+def check_read_there(folder, name, dtype, kinds=("y", "wy")):
+    """Check that Keras computes the same with what was written here: a model, weights alone."""
     found = np.load(folder / f"own-{name}-{dtype}.read.npz")
     wanted = outputs(randomized(own_net(name, dtype)), name, dtype)
-    for first in ("y", "wy"):
+    for first in kinds:
         made = [found[f"{first}{i}"] for i in range(len(wanted))]
         check_near(made, wanted, dtype)
 
