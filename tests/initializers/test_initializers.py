@@ -239,7 +239,11 @@ def test_identity():
 
 
 PAIRS = {
-    "he_normal": ["relu", "leaky_relu", "prelu", "rrelu", "elu"],
+    "he_normal": [
+        *("relu", "leaky_relu", "prelu", "rrelu", "elu", "celu", "gelu", "mish", "softplus"),
+        # The same functions under both of their names.
+        *("silu", "swish", "hard_silu", "hard_swish"),
+    ],
     "lecun_normal": ["selu"],
     "glorot_uniform": ["tanh", "sigmoid", "softmax", "linear", None],
 }

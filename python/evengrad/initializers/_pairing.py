@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from evengrad.initializers._initializer import Initializer
 
 RECTIFIERS = frozenset({"relu", "leaky_relu", "prelu", "rrelu", "relu6"})
-SMOOTH = frozenset({"elu", "celu", "gelu", "silu", "mish", "softplus", "hard_silu"})
+# As `name_of` calls them: SiLU is Swish.
+SMOOTH = frozenset({"elu", "celu", "gelu", "swish", "mish", "softplus", "hard_swish"})
 HE = RECTIFIERS | SMOOTH
 LECUN = frozenset({"selu"})
 # Layers that are no functions; in inference, and as they start, these functions stand for them.
