@@ -59,6 +59,10 @@ ARGUMENTS = {
         "boundaries": [2, 5],
         "values": [0.3, 0.2, 0.1],
     },
+    "optimizers.schedules.Scaled": lambda: {
+        "schedule": schedules.PowerDecay(0.1, 3),
+        "factor": 0.5,
+    },
     "optimizers.ParameterGroup": lambda: {"names": ["bias", "gamma"]},
     "callbacks.BackupAndRestore": lambda: {"backup_dir": "backup"},
     "callbacks.CSVLogger": lambda: {"filename": "log.csv"},

@@ -15,4 +15,5 @@ from evengrad.optimizers.schedules._one_cycle import OneCycle as OneCycle
 from evengrad.optimizers.schedules._one_cycle import OneCycleMomentum as OneCycleMomentum
 from evengrad.optimizers.schedules._pieces import Join as Join
 from evengrad.optimizers.schedules._pieces import PiecewiseConstantDecay as PiecewiseConstantDecay
+from evengrad.optimizers.schedules._pieces import Scaled as Scaled
 from evengrad.optimizers.schedules._schedule import Schedule as Schedule

@@ -1,4 +1,4 @@
-"""Schedules in pieces: constants, and other schedules one after the other."""
+"""Schedules made of others: pieces one after the other, and multiples."""
 
 from __future__ import annotations
 
@@ -104,6 +104,42 @@ class Join(Schedule):
         if not callable(schedule):
             return schedule
         return schedule(step - self.boundaries[piece - 1] if piece else step)
+
+
+class Scaled(Schedule):
+    """Another schedule, times a factor: η = factor · schedule(step).
+
+    Parameters
+    ----------
+    schedule
+        A function of the step.
+    factor
+        What it is multiplied with, 0 or more.
+
+    Raises
+    ------
+    TypeError
+        A schedule that is no function.
+    ValueError
+        A factor below 0.
+
+    Examples
+    --------
+    >>> schedules = eg.optimizers.schedules
+    >>> halved = schedules.Scaled(schedules.PolynomialDecay(1.0, 4), 0.5)
+    >>> [round(halved(step), 3) for step in (0, 2)]
+    [0.5, 0.25]
+    """
+
+    def __init__(self, schedule: Callable[[int], float], factor: float) -> None:
+        if not callable(schedule):
+            raise TypeError(f"schedule: expected a function of the step, got {schedule!r}")
+        self.schedule = schedule
+        self.factor = check_float(factor, "factor", low=0.0)
+
+    def __call__(self, step: int) -> float:
+        """Return the schedule's value times the factor."""
+        return self.factor * self.schedule(step)
 
 
 def check_boundaries(boundaries: Sequence[int]) -> list[int]:
