@@ -217,3 +217,53 @@ def test_the_collapse_of_a_training_is_named_with_its_step_and_layer():
         good = int(np.flatnonzero(accuracy > 0.9)[-1])
         assert 36 * good <= began
     assert collapsed
+
+
+def test_a_resumed_training_goes_on_with_series_and_findings(tmp_path):
+    def trained(folder, *until):
+        for epochs in until:
+            model, doctor = logistic_stack(), GradientDoctor(every=3)
+            history = fitted(model, doctor, epochs=epochs, checkpoint=folder)
+        return doctor, history
+
+    whole, expected = trained(tmp_path / "whole", 5)
+    resumed, found = trained(tmp_path / "parts", 2, 5)
+    # Watched steps are counted anew, from where the training goes on.
+    assert found.health["step"].tolist() == [*range(0, 20, 3), *range(20, 50, 3)]
+    assert found.health["epoch"].tolist() == [step // 10 for step in found.health["step"]]
+    for name in ("step", "loss", "learning_rate"):
+        ours, theirs = found.health["every_step"][name], expected.health["every_step"][name]
+        np.testing.assert_array_equal(ours, theirs)
+    assert [(one.kind, one.layer) for one in resumed.findings] == [
+        (one.kind, one.layer) for one in whole.findings
+    ]
+    # Nothing is left to train.
+    again, history = trained(tmp_path / "parts", 5)
+    assert again.findings == resumed.findings
+    assert again.findings[0].remedies == resumed.findings[0].remedies
+    np.testing.assert_array_equal(history.health["step"], found.health["step"])
+
+
+def test_a_training_may_be_watched_from_a_checkpoint_on(tmp_path):
+    keep = {"checkpoint": tmp_path, "verbose": 0}
+    healthy().fit(*rows(), epochs=2, **keep)
+    doctor = GradientDoctor(every=2)
+    healthy().fit(*rows(), epochs=3, callbacks=[doctor], **keep)
+    health = doctor.model.history.health
+    assert health["step"].tolist() == list(range(20, 30, 2))
+    assert set(health["epoch"]) == {2}
+    healthy().fit(*rows(), epochs=4, **keep)
+
+
+def test_a_rescue_goes_back_and_has_the_schedule_go_on_lower():
+    schedule = eg.optimizers.schedules.ExponentialDecay(3e4, 100, 0.5)
+    model = net(*[layers.Dense(24, "relu", kernel_initializer="he_normal") for _ in range(4)])
+    model.compile(eg.optimizers.SGD(schedule), "sparse_categorical_crossentropy")
+    doctor = GradientDoctor(every=1, rescue=True)
+    history = fitted(model, doctor, epochs=25)
+    assert doctor.rescues
+    rate = model.optimizer.learning_rate
+    assert rate(7) == pytest.approx(schedule(7) * 0.3 ** len(doctor.rescues))
+    # Data and updates have gone on.
+    assert model.optimizer.iterations == 250
+    assert len(history.health["every_step"]["step"]) == 250

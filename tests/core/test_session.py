@@ -413,3 +413,47 @@ def test_a_watch_that_does_not_fit_is_refused():
         Session([(lambda: False, None)], None, []).watch([print], record)
     assert not made.is_watched
     assert made.samples()[0].tolist() == []
+
+
+def test_every_step_leaves_numbers_and_the_rate_and_epochs_their_counts():
+    feed, record = Feed(2), eg.zeros(1, dtype="float64")
+    each, counts = eg.zeros((), dtype="float32"), eg.zeros(2, dtype="float64")
+    rows = eg.tensor([1.0, 2.0, 3.0, 4.0])
+    w, gradient = eg.tensor([0.0], requires_grad=True), eg.tensor([1.0])
+    optimizer = eg._core.Optimizer("sgd", {"learning_rate": 0.5})
+
+    def step(watched):
+        def make():
+            with eg._core.Recording() as recording:
+                feed.next()
+                each.copy_(eg.take(rows, feed.indices).sum())
+                optimizer.apply([w], [gradient])
+                if watched:
+                    eg._core.accumulate(counts, eg.ones(2))
+            return recording.plan, [prepare]
+
+        return make
+
+    def prepare(steps):
+        optimizer.queue("learning_rate", [float(optimizer.iterations + n) for n in range(steps)])
+
+    made = Session([(step(False), feed)], 4, [])
+    made.watch([step(True)], record, 2, [each], optimizer, [counts])
+    made.run(Epochs(2))
+    begins, course = made.course()
+    assert begins == 0
+    assert course[:, 0].tolist() == [3.0, 7.0, 3.0, 7.0]
+    # The first two were captured, and prepared nothing.
+    assert course[2:, 1].tolist() == [2.0, 3.0]
+    assert course[:, 2].tolist() == [0.0, 0.0, 1.0, 1.0]
+    epochs, steps, values = made.counts()
+    assert (epochs.tolist(), steps.tolist(), values.tolist()) == ([0, 1], [1, 1], [[1.0] * 2] * 2)
+    made.run(Epochs(1))
+    begins, course = made.course()
+    assert (begins, len(course), made.counts()[0].tolist()) == (4, 2, [2])
+    assert made.course()[1].size == made.counts()[2].size == made.counts()[0].size == 0
+    assert counts.tolist() == [0.0, 0.0]
+    with pytest.raises(TypeError, match="one floating-point number"):
+        made.watch([step(True)], record, 2, [counts])
+    with pytest.raises(TypeError, match="float64"):
+        made.watch([step(True)], record, 2, [], None, [eg.zeros(2)])

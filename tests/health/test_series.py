@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from evengrad.health._examination import MEASURES, LayerFacts, Observed, TrainingFacts
-from evengrad.health._series import MOST_SAMPLES, ROWS_TO_DIE, Series
+from evengrad.health._examination import MEASURES, LayerFacts, Lives, Observed, TrainingFacts
+from evengrad.health._series import MOST_SAMPLES, MOST_STEPS, ROWS_TO_DIE, Course, Series
 
 LAYERS = (LayerFacts("first", "Dense", "relu", units=4), LayerFacts("end", "Dense", head=True))
 TRAINING = TrainingFacts("SGD", 0.1, "MeanSquaredError", 32)
@@ -15,8 +15,10 @@ def observed(steps, epoch=0, lived=None, rows=ROWS_TO_DIE):
     for name in ("epoch", "loss", "learning_rate", "gradient_norm", "clipped"):
         figures[name] = np.full(len(steps), float(epoch))
     figures["step"] = steps
-    lived = None if lived is None else np.asarray(lived, float)
-    return Observed(LAYERS, TRAINING, None, figures, [lived, None], rows, epoch, {"loss": [1.0]})
+    counts = [] if lived is None else [Lives(epoch, rows, [np.asarray(lived, float), None])]
+    course = {name: figures[name] for name in ("step", "epoch", "loss", "learning_rate")}
+    begins = int(steps[0]) if len(steps) else 0
+    return Observed(LAYERS, TRAINING, None, figures, counts, course, begins, epoch, {"loss": [1.0]})
 
 
 def test_samples_stay_within_bounds_and_keep_both_ends():
@@ -60,3 +62,30 @@ def test_what_was_left_behind_is_not_judged():
     series.add(observed([15, 20]))
     assert series.examination().steps.tolist() == [15, 20]
     assert series.as_dict()["step"].tolist() == [0, 5, 10, 15, 20]
+
+
+def test_several_epochs_that_are_heard_of_at_once_bury_units_in_their_own():
+    series = Series()
+    several = observed([0, 5, 10, 15], lived=[1, 1, 1, 1])
+    several.figures["epoch"] = np.array([0, 1, 2, 3])
+    alive = [[1, 1, 1, 1], [1, 0, 1, 1], [1, 0, 0, 1]]
+    several.lived = [
+        Lives(epoch, ROWS_TO_DIE, [np.asarray(one, float), None])
+        for epoch, one in zip([0, 1, 3], alive, strict=True)
+    ]
+    series.add(several)
+    assert series.dead_since["first"].tolist() == [-1, 1, 3, -1]
+    dead = series.examination().measures["dead"][:, 0]
+    np.testing.assert_array_equal(dead, [0.0, 0.25, 0.25, 0.5])
+
+
+def test_every_step_is_kept_within_bounds_evenly_apart():
+    course, chunk = Course(), 1000
+    for begin in range(0, 5 * MOST_STEPS, chunk):
+        numbers = np.arange(begin, begin + chunk)
+        course.add(begin, {"step": numbers, "loss": numbers / 2})
+    steps = course.columns["step"]
+    assert MOST_STEPS // 2 < len(steps) <= MOST_STEPS
+    assert set(np.diff(steps)) == {course.stride} == {8}
+    assert (steps[0], steps[-1] + 8 > begin + chunk - 1) == (0, True)
+    np.testing.assert_array_equal(course.columns["loss"], steps / 2)

@@ -9,6 +9,8 @@ HEALTHY = {
     "speed": 0.1,
     "bias_gradient": 0.5,
     "kernel_gradient": 0.5,
+    "first_step_gradient": np.nan,
+    "last_step_gradient": np.nan,
     "update_ratio": 2e-3,
     "preactivation_mean": 0.0,
     "preactivation_std": 1.0,

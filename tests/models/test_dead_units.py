@@ -106,9 +106,22 @@ def test_blocks_models_inside_and_recurrent_layers() -> None:
     whole = layers.SimpleRNN(4, "relu", return_sequences=True)
     model = make(whole, layers.SimpleRNN(3, "relu"), rows=STEPS)
     with_dead(whole, (3,))
-    assert {path: one.units for path, one in model.dead_units(STEPS).items()} == {
-        "simple_rnn": (3,)
-    }
+    expected = {"simple_rnn": (3,), "simple_rnn_1": ()}
+    assert {path: one.units for path, one in model.dead_units(STEPS).items()} == expected
+
+
+def test_of_a_recurrent_layer_all_steps_count_also_where_it_returns_the_last() -> None:
+    last = layers.SimpleRNN(3, "relu")
+    model = make(last, layers.Dense(2), rows=STEPS)
+    # Alive in the first step alone, where the input says so; and never.
+    kernel, recurrent = np.zeros((3, 3)), np.zeros((3, 3))
+    kernel[0] = [1.0, 1.0, -1.0]
+    recurrent[0, 0] = 1.0
+    steps = np.zeros((5, 6, 3), np.float32)
+    steps[:, 0, 0] = 2.0
+    last.set_weights([kernel, recurrent, np.zeros(3)])
+    assert last(steps).numpy().any(axis=0).tolist() == [True, False, False]
+    assert model.dead_units(steps)["simple_rnn"].units == (2,)
 
 
 def test_a_layer_that_no_row_comes_to_is_unknown() -> None:

@@ -6,6 +6,7 @@ import pytest
 import evengrad as eg
 
 layers = eg.layers
+MISFIT = "head_loss_mismatch"
 
 
 def rows(count=80, features=6, seed=0):
@@ -235,3 +236,108 @@ def test_remedies_reach_models_that_know_no_inputs_yet():
     assert not lazy.built
     assert cured.layers[0].activation is eg.activations.elu
     assert cured.predict(x, verbose=0).shape == (len(x), 2)
+
+
+def two_heads(first="softmax", second="linear", losses=None):
+    x = eg.Input((6,))
+    hidden = layers.Dense(8, "relu", kernel_initializer="he_normal")(x)
+    ends = [
+        layers.Dense(3, first, name="kind")(hidden),
+        layers.Dense(1, second, name="size")(hidden),
+    ]
+    model = eg.Model(x, ends, seed=1)
+    model.compile("adam", losses or ["sparse_categorical_crossentropy", "mse"])
+    return model
+
+
+def test_each_of_several_heads_is_judged_by_its_own_loss_and_targets():
+    x, _ = rows()
+    rng = np.random.default_rng(0)
+    kinds, sizes = rng.integers(3, size=len(x)), rng.normal(size=len(x)) - 5.0
+    assert not [
+        one for one in two_heads().diagnose(x, [kinds, sizes]).findings if one.kind == MISFIT
+    ]
+    found = two_heads(second="relu").diagnose(x, [kinds, sizes])
+    [finding] = [one for one in found.findings if one.kind == MISFIT]
+    assert (finding.layer, finding.cause) == ("size", "activation")
+    # Which of the losses to change is a person's to say.
+    assert [one.automatic for one in finding.remedies] == [True, False]
+    found = two_heads(first="relu", second="sigmoid").diagnose(x, [kinds, sizes])
+    layers_found = [one.layer for one in found.findings if one.kind == MISFIT]
+    assert sorted(layers_found) == ["kind", "size"]
+    # What `fit` refuses is told of the head that it is of.
+    logits = eg.losses.BinaryCrossentropy(from_logits=True)
+    refused = two_heads(second="sigmoid", losses=["sparse_categorical_crossentropy", logits])
+    [finding] = refused.diagnose(x, [kinds, np.abs(sizes) > 5]).findings
+    assert (finding.layer, finding.cause) == ("size", "loss")
+
+
+def test_class_numbers_that_are_none_are_findings_with_their_rows():
+    x, y = rows()
+    y = y.copy()
+    y[[3, 7]] = [5, 9]
+    found = compiled(chain, fitted=False).diagnose(x, y)
+    [finding] = found.findings
+    assert (finding.kind, finding.cause, finding.rows) == (MISFIT, "labels", (3, 7))
+    assert "rows 3, 7 of the data" in str(finding)
+    cured = found.apply()
+    assert cured.layers[-1].units == 10
+    cured.fit(x, y, verbose=0)
+    y[[3, 7]] = -1
+    found = compiled(chain, fitted=False).diagnose(x, y)
+    [finding] = found.findings
+    assert (finding.cause, finding.rows) == ("labels", (3, 7))
+    assert "rows 3, 7 of y" in finding.remedies[0].text
+    assert not finding.remedies[0].automatic
+
+
+def test_rows_with_numbers_that_are_none_are_told():
+    x, y = rows(count=3000)
+    x[[2, 2500]] = np.nan
+    [finding] = compiled(chain, fitted=False).diagnose(x, y).findings
+    assert (finding.kind, finding.cause, finding.rows) == ("non_finite", "inputs", (2, 2500))
+    assert "rows 2, 2500 of the data" in finding.remedies[0].text
+    x, y = rows()
+    model = eg.Sequential([layers.Dense(4), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    y = y.astype(np.float64)
+    y[5] = np.inf
+    [finding] = model.diagnose(x, y).findings
+    assert (finding.kind, finding.cause, finding.rows) == ("non_finite", "labels", (5,))
+
+
+def test_gradients_of_first_and_last_steps_are_measured_in_recurrent_layers():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 5, 3)).astype(np.float32)
+    y = rng.normal(size=64).astype(np.float32)
+    rnn = layers.SimpleRNN(4, "linear", use_bias=False)
+    model = eg.Sequential([eg.Input((5, 3)), rnn, layers.Dense(1, use_bias=False)], seed=1)
+    model.compile(eg.optimizers.SGD(0.0), "mse")
+    kernel, recurrent, head = (weight.astype(np.float64) for weight in model.get_weights())
+    state = np.zeros((64, 4))
+    for step in range(5):
+        state = x[:, step] @ kernel + state @ recurrent
+    last = 2 / 64 * (state @ head - y[:, None]) @ head.T
+    first = last @ np.linalg.matrix_power(recurrent.T, 4)
+    found = model.diagnose(x, y, batch_size=64, steps=1).layers["simple_rnn"]
+    assert found["last_step_gradient"] == pytest.approx(np.linalg.norm(last), rel=1e-4)
+    assert found["first_step_gradient"] == pytest.approx(np.linalg.norm(first), rel=1e-4)
+    for kind in ("SimpleRNN", "LSTM", "GRU"):
+        made = getattr(layers, kind)(4, name="rnn")
+        model = eg.Sequential([eg.Input((5, 3)), made, layers.Dense(1)], seed=1)
+        model.compile("sgd", "mse")
+        measured = model.diagnose(x, y, steps=2).layers["rnn"]
+        assert 0 < measured["first_step_gradient"] < measured["last_step_gradient"]
+
+
+def test_a_gradient_that_vanishes_over_the_steps_is_found():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 60, 3)).astype(np.float32)
+    small = eg.initializers.RandomNormal(0.0, 0.1)
+    rnn = layers.SimpleRNN(12, recurrent_initializer=small, name="rnn")
+    model = eg.Sequential([eg.Input((60, 3)), rnn, layers.Dense(2, "softmax")], seed=1)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    found = model.diagnose(x, (x[:, 0, 0] > 0).astype(int)).findings
+    [finding] = [one for one in found if one.kind == "vanishing_gradients"]
+    assert (finding.layer, finding.cause, finding.severity) == ("rnn", "architecture", "warning")
+    assert finding.remedies[0].treatment.change == "lstm"

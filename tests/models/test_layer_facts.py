@@ -1,5 +1,6 @@
 """What is known of layers before they run: depths, heads, normalizations, ways around."""
 
+import numpy as np
 import pytest
 
 import evengrad as eg
@@ -132,3 +133,50 @@ def test_a_scaling_of_variances_has_the_name_of_its_equal():
         dense = eg.layers.Dense(2, kernel_initializer=initializer)
         model = eg.Sequential([eg.Input((8,)), dense])
         assert facts_by_path(model)["dense"].initializer == name
+
+
+class Backwards(eg.Model):
+    """Uses its layers in another order than they are attributes in."""
+
+    def __init__(self):
+        super().__init__(seed=1)
+        self.end = eg.layers.Dense(2, "softmax")
+        self.second = eg.layers.Dense(5, "tanh")
+        self.unused = eg.layers.Dense(3)
+        self.first = eg.layers.Dense(4, "relu")
+
+    def call(self, x):
+        return self.end(self.second(self.first(x)))
+
+
+def test_code_of_users_is_followed_as_a_pass_calls_its_layers():
+    model = Backwards()
+    x, y = np.zeros((8, 3), np.float32), np.zeros(8, np.int64)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    findings = model.diagnose(x, y, steps=2)
+    facts = {one.path: one for one in findings.examination.layers}
+    assert [facts[name].depth for name in ("first", "second", "end")] == [1, 2, 3]
+    assert [path for path, one in facts.items() if one.head] == ["end"]
+
+
+class Two(eg.Model):
+    def __init__(self):
+        super().__init__(seed=1)
+        self.late, self.early = eg.layers.Dense(2, "softmax"), eg.layers.Dense(1)
+
+    def call(self, x):
+        return [self.early(x), self.late(x)]
+
+
+def test_heads_know_their_outputs():
+    x = eg.Input((8,))
+    hidden = eg.layers.Dense(4, "relu")(x)
+    ends = [eg.layers.Dense(1, name="one")(hidden), eg.layers.Dense(3, name="other")(hidden)]
+    drawn = {one.path: one.outputs for _, one in facts_of(eg.Model(x, ends))}
+    assert drawn == {"dense": (), "one": (0,), "other": (1,)}
+    model = Two()
+    model.compile("sgd", ["mse", "sparse_categorical_crossentropy"])
+    rows = np.zeros((8, 3), np.float32)
+    found = model.diagnose(rows, [np.zeros(8), np.zeros(8, np.int64)], steps=2)
+    outputs = {one.path: one.outputs for one in found.examination.layers}
+    assert outputs == {"early": (0,), "late": (1,)}

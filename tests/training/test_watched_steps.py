@@ -9,7 +9,7 @@ from evengrad._tensor.activations import offered
 from evengrad.callbacks import Callback
 from evengrad.health._series import Series
 from evengrad.layers._dense import FUSED
-from evengrad.training._watching import moments_of
+from evengrad.training._data_facts import moments_of
 
 layers = eg.layers
 
@@ -227,3 +227,100 @@ def test_a_dense_layer_in_two_launches_has_the_bits_of_one(name, dtype):
             found.append([output.detach(), *(tensor.grad for tensor in tensors)])
         for ours, theirs in zip(*found, strict=True):
             np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def watched_by(every, optimizer, source="arrays", epochs=3, others=()):
+    model = chain()
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    x, y = data()
+    given = {"batch_size": 16}
+    if source == "batches":
+        x, y = [(x[at : at + 16], y[at : at + 16]) for at in range(0, 100, 16)], None
+        given = {}
+    collector = Collector(every)
+    model.fit(x, y, epochs=epochs, verbose=0, callbacks=[*others, collector], **given)
+    return collector.series
+
+
+@pytest.mark.parametrize("source", ["arrays", "batches"])
+def test_loss_and_rate_of_every_step_are_kept_whichever_are_watched(source):
+    schedule = eg.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+    all_of_them = watched_by(1, eg.optimizers.SGD(schedule), source)
+    some = watched_by(5, eg.optimizers.SGD(schedule), source)
+    course = some.course.columns
+    assert course["step"].tolist() == list(range(21))
+    np.testing.assert_array_equal(course["loss"], all_of_them.columns["loss"])
+    np.testing.assert_allclose(course["learning_rate"], [schedule(step) for step in range(21)])
+    watched = slice(0, 21, 5)
+    np.testing.assert_array_equal(some.columns["loss"], course["loss"][watched])
+    np.testing.assert_array_equal(some.columns["learning_rate"], course["learning_rate"][watched])
+
+
+def test_the_rate_of_a_step_is_the_one_that_it_took():
+    class Lower(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            del logs
+            self.model.optimizer.learning_rate = 0.1 / 10 ** (epoch + 1)
+
+    rates = watched_by(3, eg.optimizers.SGD(0.1), others=[Lower()]).course.columns["learning_rate"]
+    np.testing.assert_allclose(rates, np.repeat([0.1, 0.01, 0.001], 7))
+
+
+@pytest.mark.parametrize("source", ["arrays", "batches"])
+def test_clipping_by_the_norm_of_all_is_known_of_every_step(source):
+    limit = 0.3
+    some = watched_by(4, eg.optimizers.SGD(0.1, global_clipnorm=limit), source)
+    course, sampled = some.course.columns, some.columns
+    assert len(course["gradient_norm"]) == 21
+    watched = slice(0, 21, 4)
+    np.testing.assert_allclose(
+        course["gradient_norm"][watched], sampled["gradient_norm"], rtol=1e-5
+    )
+    left = np.minimum(1.0, limit / course["gradient_norm"])
+    np.testing.assert_allclose(course["clipped"], left, rtol=1e-6)
+    np.testing.assert_array_equal(course["clipped"][watched], sampled["clipped"])
+    assert (left < 1).any()
+
+
+@pytest.mark.parametrize("clipping", [{"clipnorm": 0.05}, {"clipvalue": 0.01}])
+def test_what_other_clipping_leaves_is_measured_in_watched_steps(clipping):
+    x, y = data(rows=32)
+    model = eg.Sequential([eg.Input((6,)), layers.Dense(5, "tanh"), layers.Dense(1)], seed=3)
+    model.compile(eg.optimizers.SGD(0.1, **clipping), "mse")
+    collector = Collector()
+    gradients = eg.autograd.grad(
+        eg.losses.MeanSquaredError()(eg.tensor(y[:, None].astype("float32")), model(x)),
+        model.trainable_weights,
+    )
+    given = [gradient.numpy().astype(np.float64) for gradient in gradients]
+    if "clipnorm" in clipping:
+        left = [g * min(1.0, 0.05 / np.linalg.norm(g)) for g in given]
+    else:
+        left = [np.clip(g, -0.01, 0.01) for g in given]
+    norm = [np.sqrt(sum((g**2).sum() for g in both)) for both in (left, given)]
+    model.fit(x, y, batch_size=32, epochs=2, verbose=0, callbacks=[collector])
+    columns = collector.series.columns
+    assert columns["gradient_norm"][0] == pytest.approx(norm[1], rel=1e-5)
+    assert columns["clipped"][0] == pytest.approx(norm[0] / norm[1], rel=1e-5)
+    # Of gradients that are accumulated nothing is known.
+    model.compile(eg.optimizers.SGD(0.1, gradient_accumulation_steps=2, **clipping), "mse")
+    collector = Collector()
+    model.fit(x, y, batch_size=8, verbose=0, callbacks=[collector])
+    assert np.isnan(collector.series.columns["clipped"]).all()
+    assert collector.series.columns["step"].tolist() == [0, 0, 1, 1]
+
+
+def test_units_that_die_are_counted_epoch_by_epoch_however_often_python_looks(monkeypatch):
+    monkeypatch.setattr("evengrad.training._watching.BETWEEN_VISITS", 1e9)
+    looks = []
+
+    class Looks(Collector):
+        def _on_watched(self, observed):
+            looks.append([lives.epoch for lives in observed.lived])
+            super()._on_watched(observed)
+
+    model = chain()
+    model.compile("adam", "sparse_categorical_crossentropy")
+    x, y = data()
+    model.fit(x, y, batch_size=16, epochs=12, verbose=0, callbacks=[Looks()])
+    assert looks == [list(range(12))]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evengrad._common.checks import check_int
 from evengrad._common.names import choose
 from evengrad.callbacks._callback import Callback, Logs
 from evengrad.callbacks._rescue import Rescue
 from evengrad.health._causality import judge
-from evengrad.health._finding import KINDS, Finding
+from evengrad.health._finding import KINDS, Finding, packed, unpacked
 from evengrad.health._series import Series
 from evengrad.health._thresholds import Thresholds
 from evengrad.saving._paths import file_path, path_to_write
@@ -54,7 +54,9 @@ class GradientDoctor(Callback):
     rescue
         Whether errors that a lower rate cures (gradients or a loss that explode, updates that are
         too large, numbers that are not finite) take the training back to the last healthy state
-        that the doctor has seen, with 0.3 times the rate from there on. Ten times at most.
+        that the doctor has seen, with 0.3 times the rate from there on. Ten times at most. Weights,
+        moving statistics and the optimizer's slots go back. Data, epochs, random streams and the
+        optimizer's count of updates go on; a schedule goes on by that count, 0.3 times as high.
     replay
         A file that what reproduces the first step with numbers that are not finite is written to;
         `evengrad.replay` makes that step.
@@ -77,8 +79,18 @@ class GradientDoctor(Callback):
     -----
     With ``"auto"``, which steps are watched depends on the time that they take; pass a number to
     have the same ones watched each time. Dead units are those that were inactive in all watched
-    rows of an epoch, 256 at least. ``history.health`` keeps up to 2,048 samples; beyond that,
-    every second one goes.
+    rows of an epoch, or of so many epochs as have 256. ``history.health`` keeps up to 2,048
+    samples, one for each watched step; beyond that, every second one goes.
+
+    ``history.health["every_step"]`` has loss and learning rate of every step, watched or not, up to
+    16,384 evenly apart; with ``global_clipnorm`` also the norm of all gradients and what clipping
+    left of it, which the optimizer computes in every step. With ``clipnorm`` and ``clipvalue``
+    these are known of watched steps, and where gradients are accumulated what clipping leaves is
+    not known.
+
+    What is measured is looked at a few times a second, after each epoch where ``"stop"`` or
+    `rescue` depends on it, and at the end. A checkpoint keeps findings and series; a training that
+    is resumed goes on with them.
 
     Examples
     --------
@@ -126,12 +138,37 @@ class GradientDoctor(Callback):
         self._judged_at, self._judging = 0.0, 0.0
         self._is_judged = True
 
+    # A resumed training may be watched or not.
+    _joins_later = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was found and measured so far."""
+        exact = () if self._non_finite is None else (self._non_finite,)
+        return {
+            "findings": packed(self.findings),
+            "non_finite": packed(exact),
+            "rescues": [list(one) for one in self.rescues],
+            "series": self._series.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.findings = unpacked(state["findings"])
+        self._non_finite = next(iter(unpacked(state["non_finite"])), None)
+        self.rescues = [(int(step), float(rate)) for step, rate in state["rescues"]]
+        self._series.load_state_dict(state["series"])
+        self.model.history.findings = self.findings
+        self.model.history.health = self._series.as_dict()
+        if self.rescue and self.model.built:
+            self._healthy.keep(self.model)
+
     def on_train_begin(self, logs: Logs = None) -> None:
         """Forget the training before."""
         del logs
         self.findings, self.rescues, self._non_finite = (), [], None
         self._series, self._healthy = Series(), Rescue()
-        self._judged_at, self._judging, self._is_judged = 0.0, 0.0, True
+        # In a short training the end alone is judged.
+        self._judged_at, self._judging, self._is_judged = time.perf_counter(), SHARE, True
         if self.rescue and self.model.built:
             self._healthy.keep(self.model)
 

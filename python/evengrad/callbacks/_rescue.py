@@ -8,6 +8,7 @@ import numpy as np
 
 from evengrad.layers._masks import masks_of, set_masks
 from evengrad.optimizers._optimizer import rate_of
+from evengrad.optimizers.schedules import Scaled
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -43,8 +44,8 @@ class Rescue:
     def restore(self, model: PublicModel) -> float | None:
         """Put the state back and lower the rate; return the new rate, None without a state.
 
-        The optimizer's count of steps goes on. A schedule ends: the rate stays what it was at this
-        step, lowered.
+        The data goes on, and with it the optimizer's count of steps, by which a schedule goes that
+        is lowered as a whole, and the random streams: no mask is drawn twice.
         """
         if self.step is None:
             return None
@@ -53,6 +54,9 @@ class Rescue:
         for slot, values in self._slots:
             slot.copy_(values)
         optimizer = model.optimizer
-        lower = FACTOR * rate_of(optimizer, int(optimizer.iterations))
-        optimizer.learning_rate = lower
-        return lower
+        rate = optimizer.learning_rate
+        if isinstance(rate, Scaled):
+            optimizer.learning_rate = Scaled(rate.schedule, FACTOR * rate.factor)
+        else:
+            optimizer.learning_rate = Scaled(rate, FACTOR) if callable(rate) else FACTOR * rate
+        return rate_of(optimizer, int(optimizer.iterations))

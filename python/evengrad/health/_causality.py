@@ -89,6 +89,8 @@ OF_TRAINING = (
     *("saturated_activations", "dead_units", "vanishing_gradients", "signal_collapse"),
     *("small_updates", "non_finite", "underfitting", "plateau", "overfitting"),
 )
+# Heads have losses and targets of their own.
+OF_EACH_LAYER = frozenset({"head_loss_mismatch"})
 IN_THE_DATA = frozenset({"inputs", "labels"})
 
 
@@ -121,12 +123,13 @@ def judge(
 
 
 def _one_of_each(found: Iterable[Finding]) -> list[Finding]:
-    """Return one finding of each kind, the most severe, in the order of kinds."""
-    chosen: dict[str, Finding] = {}
+    """Return one finding of each kind, the most severe, in the order of kinds; of heads, each."""
+    chosen: dict[tuple[str, str | None], Finding] = {}
     for finding in found:
-        other = chosen.get(finding.kind)
+        key = finding.kind, finding.layer if finding.kind in OF_EACH_LAYER else None
+        other = chosen.get(key)
         if other is None or _severity(finding) < _severity(other):
-            chosen[finding.kind] = finding
+            chosen[key] = finding
     return sorted(chosen.values(), key=lambda finding: KINDS.index(finding.kind))
 
 
@@ -136,22 +139,22 @@ def _severity(finding: Finding) -> int:
 
 def _joined(found: list[Finding], examination: Examination) -> tuple[Finding, ...]:
     """Return findings with what they follow from, causes and remedies: roots first."""
-    parents = {finding.kind: _parent(finding, found) for finding in found}
-    made: dict[str, Finding] = {}
+    made: dict[tuple[str, str | None], Finding] = {}
 
     def make(finding: Finding) -> Finding:
-        if finding.kind not in made:
-            parent = parents[finding.kind]
+        key = finding.kind, finding.layer
+        if key not in made:
+            parent = _parent(finding, found)
             because = None if parent is None else make(parent)
             if finding.remedies:
                 # The caller knows where it comes from, whatever came before it.
-                made[finding.kind] = dataclasses.replace(finding, because=because)
-                return made[finding.kind]
+                made[key] = dataclasses.replace(finding, because=because)
+                return made[key]
             cause = finding.cause if because is None else because.cause
             finding = dataclasses.replace(finding, because=because, cause=cause)
             remedies = because.remedies if because else remedies_for(finding, examination)
-            made[finding.kind] = dataclasses.replace(finding, remedies=remedies)
-        return made[finding.kind]
+            made[key] = dataclasses.replace(finding, remedies=remedies)
+        return made[key]
 
     joined = [make(finding) for finding in found]
     roots = [finding for finding in joined if finding.because is None]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evengrad.health._finding import Remedy, Treatment
-from evengrad.health._rules._measured import loss_name
+from evengrad._common.names import snake_case
+from evengrad.health._finding import Remedy, Treatment, rows_as_text
+from evengrad.health._rules._measured import ends_of, loss_name
 
 if TYPE_CHECKING:
-    from evengrad.health._examination import Examination, LayerFacts
+    from evengrad.health._examination import DataFacts, Examination, LayerFacts
     from evengrad.health._finding import Finding
 
 # The lower of the rates that Klambauer et al. found to do well: it is more noise than dropout's.
@@ -21,9 +22,21 @@ def _head(finding: Finding, examination: Examination) -> LayerFacts | None:
     return next((layer for layer in heads if layer.path == finding.layer), None)
 
 
+def _output(
+    finding: Finding, examination: Examination
+) -> tuple[str, bool | None, DataFacts | None]:
+    """Return loss, whether it was told of logits, and targets of the output that is spoken of."""
+    head = _head(finding, examination)
+    for one in [] if head is None else ends_of(head, examination):
+        return snake_case(one.loss), one.from_logits, one.data
+    training = examination.training
+    return loss_name(examination), training.from_logits, examination.data
+
+
 def fit_head(finding: Finding, examination: Examination) -> Remedy:
     """Give the head the activation that the loss expects."""
-    head, loss = _head(finding, examination), loss_name(examination)
+    head = _head(finding, examination)
+    loss, _, _ = _output(finding, examination)
     if head is not None and head.function in SHARES and head.units == 1:
         if "entropy" in loss:
             return Remedy(
@@ -31,7 +44,9 @@ def fit_head(finding: Finding, examination: Examination) -> Remedy:
                 "of one unit is 1 whatever goes in, so that nothing is learned.",
                 'eg.layers.Dense(1, activation="sigmoid")\n'
                 'model.compile(..., loss="binary_crossentropy")',
-                Treatment("head", (head.path,), "sigmoid"),
+                None
+                if examination.training.outputs
+                else Treatment("head", (head.path,), "sigmoid"),
             )
         return Remedy(
             "Leave the activation of the last layer out: a softmax of one unit is 1 whatever goes "
@@ -51,13 +66,15 @@ def fit_head(finding: Finding, examination: Examination) -> Remedy:
 def fit_loss(finding: Finding, examination: Examination) -> Remedy:
     """Take the loss that fits the head."""
     training, head = examination.training, _head(finding, examination)
-    loss = loss_name(examination)
-    if "entropy" in loss and training.from_logits is not None:
+    loss, from_logits, _ = _output(finding, examination)
+    # Which of several outputs a loss is for is a person's to say.
+    alone = not training.outputs
+    if "entropy" in loss and from_logits is not None:
         return Remedy(
             "Leave from_logits out: the loss sees by itself whether the outputs are logits or "
             f"probabilities.{_refused(training.refusal)}",
             f'model.compile(..., loss="{loss}")',
-            Treatment("loss", (), loss),
+            Treatment("loss", (), loss) if alone else None,
         )
     if training.refusal is None and head is not None:
         fitting = "categorical" if head.function == "softmax" else "binary"
@@ -66,7 +83,7 @@ def fit_loss(finding: Finding, examination: Examination) -> Remedy:
             "Use cross-entropy for classes: the gradient of squared differences of probabilities "
             "vanishes where the net is wrong and sure.",
             f'model.compile(..., loss="{loss}")',
-            Treatment("loss", (), loss),
+            Treatment("loss", (), loss) if alone else None,
         )
     return Remedy(f"Choose a loss that fits the last layer.{_refused(training.refusal)}")
 
@@ -77,8 +94,15 @@ def _refused(refusal: str | None) -> str:
 
 def add_units(finding: Finding, examination: Examination) -> Remedy:
     """Give the head a unit for each class."""
-    head, data = _head(finding, examination), examination.data
+    head = _head(finding, examination)
+    _, _, data = _output(finding, examination)
     classes = data.classes if data is not None else 0
+    if finding.rows and head is not None and classes <= head.units:
+        return Remedy(
+            f"Number the classes from 0 on: {rows_as_text(finding.rows)} of y hold numbers that no "
+            "unit of the last layer stands for.",
+            "y = np.unique(y, return_inverse=True)[1]",
+        )
     ending = (head and head.function) or "softmax"
     return Remedy(
         f"Give the last layer a unit for each of the {classes} classes; the class numbers of the "
@@ -92,9 +116,11 @@ def clean_data(finding: Finding, examination: Examination) -> Remedy:
     """Remove what is no number."""
     del examination
     name = "y" if finding.cause == "labels" else "x"
+    where = f"{finding.value:g} in the rows that were looked at"
+    if finding.rows:
+        where = f"{rows_as_text(finding.rows)} of the data"
     return Remedy(
-        f"Leave out, or fill in, the values of {name} that are NaN or infinite: {finding.value:g} "
-        "in the rows that were looked at.",
+        f"Leave out, or fill in, the values of {name} that are NaN or infinite: {where}.",
         f"keep = np.isfinite({name}).reshape(len({name}), -1).all(axis=1)\nx, y = x[keep], y[keep]",
     )
 

@@ -31,9 +31,19 @@ def draw(diagnosis: Diagnosis, ax: Any = None) -> Any:
         examination = diagnosis.examination
         count = min(len(examination.steps), len(examination.loss))
         axes[2].plot(examination.steps[:count], examination.loss[:count])
+        if not count:
+            _say_nothing(axes[2])
         axes[2].set_xlabel("step")
         axes[2].set_ylabel("loss")
     return axes
+
+
+def _say_nothing(axes: Any) -> None:
+    """Tell why a panel is empty: what is refused, or has NaN in it, is not trained."""
+    middle = {"ha": "center", "va": "center", "transform": axes.transAxes}
+    axes.text(0.5, 0.5, "nothing was measured", **middle)
+    axes.set_xticks([])
+    axes.set_yticks([])
 
 
 def _by_layer(diagnosis: Diagnosis, axes: Any, measure: str, label: str) -> None:
@@ -52,6 +62,8 @@ def _by_layer(diagnosis: Diagnosis, axes: Any, measure: str, label: str) -> None
         axes.legend()
     if values:
         axes.set_yscale("log")
+    else:
+        _say_nothing(axes)
     every = max(1, -(-len(known) // MOST_TICKS))
     axes.set_xticks(
         range(0, len(known), every),

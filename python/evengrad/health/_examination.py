@@ -15,6 +15,8 @@ MEASURES = {
     "speed": "norm of the mean over the rows of dC/dz, over the root of the units",
     "bias_gradient": "norm of the gradient of the bias",
     "kernel_gradient": "Frobenius norm of the gradient of the kernel",
+    "first_step_gradient": "norm of dC/dz in the first step of a recurrent layer, over all rows",
+    "last_step_gradient": "norm of dC/dz in its last step, over all rows",
     "update_ratio": "norm of the update of the kernel over the norm of the kernel",
     "preactivation_mean": "mean of z over rows and units",
     "preactivation_std": "standard deviation of z over rows and units",
@@ -55,8 +57,9 @@ class LayerFacts:
     normalized: bool = False
     # Whether the gradient has a way around the layer.
     shortcut: bool = False
-    # Whether it puts out what the loss gets.
+    # Whether it puts out what the loss gets; and which of the outputs, where the structure tells.
     head: bool = False
+    outputs: tuple[int, ...] = ()
     # The rate of a dropout that the layer's input or output passes; of `AlphaDropout`, nothing.
     dropout: float = 0.0
     # Whether an L1, L2 or other penalty is put on its variables or outputs.
@@ -86,6 +89,10 @@ class DataFacts:
     std: Array
     non_finite_inputs: int = 0
     non_finite_targets: int = 0
+    # Which of all rows have them.
+    non_finite_rows: tuple[int, ...] = ()
+    # Rows with class numbers that are none.
+    unknown_classes: tuple[int, ...] = ()
     # "classes", "binary" or "numbers".
     targets: str = "numbers"
     target_mean: float = 0.0
@@ -94,6 +101,17 @@ class DataFacts:
     target_low: float = np.nan
     target_high: float = np.nan
     classes: int = 0
+
+
+@dataclass(frozen=True)
+class OutputFacts:
+    """One of several outputs of a model: its loss, and its targets."""
+
+    # Empty where there is none.
+    loss: str
+    from_logits: bool | None
+    # Of the targets; None where they are not known.
+    data: DataFacts | None
 
 
 @dataclass
@@ -109,6 +127,8 @@ class TrainingFacts:
     from_logits: bool | None = None
     # What `fit` refuses of the head and its loss; None where they fit.
     refusal: str | None = None
+    # The outputs of a model with several.
+    outputs: tuple[OutputFacts, ...] = ()
 
 
 def no_samples() -> Array:
@@ -117,8 +137,19 @@ def no_samples() -> Array:
 
 
 @dataclass
+class Lives:
+    """In how many of an epoch's watched steps each unit was alive."""
+
+    epoch: int
+    # Rows that these steps went over.
+    rows: int
+    # Of each layer with units that may die.
+    counts: list[Array | None]
+
+
+@dataclass
 class Observed:
-    """What watched steps have measured since the last time."""
+    """What steps have shown since the last time."""
 
     layers: tuple[LayerFacts, ...]
     training: TrainingFacts
@@ -126,10 +157,13 @@ class Observed:
     # The measures, of each sample and layer; and of each sample its step, epoch, loss, learning
     # rate, norm of the gradient, and what clipping left of it.
     figures: dict[str, Array]
-    # Of each layer with units that may die, in how many of these steps each unit was alive.
-    lived: list[Array | None]
-    # Rows that the steps went over.
-    rows: int
+    # Of the epochs that have ended.
+    lived: list[Lives]
+    # Of every step, watched or not: step, loss and learning rate; and of the gradient its norm and
+    # what clipping left of it, where the optimizer computes them in every step.
+    course: dict[str, Array]
+    # The number of the first of those steps.
+    begins: int
     # The epoch that has ended last.
     epoch: int
     # The figures of all epochs so far.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from evengrad._common.names import printable
@@ -144,7 +144,7 @@ class Finding:
     tensor, batch_rows, rows
         Of non-finite numbers: where they first were (``"input"``, ``"activation"``, ``"loss"``,
         ``"gradient"``, ``"slot"`` or ``"weight"``), which rows of the batch have them, and which
-        rows of the user's data these are. Else None.
+        rows of the user's data these are; of labels that are no class, these rows too. Else None.
 
     Examples
     --------
@@ -189,6 +189,52 @@ class Finding:
         said = f"{self.kind.replace('_', ' ')}{where}{since} ({self.cause.replace('_', ' ')})"
         if self.tensor is not None:
             return f"{said}: {VALUES[self.kind]} in {self.place}"
+        rows = f", in {rows_as_text(self.rows)} of the data" if self.rows else ""
         return (
             f"{said}: {VALUES[self.kind]} is {self.value:.3g}, the threshold {self.threshold:.3g}"
+            f"{rows}"
         )
+
+
+def packed(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
+    """Return findings as text and numbers; what one follows from by its place, or None."""
+    found = []
+    for one in findings:
+        kept = {each.name: getattr(one, each.name) for each in fields(one)}
+        kept["because"] = next(
+            (place for place, other in enumerate(findings) if other is one.because), None
+        )
+        kept["remedies"] = [_packed_remedy(remedy) for remedy in one.remedies]
+        found.append(kept)
+    return found
+
+
+def unpacked(kept: list[dict[str, Any]]) -> tuple[Finding, ...]:
+    """Return what `packed` was given."""
+    found: list[Finding] = []
+    for one in kept:
+        # A root comes before what follows from it.
+        because = None if one["because"] is None else found[one["because"]]
+        remedies = tuple(map(_unpacked_remedy, one["remedies"]))
+        tuples = {name: _as_tuple(one[name]) for name in ("batch_rows", "rows")}
+        found.append(Finding(**{**one, **tuples, "because": because, "remedies": remedies}))
+    return tuple(found)
+
+
+def _packed_remedy(remedy: Remedy) -> list[Any]:
+    treatment = remedy.treatment
+    change = None
+    if treatment is not None:
+        change = [treatment.change, list(treatment.layers), treatment.value]
+    return [remedy.text, remedy.code, change]
+
+
+def _unpacked_remedy(kept: list[Any]) -> Remedy:
+    text, code, change = kept
+    if change is None:
+        return Remedy(text, code)
+    return Remedy(text, code, Treatment(change[0], tuple(change[1]), change[2]))
+
+
+def _as_tuple(value: Any) -> tuple[int, ...] | None:
+    return None if value is None else tuple(value)

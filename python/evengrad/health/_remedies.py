@@ -75,6 +75,7 @@ CURES: dict[tuple[str, str], tuple[Cure, ...]] = {
     ("exploding_gradients", "depth"): (normalize, clip, slower),
     ("exploding_gradients", "learning_rate"): TOO_FAST,
     ("exploding_gradients", ""): BLOWN_UP,
+    ("vanishing_gradients", "architecture"): (gated,),
     ("vanishing_gradients", "activation"): LOGISTIC_STACK,
     ("vanishing_gradients", "depth"): TOO_DEEP,
     ("vanishing_gradients", "learning_rate"): TOO_FAST,

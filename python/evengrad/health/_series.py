@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # Samples that are kept; where there are more, every second one of them goes. A thousand are as many
 # as a picture shows, and 20 layers with 15 measures then take 5 MB.
 MOST_SAMPLES = 2048
+# Steps whose loss and rate are kept; where there are more, every second one of them goes.
+MOST_STEPS = 2**14
 # Rows over which a unit must be inactive to be called dead: with fewer, units of a healthy layer
 # look dead that are active in one row of a hundred.
 ROWS_TO_DIE = 256
@@ -27,12 +29,15 @@ class Series:
 
     def __init__(self) -> None:
         self.latest: Observed | None = None
+        # Those of the layers, in the order of the columns.
+        self.paths: list[str] = []
         self.columns: dict[str, Array] = {}
         # By the layer's path: the epoch since which each unit has been inactive, −1 while alive.
         self.dead_since: dict[str, Array] = {}
         self._lived: dict[str, Array] = {}
         self._rows = 0
         self._begun = 0
+        self.course = Course()
         # The first step that is judged.
         self._from = 0
 
@@ -43,8 +48,11 @@ class Series:
     def add(self, observed: Observed) -> None:
         """Take in what was observed since the last time."""
         self.latest = observed
+        self.paths = [facts.path for facts in observed.layers]
         figures = dict(observed.figures)
-        self._count_lives(observed, figures)
+        if "dead" in figures:
+            figures["dead"] = self._count_lives(observed, figures["epoch"])
+        self.course.add(observed.begins, observed.course)
         for name, new in figures.items():
             known = self.columns.get(name)
             self.columns[name] = new if known is None else np.concatenate([known, new])
@@ -58,24 +66,26 @@ class Series:
     def __len__(self) -> int:
         return len(self.columns.get("step", ()))
 
-    def _count_lives(self, observed: Observed, figures: dict[str, Array]) -> None:
-        """Note which units are dead, once enough rows have been seen since the last time."""
-        for facts, lived in zip(observed.layers, observed.lived, strict=True):
-            if lived is not None:
-                before = self._lived.get(facts.path)
-                self._lived[facts.path] = lived if before is None else before + lived
-        if self._rows == 0 and len(figures["epoch"]):
-            self._begun = int(figures["epoch"][0])
-        self._rows += observed.rows
-        dead = np.full(len(observed.layers), np.nan)
-        if self._rows >= ROWS_TO_DIE:
-            self._bury()
-        for at, facts in enumerate(observed.layers):
-            since = self.dead_since.get(facts.path)
-            if since is not None:
-                dead[at] = (since >= 0).mean()
-        if "dead" in figures:
-            figures["dead"] = np.tile(dead, (len(figures["dead"]), 1))
+    def _count_lives(self, observed: Observed, epochs: Array) -> Array:
+        """Note which units are dead; return their share in samples of these epochs, by layer."""
+        found = np.tile(self._share_of_dead(observed), (len(epochs), 1))
+        for lives in observed.lived:
+            for facts, lived in zip(observed.layers, lives.counts, strict=True):
+                if lived is not None:
+                    before = self._lived.get(facts.path)
+                    self._lived[facts.path] = lived if before is None else before + lived
+            if self._rows == 0:
+                self._begun = lives.epoch
+            self._rows += lives.rows
+            # Once enough rows have been seen since the last time.
+            if self._rows >= ROWS_TO_DIE:
+                self._bury()
+            found[epochs >= lives.epoch] = self._share_of_dead(observed)
+        return found
+
+    def _share_of_dead(self, observed: Observed) -> Array:
+        since = [self.dead_since.get(facts.path) for facts in observed.layers]
+        return np.array([np.nan if one is None else (one >= 0).mean() for one in since])
 
     def _bury(self) -> None:
         for path, lived in self._lived.items():
@@ -110,13 +120,54 @@ class Series:
             curves={name: list(column) for name, column in latest.curves.items()},
         )
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that was taken in."""
+        return {
+            "columns": dict(self.columns),
+            "paths": list(self.paths),
+            "dead_since": dict(self.dead_since),
+            "lived": dict(self._lived),
+            "counts": [self._rows, self._begun, self._from],
+            "course": {"columns": dict(self.course.columns), "stride": self.course.stride},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.columns, self.paths = dict(state["columns"]), list(state["paths"])
+        self.dead_since, self._lived = dict(state["dead_since"]), dict(state["lived"])
+        self._rows, self._begun, self._from = state["counts"]
+        self.course.columns = dict(state["course"]["columns"])
+        self.course.stride = state["course"]["stride"]
+
     def as_dict(self) -> dict[str, Any]:
         """Return the series by name, as `History.health` has them."""
         found: dict[str, Any] = dict(self.columns)
-        if self.latest is not None:
-            found["layers"] = [facts.path for facts in self.latest.layers]
-            if self.latest.histograms is not None:
-                counts, edges = self.latest.histograms
-                found.update({"activation_histogram": counts, "activation_edges": edges})
+        if self.paths:
+            found["layers"] = list(self.paths)
+        if self.latest is not None and self.latest.histograms is not None:
+            counts, edges = self.latest.histograms
+            found.update({"activation_histogram": counts, "activation_edges": edges})
         found["dead_since"] = dict(self.dead_since)
+        found["every_step"] = dict(self.course.columns)
         return found
+
+
+class Course:
+    """What every step shows, watched or not; of a long training each second, fourth, … of them."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, Array] = {}
+        self.stride = 1
+
+    def add(self, begins: int, figures: dict[str, Array]) -> None:
+        """Take in the steps from that number on."""
+        numbers = np.arange(begins, begins + len(figures["step"]))
+        kept = numbers % self.stride == 0
+        for name, new in figures.items():
+            known = self.columns.get(name)
+            chosen = new[kept]
+            self.columns[name] = chosen if known is None else np.concatenate([known, chosen])
+        while len(self.columns["step"]) > MOST_STEPS:
+            self.stride *= 2
+            # The first that is kept is the first of all.
+            self.columns = {name: column[::2] for name, column in self.columns.items()}

@@ -53,11 +53,13 @@ class Watched:
     # For each use of the layer in a step: places among what is observed.
     outputs: list[int] = field(default_factory=list)
     preactivations: list[int] = field(default_factory=list)
-    # Of its variables that train: places among the norms of gradients, and among updates.
-    kernels: list[tuple[int, int]] = field(default_factory=list)
+    # Of its variables that train: places among updates, and among the norms of gradients.
+    kernels: list[int] = field(default_factory=list)
     bias: int | None = None
     # The place among the norms of the mean of dC/dz, where no bias tells it.
     delta: int | None = None
+    # The places there of dC/dz in the first step of a recurrent layer, and in the last one.
+    ends: tuple[int, int] | None = None
     # How many steps each unit was alive in, since the latest reset.
     lived: Tensor | None = None
 
@@ -71,8 +73,9 @@ class Watch:
     """The record of a watched step over a model's layers.
 
     `uses` counts, by the layer's identity, how often a step calls it and shows its pre-activation;
-    `parameters` are what training changes. The record has three parts: what tensors look like,
-    first the loss; norms of gradients; norms of updates. Each is written by one call.
+    `parameters` are what training changes. The record has four parts: what tensors look like;
+    norms of gradients; norms of updates and of the gradients behind them; and, where `clips`, norms
+    of gradients after clipping. Each is written by one call.
     """
 
     def __init__(
@@ -80,24 +83,36 @@ class Watch:
         layers: Sequence[tuple[Layer, LayerFacts]],
         uses: Uses,
         parameters: Sequence[Tensor],
+        clips: bool = False,
     ) -> None:
         self.parameters = list(parameters)
-        self._place_of = {id(tensor): place for place, tensor in enumerate(self.parameters)}
-        # The loss comes first.
-        self._observed, self._norms = 1, len(self.parameters)
-        # Kernels, by their places among the parameters.
-        self._kernels: list[int] = []
+        # Parameters that are measured by their rows, as they are updated, by their places there.
+        self._kernels = [
+            place
+            for place, tensor in enumerate(self.parameters)
+            if tensor.ndim >= KERNEL_DIMENSIONS
+        ]
+        others = set(range(len(self.parameters))) - set(self._kernels)
+        self._place_of = {
+            id(self.parameters[place]): order
+            for places in (self._kernels, sorted(others))
+            for order, place in enumerate(places)
+        }
+        self._observed, self._norms = 0, len(others)
+        self._others = len(others)
         self.watched = [self._watched(layer, facts, uses) for layer, facts in layers]
-        sizes = [len(OBSERVED) * self._observed, self._norms, 2 * len(self._kernels)]
+        self.clips = clips
+        clipped = len(self.parameters) if clips else 0
+        sizes = [len(OBSERVED) * self._observed, self._norms, 3 * len(self._kernels), clipped]
         ends = [sum(sizes[: count + 1]) for count in range(len(sizes))]
         self.record = _core.zeros((ends[-1],), dtype="float64")
         self._parts = [self.record[end - size : end] for size, end in zip(sizes, ends, strict=True)]
-        self._first_norm, self._first_update = ends[0], ends[1]
+        self._first_norm, self._first_update, self._first_clipped, _ = ends
         self._by_layer = {id(one.layer): one for one in self.watched}
         # What a step has shown: by the place, a tensor and its bounds.
         self._shown: dict[int, Row] = {}
-        self._deltas: list[tuple[int, Tensor]] = []
-        self._before: list[Tensor] = []
+        self._deltas: list[tuple[Watched, Tensor]] = []
+        self._before: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def _watched(self, layer: Layer, facts: LayerFacts, uses: Uses) -> Watched:
         one = Watched(layer, facts, OUTSIDE.get(facts.activation or "", NOWHERE))
@@ -111,13 +126,15 @@ class Watch:
             if place is None:
                 continue
             if weight.tensor.ndim >= KERNEL_DIMENSIONS:
-                one.kernels.append((place, len(self._kernels)))
-                self._kernels.append(place)
+                one.kernels.append(place)
             elif is_bias(weight):
                 one.bias = place
         if one.bias is None and preactivations:
             one.delta = self._norms
             self._norms += 1
+        if uses.steps.get(id(layer)):
+            one.ends = self._norms, self._norms + 1
+            self._norms += 2
         units = uses.units.get(id(layer), 0)
         if one.outside.measure == "inactive" and units:
             one.lived = _core.zeros((units,), dtype="float64")
@@ -129,7 +146,7 @@ class Watch:
     def looking(self) -> Iterator[None]:
         """Have layers show what they compute inside."""
         self._shown, self._deltas = {}, []
-        with shown_to(self._note_output, self._note_preactivation):
+        with shown_to(self._note_output, self._note_preactivation, self._note_steps):
             yield
 
     @contextlib.contextmanager
@@ -159,7 +176,15 @@ class Watch:
             return
         self._show(one.preactivations, z, NOWHERE, None)
         if one.delta is not None and z.requires_grad:
-            self._deltas.append((one.delta, z))
+            self._deltas.append((one, z))
+
+    def _note_steps(self, layer: Layer, z: Tensor, outputs: Any) -> None:
+        del outputs
+        one = self._by_layer.get(id(layer))
+        known = any(other is one for other, _ in self._deltas)
+        # Of several uses in a step the first one tells.
+        if one is not None and one.ends is not None and not known and z.requires_grad:
+            self._deltas.append((one, z))
 
     def _show(self, places: list[int], value: Any, outside: Outside, lived: Tensor | None) -> None:
         """Note a tensor for the place of this use; uses beyond those known go unseen."""
@@ -176,31 +201,42 @@ class Watch:
         """Pre-activations whose gradients the step is to compute besides."""
         return [z for _, z in self._deltas]
 
-    def note_gradients(self, loss: Tensor, pairs: Pairs, deltas: Pairs) -> None:
-        """Take in the loss, the gradients of the parameters, and those of `deltas`."""
-        self._shown[0] = loss.detach().reshape(1, 1), NOWHERE.low, NOWHERE.high, None
+    def note_gradients(self, pairs: Pairs, deltas: Pairs) -> None:
+        """Take in the gradients of the parameters, and those of `deltas`, before the update."""
         size = len(OBSERVED)
         write(self._parts[0], size, self._observed, self._shown, _core.observe_all)
         norms: dict[int, Tensor] = {}
+        of_kernels: dict[int, Tensor] = {}
         for gradient, parameter in pairs:
             place = self._place_of.get(id(parameter))
             if gradient is not None and place is not None:
-                norms[place] = gradient.detach()
-        for (place, z), (gradient, _) in zip(self._deltas, deltas, strict=True):
-            if gradient is not None:
-                norms[place] = gradient.detach().reshape(-1, z.shape[-1]).sum(0)
+                chosen = of_kernels if parameter.ndim >= KERNEL_DIMENSIONS else norms
+                chosen[place] = gradient.detach()
+        for (one, z), (gradient, _) in zip(self._deltas, deltas, strict=True):
+            if gradient is None:
+                continue
+            delta = gradient.detach()
+            if one.ends is not None:
+                norms.update(zip(one.ends, (delta[:, 0], delta[:, -1]), strict=True))
+            elif one.delta is not None:
+                norms[one.delta] = delta.reshape(-1, z.shape[-1]).sum(0)
         write(self._parts[1], 1, self._norms, norms, _core.observe_norms)
+        kernels = [self.parameters[place].detach() for place in self._kernels]
+        self._before = _core.observe_before(
+            [(kernel, of_kernels.get(place)) for place, kernel in enumerate(kernels)]
+        )
         self._shown, self._deltas = {}, []
 
-    def before_update(self) -> None:
-        """Remember the kernels as they are before the step's update."""
-        self._before = [self.parameters[place].detach().clone() for place in self._kernels]
+    def note_clipped(self, gradients: Sequence[Tensor]) -> None:
+        """Take in what clipping leaves of the gradients."""
+        clipped = dict(enumerate(gradient.detach() for gradient in gradients))
+        write(self._parts[3], 1, len(self.parameters), clipped, _core.observe_norms)
 
     def after_update(self) -> None:
-        """Measure what the update has changed."""
+        """Measure what the update has changed; or nothing, where none was made."""
         after = [self.parameters[place].detach() for place in self._kernels]
-        pairs = dict(enumerate(zip(self._before, after, strict=True)))
-        write(self._parts[2], 2, len(self._kernels), pairs, _core.observe_updates)
+        updates = dict(enumerate(zip(self._before, after, strict=True)))
+        write(self._parts[2], 3, len(self._kernels), updates, _core.observe_updates)
         self._before = []
 
     def clear(self) -> None:
@@ -239,35 +275,53 @@ class Watch:
         if told_by is not None:
             root = math.sqrt(max(1, one.facts.units))
             measures["speed"][:, at] = gradients[:, told_by] / root
+        if one.ends is not None:
+            first, last = one.ends
+            measures["first_step_gradient"][:, at] = gradients[:, first]
+            measures["last_step_gradient"][:, at] = gradients[:, last]
         if one.kernels:
-            norms = gradients[:, [place for place, _ in one.kernels]]
-            measures["kernel_gradient"][:, at] = np.sqrt((norms**2).sum(axis=1))
-            begins = 2 * np.array([place for _, place in one.kernels])
-            moved = np.sqrt((updates[:, begins] ** 2).sum(axis=1))
-            before = np.sqrt((updates[:, begins + 1] ** 2).sum(axis=1))
+            begins = 3 * np.array(one.kernels)
+            moved, before, gradient = (
+                np.sqrt((updates[:, begins + place] ** 2).sum(axis=1)) for place in range(3)
+            )
+            measures["kernel_gradient"][:, at] = gradient
             with np.errstate(invalid="ignore", divide="ignore"):
                 measures["update_ratio"][:, at] = np.where(before > 0, moved / before, np.nan)
 
-    def losses(self, values: Array) -> Array:
-        """Return the loss of each sample; NaN where it was no number."""
-        found: Array = values[:, 0].copy()
-        found[values[:, OBSERVED.index("non_finite")] > 0] = np.nan
-        return found
-
     def gradient_norms(self, values: Array) -> Array:
         """Return the norm of the gradient of all parameters together, of each sample."""
-        own = values[:, self._first_norm : self._first_norm + len(self.parameters)]
-        norms: Array = np.sqrt((own**2).sum(axis=1))
+        first = self._first_norm
+        others = values[:, first : first + self._others]
+        kernels = values[:, self._first_update + 2 : self._first_clipped : 3]
+        norms: Array = np.sqrt((others**2).sum(axis=1) + (kernels**2).sum(axis=1))
         return norms
+
+    def clipped_norms(self, values: Array) -> Array:
+        """Return the same of what clipping has left, where that is measured."""
+        norms: Array = np.sqrt((values[:, self._first_clipped :] ** 2).sum(axis=1))
+        return norms
+
+    @property
+    def counts(self) -> list[Tensor]:
+        """What counts in how many steps units are alive, of each layer that has such."""
+        return [one.lived for one in self.watched if one.lived is not None]
+
+    def split_counts(self, values: Array) -> list[Array | None]:
+        """Return counts, one after the other as they stand in `counts`, layer by layer."""
+        found: list[Array | None] = []
+        at = 0
+        for one in self.watched:
+            size = 0 if one.lived is None else one.lived.shape[0]
+            found.append(None if one.lived is None else values[at : at + size])
+            at += size
+        return found
 
     def take_lived(self) -> list[Array | None]:
         """Return in how many watched steps each unit was alive, and begin to count anew."""
-        found: list[Array | None] = []
-        for one in self.watched:
-            found.append(None if one.lived is None else np.array(one.lived.numpy()))
-            if one.lived is not None:
-                one.lived.copy_(np.zeros(one.lived.shape))
-        return found
+        counts = [np.array(tensor.numpy()) for tensor in self.counts]
+        for tensor in self.counts:
+            tensor.copy_(np.zeros(tensor.shape))
+        return self.split_counts(np.concatenate(counts) if counts else np.zeros(0))
 
 
 def write(
@@ -301,9 +355,19 @@ def over_uses(places: Array, figure: str, values: Array) -> Array:
 
 
 class Uses:
-    """How often a pass calls each layer, and shows what comes to its activation."""
+    """How often a pass calls each layer, and shows what comes to its activation.
+
+    Also the order in which layers are called first, and those that make the model's outputs.
+    """
 
     def __init__(self) -> None:
+        self.order: dict[int, int] = {}
+        self.ends: list[Layer | None] = []
+        # Tensors, which keep their identities while they are here, with the innermost layers that
+        # made them.
+        self._made: dict[int, tuple[Any, Layer]] = {}
+        # Recurrent layers, which show what comes to all of their steps.
+        self.steps: dict[int, int] = {}
         self.outputs: dict[int, int] = {}
         self.preactivations: dict[int, int] = {}
         self.units: dict[int, int] = {}
@@ -315,11 +379,22 @@ class Uses:
     @contextlib.contextmanager
     def counting(self) -> Iterator[None]:
         """Count what happens inside."""
-        with shown_to(self._note_output, self._note_preactivation):
+        with shown_to(self._note_output, self._note_preactivation, self._note_steps):
             yield
+
+    def end(self, results: Sequence[Any]) -> None:
+        """Take in the outputs of the pass."""
+        self.ends = [self._made.get(id(one), (None, None))[1] for one in results]
+        self._made = {}
+
+    def _note_steps(self, layer: Layer, z: Tensor, outputs: Any) -> None:
+        del z, outputs
+        self.steps[id(layer)] = self.steps.get(id(layer), 0) + 1
 
     def _note_output(self, layer: Layer, output: Any) -> None:
         first = main_output(output)
+        self.order.setdefault(id(layer), len(self.order))
+        self._made.setdefault(id(first), (first, layer))
         self.outputs[id(layer)] = self.outputs.get(id(layer), 0) + 1
         if isinstance(first, _core.Tensor) and first.ndim >= KERNEL_DIMENSIONS:
             self.units[id(layer)] = first.shape[-1]

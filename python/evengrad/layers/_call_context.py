@@ -33,6 +33,9 @@ class _Context(threading.local):
     watching: Callable[[Any, Any], None] | None = None
     # Called with each layer and what comes to its activation.
     observing: Callable[[Any, Any], None] | None = None
+    # Called with each recurrent layer, what comes to its steps, and a function that returns what
+    # all of them put out.
+    unrolling: Callable[[Any, Any, Any], None] | None = None
     # Whether a layer is being built or drawn: those inside it are looked at with it.
     building: bool = False
 
@@ -56,12 +59,16 @@ def restoring(saved: Restoration) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def shown_to(output: Any, preactivation: Any = None) -> Iterator[None]:
-    """Have layers that run inside show their outputs and pre-activations to these functions."""
+def shown_to(output: Any, preactivation: Any = None, steps: Any = None) -> Iterator[None]:
+    """Have layers that run inside show their outputs and pre-activations to these functions.
+
+    And recurrent ones what goes on in their steps.
+    """
     context = call_context
-    before = context.watching, context.observing, context.layerwise
-    context.watching, context.observing, context.layerwise = output, preactivation, True
+    before = context.watching, context.observing, context.unrolling, context.layerwise
+    context.watching, context.observing, context.unrolling = output, preactivation, steps
+    context.layerwise = True
     try:
         yield
     finally:
-        context.watching, context.observing, context.layerwise = before
+        context.watching, context.observing, context.unrolling, context.layerwise = before

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from evengrad import _core, constraints, initializers, regularizers
 from evengrad._common.checks import check_float, check_int
 from evengrad._tensor import activations
+from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import Layer, as_list
 from evengrad.layers._shared import Shared, takes_shared
 
@@ -201,11 +202,16 @@ class Recurrent(Layer):
             bias = self.recurrent_bias()
             both = _core.recurrent(cell, projected, self.recurrent_kernel, states, bias, mask)
             last = [self._gate(both[:, -1], i) for i in range(self.states)]
-            return (both if self.states == 1 else both[:, :, : self.units]), last
-        outputs = []
+            whole = both if self.states == 1 else both[:, :, : self.units]
+            if call_context.unrolling is not None:
+                call_context.unrolling(self, projected, lambda: whole)
+            return whole, last
+        outputs: list[Tensor] = []
         for inputs in projected.unbind(1):
             states = self.step(inputs, states, mask)
             outputs.append(states[0])
+        if call_context.unrolling is not None:
+            call_context.unrolling(self, projected, lambda: _core.stack(outputs, dim=1))
         return (_core.stack(outputs, dim=1) if self.return_sequences else None), states
 
     def _mask(self, inputs: Tensor, width: int, stream: str) -> Tensor:

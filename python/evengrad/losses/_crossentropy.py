@@ -10,6 +10,7 @@ from evengrad import _core
 from evengrad._common.checks import check_float, check_int
 from evengrad.losses._loss import Loss, hide_masked, weights_for
 from evengrad.losses._targets import (
+    UnknownClassError,
     check_probabilities,
     check_targets_within_unit,
     first_row,
@@ -465,9 +466,10 @@ def check_labels(y: Array, classes: int, what: str) -> None:
                 f"where {mark} stands for no class, use losses.SparseCategoricalCrossentropy("
                 f"ignore_class={mark}) or a sample_weight of 0; else {fix}"
             )
-        raise ValueError(
+        raise UnknownClassError(
             f"{what}: expected class numbers in [0, {classes}), as there are {classes} outputs, "
-            f"got {y[bad][0].item()!r} in row {first_row(bad)}; {fix}"
+            f"got {y[bad][0].item()!r} in row {first_row(bad)}; {fix}",
+            bad,
         )
 
 

@@ -13,8 +13,20 @@ if TYPE_CHECKING:
 SLACK = 1e-6
 
 
-class NotFiniteError(ValueError):
+class TargetValueError(ValueError):
+    """Targets are none that the loss knows: which rows they are in."""
+
+    def __init__(self, message: str, bad: Array | None = None) -> None:
+        super().__init__(message)
+        self.rows = () if bad is None else bad_rows(bad)
+
+
+class NotFiniteError(TargetValueError):
     """Targets are not finite."""
+
+
+class UnknownClassError(TargetValueError):
+    """Class numbers are out of range."""
 
 
 def refuse_nan(y: Array, what: str) -> None:
@@ -26,7 +38,8 @@ def refuse_nan(y: Array, what: str) -> None:
         row = first_row(bad)
         raise NotFiniteError(
             f"{what}: expected finite numbers, got {show_row(y, row)} in row {row} and "
-            f"{int(bad.sum())} such values in all; drop or fill those rows"
+            f"{int(bad.sum())} such values in all; drop or fill those rows",
+            bad,
         )
 
 
@@ -52,6 +65,12 @@ def without_masked(y: Array, seen: Array) -> Array:
     filled = np.array(y)
     filled[~seen] = y[seen][0]
     return filled
+
+
+def bad_rows(bad: Array) -> tuple[int, ...]:
+    """Return the numbers of all rows with a value that is bad."""
+    rows = np.atleast_1d(bad)
+    return tuple(np.flatnonzero(rows.reshape(len(rows), -1).any(axis=1)).tolist())
 
 
 def first_row(bad: Array) -> int:

@@ -17,6 +17,8 @@ from evengrad.training._data import count_or, prepare_inputs, refuse_batches
 from evengrad.training._predict import outputs_of, row_blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from evengrad.layers._layer import Layer
     from evengrad.models._model import Model
     from evengrad.models._network import ModelView
@@ -72,11 +74,10 @@ def flat_values(activation: Any) -> tuple[float, ...]:
 
 
 def flat_of(layer: Any) -> tuple[float, ...]:
-    """Return the same for what a layer puts out; of a recurrent one, for all of its steps."""
+    """Return the same for what a layer puts out; of a recurrent one, in each of its steps."""
     if isinstance(layer, (Activation, ReLU)):
         return flat_values(layer)
-    whole = isinstance(layer, (Dense, Residual))
-    if whole or (isinstance(layer, SimpleRNN) and layer.return_sequences):
+    if isinstance(layer, (Dense, Residual, SimpleRNN)):
         return flat_values(layer.activation)
     return ()
 
@@ -104,8 +105,16 @@ class Probe:
     def note(self, layer: Layer, output: Any) -> None:
         """Take in what a layer puts out."""
         first = main_output(output)
-        if id(layer) in self.layers and not is_hidden_by_norm(layer):
+        # A recurrent layer may return the last of its steps alone.
+        other = is_hidden_by_norm(layer) or isinstance(layer, SimpleRNN)
+        if id(layer) in self.layers and not other:
             self._see(layer, first, flat_of(layer))
+
+    def note_steps(self, layer: Layer, z: Tensor, outputs: Callable[[], Tensor]) -> None:
+        """Take in what the steps of a recurrent layer put out."""
+        del z
+        if id(layer) in self.layers:
+            self._see(layer, outputs(), flat_of(layer))
 
     def note_preactivation(self, layer: Any, z: Tensor) -> None:
         """Take in what comes to an activation, where a normalization hides what it makes of it."""
@@ -127,10 +136,15 @@ class Probe:
 
 
 def run_past(
-    view: ModelView, xs: list[Array], size: int | None, output: Any, preactivation: Any = None
+    view: ModelView,
+    xs: list[Array],
+    size: int | None,
+    output: Any,
+    preactivation: Any = None,
+    steps: Any = None,
 ) -> None:
     """Let rows pass the model in inference, while its layers show what they compute."""
-    with shown_to(output, preactivation), no_grad():
+    with shown_to(output, preactivation, steps), no_grad():
         for block in row_blocks(view, xs, size)[1]:
             outputs_of(view, block)
 
@@ -145,7 +159,8 @@ def probed(model: Model, view: ModelView, xs: list[Array], size: int | None = No
     """Return what is known of the units when all rows have passed."""
     probe = Probe(model)
     hidden = any(is_hidden_by_norm(layer) for _, layer in probe.layers.values())
-    run_past(view, xs, size, probe.note, probe.note_preactivation if hidden else None)
+    hears = probe.note_preactivation if hidden else None
+    run_past(view, xs, size, probe.note, hears, probe.note_steps)
     return probe
 
 

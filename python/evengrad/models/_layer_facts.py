@@ -20,6 +20,7 @@ from evengrad.models._anatomy import ACTIVATIONS, NORMALIZATIONS
 from evengrad.models._network import chain_of, graph_of
 
 if TYPE_CHECKING:
+    from evengrad.health._watch import Uses
     from evengrad.models._graph import Graph
 
 SCALING = (Normalization, Rescaling)
@@ -41,14 +42,21 @@ class Reached(NamedTuple):
     dropped: float = 0.0
 
 
-def facts_of(model: Layer) -> list[tuple[Layer, LayerFacts]]:
+def facts_of(model: Layer, seen: Uses | None = None) -> list[tuple[Layer, LayerFacts]]:
     """Return the layers with kernels and the activation layers, and what is known of each.
 
-    In the order in which data comes through them, as far as the structure tells it.
+    In the order in which data comes through them, as far as the structure tells it; in the code of
+    users, in the order in which a pass that was `seen` has called them.
     """
-    walk = Walk(model)
+    walk = Walk(model, {} if seen is None else seen.order)
     end = walk.through(model, Reached(), shortcut=False)
-    walk.mark_heads(end)
+    ends = [end.made_by]
+    if chain_of(model) is None:
+        if graph_of(model) is not None:
+            ends = [one.made_by for one in walk.ends]
+        elif seen is not None and seen.ends:
+            ends = [walk.made_by(layer) for layer in seen.ends]
+    walk.mark_heads(ends)
     return [(layer, LayerFacts(**facts)) for layer, facts in walk.rows]
 
 
@@ -64,7 +72,11 @@ def name_of_initializer(initializer: Any) -> str | None:
 class Walk:
     """A walk through a model along the way that data takes."""
 
-    def __init__(self, model: Layer) -> None:
+    def __init__(self, model: Layer, order: dict[int, int]) -> None:
+        # When layers were called, by their identity, where that was seen.
+        self.order = order
+        # Where the outputs of the graph stand that was gone through last.
+        self.ends: list[Reached] = []
         self.paths = {id(layer): prefix.rstrip("/") for prefix, layer in module_tree(model).layers}
         self.rows: list[tuple[Layer, dict[str, Any]]] = []
         self.place_of: dict[int, int] = {}
@@ -102,7 +114,7 @@ class Walk:
             made_by = ends[0].made_by if len(ends) == 1 else ()
             end = self.through(node.layer, Reached(deepest, made_by), shortcut=shortcut)
             reached.update({id(symbol): end for symbol in node.outputs})
-        outputs = [reached[id(symbol)] for symbol in graph.outputs]
+        outputs = self.ends = [reached[id(symbol)] for symbol in graph.outputs]
         made_by = tuple(dict.fromkeys(place for end in outputs for place in end.made_by))
         return Reached(max(end.depth for end in outputs), made_by)
 
@@ -136,6 +148,11 @@ class Walk:
         parts = [part for prefix, part in inside if prefix.count("/") == 1]
         if not kernels:
             # What code of users does with its layers is not known: one after the other, likely.
+            called = [part for part in parts if id(part) in self.order]
+            if called:
+                others = [part for part in parts if id(part) not in self.order]
+                self._along(others, Reached(before.depth), shortcut=shortcut)
+                parts = sorted(called, key=lambda part: self.order[id(part)])
             end = self._along(parts, before, shortcut=shortcut)
             return end if parts else Reached(before.depth)
         place = self._enter(layer, before.depth + 1, shortcut=shortcut, has_kernel=True)
@@ -185,9 +202,25 @@ class Walk:
         units = getattr(layer, "units", None)
         return units if isinstance(units, int) else int(columns)
 
-    def mark_heads(self, end: Reached) -> None:
-        """Mark what puts out what the loss gets: the last layer, where code alone knows it."""
+    def made_by(self, layer: Layer | None) -> tuple[int, ...]:
+        """Return the row of what has made the output of a layer, if there is one."""
+        place = self.place_of.get(id(layer), -1)
+        while place >= 0 and not self.rows[place][1]["has_kernel"]:
+            # An activation is behind what it is applied to.
+            place -= 1
+        return () if place < 0 else (place,)
+
+    def mark_heads(self, ends: list[tuple[int, ...]]) -> None:
+        """Mark what puts out what the losses get: the last layer, where code alone knows it."""
         kernels = [place for place, (_, facts) in enumerate(self.rows) if facts["has_kernel"]]
-        made_by = [place for place in end.made_by if self.rows[place][1]["has_kernel"]]
-        for place in made_by or kernels[-1:]:
-            self.rows[place][1]["head"] = True
+        any_known = False
+        for output, end in enumerate(ends):
+            for place in end:
+                facts = self.rows[place][1]
+                if facts["has_kernel"]:
+                    facts["head"], any_known = True, True
+                    facts["outputs"] = (*facts.get("outputs", ()), output)
+        if not any_known and kernels:
+            facts = self.rows[kernels[-1]][1]
+            facts["head"] = True
+            facts["outputs"] = (0,) if len(ends) == 1 else ()

@@ -1132,7 +1132,7 @@ class Model(Network):
         where it puts out 0: no gradient reaches its weights, and it stays dead as long as its
         inputs stay what they are. That can be said of ``"relu"``, ``"relu6"``, ``"hard_silu"``,
         ``"hard_sigmoid"`` and ``"hard_tanh"``, in a `Dense`, `Residual` or layer of their own, and
-        in a `SimpleRNN` that returns its whole sequence; other layers are left out.
+        in the steps of a `SimpleRNN`; other layers are left out.
 
         Parameters
         ----------

@@ -475,7 +475,7 @@ class ModelView:
     check_values: Callable[[Any], None]
     compute_output_shape: Callable[[Any], Any]
     described: Callable[[CompileConfig], tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]]
-    layer_facts: Callable[[], list[tuple[Layer, LayerFacts]]]
+    layer_facts: Callable[..., list[tuple[Layer, LayerFacts]]]
 
     @property
     def path(self) -> str:

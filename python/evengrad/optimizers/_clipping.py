@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from evengrad import _core
 from evengrad._common.checks import check_float
@@ -11,6 +13,8 @@ from evengrad._tensor.norms import scaled_norm
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
+
+    Array = np.ndarray[Any, Any]
 
 
 # Norms are counted in 2⁴⁰: many of the largest numbers have a norm that is none. A power of two
@@ -39,6 +43,8 @@ class Clipping:
         self.value, self.norm, self.global_norm = value, norm, global_norm
         self.convention = convention
         self.is_active = bool(chosen)
+        # Where every step leaves the norm of all gradients together, if somebody watches.
+        self.noted: Tensor | None = None
 
     def __call__(self, gradients: list[Tensor]) -> list[Tensor]:
         """Return the gradients, bounded."""
@@ -51,9 +57,22 @@ class Clipping:
                 return [g * f.astype(g.dtype) for g, f in zip(gradients, factors, strict=True)]
             if self.global_norm is not None:
                 norms = _core.stack([_norm(g, UNIT) for g in gradients])
-                factor = self._factor_of_all(_norm(norms, 1.0), self.global_norm * UNIT)
+                norm = _norm(norms, 1.0)
+                if self.noted is not None:
+                    self.noted.copy_(norm / UNIT)
+                factor = self._factor_of_all(norm, self.global_norm * UNIT)
                 return [g * factor.astype(g.dtype) for g in gradients]
         return gradients
+
+    def left_of(self, norms: Array) -> Array:
+        """Return what is left of gradients that all together have these norms."""
+        limit = self.global_norm
+        if limit is None:
+            raise ValueError("left_of: expected an optimizer with global_clipnorm")
+        more = 1e-6 if self.convention == "torch" else 0.0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            left: Array = np.minimum(1.0, limit / (norms + more))
+        return left
 
     def _factor_of_all(self, norm: Tensor, limit: float) -> Tensor:
         if self.convention == "torch":

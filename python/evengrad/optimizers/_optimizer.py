@@ -584,6 +584,26 @@ def rate_of(optimizer: Optimizer, update: int) -> float:
     return float(rate(max(0, update)) if callable(rate) else rate)
 
 
+def core_of(optimizer: Optimizer) -> _core.Optimizer:
+    """Return the rule that makes the updates."""
+    return optimizer._core  # noqa: SLF001 - as above
+
+
+def note_norms(optimizer: Optimizer, place: Tensor | None) -> None:
+    """Have each step leave the norm of all gradients, where it is computed to clip them."""
+    optimizer._clipping.noted = place  # noqa: SLF001 - as above
+
+
+def left_by_clipping(optimizer: Optimizer, norms: Any) -> Any:
+    """Return what clipping by the norm of all gradients leaves of some with these norms."""
+    return optimizer._clipping.left_of(norms)  # noqa: SLF001 - as above
+
+
+def clipped_by(optimizer: Optimizer, gradients: list[Tensor]) -> list[Tensor]:
+    """Return gradients as they are after clipping."""
+    return optimizer._clipping(gradients)  # noqa: SLF001 - as above
+
+
 def has_slots(optimizer: Optimizer, parameter: Tensor) -> bool:
     """Tell whether the optimizer keeps a state for a parameter by now."""
     return id(parameter) in optimizer._parameters  # noqa: SLF001 - as above

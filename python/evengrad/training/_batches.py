@@ -14,7 +14,7 @@ from evengrad.training._feature_names import remember_names
 from evengrad.training._loop import NO_BATCH, BroughtSource
 from evengrad.training._pack import pack, unpack
 from evengrad.training._step import Batch, Step, rehearse_single_row
-from evengrad.training._watching import WatchedStep
+from evengrad.training._watched_step import WatchedStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -225,6 +225,8 @@ class BatchRunner:
             tensors = [_core.tensor(array) for array in arrays]
             held = Batch(tensors, batch)
             step = Step(batch.objective, held, self.training, self.watch_loss)
+            if watching is not None:
+                step.noted_loss = watching.noted_loss
             if watching is not None and watched:
                 step = WatchedStep(step, held, watching.begin(batch))
             step.eager = step.eager or any(known.eager for known in self._steps.values())

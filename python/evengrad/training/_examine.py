@@ -10,14 +10,21 @@ from evengrad import _core
 from evengrad._common.arrays import is_batches
 from evengrad._common.checks import check_int
 from evengrad.callbacks._callback import Callback
-from evengrad.health._examination import DataFacts, Examination, TrainingFacts
+from evengrad.health._examination import Examination, TrainingFacts
 from evengrad.health._series import Series
-from evengrad.losses._targets import NotFiniteError
+from evengrad.losses._targets import NotFiniteError, UnknownClassError
 from evengrad.optimizers._optimizer import rate_of
 from evengrad.training._data import Prepared, prepare
-from evengrad.training._objective import HeadMismatchError
+from evengrad.training._data_facts import (
+    LOOKED_AT,
+    bad_rows_of,
+    facts_of_targets,
+    outputs_facts,
+)
+from evengrad.training._objective import HeadMismatchError, per_output
 from evengrad.training._step import Batch, Snapshot
-from evengrad.training._watching import LOOKED_AT, WatchedStep, Watching
+from evengrad.training._watched_step import WatchedStep
+from evengrad.training._watching import Watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,15 +70,20 @@ def examine(
     try:
         data = prepare(model, x, y, sample_weight, check_finite=False)
     except HeadMismatchError as error:
-        return refused(model, size, str(error))
-    except NotFiniteError:
-        return refused(model, size)
+        return refused(model, size, y, refusal=str(error))
+    except NotFiniteError as error:
+        return refused(model, size, y, not_finite=error.rows)
+    except UnknownClassError as error:
+        return refused(model, size, y, unknown_classes=error.rows)
     probe = Probe(model, data, size)
     before = probe.run()
     facts, training = probe.watching.data, probe.watching.training
     assert training is not None  # noqa: S101 - what the probe has made
-    if facts is not None and (facts.non_finite_inputs or facts.non_finite_targets):
+    bad = bad_rows_of(data.xs)
+    if facts is not None and bad:
         # Training would only spread them.
+        facts.non_finite_inputs = facts.non_finite_inputs or len(bad)
+        facts.non_finite_rows = bad
         return Examination(probe.layers, training, facts, before=before)
     collector, of_epoch = Collector(), -(-data.rows // size)
     fit(
@@ -110,6 +122,7 @@ class Probe:
             snapshot = Snapshot(objective, tree)
             try:
                 WatchedStep.measure(objective, self.batch, tree, self.watch)
+                self.watch.after_update()
             finally:
                 snapshot.restore()
         record = np.array(self.watch.record.numpy())[None]
@@ -120,17 +133,30 @@ class Probe:
         return measures
 
 
-def refused(model: TrainableModel, batch_size: int, refusal: str | None = None) -> Examination:
-    """Return what is known where the head does not fit its loss, or targets are not finite."""
+def refused(
+    model: TrainableModel,
+    batch_size: int,
+    y: Any,
+    *,
+    refusal: str | None = None,
+    not_finite: tuple[int, ...] = (),
+    unknown_classes: tuple[int, ...] = (),
+) -> Examination:
+    """Return what is known where the head does not fit its loss, or targets are none of it."""
     config = model.config()
+    losses = per_output(config.losses, model.output_names, "loss")
+    given = per_output(y, model.output_names, "y") if len(losses) > 1 else [y]
+    targets = [np.asarray(one) for one in given]
     training = TrainingFacts(
         optimizer=type(config.optimizer).__name__,
         learning_rate=rate_of(config.optimizer, 0),
-        loss=type(config.losses).__name__,
+        loss=type(losses[0]).__name__,
         batch_size=batch_size,
-        from_logits=getattr(config.losses, "from_logits", None),
+        from_logits=getattr(losses[0], "from_logits", None),
         refusal=refusal,
+        outputs=outputs_facts(losses, targets, None),
     )
-    nothing = np.zeros(0)
-    data = DataFacts(0, nothing, nothing, non_finite_targets=int(refusal is None))
+    data = facts_of_targets(targets[0])
+    data.unknown_classes, data.non_finite_rows = unknown_classes, not_finite
+    data.non_finite_targets = len(not_finite)
     return Examination(tuple(facts for _, facts in model.layer_facts()), training, data)

@@ -353,13 +353,18 @@ class _Training:
             # What callbacks do at an epoch's beginning was done then, and is part of the state.
             self.callbacks.tell("on_epoch_begin", self.epoch, {})
         self._figures = checkpointing.restore(found)
+        if self.watching is not None:
+            self.watching.go_on(self.epoch)
         self.logs = {name: column[-1] for name, column in self.history.history.items()}
         logger.info("%s: training goes on from %s", self.model.path, found.path)
         return self._begun
 
     def _save(self) -> None:
-        if self.checkpointing is not None:
-            self.checkpointing.save(self.epoch, self._begun)
+        if self.checkpointing is None:
+            return
+        if self.watching is not None:
+            self.watching.visit(self.epoch, self.history.history, flush=True)
+        self.checkpointing.save(self.epoch, self._begun)
 
     # ---- epochs of which the history alone hears
 
@@ -550,6 +555,8 @@ class _Training:
         if self._has_left:
             return
         self._has_left = True
+        if self.watching is not None:
+            self.watching.leave()
         self.progress.close()
         self.history.drop_unfinished()
         for callback in self.users:

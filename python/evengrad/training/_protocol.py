@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from evengrad._core import Generator, Tensor
     from evengrad.callbacks import Callback, History
     from evengrad.health._examination import LayerFacts
+    from evengrad.health._watch import Uses
     from evengrad.layers._layer import Layer
     from evengrad.layers._module import ModuleTree
     from evengrad.optimizers import Optimizer
@@ -172,8 +173,11 @@ class TrainableModel(Protocol):
     def described(self, config: CompileConfig) -> tuple[dict[str, Array], dict[str, str]]:
         """Return the arrays and the metadata of a file of the model, trained by these arguments."""
 
-    def layer_facts(self) -> list[tuple[Layer, LayerFacts]]:
-        """Return the layers that are watched, with what is known of each before it runs."""
+    def layer_facts(self, seen: Uses | None = None) -> list[tuple[Layer, LayerFacts]]:
+        """Return the layers that are watched, with what is known of each before it runs.
+
+        What code of users does with them is known as far as a pass was seen.
+        """
 
     def build_for(self, shape: Any) -> None:
         """Build the model for inputs of this shape, or check that they fit."""

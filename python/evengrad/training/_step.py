@@ -53,6 +53,11 @@ def right_to_train(model: TrainableModel, *, alone: bool) -> _core.Access:
     return right
 
 
+def note(place: Tensor, loss: Tensor) -> None:
+    """Leave a step's loss in float64."""
+    place.copy_(loss.detach().astype("float64"))
+
+
 class Batch:
     """Where a step finds its batch: in fixed memory, whole or by the rows that a feed names."""
 
@@ -145,6 +150,8 @@ class Step:
         self.watch_loss = watch_loss
         self.eager = objective.config.run_eagerly
         self.alike = alike
+        # Where every step leaves its loss, if somebody watches.
+        self.noted_loss: Tensor | None = None
         # Makes the step in the place of this, where somebody looks at each of its tensors.
         self.maker: Callable[[list[Tensor], list[Tensor], list[Tensor | None]], None] | None = None
         self.has_run = False
@@ -224,6 +231,8 @@ class Step:
         loss = objective.loss_and_metrics(
             xs, ys, weights, self.tree, training=True, watch_loss=watch, resume=resume
         )
+        if self.noted_loss is not None:
+            note(self.noted_loss, loss)
         parameters = self.tree.trainable
         if parameters:
             optimizer = objective.config.optimizer

@@ -1,4 +1,4 @@
-"""Watched steps: what they measure of each layer, and who gets it."""
+"""Watched steps: which they are, what they have measured, and who gets it."""
 
 from __future__ import annotations
 
@@ -8,179 +8,51 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
-from evengrad._tensor.grad_mode import no_grad
 from evengrad.callbacks._callback import BETWEEN_STEPS, overrides
-from evengrad.health._examination import DataFacts, Observed, TrainingFacts
-from evengrad.health._watch import Uses, Watch
-from evengrad.layers._call_context import call_context
+from evengrad.health._examination import DataFacts, Lives, Observed, TrainingFacts
+from evengrad.health._watch import Watch
 from evengrad.losses._crossentropy import CrossEntropy
-from evengrad.optimizers._optimizer import rate_of
-from evengrad.training._step import Batch, Snapshot, Step
+from evengrad.optimizers._optimizer import (
+    core_of,
+    counts_of,
+    left_by_clipping,
+    note_norms,
+    rate_of,
+)
+from evengrad.training._data_facts import data_facts, outputs_facts
+from evengrad.training._watched_step import WatchedStep, run_over, uses_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from evengrad._core import Tensor
     from evengrad.callbacks._callback import Callback
-    from evengrad.layers._module import ModuleTree
     from evengrad.training._data import Prepared
     from evengrad.training._loop import BroughtSource
-    from evengrad.training._objective import Objective
     from evengrad.training._protocol import TrainableModel
-    from evengrad.training._step import ArraySource
+    from evengrad.training._step import ArraySource, Step
 
     Array = np.ndarray[Any, Any]
 
 # Rows and numbers of a layer that a histogram of its outputs is made of, and its bars.
-ROWS_OF_HISTOGRAMS, MOST_OF_HISTOGRAMS, BARS = 256, 2**16, 32
+ROWS_OF_HISTOGRAMS, MOST_OF_HISTOGRAMS, BARS = 256, 2**14, 32
 # What callbacks hear of within a training.
 WITHIN = tuple(name for name in BETWEEN_STEPS if name != "on_train_begin")
-# Rows of the data that facts are taken from.
-LOOKED_AT = 1024
-# Beyond this ratio of mean square to variance, half of the digits of a difference would be lost.
-FAR = 1e6
-# Up to so many different whole numbers are classes.
-MOST_CLASSES = 1000
 # Seconds between two looks at what was measured.
 BETWEEN_VISITS = 0.2
 # Samples that are taken in at one look at most, evenly apart: of more, none would be kept for long.
 MOST_AT_A_TIME = 512
 
 
-class WatchedStep(Step):
-    """A step that does what another kind does, with the same bits, and measures each layer."""
-
-    def __init__(self, plain: Step, batch: Batch, watch: Watch, alike: Step | None = None) -> None:
-        super().__init__(plain.objective, batch, True, plain.watch_loss, alike)
-        self.eager = self.eager or plain.eager
-        self.watch = watch
-
-    def renew(self) -> None:
-        """Forget what was captured, and the figures of what may train no more."""
-        super().renew()
-        self.watch.clear()
-
-    def _body(self) -> None:
-        watch, objective = self.watch, self.objective
-        pairs = self.measure(objective, self.batch, self.tree, watch, self.watch_loss)
-        if not pairs:
-            return
-        if not objective.has_warned_of_unreached:
-            self.warn_of_unreached(pairs)
-        watch.before_update()
-        objective.config.optimizer.apply_gradients(pairs)
-        watch.after_update()
-
-    @staticmethod
-    def measure(
-        objective: Objective,
-        batch: Batch,
-        tree: ModuleTree,
-        watch: Watch,
-        watch_loss: bool = False,
-    ) -> list[tuple[Tensor | None, Tensor]]:
-        """Run a batch forward and back under a watch; return the gradients, for an update."""
-        xs, ys, weights = batch.next()
-        with watch.looking():
-            loss = objective.loss_and_metrics(
-                xs, ys, weights, tree, training=True, watch_loss=watch_loss
-            )
-        parameters = tree.trainable
-        if not parameters:
-            return []
-        optimizer = objective.config.optimizer
-        pairs = optimizer.compute_gradients(loss, [*parameters, *watch.deltas])
-        own = pairs[: len(parameters)]
-        watch.note_gradients(loss, own, pairs[len(parameters) :])
-        return own
-
-
-def run_over(data: Prepared) -> None:
-    """Run the model over rows as it answers, for who looks at its layers; nothing changes."""
-    objective, tree = data.objective, data.objective.model.tree
-    xs, _, _ = Batch.whole(data).next()
-    penalties, call_context.penalties = call_context.penalties, []
-    with _core.Access(tree.tensors, writes=True):
-        # Layers that are drawn with training=True make noise all the same.
-        snapshot = Snapshot(objective, tree)
-        try:
-            with no_grad():
-                objective.model.forward(xs, False, objective.without_activation)
-        finally:
-            call_context.penalties = penalties
-            snapshot.restore()
-
-
-def uses_in(data: Prepared) -> Uses:
-    """Return how often a pass over a row of the data calls each layer."""
-    uses = Uses()
-    with uses.counting():
-        run_over(data.taken(slice(0, 1)))
-    return uses
-
-
-def data_facts(data: Prepared) -> DataFacts:
-    """Return what the first rows of the data tell."""
-    rows = min(data.rows, LOOKED_AT)
-    first = data.taken(slice(0, rows))
-    x, y = np.asarray(first.xs[0]), np.asarray(first.ys[0])
-    flat = x.reshape(len(x), -1) if x.dtype.kind == "f" else np.zeros((len(x), 0))
-    mean, std, non_finite = moments_of(flat)
-    kind, classes = kind_of_targets(y)
-    numbers = y[np.isfinite(y)] if y.dtype.kind == "f" else y
-    return DataFacts(
-        rows=rows,
-        mean=mean,
-        std=std,
-        non_finite_inputs=non_finite,
-        non_finite_targets=int((~np.isfinite(y)).sum()) if y.dtype.kind == "f" else 0,
-        targets=kind,
-        target_mean=float(numbers.mean()) if numbers.size else 0.0,
-        target_std=float(numbers.std()) if numbers.size else 0.0,
-        target_low=float(numbers.min()) if numbers.size else np.nan,
-        target_high=float(numbers.max()) if numbers.size else np.nan,
-        classes=classes,
-    )
-
-
-def moments_of(x: Array) -> tuple[Array, Array, int]:
-    """Return mean and standard deviation of each column's finite numbers, and how many are not."""
-    finite = np.isfinite(x)
-    if finite.all():
-        mean = x.mean(axis=0, dtype=np.float64)
-        square = np.einsum("ij,ij->j", x, x, dtype=np.float64) / max(1, len(x))
-        # Where the mean is far off the spread, the difference of squares would not be exact.
-        far = square > FAR * (square - mean**2)
-        std = np.sqrt(np.maximum(square - mean**2, 0.0))
-        std[far] = x[:, far].std(axis=0, dtype=np.float64)
-        return mean, std, 0
-    shown = np.where(finite, x, 0.0).astype(np.float64)
-    count = np.maximum(finite.sum(axis=0), 1)
-    mean = shown.sum(axis=0) / count
-    apart = np.where(finite, shown - mean, 0.0)
-    return mean, np.sqrt((apart**2).sum(axis=0) / count), int((~finite).sum())
-
-
-def kind_of_targets(y: Array) -> tuple[str, int]:
-    """Return what targets are, and of how many classes."""
-    columns = y.shape[-1] if y.ndim > 1 else 1
-    values = np.unique(y[np.isfinite(y)] if y.dtype.kind == "f" else y)
-    if columns > 1 and set(values.tolist()) <= {0.0, 1.0}:
-        return "classes", columns
-    if columns == 1 and set(values.tolist()) <= {0.0, 1.0}:
-        return "binary", 2
-    if columns == 1 and y.dtype.kind in "iub" and len(values) <= MOST_CLASSES:
-        return "classes", int(values.max()) + 1 if len(values) else 0
-    return "numbers", 0
-
-
-def training_facts(objective: Objective, batch_size: int) -> TrainingFacts:
+def training_facts(data: Prepared, batch_size: int) -> TrainingFacts:
     """Return how a model was compiled."""
+    objective = data.objective
     optimizer = objective.config.optimizer
-    output = objective.outputs[0]
-    loss = output.loss
+    losses = [output.loss for output in objective.outputs]
+    loss = losses[0]
     given = loss.from_logits if isinstance(loss, CrossEntropy) else None
     return TrainingFacts(
+        outputs=outputs_facts(losses, data.ys),
         optimizer=type(optimizer).__name__,
         learning_rate=rate_of(optimizer, int(optimizer.iterations)),
         loss=type(loss).__name__,
@@ -212,27 +84,48 @@ class Watching:
         # Where epochs are short, several lie between two visits: doubled until they take so long.
         self.epochs_at_a_time = 1
         self.watch: Watch | None = None
+        # What every step leaves: its loss, and the norm of the gradient where the optimizer
+        # computes it.
+        self.noted_loss = _core.zeros((), dtype="float64")
+        self.noted: list[Tensor] = []
+        # Watched steps of an epoch that has not ended.
+        self._begun = 0
         self.data: DataFacts | None = None
         # Rows that activations are looked at over in the end.
         self.sample: Prepared | None = None
         self.training: TrainingFacts | None = None
-        # The optimizer's count of updates before the first step.
-        self.first_update = 0
+        # The optimizer's count of updates before the first step, and the steps since then.
+        self.first_update = self._accumulated_before = 0
         # What drives the steps, and keeps the records of watched ones.
         self.session: _core.Session | None = None
-        # Steps of an epoch, where all have as many.
-        self.of_epoch: int | None = None
 
     def begin(self, data: Prepared, batch_size: int | None = None) -> Watch:
         """Return the watch for data like this, made at its first call."""
         if self.watch is None:
             objective = data.objective
-            self.watch = Watch(self.model.layer_facts(), uses_in(data), self.model.tree.trainable)
-            self.first_update = int(objective.config.optimizer.iterations)
+            optimizer = objective.config.optimizer
+            clipped = clipping_of(optimizer) == "each"
+            parameters = self.model.tree.trainable
+            uses = uses_in(data)
+            self.watch = Watch(self.model.layer_facts(uses), uses, parameters, clipped)
+            self._begin_counting()
+            self.noted = [self.noted_loss]
+            if clipping_of(optimizer) == "global":
+                self.noted.append(_core.zeros((), dtype="float64"))
+                note_norms(optimizer, self.noted[1])
             self.data = data_facts(data)
             self.sample = data.taken(slice(0, min(data.rows, ROWS_OF_HISTOGRAMS)))
-            self.training = training_facts(objective, batch_size or data.rows)
+            self.training = training_facts(data, batch_size or data.rows)
         return self.watch
+
+    def _begin_counting(self) -> None:
+        counts = counts_of(self.model.config().optimizer)
+        self.first_update, self._accumulated_before = counts.iterations, counts.accumulated
+
+    def go_on(self, epoch: int) -> None:
+        """Begin at an epoch, once a checkpoint was restored."""
+        self.first_epoch = epoch
+        self._begin_counting()
 
     def over_rows(self, source: ArraySource, data: Prepared) -> None:
         """Have a source over rows watch its steps."""
@@ -240,16 +133,19 @@ class Watching:
         # All layers are looked at, those too whose outputs are kept.
         for kind, batch in zip(source.kinds, source.batches_as_given(), strict=True):
             alike = source.watched[0] if source.watched else None
+            kind.noted_loss = self.noted_loss
             source.watched.append(WatchedStep(kind, batch, watch, alike))
-        self.session = source.session
-        self.session.watch(source.watched, watch.record, self.every)
-        if not source.is_limited:
-            self.of_epoch = source.session.steps_per_epoch
+        self._attend(source.session, source.watched, watch)
 
     def over_batches(self, source: BroughtSource, first: Prepared) -> None:
         """Have a source over batches that Python brings watch its steps; the first is known."""
-        self.session = source.session
-        self.session.watch([], self.begin(first).record, self.every)
+        self._attend(source.session, [], self.begin(first))
+
+    def _attend(self, session: _core.Session, steps: Sequence[Step], watch: Watch) -> None:
+        self.session = session
+        optimizer = core_of(self.model.config().optimizer)
+        record = watch.record
+        session.watch(steps, record, self.every, self.noted, optimizer, watch.counts)
 
     @property
     def is_due(self) -> bool:
@@ -260,31 +156,44 @@ class Watching:
 
     def is_quiet(self, users: Sequence[Callback]) -> bool:
         """Tell whether callbacks but watch, and need not hear at each epoch's end."""
-        return self.every is None and all(
+        return all(
             one.watch_every is not None
             and not one.acts
             and not any(overrides(one, hook) for hook in WITHIN)
             for one in users
         )
 
-    def visit(self, epoch: int, curves: dict[str, list[float]], *, now: bool = False) -> None:
+    def visit(
+        self,
+        epoch: int,
+        curves: dict[str, list[float]],
+        *,
+        now: bool = False,
+        flush: bool = False,
+    ) -> None:
         """Have the doctors see what was measured up to the end of an epoch.
 
-        Where epochs are short, not after each of them, unless steps are asked for by their numbers
-        or a doctor acts on what it finds.
+        Where epochs are short, not after each of them, unless a doctor acts on what it finds; all
+        the same where the training ends `now`, or its state is written, and nothing may be left.
         """
         began = time.perf_counter()
-        waits = self.every is None and not any(doctor.acts for doctor in self.doctors)
-        if waits and not now and began - self._visited < BETWEEN_VISITS:
+        waits = not any(doctor.acts for doctor in self.doctors)
+        if waits and not (now or flush) and began - self._visited < BETWEEN_VISITS:
             self.epochs_at_a_time *= 2
             return
-        observed = self.observed(epoch, curves)
+        observed = self.observed(epoch, curves, now=now)
         if observed is not None:
             if now:
                 observed.is_last, observed.histograms = True, self._histograms()
             for doctor in self.doctors:
                 doctor._on_watched(observed)  # noqa: SLF001 - told as of all that happens
+        if now:
+            self.leave()
         self._visited = time.perf_counter()
+
+    def leave(self) -> None:
+        """Have the optimizer's steps note nothing any more."""
+        note_norms(self.model.config().optimizer, None)
 
     def _histograms(self) -> tuple[Array, Array] | None:
         """Return counts of the outputs of each layer, and the edges between them."""
@@ -300,52 +209,93 @@ class Watching:
                 counts[at], edges[at] = np.histogram(finite, bins=BARS)
         return counts, edges
 
-    def observed(self, epoch: int, curves: dict[str, list[float]]) -> Observed | None:
+    def observed(
+        self, epoch: int, curves: dict[str, list[float]], *, now: bool = False
+    ) -> Observed | None:
         """Return what was measured since the last time; None where nothing was."""
         watch = self.watch
         if watch is None or self.session is None or self.training is None:
             return None
         steps, values = self.session.samples()
-        rows = len(steps) * self.training.batch_size
+        begins, every = self.session.course()
+        self._begun += len(steps)
+        lived = self._lived(watch, epoch, now)
         if not len(steps):
             values = np.zeros((0, watch.record.shape[0]))
         apart = max(1, -(-len(steps) // MOST_AT_A_TIME))
         steps, values = steps[::apart], values[::apart]
-        optimizer = self.model.config().optimizer
-        updates = self.first_update + steps // (optimizer.gradient_accumulation_steps or 1)
+        course = self._course(begins, every.reshape(-1, len(self.noted) + 2))
+        own = steps - begins
         norms = watch.gradient_norms(values)
         figures = {
-            "step": updates,
-            "epoch": self._epochs_of(steps, epoch),
-            "loss": watch.losses(values),
-            "learning_rate": np.array([rate_of(optimizer, int(n)) for n in updates]),
+            **{name: course[name][own] for name in ("step", "epoch", "loss", "learning_rate")},
             "gradient_norm": norms,
-            "clipped": clipped_share(optimizer, norms),
+            "clipped": self._clipped(watch, values, norms),
             **watch.decode(values),
         }
+        if "clipped" in course:
+            figures["clipped"] = course["clipped"][own]
         return Observed(
             layers=tuple(one.facts for one in watch.watched),
             training=self.training,
             data=self.data,
             figures=figures,
-            lived=watch.take_lived(),
-            rows=rows,
+            lived=lived,
+            course=course,
+            begins=begins,
             epoch=epoch,
             curves=curves,
         )
 
-    def _epochs_of(self, steps: Array, epoch: int) -> Array:
-        if not self.of_epoch:
-            return np.full(len(steps), epoch)
-        found: Array = np.minimum(self.first_epoch + steps // self.of_epoch, epoch)
+    def _course(self, begins: int, every: Array) -> dict[str, Array]:
+        """Return what each of the steps since the last time has left."""
+        numbers = np.arange(begins, begins + len(every))
+        loss = every[:, 0]
+        found = {
+            "step": self.first_update + (self._accumulated_before + numbers) // self._accumulated,
+            "epoch": self.first_epoch + every[:, -1].astype(np.int64),
+            "loss": np.where(np.isfinite(loss), loss, np.nan),
+            "learning_rate": every[:, -2],
+        }
+        if len(self.noted) > 1:
+            optimizer = self.model.config().optimizer
+            found["gradient_norm"] = every[:, 1]
+            found["clipped"] = left_by_clipping(optimizer, every[:, 1])
+        return found
+
+    @property
+    def _accumulated(self) -> int:
+        """Steps that make an update."""
+        return self.model.config().optimizer.gradient_accumulation_steps or 1
+
+    def _clipped(self, watch: Watch, values: Array, norms: Array) -> Array:
+        """Return what clipping has left of the gradient in watched steps; NaN if unknown."""
+        if watch.clips:
+            left = np.ones(len(norms))
+            np.divide(watch.clipped_norms(values), norms, out=left, where=norms > 0.0)
+            return np.minimum(left, 1.0)
+        return np.full(len(norms), np.nan if clips(self.model.config().optimizer) else 1.0)
+
+    def _lived(self, watch: Watch, epoch: int, now: bool) -> list[Lives]:
+        """Return in how many watched steps of each epoch units were alive."""
+        if self.session is None or self.training is None:
+            return []
+        size = self.training.batch_size
+        found = []
+        for number, steps, values in zip(*self.session.counts(), strict=True):
+            counts = watch.split_counts(values)
+            found.append(Lives(self.first_epoch + int(number), int(steps) * size, counts))
+            self._begun -= int(steps)
+        if now and self._begun > 0:
+            found.append(Lives(epoch, self._begun * size, watch.take_lived()))
         return found
 
 
-def clipped_share(optimizer: Any, norms: Array) -> Array:
-    """Return what clipping by the global norm has left of each gradient; NaN if unknown."""
-    limit = getattr(optimizer, "global_clipnorm", None)
-    if limit is not None:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            left: Array = np.minimum(1.0, limit / norms)
-        return left
-    return np.full(len(norms), np.nan if clips(optimizer) else 1.0)
+def clipping_of(optimizer: Any) -> str | None:
+    """Return what clipping has to be measured by: norms of all together, or of what is left.
+
+    None where there is nothing to measure. Of gradients that are accumulated nothing is known.
+    """
+    if (optimizer.gradient_accumulation_steps or 1) > 1 or not clips(optimizer):
+        return None
+    return "each" if optimizer.global_clipnorm is None else "global"

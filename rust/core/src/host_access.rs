@@ -19,6 +19,20 @@ pub fn with<T: Element, R>(tensor: &Tensor, look: impl FnOnce(ArrayViewD<'_, T>)
     look(unsafe { view(tensor.buffer().pointer().cast::<T>(), tensor.layout()) })
 }
 
+/// Shows the elements of a tensor without gaps.
+///
+/// # Panics
+/// Where `T` is not the tensor's element type or the tensor has gaps.
+pub fn with_all<T: Element, R>(tensor: &Tensor, look: impl FnOnce(&[T]) -> R) -> R {
+    assert!(T::DTYPE == tensor.dtype() && tensor.layout().is_contiguous());
+    let _engine = team::quiet();
+    // SAFETY: the layout lies inside the buffer, whose memory is initialized, and the lock keeps writers away.
+    look(unsafe {
+        let start = tensor.buffer().pointer().cast::<T>().add(tensor.layout().offset);
+        std::slice::from_raw_parts(start, tensor.count())
+    })
+}
+
 /// Lets the host replace the elements of a tensor without gaps.
 ///
 /// # Panics

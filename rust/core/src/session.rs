@@ -4,6 +4,7 @@
 //! A [`Session`] decides what comes next and counts what was done; it runs nothing itself. Its caller carries the
 //! decisions out, natively for as long as no code of the host is needed.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::dtype::DType;
@@ -15,6 +16,7 @@ use crate::tensor::Tensor;
 mod watch;
 
 use watch::Watch;
+pub use watch::{Counted, Notes, Samples};
 
 /// Steps whose scheduled values the host computes at a time.
 const PREPARED_AT_A_TIME: usize = 4096;
@@ -43,7 +45,7 @@ pub enum Next {
         kind: usize,
         /// At most so many.
         steps: usize,
-        /// Whether it is a step that is watched, which is made alone, by what stands beside this kind.
+        /// Whether they are watched, and made by what stands beside this kind.
         watched: bool,
     },
     /// What the run goes on until is reached.
@@ -143,10 +145,10 @@ impl Session {
         })
     }
 
-    /// Watches the next step and then every so many, or as seldom as keeps what that costs small. `record` is a `float64`
-    /// tensor that a watched step writes.
-    pub fn watch(&mut self, record: Tensor, every: Option<usize>) -> Result<()> {
-        self.watch = Some(Watch::new(record, every)?);
+    /// Watches the next step and then every so many, or as seldom as keeps what that costs small. Whoever makes the steps
+    /// has them [noted](Notes::take_in).
+    pub fn watch(&mut self, notes: Notes, every: Option<usize>) -> Result<()> {
+        self.watch = Some(Watch::new(notes, every)?);
         Ok(())
     }
 
@@ -155,10 +157,9 @@ impl Session {
         self.watch.as_ref().is_some_and(|watch| watch.wait() == 0)
     }
 
-    /// The numbers of the steps that were watched, counted from the call of [`Session::watch`], and what they have written
-    /// in the record, one after the other. They are forgotten here.
-    pub fn take_samples(&mut self) -> (Vec<i64>, Vec<f64>) {
-        self.watch.as_mut().map(Watch::take_samples).unwrap_or_default()
+    /// What is kept of the steps, where they are watched.
+    pub fn notes(&self) -> Option<&Arc<Notes>> {
+        self.watch.as_ref().map(|watch| &watch.notes)
     }
 
     /// Has an epoch of rows end after so many steps, so that the next one goes on in the order; and an order end after so
@@ -287,8 +288,8 @@ impl Session {
             }
             return Ok(match (self.next_batches(step)?, &self.watch) {
                 (Next::Run { kind, steps, .. }, Some(watch)) => {
-                    let (wait, watched) = (watch.wait(), watch.wait() == 0);
-                    Next::Run { kind, steps: if watched { 1 } else { steps.min(wait) }, watched }
+                    let (watched, most) = watch.next();
+                    Next::Run { kind, steps: steps.min(most), watched }
                 }
                 (next, _) => next,
             });
@@ -323,6 +324,9 @@ impl Session {
     pub fn end_epoch(&mut self) -> Result<()> {
         for sum in &self.sums {
             self.finished.extend(sum.to_vec::<f64>()?);
+        }
+        if let Some(watch) = &self.watch {
+            watch.notes.end_epoch();
         }
         self.ended_with = self.step.take().unwrap_or(0);
         let made = self.epoch_start() + self.ended_with;

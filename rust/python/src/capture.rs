@@ -46,13 +46,14 @@ impl Plan {
     }
 
     /// Runs up to so many steps and gives how many, or a place in the line where another thread has access to what they
-    /// change. It is waited for without the plan's lock, and kept while the steps run.
+    /// change. It is waited for without the plan's lock, and kept while the steps run. The function is called after each.
     pub(crate) fn replay_or_request(
         &self,
         steps: usize,
         limit: Duration,
+        after: &(dyn Fn() + Sync),
     ) -> Result<std::result::Result<usize, Access>> {
-        self.with(|plan| match plan.replay(steps, limit)? {
+        self.with(|plan| match plan.replay_noting(steps, limit, after)? {
             0 if steps > 0 => Ok(Err(plan.request())),
             done => Ok(Ok(done)),
         })
@@ -80,7 +81,7 @@ impl Plan {
     fn replay(&self, py: Python<'_>, steps: usize) -> PyResult<()> {
         let (mut left, mut access) = (steps, None);
         while left > 0 {
-            match run(py, || self.replay_or_request(left, TURN))? {
+            match run(py, || self.replay_or_request(left, TURN, &|| {}))? {
                 Ok(done) => {
                     left -= done;
                     access = None;

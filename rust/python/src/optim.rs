@@ -45,6 +45,12 @@ pub(crate) use rules::optimizer_settings;
 #[pyclass(frozen, weakref, module = "evengrad._core")]
 pub(crate) struct Optimizer(CoreOptimizer);
 
+impl Optimizer {
+    pub(crate) fn core(&self) -> &CoreOptimizer {
+        &self.0
+    }
+}
+
 #[pymethods]
 impl Optimizer {
     #[new]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use evengrad_core::feed::Feed as CoreFeed;
-use evengrad_core::session::{Next, Session as CoreSession, Until};
+use evengrad_core::session::{Next, Notes, Session as CoreSession, Until};
 use evengrad_core::team::access::Access;
 use evengrad_core::team::{self, lock};
 use evengrad_core::{Result, Tensor as CoreTensor};
@@ -18,6 +18,7 @@ use crate::access::wait_for;
 use crate::capture::{Feed, Plan, TURN};
 use crate::functions::list;
 use crate::native_call::{run, tell_notices};
+use crate::optim::Optimizer;
 use crate::random::Generator;
 use crate::tensor::Tensor;
 
@@ -149,6 +150,26 @@ pub(crate) struct Session {
     stopped: AtomicBool,
 }
 
+/// Numbers in so many rows.
+fn rows_of(py: Python<'_>, values: Vec<f64>, rows: usize) -> PyResult<Bound<'_, PyArray2<f64>>> {
+    let shape = [rows, values.len().checked_div(rows).unwrap_or(0)];
+    PyArray1::from_vec(py, values).reshape(shape)
+}
+
+/// Takes in what a step has left that was made in Python.
+fn note(core: &CoreSession, watched: bool) {
+    if let Some(notes) = core.notes() {
+        notes.take_in(watched);
+    }
+}
+
+/// The number of the first of steps, and numbers of each in a row.
+type Course<'py> = (usize, Bound<'py, PyArray2<f64>>);
+
+/// The numbers of epochs, how many of their steps were watched, and counts of each in a row.
+type Counts<'py> =
+    (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<f64>>);
+
 /// The numbers of steps, and values of each in a row.
 type Samples<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<f64>>);
 
@@ -176,7 +197,13 @@ impl Session {
             if let Until::Seconds(time, _) = until {
                 limit = limit.min(time.saturating_sub(started.elapsed()));
             }
-            let done = match plan.get().replay_or_request(steps, limit)? {
+            let notes = core.notes().cloned();
+            let after = || {
+                if let Some(notes) = &notes {
+                    notes.take_in(watched);
+                }
+            };
+            let done = match plan.get().replay_or_request(steps, limit, &after)? {
                 Ok(done) => done,
                 Err(request) => return Ok(Turn::Barred(request)),
             };
@@ -204,6 +231,7 @@ impl Session {
                 if !has_more {
                     return core.end_epoch();
                 }
+                note(&core, watched);
                 core.ran(1, time);
                 Ok(())
             });
@@ -212,7 +240,9 @@ impl Session {
         // A capture takes longer than any step after it.
         let time = time.filter(|_| captured.is_none());
         run(py, || {
-            lock(&self.core).ran(1, time);
+            let mut core = lock(&self.core);
+            note(&core, watched);
+            core.ran(1, time);
             Ok(())
         })?;
         let kinds = &mut lock(&self.kinds);
@@ -374,13 +404,20 @@ impl Session {
     /// every : int, optional
     ///     Steps from one watched step to the next. Without it the session measures what steps take, and watches as
     ///     seldom as keeps the cost of it below 4 % of the time.
+    /// each : list of Tensor, optional
+    ///     What every step writes, watched or not: one floating-point number each.
+    /// optimizer : Optimizer, optional
+    ///     Whose rate in every step is kept too.
+    /// counts : list of Tensor, optional
+    ///     What watched steps add to: ``float64`` without gaps. Their values at each epoch's end are kept, and they begin the
+    ///     next one as zeros.
     ///
     /// Raises
     /// ------
     /// ValueError
     ///     If there are more or fewer functions than kinds of steps, or `every` is 0.
     /// TypeError
-    ///     If the record is of another type.
+    ///     If a tensor is of another type.
     ///
     /// Examples
     /// --------
@@ -395,13 +432,17 @@ impl Session {
     /// >>> steps, values = session.samples()
     /// >>> steps.tolist(), values.tolist()
     /// ([0, 2, 4], [[1.0], [2.0], [3.0]])
-    #[pyo3(signature = (kinds, record, every=None))]
+    #[pyo3(signature = (kinds, record, every=None, each=None, optimizer=None, counts=None))]
+    #[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn watch(
         &self,
         py: Python<'_>,
         kinds: Vec<Py<PyAny>>,
         record: &Bound<'_, Tensor>,
         every: Option<usize>,
+        each: Option<&Any<'_>>,
+        optimizer: Option<&Bound<'_, Optimizer>>,
+        counts: Option<&Any<'_>>,
     ) -> PyResult<()> {
         let expected = if self.host_batches { 0 } else { lock(&self.kinds).plain.len() };
         if kinds.len() != expected {
@@ -411,7 +452,13 @@ impl Session {
             )));
         }
         let record = record.get().0.clone();
-        run(py, || lock(&self.core).watch(record, every))?;
+        let each = each.map_or_else(|| Ok(Vec::new()), |each| list("each", each))?;
+        let counts = counts.map_or_else(|| Ok(Vec::new()), |counts| list("counts", counts))?;
+        let optimizer = optimizer.map(|optimizer| optimizer.get().core().clone());
+        run(py, || {
+            let notes = Notes::new(record, each, optimizer, counts)?;
+            lock(&self.core).watch(notes, every)
+        })?;
         lock(&self.kinds).watched = kinds.into_iter().map(Kind::new).collect();
         Ok(())
     }
@@ -424,9 +471,29 @@ impl Session {
 
     /// The numbers of the steps watched since the last call, counted from :meth:`watch`, and the record of each in a row.
     fn samples<'py>(&self, py: Python<'py>) -> PyResult<Samples<'py>> {
-        let (steps, values) = lock(&self.core).take_samples();
-        let shape = [steps.len(), values.len().checked_div(steps.len()).unwrap_or(0)];
-        Ok((PyArray1::from_vec(py, steps), PyArray1::from_vec(py, values).reshape(shape)?))
+        let notes = lock(&self.core).notes().cloned();
+        let (steps, values) = notes.map(|notes| notes.take_samples()).unwrap_or_default();
+        let values = rows_of(py, values, steps.len())?;
+        Ok((PyArray1::from_vec(py, steps), values))
+    }
+
+    /// The number of the first of the steps since the last call, counted from :meth:`watch`, and of each of them in a row
+    /// what is kept of every step: the numbers of `each`, the rate, and the number of its epoch.
+    fn course<'py>(&self, py: Python<'py>) -> PyResult<Course<'py>> {
+        let notes = lock(&self.core).notes().cloned();
+        let Some(notes) = notes else { return Ok((0, rows_of(py, Vec::new(), 0)?)) };
+        let (first, values) = notes.take_course();
+        let steps = values.len().checked_div(notes.numbers_of_each()).unwrap_or(0);
+        Ok((first, rows_of(py, values, steps)?))
+    }
+
+    /// The epochs with watched steps that have ended since the last call, counted from :meth:`watch`: their numbers, how
+    /// many of their steps were watched, and all `counts` at their ends, an epoch in a row.
+    fn counts<'py>(&self, py: Python<'py>) -> PyResult<Counts<'py>> {
+        let notes = lock(&self.core).notes().cloned();
+        let counted = notes.map(|notes| notes.take_counted()).unwrap_or_default();
+        let values = rows_of(py, counted.values, counted.epochs.len())?;
+        Ok((PyArray1::from_vec(py, counted.epochs), PyArray1::from_vec(py, counted.steps), values))
     }
 
     /// Limit epochs of rows, and orders, to so many steps.

@@ -9,6 +9,7 @@ from evengrad.health._rules._head import head_loss_mismatch
 from evengrad.health._rules._inputs import non_finite, unscaled_inputs
 from evengrad.health._rules._losses import diverging_loss, overfitting, plateau, underfitting
 from evengrad.health._rules._selu import selu_conditions
+from evengrad.health._rules._sequences import vanishing_sequences
 from evengrad.health._rules._signals import signal_collapse, signal_explosion, symmetric_units
 from evengrad.health._rules._units import dead_units, saturated_activations
 from evengrad.health._rules._updates import large_updates, small_updates
@@ -28,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     unscaled_inputs,
     symmetric_units,
     exploding_sequences,
+    vanishing_sequences,
     unstable_gradients,
     signal_explosion,
     signal_collapse,

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evengrad._common.names import snake_case
 from evengrad.health._finding import Finding
-from evengrad.health._rules._measured import heads, loss_name
+from evengrad.health._rules._measured import ends_of, heads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from evengrad.health._examination import DataFacts, Examination, LayerFacts
+    from evengrad.health._examination import DataFacts, Examination, LayerFacts, OutputFacts
     from evengrad.health._thresholds import Thresholds
 
 SHARES = frozenset({"softmax", "log_softmax"})
@@ -34,38 +35,47 @@ def head_loss_mismatch(examination: Examination, thresholds: Thresholds) -> Iter
     """Find outputs that cannot be what the loss compares with the targets."""
     del thresholds  # They fit, or they do not.
     places = heads(examination)
-    if not places:
-        if examination.training.refusal is not None:
-            yield _finding(None, "loss", "error", 1.0)
-        return
-    for at in places if len(places) == 1 else []:
+    unknown = () if examination.data is None else examination.data.unknown_classes
+    any_found = False
+    for at in places:
         layer = examination.layers[at]
-        found = _mismatch(layer, examination)
+        found = next(
+            filter(None, (_mismatch(layer, one) for one in ends_of(layer, examination))), None
+        )
         if found is not None:
-            yield _finding(layer.path, *found)
-            return
-    if examination.training.refusal is not None:
-        yield _finding(examination.layers[places[0]].path, "loss", "error", 1.0)
+            rows = unknown if found[0] == "labels" else ()
+            yield _finding(layer.path, *found, rows=rows)
+            any_found = True
+    if any_found or not (examination.training.refusal or unknown):
+        return
+    path = examination.layers[places[0]].path if places else None
+    if not unknown:
+        yield _finding(path, "loss", "error", 1.0)
+        return
+    # Numbers below 0, or above all that a unit stands for in a head that is not known.
+    yield _finding(path, "labels", "error", float(len(unknown)), rows=unknown)
 
 
-def _finding(path: str | None, cause: str, severity: str, value: float) -> Finding:
-    return Finding("head_loss_mismatch", path, value, 0.0, None, severity, cause)
+def _finding(
+    path: str | None, cause: str, severity: str, value: float, rows: tuple[int, ...] = ()
+) -> Finding:
+    return Finding("head_loss_mismatch", path, value, 0.0, None, severity, cause, rows=rows or None)
 
 
-def _mismatch(head: LayerFacts, examination: Examination) -> tuple[str, str, float] | None:
+def _mismatch(head: LayerFacts, output: OutputFacts) -> tuple[str, str, float] | None:
     """Return cause, severity and value of what does not fit."""
-    training, data = examination.training, examination.data
-    loss = loss_name(examination)
+    loss = snake_case(output.loss)
     entropy = "crossentropy" in loss
-    if head.function in SHARES and head.units == 1:
+    if head.function in SHARES and head.units == 1 and loss:
         # The share of one unit in itself is 1, whatever it computes.
         return "activation", "error", 1.0
     if entropy and head.function in FLAT_BELOW:
         return "activation", "error", 0.0
-    if head.function in PROBABILITIES and training.from_logits:
+    if head.function in PROBABILITIES and output.from_logits:
         return "loss", "error", 1.0
-    if entropy and head.function == "linear" and training.from_logits is False:
+    if entropy and head.function == "linear" and output.from_logits is False:
         return "loss", "error", 0.0
+    data = output.data
     return None if data is None or not data.rows else _unfit_targets(head, loss, data)
 
 

@@ -67,6 +67,7 @@ def non_finite(examination: Examination, thresholds: Thresholds) -> Iterator[Fin
             "error",
             "inputs" if inputs else "labels",
             tensor="input" if inputs else "loss",
+            rows=data.non_finite_rows or None,
         )
         return
     share, loss = series(examination, "non_finite"), examination.loss

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evengrad._common.names import snake_case
+from evengrad.health._examination import OutputFacts
 
 if TYPE_CHECKING:
     from evengrad.health._examination import Examination, LayerFacts
@@ -59,6 +59,16 @@ def heads(examination: Examination) -> list[int]:
     return [at for at, layer in enumerate(examination.layers) if layer.head]
 
 
+def ends_of(head: LayerFacts, examination: Examination) -> list[OutputFacts]:
+    """Return what is known of the outputs that a layer makes."""
+    training = examination.training
+    if training.outputs:
+        return [training.outputs[at] for at in head.outputs if at < len(training.outputs)]
+    if len(heads(examination)) > 1:
+        return []
+    return [OutputFacts(training.loss, training.from_logits, examination.data)]
+
+
 def series(examination: Examination, measure: str) -> Array:
     """Return a measure as (samples, layers)."""
     known = examination.measures.get(measure)
@@ -69,10 +79,14 @@ def middle(values: Array) -> Array:
     """Return the median over samples of what is known, NaN where nothing is."""
     if not len(values):
         return np.full(values.shape[1:], np.nan)
-    with warnings.catch_warnings():
-        # Layers without the measure have NaN in all samples.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        found: Array = np.nanmedian(values, axis=0)
+    # As `np.nanmedian`, which takes ten times as long. What is not known comes last.
+    ordered = np.sort(values, axis=0)
+    known = len(values) - np.isnan(ordered).sum(axis=0)
+    both = [
+        np.take_along_axis(ordered, at[None], axis=0)[0] for at in (known // 2, (known - 1) // 2)
+    ]
+    # Layers without the measure have none in all samples.
+    found: Array = np.where(known > 0, np.mean(both, axis=0), np.nan)
     return found
 
 

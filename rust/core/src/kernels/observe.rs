@@ -6,8 +6,11 @@
 //! s = Σ (x - p)      q = Σ (x - p)²      μ = p + s/n      M = q - s²/n
 //! ```
 //!
-//! Nothing cancels where a mean is far from zero, equal rows have a spread of exactly 0, and squares of `f32` neither
-//! overflow nor vanish. Columns join in their order, so that shape alone decides the bits.
+//! Nothing cancels where a mean is far from zero, and equal rows have a spread of exactly 0. Columns join in their order,
+//! so that shape alone decides the bits.
+//!
+//! Sums of a few rows, and of a row of a variable, are taken in the type of their elements, in which a vector holds more of
+//! them; where squares overflow or vanish in it, or elements are not finite, everything is taken in `f64`.
 
 use core::ops::Range;
 
@@ -17,10 +20,18 @@ use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 pub const BLOCK: usize = 32;
 /// Rows that are widened at a time.
 const CHUNK_ROWS: usize = 8;
+/// Rows whose sums are taken in the type of their elements: few enough that these lose no digit that anybody looks at.
+const NARROW_ROWS: usize = 32;
+/// Below this, squares of `f32` may have vanished from a sum, which is nothing to one above it.
+const VANISHING: f64 = 1e-30;
 /// Elements of a norm that are widened at a time.
 const CHUNK: usize = 128;
+/// The same of `f64`.
+const SMALL: f64 = 1e-200;
 /// Sums that do not wait for each other, the same for every instruction set.
 const SUMS: usize = 16;
+/// The same within a row of a variable.
+const SUMS_OF_ROW: usize = 32;
 
 /// What some columns come to.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -165,16 +176,84 @@ fn take<V: Vector<Elem = f64>>(from: &[f64], at: usize) -> V {
 }
 
 impl<T: Scalar + Into<f64>> Columns<'_, T> {
-    /// All rows; elements that are not finite are left out if `CHECKED`, and else leave squares that are not finite either.
+    /// All rows in their own type; false where that says nothing of them, as some elements are not finite or too small.
     #[inline(always)]
-    fn add<V: Vector<Elem = f64>, const CHECKED: bool>(&self, sums: &mut Sums) {
+    fn add_narrow<V: Vector<Elem = T>, const BOUNDED: bool>(&self, sums: &mut Sums) -> bool {
+        let count = self.columns.len();
+        if self.rows == 0 {
+            return true;
+        }
+        widen(&self.x[self.columns.clone()], &mut sums.pivot);
+        for row in (0..self.rows).step_by(NARROW_ROWS) {
+            let rows = row..(row + NARROW_ROWS).min(self.rows);
+            for at in (0..count).step_by(V::LANES) {
+                if at + V::LANES <= count {
+                    self.add_some::<V, BOUNDED, true>(rows.clone(), at, sums);
+                } else {
+                    self.add_some::<V, BOUNDED, false>(rows.clone(), at, sums);
+                }
+            }
+        }
+        let mut found = sums.sum.iter().zip(&sums.squares).take(count);
+        found.all(|(&sum, &squares)| {
+            squares.is_finite() && (squares > VANISHING || sum == 0.0 || size_of::<T>() > 4)
+        })
+    }
+
+    /// Adds some rows to the sums of a vector of columns, of which all are there if `WHOLE`.
+    #[inline(always)]
+    fn add_some<V: Vector<Elem = T>, const BOUNDED: bool, const WHOLE: bool>(
+        &self,
+        rows: Range<usize>,
+        at: usize,
+        sums: &mut Sums,
+    ) {
+        let count = (self.columns.len() - at).min(V::LANES);
+        let first = self.columns.start + at;
+        let take = |row: usize| {
+            let x = self.x[row * self.width + first..][..count].as_ptr();
+            // SAFETY: there are so many.
+            unsafe { if WHOLE { V::load(x) } else { V::load_first(x, count) } }
+        };
+        let (zero, one) = (V::constant(0.0), V::constant(1.0));
+        let [low, high] = self.bounds.map(V::splat);
+        let pivot = take(0);
+        // Of every second row, so that sums wait for half of them.
+        let mut found = [[zero; 3]; 2];
+        for row in rows {
+            let [sum, squares, outside] = &mut found[row % 2];
+            let x = take(row);
+            let distance = x - pivot;
+            *sum = *sum + distance;
+            *squares = distance.mul_add(distance, *squares);
+            if BOUNDED {
+                let is_outside = V::mask_or(x.le(low), high.le(x));
+                *outside = *outside + V::select(is_outside, one, zero);
+            }
+        }
+        let [even, odd] = found;
+        for (place, to) in
+            [&mut sums.sum, &mut sums.squares, &mut sums.outside].into_iter().enumerate()
+        {
+            let mut lanes = [T::default(); BLOCK];
+            // SAFETY: there are more lanes.
+            unsafe { (even[place] + odd[place]).store(lanes.as_mut_ptr()) };
+            for (to, &x) in to[at..at + count].iter_mut().zip(&lanes) {
+                *to += x.into();
+            }
+        }
+    }
+
+    /// All rows, without the elements that are not finite.
+    #[inline(always)]
+    fn add_wide<V: Vector<Elem = f64>>(&self, sums: &mut Sums) {
         let count = self.columns.len();
         // Beyond the last column all are zero.
         let mut wide = [[0.0; BLOCK]; CHUNK_ROWS];
         if self.rows > 0 {
             widen(&self.x[self.columns.clone()], &mut sums.pivot);
             for pivot in sums.pivot.iter_mut().filter(|pivot| !pivot.is_finite()) {
-                *pivot = if CHECKED { 0.0 } else { *pivot };
+                *pivot = 0.0;
             }
         }
         let bounds = self.bounds.map(|bound| V::splat(bound.into()));
@@ -186,7 +265,7 @@ impl<T: Scalar + Into<f64>> Columns<'_, T> {
                 widen(&self.x[first..first + count], wide);
             }
             for at in (0..count).step_by(V::LANES) {
-                add_rows::<V, CHECKED>(wide, at, bounds, sums);
+                add_rows(wide, at, bounds, sums);
             }
         }
     }
@@ -239,7 +318,7 @@ impl<T: Scalar + Into<f64>> Columns<'_, T> {
 
 /// Adds some rows to the sums of a vector of columns.
 #[inline(always)]
-fn add_rows<V: Vector<Elem = f64>, const CHECKED: bool>(
+fn add_rows<V: Vector<Elem = f64>>(
     rows: &[[f64; BLOCK]],
     at: usize,
     [low, high]: [V; 2],
@@ -250,12 +329,9 @@ fn add_rows<V: Vector<Elem = f64>, const CHECKED: bool>(
     let (mut sum, mut squares, mut outside, mut left_out) = (zero, zero, zero, zero);
     for row in rows {
         let x = take::<V>(row, at);
-        let mut distance = x - pivot;
-        if CHECKED {
-            let is_finite = x.abs().lt(V::constant(f64::INFINITY));
-            left_out = left_out + V::select(is_finite, zero, one);
-            distance = V::select(is_finite, distance, zero);
-        }
+        let is_finite = x.abs().lt(V::constant(f64::INFINITY));
+        left_out = left_out + V::select(is_finite, zero, one);
+        let distance = V::select(is_finite, x - pivot, zero);
         sum = sum + distance;
         squares = distance.mul_add(distance, squares);
         outside = outside + V::select(V::mask_or(x.le(low), high.le(x)), one, zero);
@@ -263,9 +339,7 @@ fn add_rows<V: Vector<Elem = f64>, const CHECKED: bool>(
     add_to(&mut sums.sum, at, sum);
     add_to(&mut sums.squares, at, squares);
     add_to(&mut sums.outside, at, outside);
-    if CHECKED {
-        add_to(&mut sums.left_out, at, left_out);
-    }
+    add_to(&mut sums.left_out, at, left_out);
 }
 
 /// The sum of numbers, some of which side by side: as many as a whole multiple of those.
@@ -295,10 +369,14 @@ impl<T: Scalar + Into<f64>> Kernel for Columns<'_, T> {
     fn run<S: Simd>(mut self) -> Summary {
         let count = self.columns.len();
         let mut sums = Sums::new();
-        self.add::<S::F64, false>(&mut sums);
-        if !sums.squares[..count].iter().all(|squares| squares.is_finite()) {
+        let is_known = if self.bounds.iter().all(|bound| bound.is_nan()) {
+            self.add_narrow::<T::V<S>, false>(&mut sums)
+        } else {
+            self.add_narrow::<T::V<S>, true>(&mut sums)
+        };
+        if !is_known {
             sums = Sums::new();
-            self.add::<S::F64, true>(&mut sums);
+            self.add_wide::<S::F64>(&mut sums);
         }
         // Beyond the last column nothing is counted.
         sums.outside[count..].fill(0.0);
@@ -323,6 +401,7 @@ pub fn summarize<T: Scalar + Into<f64>>(columns: Columns<'_, T>) -> Summary {
     dispatch(columns)
 }
 
+/// Numbers, or their distances from others.
 struct Norm<'a, T, const FROM: bool> {
     x: &'a [T],
     from: &'a [T],
@@ -386,8 +465,6 @@ impl<T: Scalar + Into<f64>, const FROM: bool> Kernel for Norm<'_, T, FROM> {
 fn other_scale(sum: f64, scale: f64) -> Option<f64> {
     /// 2⁶⁰⁰.
     const LARGE: f64 = f64::from_bits((1023 + 600) << 52);
-    /// Squares that have vanished from a sum above it would not have changed it.
-    const SMALL: f64 = 1e-200;
     if scale != 1.0 {
         None
     } else if sum < SMALL {
@@ -402,13 +479,92 @@ pub fn norm<T: Scalar + Into<f64>>(x: &[T]) -> f64 {
     dispatch(Norm::<T, false> { x, from: x })
 }
 
-/// √Σ (x - from)².
+/// Norms of the rows of a matrix, or of their distances from those of another.
+struct Rows<'a, T, const FROM: bool> {
+    x: &'a [T],
+    from: &'a [T],
+    width: usize,
+    to: &'a mut [f64],
+}
+
+/// Σ x² or Σ (x - from)², in the type of the elements.
+#[inline(always)]
+fn squares_of_row<V: Vector, const FROM: bool>(x: &[V::Elem], from: &[V::Elem]) -> V::Elem {
+    let mut sums = [V::constant(0.0); SUMS_OF_ROW];
+    let vectors = SUMS_OF_ROW / V::LANES;
+    let whole = x.len() / SUMS_OF_ROW * SUMS_OF_ROW;
+    for first in (0..whole).step_by(SUMS_OF_ROW) {
+        for (place, sum) in sums.iter_mut().enumerate().take(vectors) {
+            let at = first + place * V::LANES;
+            let load = |x: &[V::Elem]| {
+                // SAFETY: there is a vector.
+                unsafe { V::load(x[at..at + V::LANES].as_ptr()) }
+            };
+            let x = if FROM { load(x) - load(from) } else { load(x) };
+            *sum = x.mul_add(x, *sum);
+        }
+    }
+    for (place, at) in (whole..x.len()).step_by(V::LANES).enumerate() {
+        let load = |x: &[V::Elem]| {
+            let rest = &x[at..x.len().min(at + V::LANES)];
+            // SAFETY: there are so many.
+            unsafe { V::load_first(rest.as_ptr(), rest.len()) }
+        };
+        let x = if FROM { load(x) - load(from) } else { load(x) };
+        sums[place] = x.mul_add(x, sums[place]);
+    }
+    let mut half = vectors / 2;
+    while half > 0 {
+        for place in 0..half {
+            sums[place] = sums[place] + sums[place + half];
+        }
+        half /= 2;
+    }
+    sums[0].reduce_add()
+}
+
+impl<T: Scalar + Into<f64>, const FROM: bool> Kernel for Rows<'_, T, FROM> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let rows = self.x.chunks_exact(self.width);
+        // Without others, they stand for themselves.
+        for ((x, from), to) in rows.zip(self.from.chunks_exact(self.width)).zip(self.to) {
+            let sum: f64 = squares_of_row::<T::V<S>, FROM>(x, from).into();
+            let is_known = sum > if size_of::<T>() == 4 { VANISHING } else { SMALL };
+            // Rows of zeros are common, as the weights of a pixel that is black in all pictures.
+            let is_zero = || {
+                let mut all = x.iter().zip(from);
+                all.all(|(x, from)| if FROM { x == from } else { *x == T::default() })
+            };
+            *to = if is_known && sum.is_finite() {
+                sum.sqrt()
+            } else if sum == 0.0 && is_zero() {
+                0.0
+            } else {
+                S::outlined(Norm::<T, FROM> { x, from })
+            };
+        }
+    }
+}
+
+/// √Σ x² of each row.
 ///
 /// # Panics
-/// Where one is longer than the other.
-pub fn distance<T: Scalar + Into<f64>>(x: &[T], from: &[T]) -> f64 {
-    assert!(x.len() == from.len());
-    dispatch(Norm::<T, true> { x, from })
+/// Where there are not as many rows as places.
+pub fn norms_of_rows<T: Scalar + Into<f64>>(x: &[T], width: usize, to: &mut [f64]) {
+    assert!(x.len() == width * to.len());
+    dispatch(Rows::<T, false> { x, from: x, width, to });
+}
+
+/// √Σ (x - from)² of each row.
+///
+/// # Panics
+/// Where there are not as many rows as places, or one has more than the other.
+pub fn distances_of_rows<T: Scalar + Into<f64>>(x: &[T], from: &[T], width: usize, to: &mut [f64]) {
+    assert!(x.len() == from.len() && x.len() == width * to.len());
+    dispatch(Rows::<T, true> { x, from, width, to });
 }
 
 /// √Σ x² of a few numbers, such as the norms of parts.

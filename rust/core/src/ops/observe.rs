@@ -8,9 +8,11 @@ use std::ops::Range;
 
 use smallvec::smallvec;
 
-use crate::dtype::{DType, Float};
+use crate::dtype::{DType, Float, with_float};
 use crate::error::{Result, bail};
-use crate::kernels::observe::{BLOCK, Columns, Summary, distance, norm, norm_of, summarize};
+use crate::kernels::observe::{
+    BLOCK, Columns, Summary, distances_of_rows, norm, norm_of, norms_of_rows, summarize,
+};
 use crate::launch::{Arguments, Cost, Operand, Operands, launch};
 use crate::layout::show;
 use crate::ops::decisions::check_state;
@@ -181,105 +183,173 @@ pub fn observe_all(into: &Tensor, tensors: &[Observed<'_>]) -> Result<()> {
     })
 }
 
-/// Writes √Σ x² of each tensor.
-pub fn observe_norms(into: &Tensor, tensors: &[&Tensor]) -> Result<()> {
-    let tensors: Vec<_> = tensors.iter().map(|&x| (x, None)).collect();
-    norms("observe_norms", into, &tensors, 1)
-}
-
-/// Writes √Σ (after - before)² and √Σ before² of each pair (before, after).
-pub fn observe_updates(into: &Tensor, pairs: &[(&Tensor, &Tensor)]) -> Result<()> {
-    const NAME: &str = "observe_updates";
-    for (before, after) in pairs {
-        after.dtype().require_same(NAME, before.dtype())?;
-        if before.shape() != after.shape() {
-            let (expected, got) = (show(before.shape()), show(after.shape()));
-            bail!(Shape, "{NAME}: expected both of shape {expected}, got {got} after the update");
-        }
-    }
-    let tensors: Vec<_> = pairs.iter().map(|&(before, after)| (before, Some(after))).collect();
-    norms(NAME, into, &tensors, 2)
-}
-
 /// Elements whose norms are taken.
 struct Elements {
     dtype: DType,
-    /// Operands.
+    /// Its operand.
     x: usize,
-    moved: bool,
 }
 
 impl Elements {
-    /// The numbers of a chunk: its norm, after how far it has moved, where it has.
-    fn norms(&self, chunk: usize, arguments: &Arguments<'_>, to: &mut [f64]) {
+    /// The norm of a chunk.
+    fn norm(&self, chunk: usize, arguments: &Arguments<'_>) -> f64 {
         match self.dtype {
-            DType::F32 => self.norms_as::<f32>(chunk, arguments, to),
-            _ => self.norms_as::<f64>(chunk, arguments, to),
+            DType::F32 => self.norm_as::<f32>(chunk, arguments),
+            _ => self.norm_as::<f64>(chunk, arguments),
         }
     }
 
-    fn norms_as<T: Float + Into<f64>>(
-        &self,
-        chunk: usize,
-        arguments: &Arguments<'_>,
-        to: &mut [f64],
-    ) {
-        let part = |place: usize| {
-            let all = arguments.all::<T>(place);
-            &all[chunk * CHUNK..((chunk + 1) * CHUNK).min(all.len())]
-        };
-        let x = part(self.x);
-        if self.moved {
-            to[0] = distance(part(self.x + 1), x);
-        }
-        to[usize::from(self.moved)] = norm(x);
+    fn norm_as<T: Float + Into<f64>>(&self, chunk: usize, arguments: &Arguments<'_>) -> f64 {
+        let all = arguments.all::<T>(self.x);
+        norm(&all[chunk * CHUNK..((chunk + 1) * CHUNK).min(all.len())])
     }
 }
 
-/// Writes `each` numbers for each tensor: its norm, after that of its distance from another where there are two.
-fn norms(
-    name: &'static str,
-    into: &Tensor,
-    tensors: &[(&Tensor, Option<&Tensor>)],
-    each: usize,
-) -> Result<()> {
-    check_into(name, into, tensors.len(), each)?;
+/// Writes √Σ x² of each tensor.
+pub fn observe_norms(into: &Tensor, tensors: &[&Tensor]) -> Result<()> {
+    const NAME: &str = "observe_norms";
+    check_into(NAME, into, tensors.len(), 1)?;
     let (mut operands, mut all) = (Operands::new(), Vec::with_capacity(tensors.len()));
     let (mut items, mut elements) = (0, 0);
-    for &(x, moved) in tensors {
-        x.dtype().require_float(name)?;
-        let part = Elements { dtype: x.dtype(), x: operands.len(), moved: moved.is_some() };
-        for tensor in [Some(x), moved].into_iter().flatten() {
-            operands.push(Operand::read(&tensor.packed()?));
-        }
+    for &x in tensors {
+        x.dtype().require_float(NAME)?;
+        let part = Elements { dtype: x.dtype(), x: operands.len() };
+        operands.push(Operand::read(&x.packed()?));
         let chunks = x.count().div_ceil(CHUNK);
         all.push(Parts { items: items..items + chunks, part });
         items += chunks;
-        elements += each * x.count();
+        elements += x.count();
     }
-    let parts = Tensor::empty(&[items, each], DType::F64)?;
+    let parts = Tensor::empty(&[items], DType::F64)?;
     let out = operands.len();
-    operands.push(Operand::write_own(&parts, each));
+    operands.push(Operand::write_own(&parts, 1));
     let ranges: Vec<_> = all.iter().map(|one| one.items.clone()).collect();
     let cost = Cost::elementwise(elements, 4.0, 1, DType::F32);
-    launch(name, items, cost, operands, move |items, arguments| {
-        let to = arguments.own_mut::<f64>(out, &items).chunks_exact_mut(each);
+    launch(NAME, items, cost, operands, move |items, arguments| {
+        let to = arguments.own_mut::<f64>(out, &items);
         for (item, to) in items.zip(to) {
             let Parts { items, part } = of_item(&all, item);
-            part.norms(item - items.start, arguments, to);
+            *to = part.norm(item - items.start, arguments);
         }
     })?;
-    let operands = smallvec![Operand::read(&parts), Operand::write_own(into, each)];
+    let operands = smallvec![Operand::read(&parts), Operand::write_own(into, 1)];
     let cost = Cost::elementwise(parts.count(), 4.0, 1, DType::F64);
-    launch(name, ranges.len(), cost, operands, move |items, arguments| {
+    launch(NAME, ranges.len(), cost, operands, move |items, arguments| {
         let parts = arguments.all::<f64>(0);
-        let to = arguments.own_mut::<f64>(1, &items).chunks_exact_mut(each);
+        let to = arguments.own_mut::<f64>(1, &items);
         for (range, to) in ranges[items].iter().zip(to) {
-            for (place, to) in to.iter_mut().enumerate() {
-                *to = norm_of(&range.clone().map(|item| parts[item * each + place]));
-            }
+            *to = norm_of(&range.clone().map(|item| parts[item]));
         }
     })
+}
+
+/// What a variable was before an update: its elements, and the norms of its rows and of those of its gradient. In a plan
+/// each row stays near while it takes the update.
+pub struct Before {
+    /// The elements.
+    pub elements: Tensor,
+    /// (rows,): of the variable.
+    pub norms: Tensor,
+    /// (rows,): of the gradient.
+    pub gradient: Tensor,
+}
+
+/// The elements of a row.
+fn width_of(x: &Tensor) -> usize {
+    x.shape().first().map_or(1, |rows| x.count() / rows.max(&1)).max(1)
+}
+
+/// Keeps what a variable is before an update, and the norms of its gradient, zeros where there is none.
+pub fn observe_before(x: &Tensor, gradient: Option<&Tensor>) -> Result<Before> {
+    const NAME: &str = "observe_before";
+    x.dtype().require_float(NAME)?;
+    if let Some(gradient) = gradient {
+        gradient.dtype().require_same(NAME, x.dtype())?;
+        if gradient.shape() != x.shape() {
+            let (expected, got) = (show(x.shape()), show(gradient.shape()));
+            bail!(Shape, "{NAME}: expected a gradient of shape {expected}, got {got}");
+        }
+    }
+    let x = x.packed()?;
+    let gradient = gradient.map(Tensor::packed).transpose()?;
+    let width = width_of(&x);
+    let rows = x.count() / width;
+    let before = Before {
+        elements: Tensor::empty(x.shape(), x.dtype())?,
+        norms: Tensor::empty(&[rows], DType::F64)?,
+        gradient: Tensor::empty(&[rows], DType::F64)?,
+    };
+    let mut operands: Operands = smallvec![
+        Operand::read_own(&x, width),
+        Operand::write_own(&before.elements, width),
+        Operand::write_own(&before.norms, 1),
+        Operand::write_own(&before.gradient, 1),
+    ];
+    let has_gradient = gradient.is_some();
+    operands.extend(gradient.as_ref().map(|gradient| Operand::read_own(gradient, width)));
+    let cost = Cost::elementwise(x.count(), 4.0, 3, x.dtype());
+    with_float!(x.dtype(), NAME, T => launch(NAME, rows, cost, operands, move |items, arguments| {
+        let x = arguments.own::<T>(0, &items);
+        arguments.own_mut::<T>(1, &items).copy_from_slice(x);
+        norms_of_rows(x, width, arguments.own_mut(2, &items));
+        let to = arguments.own_mut(3, &items);
+        if has_gradient {
+            norms_of_rows(arguments.own::<T>(4, &items), width, to);
+        } else {
+            to.fill(0.0);
+        }
+    }))?;
+    Ok(before)
+}
+
+/// Writes √Σ (after - before)², √Σ before² and √Σ gradient² of each variable, which is before the update and after it.
+pub fn observe_updates(into: &Tensor, updates: &[(&Before, &Tensor)]) -> Result<()> {
+    const NAME: &str = "observe_updates";
+    check_into(NAME, into, updates.len(), 3)?;
+    for (before, after) in updates {
+        after.dtype().require_same(NAME, before.elements.dtype())?;
+        if before.elements.shape() != after.shape() {
+            let (expected, got) = (show(before.elements.shape()), show(after.shape()));
+            bail!(Shape, "{NAME}: expected the shape {expected}, got {got} after the update");
+        }
+        for norms in [&before.norms, &before.gradient] {
+            norms.dtype().require_same(NAME, DType::F64)?;
+        }
+    }
+    let (mut operands, mut elements) = (Operands::new(), 0);
+    for (before, after) in updates {
+        let moved = distances(&before.elements.packed()?, &after.packed()?)?;
+        let all = [&moved, &before.norms.packed()?, &before.gradient.packed()?];
+        operands.extend(all.map(Operand::read));
+        elements += 3 * moved.count();
+    }
+    let out = operands.len();
+    operands.push(Operand::write_own(into, 3));
+    let cost = Cost::elementwise(elements, 4.0, 1, DType::F64);
+    launch(NAME, updates.len(), cost, operands, move |items, arguments| {
+        let to = arguments.own_mut::<f64>(out, &items);
+        for (place, to) in (3 * items.start..3 * items.end).zip(to) {
+            *to = norm(arguments.all::<f64>(place));
+        }
+    })
+}
+
+/// How far each row has moved.
+fn distances(before: &Tensor, after: &Tensor) -> Result<Tensor> {
+    let width = width_of(after);
+    let rows = after.count() / width;
+    let moved = Tensor::empty(&[rows], DType::F64)?;
+    let operands = smallvec![
+        Operand::read_own(before, width),
+        Operand::read_own(after, width),
+        Operand::write_own(&moved, 1),
+    ];
+    let cost = Cost::elementwise(after.count(), 3.0, 2, after.dtype());
+    with_float!(after.dtype(), "observe_updates", T => launch("observe_updates", rows, cost, operands, move |items, arguments| {
+        let (before, after) = (arguments.own::<T>(0, &items), arguments.own::<T>(1, &items));
+        distances_of_rows(after, before, width, arguments.own_mut(2, &items));
+    }))?;
+    Ok(moved)
 }
 
 #[cfg(test)]

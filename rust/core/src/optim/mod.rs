@@ -315,6 +315,11 @@ impl Optimizer {
         self.0.lock().iterations
     }
 
+    /// The rate of the latest step, or of the next one where it was set since.
+    pub fn learning_rate(&self) -> f64 {
+        self.0.lock().settings.first().map_or(f64::NAN, |(_, rate)| *rate)
+    }
+
     /// Sets the number of steps made so far, as when a saved state is restored; the rule's memory becomes what it
     /// would be had its settings always been the present ones.
     pub fn set_iterations(&self, iterations: u64) {

@@ -52,6 +52,8 @@ struct Run<'a> {
     launches: &'a [Launch],
     program: &'a WorkerProgram,
     inputs: &'a [Arc<dyn StepInput>],
+    /// Called after each step, while nobody is at work.
+    after: &'a (dyn Fn() + Sync),
     barrier: Barrier,
     steps: usize,
     /// Which of the steps of this program are timed, none where nobody else shares them: every so many, and the number of
@@ -84,6 +86,7 @@ impl Run<'_> {
         let Some(last) = self.program.len().checked_sub(1) else { return };
         let between_steps = || {
             let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+            (self.after)();
             if !self.next_step(done) {
                 self.stop.store(true, Ordering::Relaxed);
             }
@@ -223,6 +226,7 @@ impl Executor {
         &mut self,
         team: &mut Team,
         inputs: &[Arc<dyn StepInput>],
+        after: &(dyn Fn() + Sync),
         steps: usize,
         limit: Duration,
     ) -> Chunk {
@@ -250,6 +254,7 @@ impl Executor {
             launches: &strategy.launches,
             program: &program,
             inputs,
+            after,
             barrier: Barrier::new(choice.threads),
             steps,
             timed: (choice.threads > 1).then_some((every, first)),

@@ -108,6 +108,16 @@ impl Plan {
     ///
     /// Before each step its inputs write the values of that step. The results do not depend on the number of threads.
     pub fn replay(&mut self, steps: usize, limit: Duration) -> Result<usize> {
+        self.replay_noting(steps, limit, &|| {})
+    }
+
+    /// The same, and calls a function after each step, while nothing else runs: it may look at memory.
+    pub fn replay_noting(
+        &mut self,
+        steps: usize,
+        limit: Duration,
+        after: &(dyn Fn() + Sync),
+    ) -> Result<usize> {
         let limit = limit.min(LONGEST);
         if steps == 0 {
             return Ok(0);
@@ -123,6 +133,7 @@ impl Plan {
             let run = self.executor.run(
                 &mut engine,
                 &self.inputs,
+                after,
                 steps - done,
                 limit.saturating_sub(start.elapsed()),
             );
@@ -157,7 +168,7 @@ impl Plan {
             }
             self.executor.run_alone()?;
         } else {
-            let run = self.executor.run(engine, &self.inputs, 1, LONGEST);
+            let run = self.executor.run(engine, &self.inputs, &|| {}, 1, LONGEST);
             if let Some(error) = run.error {
                 return Err(error);
             }

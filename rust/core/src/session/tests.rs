@@ -8,6 +8,10 @@ fn five_rows(shuffle: Option<Generator>, sums: Vec<Tensor>, window: usize) -> Se
     Session::over_rows(5, shuffle, feeds(), sums, window).expect("no row is left")
 }
 
+fn notes(record: &Tensor) -> Notes {
+    Notes::new(record.clone(), vec![], None, vec![]).expect("float64")
+}
+
 fn f64_sum() -> Tensor {
     Tensor::zeros(&[], DType::F64).expect("small")
 }
@@ -210,7 +214,7 @@ fn watched_steps_are_made_alone_at_their_places() {
     let (sum, record) = (f64_sum(), f64_sum());
     let mut session = five_rows(None, vec![sum.clone()], 5);
     session.set_scheduled(true);
-    session.watch(record.clone(), Some(2)).expect("float64");
+    session.watch(notes(&record), Some(2)).expect("not 0");
     session.start(Until::Epochs(2));
     let mut made = vec![];
     loop {
@@ -221,6 +225,7 @@ fn watched_steps_are_made_alone_at_their_places() {
             Next::Run { kind, steps, watched } => {
                 assert_eq!(session.is_watched(), watched);
                 record.write(&[made.len() as f64]).expect("one element");
+                session.notes().expect("watched").take_in(watched);
                 session.ran(steps, None);
                 made.push((kind, steps, watched));
             }
@@ -228,16 +233,34 @@ fn watched_steps_are_made_alone_at_their_places() {
     }
     let first = [(0, 1, true), (0, 1, false), (1, 1, true)];
     assert_eq!(made, [first, [(0, 1, false), (0, 1, true), (1, 1, false)]].concat());
-    assert_eq!(session.take_samples(), (vec![0, 2, 4], vec![0.0, 2.0, 4.0]));
+    let samples = session.notes().expect("watched").take_samples();
+    assert_eq!(samples, (vec![0, 2, 4], vec![0.0, 2.0, 4.0]));
     // A step that leaves the run waits for the next one, and plain steps up to a watched one come together.
     let mut session = Session::over_rows(8, None, vec![Feed::new(2).expect("size")], vec![], 8)
         .expect("no row is left");
-    session.watch(record, Some(3)).expect("float64");
+    session.watch(notes(&record), Some(3)).expect("not 0");
     session.start(Until::Steps(9));
     for (steps, watched) in [(1, true), (2, false), (1, true)] {
         assert_eq!(session.decide().expect("idle"), Next::Run { kind: 0, steps, watched });
         session.ran(steps, None);
     }
     assert_eq!(session.decide().expect("idle"), Next::Reached);
-    assert!(session.watch(Tensor::zeros(&[1], DType::F32).expect("small"), None).is_err());
+    assert!(session.watch(notes(&record), Some(0)).is_err());
+}
+
+#[test]
+fn where_all_steps_are_watched_they_come_together() {
+    let record = f64_sum();
+    let mut session = five_rows(None, vec![], 5);
+    session.watch(notes(&record), Some(1)).expect("not 0");
+    session.start(Until::Epochs(2));
+    let mut made = vec![];
+    while let Next::Run { kind, steps, watched } = session.decide().expect("no step fails") {
+        (0..steps).for_each(|_| session.notes().expect("watched").take_in(watched));
+        session.ran(steps, Some(Duration::from_millis(1)));
+        made.push((kind, steps, watched));
+    }
+    assert_eq!(made, [[(0, 2, true), (1, 1, true)]; 2].concat());
+    let notes = session.notes().expect("watched");
+    assert_eq!(notes.take_samples().0, [0, 1, 2, 3, 4, 5]);
 }
