@@ -436,7 +436,7 @@ def test_doctors_and_forensics_see_all_layers():
     assert plain == kept
     assert before.health.keys() == after.health.keys()
     for name, values in before.health.items():
-        np.testing.assert_array_equal(values, after.health[name], err_msg=name)
+        np.testing.assert_equal(values, after.health[name], err_msg=name)
 
 
 def test_a_step_that_breaks_is_found():
