@@ -248,10 +248,10 @@ impl<T: Place> Places<T> {
                 if C == 3 && (i + 1) * C < out.len() && last + WIDE <= x.len() {
                     let mut four = [[value; WIDE]; 4];
                     for (tap, to) in four.iter_mut().enumerate() {
-                        if !OUTSIDE || outside >> tap & 1 == 0 {
-                            // SAFETY: so many elements stand there, as was just seen.
-                            *to = unsafe { *x.as_ptr().add(taps[tap]).cast() };
-                        }
+                        // SAFETY: so many elements stand there, as was just seen.
+                        let inside: [T; WIDE] = unsafe { *x.as_ptr().add(taps[tap]).cast() };
+                        *to =
+                            if OUTSIDE && outside >> tap & 1 == 1 { [value; WIDE] } else { inside };
                     }
                     let mut all = [value; WIDE];
                     for (k, to) in all.iter_mut().enumerate() {
@@ -264,10 +264,10 @@ impl<T: Place> Places<T> {
                 for channel in 0..channels {
                     let mut four = [value; 4];
                     for (tap, to) in four.iter_mut().enumerate() {
-                        if !OUTSIDE || outside >> tap & 1 == 0 {
-                            // SAFETY: places are folded into the image, and `read` has compared its size.
-                            *to = unsafe { *x.get_unchecked(taps[tap] + channel) };
-                        }
+                        // Read in any case, and chosen after: a branch that nobody can foresee costs more.
+                        // SAFETY: places are folded into the image, and `read` has compared its size.
+                        let inside = unsafe { *x.get_unchecked(taps[tap] + channel) };
+                        *to = if OUTSIDE && outside >> tap & 1 == 1 { value } else { inside };
                     }
                     out[i * channels + channel] = mixed(four, right, below);
                 }
