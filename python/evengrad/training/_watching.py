@@ -10,6 +10,7 @@ import numpy as np
 from evengrad import _core
 from evengrad.callbacks._callback import BETWEEN_STEPS, overrides
 from evengrad.health._examination import DataFacts, Lives, Observed, TrainingFacts
+from evengrad.health._series import MOST_SAMPLES
 from evengrad.health._watch import Watch
 from evengrad.losses._crossentropy import CrossEntropy
 from evengrad.optimizers._optimizer import (
@@ -40,8 +41,8 @@ ROWS_OF_HISTOGRAMS, MOST_OF_HISTOGRAMS, BARS = 256, 2**14, 32
 WITHIN = tuple(name for name in BETWEEN_STEPS if name != "on_train_begin")
 # Seconds between two looks at what was measured.
 BETWEEN_VISITS = 0.2
-# Samples that are taken in at one look at most, evenly apart: of more, none would be kept for long.
-MOST_AT_A_TIME = 512
+# Samples that are taken in at one look at most, evenly apart: as many as are kept.
+MOST_AT_A_TIME = MOST_SAMPLES
 
 
 def training_facts(data: Prepared, batch_size: int) -> TrainingFacts:
