@@ -432,6 +432,39 @@ def test_round_trips_keep_what_both_have(tmp_path):
     )
 
 
+def test_layers_that_change_images_keep_their_ranges(tmp_path):
+    changes = [
+        L.RandomTranslation(0.1, (-0.2, 0.1), "wrap", "nearest", 2.0),
+        L.RandomRotation(0.1),
+        L.RandomZoom(0.1, data_format="channels_first"),
+        L.RandomFlip("vertical"),
+        L.RandomBrightness((0.0, 0.1), value_range=(0.0, 1.0)),
+        L.RandomContrast(0.1),
+        L.RandomErasing(0.5, 0.1, [1.0, 2.0, 3.0]),
+    ]
+    net = eg.Sequential([eg.Input((6, 5, 3)), *changes])
+    path = tmp_path / "net.keras"
+    net.save(path)
+    with zipfile.ZipFile(path) as archive:
+        written = json.loads(archive.read("config.json"))["config"]["layers"]
+    # What older releases do not know is not there, where it has their value.
+    contrast = next(one for one in written if one["class_name"] == "RandomContrast")
+    assert {"value_range", "data_format"}.isdisjoint(contrast["config"])
+    read = eg.Model.from_keras(path).layers
+    for one, same in zip(changes, read, strict=True):
+        wanted, got = one.get_config(), same.get_config()
+        factor = wanted.get("factor")
+        if isinstance(one, (L.RandomContrast, L.RandomErasing)):
+            # A pair there, as Keras has a single number mean the upper end.
+            factor = (factor, factor)
+        assert type(same) is type(one)
+        assert got.get("factor") == factor
+        others = wanted.keys() - {"factor", "name", "dtype"}
+        assert {name: got[name] for name in others} == {name: wanted[name] for name in others}
+    with pytest.raises(ValueError, match=r"on images without channels .*; put layers.Reshape"):
+        eg.Sequential([eg.Input((6, 5)), L.RandomFlip()]).save(path)
+
+
 def test_pieces_of_maxout_are_a_wide_layer_there(tmp_path):
     net = eg.Sequential([eg.Input((4,)), L.Maxout(3, 4)])
     path = tmp_path / "net.keras"

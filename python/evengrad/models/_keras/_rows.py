@@ -20,6 +20,8 @@ RECURRENT = (
     *("units", "use_bias", "dropout", "recurrent_dropout"),
     *("return_sequences", "return_state", "go_backwards"),
 )
+MOVED = ("fill_mode", "interpolation", "fill_value", "data_format")
+LIT = ("value_range", "data_format")
 # What tells only how a layer runs, or what no file restores: the seed of a dropout.
 OF_RECURRENT = ("seed", "unroll", "implementation", "zero_output_for_mask", "use_cudnn")
 
@@ -114,6 +116,19 @@ ROWS: dict[str, Row] = {
     "AlphaDropout": Row(layers.AlphaDropout, ("rate",), silent=("seed",)),
     "GaussianDropout": Row(layers.GaussianDropout, ("rate",), silent=("seed",)),
     "GaussianNoise": Row(layers.GaussianNoise, ("stddev",), silent=("seed",)),
+    "RandomTranslation": Row(
+        layers.RandomTranslation, ("height_factor", "width_factor", *MOVED), silent=("seed",)
+    ),
+    "RandomRotation": Row(layers.RandomRotation, ("factor", *MOVED), silent=("seed",)),
+    "RandomZoom": Row(
+        layers.RandomZoom, ("height_factor", "width_factor", *MOVED), silent=("seed",)
+    ),
+    "RandomFlip": Row(layers.RandomFlip, ("mode", "data_format"), silent=("seed",)),
+    "RandomBrightness": Row(layers.RandomBrightness, ("factor", *LIT), silent=("seed",)),
+    "RandomContrast": Row(layers.RandomContrast, ("factor", *LIT), silent=("seed",)),
+    "RandomErasing": Row(
+        layers.RandomErasing, ("factor", "scale", "fill_value", *LIT), silent=("seed",)
+    ),
     "Rescaling": Row(layers.Rescaling, ("scale", "offset")),
     "Flatten": Row(layers.Flatten),
     "Reshape": Row(layers.Reshape, ("target_shape",)),

@@ -11,6 +11,8 @@ from evengrad._common.config import name_of
 from evengrad.layers import Layer
 from evengrad.layers._module import state_of
 from evengrad.layers._preprocessing import ROUNDING
+from evengrad.layers._random_affine import RandomAffine
+from evengrad.layers._random_images import PLAIN, RandomImages
 from evengrad.models._keras._activations import OUR_SLOPE, word_of
 from evengrad.models._keras._objects import listed, written
 from evengrad.models._keras._rows import BY_KIND, ROWS
@@ -57,6 +59,8 @@ class Writer:
             raise self.refused(layer, self._advice(layer))
         if isinstance(layer, layers.Normalization):
             return [self._normalization(layer)]
+        if isinstance(layer, RandomImages):
+            return [self._random_images(layer)]
         return [self._plain(layer)]
 
     def refused(self, layer: Layer, reason: str) -> ValueError:
@@ -135,6 +139,27 @@ class Writer:
             Variable(np.asarray(own[name].detach().numpy()), f"{layer.path}/{name}", own[name])
             for name in names
         ]
+
+    def _random_images(self, layer: RandomImages) -> Written:
+        """Return the layer, which takes rows for heights there where channels are missing."""
+        if len(state_of(layer).input_shape) == PLAIN:
+            raise self.refused(
+                layer,
+                "on images without channels has no counterpart in Keras; put "
+                "layers.Reshape((height, width, 1)) before it",
+            )
+        step = self._plain(layer)
+        config, factor = step.config, step.config.get("factor")
+        of_pair = isinstance(layer, (layers.RandomContrast, layers.RandomErasing))
+        if of_pair and not isinstance(factor, list):
+            # Of one number newer releases make (0, factor).
+            config["factor"] = [factor, factor]
+        # Older releases have not these arguments, and do what they say.
+        if not isinstance(layer, RandomAffine) and config["data_format"] == "channels_last":
+            del config["data_format"]
+        if isinstance(layer, layers.RandomContrast) and config["value_range"] == [0.0, 255.0]:
+            del config["value_range"]
+        return step
 
     def _normalization(self, layer: layers.Normalization) -> Written:
         """Return the layer with its statistics as variables; what counts as 1 here is 1 there."""
