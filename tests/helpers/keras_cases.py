@@ -104,7 +104,25 @@ def graph(k):
     return k.Model([x, side], [head, L.Dropout(0.5)(merged, training=False)], name="graph")
 
 
-CASES = {one.__name__: one for one in (chain, sequences, words, tokens, graph)}
+def images(k):
+    """Return the layers that change images at random, which all releases of Keras have."""
+    L = k.layers
+    return k.Sequential(
+        [
+            k.Input((5, 4, 3)),
+            L.RandomTranslation((-0.2, 0.1), 0.1, fill_mode="wrap"),
+            L.RandomRotation(0.1, fill_mode="constant", fill_value=0.5),
+            L.RandomZoom((-0.2, 0.1), interpolation="nearest"),
+            L.RandomFlip("horizontal"),
+            L.RandomBrightness(0.2, value_range=(0.0, 1.0)),
+            L.RandomContrast((0.2, 0.2)),
+            L.Flatten(),
+            L.Dense(2),
+        ]
+    )
+
+
+CASES = {one.__name__: one for one in (chain, sequences, words, tokens, graph, images)}
 
 
 def data(name):
@@ -116,6 +134,8 @@ def data(name):
         return [draws.integers(0, 7, (ROWS, STEPS)).astype(float)]
     if name == "graph":
         return [sequences, rows]
+    if name == "images":
+        return [draws.random((ROWS, 5, 4, 3))]
     return [sequences if name == "sequences" else rows]
 
 

@@ -33,7 +33,7 @@ def test_weights_of_keras_go_into_a_model_of_the_same_structure(folder, name, dt
     keras_own.check_weights(folder, name, dtype, suffix)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", sorted(CASES.keys() - {"images"}))
 def test_weights_of_the_old_format_go_by_their_names(folder, name):
     net = eg.Model.from_keras(folder / f"keras-{name}-float32.keras")
     net.set_weights([np.zeros(w.shape) for w in net.weights])
