@@ -450,7 +450,8 @@ def test_layers_that_change_images_keep_their_ranges(tmp_path):
     # What older releases do not know is not there, where it has their value.
     contrast = next(one for one in written if one["class_name"] == "RandomContrast")
     assert {"value_range", "data_format"}.isdisjoint(contrast["config"])
-    read = eg.Model.from_keras(path).layers
+    # Keras 3.0 writes a range that its rotation has no use for.
+    read = eg.Model.from_keras(changed(path, setting(2, value_range=[0, 255]))).layers
     for one, same in zip(changes, read, strict=True):
         wanted, got = one.get_config(), same.get_config()
         factor = wanted.get("factor")

@@ -119,7 +119,10 @@ ROWS: dict[str, Row] = {
     "RandomTranslation": Row(
         layers.RandomTranslation, ("height_factor", "width_factor", *MOVED), silent=("seed",)
     ),
-    "RandomRotation": Row(layers.RandomRotation, ("factor", *MOVED), silent=("seed",)),
+    # The first releases have a range there, and use it for nothing.
+    "RandomRotation": Row(
+        layers.RandomRotation, ("factor", *MOVED), silent=("seed", "value_range")
+    ),
     "RandomZoom": Row(
         layers.RandomZoom, ("height_factor", "width_factor", *MOVED), silent=("seed",)
     ),
