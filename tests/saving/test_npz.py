@@ -210,3 +210,15 @@ def test_messages_name_file_and_place(tmp_path):
     path = archive(tmp_path / "net.npz", {"dense/kernel.npy": header() + bytes(20)})
     shown = re.escape(str(path))
     check_refused(path, rf"{shown}: 'dense/kernel.npy' is damaged: its shape \(3, 2\) of float32")
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_bfloat16_is_read_from_its_bits(tmp_path, order):
+    # Exact in bfloat16: NumPy writes such arrays of JAX's or ml_dtypes' as two bytes each, |V2.
+    kernel = np.array([[1.5, -2.0, 0.0], [2.0**-20, -0.375, 3.0]], np.float32)
+    bits = np.asarray((kernel.view(np.uint32) >> 16).astype(np.uint16), order=order)
+    path = tmp_path / "net.npz"
+    np.savez(path, kernel=bits.view("V2"), bias=np.zeros(3))
+    model = eg.Sequential([eg.Input((2,)), eg.layers.Dense(3)])
+    model.load_weights(path)
+    np.testing.assert_array_equal(model.get_weights()[0], kernel)

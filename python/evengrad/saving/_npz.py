@@ -13,6 +13,7 @@ import numpy as np
 
 from evengrad.saving import _zip
 from evengrad.saving._atomic import write_atomically
+from evengrad.saving._bfloat16 import widened
 from evengrad.saving._errors import FileFormatError
 from evengrad.saving._weight_file import FileArray, WeightFile, grouped
 
@@ -26,6 +27,8 @@ SUFFIX = ".npy"
 BEGINNING = 2**16
 # A header of an array is text that NumPy parses.
 MOST_HEADER = 10_000
+# What NumPy writes for numbers of bfloat16 in the arrays of others: two bytes that say nothing.
+BFLOAT16 = np.dtype("V2")
 READS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -94,7 +97,11 @@ def _array(archive: _zip.Archive, member: _zip.Member) -> FileArray:
             f"its shape {shape} of {dtype} takes {claimed} bytes, there are "
             f"{member.size - start.tell()}"
         )
-    read = functools.partial(_read, archive, member, start.tell(), dtype, shape, fortran)
+    narrow = dtype == BFLOAT16
+    kept = np.dtype("<u2") if narrow else dtype
+    read = functools.partial(_read, archive, member, start.tell(), kept, shape, fortran)
+    if narrow:
+        return FileArray(name, shape, np.dtype(np.float32), read, widened)
     return FileArray(name, shape, dtype, read)
 
 
