@@ -25,7 +25,6 @@ OTHERS = {
     "backup_dir": lambda: ["other"],
     "body": lambda: [layers.Dense(3, "relu")],
     "dtype": lambda: ["float64"],
-    "factor": lambda: [0.125, (0.1, 0.3)],
     "filename": lambda: ["other.csv"],
     "filepath": lambda: ["other.safetensors"],
     "groups": lambda: [[eg.optimizers.ParameterGroup("bias", learning_rate_multiplier=0.5)]],
@@ -56,6 +55,10 @@ OTHERS = {
     "layers.GaussianNoise.stddev": lambda: [0.25, [0.1, 0.2, 0.3]],
     "layers.Normalization.axis": lambda: [1],
     "layers.Normalization.mean": lambda: [[1.5, 0.0, 2.0]],
+    **{
+        f"layers.{name}.factor": lambda: [0.125, (0.1, 0.3)]
+        for name in ("RandomBrightness", "RandomContrast", "RandomErasing", "RandomRotation")
+    },
     "layers.RandomErasing.fill_value": lambda: [0.5, [2.0]],
     "layers.RandomErasing.scale": lambda: [0.5, (0.1, 0.2)],
     "layers.Softmax.axis": lambda: [1],

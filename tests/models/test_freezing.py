@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from saving_checks import rewrite
 
 import evengrad as eg
 from evengrad import constraints, layers, optimizers, regularizers
@@ -295,3 +296,31 @@ def test_rates_travel_with_files(tmp_path):
     for one in (model, twin):
         one.fit(X, Y, epochs=2, verbose=0)
     assert [w.tobytes() for w in model.get_weights()] == [w.tobytes() for w in twin.get_weights()]
+
+
+@pytest.mark.parametrize("taken", [lambda model: model, lambda model: model.clone()])
+def test_rates_out_of_files_are_of_the_layers_that_had_them(tmp_path, taken):
+    model = compiled(chain(), optimizers.SGD(0.5, groups=[optimizers.ParameterGroup("bias", 0.5)]))
+    model.unfreeze("out", learning_rate=0.1)
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "net.safetensors")
+    twin = taken(eg.load_model(tmp_path / "net.safetensors"))
+    for one in (model, twin):
+        # Set anew, not multiplied; and a new head, if of the same name, has none.
+        again = one.clone()
+        again.unfreeze("out", learning_rate=0.2)
+        shares = [group.learning_rate_multiplier for group in again.optimizer.groups]
+        assert shares == [0.5, 0.4, 0.8]
+        headed = one.drop_top(1).with_head(layers.Dense(3, name="out"))
+        assert [group.names for group in headed.optimizer.groups] == ["bias"]
+
+
+@pytest.mark.parametrize("rates", [{"nowhere": 0.5}, {"out/kernel": -1.0}, {"out/kernel": "1"}, 3])
+def test_rates_of_a_damaged_description_are_refused(tmp_path, rates):
+    model = compiled(chain(), optimizers.SGD(0.5))
+    model.unfreeze("out", learning_rate=0.1)
+    path = tmp_path / "net.safetensors"
+    model.save(path)
+    rewrite(path, lambda _, description: description["compile"].update(rates=rates))
+    with pytest.raises(eg.FileFormatError, match="net"):
+        eg.load_model(path)

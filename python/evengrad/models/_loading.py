@@ -28,6 +28,7 @@ from evengrad.models._model_file import (
     trained,
 )
 from evengrad.optimizers._optimizer import Counts, counts_of, set_counts
+from evengrad.optimizers._rates import restore_rates
 from evengrad.saving import _safetensors
 from evengrad.saving._describe import DEPTH_LIMIT, depth_of
 from evengrad.saving._errors import FileFormatError
@@ -255,6 +256,9 @@ def _recompile(
     decoder.check_place(optimizer, ["optimizers"], "optimizer")
     with decoder.names_damage("the model cannot be compiled as described"):
         model.compile(optimizer, run_eagerly=bool(described.get("run_eagerly")), **settings)
+        rates = decoder.member({"rates": {}, **described}, "rates", dict)
+        if rates:
+            restore_rates(optimizer, rates, model.named_weights())
     iterations = decoder.member(described, "iterations", int)
     # Files of releases that did not accumulate gradients have no such number.
     accumulated = described.get("accumulated", 0)

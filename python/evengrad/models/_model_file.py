@@ -12,6 +12,7 @@ from evengrad.layers._module import access_to, module_tree, state_of
 from evengrad.models._architecture import ArchitectureEncoder
 from evengrad.models._network import check_built
 from evengrad.optimizers._optimizer import counts_of
+from evengrad.optimizers._rates import rates_of
 from evengrad.saving import _safetensors
 from evengrad.saving._describe import DEPTH_LIMIT, depth_of
 from evengrad.saving._errors import FileFormatError
@@ -128,6 +129,9 @@ def described(
         description["pruning"] = model.gradual_pruning.described()
     if config is not None:
         description["compile"] = _describe_config(config, encoder)
+        rates = rates_of(config.optimizer, model.named_weights())
+        if rates:
+            description["compile"]["rates"] = rates
         tensors.update(_slots(model, config))
     if depth_of(description) > DEPTH_LIMIT:
         raise ValueError(

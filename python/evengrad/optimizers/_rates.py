@@ -132,6 +132,29 @@ def put_rates(
     regroup(optimizer, [*kept, *made])
 
 
+def restore_rates(
+    optimizer: Optimizer, multiples: dict[str, float], variables: Iterable[tuple[str, Tensor]]
+) -> None:
+    """Set rates that a file tells again, in the place of the patterns that its description has.
+
+    Raises
+    ------
+    ValueError
+        There is no such variable or pattern.
+    """
+    tensors, groups = dict(variables), list(optimizer.groups or [])
+    made = []
+    for path, multiple in multiples.items():
+        names = [f"^{re.escape(path)}$"]
+        # They stand behind all others.
+        places = [place for place, group in enumerate(groups) if group.names == names]
+        if path not in tensors or not places:
+            raise ValueError(f"rates: there is no {path!r}")
+        del groups[places[-1]]
+        made.append(_setting(tensors[path], multiple))
+    regroup(optimizer, [*groups, *made])
+
+
 def carry_rates(old: Optimizer, optimizer: Optimizer, tensors: Iterable[Tensor]) -> None:
     """Have an optimizer made as another one is have the rates set there, of these tensors alone.
 

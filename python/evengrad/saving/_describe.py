@@ -199,7 +199,10 @@ class Decoder:
         offered = self.families[family].known()
         others = self.families.values()
         if name not in offered and any(name in other.known() for other in others):
-            raise self.damaged(f"{name!r} is none of the {family}")
+            raise self.damaged(
+                f"{name!r} is none of the {family}; if it is your own, pass "
+                f"custom_objects={{{name!r}: {printable(name)}}}"
+            )
         return self._one_of(offered, f"class {name!r} in {family}", name)
 
     def _one_of(self, offered: Mapping[str, Thing], what: str, name: str) -> Thing:
