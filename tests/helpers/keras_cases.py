@@ -6,6 +6,7 @@ Each function takes a library: something with `Input`, `layers`, `Sequential` an
 import numpy as np
 
 ROWS, STEPS, FEATURES = 6, 5, 4
+IMAGE = (5, 4, 3)
 
 
 def chain(k):
@@ -109,7 +110,7 @@ def images(k):
     L = k.layers
     return k.Sequential(
         [
-            k.Input((5, 4, 3)),
+            k.Input(IMAGE),
             L.RandomTranslation((-0.2, 0.1), 0.1, fill_mode="wrap"),
             L.RandomRotation(0.1, fill_mode="constant", fill_value=0.5),
             L.RandomZoom((-0.2, 0.1), interpolation="nearest"),
@@ -122,7 +123,32 @@ def images(k):
     )
 
 
+def erasing(k):
+    """Return a net with a layer that the first releases of Keras have not."""
+    first = k.layers.RandomErasing((0.2, 0.6), scale=0.3, fill_value=[0.1, 0.2, 0.3])
+    return k.Sequential([k.Input(IMAGE), first])
+
+
+def stepwise(k):
+    """Return layers that Keras wraps; those of this library take sequences as they are."""
+    L = k.layers
+    wrap = getattr(L, "TimeDistributed", lambda layer: layer)
+    return k.Sequential(
+        [
+            k.Input((STEPS, FEATURES)),
+            wrap(L.Dense(5, "tanh")),
+            wrap(L.LayerNormalization(epsilon=0.01)),
+            wrap(L.Activation("elu")),
+            wrap(L.Rescaling(0.5, offset=1.0)),
+            L.LSTM(3, return_sequences=True),
+            wrap(L.Dense(2, use_bias=False)),
+        ]
+    )
+
+
 CASES = {one.__name__: one for one in (chain, sequences, words, tokens, graph, images)}
+# What Keras' files have and those written here never.
+READ = {"stepwise": stepwise}
 
 
 def data(name):
@@ -135,8 +161,8 @@ def data(name):
     if name == "graph":
         return [sequences, rows]
     if name == "images":
-        return [draws.random((ROWS, 5, 4, 3))]
-    return [sequences if name == "sequences" else rows]
+        return [draws.random((ROWS, *IMAGE))]
+    return [sequences if name in ("sequences", "stepwise") else rows]
 
 
 def values(name, shape, draws):

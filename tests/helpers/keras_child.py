@@ -5,6 +5,7 @@ data and outputs; then loads each ``own-….keras`` and ``own-….weights.h5`` a
 comes out.
 """
 
+import json
 import os
 import pathlib
 import sys
@@ -16,7 +17,7 @@ os.environ.setdefault("KERAS_BACKEND", "numpy")
 import keras
 import numpy as np
 from keras.src.backend.common import dtypes
-from keras_cases import CASES, data, values
+from keras_cases import CASES, READ, data, erasing, values
 from keras_trained import OPTIMIZERS, STEPS, gradients, net, optimizer
 
 # Results of float64 would be rounded to float32, as JAX does it; those of TensorFlow are not.
@@ -43,7 +44,7 @@ def randomize(model):
 def make(name, dtype):
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
-    model = CASES[name](keras)
+    model = {**CASES, **READ}[name](keras)
     randomize(model)
     for layer in model.layers:
         if hasattr(layer, "finalize_state"):
@@ -52,7 +53,7 @@ def make(name, dtype):
     model.save(f"{stem}.keras")
     model.save_weights(f"{stem}.weights.h5")
     if dtype == "float32" and RELEASE >= (3, 8) and name != "images":
-        # Keras 3.0 fails on models inside models, and 3.15 on layers that change images.
+        # Keras 3.0 fails on models inside models, and 3.15 on RandomBrightness.
         model.save(f"{stem}.h5")
     np.savez(f"{stem}.npz", **outputs(model, name, dtype))
 
@@ -70,6 +71,18 @@ def read(name, dtype):
     same.load_weights(f"{stem}.weights.h5")
     found |= {f"w{key}": value for key, value in outputs(same, name, dtype).items()}
     np.savez(f"{stem}.read.npz", **found)
+
+
+def write_settings():
+    """Write what layers of augmentation are as Keras reads them: in inference all do nothing."""
+    found = {}
+    for name in ("images", "erasing", "plain"):
+        if name != "erasing" or hasattr(keras.layers, "RandomErasing"):
+            model = keras.models.load_model(FOLDER / f"own-{name}-float32.keras")
+            found[name] = [[type(one).__name__, one.get_config()] for one in model.layers]
+    (FOLDER / "settings.json").write_text(json.dumps(found))
+    if "erasing" in found:
+        erasing(keras).save(FOLDER / "keras-erasing-float32.keras")
 
 
 def step(model, number):
@@ -120,3 +133,8 @@ if __name__ == "__main__":
         for name in CASES:
             make(name, dtype)
             read(name, dtype)
+        for name in READ:
+            make(name, dtype)
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    write_settings()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
-from keras_cases import CASES, data, values
+from keras_cases import CASES, IMAGE, READ, data, erasing, values
 from keras_trained import OPTIMIZERS, STEPS, gradients, net, optimizer
 
 import evengrad as eg
@@ -15,13 +15,14 @@ HELPERS = pathlib.Path(__file__).parent
 # In parts of the largest output.
 NEAR = {"float32": 3e-6, "float64": 1e-12}
 BOTH = [(name, dtype) for name in CASES for dtype in NEAR]
+ALL_OF_KERAS = [*BOTH, *((name, dtype) for name in READ for dtype in NEAR)]
 
 
 def own_net(name, dtype):
     before = eg.get_default_dtype()
     eg.set_default_dtype(dtype)
     try:
-        return CASES[name](eg)
+        return {**CASES, **READ}[name](eg)
     finally:
         eg.set_default_dtype(before)
 
@@ -58,6 +59,17 @@ def trained(name):
     return made
 
 
+def plain_images():
+    """Return a net on images without channels, with single numbers that mean more there."""
+    return eg.Sequential(
+        [
+            eg.Input(IMAGE[:2]),
+            eg.layers.RandomContrast(0.3),
+            eg.layers.RandomFlip(data_format="channels_first"),
+        ]
+    )
+
+
 def run(folder, python=sys.executable, dtypes=tuple(NEAR), **environment):
     """Fill a folder with files of both, those of Keras by one child process."""
     for name, dtype in BOTH:
@@ -65,6 +77,8 @@ def run(folder, python=sys.executable, dtypes=tuple(NEAR), **environment):
             made = randomized(own_net(name, dtype))
             made.save(folder / f"own-{name}-{dtype}.keras")
             made.save_weights(folder / f"own-{name}-{dtype}.weights.h5")
+    erasing(eg).save(folder / "own-erasing-float32.keras")
+    plain_images().save(folder / "own-plain-float32.keras")
     for name in OPTIMIZERS:
         trained(name).save(folder / f"own-trained-{name}.keras")
     child = subprocess.run(

@@ -12,7 +12,7 @@ import sys
 import keras_own
 import numpy as np
 import pytest
-from keras_cases import CASES
+from keras_cases import CASES, READ
 from keras_trained import OPTIMIZERS
 
 pytestmark = pytest.mark.skipif(
@@ -48,6 +48,15 @@ def test_files_go_both_ways(made, name):
         for suffix in ("weights.h5", "keras"):
             keras_own.check_weights(folder, name, dtype, suffix)
         keras_own.check_read_there(folder, name, dtype, kinds)
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_only_keras_writes_is_read(made, name):
+    folder, _, dtypes = made
+    for dtype in dtypes:
+        keras_own.check_read_here(folder, name, dtype)
+        for suffix in ("weights.h5", "keras"):
+            keras_own.check_weights(folder, name, dtype, suffix)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

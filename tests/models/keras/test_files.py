@@ -112,6 +112,7 @@ def test_keys_of_other_releases_may_say_nothing_but_not_something(saved):
         (setting(use_bias=False), r"expected 1 arrays of a Dense \(kernel\), the file has 2"),
         (lambda d: layer(d, 0).update(batch_shape=[None, 10**15]), "absurdly large"),
         (lambda d: d["config"]["layers"][1].update(class_name="Lambda"), "is not run"),
+        (lambda d: d["config"]["layers"][1].update(class_name="MixUp"), "put layers.MixUp first"),
         (lambda d: d["config"]["layers"][1].update(class_name="Conv2D"), "Keras' Conv2D has no"),
         (lambda d: d["config"]["layers"][1].update(class_name="Bidirectional"), "go_backwards"),
         (lambda d: d["config"]["layers"][1].update(registered_name="mine>Dense"), "writer's own"),
@@ -329,6 +330,8 @@ def test_what_keras_has_not_is_said_when_it_is_written(tmp_path):
     for stranger, message in [
         (Own(name="mine"), "mine: Own has no counterpart in Keras"),
         (L.RReLU(), r"LeakyReLU\(negative_slope=0.229167\)"),
+        (L.MixUp(), r"replace\('mix_up', layers.Activation\('linear'\)\)"),
+        (L.SwapNoise(0.1), "swap_noise: SwapNoise has no counterpart in Keras; in inference"),
         (L.GaussianNoise([0.1] * 4), "with deviations of columns has no counterpart in Keras"),
         (L.Dense(2, lambda x: x), "has no counterpart in Keras; take another activation"),
     ]:
@@ -462,8 +465,6 @@ def test_layers_that_change_images_keep_their_ranges(tmp_path):
         assert got.get("factor") == factor
         others = wanted.keys() - {"factor", "name", "dtype"}
         assert {name: got[name] for name in others} == {name: wanted[name] for name in others}
-    with pytest.raises(ValueError, match=r"on images without channels .*; put layers.Reshape"):
-        eg.Sequential([eg.Input((6, 5)), L.RandomFlip()]).save(path)
 
 
 def test_pieces_of_maxout_are_a_wide_layer_there(tmp_path):
@@ -477,3 +478,62 @@ def test_pieces_of_maxout_are_a_wide_layer_there(tmp_path):
     assert kinds == ["InputLayer", "Dense", "Reshape", "GlobalMaxPooling1D"]
     with pytest.raises(ValueError, match="Maxout on sequences has no counterpart in Keras"):
         eg.Sequential([eg.Input((5, 4)), L.Maxout(3)]).save(path)
+
+
+def augmented(*layers, shape=(6, 5, 2)):
+    return eg.Sequential([eg.Input(shape), *layers])
+
+
+def test_what_augmentation_means_there_is_written(tmp_path):
+    path = tmp_path / "net.keras"
+    augmented(
+        L.RandomErasing(0.5, fill_value=[0.5]),
+        L.RandomContrast(0.25, data_format="channels_first"),
+        L.RandomBrightness((0.2, -0.1), data_format="channels_first"),
+        L.RandomRotation(-0.1, data_format="channels_first"),
+    ).save(path)
+    one, two, three, four = eg.Model.from_keras(path).layers
+    assert (one.factor, one.scale, one.fill_value) == ((0.5, 0.5), (0.02, 0.33), 0.5)
+    assert (two.factor, two.data_format) == ((0.25, 0.25), "channels_first")
+    assert three.factor == (-0.1, 0.2)
+    assert (four.factor, four.data_format) == (0.1, "channels_first")
+    with pytest.warns(UserWarning, match=r"random_contrast: factor: Keras sorts \(0.5, 0\)"):
+        augmented(L.RandomContrast((0.5, 0.0))).save(path)
+    with pytest.warns(UserWarning, match="random_erasing: fill_value: Keras takes one number or 3"):
+        augmented(L.RandomErasing(fill_value=[0.1, 0.2])).save(path)
+    with pytest.raises(ValueError, match="random_flip: RandomFlip on images without channels"):
+        augmented(L.RandomFlip(), shape=(None, 5)).save(tmp_path / "open.keras")
+
+
+def test_keras_takes_rows_without_channels_for_one_image(tmp_path):
+    path = tmp_path / "net.keras"
+    augmented(L.RandomFlip("vertical")).save(path)
+
+    def plain(described):
+        layer(described, 0)["batch_shape"] = [None, 6, 5]
+        described["config"]["layers"][1]["build_config"] = {"input_shape": [None, 6, 5]}
+        layer(described, 1)["data_format"] = None
+
+    with pytest.warns(UserWarning, match=r"random_flip: Keras takes the rows of shape \(None, 6"):
+        made = eg.Model.from_keras(changed(path, plain))
+    assert made.layers[0].data_format == "channels_last"
+
+
+def test_mixing_is_left_out_by_hand(tmp_path):
+    net = eg.Sequential([eg.Input((4,)), L.MixUp(), L.Dense(2)])
+    path = tmp_path / "net.keras"
+    net.replace("mix_up", L.Activation("linear")).save(path)
+    same = eg.Model.from_keras(path)
+    assert np.array_equal(same.predict(X, verbose=0), net.predict(X, verbose=0))
+
+
+def test_only_some_layers_are_read_out_of_wrappers(saved):
+    def wrapped(described, kind):
+        one = described["config"]["layers"][1]
+        inside = {"class_name": kind, "config": dict(one["config"])}
+        one.update(class_name="TimeDistributed", config={"name": "wrap", "layer": inside})
+
+    path = changed(saved[0], lambda d: wrapped(d, "Flatten"))
+    message = r"layer 'wrap': TimeDistributed\(Flatten\) has no counterpart"
+    with pytest.raises(eg.FileFormatError, match=message):
+        eg.Model.from_keras(path)

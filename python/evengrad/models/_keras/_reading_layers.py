@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import layers
 from evengrad._common.names import did_you_mean
+from evengrad.layers._random_images import PLAIN, RandomImages
 from evengrad.layers._restoring import NotInFileError
 from evengrad.models._keras._activations import read_activation
 from evengrad.models._keras._objects import read
@@ -32,6 +33,7 @@ NEAREST = {
     "Bidirectional": "draw a graph with two recurrent layers, one of them with go_backwards=True",
     "Lambda": "its code stands in the file and is not run; write a Layer",
     "Masking": "pad in front and train without a mask",
+    "MixUp": "it takes tables of images and labels; put layers.MixUp first, which mixes in `fit`",
     "GlobalAveragePooling1D": "flatten, or let a recurrent layer make one vector of the steps",
 }
 # Keras' policies by the dtype that they compute in here: its narrow types are exact in float32.
@@ -88,7 +90,17 @@ class Reader:
             made = row.kind(**arguments, name=name, dtype=self.dtype(name, config.get("dtype")))
         except (TypeError, ValueError) as error:
             raise self.refused(name, f"{kind}: {error}") from error
+        self._note_plain_images(made, part)
         return self._settled(made, config)
+
+    def _note_plain_images(self, layer: Layer, part: Part) -> None:
+        """Note that Keras takes rows without channels for one image, whose rows are no images."""
+        shape = _built_for(part.described)
+        if isinstance(layer, RandomImages) and shape is not None and len(shape) == PLAIN:
+            self.notes.append(
+                f"{part.name}: Keras takes the rows of shape {tuple(shape)} for one image in "
+                "training; here each is an image without channels"
+            )
 
     @staticmethod
     def _settled(layer: Layer, config: dict[str, Any]) -> Layer:
@@ -142,6 +154,9 @@ class Reader:
         if kind == "LeakyReLU":
             # Keras' default; its first versions leave it out.
             found.setdefault("negative_slope", 0.3)
+        if found.get("data_format", "") is None:
+            # Keras' word for its default.
+            del found["data_format"]
         if kind in ("LayerNormalization", "BatchNormalization"):
             found.setdefault("epsilon", 1e-3)
         return found

@@ -11,9 +11,9 @@ from evengrad._common.config import name_of
 from evengrad.layers import Layer
 from evengrad.layers._module import state_of
 from evengrad.layers._preprocessing import ROUNDING
-from evengrad.layers._random_affine import RandomAffine
-from evengrad.layers._random_images import PLAIN, RandomImages
+from evengrad.layers._random_images import RandomImages
 from evengrad.models._keras._activations import OUR_SLOPE, word_of
+from evengrad.models._keras._images import settle_arguments, with_channel
 from evengrad.models._keras._objects import listed, written
 from evengrad.models._keras._rows import BY_KIND, ROWS
 from evengrad.models._keras._written import Variable, Written
@@ -60,7 +60,7 @@ class Writer:
         if isinstance(layer, layers.Normalization):
             return [self._normalization(layer)]
         if isinstance(layer, RandomImages):
-            return [self._random_images(layer)]
+            return self._images(layer)
         return [self._plain(layer)]
 
     def refused(self, layer: Layer, reason: str) -> ValueError:
@@ -74,6 +74,11 @@ class Writer:
             return (
                 "has no counterpart in Keras; in inference "
                 f"layers.LeakyReLU(negative_slope={mean:.6g}) computes the same"
+            )
+        if isinstance(layer, (layers.MixUp, layers.SwapNoise)):
+            return (
+                "has no counterpart in Keras; in inference it changes nothing: save "
+                f"model.replace({layer.name!r}, layers.Activation('linear'))"
             )
         return (
             "has no counterpart in Keras; put layers that Keras has in its place, or write a "
@@ -140,26 +145,21 @@ class Writer:
             for name in names
         ]
 
-    def _random_images(self, layer: RandomImages) -> Written:
-        """Return the layer, which takes rows for heights there where channels are missing."""
-        if len(state_of(layer).input_shape) == PLAIN:
+    def _images(self, layer: RandomImages) -> list[Written]:
+        """Return a layer of augmentation, around which images get a channel axis."""
+        step = self._plain(layer)
+        note = settle_arguments(layer, step.config)
+        if note is not None:
+            self.notes.append(f"{layer.path}: {note}")
+        steps = with_channel(step, state_of(layer).input_shape)
+        if steps is None:
             raise self.refused(
                 layer,
-                "on images without channels has no counterpart in Keras; put "
-                "layers.Reshape((height, width, 1)) before it",
+                "on images without channels, whose height and width are open, has no counterpart "
+                "in Keras, which takes them for one image; give the model's input its sizes, or "
+                "images a channel axis",
             )
-        step = self._plain(layer)
-        config, factor = step.config, step.config.get("factor")
-        of_pair = isinstance(layer, (layers.RandomContrast, layers.RandomErasing))
-        if of_pair and not isinstance(factor, list):
-            # Of one number newer releases make (0, factor).
-            config["factor"] = [factor, factor]
-        # Older releases have not these arguments, and do what they say.
-        if not isinstance(layer, RandomAffine) and config["data_format"] == "channels_last":
-            del config["data_format"]
-        if isinstance(layer, layers.RandomContrast) and config["value_range"] == [0.0, 255.0]:
-            del config["value_range"]
-        return step
+        return steps
 
     def _normalization(self, layer: layers.Normalization) -> Written:
         """Return the layer with its statistics as variables; what counts as 1 here is 1 there."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Layers that run otherwise in training, whose calls in Keras take the argument.
 TRAINED = (
     *("BatchNormalization", "Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise"),
+    *("RandomTranslation", "RandomRotation", "RandomZoom", "RandomFlip"),
+    *("RandomBrightness", "RandomContrast", "RandomErasing"),
     *("LSTM", "GRU", "SimpleRNN", "Sequential", "Functional"),
 )
 DEPTH_LIMIT = 64

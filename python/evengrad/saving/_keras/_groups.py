@@ -52,8 +52,8 @@ def layers_in(root: Group) -> Iterator[tuple[str, str | None, list[ArrayInFile]]
 def groups_of(model: Part, root: Group) -> dict[int, Group]:
     """Return the groups of the parts of a model by their identities.
 
-    By the names in the file, where it has them, as since Keras 3.6; else by the numbers that Keras
-    counts.
+    By the names in the file, where it has them, as those of Keras 3.8.0 do and those of 3.0.5 do
+    not; else by the numbers that Keras counts.
     """
     found: dict[int, Group] = {}
     left = [(model, root)]
