@@ -5,7 +5,7 @@ use super::{Fill, Frame, Interpolation, Map, Place, Warp};
 /// Pixels whose places are found at a time.
 pub(super) const MOST: usize = 128;
 /// A whole number of these is found, whether they are needed or not: vectors of any instruction set are filled by them.
-const FULL: usize = 16;
+pub(super) const FULL: usize = 16;
 /// Elements that are read at a time where pixels have three.
 pub(super) const WIDE: usize = 4;
 /// Beyond this many pixels from an image, places are as good as this far: so that they are whole numbers that every type

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::places::{WIDE, constant, folded, split};
+use super::places::{FULL, WIDE, constant, folded, split};
 use super::{Frame, Interpolation, Map, Place, Warp};
 
 /// The most elements of a row that is mixed so.
@@ -119,12 +119,8 @@ impl<T: Place> Rows<T> {
         if start < end {
             let (first, last) = (start * channels, end * channels);
             let from = &self.mixed[(first as isize + self.step) as usize..];
-            let from = &from[..last - first + channels];
-            let right = self.right[start];
-            let pairs = from.iter().zip(&from[channels..]);
-            for (out, (&a, &b)) in out[first..last].iter_mut().zip(pairs) {
-                *out = a + right * (b - a);
-            }
+            let (count, right) = (last - first, self.right[start]);
+            blend(&from[..count], &from[channels..][..count], right, &mut out[first..last]);
         }
         let pixels = out.len() / channels;
         self.spread_some::<C>(channels, 0..start, out);
@@ -133,16 +129,26 @@ impl<T: Place> Rows<T> {
 
     #[inline(always)]
     fn spread_some<const C: usize>(&self, channels: usize, pixels: Range<usize>, out: &mut [T]) {
+        if C == 1 && pixels.len() >= FULL {
+            let last = pixels.end - FULL;
+            for first in pixels.step_by(FULL).map(|first| first.min(last)) {
+                self.spread_full(first, &mut out[first..][..FULL]);
+            }
+            return;
+        }
         for i in pixels {
             let (left, other) = (self.left[i] as usize, self.other[i] as usize);
             let right = self.right[i];
             let after = (i + 1) * channels;
             // Four elements at a time; the next pixel, which comes later, writes over the fourth.
             if C == 3 && after < out.len() && i + 1 != self.start {
-                let (a, b) = (&self.mixed[left..][..WIDE], &self.mixed[other..][..WIDE]);
-                let pairs = a.iter().zip(b);
-                for (out, (&a, &b)) in out[i * C..][..WIDE].iter_mut().zip(pairs) {
-                    *out = a + right * (b - a);
+                // SAFETY: places are no further than the pixel after the row, which ends before the last element.
+                let (a, b): ([T; WIDE], [T; WIDE]) = unsafe {
+                    let mixed = self.mixed.as_ptr();
+                    (*mixed.add(left).cast(), *mixed.add(other).cast())
+                };
+                for (k, out) in out[i * C..][..WIDE].iter_mut().enumerate() {
+                    *out = a[k] + right * (b[k] - a[k]);
                 }
                 continue;
             }
@@ -152,6 +158,22 @@ impl<T: Place> Rows<T> {
                 let a = self.mixed[(left + channel) % MOST];
                 *out = a + right * (self.mixed[(other + channel) % MOST] - a);
             }
+        }
+    }
+
+    /// As many pixels of one channel as vectors like.
+    #[inline(always)]
+    fn spread_full(&self, first: usize, out: &mut [T]) {
+        let (mut a, mut b) = ([T::zero(); FULL], [T::zero(); FULL]);
+        let (left, other) = (&self.left[first..][..FULL], &self.other[first..][..FULL]);
+        let right = &self.right[first..][..FULL];
+        for i in 0..FULL {
+            // The mask spares a comparison: places are less than it.
+            a[i] = self.mixed[left[i] as usize % MOST];
+            b[i] = self.mixed[other[i] as usize % MOST];
+        }
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = a[i] + right[i] * (b[i] - a[i]);
         }
     }
 }
@@ -171,10 +193,24 @@ fn mix<T: Place>(upper: Option<&[T]>, lower: Option<&[T]>, below: T, value: T, o
                 *out = value + below * (b - value);
             }
         }
-        (Some(upper), Some(lower)) => {
-            for ((out, &a), &b) in out.iter_mut().zip(upper).zip(lower) {
-                *out = a + below * (b - a);
-            }
+        (Some(upper), Some(lower)) => blend(upper, lower, below, out),
+    }
+}
+
+/// `a + share · (b - a)`. The last elements go with some of those before them, so that as many as vectors like are there.
+#[inline(always)]
+fn blend<T: Place>(a: &[T], b: &[T], share: T, out: &mut [T]) {
+    let count = out.len();
+    if count < FULL {
+        for (out, (&a, &b)) in out.iter_mut().zip(a.iter().zip(b)) {
+            *out = a + share * (b - a);
+        }
+        return;
+    }
+    for first in (0..count).step_by(FULL).map(|first| first.min(count - FULL)) {
+        let (a, b) = (&a[first..][..FULL], &b[first..][..FULL]);
+        for (i, out) in out[first..][..FULL].iter_mut().enumerate() {
+            *out = a[i] + share * (b[i] - a[i]);
         }
     }
 }
