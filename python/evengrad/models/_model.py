@@ -1367,7 +1367,13 @@ class Model(Network):
         save_model(self, path, self._config, self._shuffler().draws)
 
     @classmethod
-    def from_keras(cls, path: str | os.PathLike[str], *, compile: bool = True) -> Model:
+    def from_keras(
+        cls,
+        path: str | os.PathLike[str],
+        custom_objects: Mapping[str, Any] | None = None,
+        *,
+        compile: bool = True,
+    ) -> Model:
         """Read a model out of a ``.keras`` file, as Keras 2.12 and later write them.
 
         Sequential and functional models of layers that there are here, also models inside models
@@ -1377,6 +1383,10 @@ class Model(Network):
         ----------
         path
             The file.
+        custom_objects
+            Your own layers, losses, metrics and functions by the names that they have in the file.
+            A layer takes the arguments that Keras' `get_config` wrote, and the arrays in the order
+            in which it makes its variables, those that train first; layers inside it are not read.
         compile
             Whether loss, metrics and optimizer are taken over too, where there are such here; with
             the optimizer's state, if its arrays are those that Keras' configuration speaks of.
@@ -1417,7 +1427,7 @@ class Model(Network):
         # Who reads no files of Keras' needs none of it.
         from evengrad.models._keras._from_keras import from_keras
 
-        return from_keras(path, compile=compile)
+        return from_keras(path, custom_objects or {}, compile=compile)
 
     def save_weights(self, path: str | os.PathLike[str], layout: str = "keras") -> None:
         """Write all variables to a file: safetensors, NumPy's ``.npz``, Keras' ``.weights.h5``.

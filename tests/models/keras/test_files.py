@@ -480,6 +480,83 @@ def test_pieces_of_maxout_are_a_wide_layer_there(tmp_path):
         eg.Sequential([eg.Input((5, 4)), L.Maxout(3)]).save(path)
 
 
+class Shift(L.Layer):
+    """What a user has written twice, with Keras and here."""
+
+    def __init__(self, times=1.0, **shared):
+        super().__init__(**shared)
+        self.times = times
+
+    def build(self, input_shape):
+        self.seen = self.add_weight("seen", (1,), "zeros", trainable=False)
+        self.offset = self.add_weight("offset", (input_shape[-1],), "zeros")
+
+    def call(self, x):
+        return self.times * x + self.offset + self.seen
+
+
+def squared(x):
+    return x * x
+
+
+def test_layers_losses_and_functions_of_the_caller(tmp_path):
+    net = eg.Sequential([eg.Input((4,)), L.Dense(3, "tanh"), L.PReLU(), L.Dense(2, "elu")])
+    net.compile("adam", "mse")
+    path = tmp_path / "net.keras"
+    net.save(path)
+    arrays = {
+        f"layers/dense{n}/vars/{i}": w.numpy()
+        for n, i, w in (
+            ("", 0, net.layers[0].kernel),
+            ("", 1, net.layers[0].bias),
+            ("_1", 0, net.layers[2].kernel),
+            ("_1", 1, net.layers[2].bias),
+        )
+    }
+    offset, seen = np.array([1, 2, 3], "f4"), np.array([0.25], "f4")
+    # What trains comes first there.
+    arrays |= {"layers/shift/vars/0": offset, "layers/shift/vars/1": seen}
+
+    def own(described):
+        one = described["config"]["layers"][2]
+        one.update(class_name="Shift", module=None, registered_name="Mine>Shift")
+        one["config"] = {"name": "shift", "dtype": "float32", "trainable": True, "times": 2.0}
+        layer(described, 3)["activation"] = {
+            "class_name": "function",
+            "config": "squared",
+            "registered_name": "function",
+        }
+        described["compile_config"]["loss"] = {"class_name": "function", "config": "my_loss"}
+
+    changed(path, own, model__weights__h5=hdf5(arrays))
+
+    def my_loss(y, z):
+        return ((y - z) ** 2).mean()
+
+    given = {"Shift": Shift, "squared": squared, "my_loss": my_loss}
+    made = eg.Model.from_keras(path, given)
+    first = np.tanh(X @ net.layers[0].kernel.numpy() + net.layers[0].bias.numpy())
+    wanted = ((2 * first + offset + seen) @ net.layers[2].kernel.numpy()) ** 2
+    np.testing.assert_allclose(made.predict(X, verbose=0), wanted, rtol=1e-5, atol=1e-6)
+    assert made.evaluate(X, wanted, verbose=0) < 1e-10
+    with pytest.raises(eg.FileFormatError, match=r"writer's own; .*custom_objects=.'Shift': "):
+        eg.Model.from_keras(path)
+    with pytest.raises(eg.FileFormatError, match="activation 'squared' has no counterpart"):
+        eg.Model.from_keras(path, {"Shift": Shift})
+    with pytest.raises(TypeError, match=r"custom_objects\['Shift'\]: expected a Layer class"):
+        eg.Model.from_keras(path, {**given, "Shift": squared})
+
+    class Fewer(Shift):
+        def build(self, input_shape):
+            self.seen = self.add_weight("seen", input_shape[-1:], "zeros")
+
+        def call(self, x):
+            return x + self.seen
+
+    with pytest.raises(eg.FileFormatError, match=r"Fewer has 1 variables \(seen\), the file has 2"):
+        eg.Model.from_keras(path, {**given, "Shift": Fewer})
+
+
 def augmented(*layers, shape=(6, 5, 2)):
     return eg.Sequential([eg.Input(shape), *layers])
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evengrad._common.config import name_of
 from evengrad._tensor import activations
 from evengrad.layers import ELU, Layer, LeakyReLU, ReLU, Softmax
+from evengrad.models._keras._objects import NONE, made_of_own
 from evengrad.saving._keras._described import NoCounterpartError, class_and_config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # What Keras 3.0 and later call our activations, where both compute the same.
 WRITTEN = {
@@ -42,14 +46,18 @@ def word_of(activation: Any) -> str | None:
     return WRITTEN.get(str(name_of(activation)))
 
 
-def read_activation(described: Any, keras_version: int, *, as_layer: bool) -> Any:
+def read_activation(
+    described: Any, keras_version: int, *, as_layer: bool, own: Mapping[str, Any] = NONE
+) -> Any:
     """Return the activation that a configuration describes: a name, or a layer of ours.
 
-    `as_layer` says whether a layer may stand there.
+    `as_layer` says whether a layer may stand there; `own` functions and layers are the caller's.
     """
     if described is None:
         return None
-    name, config = class_and_config(described)
+    name, config = class_and_config(described, own)
+    if name in own:
+        return made_of_own(own[name], config)
     if name == "leaky_relu":
         name, config = "LeakyReLU", {"negative_slope": KERAS_SLOPE}
     if name == "hard_sigmoid" and keras_version < HARD_SIGMOID_SINCE:

@@ -44,8 +44,8 @@ def compile_as_described(
     if not isinstance(described, dict):
         raise FileFormatError(f"{reader.shown}: config.json: compile_config is no table")
     try:
-        optimizer = read(described.get("optimizer"), "optimizers")
-        loss = _mapped(described.get("loss"), _loss)
+        optimizer = read(described.get("optimizer"), "optimizers", reader.own)
+        loss = _mapped(described.get("loss"), lambda one: _loss(one, reader))
         if optimizer is None:
             raise NoCounterpartError("there is no optimizer")
         model.compile(
@@ -72,8 +72,8 @@ def _mapped(described: Any, one: Any) -> Any:
     return one(described)
 
 
-def _loss(described: Any) -> Any:
-    made = read(described, "losses")
+def _loss(described: Any, reader: Reader) -> Any:
+    made = read(described, "losses", reader.own)
     if not isinstance(made, str):
         return made
     kind = OF_PROBABILITIES.get(made)
@@ -88,7 +88,7 @@ def _metrics(described: dict[str, Any], key: str, reader: Reader) -> Any:
 
     def one(metric: Any) -> Any:
         try:
-            return read(metric, "metrics")
+            return read(metric, "metrics", reader.own)
         except UNFIT as error:
             reader.notes.append(f"{key}: {error}")
             return missing

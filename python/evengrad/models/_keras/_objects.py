@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from evengrad import constraints, initializers, losses, metrics, optimizers, regularizers
@@ -133,6 +134,7 @@ AS_IN_KERAS = {
     name: {"convention": "keras"}
     for name in ("CategoricalHinge", "MaxNorm", "MinMaxNorm", "UnitNorm", "L2", "L1L2")
 }
+NONE: Mapping[str, Any] = MappingProxyType({})
 # What Keras' losses have in place of None, which is the same.
 REDUCTIONS = {"none": None, "auto": "sum_over_batch_size"}
 # Arguments that say nothing of what is computed here.
@@ -176,14 +178,17 @@ def listed(value: Any) -> Any:
     return value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
 
 
-def read(described: Any, family: str) -> Any:
+def read(described: Any, family: str, own: Mapping[str, Any] = NONE) -> Any:
     """Return the object that a configuration describes; None stays None.
 
-    Functions, which Keras describes by their names, come back as names.
+    Functions, which Keras describes by their names, come back as names. What is among the caller's
+    `own` is made of that.
     """
     if described is None:
         return None
-    name, config = class_and_config(described)
+    name, config = class_and_config(described, own)
+    if name in own:
+        return made_of_own(own[name], config)
     name = OTHER_NAMES.get(name, name)
     known = OFFERED[family]
     if name not in known:
@@ -195,6 +200,13 @@ def read(described: Any, family: str) -> Any:
         name = by_word[name]
     kind = getattr(PACKAGES[family], name)
     return kind(**arguments_of(name, config, known[name]), **AS_IN_KERAS.get(name, {}))
+
+
+def made_of_own(found: Any, config: Mapping[str, Any]) -> Any:
+    """Return an object of a class of the caller's, or the caller's function as it is."""
+    if not isinstance(found, type):
+        return found
+    return found(**{key: value for key, value in config.items() if key != "dtype"})
 
 
 def arguments_of(name: str, config: Mapping[str, Any], known: tuple[str, ...]) -> dict[str, Any]:

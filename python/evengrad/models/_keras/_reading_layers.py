@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from evengrad import layers
-from evengrad._common.names import did_you_mean
+from evengrad._common.names import did_you_mean, printable
 from evengrad.layers._random_images import PLAIN, RandomImages
 from evengrad.layers._restoring import NotInFileError
 from evengrad.models._keras._activations import read_activation
@@ -18,7 +18,7 @@ from evengrad.saving._keras._described import NoCounterpartError, plain
 from evengrad.saving._keras._parts import part_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from evengrad.layers import Layer
     from evengrad.saving._keras._parts import Part
@@ -57,11 +57,14 @@ class Reader:
         The first number of the version of Keras that wrote it.
     notes
         What could not be taken and changes no output.
+    own
+        The caller's classes and functions by names.
     """
 
     shown: str
     keras_version: int = 3
     notes: list[str] = field(default_factory=list)
+    own: Mapping[str, Any] = field(default_factory=dict)
 
     def refused(self, name: str, reason: str) -> FileFormatError:
         """Return the error about a layer that has no counterpart."""
@@ -80,6 +83,8 @@ class Reader:
     def layer(self, part: Part) -> Layer:
         """Return the layer of a part."""
         name, kind, config = part.name, part.kind, part.config
+        if kind in self.own:
+            return self._own_layer(part)
         if kind == "TimeDistributed" and isinstance(config.get("layer"), dict):
             return self._stepwise(name, config)
         row = ROWS.get(kind)
@@ -102,6 +107,16 @@ class Reader:
                 "training; here each is an image without channels"
             )
 
+    def _own_layer(self, part: Part) -> Layer:
+        """Return a layer of a class of the caller's, which takes the arguments in the file."""
+        kind, config = self.own[part.kind], part.config
+        if not isinstance(kind, type) or not issubclass(kind, layers.Layer):
+            raise TypeError(f"custom_objects[{part.kind!r}]: expected a Layer class, got {kind!r}")
+        arguments = {key: value for key, value in config.items() if key not in COMMON}
+        with self.named(part.name):
+            dtype = self.dtype(part.name, config.get("dtype"))
+            return self._settled(kind(**arguments, name=part.name, dtype=dtype), config)
+
     @staticmethod
     def _settled(layer: Layer, config: dict[str, Any]) -> Layer:
         if config.get("trainable") is False:
@@ -109,14 +124,17 @@ class Reader:
         return layer
 
     def _stepwise(self, name: str, config: dict[str, Any]) -> Layer:
-        inside = part_of(self.shown, config["layer"])
+        inside = part_of(self.shown, config["layer"], self.own)
         if inside.kind not in STEPWISE:
             raise self.refused(name, f"TimeDistributed({inside.kind}) has no counterpart here")
         return self._settled(self.layer(replace(inside, name=name)), config)
 
     def _unknown(self, kind: str) -> str:
         nearest = NEAREST.get(kind)
-        return f"Keras' {kind} has no counterpart here; {nearest or did_you_mean(kind, ROWS)}"
+        return (
+            f"Keras' {kind} has no counterpart here; {nearest or did_you_mean(kind, ROWS)}; if it "
+            f"is your own, pass custom_objects={{{kind!r}: {printable(kind)}}}"
+        )
 
     def dtype(self, name: str, policy: Any) -> str | None:
         """Return the dtype of a policy."""
@@ -164,7 +182,7 @@ class Reader:
     def _activation(self, name: str, row: Row, value: Any) -> Any:
         as_layer = "recurrent_initializer" not in row.objects
         try:
-            found = read_activation(value, self.keras_version, as_layer=as_layer)
+            found = read_activation(value, self.keras_version, as_layer=as_layer, own=self.own)
         except NoCounterpartError as error:
             raise self.refused(name, str(error)) from error
         return "linear" if found is None else found
@@ -173,7 +191,7 @@ class Reader:
         """Take an initializer, a regularizer or a constraint; note one that has no counterpart."""
         family = f"{key.rpartition('_')[2]}s"
         try:
-            made = read(value, family)
+            made = read(value, family, self.own)
         except (NoCounterpartError, TypeError, ValueError) as error:
             self.notes.append(f"{name}: {key}: {error}")
             return

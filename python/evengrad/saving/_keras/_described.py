@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 
 class NoCounterpartError(ValueError):
@@ -21,8 +24,11 @@ def plain(value: Any) -> Any:
     return value
 
 
-def class_and_config(described: Any) -> tuple[str, dict[str, Any]]:
-    """Return the name of the class and the arguments of a described object or function."""
+def class_and_config(described: Any, own: Container[str] = ()) -> tuple[str, dict[str, Any]]:
+    """Return the name of the class and the arguments of a described object or function.
+
+    Classes that their writers have registered must be among the caller's `own`.
+    """
     described = plain(described)
     if isinstance(described, str):
         return described, {}
@@ -30,11 +36,16 @@ def class_and_config(described: Any) -> tuple[str, dict[str, Any]]:
         raise NoCounterpartError(f"{described!r} describes no object")
     name, config = described.get("class_name"), described.get("config")
     if name == "function" and isinstance(config, str):
-        return config, {}
+        return config.rpartition(">")[2] or config, {}
     if not isinstance(name, str) or not isinstance(config, (dict, type(None))):
         raise NoCounterpartError(f"{described!r} describes no object")
-    if ">" in str(described.get("registered_name") or name):
-        raise NoCounterpartError(f"{name} is a class of its writer's own")
+    registered = str(described.get("registered_name") or name)
+    name = name.rpartition(">")[2]
+    if ">" in registered and name not in own:
+        raise NoCounterpartError(
+            f"{name} is a class of its writer's own; Model.from_keras takes such classes as "
+            f"custom_objects={{{name!r}: {name}}}"
+        )
     return name, {key: plain(item) for key, item in (config or {}).items()}
 
 

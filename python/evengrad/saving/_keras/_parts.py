@@ -11,7 +11,7 @@ from evengrad.saving._keras._names import numbered
 from evengrad.saving._keras._variables import variables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from evengrad.saving._keras._variables import Variables
 
@@ -77,10 +77,10 @@ class Part:
                 yield path, part
 
 
-def part_of(shown: str, described: Any, depth: int = 0) -> Part:
-    """Return a described model or layer, with all inside it."""
+def part_of(shown: str, described: Any, own: Container[str] = (), depth: int = 0) -> Part:
+    """Return a described model or layer, with all inside it; `own` classes are the caller's."""
     try:
-        kind, config = class_and_config(described)
+        kind, config = class_and_config(described, own)
     except NoCounterpartError as error:
         raise FileFormatError(f"{shown}: config.json: {error}") from error
     around = described if isinstance(described, dict) else {}
@@ -92,7 +92,7 @@ def part_of(shown: str, described: Any, depth: int = 0) -> Part:
         layers = config.get("layers")
         if not isinstance(layers, list):
             raise FileFormatError(f"{shown}: layer {name!r}: it has no list of layers")
-        part.inside = [part_of(shown, one, depth + 1) for one in layers]
+        part.inside = [part_of(shown, one, own, depth + 1) for one in layers]
         _number(part)
     return part
 
