@@ -85,7 +85,9 @@ def with_channel(step: Written, shape: tuple[int | None, ...]) -> list[Written] 
     sizes = list(shape[1:])
     if None in sizes:
         return None
-    if step.config.get("data_format") == "channels_first":
+    if step.kind in {kind.__name__ for kind in SELDOM_FORMAT}:
+        step.config.pop("data_format", None)
+    elif "data_format" in step.config:
         step.config["data_format"] = "channels_last"
     dtype = {"dtype": step.config["dtype"]}
     return [
