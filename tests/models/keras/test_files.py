@@ -241,7 +241,7 @@ def test_another_number_of_arrays_says_nothing_of_their_roles(tmp_path):
 
 def test_the_old_format_goes_by_the_names_that_it_lists(tmp_path):
     inner = eg.Sequential([eg.Input((4,)), L.Dense(4), L.Dense(4, name="upper")], name="inner")
-    net = eg.Sequential([eg.Input((4,)), inner, L.Dense(2, name="out")])
+    net = eg.Sequential([eg.Input((4,)), inner, L.Dense(2, "hard_sigmoid", name="out")])
     values = {
         path: np.random.default_rng(len(path)).normal(size=w.shape).astype("f4")
         for path, w in net.named_weights()
@@ -262,7 +262,9 @@ def test_the_old_format_goes_by_the_names_that_it_lists(tmp_path):
     listed.append(("out", "weight_names", [b"out/kernel:0", b"out/bias:0"]))
     path = tmp_path / "net.h5"
     path.write_bytes(hdf5(arrays, listed))
-    assert net.load_weights(path).missing == []
+    report = net.load_weights(path)
+    assert report.missing == []
+    assert "hard_sigmoid of Keras 2.11.0 has the slope 0.2" in report.notes[0]
     for name, tensor in net.named_weights():
         assert np.array_equal(tensor.numpy(), values[name])
 

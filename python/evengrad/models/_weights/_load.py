@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from evengrad._common.config import name_of
 from evengrad._common.names import choose, did_you_mean, listed
 from evengrad._common.patterns import select
 from evengrad._tensor.masked import apply_masks
@@ -89,7 +90,25 @@ def take(
             state.provisional = False
     if layout == "auto" and file.layout is None:
         pairing.notes += _ambiguous_kernels(made)
+    pairing.notes += _other_functions(model, file)
     return _report(pairing, made, chosen)
+
+
+def _other_functions(model: Model, file: WeightFile) -> list[str]:
+    """Return a note on layers whose function Keras 2 computes otherwise by the same name."""
+    version = str(file.metadata.get("keras_version", ""))
+    if not version.startswith(("1.", "2.")):
+        return []
+    functions = ("activation", "recurrent_activation")
+    names = [
+        layer.name
+        for _, layer in module_tree(model).layers
+        if any(name_of(getattr(layer, one, None)) == "hard_sigmoid" for one in functions)
+    ]
+    if not names:
+        return []
+    said = f"hard_sigmoid of Keras {version} has the slope 0.2, here it is 1/6"
+    return [f"{said}: {', '.join(names)}"]
 
 
 def _without_slots(file: WeightFile) -> WeightFile:
