@@ -22,8 +22,8 @@ battery demo docs interoperability test: export CARGO_PROFILE_RELEASE_LTO := off
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help demo test test-pythons interoperability bench rivals race compare constants battery lint stubs additions wheel native-wheel docs footprint \
-    sanitize clean
+.PHONY: help demo test test-pythons interoperability bench rivals race compare constants battery lint stubs additions \
+    wheel native-wheel docs footprint sanitize clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
