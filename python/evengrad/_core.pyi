@@ -275,10 +275,10 @@ def random_affine(
     images: int,
     height: int,
     width: int,
-    down: tuple[float, float] = (0.0, 0.0),
-    right: tuple[float, float] = (0.0, 0.0),
-    angle: tuple[float, float] = (0.0, 0.0),
-    zoom: tuple[float, float] = (1.0, 1.0),
+    down: tuple[float, float] = ...,
+    right: tuple[float, float] = ...,
+    angle: tuple[float, float] = ...,
+    zoom: tuple[float, float] = ...,
     zoom_width: tuple[float, float] | None = None,
 ) -> Tensor: ...
 def flip_images(
@@ -300,8 +300,8 @@ def random_boxes(
     images: int,
     height: int,
     width: int,
-    probability: tuple[float, float] = (1.0, 1.0),
-    scale: tuple[float, float] = (0.02, 0.33),
+    probability: tuple[float, float] = ...,
+    scale: tuple[float, float] = ...,
 ) -> Tensor: ...
 def erase(
     x: _TensorLike,
