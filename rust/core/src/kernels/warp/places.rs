@@ -321,7 +321,7 @@ pub(super) fn constant<T: Place>(fill: Fill) -> T {
     }
 }
 
-/// Sizes that places can count: see [`FAR`].
+/// Sizes that places can count: see `FAR`.
 pub fn is_countable(frame: &Frame) -> bool {
     let most = FAR as usize / 2;
     frame.width < most && frame.height < most && frame.plane() < i32::MAX as usize
