@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 Thing = TypeVar("Thing")
 # What the modules of this package begin with: classes of users are told from ours by it.
@@ -53,6 +53,14 @@ def check_name(name: str | None, argument: str = "name") -> str | None:
     if name is not None and printable(name) != name:
         raise ValueError(f"{argument}: expected a name without control characters, got {name!r}")
     return name
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """Return a name, or with a number behind it the first that is not taken."""
+    found, number = name, 1
+    while found in taken:
+        found, number = f"{name}_{number}", number + 1
+    return found
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:

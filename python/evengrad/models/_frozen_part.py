@@ -18,6 +18,7 @@ from evengrad.layers._call_context import call_context
 from evengrad.layers._module import access_to, module_tree, state_of
 from evengrad.models._program import Program, Use, is_open_to_view
 from evengrad.training._frozen_errors import NothingToKeepError, NotToBeKeptError
+from evengrad.training._frozen_file import digest_of
 
 if TYPE_CHECKING:
     from evengrad.layers._layer import Layer
@@ -148,10 +149,8 @@ class FrozenPart:
         """Return a digest of all variables."""
         digest = hashlib.blake2b(digest_size=16)
         with _core.Access(self.tensors):
-            for tensor in self.tensors:
-                values = np.ascontiguousarray(tensor.detach().numpy())
-                digest.update(f"{values.shape} {values.dtype}".encode())
-                digest.update(values.reshape(-1).view(np.uint8).data)
+            values = [np.atleast_1d(tensor.detach().numpy()) for tensor in self.tensors]
+            digest_of(values, digest.update)
         return digest.hexdigest()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evengrad._common.names import printable
+from evengrad._common.text_tables import aligned, html_table, underlined
 from evengrad._common.units import show_bytes
 from evengrad.layers._module import state_of
 from evengrad.layers._symbolic import row_size, show_shape
@@ -93,31 +94,15 @@ class Summary:
         )
 
     def __str__(self) -> str:
-        lines = [self.HEADINGS, *self._cells()]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(self.HEADINGS))]
-
-        def show(line: tuple[str, ...]) -> str:
-            left = [cell.ljust(width) for cell, width in zip(line[:2], widths[:2], strict=True)]
-            right = [cell.rjust(width) for cell, width in zip(line[2:], widths[2:], strict=True)]
-            return "  ".join(left + right).rstrip()
-
-        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-        table = [show(line) for line in lines]
-        return "\n".join([printable(self.name), table[0], rule, *table[1:], rule, *self._totals()])
+        table = underlined(aligned([self.HEADINGS, *self._cells()], left=(0, 1)))
+        return "\n".join([printable(self.name), *table, table[1], *self._totals()])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.HEADINGS)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
-            for cells in self._cells()
-        )
         totals = "<br>".join(html.escape(line) for line in self._totals())
-        return (
-            f"<table><caption>{html.escape(printable(self.name))}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{totals}</p>"
-        )
+        table = html_table([self.HEADINGS, *self._cells()], printable(self.name))
+        return f"{table}<p>{totals}</p>"
 
 
 def _row(layer: Layer) -> SummaryRow:

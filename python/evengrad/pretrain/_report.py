@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from evengrad._common.names import printable
+from evengrad._common.text_tables import aligned, html_table, underlined
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,27 +96,9 @@ class Report:
         return "loss: " + ", ".join(dict.fromkeys(stage.figure for stage in self.stages))
 
     def __str__(self) -> str:
-        lines = self._table()
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-
-        def show(line: list[str]) -> str:
-            cells = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
-            cells[0] = line[0].ljust(widths[0])
-            return "  ".join(cells)
-
-        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-        return "\n".join([show(lines[0]), rule, *map(show, lines[1:]), self._kinds()])
+        return "\n".join([*underlined(aligned(self._table())), self._kinds()])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        def row(cells: list[str], kind: str) -> str:
-            inside = "".join(f"<{kind}>{html.escape(cell)}</{kind}>" for cell in cells)
-            return f"<tr>{inside}</tr>"
-
-        head, *body = self._table()
-        rows = "".join(row(cells, "td") for cells in body)
-        return (
-            f"<table><thead>{row(head, 'th')}</thead><tbody>{rows}</tbody></table>"
-            f"<p>{html.escape(self._kinds())}</p>"
-        )
+        return f"{html_table(self._table())}<p>{html.escape(self._kinds())}</p>"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 
 from evengrad.saving._atomic import write_atomically
+from evengrad.saving._safetensors import DTYPES, LENGTH_BYTES, NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from evengrad.training._data import Array
 
 KIND = "outputs of frozen layers"
-DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64", "bool": "BOOL"}
-NAMES = {short: name for name, short in DTYPES.items()}
-LENGTH_BYTES = 8
 # The first array begins at a multiple of this, as the widest vectors do.
 ALIGNMENT = 64
 # More than any header has.
@@ -60,7 +58,7 @@ def header_of(columns: list[Column], made_of: str, checksums: list[str]) -> byte
     starts, _ = placed(columns)
     tensors: dict[str, Any] = {
         str(number): {
-            "dtype": DTYPES[column.dtype],
+            "dtype": NAMES[np.dtype(column.dtype).name],
             "shape": list(column.shape),
             "data_offsets": [start, start + column.nbytes],
         }
@@ -136,7 +134,7 @@ def _header(path: str) -> tuple[int, dict[str, Any]] | None:
 
 def _mapped(path: str, begin: int, described: dict[str, Any], checksums: list[str]) -> list[Array]:
     columns = [
-        Column(tuple(described[name]["shape"]), NAMES[described[name]["dtype"]])
+        Column(tuple(described[name]["shape"]), DTYPES[described[name]["dtype"]])
         for name in map(str, range(len(described)))
     ]
     starts, end = placed(columns)

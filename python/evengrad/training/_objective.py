@@ -11,7 +11,7 @@ import numpy as np
 
 from evengrad import _core, losses, metrics
 from evengrad._common.checks import check_float
-from evengrad._common.names import did_you_mean
+from evengrad._common.names import did_you_mean, free_name
 from evengrad._tensor import activations
 from evengrad.layers._call_context import call_context
 from evengrad.layers._untracked import check_called
@@ -397,10 +397,8 @@ class Objective:
                 several = len(self.names) > 1
                 key = f"{self.names[position]}_{metric.name}" if several else metric.name
                 taken = {"loss", *(known.key for known in self.metrics)}
-                number, base = 1, key
-                while key in taken:
-                    key, number = f"{base}_{number}", number + 1
                 ends = position, weighted, activation, item in metrics.ACCURACIES
+                key = free_name(key, taken) if key in taken else key
                 self.metrics.append(MetricTracker(key, metric, *ends))
 
     def metric_directions(self) -> dict[str, str | None]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from evengrad._common.names import printable
+from evengrad._common.text_tables import aligned
 from evengrad.saving import _safetensors
 from evengrad.zoo._card import Card, card_in
 from evengrad.zoo._folder import paths
@@ -49,12 +50,7 @@ class Catalogue(Mapping[str, Card]):
                 rows.append((name, "", "", "cannot be loaded; its card says why"))
             else:
                 rows.append((name, f"{card.parameters:,}", _cut(figures), _cut(card.summary)))
-        widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        lines = [
-            "  ".join((f"{a:{widths[0]}}", f"{b:>{widths[1]}}", f"{c:{widths[2]}}", d)).rstrip()
-            for a, b, c, d in rows
-        ]
-        return "\n".join(map(printable, lines))
+        return "\n".join(map(printable, aligned(rows, left=(0, 2, 3))))
 
     __repr__ = __str__
 

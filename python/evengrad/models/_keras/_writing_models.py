@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evengrad import layers
+from evengrad._common.names import free_name
 from evengrad.layers._module import state_of
 from evengrad.layers._recurrent import Recurrent
 from evengrad.layers._residual import parts_of
@@ -187,17 +188,10 @@ class _Names:
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
-    def free(self, name: str) -> str:
-        """Return the name, or with a number what is free."""
-        found, number = name, 1
-        while found in self._taken:
-            found, number = f"{name}_{number}", number + 1
-        self._taken.add(found)
-        return found
-
     def enter(self, layer: Written) -> None:
         """Give a layer a name that no other one has."""
-        layer.name = self.free(layer.name)
+        layer.name = free_name(layer.name, self._taken)
+        self._taken.add(layer.name)
 
 
 def _input(name: str, shape: Any, dtype: str) -> Written:

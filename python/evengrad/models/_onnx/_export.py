@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
 from evengrad._common.checks import check_dtype
-from evengrad._common.names import choose, printable
+from evengrad._common.names import choose, free_name, printable
 from evengrad.layers._module import access_to, state_of
 from evengrad.layers._symbolic import show_shape
 from evengrad.models._fold import fold
@@ -81,10 +81,7 @@ def own_names(names: Sequence[str], taken: Sequence[str]) -> list[str]:
     """Return names of outputs that no input has, and no other output."""
     own: list[str] = []
     for name in names:
-        new, count = name, 1
-        while new in (*taken, *own):
-            new, count = f"{name}_{count}", count + 1
-        own.append(new)
+        own.append(free_name(name, (*taken, *own)))
     return own
 
 

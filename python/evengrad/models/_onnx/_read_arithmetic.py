@@ -129,9 +129,7 @@ def read_extreme(reader: Reader, operation: Operation) -> Any:
 @reads("Mean")
 def merged(reader: Reader, operation: Operation) -> View:
     """Draw the layer that joins inputs of one shape."""
-    if any(reader.is_constant(operation, i) for i in range(len(operation.inputs))):
-        raise reader.refused(operation, "constants among the inputs")
-    views = [reader.view(operation, place) for place in range(len(operation.inputs))]
+    views = reader.views(operation)
     first = views[0]
     if any((one.axes, one.flipped) != (first.axes, first.flipped) for one in views):
         raise reader.refused(operation, "the inputs have their dimensions in different orders")

@@ -133,9 +133,7 @@ def read_squeeze(reader: Reader, operation: Operation) -> View:
 @reads("Concat")
 def read_concatenate(reader: Reader, operation: Operation) -> View:
     """Read inputs side by side."""
-    if any(reader.is_constant(operation, i) for i in range(len(operation.inputs))):
-        raise reader.refused(operation, "constants among the inputs")
-    views = [reader.view(operation, place) for place in range(len(operation.inputs))]
+    views = reader.views(operation)
     first = views[0]
     place = int(reader.attribute(operation, "axis", 1)) % len(first.axes)
     axis = first.axes[place]

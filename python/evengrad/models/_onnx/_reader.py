@@ -161,6 +161,13 @@ class Reader(Given):
         """Return an input that the graph computes, with the layers behind it drawn."""
         return self.drawn(operation, self.raw(operation, place))
 
+    def views(self, operation: Operation) -> list[View]:
+        """Return all inputs, which the graph computes."""
+        places = range(len(operation.inputs))
+        if any(self.is_constant(operation, place) for place in places):
+            raise self.refused(operation, "constants among the inputs")
+        return [self.view(operation, place) for place in places]
+
     def drawn(self, operation: Operation, value: Any) -> View:
         """Return a value as one that a layer has drawn."""
         if isinstance(value, Sums):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad._common.names import free_name
 from evengrad.models._onnx._operators import FLOAT_ONLY
 
 if TYPE_CHECKING:
@@ -128,9 +129,7 @@ class Writer:
 
     def _own(self, name: str) -> str:
         """Return a name that nothing else has: ONNX Runtime refuses equal ones, also of nodes."""
-        own, count = name, 1
-        while own in self._taken:
-            own, count = f"{name}_{count}", count + 1
+        own = free_name(name, self._taken)
         self._taken.add(own)
         return own
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad.saving._bfloat16 import widened
 from evengrad.saving._errors import FileFormatError
 
 if TYPE_CHECKING:
@@ -37,7 +38,5 @@ def values_of(shown: str, array: ArrayInFile) -> Array:
     dtype_of(shown, array)
     values = array.dataset.read()
     if values.dtype.kind == "V":
-        # The first half of a float32 each.
-        upper = values.view("<u2").astype(np.uint32) << 16
-        return upper.view(np.float32)
+        return widened(values.view("<u2"))
     return values
