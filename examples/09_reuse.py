@@ -4,17 +4,17 @@
 
 trains a net of five hidden layers of 100 ELU units on scikit-learn's digits 0 to 4, then reuses it
 for the digits 5 to 9 with 1, 3, 5, 10 and 30 labels per class: all five hidden layers frozen, four,
-two; four, of which the top two and then all are thawed; and the lowest alone, first frozen, then
+two; four, of which the top two and then all are unfrozen; and the lowest alone, first frozen, then
 all layers at a third of the rate. Beside every stage stands a net of as many layers that begins
 from scratch. It prints a table of the accuracies on unseen images, means over seeds, with how often
 a stage beats its net from scratch, and what the exercise's solution found on MNIST; checks what
 holds here; and draws the table (``reuse.png``). Needs scikit-learn and matplotlib:
 ``pip install "evengrad[all]"``.
 
-Transfer does not always work. The fewer layers stay frozen the better, and each thawing helps, on
-both tables. But these images are small and easy, so that a net from scratch is hard to beat: even
-with one label per class the best stage, the lowest layer alone, comes near it and no further. On
-MNIST, too, most of the stages lose to the net from scratch, and only the last one wins.
+Transfer does not always work. The fewer layers stay frozen the better, and each unfreezing helps,
+on both tables. But these images are small and easy, so that a net from scratch is hard to beat:
+even with one label per class the best stage, the lowest layer alone, comes near it and no further.
+On MNIST, too, most of the stages lose to the net from scratch, and only the last one wins.
 
 What frozen layers make of the images is computed once (``fit(cache_frozen=True)``): the training is
 the same to the bit.
@@ -50,8 +50,8 @@ class Stage(NamedTuple):
     layers: int
     # New hidden layers above them.
     fresh: int
-    # Thawed one after the other, and by which share of the rate.
-    thawed: tuple[str | list[str], ...]
+    # Unfrozen one after the other, and by which share of the rate.
+    unfrozen: tuple[str | list[str], ...]
     share: float
     # The solution's accuracy on MNIST, with 100 labels per class.
     published: float | None
@@ -60,7 +60,7 @@ class Stage(NamedTuple):
 STAGES = {
     "5 layers, frozen": Stage(5, 0, (), 1.0, 0.6402),
     "4 layers, frozen": Stage(4, 0, (), 1.0, 0.6910),
-    "  the top two thawed": Stage(4, 0, (["hidden3", "hidden4"],), 1.0, 0.7809),
+    "  the top two unfrozen": Stage(4, 0, (["hidden3", "hidden4"],), 1.0, 0.7809),
     "  then all": Stage(4, 0, (["hidden3", "hidden4"], "hidden*"), 1.0, 0.9134),
     "2 layers, frozen": Stage(2, 3, (), 1.0, None),
     "1 layer, then all": Stage(1, 4, ("hidden*",), 1 / 3, None),
@@ -69,7 +69,7 @@ STAGES = {
 
 # What rises from one to the next: the first two have too much frozen to tell them apart.
 RISING = ("5 layers, frozen", "4 layers, frozen", "2 layers, frozen", "1 layer, then all")
-THAWING = ("4 layers, frozen", "  the top two thawed", "  then all")
+UNFREEZING = ("4 layers, frozen", "  the top two unfrozen", "  then all")
 
 
 class Task(NamedTuple):
@@ -151,7 +151,7 @@ def reused(known: eg.Model, stage: Stage, task: Task) -> float:
     model = known.drop_top(1 + HIDDEN - stage.layers).with_head(*fresh, head())
     model.freeze(until=f"hidden{stage.layers}")
     train(model, task, RATE, cache=True)
-    for pattern in stage.thawed:
+    for pattern in stage.unfrozen:
         model.unfreeze(pattern)
         train(model, task, RATE * stage.share)
     return float(model.evaluate(*task.test, verbose=0)[1])
@@ -218,15 +218,15 @@ def table(found: Results, counts: tuple[int, ...]) -> str:
 
 
 def check(found: Results, counts: tuple[int, ...]) -> None:
-    """End with an error where fewer frozen layers, or a thawing, do not help."""
+    """End with an error where fewer frozen layers, or an unfreezing, do not help."""
     means = {key: float(np.mean(values)) for key, values in found.stages.items()}
     for count in (count for count in (1, 10) if count in counts):
         *frozen, last = (means[name, count] for name in RISING)
         if not max(frozen[:2]) < frozen[2] < last:
             raise SystemExit(f"{count} labels: fewer frozen layers do not help, {frozen}, {last}")
-        thawed = [means[name, count] for name in THAWING if (name, count) in means]
-        if sorted(thawed) != thawed:
-            raise SystemExit(f"{count} labels: thawing does not help, {thawed}")
+        unfrozen = [means[name, count] for name in UNFREEZING if (name, count) in means]
+        if sorted(unfrozen) != unfrozen:
+            raise SystemExit(f"{count} labels: unfreezing does not help, {unfrozen}")
 
 
 def write(folder: Path, found: Results, counts: tuple[int, ...]) -> None:

@@ -31,7 +31,7 @@ def example():
 
 @pytest.fixture(scope="module")
 def found(example):
-    return example.run(2, (1, 10), [*example.RISING[1:], example.THAWING[1]])
+    return example.run(2, (1, 10), [*example.RISING[1:], example.UNFREEZING[1]])
 
 
 @pytest.mark.parametrize("labels", [1, 10])
@@ -41,9 +41,9 @@ def test_fewer_frozen_layers_are_better(example, found, labels):
 
 
 @pytest.mark.parametrize("labels", [1, 10])
-def test_thawing_helps(example, found, labels):
-    frozen, thawed, _ = example.THAWING
-    assert np.mean(found.stages[frozen, labels]) < np.mean(found.stages[thawed, labels])
+def test_unfreezing_helps(example, found, labels):
+    frozen, unfrozen, _ = example.UNFREEZING
+    assert np.mean(found.stages[frozen, labels]) < np.mean(found.stages[unfrozen, labels])
 
 
 def test_the_best_stage_comes_near_a_net_from_scratch(found):

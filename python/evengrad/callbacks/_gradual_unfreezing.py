@@ -1,4 +1,4 @@
-"""Thawing layers one after the other while the model trains."""
+"""Unfreezing layers one after the other while the model trains."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 
 class GradualUnfreezing(Callback):
-    """Thaw frozen layers as training goes on, the last ones first.
+    """Unfreeze frozen layers as training goes on, the last ones first.
 
     Layers that were trained on another task are left alone until those above them, whose first
     gradients would spoil them, have settled. `Model.unfreeze` says what becomes of the optimizer's
-    state of a layer that thaws. A checkpoint keeps how far it has come.
+    state of a layer that is unfrozen. A checkpoint keeps how far it has come.
 
     Parameters
     ----------
     epochs
         How many epochs lie between two stages, and before the first; or a list: the epochs, counted
-        from 0, at whose beginning one layer more thaws.
+        from 0, at whose beginning one layer more is unfrozen.
     layers
-        What thaws, stage by stage: names, patterns or layers, as for `Model.freeze`, or lists of
-        these. They are frozen when the training begins. By default the layers that are frozen then,
-        one at each stage, from the last to the first.
+        What is unfrozen, stage by stage: names, patterns or layers, as for `Model.freeze`, or lists
+        of these. They are frozen when the training begins. By default the layers that are frozen
+        then, one at each stage, from the last to the first.
     learning_rate
-        The rate of the layers that thaw first; by default `decay` times the optimizer's. It is kept
-        as a multiple of the optimizer's rate, as by `Model.unfreeze`.
+        The rate of the layers that are unfrozen first; by default `decay` times the optimizer's. It
+        is kept as a multiple of the optimizer's rate, as by `Model.unfreeze`.
     decay
         In (0, 1]: each stage has `decay` times the rate of the one before.
 
@@ -52,12 +52,12 @@ class GradualUnfreezing(Callback):
     >>> model = eg.Sequential([eg.Input((2,)), *hidden, eg.layers.Dense(1, name="out")])
     >>> model.compile(eg.optimizers.Adam(0.01), "mse")
     >>> frozen = model.freeze("hidden*")
-    >>> thaw = eg.callbacks.GradualUnfreezing(epochs=1, decay=0.5)
+    >>> gradual = eg.callbacks.GradualUnfreezing(epochs=1, decay=0.5)
     >>> tell = eg.callbacks.LambdaCallback(
     ...     on_epoch_end=lambda epoch, logs: print([x.name for x in model.layers if x.trainable])
     ... )
     >>> x, y = np.zeros((4, 2)), np.zeros(4)
-    >>> history = model.fit(x, y, epochs=3, verbose=0, callbacks=[thaw, tell])
+    >>> history = model.fit(x, y, epochs=3, verbose=0, callbacks=[gradual, tell])
     ['out']
     ['hidden2', 'out']
     ['hidden1', 'hidden2', 'out']
@@ -83,12 +83,12 @@ class GradualUnfreezing(Callback):
             else check_float(learning_rate, "learning_rate", low=0.0, open_low=True)
         )
         self.decay = check_float(decay, "decay", low=0.0, high=1.0, open_low=True)
-        # What thaws, stage by stage, as paths in the model; and how many stages are over.
+        # What is unfrozen, stage by stage, as paths in the model; and how many stages are over.
         self.stages: list[list[str]] = []
         self.done = 0
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Find what is to thaw, and freeze what was named."""
+        """Find what is to be unfrozen, and freeze what was named."""
         del logs
         self.done = 0
         if self.layers is None:
@@ -103,11 +103,11 @@ class GradualUnfreezing(Callback):
         self.stages = [self.model.freeze(one) for one in given]
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Thaw what is due."""
+        """Unfreeze what is due."""
         del logs
         due = self._due(epoch)
         while self.done < min(due, len(self.stages)):
-            self._thaw(self.stages[self.done], self.done)
+            self._unfreeze(self.stages[self.done], self.done)
             self.done += 1
 
     def _due(self, epoch: int) -> int:
@@ -116,7 +116,7 @@ class GradualUnfreezing(Callback):
             return sum(one <= epoch for one in self.epochs)
         return int(epoch // self.epochs)
 
-    def _thaw(self, paths: list[str], stage: int) -> None:
+    def _unfreeze(self, paths: list[str], stage: int) -> None:
         optimizer = self.model.optimizer
         if self.learning_rate is not None:
             self.model.unfreeze(paths, self.learning_rate * self.decay**stage)
@@ -127,7 +127,7 @@ class GradualUnfreezing(Callback):
             self.model.unfreeze(paths)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what thaws, and how many stages are over."""
+        """Return what is unfrozen, and how many stages are over."""
         return {"stages": [list(stage) for stage in self.stages], "done": self.done}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -363,7 +363,7 @@ state_of: Callable[[Any], State] = operator.attrgetter("_state")
 
 
 def set_trainable(module: Any, flag: bool) -> None:
-    """Freeze a module or thaw it, whatever holds for those inside."""
+    """Freeze a module or unfreeze it, whatever holds for those inside."""
     state = state_of(module)
     state.trainable = flag
     state.changed()

@@ -1,4 +1,4 @@
-"""Freezing layers and thawing them: which are meant, and at which rate they go on."""
+"""Freezing layers and unfreezing them: which are meant, and at which rate they go on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def freeze(model: Model, pattern: Any, until: Any) -> list[str]:
 def unfreeze(
     model: Model, pattern: Any, learning_rate: Any, decay: Any, since: Any, optimizer: Any
 ) -> list[str]:
-    """Thaw layers; see `Model.unfreeze`. `optimizer` returns that of `compile`."""
+    """Unfreeze layers; see `Model.unfreeze`. `optimizer` returns that of `compile`."""
     found = chosen(model, pattern, {"since": since})
     share = check_float(decay, "decay", low=0.0, high=1.0, open_low=True)
     rate = learning_rate
@@ -42,7 +42,7 @@ def unfreeze(
 
 
 def set_all(found: list[tuple[str, Layer]], flag: bool) -> None:
-    """Freeze layers and all inside them, or thaw them."""
+    """Freeze layers and all inside them, or unfreeze them."""
     for _, layer in found:
         for _, module in module_tree(layer).layers:
             set_trainable(module, flag)

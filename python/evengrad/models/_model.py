@@ -1783,7 +1783,7 @@ class Model(Network):
 
         A layer that was never trained begins without momentum and averages; one that was, goes on
         with those that it had. Adam's corrections of a fresh average count the optimizer's updates:
-        thawed late, a layer's first step is (1 − beta_1) / √(1 − beta_2) ≈ 3.2 rates long instead
+        unfrozen late, a layer's first step is (1 − beta_1) / √(1 − beta_2) ≈ 3.2 rates long instead
         of one.
 
         Parameters
@@ -1798,7 +1798,7 @@ class Model(Network):
             In (0, 1]: of several layers, the last one has that rate, or else the optimizer's, and
             each one before it `decay` times the rate of the next.
         since
-            One layer: it is thawed, and all that its input has not passed through.
+            One layer: it is unfrozen, and all that its input has not passed through.
 
         Returns
         -------

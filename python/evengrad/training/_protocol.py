@@ -105,7 +105,7 @@ class PublicModel(Protocol):
     def unfreeze(
         self, pattern: Any = None, learning_rate: float | None = None, *, decay: float = 1.0
     ) -> list[str]:
-        """Thaw layers."""
+        """Unfreeze layers."""
 
     def save(self, path: Any) -> None:
         """Write the whole model to a file."""
