@@ -1,4 +1,4 @@
-"""Run docs/when-training-goes-wrong.md; write what it prints into it, and draw its pictures.
+"""Run docs/guide/when-training-goes-wrong.md; write what it prints into it, and draw its pictures.
 
     .venv-test/bin/python tools/draw_diagnoses.py
 
@@ -9,9 +9,6 @@ below the other.
 
 from __future__ import annotations
 
-import contextlib
-import io
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,36 +17,18 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
+from run_pages import run_page
 
 if TYPE_CHECKING:
     from evengrad.health import Diagnosis
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGE = DOCS / "when-training-goes-wrong.md"
-PART = re.compile(
-    r"^```python\n(?P<code>.*?)^```\n(?P<shown>\n```text\n.*?^```\n)?"
-    r"|^!\[[^\]]*\]\((?P<picture>[^)]*)\)\n",
-    re.MULTILINE | re.DOTALL,
-)
+PAGE = DOCS / "guide" / "when-training-goes-wrong.md"
 
 
-def main() -> None:
-    """Run the page and write it."""
-    names: dict[str, Any] = {"__name__": "__main__"}
-
-    def renewed(part: re.Match[str]) -> str:
-        if part["picture"]:
-            draw(names["diagnosis"], names["healed"], DOCS / part["picture"])
-            return part[0]
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(part["code"], names)  # noqa: S102 - the page is ours
-        if part["shown"] is None:
-            return part[0]
-        return f"```python\n{part['code']}```\n\n```text\n{printed.getvalue()}```\n"
-
-    text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(PART.sub(renewed, text), encoding="utf-8")
+def draw_both(names: dict[str, Any], path: Path) -> None:
+    """Draw what a page has found of a net, and of the same net after the cure."""
+    draw(names["diagnosis"], names["healed"], path)
 
 
 def draw(before: Diagnosis, after: Diagnosis, path: Path) -> None:
@@ -66,4 +45,4 @@ def draw(before: Diagnosis, after: Diagnosis, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_page(PAGE, draw_both)

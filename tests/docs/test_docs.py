@@ -192,6 +192,28 @@ def test_blocks_are_found():
     ]
 
 
+# What docs/figures/ draws is made with the site and not kept beside the pages.
+FIGURES = ROOT / "docs" / "figures"
+DRAWN = {
+    f"{script.stem}-{name}".replace("_", "-")
+    for script in FIGURES.glob("*.py")
+    for name in re.findall(
+        r"^@picture\ndef (\w+)\(", script.read_text(encoding="utf-8"), re.MULTILINE
+    )
+}
+PICTURE = re.compile(r"\]\(pictures/([\w-]+)\.svg\)")
+
+
+def test_each_drawn_picture_is_shown_on_its_page():
+    shown = {
+        name
+        for page in PAGES
+        for name in PICTURE.findall(page.read_text(encoding="utf-8"))
+        if name.startswith(page.stem)
+    }
+    assert shown == DRAWN
+
+
 LINK = re.compile(r"\]\((?P<target>[^()\s#]+)?(?:#(?P<anchor>[^()\s]+))?(?:\s+\"[^\"]*\")?\)")
 
 
@@ -207,6 +229,8 @@ def test_links_lead_somewhere(page):
         if "://" in (link["target"] or ""):
             continue
         target = page.parent / link["target"] if link["target"] else page
+        if target.parent.name == "pictures" and target.stem in DRAWN:
+            continue
         assert target.exists(), link[0]
         if link["anchor"]:
             assert link["anchor"] in anchors(target), link[0]
