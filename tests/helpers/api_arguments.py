@@ -11,7 +11,7 @@ import pickle
 import re
 
 import numpy as np
-from api_examples import ARGUMENTS, USUAL, ContractError, made
+from api_examples import ARGUMENTS, USUAL, ContractError, Trial, made
 
 import evengrad as eg
 from evengrad import layers
@@ -45,6 +45,7 @@ OTHERS = {
     "separator": lambda: [";"],
     "shared_axes": lambda: [[1]],
     "target_shape": lambda: [(1, 3), (3,)],
+    "trial": lambda: [Trial(4)],
     "thresholds": lambda: [[0.25, 0.5, 0.75]],
     "value_range": lambda: [(0.0, 1.0)],
     "values": lambda: [[0.5, 0.25, 0.125]],

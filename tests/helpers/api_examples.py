@@ -5,6 +5,7 @@ Where none does, the failure says which table here to add it to.
 """
 
 import inspect
+from dataclasses import dataclass
 
 import numpy as np
 from layer_checks import assert_gradients
@@ -44,6 +45,22 @@ USUAL = {
     "decay_rate": 0.5,
     "boundaries": [2, 5],
 }
+
+
+@dataclass
+class Trial:
+    """Stands in for one of Optuna's, which takes a second to import."""
+
+    number: int
+
+    def report(self, value, step):
+        """Take a figure."""
+
+    def should_prune(self):
+        """Have nothing pruned."""
+        return False
+
+
 # The arguments of things that are made otherwise; each call makes them anew.
 ARGUMENTS = {
     "layers.Embedding": lambda: {"input_dim": 5, "output_dim": 3},
@@ -67,6 +84,7 @@ ARGUMENTS = {
     "callbacks.BackupAndRestore": lambda: {"backup_dir": "backup"},
     "callbacks.CSVLogger": lambda: {"filename": "log.csv"},
     "callbacks.JSONLogger": lambda: {"path": "log.jsonl"},
+    "callbacks.OptunaPruning": lambda: {"trial": Trial(3)},
     "callbacks.ModelCheckpoint": lambda: {"filepath": "net.safetensors"},
     "callbacks.LearningRateScheduler": lambda: {"schedule": schedules.PowerDecay(0.1, 3)},
     "Model": lambda: dict(zip(("inputs", "outputs"), drawn(layers.Dense(2)), strict=True)),

@@ -13,5 +13,6 @@ from evengrad.callbacks._lambda import LambdaCallback as LambdaCallback
 from evengrad.callbacks._learning_rate import LearningRateScheduler as LearningRateScheduler
 from evengrad.callbacks._learning_rate import ReduceLROnPlateau as ReduceLROnPlateau
 from evengrad.callbacks._model_checkpoint import ModelCheckpoint as ModelCheckpoint
+from evengrad.callbacks._optuna_pruning import OptunaPruning as OptunaPruning
 from evengrad.callbacks._tensorboard import TensorBoard as TensorBoard
 from evengrad.callbacks._terminate_on_nan import TerminateOnNaN as TerminateOnNaN

@@ -47,11 +47,8 @@ class Monitor(Callback):
         """Return 1 where smaller is better, −1 where larger is; an error where nothing says so."""
         if self._sign is not None:
             return self._sign
+        direction, known = self._told_direction()
         name = self.monitor.removeprefix("val_")
-        known: dict[str, str | None] = {"loss": "min"}
-        if name not in known:
-            known.update(self.model.metric_directions())
-        direction = known.get(name) or direction_by_name(name)
         if direction is None:
             who = type(self).__name__
             told = [one for one, way in known.items() if way is not None]
@@ -63,6 +60,14 @@ class Monitor(Callback):
         way = choose(direction, ("min", "max"), f"{name}: direction")
         self._sign = 1.0 if way == "min" else -1.0
         return self._sign
+
+    def _told_direction(self) -> tuple[str | None, dict[str, str | None]]:
+        """Return where the figure is to go, None where nothing says so; and who says it of what."""
+        name = self.monitor.removeprefix("val_")
+        known: dict[str, str | None] = {"loss": "min"}
+        if name not in known:
+            known.update(self.model.metric_directions())
+        return known.get(name) or direction_by_name(name), known
 
     def _better(self, value: float, than: float | None, margin: float = 0.0) -> bool:
         """Tell whether a figure improves on another by more than a margin; NaN never does."""
