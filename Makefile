@@ -15,7 +15,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 export NATIVE_WHEELS := $(TARGET_DIR)/native-wheel
 # Where no speed is measured: the linker's part of the optimization is a seventh of the time that a wheel takes, and
 # shows in single operations alone. `make wheel`, `race` and `compare` have it.
-battery demo docs interoperability test: export CARGO_PROFILE_RELEASE_LTO := off
+battery demo docs docs-links interoperability test: export CARGO_PROFILE_RELEASE_LTO := off
 
 .DEFAULT_GOAL := help
 # The recipes use the shell's `pipefail` and stop at the first failing command.
@@ -23,7 +23,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 .PHONY: help demo test test-pythons interoperability bench rivals race compare constants battery lint stubs additions \
-    wheel native-wheel docs footprint sanitize clean
+    wheel native-wheel docs docs-links footprint sanitize clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,12 +102,17 @@ native-wheel: .venv-build/stamp
 	tools/native.sh .venv-build/bin/maturin build --release --locked --compatibility linux \
 	    --out $(NATIVE_WHEELS)
 
-docs: native-wheel .venv-docs/stamp  ## reference pages of both languages, in site/
+# The site's sources are read from here, the package from the wheel. FILTER names examples to run, of which the others
+# are shown alone.
+docs: native-wheel .venv-docs/stamp  ## the site, with the reference of both languages, in site/ (FILTER=text for some examples)
 	.venv-docs/bin/pip install --quiet --force-reinstall --no-deps $(NATIVE_WHEELS)/*.whl
-	rm -rf site
-	.venv-docs/bin/pdoc --docformat numpy --math --output-directory site/python evengrad
+	PYTHON=.venv-docs/bin/python FILTER='$(FILTER)' tools/build_site.sh site
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps
 	cp -r $(TARGET_DIR)/doc site/rust
+
+docs-links: native-wheel .venv-docs/stamp  ## ask the hosts of all links in the site whether they are there
+	.venv-docs/bin/pip install --quiet --force-reinstall --no-deps $(NATIVE_WHEELS)/*.whl
+	PYTHON=.venv-docs/bin/python BUILDER=linkcheck tools/build_site.sh $(TARGET_DIR)/links
 
 footprint: native-wheel .venv/stamp  ## how long the import takes, and how large the wheel is
 	.venv/bin/pip install --quiet --force-reinstall --no-deps $(NATIVE_WHEELS)/*.whl
@@ -119,7 +124,7 @@ sanitize:  ## the core's tests under AddressSanitizer, and Miri where a nightly 
 
 clean:  ## remove everything that the other targets made
 	cargo clean
-	rm -rf .venv .venv-* dist site demo-output race-output
+	rm -rf .venv .venv-* dist site demo-output race-output docs/gallery docs/notebooks docs/reference/*.rst
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # An environment is remade when what it was made from changes; the stamp is the last thing made in

@@ -1,4 +1,9 @@
-"""Train a network on scikit-learn's digits and show how it went.
+"""A first network: digits
+=======================
+
+Train a network on scikit-learn's digits and show how it went.
+
+.. code-block:: sh
 
     python examples/01_digits.py --output results
 

@@ -1,4 +1,9 @@
-"""How fast each layer of a deep logistic net learns: Nielsen's experiment on digits.
+"""How fast each layer learns
+==========================
+
+How fast each layer of a deep logistic net learns: Nielsen's experiment on digits.
+
+.. code-block:: sh
 
     python examples/02_learning_speeds.py --output results
 

@@ -1,4 +1,9 @@
-"""Exercise 8 of the chapter: a deep net for the digits 0 to 4, then its remedies.
+"""Exercise 8: digits 0 to 4, then the remedies
+============================================
+
+Exercise 8 of the chapter: a deep net for the digits 0 to 4, then its remedies.
+
+.. code-block:: sh
 
     python examples/03_exercise_8.py --output results
 

@@ -1,4 +1,9 @@
-"""Compare the optimizers on scikit-learn's digits, and let the range test find their rates.
+"""Optimizers side by side
+=======================
+
+Compare the optimizers on scikit-learn's digits, and let the range test find their rates.
+
+.. code-block:: sh
 
     python examples/04_optimizers.py --output results
 

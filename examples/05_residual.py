@@ -1,4 +1,9 @@
-"""Train fifty layers with and without shortcuts on scikit-learn's digits.
+"""Fifty layers with and without shortcuts
+=======================================
+
+Train fifty layers with and without shortcuts on scikit-learn's digits.
+
+.. code-block:: sh
 
     python examples/05_residual.py --output results
 

@@ -1,4 +1,9 @@
-"""Learn to remember over many steps: LSTM against SimpleRNN, with and without gradient clipping.
+"""Long memory: LSTM and gradient clipping
+=======================================
+
+Learn to remember over many steps: LSTM against SimpleRNN, with and without gradient clipping.
+
+.. code-block:: sh
 
     python examples/06_long_memory.py --output results
 

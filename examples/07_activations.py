@@ -1,4 +1,9 @@
-"""The chapter's ranking of activations, measured on digits.
+"""Activations side by side
+========================
+
+The chapter's ranking of activations, measured on digits.
+
+.. code-block:: sh
 
     python examples/07_activations.py --output results
 

@@ -1,4 +1,9 @@
-"""Exercise 8 of the second edition: twenty hidden layers, and what makes them trainable.
+"""Twenty hidden layers, and what makes them trainable
+===================================================
+
+Exercise 8 of the second edition: twenty hidden layers, and what makes them trainable.
+
+.. code-block:: sh
 
     python examples/08_twenty_layers.py --output results
 

@@ -1,4 +1,9 @@
-"""Exercise 9 of the chapter: what a net for the digits 0 to 4 is worth for 5 to 9.
+"""Exercise 9: what a net is worth for other digits
+================================================
+
+Exercise 9 of the chapter: what a net for the digits 0 to 4 is worth for 5 to 9.
+
+.. code-block:: sh
 
     python examples/09_reuse.py --output results
 

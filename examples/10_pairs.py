@@ -1,4 +1,9 @@
-"""Exercise 10: pre-training on an auxiliary task, whether two images show the same digit.
+"""Exercise 10: pre-training on pairs
+==================================
+
+Exercise 10: pre-training on an auxiliary task, whether two images show the same digit.
+
+.. code-block:: sh
 
     python examples/10_pairs.py --output results
 

@@ -1,4 +1,9 @@
-"""What augmentation does to images, and what it is worth where labels are few.
+"""Augmentation of images
+======================
+
+What augmentation does to images, and what it is worth where labels are few.
+
+.. code-block:: sh
 
     python examples/11_augmentation.py --output results
 

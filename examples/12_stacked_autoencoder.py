@@ -1,4 +1,9 @@
-"""Stacked autoencoders: codes of two numbers, drawn, and whether pre-training helps.
+"""Stacked autoencoders
+====================
+
+Stacked autoencoders: codes of two numbers, drawn, and whether pre-training helps.
+
+.. code-block:: sh
 
     python examples/12_stacked_autoencoder.py --output results
 

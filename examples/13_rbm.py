@@ -1,4 +1,9 @@
-"""Restricted Boltzmann machines: what hidden units look for, and whether pre-training helps.
+"""Restricted Boltzmann machines
+=============================
+
+Restricted Boltzmann machines: what hidden units look for, and whether pre-training helps.
+
+.. code-block:: sh
 
     python examples/13_rbm.py --output results
 

@@ -1,4 +1,9 @@
-"""A deep net that does not learn, what the doctor says of it, and the net after the cure.
+"""The doctor: a sick net and its cure
+===================================
+
+A deep net that does not learn, what the doctor says of it, and the net after the cure.
+
+.. code-block:: sh
 
     python examples/14_doctor.py --output results
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Races a wheel of evengrad against other libraries; docs/performance.md says how.
+# Races a wheel of evengrad against other libraries; docs/about/performance.md says how.
 #
 #     tools/race.sh WHEEL [ARGUMENTS of benches/race/race.py...]
 #

@@ -3,7 +3,7 @@
     make race
     make race WORKLOADS="tabular mnist" PEERS="torch jax" SECONDS_EACH=2 ROUNDS=3
 
-``docs/performance.md`` says how it is done and how to read the outcome. The exit status says
+``docs/about/performance.md`` says how it is done and how to read the outcome. The exit status says
 whether the race was run, and nothing about who won.
 """
 

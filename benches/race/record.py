@@ -4,10 +4,11 @@
     .venv-race-evengrad/bin/python benches/race/record.py race-output/results.json
 
 The rows of the tasks and workloads that were raced replace those in the table of
-``docs/performance.md``; all others stay, with the date of their own run. The run is appended to
-``docs/performance-runs.md`` with its command, machine, versions and ceilings. ``docs/race.png`` is
-drawn anew from the table. A link in README.md whose title names a cell of the table, as in
-``[2.6×](docs/performance.md "training deep-20 ratio")``, gets that cell as its text.
+``docs/about/performance.md``; all others stay, with the date of their own run. The run is appended
+to ``docs/about/performance-runs.md`` with its command, machine, versions and ceilings.
+``docs/about/race.png`` is drawn anew from the table. A link in README.md whose title names a cell
+of the table, as in
+``[2.6×](docs/about/performance.md "training deep-20 ratio")``, gets that cell as its text.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def draw(path: Path, report: Report, rows: Table) -> bool:
     names = {row["run"] for row in rows.values() if row["task"] == "training"}
     subtitle = (
         f"{report.record['machine']['processor']}, {report.threads} threads; peers at their best "
-        f"settings; docs/performance.md, {', '.join(sorted(names))}"
+        f"settings; docs/about/performance.md, {', '.join(sorted(names))}"
     )
     return draw_rows(path, {"training": bars}, subtitle)
 
@@ -168,11 +169,12 @@ def record(report: Report, root: Path) -> None:
         rows.update(read(page) | new)
         return with_table(page, rows)
 
-    renew("docs/performance.md", renew_table)
-    renew("docs/performance-runs.md", lambda page: f"{page}\n{section(report, run, new)}")
+    renew("docs/about/performance.md", renew_table)
+    renew("docs/about/performance-runs.md", lambda page: f"{page}\n{section(report, run, new)}")
     renew("README.md", lambda page: with_figures(page, rows))
-    if draw(root / "docs" / "race.png", report, rows):
-        print(f"wrote {root / 'docs' / 'race.png'}")
+    picture = root / "docs" / "about" / "race.png"
+    if draw(picture, report, rows):
+        print(f"wrote {picture}")
 
 
 def main() -> None:

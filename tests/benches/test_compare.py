@@ -148,25 +148,26 @@ def test_a_race_is_recorded(load, report, tmp_path):
         page,
         {key: dict.fromkeys(record.COLUMNS, "-") | row for key, row in record.read(page).items()},
     )
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "performance.md").write_text(page, "utf-8")
-    (tmp_path / "docs" / "performance-runs.md").write_text("# Runs\n", "utf-8")
-    readme = '[1×](docs/performance.md "training mnist ratio"), [a page](docs/performance.md)'
+    about = tmp_path / "docs" / "about"
+    about.mkdir(parents=True)
+    (about / "performance.md").write_text(page, "utf-8")
+    (about / "performance-runs.md").write_text("# Runs\n", "utf-8")
+    readme = '[1×](docs/page.md "training mnist ratio"), [a page](docs/page.md)'
     (tmp_path / "README.md").write_text(readme, "utf-8")
 
     record.record(report, tmp_path)
 
-    table = record.read((tmp_path / "docs" / "performance.md").read_text("utf-8"))
+    table = record.read((about / "performance.md").read_text("utf-8"))
     assert table["one-row", "mnist"]["run"] == "old"
     row = table["training", "mnist"]
     assert row["run"] == "1970-01-01 00:00"
     assert (row["best peer"], row["ratio"]) == ("jax scan, 2 threads", "2.00×")
     assert (row["× torch"], row["× keras"]) == ("3.00×", "-")
     assert ("training", "deep-20") not in table
-    runs = (tmp_path / "docs" / "performance-runs.md").read_text("utf-8")
+    runs = (about / "performance-runs.md").read_text("utf-8")
     assert "## 1970-01-01 00:00\n\n    make race WORKLOADS=mnist\n" in runs
     assert (tmp_path / "README.md").read_text("utf-8") == readme.replace("[1×]", "[2.00×]")
-    assert (tmp_path / "docs" / "race.png").stat().st_size > 0
+    assert (about / "race.png").stat().st_size > 0
 
 
 @pytest.mark.parametrize("module", ["record", "constants"])

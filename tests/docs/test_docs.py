@@ -249,7 +249,7 @@ def record(monkeypatch):
 
 def test_figures_are_those_of_the_recorded_table(record):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = record.read((ROOT / "docs" / "performance.md").read_text(encoding="utf-8"))
+    table = record.read((ROOT / "docs" / "about" / "performance.md").read_text(encoding="utf-8"))
     assert record.with_figures(readme, table) == readme
     # No other figure of speed stands in README.md.
     told = re.findall(r"[\d.]+×", readme)
@@ -258,8 +258,8 @@ def test_figures_are_those_of_the_recorded_table(record):
 
 
 def test_each_row_of_the_recorded_table_names_its_run(record):
-    table = record.read((ROOT / "docs" / "performance.md").read_text(encoding="utf-8"))
-    runs = (ROOT / "docs" / "performance-runs.md").read_text(encoding="utf-8")
+    table = record.read((ROOT / "docs" / "about" / "performance.md").read_text(encoding="utf-8"))
+    runs = (ROOT / "docs" / "about" / "performance-runs.md").read_text(encoding="utf-8")
     headings = set(re.findall(r"^## (.*)$", runs, re.MULTILINE))
     assert {row["run"] for row in table.values()} <= headings
 

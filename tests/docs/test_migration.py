@@ -1,4 +1,4 @@
-"""The tables of docs/migration.md: every line runs, and means what the line beside it means.
+"""The tables of docs/how-to/migration.md: every line runs, and means what the line beside it means.
 
 A row's program is the code at the start of its last cell; it runs after the page's first block, in
 names of its own. `migration_checks.py` holds what each must come to, from other sources.
@@ -13,7 +13,7 @@ import migration_checks
 import migration_from_torch  # enters its checks
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "migration.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "migration.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 # Code at the start of a cell, with nothing but space between the pieces.
 PROGRAM = re.compile(r"(?:`[^`]+`\s*)+")

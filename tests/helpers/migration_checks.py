@@ -1,4 +1,4 @@
-"""What the rows of docs/migration.md must come to: closed forms, SciPy, and literals.
+"""What the rows of docs/how-to/migration.md must come to: closed forms, SciPy, and literals.
 
 The trajectories of optimizers are those of the libraries' rules in float64, from θ = 1 with the
 gradients 0.5, −0.25 and 1 at η = 0.1.

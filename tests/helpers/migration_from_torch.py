@@ -1,4 +1,4 @@
-"""What the rows for PyTorch's users in docs/migration.md must come to; see migration_checks.py."""
+"""What PyTorch's rows in docs/how-to/migration.md must come to; see migration_checks.py."""
 
 import numpy as np
 from migration_checks import close, draws, follows, means, seeded, step, trajectory, uniform

@@ -3,7 +3,7 @@
 //! The costs of single launches are estimated by [`Cost::nanoseconds`](crate::launch::Cost::nanoseconds). Where a
 //! number says "chosen", it is a choice of its order of magnitude. Each of these was halved and doubled by itself
 //! (`make constants`): on none of six workloads did it stand out from the spread of the same module measured twice, so
-//! none decides a quarter of a step (docs/performance-runs.md, 2026-12-01).
+//! none decides a quarter of a step (docs/about/performance-runs.md, 2026-12-01).
 
 use std::ops::Range;
 use std::time::Duration;
@@ -57,7 +57,7 @@ pub(super) const REPLICAS_MOST_BYTES: usize = 2 << 20;
 /// A chain is cut among all workers if it takes one part in so many of what falls to one: chosen.
 pub(super) const LARGE_CHAIN: f64 = 2.0;
 /// One chain among several that takes less is not cut: each part of it costs some tens of nanoseconds more. Measured on
-/// tabular, Zen 4: a twentieth of a step with whole small chains and rarer looks at the clock (docs/performance.md).
+/// tabular, Zen 4: a twentieth of a step with whole small chains and rarer looks at the clock (docs/about/performance.md).
 pub(super) const WHOLE_CHAIN_NANOSECONDS: f64 = 400.0;
 /// Shares whose longest takes so many times the mean are cut again: chosen.
 pub(super) const UNEVEN: f64 = 1.02;
