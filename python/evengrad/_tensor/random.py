@@ -6,14 +6,19 @@ of building, nor on what else drew numbers, nor on the number of threads.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
-from typing import Any
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evengrad import _core
 from evengrad._common.checks import check_dtype, check_int
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Streams are numbered by 64 bits; seeds too.
 SEED_LIMIT = 2**63
@@ -29,6 +34,8 @@ class _Seeds:
 
 
 _seeds = _Seeds()
+# In whose place those of `seeds_from` stand.
+_inside: ContextVar[_Seeds | None] = ContextVar("seeds", default=None)
 
 
 def set_random_seed(seed: int) -> None:
@@ -73,12 +80,25 @@ def check_seed(seed: Any, argument: str) -> int:
 
 def next_seed() -> int:
     """Return the seed of the next model or layer that was given none."""
-    with _seeds.lock:
-        if _seeds.seed is None:
+    seeds = _inside.get() or _seeds
+    with seeds.lock:
+        if seeds.seed is None:
             # What `secrets` would ask, without the imports that it brings.
-            _seeds.seed = random.SystemRandom().randrange(SEED_LIMIT)
-        _seeds.derived += 1
-        return int(_core.derive_stream(_seeds.seed, f"seed/{_seeds.derived}")) % SEED_LIMIT
+            seeds.seed = random.SystemRandom().randrange(SEED_LIMIT)
+        seeds.derived += 1
+        return int(_core.derive_stream(seeds.seed, f"seed/{seeds.derived}")) % SEED_LIMIT
+
+
+@contextlib.contextmanager
+def seeds_from(seed: int) -> Iterator[None]:
+    """Have models and layers made inside that are given no seed follow from this one."""
+    seeds = _Seeds()
+    seeds.seed = seed
+    token = _inside.set(seeds)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
 
 
 def generator(seed: int, path: str) -> _core.Generator:

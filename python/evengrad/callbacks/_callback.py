@@ -16,6 +16,7 @@ from evengrad.saving._paths import check_ordinary, errors_name, file_path
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
     from typing import BinaryIO
 
     from evengrad.health import Finding
@@ -147,6 +148,14 @@ class Callback(Configured):
     def _after_steps(self) -> None:
         """Hear that steps have been made, as many as were left or fewer."""
 
+    def _epochs_left(self) -> int:
+        """Return after how many epochs it must hear of them, 1 or more.
+
+        For who decides by the figures of epochs, and not by each: those until then may be run
+        without a return to Python, and it hears of them one after the other when they have been.
+        """
+        return 1
+
     def state_dict(self) -> dict[str, Any] | None:
         """Return what a checkpoint keeps of the callback; None where it has no state.
 
@@ -193,6 +202,22 @@ def overrides(callback: Callback, method: str) -> bool:
     """Tell whether a callback has a method of its own of that name."""
     own = getattr(type(callback), method) is not getattr(Callback, method)
     return own or method in vars(callback)
+
+
+def epochs_left(callbacks: Sequence[Callback]) -> int:
+    """Return after how many epochs the first of some callbacks must hear of them."""
+    return min(one._epochs_left() for one in callbacks)  # noqa: SLF001 - no public name, as users derive from it
+
+
+def is_patient(callback: Callback) -> bool:
+    """Tell whether a callback may hear of an epoch's beginning and end when more have been run."""
+    within = ("on_epoch_begin", "_after_steps", "_on_non_finite")
+    return (
+        overrides(callback, "_epochs_left")
+        and callback.watch_every is None
+        and not callback.wants_batches("train")
+        and not any(overrides(callback, hook) for hook in within)
+    )
 
 
 class Turns:

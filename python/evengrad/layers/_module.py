@@ -528,10 +528,26 @@ class ModuleTree:
     def _penalized(self) -> list[Weight]:
         return [weight for weight in self._trained if weight.regularizer is not None]
 
-    def weight_penalties(self) -> list[Tensor]:
-        """Return the penalties on the variables that training changes, as these stand now."""
+    def weight_penalties(self, rows: Callable[[], Any] | None = None) -> list[Tensor]:
+        """Return the penalties on the variables that training changes, as these stand now.
+
+        `rows` returns how many rows the batch has, or their weights: what some are divided by.
+        """
         penalized = self._penalized
-        return [weight.regularizer(weight.tensor) for weight in penalized] if penalized else []
+        if not penalized:
+            return []
+        if rows is None or not any(map(is_by_rows, penalized)):
+            return [weight.regularizer(weight.tensor) for weight in penalized]
+        share = 1.0 / rows()
+        return [
+            weight.regularizer(weight.tensor) * (share if is_by_rows(weight) else 1.0)
+            for weight in penalized
+        ]
+
+
+def is_by_rows(weight: Weight) -> bool:
+    """Tell whether the penalty on a variable is divided by the rows of the batch."""
+    return bool(getattr(weight.regularizer, "is_by_rows", False))
 
 
 def module_tree(root: Any) -> ModuleTree:

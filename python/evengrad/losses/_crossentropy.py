@@ -8,7 +8,7 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._common.checks import check_float, check_int
-from evengrad.losses._loss import Loss, hide_masked, weights_for
+from evengrad.losses._loss import BY_WEIGHT, Loss, hide_masked, weights_for
 from evengrad.losses._targets import (
     UnknownClassError,
     check_probabilities,
@@ -76,7 +76,7 @@ class CrossEntropy(Loss):
         counted = counted_of(y_true, self.ignore_class, y_pred.dtype)
         weights = None if sample_weight is None else weights_for(sample_weight, y_pred)
         value = loss(y_true, y_pred, combined(counted, weights))
-        if self.reduction in ("sum", "none"):
+        if self.reduction in ("sum", "none", BY_WEIGHT):
             return value
         number = counted.sum()
         return value * (float(counted.size) / _core.where(number == 0.0, 1.0, number))

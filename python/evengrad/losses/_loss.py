@@ -22,7 +22,9 @@ from evengrad.losses._targets import (
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array, Shape
 
-REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "none")
+# The mean by sample weights, which a factor of them all does not change.
+BY_WEIGHT = "mean_with_sample_weight"
+REDUCTIONS = ("sum_over_batch_size", "mean", BY_WEIGHT, "sum", "none")
 
 
 class Loss(Named):
@@ -34,8 +36,9 @@ class Loss(Named):
     ----------
     reduction
         ``"sum_over_batch_size"`` or ``"mean"``: the sum over the rows, divided by their number;
-        sample weights multiply, and do not change the divisor; 0 without rows. ``"sum"``.
-        ``"none"`` or None for a value per row.
+        sample weights multiply, and do not change the divisor; 0 without rows.
+        ``"mean_with_sample_weight"``: divided by the sum of the sample weights instead, 0 where
+        that is 0. ``"sum"``. ``"none"`` or None for a value per row.
     name
         The name in reports; by default from the class.
 
@@ -150,6 +153,9 @@ class Loss(Named):
                     "reduction"
                 )
             values = hide_masked(per_weight(values, weights) * weights, weights)
+            if self.reduction == BY_WEIGHT:
+                total = weights.sum()
+                return values.sum() / _core.where(total == 0.0, 1.0, total)
         if values.ndim > 1:
             values = values.mean(dim=tuple(range(1, values.ndim)))
         if self.reduction == "none":

@@ -11,8 +11,10 @@ from evengrad._common.names import choose
 if TYPE_CHECKING:
     from evengrad._core import Tensor
 
-# Three libraries, three penalties that are called ℓ2 with the same number.
-HALVES = {"keras": 1.0, "torch": 0.5, "tf1": 0.5}
+# Four libraries, four penalties that are called ℓ2 with the same number.
+HALVES = {"keras": 1.0, "torch": 0.5, "tf1": 0.5, "scikit-learn": 0.5}
+# The convention under which penalties are divided by the rows of the batch.
+BY_ROWS = "scikit-learn"
 
 
 class Regularizer(Configured):
@@ -29,6 +31,11 @@ class Regularizer(Configured):
     """
 
     _is_read = True
+
+    @property
+    def is_by_rows(self) -> bool:
+        """Whether a step divides the penalty by the rows of its batch, or the sum of weights."""
+        return False
 
     def __call__(self, w: Tensor) -> Tensor:
         """Return the penalty, one element."""
@@ -69,12 +76,15 @@ class L1(Regularizer):
 class L2(Regularizer):
     """The sum of squares: c · Σw² under ``"keras"``, ½ · c · Σw² under ``"torch"`` and ``"tf1"``.
 
+    Under ``"scikit-learn"`` it is ½ · c · Σw² / m in a step over a batch of m rows, or of rows
+    whose sample weights add up to m; without a batch, as in a call, m is 1.
+
     Parameters
     ----------
     l2
         c; 0.01 by default.
     convention
-        ``"keras"``, ``"torch"`` or ``"tf1"``.
+        ``"keras"``, ``"torch"``, ``"tf1"`` or ``"scikit-learn"``.
 
     Raises
     ------
@@ -96,20 +106,27 @@ class L2(Regularizer):
         self.l2 = check_float(l2, "l2", low=0.0)
         self.convention = choose(convention, HALVES, "convention")
 
+    @property
+    def is_by_rows(self) -> bool:
+        """Whether a step divides the penalty by the rows of its batch, or the sum of weights."""
+        return self.convention == BY_ROWS
+
     def __call__(self, w: Tensor) -> Tensor:
         """Return c · Σw², or half of it."""
         return w.square().sum() * (self.l2 * HALVES[self.convention])
 
 
 class L1L2(Regularizer):
-    """Both: l1 · Σ abs(w) + l2 · Σw², the squares halved under ``"torch"`` and ``"tf1"``.
+    """Both: l1 · Σ abs(w) + l2 · Σw², the squares halved under all conventions but ``"keras"``.
+
+    Under ``"scikit-learn"`` both are divided by the rows of the batch, as in `L2`.
 
     Parameters
     ----------
     l1, l2
         The factors; 0 by default.
     convention
-        ``"keras"``, ``"torch"`` or ``"tf1"``.
+        ``"keras"``, ``"torch"``, ``"tf1"`` or ``"scikit-learn"``.
 
     Raises
     ------
@@ -130,6 +147,11 @@ class L1L2(Regularizer):
         self.l1 = check_float(l1, "l1", low=0.0)
         self.l2 = check_float(l2, "l2", low=0.0)
         self.convention = choose(convention, HALVES, "convention")
+
+    @property
+    def is_by_rows(self) -> bool:
+        """Whether a step divides the penalty by the rows of its batch, or the sum of weights."""
+        return self.convention == BY_ROWS
 
     def __call__(self, w: Tensor) -> Tensor:
         """Return l1 · Σ abs(w) + l2 · Σw²."""

@@ -14,7 +14,14 @@ from evengrad._common.arrays import is_batches, is_list_of_batches
 from evengrad._common.checks import check_float, check_int
 from evengrad._core import Epochs, Seconds
 from evengrad.callbacks import BackupAndRestore, History
-from evengrad.callbacks._callback import Callback, CallbackList, Turns, check_callbacks
+from evengrad.callbacks._callback import (
+    Callback,
+    CallbackList,
+    Turns,
+    check_callbacks,
+    epochs_left,
+    is_patient,
+)
 from evengrad.callbacks._monitor import Monitor
 from evengrad.training import _fingerprint
 from evengrad.training._batches import BatchSource
@@ -214,6 +221,8 @@ class _Training:
             self.signals = GracefulStop(stopping(sessions))
         model.public.history = self.history
         model.public.stop_training = False
+        # Whether all who hear of epochs may hear of several at a time.
+        self.are_patient = bool(users) and all(map(is_patient, users))
         # Beside the epoch, who acts after a number of steps.
         self.epoch, self.turns = 0, Turns(users) if users else None
         # Finds where numbers stop being finite, where a callback wants to hear of it.
@@ -313,7 +322,7 @@ class _Training:
             # What had begun is gone on with. Else a callback, or the end of the data, ends it here.
             if not resumed and (public.stop_training or source.is_used_up):
                 break
-            at_a_time = self.progress.epochs_at_a_time
+            at_a_time = self._epochs_at_a_time()
             if at_a_time and not resumed and self._is_unheard:
                 self._run_unheard(min(last, self.epoch + at_a_time))
             else:
@@ -337,6 +346,11 @@ class _Training:
         self.callbacks.tell("on_train_end", self.logs)
         if self.checkpointing is not None:
             self.checkpointing.finish()
+
+    def _epochs_at_a_time(self) -> int:
+        """Return how many epochs may be run without a return to Python."""
+        shown = self.progress.epochs_at_a_time
+        return min(shown, epochs_left(self.users)) if self.are_patient else shown
 
     def _go_on(self) -> bool:
         """Restore a checkpoint where there is one; return whether its epoch had begun."""
@@ -371,7 +385,7 @@ class _Training:
     @property
     def _is_unheard(self) -> bool:
         return (
-            (not self.users or self._is_quiet)
+            (not self.users or self.are_patient or self._is_quiet)
             and self.validation is None
             and self.checkpointing is None
             and isinstance(self.source, ArraySource)
@@ -433,6 +447,9 @@ class _Training:
         if self._is_sound and not math.isfinite(self.logs["loss"]):
             self._warn_of_loss(epoch, later * steps)
         self.history.on_epoch_end(epoch, self.logs)
+        if self.are_patient:
+            for one in self.users:
+                one.on_epoch_end(epoch, self.logs)
 
     # ---- one epoch after the other
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,6 +90,17 @@ def output_shapes_for(model: TrainableModel, arrays: list[Array]) -> list[Any]:
         return shapes
     found = model.compute_output_shape(shapes_of(arrays))
     return found if isinstance(found, list) else [found]
+
+
+def weight_of(rows: int, weights: list[Tensor | None]) -> Any:
+    """Return what the rows of a batch weigh in all: their number, or the sum of their weights.
+
+    1 where that is 0. Of several outputs the weights of the first count.
+    """
+    if weights[0] is None:
+        return max(1, rows)
+    total = weights[0].sum()
+    return _core.where(total == 0.0, 1.0, total)
 
 
 def noting(called: list[Any], also: Callable[[Any, Any], None] | None) -> Callable[..., None]:
@@ -470,9 +482,9 @@ class Objective:
             check_called(self.model.public, called)
             self.looks_for_strangers = False
         mixture = mixtures[0] if mixtures else None
-        penalties += tree.weight_penalties()
-        total: Tensor | None = None
         rows = int(xs[0].shape[0])
+        penalties += tree.weight_penalties(partial(weight_of, rows, weights))
+        total: Tensor | None = None
         ends = zip(self.names, self.outputs, ys, results, weights, strict=True)
         for name, output, y, result, weight in ends:
             loss = output.loss_of(y, result, weight, mixture)

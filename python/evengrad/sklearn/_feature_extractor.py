@@ -1,9 +1,7 @@
-"""Models in scikit-learn's pipelines. Importing this module imports scikit-learn."""
+"""Features of trained models in scikit-learn's pipelines."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 from typing import Any
 
 import numpy as np
@@ -15,12 +13,6 @@ from evengrad._common.tables import column_names
 from evengrad.models import Model
 from evengrad.models._features import find
 from evengrad.training._feature_names import difference
-
-__all__ = ["FeatureExtractor"]
-
-# scikit-learn bounds threads by threadpoolctl; its versions before 3.2 know no other libraries.
-with contextlib.suppress(ImportError):
-    importlib.import_module("evengrad._common.threads")
 
 
 class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # published untyped

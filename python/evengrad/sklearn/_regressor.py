@@ -1,0 +1,306 @@
+"""A regressor: a net of dense layers with scikit-learn's arguments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sklearn.base import RegressorMixin
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from evengrad.sklearn._base import DenseEstimator
+from evengrad.sklearn._parameters import CONSTRAINTS
+from evengrad.sklearn._partial_fit import PartialFit
+from evengrad.sklearn._tasks import ENDS_OF_LOSSES, Regression
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class DenseRegressor(RegressorMixin, DenseEstimator):  # type: ignore[misc]  # published untyped
+    """A net of dense layers that predicts numbers: scikit-learn's `MLPRegressor`, and more.
+
+    Arguments up to `max_fun` have the names, order, defaults and meaning that they have there.
+
+    Parameters
+    ----------
+    loss
+        ``"squared_error"``: ½ · (y − p)², or ``"poisson"``: half of the deviance of counts y ≥ 0,
+        y · ln(y / p) − y + p with p = e^z; mean over rows by their weights.
+    hidden_layer_sizes
+        Units of each hidden layer; a number is one layer.
+    activation
+        ``"identity"``, ``"logistic"``, ``"tanh"``, ``"relu"``, another name from
+        `evengrad.activations`, a function or an activation layer; or a list, one for each hidden
+        layer.
+    solver
+        ``"adam"``, ``"sgd"``, ``"lbfgs"`` (SciPy's L-BFGS-B over all rows at once), another name
+        from `evengrad.optimizers`, with `learning_rate_init`, or an optimizer.
+    alpha
+        α of the penalty ½ · α · Σw² / m on kernels, over a batch of m rows, or of rows whose
+        weights add up to m.
+    batch_size
+        Rows in a step; ``"auto"`` is 200, or all where they are fewer.
+    learning_rate
+        With ``solver="sgd"``: ``"constant"``; ``"invscaling"``, after each epoch
+        `learning_rate_init` / (t + 1)^power_t with t rows seen; ``"adaptive"``, divided by 5
+        whenever the training would stop, until it is 1e-6.
+    learning_rate_init
+        The rate that ``"adam"``, ``"sgd"`` and solvers of other names begin with.
+    power_t
+        The exponent of ``"invscaling"``.
+    max_iter
+        Epochs at most; with ``"lbfgs"`` iterations.
+    shuffle
+        Whether each epoch visits the rows in a new random order.
+    random_state
+        What first weights, held-out rows, the rows' order and dropout follow from: an integer, a
+        ``RandomState``, or None.
+    tol, n_iter_no_change
+        The training ends when the loss, or with `early_stopping` the score, has not improved by
+        `tol` for more than so many epochs in a row. With ``"lbfgs"`` `tol` bounds the gradient.
+    verbose
+        Whether loss and score of each epoch are printed.
+    warm_start
+        Whether `fit` goes on from the weights of the fit before.
+    momentum, nesterovs_momentum
+        Of ``"sgd"``: below 1; whether it is Nesterov's.
+    early_stopping, validation_fraction
+        Whether such a share of the rows, with the classes' shares, is held out, and the training
+        ends by the score on them, with the weights that had the best one.
+    beta_1, beta_2, epsilon
+        Of ``"adam"``.
+    max_fun
+        Calls of the loss at most, with ``"lbfgs"``.
+    dropout
+        The rate of dropout after each hidden layer, or a list of rates.
+    norm
+        What normalizes each hidden layer before its activation: ``"batch"``, ``"layer"``, a layer,
+        or a list of them.
+    kernel_initializer
+        ``"auto"``: scikit-learn's first values for its activations, even over ±√(6 / (inputs +
+        units)), with 2 in place of 6 for ``"logistic"``, biases too; for others what
+        `initializers.for_activation` pairs them with. Else as for `layers.Dense`.
+    kernel_regularizer
+        A penalty on kernels, which takes the place of that of `alpha`.
+    kernel_constraint
+        As for `layers.Dense`.
+    schedule
+        The learning rate as a function of the steps made so far, such as one of
+        `evengrad.optimizers.schedules`, for a solver by name; in place of `learning_rate_init`.
+    clipnorm
+        Bounds the norm of each gradient, for a solver by name.
+    callbacks
+        A callback of `evengrad.callbacks`, or a list.
+    monitor
+        The figure that decides when training ends and which weights were best: ``"loss"``, or with
+        `early_stopping` ``"score"`` and ``"val_loss"``. By default as in scikit-learn.
+    restore_best_weights
+        Whether a training with `early_stopping` ends with its best weights.
+    categorical
+        Which columns of a data frame are categories, as a list; ``"auto"``: those that are not
+        numbers. None: none.
+    dtype
+        ``"auto"``: float32 for data in float32, else float64; or one of the two.
+    n_threads
+        Threads at most; by default as `set_num_threads` says.
+    model
+        A function of a `ModelMeta` that returns a model that is not compiled, in place of the
+        layers that the arguments describe.
+
+    Attributes
+    ----------
+    model_
+        The trained `evengrad.Model`.
+    history_
+        The `History` of the last training.
+    coefs_, intercepts_
+        Kernels and biases of the dense layers, as copies; lists may be assigned.
+    loss_, loss_curve_, best_loss_
+        The loss of the last epoch, of all, and the lowest, as scikit-learn counts it.
+    validation_scores_, best_validation_score_, validation_loss_curve_
+        With `early_stopping`, else None: the score and the loss on the rows held out.
+    n_iter_, t_
+        Epochs of the last fit, and rows seen in all.
+    n_layers_, n_outputs_, out_activation_
+        Layers with the input; units of the last one, and its activation by scikit-learn's name.
+    n_features_in_, feature_names_in_
+        Columns of the data, and their names where it has such.
+
+    Raises
+    ------
+    ValueError, TypeError
+        From `fit`: arguments or data that do not fit.
+
+    See Also
+    --------
+    DenseClassifier : For classes.
+
+    Notes
+    -----
+    Of several targets the gradient is that of the sum of their losses, and the loss that is told
+    their mean, as in scikit-learn; ``"lbfgs"`` minimizes the sum here. In weighted batches, batch
+    normalization and dropout see each row once whatever its weight: repeating rows is then not the
+    same as weighting them.
+
+    References
+    ----------
+    Hinton, "Connectionist learning procedures", 1989; Glorot and Bengio, "Understanding the
+    difficulty of training deep feedforward neural networks", 2010; Gal and Ghahramani, "Dropout as
+    a Bayesian approximation", 2016, for the deviation.
+
+    Examples
+    --------
+    >>> from evengrad.sklearn import DenseRegressor
+    >>> x = np.linspace(-1, 1, 200).reshape(-1, 1)
+    >>> net = DenseRegressor(hidden_layer_sizes=(32,), solver="lbfgs", random_state=1)
+    >>> net = net.fit(x, np.sin(3 * x[:, 0]))
+    >>> bool(net.score(x, np.sin(3 * x[:, 0])) > 0.99)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **CONSTRAINTS,
+        "loss": [StrOptions(set(ENDS_OF_LOSSES))],
+    }
+
+    _task: Regression
+
+    def __init__(
+        self,
+        loss: str = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dropout: Any = 0.0,
+        norm: Any = None,
+        kernel_initializer: Any = "auto",
+        kernel_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        schedule: Any = None,
+        clipnorm: float | None = None,
+        callbacks: Any = None,
+        monitor: str | None = None,
+        restore_best_weights: bool = True,
+        categorical: Any = "auto",
+        dtype: str = "auto",
+        n_threads: int | None = None,
+        model: Any = None,
+    ) -> None:
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.dropout = dropout
+        self.norm = norm
+        self.kernel_initializer = kernel_initializer
+        self.kernel_regularizer = kernel_regularizer
+        self.kernel_constraint = kernel_constraint
+        self.schedule = schedule
+        self.clipnorm = clipnorm
+        self.callbacks = callbacks
+        self.monitor = monitor
+        self.restore_best_weights = restore_best_weights
+        self.categorical = categorical
+        self.dtype = dtype
+        self.n_threads = n_threads
+        self.model = model
+
+    def _new_task(self) -> Regression:
+        return Regression(self.loss)
+
+    # ---- scikit-learn's methods
+
+    @PartialFit
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one epoch on some rows, from where the training stands.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+
+        Returns
+        -------
+        self
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            Data that does not fit; ``early_stopping``.
+        """
+        return self._train(X, y, sample_weight, incremental=True)
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Return a prediction for each row: (rows,), or (rows, targets).
+
+        Parameters
+        ----------
+        X
+            Rows, as for `fit`.
+        return_std
+            Whether mean and standard deviation over 100 passes with dropout on are returned, as
+            Gaussian processes have it; 0 without dropout.
+
+        Returns
+        -------
+        numpy.ndarray or tuple
+            Predictions, or their mean and their standard deviation.
+
+        Raises
+        ------
+        NotFittedError
+            The estimator is not fitted.
+        ValueError
+            Rows that do not fit.
+        """
+        if not return_std:
+            outputs = self._outputs(X)
+            return outputs.reshape(-1) if outputs.shape[1] == 1 else outputs
+        check_is_fitted(self)
+        mean, deviation = self.model_.predict_mc(self._checked(X), check_finite=False)
+        if mean.shape[1] == 1:
+            return mean.reshape(-1), deviation.reshape(-1)
+        return mean, deviation

@@ -1,0 +1,39 @@
+"""Optimizers from an estimator's arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evengrad import optimizers
+from evengrad._common.config import outside_scopes, remade
+from evengrad.optimizers import Adam, Optimizer
+
+
+def is_stochastic(solver: Any) -> bool:
+    """Tell whether a solver goes through the rows batch by batch."""
+    return not (isinstance(solver, str) and solver == "lbfgs")
+
+
+@outside_scopes()
+def optimizer_of(estimator: Any) -> Optimizer:
+    """Return a new optimizer for the solver, by the name that scikit-learn or we have for it."""
+    solver, rate = estimator.solver, estimator.schedule
+    if isinstance(solver, Optimizer):
+        if rate is not None or estimator.clipnorm is not None:
+            raise ValueError(
+                "schedule, clipnorm: expected with the name of a solver; an optimizer has them "
+                "among its own arguments"
+            )
+        made: Optimizer = remade(solver)
+        return made
+    shared: dict[str, Any] = {
+        "learning_rate": float(estimator.learning_rate_init) if rate is None else remade(rate),
+        "clipnorm": estimator.clipnorm,
+    }
+    if solver == "sgd":
+        nesterov = bool(estimator.nesterovs_momentum and estimator.momentum > 0)
+        return optimizers.SGD(momentum=float(estimator.momentum), nesterov=nesterov, **shared)
+    if solver == "adam":
+        first, second = float(estimator.beta_1), float(estimator.beta_2)
+        return Adam(beta_1=first, beta_2=second, epsilon=float(estimator.epsilon), **shared)
+    return type(optimizers.get(solver))(**shared)

@@ -1,0 +1,212 @@
+"""One fit: from data and arguments to a trained model and what is known of its training."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+
+from evengrad.layers import Dense
+from evengrad.sklearn._build import first_values, hidden_sizes, make_model
+from evengrad.sklearn._columns import graph_of
+from evengrad.sklearn._data import Rows, checked, held_out, weights_of
+from evengrad.sklearn._meta import ModelMeta
+from evengrad.sklearn._solvers import is_stochastic, optimizer_of
+from evengrad.sklearn._stopping import Progress, StoppingRule
+from evengrad.training._training_state import all_finite
+
+if TYPE_CHECKING:
+    from evengrad.callbacks import History
+    from evengrad.models import Model
+    from evengrad.sklearn._tasks import Classification, Regression
+
+    Task = Classification | Regression
+
+SMALL_BATCH = 200
+# Random seeds are drawn below this, as from a NumPy generator of 32 bits.
+SEEDS = 2**31 - 1
+# From a warning here to the line of the user that called `fit`.
+TO_USER = 7
+
+
+def check_arguments(estimator: Any) -> None:
+    """Raise a ValueError for arguments that do not go together."""
+    hidden_sizes(estimator.hidden_layer_sizes)
+    if is_stochastic(estimator.solver):
+        return
+    given = estimator.dropout
+    if any(given if isinstance(given, (list, tuple)) else [given]):
+        raise ValueError(
+            'dropout: expected 0 with solver="lbfgs", whose line search needs the same loss at the '
+            'same weights; choose "adam" or "sgd"'
+        )
+    if estimator.schedule is not None or estimator.callbacks is not None:
+        raise ValueError(
+            'schedule, callbacks: expected None with solver="lbfgs", which makes no epochs'
+        )
+
+
+def layers_with_kernels(model: Model) -> list[Dense]:
+    """Return the dense layers of a model, whose variables scikit-learn has as lists."""
+    return [layer for layer in model.layers if isinstance(layer, Dense)]
+
+
+class Training:
+    """One fit of an estimator, or one epoch of `partial_fit`.
+
+    Parameters
+    ----------
+    estimator
+        A copy of the user's, which takes what comes of the training.
+    task
+        What is learnt.
+    progress
+        What was before, where the training goes on; None for a new one.
+    incremental
+        Whether it is one epoch, by the optimizer as it stands.
+    """
+
+    def __init__(
+        self, estimator: Any, task: Task, progress: Progress | None, *, incremental: bool
+    ) -> None:
+        check_arguments(estimator)
+        self.estimator, self.task, self.incremental = estimator, task, incremental
+        self.is_first = progress is None
+        self.progress = Progress() if progress is None else progress.copied()
+        self.is_stochastic = is_stochastic(estimator.solver)
+
+    def rows(self, x: Any, y: Any, sample_weight: Any, classes: Any) -> Rows:
+        """Return the data as the net takes it, or raise scikit-learn's errors."""
+        task, estimator = self.task, self.estimator
+        if self.is_first and self.incremental and classes is None and not task.is_numeric:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        x, y = checked(estimator, x, y, reset=self.is_first, numeric=task.is_numeric)
+        if self.is_first:
+            task.learn(y, classes)
+        else:
+            task.go_on(y, classes, incremental=self.incremental or not estimator.warm_start)
+        return Rows(x, task.encode(y), weights_of(estimator, x, y, sample_weight))
+
+    def run(self, rows: Rows) -> None:
+        """Make the model or go on with the one there is, train it, and keep what comes of it."""
+        estimator, task = self.estimator, self.task
+        random = check_random_state(estimator.random_state)
+        dtype = self._dtype(rows)
+        width = estimator.n_features_in_
+        meta = ModelMeta(width, task.n_outputs, task.name, task.n_classes, dtype)
+        values = None
+        if self.is_first and estimator.encoder_ is None:
+            values = first_values(estimator, random, width, task.n_outputs)
+        train, held = rows, None
+        if estimator.early_stopping and self.is_stochastic:
+            train, held = held_out(estimator, rows, random, task.name)
+        seed = int(random.randint(SEEDS))
+        if self.is_first:
+            front, end = graph_of(estimator.encoder_, dtype), task.out_activation
+            estimator.model_ = make_model(estimator, meta, end, seed, values, front)
+        else:
+            # On a copy, so that the user's estimator stays what it was if this comes to nothing.
+            estimator.model_ = estimator.model_.clone()
+        self._compile()
+        if self.is_stochastic:
+            self._fit_stochastic(train, held)
+        else:
+            self._fit_lbfgs(rows)
+        if not all(map(all_finite, estimator.model_.get_weights())):
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large "
+                "values and need to be preprocessed."
+            )
+        estimator.t_ = self.progress.seen
+        estimator.n_outputs_, estimator.out_activation_ = task.n_outputs, task.out_activation
+        estimator.n_layers_ = len(layers_with_kernels(estimator.model_)) + 1
+
+    def _dtype(self, rows: Rows) -> str:
+        """Return what the model computes in: as its data does."""
+        if not self.is_first:
+            return str(self.estimator.model_.dtype)
+        first = rows.x[0] if isinstance(rows.x, list) else rows.x
+        return str(first.dtype) if first.dtype.kind == "f" else "float32"
+
+    def _compile(self) -> None:
+        """Give the model its loss and its optimizer; `partial_fit` goes on with those it has."""
+        estimator = self.estimator
+        if self.incremental and not self.is_first:
+            return
+        optimizer: Any = optimizer_of(estimator) if self.is_stochastic else "sgd"
+        loss, factor, metrics = self.task.loss()
+        estimator.model_.compile(optimizer, loss, loss_weights=[factor], weighted_metrics=metrics)
+
+    # ---- solvers
+
+    def _fit_stochastic(self, train: Rows, held: Rows | None) -> None:
+        estimator, task = self.estimator, self.task
+        model: Model = estimator.model_
+        rule = StoppingRule(estimator, self.progress, len(train), task.reported)
+        if held is not None:
+            rule.score = lambda: task.score(model, held)
+        users = estimator.callbacks or []
+        users = list(users) if isinstance(users, (list, tuple)) else [users]
+        try:
+            model.fit(
+                train.x,
+                train.y,
+                batch_size=batch_size_of(estimator, len(train)),
+                epochs=1 if self.incremental else int(estimator.max_iter),
+                verbose=0,
+                callbacks=[rule, *users],
+                shuffle=bool(estimator.shuffle),
+                sample_weight=train.weights,
+                validation_data=None if held is None else held.triple(),
+                check_finite=False,
+            )
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=TO_USER)
+        if rule.best_weights is not None:
+            model.set_weights(rule.best_weights)
+        estimator.n_iter_ = rule.epochs
+        if not rule.has_stopped and not self.incremental and rule.epochs == estimator.max_iter:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
+                "optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=TO_USER,
+            )
+        self._note_curves(model.history)
+
+    def _note_curves(self, history: History) -> None:
+        """Set the attributes about the course of the training."""
+        estimator, progress = self.estimator, self.progress
+        stops_early = estimator.early_stopping
+        estimator.history_, estimator.loss_curve_ = history, progress.losses
+        estimator.loss_ = progress.losses[-1] if progress.losses else math.nan
+        best = math.inf if progress.best is None else progress.best
+        estimator.best_loss_ = None if stops_early else best
+        known = [score for score in progress.scores if not math.isnan(score)]
+        best_score = max(known, default=-math.inf)
+        estimator.best_validation_score_ = best_score if stops_early else None
+        estimator.validation_scores_ = progress.scores if stops_early else None
+        estimator.validation_loss_curve_ = progress.validation_losses if stops_early else None
+
+    def _fit_lbfgs(self, rows: Rows) -> None:
+        from evengrad.sklearn._lbfgs import minimize
+
+        estimator = self.estimator
+        result = minimize(estimator, estimator.model_, rows, self.task.reported)
+        estimator.history_, estimator.n_iter_, estimator.loss_ = result
+
+
+def batch_size_of(estimator: Any, count: int) -> int:
+    """Return the rows in a step, of so many in all."""
+    given = estimator.batch_size
+    if isinstance(given, str):
+        return min(SMALL_BATCH, count)
+    if given > count:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+            stacklevel=TO_USER + 1,
+        )
+    return int(min(max(given, 1), count))
