@@ -79,7 +79,7 @@ def main() -> None:
         train_images,
         train_labels,
         batch_size=32,
-        epochs=40 if arguments.quick else 80,
+        epochs=15 if arguments.quick else 80,
         validation_split=0.1,
         verbose=0 if arguments.quick else "auto",
         callbacks=[callbacks.EarlyStopping(patience=15, restore_best_weights=True)],

@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="folder for the picture")
     parser.add_argument("--quick", action="store_true", help="fewer seeds")
     arguments = parser.parse_args()
-    seeds = 5 if arguments.quick else 15
+    seeds = 2 if arguments.quick else 15
 
     data = digits()
     started = time.perf_counter()

@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer epochs")
     arguments = parser.parse_args()
 
-    epochs = 30 if arguments.quick else 40
+    epochs = 20 if arguments.quick else 40
     settings = [
         ("SimpleRNN", False, RATE),
         ("SimpleRNN", True, RATE),
