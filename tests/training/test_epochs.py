@@ -474,7 +474,7 @@ class TestDropLast:
             regressor().fit(Anew(batches(1)), drop_last=True, verbose=0)
 
 
-class TestLastBatchOfOneRow:
+class TestSmallLastBatch:
     def model(self):
         model = eg.Sequential(
             [
@@ -529,6 +529,32 @@ class TestLastBatchOfOneRow:
         )
         model.compile("sgd", "mse")
         model.fit(x, np.zeros(9), batch_size=8, verbose=0)
+
+    @pytest.mark.parametrize("left", [1, 2, 5])
+    def test_code_of_users_may_refuse_any_number_of_rows(self, left):
+        class Eights(layers.Layer):
+            """Takes rows eight at a time in training."""
+
+            def call(self, x, training=False):
+                if training and x.shape[0] % 8:
+                    raise ValueError(f"expected rows in eights, got {x.shape[0]}")
+                return x
+
+        model = eg.Sequential(
+            [layers.Dense(4), layers.BatchNormalization(), layers.Dropout(0.5), Eights()], seed=1
+        )
+        model.compile("adam", "mse")
+        model.build((None, 4))
+        before = model.get_weights()
+        x, y = X[: 32 + left], np.zeros((32 + left, 4))
+        with pytest.raises(ValueError, match=f"in eights, got {left}"):
+            model.fit(x, y, batch_size=16, verbose=0)
+        assert all(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
+        assert model.optimizer.iterations == 0
+        fresh = model.clone()
+        for one in (model, fresh):
+            one.fit(x, y, batch_size=16, verbose=0, drop_last=True)
+        assert same(model, fresh)
 
     def test_a_frozen_layer_takes_one_row(self):
         model = self.model()

@@ -13,7 +13,7 @@ from evengrad.training._data import Prepared, prepare, unpack_batch
 from evengrad.training._feature_names import remember_names
 from evengrad.training._loop import NO_BATCH, BroughtSource
 from evengrad.training._pack import pack, unpack
-from evengrad.training._step import Batch, Step, rehearse_single_row
+from evengrad.training._step import Batch, Step, rehearse
 from evengrad.training._watched_step import WatchedStep
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class BatchRunner:
         """Have layers refuse a batch of one row before anything is changed."""
         tree = batch.objective.model.tree
         if self.training and batch.rows == 1 and self._rehearsed is not tree:
-            rehearse_single_row(batch)
+            rehearse(batch, 1)
             self._rehearsed = tree
 
     def run(self, batch: Prepared, observer: Observer | None = None) -> None:

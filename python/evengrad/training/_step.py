@@ -482,9 +482,12 @@ class ArraySource:
         return self.session.step < self.steps
 
     def rehearse(self, data: Prepared) -> None:
-        """Have layers refuse a last batch of one row now, not once steps have been made."""
-        if len(self.kinds) > 1 and self.rows % self.batch_size == 1 and self.ends:
-            rehearse_single_row(data)
+        """Have layers refuse a smaller last batch now, not once steps have been made."""
+        left, first = self.rows % self.batch_size, self.kinds[0]
+        # Code that runs at each step anyway would see a batch that is none.
+        strange = first.tree.has_code_of_users and not first.eager
+        if len(self.kinds) > 1 and self.ends and (left == 1 or strange):
+            rehearse(data, left)
 
     def run(self, until: Until) -> bool:
         """Run steps; return whether an epoch has ended."""
@@ -509,13 +512,17 @@ class ArraySource:
         return ended
 
 
-def rehearse_single_row(data: Prepared) -> None:
-    """Run a layer that may refuse a batch of one row on one, and put everything back."""
+def rehearse(data: Prepared, rows: int) -> None:
+    """Run layers that may refuse a batch of so few rows on one, and put everything back.
+
+    Of the layers of this package some refuse a single row; one of users may refuse any number.
+    """
     objective = data.objective
     tree = objective.model.tree
-    if not any(needs_several_rows(layer) for _, layer in tree.layers):
+    refuses = rows == 1 and any(needs_several_rows(layer) for _, layer in tree.layers)
+    if not refuses and (objective.config.run_eagerly or not tree.has_code_of_users):
         return
-    xs, ys, weights = Batch.whole(data.taken(slice(0, 1))).next()
+    xs, ys, weights = Batch.whole(data.taken(slice(0, rows))).next()
     with _core.Access(tree.tensors, writes=True):
         snapshot = Snapshot(objective, tree)
         try:
