@@ -60,6 +60,7 @@ def test_tables_name_what_exists():
         examples.CALLS,
         examples.INPUTS,
         examples.NOT_DIFFERENTIABLE,
+        examples.OTHER_PREDICTIONS,
         examples.TARGETS,
         modes.DRAWING,
         modes.OF_OTHER_DTYPE,

@@ -22,6 +22,8 @@ from evengrad.saving._describe import Decoder, Encoder
 
 # Other values of arguments that list none, by name; first by class and name.
 OTHERS = {
+    "losses.Dice.axis": lambda: [1, [0, 1]],
+    "losses.Tversky.axis": lambda: [1, [0, 1]],
     "backup_dir": lambda: ["other"],
     "body": lambda: [layers.Dense(3, "relu")],
     "dtype": lambda: ["float64"],

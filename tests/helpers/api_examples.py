@@ -103,6 +103,11 @@ TARGETS = {
     "losses.CategoricalHinge": ONE_HOT,
     "losses.Hinge": SIGNS,
     "losses.SquaredHinge": SIGNS,
+    "losses.GaussianNegativeLogLikelihood": SHARES[:, :2],
+}
+# Predictions of losses that take none as wide as others do.
+OTHER_PREDICTIONS = {
+    "losses.GaussianNegativeLogLikelihood": np.concatenate([PREDICTIONS, -SHARES[:, :1]], 1),
 }
 TARGET_GUESSES = (SHARES, ONE_HOT, CLASSES)
 
@@ -283,7 +288,7 @@ def check_gradient(item):
     if item.family == "losses":
         loss = made(item)
         targets = targets_of(item, loss)
-        eg.autograd.gradcheck(lambda p: loss(targets, p), [PREDICTIONS])
+        eg.autograd.gradcheck(lambda p: loss(targets, p), [predictions_for(item)])
         return
     function, point = call_of(item)
     try:
@@ -366,7 +371,12 @@ def check_variables(layer, inputs, training):
         weight.copy_(values)
 
 
+def predictions_for(item):
+    """Return predictions that a loss takes: rows of shares, if it has no others."""
+    return OTHER_PREDICTIONS.get(item.name, PREDICTIONS)
+
+
 def targets_of(item, loss):
-    """Return targets for predictions that are rows of shares."""
+    """Return targets for these predictions."""
     guesses = [TARGETS[item.name]] if item.name in TARGETS else TARGET_GUESSES
-    return first_that_works(item, guesses, lambda y: loss(y, PREDICTIONS), "TARGETS")
+    return first_that_works(item, guesses, lambda y: loss(y, predictions_for(item)), "TARGETS")

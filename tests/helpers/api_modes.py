@@ -2,13 +2,13 @@
 
 import numpy as np
 from api_examples import (
-    PREDICTIONS,
     ContractError,
     call_of,
     drawn,
     first_that_works,
     inputs_of,
     made,
+    predictions_for,
     targets_of,
 )
 from api_round_trips import METRIC_GUESSES, X, network, optimizers_of, square
@@ -159,7 +159,7 @@ def check_loss(item):
     targets = targets_of(item, loss)
     values = {}
     for dtype in FLOATS:
-        leaf = eg.tensor(PREDICTIONS.astype(dtype), requires_grad=True)
+        leaf = eg.tensor(predictions_for(item).astype(dtype), requires_grad=True)
         step = step_of(lambda p: loss(targets, p))
         eager, captured = (
             [np.array(result.detach().numpy()) for result in run(leaf)]

@@ -15,6 +15,7 @@ from api_examples import (
     first_that_works,
     inputs_of,
     made,
+    predictions_for,
     targets_of,
 )
 
@@ -199,7 +200,7 @@ def loss_in_a_file(item, folder):
     targets = targets_of(item, loss)
 
     def trained(activation):
-        model = network(activation=activation)
+        model = network(predictions_for(item).shape[1], activation)
         model.compile("adam", loss)
         model.fit(X, targets, batch_size=2, verbose=0)
         return model

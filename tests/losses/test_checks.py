@@ -56,6 +56,9 @@ def test_labels_are_whole(from_logits):
         (losses.CategoricalHinge(), 0.5, 0.5, "y_true: expected one-hot rows"),
         (losses.MeanSquaredError(), np.nan, 0.5, "y_true: expected finite numbers"),
         (losses.Huber(), np.inf, 0.5, "y_true: expected finite numbers"),
+        (losses.Quantile(0.2), np.nan, 0.5, "y_true: expected finite numbers"),
+        (losses.Dice(), 2.0, 0.5, r"y_true: .*in \[0, 1\]"),
+        (losses.Tversky(), 1.0, -0.5, "probabilities, got .*sigmoid"),
     ],
 )
 def test_a_direct_call_refuses_what_fit_refuses(loss, y, p, message):
@@ -111,9 +114,16 @@ def test_hinges_train_alike_on_both_ways_to_number_two_classes(kind, rng):
 # ---- batches without rows
 
 
+# Beside the sparse ones, those that take class numbers.
+LABELLED = ("CategoricalGeneralizedCrossEntropy", "Circle")
+
+
 def batch(name):
     """Return targets and predictions without rows."""
-    return np.zeros(0, np.int64) if name.startswith("Sparse") else np.zeros((0, 3)), (0, 3)
+    if name == "GaussianNegativeLogLikelihood":
+        return np.zeros((0, 2)), (0, 4)
+    labels = name.startswith("Sparse") or name in LABELLED
+    return np.zeros(0, np.int64) if labels else np.zeros((0, 3)), (0, 3)
 
 
 NAMES = sorted(
@@ -129,13 +139,13 @@ NAMES = sorted(
 def test_no_rows_cost_nothing_and_pull_at_nothing(name, reduction):
     y, shape = batch(name)
     loss = getattr(losses, name)(reduction=reduction)
-    w = eg.tensor(np.ones((2, 3)), requires_grad=True)
+    w = eg.tensor(np.ones((2, shape[1])), requires_grad=True)
     for weights in (None, np.zeros(0)):
         w.zero_grad()
         value = loss(y, eg.tensor(np.zeros((0, 2))) @ w, weights)
         assert value.item() == 0.0
         value.backward()
-        np.testing.assert_array_equal(w.grad.numpy(), np.zeros((2, 3)))
+        np.testing.assert_array_equal(w.grad.numpy(), np.zeros((2, shape[1])))
     if hasattr(loss, "from_logits_loss"):
         value = loss.from_logits_loss(eg.tensor(y), eg.tensor(np.zeros(shape)), None)
         assert value.item() == 0.0

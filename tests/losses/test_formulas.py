@@ -18,24 +18,72 @@ NAMES = sorted(
 )
 
 
+# Those whose value is of a batch, not of a row at a time.
+OF_BATCHES = ("Circle", "Dice", "Tversky")
+OF_ROWS = [name for name in NAMES if name not in OF_BATCHES]
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(3)
 
 
+def embeddings(rng, rows, width):
+    """Return class numbers, and vectors of length 1."""
+    vectors = rng.normal(size=(rows, width))
+    return np.arange(rows) % 2, vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def binary(rng, rows, width):
+    """Return targets of 0 and 1, and probabilities."""
+    return rng.integers(0, 2, (rows, width)) * 1.0, rng.uniform(0.1, 0.9, (rows, width))
+
+
+def labelled(rng, rows, width):
+    """Return class numbers, and rows of shares."""
+    shares = rng.dirichlet(np.ones(width), rows)
+    return rng.integers(0, width, rows), shares
+
+
+def amounts(rng, rows, width):
+    """Return numbers above 0, targets far from it."""
+    return rng.uniform(1.0, 2.0, (rows, width)), rng.exponential(size=(rows, width)) + 0.1
+
+
+def means_and_variances(rng, rows, width):
+    """Return numbers, and means and logarithms of variances."""
+    del width
+    return rng.normal(size=(rows, 2)), rng.normal(size=(rows, 4))
+
+
+# Targets and predictions of what is neither of classes, by name, nor of any numbers.
+BATCHES = {
+    "CategoricalGeneralizedCrossEntropy": labelled,
+    "Circle": embeddings,
+    "Dice": binary,
+    "GaussianNegativeLogLikelihood": means_and_variances,
+    **dict.fromkeys(["MAPE", "MSLE", "MeanAbsolutePercentageError"], amounts),
+    "MeanSquaredLogarithmicError": amounts,
+    "Poisson": lambda rng, rows, width: (
+        rng.poisson(2.0, (rows, width)) * 1.0,
+        rng.uniform(0.5, 3.0, (rows, width)),
+    ),
+    "SparseCategoricalCrossentropy": labelled,
+    "Tversky": binary,
+}
+
+
 def batch(name, rng, rows=6, width=3):
     """Return targets and predictions that suit a loss."""
-    shares = rng.dirichlet(np.ones(width), rows)
-    if name == "SparseCategoricalCrossentropy":
-        return rng.integers(0, width, rows), shares
-    if name.startswith("Categorical"):
-        return np.eye(width)[rng.integers(0, width, rows)], shares
+    if name in BATCHES:
+        return BATCHES[name](rng, rows, width)
     if name.startswith("Binary"):
-        return rng.integers(0, 2, (rows, width)) * 1.0, rng.uniform(0.1, 0.9, (rows, width))
+        return binary(rng, rows, width)
+    labels, shares = labelled(rng, rows, width)
+    if name.startswith("Categorical"):
+        return np.eye(width)[labels], shares
     if name in ("KLDivergence", "KLD"):
         return rng.dirichlet(np.ones(width), rows), shares
-    if name == "Poisson":
-        return rng.poisson(2.0, (rows, width)) * 1.0, rng.uniform(0.5, 3.0, (rows, width))
     signs, numbers = rng.choice([-1.0, 1.0], (rows, width)), rng.normal(size=(rows, width))
     return (signs if "Hinge" in name else numbers), rng.normal(size=(rows, width))
 
@@ -114,6 +162,47 @@ def test_focal_at_extreme_logits(gamma, dtype):
     np.testing.assert_allclose(values.numpy(), [0, 2e4], atol=1e-15)
     values.sum().backward()
     np.testing.assert_allclose(logits.grad.numpy(), [[0, 0], [-1, 1]], atol=1e-12)
+
+
+@pytest.mark.parametrize("weight", [3.0, [0.5, 4.0]])
+def test_weights_of_yes(weight, rng):
+    logits, y = rng.normal(size=(40, 2)) * 4, rng.integers(0, 2, (40, 2))
+    p, smooth = special.expit(logits), y * 0.9 + 0.05
+    for targets, smoothing in ((y, 0.0), (smooth, 0.1)):
+        values = -np.multiply(weight, targets) * np.log(p) - (1 - targets) * np.log(1 - p)
+        for given, from_logits, rtol in ((logits, True, 1e-12), (p, False, 1e-9)):
+            settings = {"label_smoothing": smoothing, "pos_weight": weight}
+            loss = losses.BinaryCrossentropy(from_logits, **settings)
+            np.testing.assert_allclose(rows_of(loss, y, given), values.mean(axis=1), rtol=rtol)
+            loss.reduction = "sum"
+            np.testing.assert_allclose(loss(y, given).item(), values.mean(axis=1).sum(), rtol=rtol)
+    one = losses.BinaryCrossentropy(True, pos_weight=1.0)(y, logits).item()
+    assert one == pytest.approx(losses.BinaryCrossentropy(True)(y, logits).item(), rel=1e-14)
+    extreme = losses.BinaryCrossentropy(True, pos_weight=2.0, reduction=None)
+    got = extreme([[1.0], [1.0], [0.0]], [[-1e4], [1e4], [1e4]]).numpy()
+    np.testing.assert_allclose(got, [2e4, 0.0, 1e4], atol=1e-12)
+    with pytest.raises(ValueError, match="3 outputs, as pos_weight has, got 2"):
+        losses.BinaryCrossentropy(pos_weight=[1.0, 2.0, 3.0])(y, p)
+
+
+def test_generalized_cross_entropy(rng):
+    logits, labels = rng.normal(size=(40, 4)) * 3, rng.integers(0, 4, 40)
+    p = special.softmax(logits, axis=1)
+    true = p[np.arange(40), labels]
+    for q in (0.3, 1.0):
+        expected = (1 - true**q) / q
+        for given, from_logits in ((logits, True), (p, False)):
+            loss = losses.CategoricalGeneralizedCrossEntropy(q, from_logits=from_logits)
+            np.testing.assert_allclose(rows_of(loss, labels, given), expected, rtol=1e-6)
+    # Near 0 it is the cross-entropy, at 1 half the absolute error to one-hot rows.
+    near = losses.CategoricalGeneralizedCrossEntropy(1e-8, from_logits=True)
+    np.testing.assert_allclose(rows_of(near, labels, logits), -np.log(true), rtol=1e-6)
+    absolute = np.abs(np.eye(4)[labels] - p).sum(axis=1) / 2
+    np.testing.assert_allclose(1 - true, absolute)
+    sequences = losses.CategoricalGeneralizedCrossEntropy(0.3)(
+        labels.reshape(8, 5), p.reshape(8, 5, 4)
+    )
+    assert sequences.item() == pytest.approx(((1 - true**0.3) / 0.3).mean(), rel=1e-6)
 
 
 def test_hinges(rng):
@@ -258,7 +347,7 @@ def test_gradient_from_logits(kind, rng):
         assert eg.autograd.gradcheck(lambda z, loss=loss: loss(y, z), logits)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OF_ROWS)
 def test_reductions_and_weights(name, rng):
     y, p = batch(name, rng)
     weights = rng.uniform(size=len(p))
@@ -317,7 +406,8 @@ def test_nothing_leaks_where_the_loss_takes_logits(loss, rng):
 def test_no_rows(name, rng):
     y, p = batch(name, rng)
     assert getattr(losses, name)(reduction="sum")(y[:0], p[:0]).item() == 0.0
-    assert getattr(losses, name)(reduction=None)(y[:0], p[:0]).shape == (0,)
+    if name not in ("Dice", "Tversky"):
+        assert getattr(losses, name)(reduction=None)(y[:0], p[:0]).shape == (0,)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -337,12 +427,14 @@ ENDS = {"Sparse": "softmax", "Categorical": "softmax", "KL": "softmax", "Binary"
 def model_for(name, dtype, seed=1):
     end = next((end for start, end in ENDS.items() if name.startswith(start)), None)
     end = {"Poisson": "softplus", "CategoricalHinge": None}.get(name, end)
-    layers = [eg.layers.Dense(5, "tanh"), eg.layers.Dense(3, end)]
+    units = 4 if name == "GaussianNegativeLogLikelihood" else 3
+    layers = [eg.layers.Dense(5, "tanh"), eg.layers.Dense(units, end)]
     return eg.Sequential(layers, dtype=dtype, seed=seed)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", NAMES)
+# Embeddings of length 1 come from a layer of their own (test_embedding.py).
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "Circle"])
 def test_trains_captured_as_in_python_and_survives_a_file(name, dtype, rng, tmp_path):
     x = rng.normal(size=(32, 4))
     y, _ = batch(name, rng, rows=32)
@@ -351,7 +443,9 @@ def test_trains_captured_as_in_python_and_survives_a_file(name, dtype, rng, tmp_
     for eagerly in (False, True):
         model = model_for(name, dtype)
         loss = getattr(losses, name)()
-        model.compile(eg.optimizers.SGD(0.1), loss, run_eagerly=eagerly)
+        # Percentages pull a hundred times as hard.
+        rate = 0.001 if isinstance(loss, losses.MAPE) else 0.1
+        model.compile(eg.optimizers.SGD(rate), loss, run_eagerly=eagerly)
         fitted = model.fit(x, y, epochs=3, batch_size=8, verbose=0, sample_weight=weights)
         histories.append((fitted.history["loss"], [w.tolist() for w in model.get_weights()]))
         if not eagerly:
@@ -371,6 +465,9 @@ def test_trains_captured_as_in_python_and_survives_a_file(name, dtype, rng, tmp_
         (lambda: losses.CategoricalFocalCrossentropy(gamma=-1.0), "gamma"),
         (lambda: losses.CategoricalFocalCrossentropy([0.5, -1.0]), "alpha"),
         (lambda: losses.CategoricalHinge(convention="tf"), "convention: unknown 'tf'"),
+        (lambda: losses.BinaryCrossentropy(pos_weight=0.0), "pos_weight: expected a number"),
+        (lambda: losses.BinaryCrossentropy(pos_weight=[]), "pos_weight: .*got none"),
+        (lambda: losses.CategoricalGeneralizedCrossEntropy(0.0), "q: expected a number"),
     ],
 )
 def test_arguments_are_checked(make, message):

@@ -9,6 +9,7 @@ from typing import Any
 
 from evengrad._common.names import look_up as _look_up
 from evengrad._common.names import public_names as _public_names
+from evengrad.losses._circle import Circle as Circle
 from evengrad.losses._crossentropy import BinaryCrossentropy as BinaryCrossentropy
 from evengrad.losses._crossentropy import CategoricalCrossentropy as CategoricalCrossentropy
 from evengrad.losses._crossentropy import (
@@ -16,14 +17,24 @@ from evengrad.losses._crossentropy import (
 )
 from evengrad.losses._focal import BinaryFocalCrossentropy as BinaryFocalCrossentropy
 from evengrad.losses._focal import CategoricalFocalCrossentropy as CategoricalFocalCrossentropy
+from evengrad.losses._generalized import (
+    CategoricalGeneralizedCrossEntropy as CategoricalGeneralizedCrossEntropy,
+)
 from evengrad.losses._hinge import CategoricalHinge as CategoricalHinge
 from evengrad.losses._hinge import Hinge as Hinge
 from evengrad.losses._hinge import SquaredHinge as SquaredHinge
 from evengrad.losses._loss import FunctionLoss as _FunctionLoss
 from evengrad.losses._loss import Loss as Loss
+from evengrad.losses._overlap import Dice as Dice
+from evengrad.losses._overlap import Tversky as Tversky
 from evengrad.losses._probabilistic import KLD as KLD
 from evengrad.losses._probabilistic import KLDivergence as KLDivergence
 from evengrad.losses._probabilistic import Poisson as Poisson
+from evengrad.losses._quantile import (
+    GaussianNegativeLogLikelihood as GaussianNegativeLogLikelihood,
+)
+from evengrad.losses._quantile import Pinball as Pinball
+from evengrad.losses._quantile import Quantile as Quantile
 from evengrad.losses._regression import MAE as MAE
 from evengrad.losses._regression import MSE as MSE
 from evengrad.losses._regression import CosineSimilarity as CosineSimilarity
@@ -31,6 +42,10 @@ from evengrad.losses._regression import Huber as Huber
 from evengrad.losses._regression import LogCosh as LogCosh
 from evengrad.losses._regression import MeanAbsoluteError as MeanAbsoluteError
 from evengrad.losses._regression import MeanSquaredError as MeanSquaredError
+from evengrad.losses._relative import MAPE as MAPE
+from evengrad.losses._relative import MSLE as MSLE
+from evengrad.losses._relative import MeanAbsolutePercentageError as MeanAbsolutePercentageError
+from evengrad.losses._relative import MeanSquaredLogarithmicError as MeanSquaredLogarithmicError
 
 
 def get(loss: Any, argument: str = "loss") -> Loss:

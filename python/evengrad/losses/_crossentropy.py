@@ -318,14 +318,20 @@ class BinaryCrossentropy(CrossEntropy):
         s draws the targets towards ½: y · (1 − s) + s / 2, in [0, 1].
     reduction, name
         As for every `Loss`.
+    pos_weight
+        w, how much a yes counts for, as in PyTorch: −w · y · ln p − (1 − y) · ln(1 − p). One number
+        above 0, or one for each output; n₀ / n₁ gives rare yeses the weight of all noes together,
+        and probabilities that are too large by it. None: 1.
 
     Raises
     ------
     TypeError
-        A `from_logits` that is none of the three; from `fit`, targets that are no numbers.
+        A `from_logits` that is none of the three, a `pos_weight` that is no number; from `fit`,
+        targets that are no numbers.
     ValueError
-        `label_smoothing` out of range, an unknown reduction. From a call or `fit`: targets outside
-        of [0, 1], shapes that differ; from a call alone, probabilities outside of [0, 1].
+        `label_smoothing` or `pos_weight` out of range, an unknown reduction. From a call or `fit`:
+        targets outside of [0, 1], shapes that differ; from a call alone, probabilities outside of
+        [0, 1].
 
     Notes
     -----
@@ -348,22 +354,50 @@ class BinaryCrossentropy(CrossEntropy):
     fused_activation = "sigmoid"
     _largest_share = 1.0
 
+    def __init__(
+        self,
+        from_logits: bool | None = None,
+        label_smoothing: float = 0.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        pos_weight: float | list[float] | None = None,
+    ) -> None:
+        super().__init__(from_logits, label_smoothing, reduction, name)
+        self.pos_weight = None if pos_weight is None else check_pos_weight(pos_weight)
+
     def _smoothed(self, y_true: Tensor, like: Tensor) -> Tensor:
         return smoothed(y_true.astype(like.dtype), self.label_smoothing, 2)
 
     def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
         targets = self._smoothed(y_true, logits)
+        if self.pos_weight is not None:
+            # (1 − y) · z + (1 + (w − 1) · y) · ln(1 + e^(−z)).
+            yes = targets * (self._factors(logits) - 1.0) + 1.0
+            return reduced((1.0 - targets) * logits + yes * (-logits).softplus(), reduction)
         if reduction == "sum":
             # The sum over rows of the mean over outputs.
             values = _core.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-            return values.sum() / (logits.size // max(1, logits.shape[0]))
+            return reduced(values, "sum")
         return _core.binary_cross_entropy_with_logits(logits, targets, reduction=reduction)
 
     def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
         targets = self._smoothed(y_true, probabilities)
         yes = targets * safe_log(probabilities)
+        if self.pos_weight is not None:
+            yes = yes * self._factors(probabilities)
         no = (1.0 - targets) * safe_log(1.0 - probabilities)
         return -(yes + no)
+
+    def _factors(self, like: Tensor) -> Tensor:
+        """Return the weights of a yes, for outputs of a shape."""
+        assert self.pos_weight is not None  # noqa: S101 - as the callers have seen
+        weights = _core.tensor(self.pos_weight, dtype=like.dtype)
+        if weights.ndim and weights.shape[0] != like.shape[-1]:
+            raise ValueError(
+                f"{self.name}: expected predictions of {weights.shape[0]} outputs, as pos_weight "
+                f"has, got {like.shape[-1]}"
+            )
+        return weights
 
     def class_labels(self, y: Array) -> Array | None:
         """Return 0 or 1 for each row of a single output; several outputs are no classes."""
@@ -382,6 +416,18 @@ def check_from_logits(from_logits: bool | None) -> bool | None:
     if from_logits is not None and not isinstance(from_logits, bool):
         raise TypeError(f"from_logits: expected True, False or None, got {from_logits!r}")
     return from_logits
+
+
+def check_pos_weight(pos_weight: Any) -> float | list[float]:
+    """Return the weight of a yes, or of that of each output, or raise an error."""
+    several = hasattr(pos_weight, "__len__")
+    weights = [
+        check_float(one, "pos_weight", low=0.0, open_low=True, open_high=True)
+        for one in (pos_weight if several else [pos_weight])
+    ]
+    if not weights:
+        raise ValueError("pos_weight: expected a number, or one for each output, got none")
+    return weights if several else weights[0]
 
 
 def check_ignore_class(ignore_class: Any) -> int | None:
@@ -414,6 +460,15 @@ def over_steps(logits: Tensor, targets: Tensor, reduction: Reduction, smoothing:
         # The sum over rows of the mean over steps.
         return values / (rows.shape[0] // max(1, logits.shape[0]))
     return values.reshape(*logits.shape[:-1])
+
+
+def reduced(values: Tensor, reduction: Reduction) -> Tensor:
+    """Return the mean of the elements, the sum over rows of their means, or the elements."""
+    if reduction == "none":
+        return values
+    if reduction == "sum":
+        return values.sum() / (values.size // max(1, values.shape[0]))
+    return values.mean()
 
 
 def one_hot(labels: Tensor, like: Tensor) -> Tensor:

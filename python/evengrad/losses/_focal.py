@@ -10,6 +10,7 @@ from evengrad.losses._crossentropy import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     Reduction,
+    reduced,
     safe_log,
     shares,
 )
@@ -167,12 +168,3 @@ class CategoricalFocalCrossentropy(CategoricalCrossentropy):
 def power(share: Tensor, gamma: float) -> Tensor:
     """Return share^gamma, with a finite slope at 0."""
     return share.clamp(TINY, 1.0) ** gamma
-
-
-def reduced(values: Tensor, reduction: Reduction) -> Tensor:
-    """Return the mean of the elements, the sum over rows of their means, or the elements."""
-    if reduction == "none":
-        return values
-    if reduction == "sum":
-        return values.sum() / (values.size // max(1, values.shape[0]))
-    return values.mean()

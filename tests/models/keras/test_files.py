@@ -344,6 +344,14 @@ def test_what_keras_has_not_is_said_when_it_is_written(tmp_path):
     net.compile("adam", lambda y, z: ((y - z) ** 2).mean(), metrics=["mae"])
     with pytest.warns(UserWarning, match="the model is not compiled there"):
         net.save(path)
+    for loss, metric, message in [
+        (eg.losses.BinaryCrossentropy(pos_weight=2.0), None, "BinaryCrossentropy with pos_weight"),
+        (eg.losses.CategoricalHinge(), None, "CategoricalHinge with convention='textbook'"),
+        ("mse", eg.metrics.Precision(average="macro"), "metrics: Precision with average='macro'"),
+    ]:
+        net.compile("adam", loss, metrics=metric)
+        with pytest.warns(UserWarning, match=message):
+            net.save(path)
     with pytest.raises(ValueError, match=r"layout: .* is a file of Keras'"):
         net.save_weights(tmp_path / "net.weights.h5", layout="torch")
     with pytest.raises(ValueError, match=r"model.save\('net.keras'\)"):

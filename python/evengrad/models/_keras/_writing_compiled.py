@@ -53,14 +53,13 @@ def add_compiled(
 
 
 def _optimizer(optimizer: Optimizer) -> dict[str, Any] | None:
-    convention = getattr(optimizer, "convention", "keras")
-    if convention != "keras":
-        raise NoCounterpartError(f"{type(optimizer).__name__} of the convention {convention!r}")
     settings = optimizer.get_config()
-    for name in ("groups", "gradient_accumulation_steps", "dampening", "lr_decay"):
-        # Keras 3.0 has none of these.
-        if settings.get(name):
-            raise NoCounterpartError(f"{type(optimizer).__name__} with {name}={settings[name]!r}")
+    steps = settings.get("gradient_accumulation_steps")
+    if steps:
+        kind = type(optimizer).__name__
+        raise NoCounterpartError(
+            f"{kind} with gradient_accumulation_steps={steps}, which Keras 3.0 has not"
+        )
     rate = settings["learning_rate"]
     whole = written(optimizer, "optimizers")
     if whole is not None and callable(rate):
