@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from docutils import nodes
-from docutils.utils.math import MathError, wrap_math_code
+from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util import logging
 
@@ -20,7 +20,7 @@ def converted(node: nodes.math | nodes.math_block) -> str:
     """Return a formula as MathML; one that cannot be converted is reported and stays as it is."""
     text, block = node.astext().strip(), isinstance(node, nodes.math_block)
     try:
-        made: str = tex2mathml(wrap_math_code(text, block), as_block=block)
+        made: str = tex2mathml(text, as_block=block)
     except MathError as error:
         LOG.warning("no MathML of the formula %r: %s", text, error, location=node)
         return f"<code>{text}</code>"

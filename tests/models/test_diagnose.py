@@ -213,6 +213,15 @@ def test_nothing_is_diagnosed_of_what_is_not_compiled_and_of_batches():
             model.diagnose(*rows(), **wrong)
 
 
+def test_momentum_may_follow_a_schedule():
+    model = chain()
+    cycle = eg.optimizers.schedules.OneCycle(0.1, 50, style="torch")
+    momentum = eg.optimizers.schedules.OneCycleMomentum(cycle)
+    model.compile(eg.optimizers.SGD(cycle, momentum), "sparse_categorical_crossentropy")
+    training = model.diagnose(*rows()).to_dict()["training"]
+    assert training["momentum"] == pytest.approx(momentum(0))
+
+
 def test_threads_do_not_change_a_diagnosis():
     x, y = rows(400)
     model, found = compiled(chain, fitted=False), []

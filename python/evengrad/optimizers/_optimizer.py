@@ -580,8 +580,16 @@ def schedules_of(optimizer: Optimizer) -> dict[str, Any]:
 
 def rate_of(optimizer: Optimizer, update: int) -> float:
     """Return the learning rate of an update, counted from 0; without a schedule that of now."""
-    rate = optimizer.learning_rate
-    return float(rate(max(0, update)) if callable(rate) else rate)
+    return _at(optimizer.learning_rate, update)
+
+
+def momentum_of(optimizer: Optimizer, update: int) -> float:
+    """Return the momentum of an update, as `rate_of` does; 0 of rules without one."""
+    return _at(getattr(optimizer, "momentum", None) or 0.0, update)
+
+
+def _at(value: float | Callable[[int], float], update: int) -> float:
+    return float(value(max(0, update)) if callable(value) else value)
 
 
 def core_of(optimizer: Optimizer) -> _core.Optimizer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -12,7 +13,6 @@ from evengrad import _core
 from evengrad.layers import Dense
 from evengrad.sklearn._parameters import CONSTRAINTS
 from evengrad.sklearn._threads import threads
-from sklearn import get_config
 
 if TYPE_CHECKING:
     import os

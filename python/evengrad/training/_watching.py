@@ -17,6 +17,7 @@ from evengrad.optimizers._optimizer import (
     core_of,
     counts_of,
     left_by_clipping,
+    momentum_of,
     note_norms,
     rate_of,
 )
@@ -58,7 +59,7 @@ def training_facts(data: Prepared, batch_size: int) -> TrainingFacts:
         learning_rate=rate_of(optimizer, int(optimizer.iterations)),
         loss=type(loss).__name__,
         batch_size=batch_size,
-        momentum=float(getattr(optimizer, "momentum", 0.0) or 0.0),
+        momentum=momentum_of(optimizer, int(optimizer.iterations)),
         clips=clips(optimizer),
         from_logits=given,
     )

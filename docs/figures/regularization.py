@@ -1,0 +1,55 @@
+"""Pictures of docs/guide/regularization.md."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from picture import OKABE_ITO, panels, picture
+
+import evengrad as eg
+from evengrad import callbacks, layers, optimizers, regularizers
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def fitted(x: Any, y: Any, dropout: float = 0.0, stop: Any = None, **settings: Any) -> Any:
+    """Return a net that was trained on few points."""
+    hidden: list[Any] = []
+    for _ in range(3):
+        hidden.append(layers.Dense(64, "elu", kernel_initializer="he_normal", **settings))
+        if dropout:
+            hidden.append(layers.Dropout(dropout))
+    model = eg.Sequential([eg.Input((1,)), *hidden, layers.Dense(1)], seed=2)
+    model.compile(optimizers.Adam(0.005), "mse")
+    given = {} if stop is None else {"callbacks": [stop], "validation_split": 0.3}
+    model.fit(x, y, epochs=1500, batch_size=30, verbose=0, **given)
+    return model
+
+
+@picture
+def fits() -> Figure:
+    """Draw fits of noisy points."""
+    rng = np.random.default_rng(4)
+    x = rng.permutation(np.linspace(-1, 1, 30))[:, None]
+    y = np.sin(4 * x) + 0.35 * rng.normal(size=x.shape)
+    line = np.linspace(-1.1, 1.1, 200)[:, None]
+    stop = callbacks.EarlyStopping(patience=100, restore_best_weights=True)
+    nets = {
+        "nothing": fitted(x, y),
+        "ℓ2, 0.003": fitted(x, y, kernel_regularizer=regularizers.L2(0.003)),
+        "early stopping": fitted(x, y, stop=stop),
+        "dropout, 0.2": fitted(x, y, dropout=0.2),
+    }
+    figure, axes = panels(2, 2, 3.6, sharex=True, sharey=True)
+    for panel, (title, model) in zip(axes.flat, nets.items(), strict=True):
+        panel.plot(line, np.sin(4 * line), color="#8a939d", linewidth=1, linestyle="--")
+        panel.plot(x, y, ".", color=OKABE_ITO["black"], markersize=4)
+        if "dropout" in title:
+            mean, deviation = model.predict_mc(line, samples=100)
+            low, high = (mean - 2 * deviation).ravel(), (mean + 2 * deviation).ravel()
+            panel.fill_between(line.ravel(), low, high, color=OKABE_ITO["sky blue"], alpha=0.3)
+        panel.plot(line, model.predict(line, verbose=0), color=OKABE_ITO["vermillion"])
+        panel.set(title=title, ylim=(-2, 2))
+    return figure
