@@ -317,12 +317,14 @@ class _Training:
         self.callbacks.tell("on_train_begin", {})
         self.epoch = first
         resumed = self._go_on()
-        public, source = self.model.public, self.source
+        public, source, users = self.model.public, self.source, self.users
         while self.epoch < last:
             # What had begun is gone on with. Else a callback, or the end of the data, ends it here.
             if not resumed and (public.stop_training or source.is_used_up):
                 break
-            at_a_time = self._epochs_at_a_time()
+            at_a_time = self.progress.epochs_at_a_time
+            if self.are_patient:
+                at_a_time = min(at_a_time, epochs_left(users))
             if at_a_time and not resumed and self._is_unheard:
                 self._run_unheard(min(last, self.epoch + at_a_time))
             else:
@@ -346,11 +348,6 @@ class _Training:
         self.callbacks.tell("on_train_end", self.logs)
         if self.checkpointing is not None:
             self.checkpointing.finish()
-
-    def _epochs_at_a_time(self) -> int:
-        """Return how many epochs may be run without a return to Python."""
-        shown = self.progress.epochs_at_a_time
-        return min(shown, epochs_left(self.users)) if self.are_patient else shown
 
     def _go_on(self) -> bool:
         """Restore a checkpoint where there is one; return whether its epoch had begun."""
