@@ -322,9 +322,8 @@ class _Training:
             # What had begun is gone on with. Else a callback, or the end of the data, ends it here.
             if not resumed and (public.stop_training or source.is_used_up):
                 break
-            at_a_time = self.progress.epochs_at_a_time
-            if self.are_patient:
-                at_a_time = min(at_a_time, epochs_left(users))
+            shown = self.progress.epochs_at_a_time
+            at_a_time = min(shown, epochs_left(users)) if self.are_patient else shown
             if at_a_time and not resumed and self._is_unheard:
                 self._run_unheard(min(last, self.epoch + at_a_time))
             else:
