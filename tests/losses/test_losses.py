@@ -91,6 +91,42 @@ def test_sample_weights_multiply_and_do_not_change_the_divisor(rng, reduction):
     np.testing.assert_allclose(got, expected, **CLOSE)
 
 
+@pytest.mark.parametrize("weights", [[1.0, 0.0, 2.5, 4.0], [0.0, 0.0, 0.0, 0.0]])
+def test_the_mean_by_sample_weight_is_that_of_numpy(rng, weights):
+    weights = np.array(weights)
+    reduction = {"reduction": "mean_with_sample_weight"}
+    p, y = rng.uniform(0.1, 0.9, (4, 3)), rng.uniform(size=(4, 3))
+    labels = np.array([0, 2, 1, 1])
+    shares = p / p.sum(axis=1, keepdims=True)
+    cases = [
+        (eg.losses.MeanSquaredError(**reduction), y, p, ((y - p) ** 2).mean(axis=1)),
+        (
+            eg.losses.BinaryCrossentropy(**reduction),
+            y,
+            p,
+            -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean(axis=1),
+        ),
+        (
+            eg.losses.SparseCategoricalCrossentropy(**reduction),
+            labels,
+            shares,
+            -np.log(shares[np.arange(4), labels]),
+        ),
+        (
+            eg.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1, **reduction),
+            np.array([0, -1, 1, 1]),
+            np.log(shares),
+            -np.log(shares[np.arange(4), labels]) * [1, 0, 1, 1],
+        ),
+    ]
+    for loss, targets, predictions, rows in cases:
+        counted = weights * [1, 0, 1, 1] if targets.min() < 0 else weights
+        expected = np.average(rows, weights=counted) if counted.any() else 0.0
+        assert loss(targets, predictions, weights).item() == pytest.approx(expected)
+        plain = rows.sum() / (3 if targets.min() < 0 else 4)
+        assert loss(targets, predictions).item() == pytest.approx(plain)
+
+
 def test_nothing_is_broadcast():
     with pytest.raises(ValueError, match=r"shape of the predictions, \(4, 1\), got \(4,\)"):
         eg.losses.MeanSquaredError()(np.zeros(4), np.zeros((4, 1)))

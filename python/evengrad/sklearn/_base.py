@@ -9,8 +9,8 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from evengrad import _core
 from evengrad.layers import Dense
+from evengrad.sklearn._outputs import BLOCK, outputs_of
 from evengrad.sklearn._parameters import CONSTRAINTS
 from evengrad.sklearn._threads import threads
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from evengrad.models import Model
     from evengrad.sklearn._stopping import Progress
     from evengrad.sklearn._training import Task
-
-# Rows predicted at a time: few enough that what layers make of them stays in the caches.
-BLOCK = 4096
 
 
 class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # published untyped
@@ -111,20 +108,12 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # published untyped
             and "feature_names_in_" not in known
             and np.isfinite(np.vdot(X, X))
         ):
-            recording = _core.set_recording(False)
-            try:
-                output: Array = model(X).numpy()
-            finally:
-                _core.set_recording(recording)
-            return output
+            return outputs_of(model, X)
         return self._checked_outputs(X)
 
     def _checked_outputs(self, X: Any) -> Array:
         with threads(self.n_threads):
-            outputs: Array = self.model_.predict(
-                self._checked(X), batch_size=BLOCK, verbose=0, check_finite=False
-            )
-        return outputs
+            return outputs_of(self.model_, self._checked(X))
 
     def _checked(self, X: Any) -> Any:
         """Return rows as the model takes them, or raise scikit-learn's errors."""

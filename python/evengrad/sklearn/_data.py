@@ -32,6 +32,10 @@ class Rows:
         """Return inputs, targets and weights, as validation data has them."""
         return (self.x, self.y) if self.weights is None else (self.x, self.y, self.weights)
 
+    def dense(self) -> Any:
+        """Return the inputs as arrays."""
+        return self.x.toarray() if hasattr(self.x, "toarray") else self.x
+
     def taken(self, rows: Array) -> Rows:
         """Return some of the rows."""
         x = [part[rows] for part in self.x] if isinstance(self.x, list) else self.x[rows]

@@ -79,8 +79,7 @@ def minimize(
     from scipy.optimize import minimize as search
     from sklearn.utils.optimize import _check_optimize_result
 
-    x = rows.x.toarray() if hasattr(rows.x, "toarray") else rows.x
-    flat = FlatLoss(model, x, rows.y, rows.weights)
+    flat = FlatLoss(model, rows.dense(), rows.y, rows.weights)
     history = History()
     history.set_model(model)
 

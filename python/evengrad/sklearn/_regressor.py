@@ -153,7 +153,7 @@ class DenseRegressor(RegressorMixin, DenseEstimator):  # type: ignore[misc]  # p
     --------
     >>> from evengrad.sklearn import DenseRegressor
     >>> x = np.linspace(-1, 1, 200).reshape(-1, 1)
-    >>> net = DenseRegressor(hidden_layer_sizes=(32,), solver="lbfgs", random_state=1)
+    >>> net = DenseRegressor(hidden_layer_sizes=(8,), solver="lbfgs", max_iter=2000, random_state=1)
     >>> net = net.fit(x, np.sin(3 * x[:, 0]))
     >>> bool(net.score(x, np.sin(3 * x[:, 0])) > 0.99)
     True

@@ -6,6 +6,7 @@ from typing import Any
 
 from evengrad import optimizers
 from evengrad._common.config import outside_scopes, remade
+from evengrad._common.names import look_up, public_names
 from evengrad.optimizers import Adam, Optimizer
 
 
@@ -36,4 +37,7 @@ def optimizer_of(estimator: Any) -> Optimizer:
     if solver == "adam":
         first, second = float(estimator.beta_1), float(estimator.beta_2)
         return Adam(beta_1=first, beta_2=second, epsilon=float(estimator.epsilon), **shared)
-    return type(optimizers.get(solver))(**shared)
+    named = {**public_names(vars(optimizers), Optimizer), "lbfgs": None}
+    kind: Any = look_up(solver, named, "solver")
+    found: Optimizer = kind(**shared)
+    return found

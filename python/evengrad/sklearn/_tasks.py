@@ -14,6 +14,7 @@ from evengrad.losses import (
     SparseCategoricalCrossentropy,
 )
 from evengrad.sklearn._labels import Labels
+from evengrad.sklearn._outputs import outputs_of
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
@@ -92,13 +93,14 @@ class Classification:
         # The sum over labels, where the loss is their mean.
         return BinaryCrossentropy(None, smoothing, REDUCTION), float(self.n_outputs), []
 
-    def reported(self, figures: dict[str, Any]) -> float:
-        """Return the loss as scikit-learn tells it, from the figures of an epoch."""
+    def reported(self, rows: Rows, figures: dict[str, Any]) -> float:
+        """Return the loss as scikit-learn tells it, from the figures of an epoch over some rows."""
+        del rows
         return float(figures["loss"])
 
     def score(self, model: Model, held: Rows) -> float:
         """Return the accuracy on rows that are held out."""
-        outputs = model.predict(held.x, verbose=0, check_finite=False)
+        outputs = outputs_of(model, held.x)
         right = self.labels.encode(self.labels.decode(outputs)) == held.y
         if right.ndim > 1:
             right = right.all(axis=1)
@@ -118,8 +120,6 @@ class Regression:
     name = "regression"
     n_classes = None
     n_outputs: int
-    # What scikit-learn's Poisson loss has beside ours, which does not depend on the prediction.
-    constant = 0.0
 
     def __init__(self, loss: str) -> None:
         self.loss_name = loss
@@ -152,21 +152,28 @@ class Regression:
             return Poisson(REDUCTION), float(count), []
         return MeanSquaredError(REDUCTION), 0.5 * count, [SQUARES] if count > 1 else []
 
-    def reported(self, figures: dict[str, Any]) -> float:
-        """Return the loss as scikit-learn tells it, from the figures of an epoch.
+    def reported(self, rows: Rows, figures: dict[str, Any]) -> float:
+        """Return the loss as scikit-learn tells it, from the figures of an epoch over some rows.
 
-        Of several targets that is the mean, while the gradient is that of the sum.
+        Of several targets that is the mean of squares, while the gradient is that of the sum; of
+        counts it has terms that no prediction changes.
         """
-        loss = float(figures["loss"]) + self.constant
-        if SQUARES in figures:
-            loss -= 0.5 * (self.n_outputs - 1) * float(figures[SQUARES])
-        return loss
+        loss = float(figures["loss"])
+        if self.loss_name == "poisson":
+            return loss + float(rest_of_poisson(rows.y, rows.weights))
+        return loss - 0.5 * (self.n_outputs - 1) * float(figures.get(SQUARES, 0.0))
 
     def score(self, model: Model, held: Rows) -> float:
         """Return R² on rows that are held out; NaN where predictions are not finite."""
         from sklearn.metrics import r2_score
 
-        outputs = model.predict(held.x, verbose=0, check_finite=False)
+        outputs = outputs_of(model, held.x)
         if not np.isfinite(outputs).all():
             return float("nan")
         return float(r2_score(held.y, outputs, sample_weight=held.weights))
+
+
+def rest_of_poisson(y: Array, weights: Array | None) -> Any:
+    """Return Σ over targets of the mean of y · ln y − y, with 0 · ln 0 = 0."""
+    terms = y * np.log(np.where(y > 0, y, 1.0)) - y
+    return np.average(terms, weights=weights, axis=0).sum()

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
+from evengrad.callbacks import History
 from evengrad.layers import Dense
+from evengrad.models._network import view_of
 from evengrad.sklearn._build import first_values, hidden_sizes, make_model
 from evengrad.sklearn._columns import graph_of
 from evengrad.sklearn._data import Rows, checked, held_out, weights_of
 from evengrad.sklearn._meta import ModelMeta
 from evengrad.sklearn._solvers import is_stochastic, optimizer_of
 from evengrad.sklearn._stopping import Progress, StoppingRule
-from evengrad.training._training_state import all_finite
+from evengrad.training._training_state import TrainingState, all_finite
 
 if TYPE_CHECKING:
-    from evengrad.callbacks import History
     from evengrad.models import Model
     from evengrad.sklearn._tasks import Classification, Regression
 
@@ -92,6 +96,18 @@ class Training:
 
     def run(self, rows: Rows) -> None:
         """Make the model or go on with the one there is, train it, and keep what comes of it."""
+        if self.is_first or not self.incremental:
+            self._run(rows)
+            return
+        # In place; after an error it is as it was.
+        before = TrainingState(view_of(self.estimator.model_))
+        try:
+            self._run(rows)
+        except BaseException:
+            before.restore()
+            raise
+
+    def _run(self, rows: Rows) -> None:
         estimator, task = self.estimator, self.task
         random = check_random_state(estimator.random_state)
         dtype = self._dtype(rows)
@@ -107,12 +123,12 @@ class Training:
         if self.is_first:
             front, end = graph_of(estimator.encoder_, dtype), task.out_activation
             estimator.model_ = make_model(estimator, meta, end, seed, values, front)
-        else:
+        elif not self.incremental:
             # On a copy, so that the user's estimator stays what it was if this comes to nothing.
             estimator.model_ = estimator.model_.clone()
         self._compile()
         if self.is_stochastic:
-            self._fit_stochastic(train, held)
+            self._fit_stochastic(train, held, random)
         else:
             self._fit_lbfgs(rows)
         if not all(map(all_finite, estimator.model_.get_weights())):
@@ -142,27 +158,18 @@ class Training:
 
     # ---- solvers
 
-    def _fit_stochastic(self, train: Rows, held: Rows | None) -> None:
+    def _fit_stochastic(self, train: Rows, held: Rows | None, random: Any) -> None:
         estimator, task = self.estimator, self.task
         model: Model = estimator.model_
-        rule = StoppingRule(estimator, self.progress, len(train), task.reported)
+        reported = partial(task.reported, train)
+        rule = StoppingRule(estimator, self.progress, len(train), reported)
         if held is not None:
             rule.score = lambda: task.score(model, held)
-        users = estimator.callbacks or []
-        users = list(users) if isinstance(users, (list, tuple)) else [users]
         try:
-            model.fit(
-                train.x,
-                train.y,
-                batch_size=batch_size_of(estimator, len(train)),
-                epochs=1 if self.incremental else int(estimator.max_iter),
-                verbose=0,
-                callbacks=[rule, *users],
-                shuffle=bool(estimator.shuffle),
-                sample_weight=train.weights,
-                validation_data=None if held is None else held.triple(),
-                check_finite=False,
-            )
+            if self.incremental and not estimator.callbacks:
+                one_epoch(estimator, train, rule, random)
+            else:
+                self._fit_model(train, held, rule)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=TO_USER)
         if rule.best_weights is not None:
@@ -176,6 +183,22 @@ class Training:
                 stacklevel=TO_USER,
             )
         self._note_curves(model.history)
+
+    def _fit_model(self, train: Rows, held: Rows | None, rule: StoppingRule) -> None:
+        estimator = self.estimator
+        users = estimator.callbacks or []
+        estimator.model_.fit(
+            train.x,
+            train.y,
+            batch_size=batch_size_of(estimator, len(train)),
+            epochs=1 if self.incremental else int(estimator.max_iter),
+            verbose=0,
+            callbacks=[rule, *(users if isinstance(users, (list, tuple)) else [users])],
+            shuffle=bool(estimator.shuffle),
+            sample_weight=train.weights,
+            validation_data=None if held is None else held.triple(),
+            check_finite=False,
+        )
 
     def _note_curves(self, history: History) -> None:
         """Set the attributes about the course of the training."""
@@ -195,8 +218,29 @@ class Training:
         from evengrad.sklearn._lbfgs import minimize
 
         estimator = self.estimator
-        result = minimize(estimator, estimator.model_, rows, self.task.reported)
+        result = minimize(estimator, estimator.model_, rows, partial(self.task.reported, rows))
         estimator.history_, estimator.n_iter_, estimator.loss_ = result
+
+
+def one_epoch(estimator: Any, rows: Rows, rule: StoppingRule, random: Any) -> None:
+    """Train for one epoch, by steps that stay captured between calls of `partial_fit`."""
+    model: Model = estimator.model_
+    order = np.arange(len(rows))
+    if estimator.shuffle:
+        random.shuffle(order)
+    size, sums = batch_size_of(estimator, len(rows)), Counter[str]()
+    for start in range(0, len(rows), size):
+        batch = rows.taken(order[start : start + size])
+        figures = model.train_on_batch(
+            batch.dense(), batch.y, batch.weights, return_dict=True, check_finite=False
+        )
+        for name, value in figures.items():
+            sums[name] += value * len(batch)
+    figures = {name: total / len(rows) for name, total in sums.items()}
+    model.history = History()
+    for callback in (model.history, rule):
+        callback.set_model(model)
+        callback.on_epoch_end(0, figures)
 
 
 def batch_size_of(estimator: Any, count: int) -> int:

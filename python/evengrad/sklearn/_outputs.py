@@ -1,0 +1,31 @@
+"""What a model puts out for rows that were checked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evengrad import _core
+
+if TYPE_CHECKING:
+    from evengrad._common.arrays import Array
+    from evengrad.models import Model
+
+# Rows computed at a time: few enough that what layers make of them stays in the caches.
+BLOCK = 4096
+
+
+def outputs_of(model: Model, x: Any) -> Array:
+    """Return the outputs for rows in the model's dtype."""
+    if type(x) is np.ndarray and 0 < len(x) <= BLOCK:
+        # From a capture, without what `predict` does for large data and for callbacks.
+        recording = _core.set_recording(False)
+        try:
+            # A copy, as callers may write into what they get.
+            found: Array = np.array(model(x).numpy())
+        finally:
+            _core.set_recording(recording)
+        return found
+    outputs: Array = model.predict(x, batch_size=BLOCK, verbose=0, check_finite=False)
+    return outputs
