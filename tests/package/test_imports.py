@@ -97,7 +97,10 @@ def imports_of(file):
             stack += [(child, typing_only) for child in ast.iter_child_nodes(node)]
 
 
-IMPORTS = [one for file in FILES for one in imports_of(file)]
+@pytest.fixture(scope="module")
+def imports():
+    """Return all imports of the package."""
+    return [one for file in FILES for one in imports_of(file)]
 
 
 def cycle(edges):
@@ -114,11 +117,11 @@ def test_a_cycle_is_found():
     assert set(cycle({"a": ["b", "c"], "b": ["c"], "c": ["b"]})) == {"b", "c"}
 
 
-def test_imports_are_found():
-    found = {(one.file, one.target) for one in IMPORTS}
+def test_imports_are_found(imports):
+    found = {(one.file, one.target) for one in imports}
     assert ("layers._dense", "layers._layer") in found
     assert ("layers._dense", "_core") in found
-    assert any(one.typing_only for one in IMPORTS)
+    assert any(one.typing_only for one in imports)
     assert len(FILES) > 100
 
 
@@ -126,9 +129,9 @@ def test_every_package_has_a_floor():
     assert {package_of(file) for file in FILES} <= set(HEIGHT)
 
 
-def test_no_cycle_of_files():
+def test_no_cycle_of_files(imports):
     edges = {file: [] for file in FILES}
-    for one in IMPORTS:
+    for one in imports:
         if not one.typing_only and one.target in FILES and one.target != one.file:
             edges[one.file].append(one.target)
     assert cycle(edges) is None
@@ -140,10 +143,10 @@ def goes_down(one):
 
 
 @pytest.mark.parametrize("typing_only", [False, True], ids=["imports", "imports of types"])
-def test_imports_lead_to_the_floors_below(typing_only):
+def test_imports_lead_to_the_floors_below(typing_only, imports):
     upward = [
         str(one)
-        for one in IMPORTS
+        for one in imports
         if one.typing_only is typing_only
         and not goes_down(one)
         and not (typing_only and one.target.endswith(PROTOCOL))

@@ -15,7 +15,7 @@ import evengrad as eg
 from evengrad import layers
 
 # Looks at a model in training, and changes of its weights beside predictions.
-LOOKS = 40
+LOOKS = 20
 
 
 class Clock(layers.Layer):
@@ -233,7 +233,7 @@ def test_a_prediction_beside_set_weights_is_made_by_one_net(kind, how):
     with ThreadPoolExecutor(1) as pool:
         changing = pool.submit(change)
         try:
-            seen = [np.unique(part) for _ in range(5 * LOOKS) for part in predict()]
+            seen = [np.unique(part) for _ in range(10 * LOOKS) for part in predict()]
         finally:
             enough.set()
         changing.result()
