@@ -51,13 +51,13 @@ def dead_units() -> Figure:
         shares: list[float] = []
 
         def count(*_: Any, model: Any = model, shares: list[float] = shares) -> None:
-            shares.append(np.mean([one.share for one in model.dead_units(x[:500]).values()]))
+            shares.append(np.mean([one.share for one in model.dead_units(x[:300]).values()]))
 
         watch = callbacks.LambdaCallback(on_train_begin=count, on_epoch_end=count)
-        model.fit(x[:1200], y[:1200], epochs=10, callbacks=[watch], verbose=0)
-        axes.plot(range(11), shares, marker="o", markersize=3, label=f"rate {rate}")
+        model.fit(x[:1200], y[:1200], epochs=6, callbacks=[watch], verbose=0)
+        axes.plot(range(7), shares, marker="o", markersize=3, label=f"rate {rate}")
     axes.set(xlabel="epoch", ylabel="share of dead units", ylim=(0, None))
-    axes.legend()
+    axes.legend(loc="center right", bbox_to_anchor=(1.0, 0.62))
     return figure
 
 

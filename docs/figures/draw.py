@@ -21,6 +21,8 @@ mpl.use("Agg")
 
 from picture import PICTURES
 
+import evengrad as eg
+
 HERE = Path(__file__).resolve().parent
 PAGES = sorted(
     script.stem.replace("_", "-")
@@ -40,6 +42,8 @@ def main() -> None:
     if unknown:
         parser.error(f"no pictures of {', '.join(unknown)}; there are those of {', '.join(PAGES)}")
 
+    # Nets are small, and threads that wait for each other spin.
+    eg.set_num_threads(1)
     arguments.output.mkdir(parents=True, exist_ok=True)
     started = time.process_time()
     for page in arguments.pages or PAGES:

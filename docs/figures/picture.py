@@ -22,7 +22,7 @@ __all__ = ["LINES", "OKABE_ITO", "PICTURES", "digits", "panels", "picture"]
 PICTURES: dict[str, Callable[[], Figure]] = {}
 # In inches. Text of nine points in a picture this wide is read on a telephone too, where 400 pixels
 # are all there is.
-WIDTH = 5.6
+WIDTH = 4.8
 FONTS = {"font.size": 9.0, "axes.titlesize": 9.5, "legend.fontsize": 8.0}
 
 

@@ -56,12 +56,12 @@ def filters() -> Figure:
     x, _ = digits()
     coder = eg.Sequential([eg.Input((64,)), layers.Dense(100, "sigmoid"), layers.Dense(10)], seed=1)
     pretrain.stacked_autoencoder(
-        coder, x, epochs=100, noise=layers.Dropout(0.3), decoder_activation="sigmoid", verbose=0
+        coder, x, epochs=60, noise=layers.Dropout(0.3), decoder_activation="sigmoid", verbose=0
     )
     machine = eg.Sequential(
         [eg.Input((64,)), layers.Dense(100, "sigmoid"), layers.Dense(10)], seed=1
     )
-    pretrain.rbm(machine, x, epochs=60, learning_rate=0.1, verbose=0)
+    pretrain.rbm(machine, x, epochs=40, learning_rate=0.1, verbose=0)
     figure, axes = panels(4, 12, 2.2)
     for rows, model in zip((axes[:2], axes[2:]), (coder, machine), strict=True):
         kernel = model.layers[0].kernel.numpy()

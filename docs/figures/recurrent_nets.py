@@ -62,5 +62,5 @@ def reach() -> Figure:
         model = network(layer, 20)
         model.fit(x, y, batch_size=64, epochs=15, verbose=0)
         right.semilogy(range(1, 21), dependence(model, 20), color=color)
-    right.set(title="trained on the adding problem", xlabel="step", xticks=[1, 5, 10, 15, 20])
+    right.set(title="after training", xlabel="step", xticks=[1, 5, 10, 15, 20])
     return figure
