@@ -29,7 +29,8 @@ class OptunaPruning(Monitor):
     A trial takes one value for each epoch. Where it trains several models, as in cross-validation,
     the first one decides: epochs that another training has reported already, with this callback or
     a copy of it, report nothing and prune nothing. Copies share the trial; those in other processes
-    reach the study only by a storage in a file or a database.
+    reach the study only by a storage in a file or a database. scikit-learn's cross-validation takes
+    what `fit` raises for a failed fit, unless it is called with ``error_score="raise"``.
 
     Parameters
     ----------
