@@ -58,6 +58,7 @@ lane_of_the_wheel() {
     # From here on the tests run from where `evengrad` can only be the installed package.
     section "the stubs say what the extension module is"
     (cd "$scratch" && "$root/.venv-test/bin/python" -m mypy.stubtest \
+        --mypy-config-file "$root/tests/stubtest.ini" \
         --allowlist "$root/tests/stubtest-allowlist.txt" evengrad._core)
 
     section "the examples"

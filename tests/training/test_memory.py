@@ -22,7 +22,7 @@ def resident(name):
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith(name)) * 1024
 
-ROWS, WIDTH, DEPTH = 16384, 512, 5
+ROWS, WIDTH, DEPTH = 16384, 256, 5
 x = np.random.default_rng(0).normal(size=(ROWS, WIDTH)).astype("float32")
 layers = [eg.layers.Dense(WIDTH, "relu") for _ in range(DEPTH)]
 model = eg.Sequential([eg.Input((WIDTH,)), *layers, eg.layers.Dense(1)])
