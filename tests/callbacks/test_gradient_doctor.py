@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from sklearn.datasets import load_digits
 
 import evengrad as eg
 from evengrad.callbacks import GradientDoctor
+from evengrad.health import Finding
+from evengrad.models._model_file import shuffler_of
 
 layers = eg.layers
 
@@ -264,6 +267,96 @@ def test_a_rescue_goes_back_and_has_the_schedule_go_on_lower():
     assert doctor.rescues
     rate = model.optimizer.learning_rate
     assert rate(7) == pytest.approx(schedule(7) * 0.3 ** len(doctor.rescues))
-    # Data and updates have gone on.
-    assert model.optimizer.iterations == 250
-    assert len(history.health["every_step"]["step"]) == 250
+    # Updates are counted from the state that was healthy, and series are of the way from there.
+    steps = history.health["every_step"]["step"]
+    assert 0 < model.optimizer.iterations < 250
+    np.testing.assert_array_equal(steps, np.arange(model.optimizer.iterations))
+    np.testing.assert_array_equal(history.health["step"], steps)
+
+
+def noisy(optimizer):
+    """Return a net with all that a step changes: variables, statistics, streams, slots, counts."""
+    model = net(
+        layers.Dense(12, "relu", norm=layers.BatchNormalization()),
+        layers.Dropout(0.3),
+        layers.GaussianNoise(0.1),
+        optimizer=optimizer,
+    )
+    model.build((6,))
+    return model
+
+
+def state_of(model):
+    slots = [
+        np.array(slot.numpy())
+        for weight in model.trainable_weights
+        for slot in model.optimizer.slots(weight).values()
+    ]
+    return [*model.get_weights(), *slots, np.array(int(model.optimizer.iterations))]
+
+
+@pytest.mark.parametrize(("accumulated", "shuffle"), [(1, False), (2, False), (1, True)])
+def test_after_a_rescue_the_training_is_that_of_the_healthy_state_to_the_bit(
+    monkeypatch, accumulated, shuffle
+):
+    grave = Finding("diverging_loss", None, 9.0, 1.0, 29, "error", "learning_rate")
+    asked = []
+
+    def judged(examination, thresholds, known):
+        del thresholds, known
+        asked.append(examination.steps[-1])
+        # Ten steps an epoch: the third one goes wrong, the first time.
+        return (grave,) if len(asked) == 3 else ()
+
+    monkeypatch.setattr(sys.modules[GradientDoctor.__module__], "judge", judged)
+    schedule = eg.optimizers.schedules.ExponentialDecay(0.02, 7, 0.5)
+    steps = {"gradient_accumulation_steps": accumulated} if accumulated > 1 else {}
+    settings = {"batch_size": 32, "shuffle": shuffle}
+    doctor = GradientDoctor(every=1, rescue=True)
+    rescued = noisy(eg.optimizers.Adam(schedule, **steps))
+    fitted(rescued, doctor, epochs=5, **settings)
+    updates = 20 // accumulated
+    assert doctor.rescues == [(updates, pytest.approx(0.3 * schedule(updates)))]
+    assert asked[:5] == [one // accumulated for one in (9, 19, 29, 29, 39)]
+
+    # By hand: two epochs, and after the third, whose order is used up, two more at another rate.
+    by_hand = noisy(eg.optimizers.Adam(schedule, **steps))
+    by_hand.fit(*rows(), epochs=2, verbose=0, **settings)
+    shuffler = shuffler_of(by_hand)
+    shuffler.draws += shuffler.draws // 2
+    by_hand.optimizer.learning_rate = eg.optimizers.schedules.Scaled(schedule, 0.3)
+    by_hand.fit(*rows(), epochs=2, verbose=0, **settings)
+    for ours, theirs in zip(state_of(by_hand), state_of(rescued), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_rescue_within_an_epoch_goes_back_at_once():
+    class Break(eg.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            del logs
+            if batch == 4 and self.model.optimizer.iterations == 15:
+                kernel, *rest = self.model.get_weights()
+                self.model.set_weights([np.full_like(kernel, np.nan), *rest])
+
+    model, doctor = healthy(), GradientDoctor(every=1, rescue=True)
+    history = model.fit(*rows(), epochs=3, verbose=0, callbacks=[Break(), doctor])
+    # The epoch's other steps, but one that saw the numbers, are made from the state of before.
+    assert [step for step, _ in doctor.rescues] == [10]
+    assert model.optimizer.iterations == 10 + 4 + 10
+    assert np.isfinite(history.history["loss"][-1])
+    np.testing.assert_array_equal(history.health["step"], np.arange(24))
+    epochs = history.health["epoch"]
+    assert [int((epochs == epoch).sum()) for epoch in range(3)] == [10, 4, 10]
+
+
+@pytest.mark.parametrize("clips", [{}, {"clipnorm": 0.01}, {"global_clipnorm": 0.01}])
+def test_every_step_shows_the_norm_of_the_gradient_where_it_is_known(clips):
+    model = net(layers.Dense(10, "relu"), optimizer=eg.optimizers.Adam(0.01, **clips))
+    history = fitted(model, GradientDoctor(every=2))
+    health, every = history.health, history.health["every_step"]
+    for name in ("gradient_norm", "clipped"):
+        np.testing.assert_allclose(every[name][::2], health[name], rtol=1e-5)
+        known = np.isfinite(every[name][1::2])
+        assert known.all() if "global_clipnorm" in clips else not known.any()
+    assert (health["gradient_norm"] > 0).all()
+    assert (health["clipped"] < 1).any() == bool(clips)

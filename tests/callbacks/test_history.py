@@ -26,7 +26,25 @@ def test_time(monkeypatch):
     watch = types.SimpleNamespace(perf_counter=lambda: next(clock))
     monkeypatch.setattr(sys.modules[callbacks.History.__module__], "time", watch)
     # Two epochs: ten seconds from one look at the clock to the next.
-    assert model().fit(X, Y, epochs=2, verbose=0, validation_split=0.2).seconds == 20
+    history = model().fit(X, Y, epochs=2, verbose=0, validation_split=0.2)
+    assert history.seconds == 20
+    assert history.epoch_seconds == [10, 10]
+
+
+@pytest.mark.parametrize("validated", [0.0, 0.2])
+def test_the_time_of_each_epoch(validated):
+    history = model().fit(X, Y, epochs=5, verbose=0, validation_split=validated)
+    assert len(history.epoch_seconds) == 5
+    assert min(history.epoch_seconds) > 0
+    assert sum(history.epoch_seconds) == pytest.approx(history.seconds)
+    assert copy.deepcopy(history).epoch_seconds == history.epoch_seconds
+
+
+def test_the_time_of_epochs_before_a_training_was_resumed_is_not_known(tmp_path):
+    keep = {"verbose": 0, "checkpoint": tmp_path}
+    model().fit(X, Y, epochs=2, **keep)
+    seconds = model().fit(X, Y, epochs=3, **keep).epoch_seconds
+    assert np.isnan(seconds).tolist() == [True, True, False]
 
 
 def batches():

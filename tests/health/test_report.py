@@ -100,6 +100,7 @@ class TestPage:
         for title in (
             "Findings",
             "Learning curves",
+            "seconds of an epoch",
             "Gradient speed",
             "Update ratio",
             "Activations by layer",

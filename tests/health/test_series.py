@@ -55,13 +55,15 @@ def test_few_rows_say_nothing_of_death():
     assert series.dead_since["first"].tolist() == [-1, 0, -1, -1]
 
 
-def test_what_was_left_behind_is_not_judged():
+def test_what_was_left_behind_is_forgotten():
     series = Series()
     series.add(observed([0, 5, 10]))
-    series.begin_anew()
-    series.add(observed([15, 20]))
-    assert series.examination().steps.tolist() == [15, 20]
-    assert series.as_dict()["step"].tolist() == [0, 5, 10, 15, 20]
+    series.go_back(5)
+    series.add(observed([5, 8]))
+    assert series.examination().steps.tolist() == [0, 5, 8]
+    assert series.as_dict()["step"].tolist() == [0, 5, 8]
+    series.go_back(0)
+    assert series.examination() is None
 
 
 def test_several_epochs_that_are_heard_of_at_once_bury_units_in_their_own():

@@ -70,6 +70,8 @@ class Callback(Configured):
     # Whether it acts on what it hears of watched steps and of numbers that are not finite, and must
     # hear of them at once.
     acts: bool = False
+    # Whether it must see what was measured now, and not at the epoch's end.
+    is_urgent: bool = False
 
     def set_model(self, model: PublicModel) -> None:
         """Take the model; called before anything else."""
@@ -255,6 +257,10 @@ class History(Callback):
     seconds, steps
         The time from the beginning of the training to the end of its last epoch, validation and
         callbacks included, and the steps of these epochs; of a resumed training since then.
+    epoch_seconds
+        How long each epoch took, validation and callbacks of the one before included; epochs that
+        run together without Python between them have equal shares. NaN of those before a training
+        was resumed.
     settings
         The arguments of `compile` that the model was trained with, as `report` shows them.
     health
@@ -288,6 +294,15 @@ class History(Callback):
         self.params: dict[str, Any] = {}
         self.health: dict[str, Any] = {}
         self._began = 0.0
+        # Seconds by the epoch's number.
+        self._took: dict[int, float] = {}
+
+    @property
+    def epoch_seconds(self) -> list[float]:
+        """How long each epoch took."""
+        # What was pickled before there were such has none.
+        took = vars(self).get("_took", {})
+        return [took.get(epoch, float("nan")) for epoch in self.epoch]
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Note the time."""
@@ -306,7 +321,8 @@ class History(Callback):
             for column in self.history.values():
                 column.extend([float("nan")] * (row + 1 - len(column)))
         if self._began:
-            self.seconds = time.perf_counter() - self._began
+            now = time.perf_counter() - self._began
+            self._took[epoch], self.seconds = now - self.seconds, now
         # Last: without its number, a row counts as not written, and the next one overwrites it.
         self.epoch.append(epoch)
 
@@ -315,6 +331,12 @@ class History(Callback):
         state, rows = dict(vars(self)), list(self.epoch)
         columns = {name: list(column)[: len(rows)] for name, column in list(self.history.items())}
         return {**state, "epoch": rows, "history": columns}
+
+    def share_time(self, count: int) -> None:
+        """Share the time of so many epochs, which were run together, among them."""
+        together = self.epoch[-count:]
+        each = sum(self._took.get(epoch, 0.0) for epoch in together) / count
+        self._took.update(dict.fromkeys(together, each))
 
     def drop_unfinished(self) -> None:
         """Forget the row that Ctrl-C cut off."""

@@ -43,7 +43,8 @@ class GradientDoctor(Callback):
     Parameters
     ----------
     every
-        Watch each k-th step; ``"auto"`` watches as many as take less than a twentieth of the time.
+        Watch each k-th step; ``"auto"`` watches as many as take less than a twentieth of the time,
+        what watching takes besides the steps included.
     on_finding
         What a new finding that is no note brings about: ``"record"`` nothing more, ``"warn"`` a
         line in the log, ``"stop"`` also the end of the training after the epoch.
@@ -55,11 +56,17 @@ class GradientDoctor(Callback):
         Whether errors that a lower rate cures (gradients or a loss that explode, updates that are
         too large, numbers that are not finite) take the training back to the last healthy state
         that the doctor has seen, with 0.3 times the rate from there on. Ten times at most. Weights,
-        moving statistics and the optimizer's slots go back. Data, epochs, random streams and the
-        optimizer's count of updates go on; a schedule goes on by that count, 0.3 times as high.
+        moving statistics, masks, the optimizer's slots and its count of updates, and the random
+        streams of layers become what they were, bit by bit; a schedule goes on by that count, 0.3
+        times as high. The rows, their order and the epochs go on: what iterables have yielded,
+        validation has shown and checkpoints have kept cannot be taken back, and an order that led
+        astray is not drawn again. So what follows is, to the bit, the training from that state with
+        the lower rate over the rows that come next. Series have no samples of the way that was
+        left.
     replay
         A file that what reproduces the first step with numbers that are not finite is written to;
-        `evengrad.replay` makes that step.
+        `evengrad.replay` makes that step. The log says where it cannot be written, which is so of
+        what no file of a model can have, as a lambda for a loss: make it a class with ``call``.
     thresholds
         From where on something is wrong; by default ``evengrad.health.Thresholds()``.
 
@@ -82,11 +89,11 @@ class GradientDoctor(Callback):
     rows of an epoch, or of so many epochs as have 256. ``history.health`` keeps up to 2,048
     samples, one for each watched step; beyond that, every second one goes.
 
-    ``history.health["every_step"]`` has loss and learning rate of every step, watched or not, up to
-    16,384 evenly apart; with ``global_clipnorm`` also the norm of all gradients and what clipping
-    left of it, which the optimizer computes in every step. With ``clipnorm`` and ``clipvalue``
-    these are known of watched steps, and where gradients are accumulated what clipping leaves is
-    not known.
+    ``history.health["every_step"]`` has loss, learning rate, the norm of all gradients together
+    (``"gradient_norm"``) and what clipping left of it (``"clipped"``) of every step, watched or
+    not, up to 16,384 evenly apart. Norm and share are NaN in steps that are not watched, unless
+    ``global_clipnorm`` has the optimizer compute them in every step. Where gradients are
+    accumulated, what clipping leaves is not known.
 
     What is measured is looked at a few times a second, after each epoch where ``"stop"`` or
     `rescue` depends on it, and at the end. A checkpoint keeps findings and series; a training that
@@ -137,6 +144,8 @@ class GradientDoctor(Callback):
         self._series, self._healthy = Series(), Rescue()
         self._judged_at, self._judging = 0.0, 0.0
         self._is_judged = True
+        # Numbers are not finite, and the way back is open.
+        self.is_urgent = False
 
     # A resumed training may be watched or not.
     _joins_later = True
@@ -166,7 +175,7 @@ class GradientDoctor(Callback):
         """Forget the training before."""
         del logs
         self.findings, self.rescues, self._non_finite = (), [], None
-        self._series, self._healthy = Series(), Rescue()
+        self._series, self._healthy, self.is_urgent = Series(), Rescue(), False
         # In a short training the end alone is judged.
         self._judged_at, self._judging, self._is_judged = time.perf_counter(), SHARE, True
         if self.rescue and self.model.built:
@@ -177,12 +186,13 @@ class GradientDoctor(Callback):
         del logs
         if not self._is_judged:
             self._judge()
+        self._healthy = Rescue()
         if self.path is not None:
             self.model.history.report(self.path)
 
     def _on_watched(self, observed: Observed) -> None:
         self._series.add(observed)
-        self._is_judged = False
+        self._is_judged = self.is_urgent = False
         due = time.perf_counter() - self._judged_at > self._judging / SHARE
         if due or observed.is_last or self.acts:
             self._judge()
@@ -198,7 +208,11 @@ class GradientDoctor(Callback):
             finding.cause,
             finding.remedies[0].text,
         )
-        self._judge()
+        if self.rescue:
+            # Once what has led there was measured.
+            self.is_urgent = True
+        else:
+            self._judge()
 
     def _judge(self) -> None:
         """Find out what is wrong by now."""
@@ -239,16 +253,14 @@ class GradientDoctor(Callback):
         grave = [one for one in errors if one.kind in CURED_BY_RATE]
         if not errors:
             self._healthy.keep(self.model)
-        if not grave:
-            return
-        if len(self.rescues) == MOST_RESCUES:
+        if not grave or len(self.rescues) == MOST_RESCUES:
             return
         step, rate = self._healthy.step, self._healthy.restore(self.model)
         if step is None or rate is None:
             return
         self.rescues.append((step, rate))
-        # What was measured on the way that was left judges no more.
-        self._series.begin_anew()
+        self._series.go_back(step)
+        self.model.history.health = self._series.as_dict()
         self.findings, self._non_finite = (), None
         logger.warning(
             "GradientDoctor: %s: %s; back to step %d, with a learning rate of %g from here on",

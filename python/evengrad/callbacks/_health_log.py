@@ -34,7 +34,11 @@ class HealthLog:
 
     def new_samples(self, history: History) -> list[tuple[int, int]]:
         """Return the steps that were watched since the last call, and their rows in all series."""
-        steps = enumerate(history.health.get("step", ()))
+        known = history.health.get("step", ())
+        if len(known) and known[-1] < self._step:
+            # A rescue has taken the training back there.
+            self._step = int(known[-1])
+        steps = enumerate(known)
         new = [(int(step), row) for row, step in steps if step > self._step]
         self._step = max([self._step, *(step for step, _ in new)])
         return new

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from evengrad.callbacks._training_state import TrainingState
 from evengrad.layers._masks import masks_of, set_masks
+from evengrad.layers._module import module_tree
 from evengrad.optimizers._optimizer import rate_of
 from evengrad.optimizers.schedules import Scaled
 
 if TYPE_CHECKING:
-    from evengrad._core import Tensor
+    import numpy as np
+
     from evengrad.training._protocol import PublicModel
 
     Array = np.ndarray[Any, Any]
@@ -21,38 +22,34 @@ FACTOR = 0.3
 
 
 class Rescue:
-    """The latest healthy state of a model and its optimizer's slots."""
+    """The latest healthy state of a training; copies of this have none."""
 
     def __init__(self) -> None:
         self.step: int | None = None
-        self._weights: list[Array] = []
+        self._state: TrainingState | None = None
         self._masks: dict[str, Array] = {}
-        self._slots: list[tuple[Tensor, Array]] = []
+
+    def __reduce__(self) -> tuple[type[Rescue], tuple[()]]:
+        # The state is that of one model's tensors.
+        return Rescue, ()
 
     def keep(self, model: PublicModel) -> None:
         """Take the state as it is."""
-        optimizer = model.optimizer
-        self.step = int(optimizer.iterations)
-        self._weights = model.get_weights()
+        self.step = int(model.optimizer.iterations)
+        self._state = TrainingState(module_tree(model), model.optimizer)
         self._masks = masks_of(model)
-        self._slots = [
-            (slot, np.array(slot.numpy()))
-            for parameter in model.trainable_weights
-            for slot in optimizer.slots(parameter).values()
-        ]
 
     def restore(self, model: PublicModel) -> float | None:
         """Put the state back and lower the rate; return the new rate, None without a state.
 
-        The data goes on, and with it the optimizer's count of steps, by which a schedule goes that
-        is lowered as a whole, and the random streams: no mask is drawn twice.
+        Variables, slots, the count of updates, by which a schedule goes that is lowered as a whole,
+        and the layers' random streams are what they were, bit by bit. The rate that is lowered is
+        the present one, and the data goes on.
         """
-        if self.step is None:
+        if self._state is None:
             return None
         set_masks(model, self._masks)
-        model.set_weights(self._weights)
-        for slot, values in self._slots:
-            slot.copy_(values)
+        self._state.restore(settings=False)
         optimizer = model.optimizer
         rate = optimizer.learning_rate
         if isinstance(rate, Scaled):

@@ -38,12 +38,12 @@ class Series:
         self._rows = 0
         self._begun = 0
         self.course = Course()
-        # The first step that is judged.
-        self._from = 0
 
-    def begin_anew(self) -> None:
-        """Have what comes judged by itself: the steps so far lead elsewhere."""
-        self._from = int(self.columns["step"][-1]) + 1 if len(self) else 0
+    def go_back(self, step: int) -> None:
+        """Forget what was measured from that step on: the training goes on from there anew."""
+        for columns in (self.columns, self.course.columns):
+            kept = columns["step"] < step if columns else None
+            columns.update({name: column[kept] for name, column in columns.items()})
 
     def add(self, observed: Observed) -> None:
         """Take in what was observed since the last time."""
@@ -102,10 +102,9 @@ class Series:
     def examination(self) -> Examination | None:
         """Return all that findings follow from; None before anything was observed."""
         latest = self.latest
-        if latest is None:
+        if latest is None or not len(self):
             return None
-        judged = self.columns["step"] >= self._from
-        columns = {name: column[judged] for name, column in self.columns.items()}
+        columns = self.columns
         return Examination(
             layers=latest.layers,
             training=latest.training,
@@ -127,7 +126,7 @@ class Series:
             "paths": list(self.paths),
             "dead_since": dict(self.dead_since),
             "lived": dict(self._lived),
-            "counts": [self._rows, self._begun, self._from],
+            "counts": [self._rows, self._begun],
             "course": {"columns": dict(self.course.columns), "stride": self.course.stride},
         }
 
@@ -135,7 +134,8 @@ class Series:
         """Go on from there."""
         self.columns, self.paths = dict(state["columns"]), list(state["paths"])
         self.dead_since, self._lived = dict(state["dead_since"]), dict(state["lived"])
-        self._rows, self._begun, self._from = state["counts"]
+        # Older checkpoints have more.
+        self._rows, self._begun = state["counts"][:2]
         self.course.columns = dict(state["course"]["columns"])
         self.course.stride = state["course"]["stride"]
 

@@ -13,15 +13,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from evengrad.callbacks import History
+from evengrad.callbacks._training_state import TrainingState
 from evengrad.layers import Dense
-from evengrad.models._network import view_of
+from evengrad.layers._module import module_tree
 from evengrad.sklearn._build import first_values, hidden_sizes, make_model
 from evengrad.sklearn._columns import graph_of
 from evengrad.sklearn._data import Rows, checked, held_out, weights_of
 from evengrad.sklearn._meta import ModelMeta
 from evengrad.sklearn._solvers import is_stochastic, optimizer_of
 from evengrad.sklearn._stopping import Progress, StoppingRule
-from evengrad.training._training_state import TrainingState, all_finite
+from evengrad.training._training_state import all_finite
 
 if TYPE_CHECKING:
     from evengrad.models import Model
@@ -100,7 +101,8 @@ class Training:
             self._run(rows)
             return
         # In place; after an error it is as it was.
-        before = TrainingState(view_of(self.estimator.model_))
+        model = self.estimator.model_
+        before = TrainingState(module_tree(model), model.optimizer)
         try:
             self._run(rows)
         except BaseException:

@@ -395,7 +395,9 @@ class _Training:
         limited = isinstance(source, ArraySource) and source.is_limited
         return watching is not None and watching.is_quiet(self.users) and not limited
 
-    def _run_unheard(self, until: int) -> None:
+    def _run_unheard(  # noqa: C901 - one call for all epochs, not several
+        self, until: int
+    ) -> None:
         """Run the epochs before that one, without Python between them."""
         source, rows, watching = self.source, self.history.epoch, self.watching
         assert isinstance(source, ArraySource)  # noqa: S101 - what `_is_unheard` has found
@@ -424,6 +426,8 @@ class _Training:
                     made = len(finished)
                     made = source.steps_of(made, start) if limited else made * steps
                     self.history.steps = before + made
+                    if len(finished) > 1:
+                        self.history.share_time(len(finished))
                     break
                 except KeyboardInterrupt as error:
                     interrupt = error
@@ -539,6 +543,8 @@ class _Training:
         done = session.last_epoch_steps if ended else session.step
         if self.forensics is not None:
             self.forensics.came_to(done, done - self._noted, ended)
+            if self.watching is not None:
+                self.watching.attend(self.epoch, self.history.history)
         if self.progress.timed and objective is not None and self.progress.is_due:
             self.progress.update(done, objective.logs())
         if self.turns is not None:

@@ -19,6 +19,7 @@ from evengrad._common.memory import available_bytes
 from evengrad._common.names import is_own
 from evengrad.callbacks import LambdaCallback
 from evengrad.callbacks._callback import BETWEEN_STEPS, Callback, overrides
+from evengrad.callbacks._training_state import TrainingState, set_settings, settings_of
 from evengrad.health._non_finite import Circumstances, NonFinite, finding_of
 from evengrad.optimizers._optimizer import averages_in_place, counts_of
 from evengrad.training._replay_file import write_step
@@ -32,13 +33,7 @@ from evengrad.training._step_replay import (
     copied,
     place_of,
 )
-from evengrad.training._training_state import (
-    TrainingState,
-    all_finite,
-    bytes_of,
-    set_settings,
-    settings_of,
-)
+from evengrad.training._training_state import all_finite, bytes_of, not_finite
 
 if TYPE_CHECKING:
     import numpy as np
@@ -212,8 +207,8 @@ class Forensics:
             # Without a copy, the step is known and nothing else.
             self._good, self._batches, self._kept_bytes = None, [], 0
             return
-        state = TrainingState(self.model)
-        broken = state.not_finite()
+        state = TrainingState(self.model.tree, self.optimizer)
+        broken = not_finite(state)
         if self._broken is None:
             self._broken = broken
         elif broken - self._broken and self._made:
@@ -279,7 +274,7 @@ class Forensics:
             return None
         # Other threads see the model as it was found.
         with _core.Access(self.model.tree.tensors, writes=True):
-            found = TrainingState(self.model)
+            found = TrainingState(self.model.tree, self.optimizer)
             try:
                 return self._search(good, end, invalid)
             except Exception:
@@ -299,7 +294,7 @@ class Forensics:
         while high - low > 1:
             middle = (low + high) // 2
             sound = self._run(replay, low, middle)
-            state = TrainingState(self.model) if sound else good
+            state = TrainingState(self.model.tree, self.optimizer) if sound else good
             if sound and not self._is_worse(state):
                 low, good = middle, state
             else:
@@ -318,7 +313,7 @@ class Forensics:
         return RowsReplay(self.source, self._place)
 
     def _is_worse(self, state: TrainingState) -> bool:
-        return bool(state.not_finite() - (self._broken or set()))
+        return bool(not_finite(state) - (self._broken or set()))
 
     def _run(self, replay: Replay, begin: int, end: int) -> bool:
         """Make steps with the settings of then; tell whether all losses are finite."""

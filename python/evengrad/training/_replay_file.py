@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad.callbacks._training_state import set_settings, settings_of
 from evengrad.saving import _safetensors
 from evengrad.training._step_examination import values_of
-from evengrad.training._training_state import set_settings, settings_of
 
 if TYPE_CHECKING:
     from evengrad.training._step_examination import StepExamination

@@ -54,8 +54,9 @@ def right_to_train(model: TrainableModel, *, alone: bool) -> _core.Access:
 
 
 def note(place: Tensor, loss: Tensor) -> None:
-    """Leave a step's loss in float64."""
-    place.copy_(loss.detach().astype("float64"))
+    """Leave a step's loss."""
+    loss = loss.detach()
+    place.copy_(loss if loss.dtype == place.dtype else loss.astype(place.dtype))
 
 
 class Batch:

@@ -88,7 +88,7 @@ class Watching:
         self.watch: Watch | None = None
         # What every step leaves: its loss, and the norm of the gradient where the optimizer
         # computes it.
-        self.noted_loss = _core.zeros((), dtype="float64")
+        self.noted_loss: Tensor | None = None
         self.noted: list[Tensor] = []
         # Watched steps of an epoch that has not ended.
         self._begun = 0
@@ -96,8 +96,9 @@ class Watching:
         # Rows that activations are looked at over in the end.
         self.sample: Prepared | None = None
         self.training: TrainingFacts | None = None
-        # The optimizer's count of updates before the first step, and the steps since then.
-        self.first_update = self._accumulated_before = 0
+        # Steps that were made since the first one that was noted; and before that one, as the
+        # optimizer counts.
+        self._made = self._before = 0
         # What drives the steps, and keeps the records of watched ones.
         self.session: _core.Session | None = None
 
@@ -106,13 +107,14 @@ class Watching:
         if self.watch is None:
             objective = data.objective
             optimizer = objective.config.optimizer
-            clipped = clipping_of(optimizer) == "each"
+            clipped = clips(optimizer) and self._accumulated == 1
             parameters = self.model.tree.trainable
             uses = uses_in(data)
             self.watch = Watch(self.model.layer_facts(uses), uses, parameters, clipped)
-            self._begin_counting()
+            self._count()
+            self.noted_loss = _core.zeros((), dtype="float64")
             self.noted = [self.noted_loss]
-            if clipping_of(optimizer) == "global":
+            if knows_norms(optimizer):
                 self.noted.append(_core.zeros((), dtype="float64"))
                 note_norms(optimizer, self.noted[1])
             self.data = data_facts(data)
@@ -120,14 +122,15 @@ class Watching:
             self.training = training_facts(data, batch_size or data.rows)
         return self.watch
 
-    def _begin_counting(self) -> None:
+    def _count(self) -> None:
+        """Take over the number that the optimizer gives to the step to come."""
         counts = counts_of(self.model.config().optimizer)
-        self.first_update, self._accumulated_before = counts.iterations, counts.accumulated
+        self._before = counts.iterations * self._accumulated + counts.accumulated - self._made
 
     def go_on(self, epoch: int) -> None:
         """Begin at an epoch, once a checkpoint was restored."""
         self.first_epoch = epoch
-        self._begin_counting()
+        self._count()
 
     def over_rows(self, source: ArraySource, data: Prepared) -> None:
         """Have a source over rows watch its steps."""
@@ -189,9 +192,16 @@ class Watching:
                 observed.is_last, observed.histograms = True, self._histograms()
             for doctor in self.doctors:
                 doctor._on_watched(observed)  # noqa: SLF001 - told as of all that happens
+            # One of them may have taken the training back.
+            self._count()
         if now:
             self.leave()
         self._visited = time.perf_counter()
+
+    def attend(self, epoch: int, curves: dict[str, list[float]]) -> None:
+        """Have the doctors see what was measured so far in an epoch, where one asks for it."""
+        if any(doctor.is_urgent for doctor in self.doctors):
+            self.visit(epoch, curves, flush=True)
 
     def leave(self) -> None:
         """Have the optimizer's steps note nothing any more."""
@@ -237,6 +247,11 @@ class Watching:
         }
         if "clipped" in course:
             figures["clipped"] = course["clipped"][own]
+        else:
+            # Of the steps between watched ones nothing is known.
+            for name in ("gradient_norm", "clipped"):
+                course[name] = np.full(len(course["step"]), np.nan)
+                course[name][own] = figures[name]
         return Observed(
             layers=tuple(one.facts for one in watch.watched),
             training=self.training,
@@ -251,10 +266,10 @@ class Watching:
 
     def _course(self, begins: int, every: Array) -> dict[str, Array]:
         """Return what each of the steps since the last time has left."""
-        numbers = np.arange(begins, begins + len(every))
-        loss = every[:, 0]
+        loss, numbers = every[:, 0], np.arange(begins, begins + len(every))
+        self._made = begins + len(every)
         found = {
-            "step": self.first_update + (self._accumulated_before + numbers) // self._accumulated,
+            "step": (self._before + numbers) // self._accumulated,
             "epoch": self.first_epoch + every[:, -1].astype(np.int64),
             "loss": np.where(np.isfinite(loss), loss, np.nan),
             "learning_rate": every[:, -2],
@@ -272,11 +287,13 @@ class Watching:
 
     def _clipped(self, watch: Watch, values: Array, norms: Array) -> Array:
         """Return what clipping has left of the gradient in watched steps; NaN if unknown."""
-        if watch.clips:
+        if not clips(self.model.config().optimizer):
+            return np.ones(len(norms))
+        if self._accumulated == 1:
             left = np.ones(len(norms))
             np.divide(watch.clipped_norms(values), norms, out=left, where=norms > 0.0)
             return np.minimum(left, 1.0)
-        return np.full(len(norms), np.nan if clips(self.model.config().optimizer) else 1.0)
+        return np.full(len(norms), np.nan)
 
     def _lived(self, watch: Watch, epoch: int, now: bool) -> list[Lives]:
         """Return in how many watched steps of each epoch units were alive."""
@@ -293,11 +310,10 @@ class Watching:
         return found
 
 
-def clipping_of(optimizer: Any) -> str | None:
-    """Return what clipping has to be measured by: norms of all together, or of what is left.
+def knows_norms(optimizer: Any) -> bool:
+    """Tell whether each step computes the norm of all gradients, to clip them by it.
 
-    None where there is nothing to measure. Of gradients that are accumulated nothing is known.
+    Of gradients that are accumulated nothing is known.
     """
-    if (optimizer.gradient_accumulation_steps or 1) > 1 or not clips(optimizer):
-        return None
-    return "each" if optimizer.global_clipnorm is None else "global"
+    every = optimizer.gradient_accumulation_steps or 1
+    return optimizer.global_clipnorm is not None and every == 1

@@ -80,6 +80,11 @@ def learning_curves(history: Any, page: Page) -> Markup:
     ]
     left = len(pairs) - len(charts)
     charts += class_curves(history, page, epochs)
+    seconds = np.array(history.epoch_seconds, np.float64)
+    if np.isfinite(seconds).sum() > 1:
+        charts.append(
+            line_chart(page, "seconds of an epoch", epochs, [Line("time", seconds, "s1")])
+        )
     if left:
         charts.append(element("p", f"{left} more figures are in history.history.", class_="card"))
     return joined(charts)
