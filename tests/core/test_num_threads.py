@@ -1,5 +1,6 @@
 """How many threads there are: by the environment, by the system's limits, by threadpoolctl."""
 
+import json
 import os
 import subprocess
 import sys
@@ -15,11 +16,11 @@ from evengrad import layers
 VARIABLES = ("EVENGRAD_NUM_THREADS", "RAYON_NUM_THREADS", "OMP_NUM_THREADS")
 
 
-def in_child(program, **variables):
+def in_child(program, arguments=(), **variables):
     """Run a program in a process of its own; return what it prints, and what it says in errors."""
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     finished = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
+        [sys.executable, "-c", textwrap.dedent(program), *arguments],
         env={**environment, **variables},
         capture_output=True,
         text=True,
@@ -30,39 +31,65 @@ def in_child(program, **variables):
     return finished.stdout.split(), finished.stderr
 
 
+# What cannot be had: no numbers, too small ones, too large ones.
+REFUSED_VALUES = ["abc", "-1", "2.5", "0", "100000", "9" * 30]
 ASKED = """
 import evengrad as eg
 print(eg.get_num_threads(), eg.get_num_threads())
 """
+# The same in forked children of one process, which has imported all that it takes.
+ASKED_OFTEN = """
+import json, os, sys
+import evengrad as eg
+for variables in json.loads(sys.argv[1]):
+    child = os.fork()
+    if child == 0:
+        os.environ.update(variables)
+        print(eg.get_num_threads(), eg.get_num_threads(), flush=True)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    print("of the next child:", file=sys.stderr, flush=True)
+"""
+
+
+def asked(*environments):
+    """Return the number of threads under each of them, asked twice, and what is said of it."""
+    if not hasattr(os, "fork"):
+        return [in_child(ASKED, **variables) for variables in environments]
+    counts, said = in_child(ASKED_OFTEN, [json.dumps(environments)])
+    *said, rest = said.split("of the next child:\n")
+    assert rest == ""
+    return list(zip(zip(counts[::2], counts[1::2], strict=True), said, strict=True))
 
 
 @pytest.fixture(scope="module")
 def processors():
     """Return the number of threads without any variable."""
-    (count, _), said = in_child(ASKED)
+    (counts, said) = in_child(ASKED)
     assert said == ""
-    return int(count)
+    return int(counts[0])
 
 
-@pytest.mark.parametrize("value", ["abc", "-1", "2.5", "0", "100000", "9" * 30])
-def test_what_the_variable_says_and_cannot_be_had_is_told_once(value, processors):
-    counts, said = in_child(ASKED, EVENGRAD_NUM_THREADS=value)
-    assert counts == [str(processors)] * 2
-    assert said.count(f"EVENGRAD_NUM_THREADS={value}: ") == 1
+def test_what_the_variable_says_and_cannot_be_had_is_told_once(processors):
+    found = asked(*({"EVENGRAD_NUM_THREADS": value} for value in REFUSED_VALUES))
+    for value, (counts, said) in zip(REFUSED_VALUES, found, strict=True):
+        assert list(counts) == [str(processors)] * 2, value
+        assert said.count(f"EVENGRAD_NUM_THREADS={value}: ") == 1, said
 
 
 def test_the_least_of_the_shared_variables_counts(processors):
-    def threads(**variables):
-        counts, said = in_child(ASKED, **variables)
-        assert said == ""
-        return int(counts[0])
-
-    assert threads(RAYON_NUM_THREADS="2", OMP_NUM_THREADS="1") == 1
-    assert threads(RAYON_NUM_THREADS="1", OMP_NUM_THREADS="2") == 1
-    assert threads(OMP_NUM_THREADS="many") == processors
-    # What was asked of this library by name comes before what was asked of all.
-    assert threads(EVENGRAD_NUM_THREADS=str(processors), OMP_NUM_THREADS="1") == processors
-    assert threads(EVENGRAD_NUM_THREADS="1", OMP_NUM_THREADS=str(processors)) == 1
+    own, rayon, openmp = VARIABLES
+    expected = [
+        ({rayon: "2", openmp: "1"}, 1),
+        ({rayon: "1", openmp: "2"}, 1),
+        ({openmp: "many"}, processors),
+        # What was asked of this library by name comes before what was asked of all.
+        ({own: str(processors), openmp: "1"}, processors),
+        ({own: "1", openmp: str(processors)}, 1),
+    ]
+    found = asked(*(variables for variables, _ in expected))
+    for (variables, threads), (counts, said) in zip(expected, found, strict=True):
+        assert (int(counts[0]), said) == (threads, ""), variables
 
 
 TRAINED = """
