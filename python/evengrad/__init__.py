@@ -27,6 +27,7 @@ from evengrad import utils as utils
 from evengrad import zoo as zoo
 from evengrad._common import pickling as _pickling  # noqa: F401 - enters what pickles tensors
 from evengrad._common.default_arguments import default_arguments as default_arguments
+from evengrad._common.module_answers import answer as _answer
 from evengrad._common.versions import show_versions as show_versions
 from evengrad._core import InternalError as InternalError
 from evengrad._core import Tensor as Tensor
@@ -61,3 +62,27 @@ from evengrad.models import Sequential as Sequential
 from evengrad.models._loading import load_model as load_model
 from evengrad.models._replay import replay as replay
 from evengrad.saving._errors import FileFormatError as FileFormatError
+
+_answer(
+    __name__,
+    activations.__name__,
+    autograd.__name__,
+    callbacks.__name__,
+    constraints.__name__,
+    functional.__name__,
+    health.__name__,
+    initializers.__name__,
+    layers.__name__,
+    losses.__name__,
+    metrics.__name__,
+    models.__name__,
+    optimizers.__name__,
+    optimizers.schedules.__name__,
+    pretrain.__name__,
+    regularizers.__name__,
+    # Nothing in these is public.
+    f"{__name__}.saving",
+    f"{__name__}.training",
+    utils.__name__,
+    zoo.__name__,
+)

@@ -21,6 +21,7 @@ from types import BuiltinFunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from evengrad import _core
+from evengrad._common.checks import plural
 from evengrad._common.code_variables import methods_of, variables_of
 from evengrad._common.names import PACKAGE, snake_case, unknown_keyword
 
@@ -208,6 +209,8 @@ class ConfiguredType(abc.ABCMeta):
             names = keyword_names(_signatures(cls.__init__))
             error = None if names is None else unknown_keyword(kwargs, names, cls.__name__)
             if error is None:
+                error = _too_many(cls, args)
+            if error is None:
                 raise
         finally:
             if around is not None:
@@ -218,6 +221,20 @@ class ConfiguredType(abc.ABCMeta):
     def __signature__(cls) -> inspect.Signature:
         """The constructor's signature, for help and editors."""
         return _signatures(cls.__init__)  # type: ignore[misc]  # the class's own
+
+
+def _too_many(cls: Any, args: tuple[Any, ...]) -> TypeError | None:
+    """Return the error for more arguments without a name than a class can be made with."""
+    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    constructor = _signatures(cls.__init__)
+    names = _names(constructor, positional, inspect.Parameter.POSITIONAL_ONLY)
+    if len(args) <= len(names) or _names(constructor, inspect.Parameter.VAR_POSITIONAL):
+        return None
+    fix = "put them into a list" if names == ["layers"] else "give the others by their names"
+    return TypeError(
+        f"{cls.__name__}: expected {plural(len(names), 'argument')} without a name at most "
+        f"({', '.join(names)}), got {len(args)}; {fix}"
+    )
 
 
 class Configured(metaclass=ConfiguredType):

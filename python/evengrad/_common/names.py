@@ -7,6 +7,8 @@ import functools
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from evengrad._common.foreign_words import argument_here
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
@@ -63,11 +65,18 @@ def free_name(name: str, taken: Container[str]) -> str:
     return found
 
 
+def nearest(name: str, valid: Iterable[str]) -> str | None:
+    """Return the valid name that is most like another one; capitals are of no account."""
+    by_word = {one.lower(): one for one in valid}
+    found = difflib.get_close_matches(name.lower(), by_word, n=1, cutoff=0.6)
+    return by_word[found[0]] if found else None
+
+
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
     """Return the end of an error message: the nearest valid name, then all of them."""
     names = sorted(set(valid))
-    nearest = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    close = nearest(name, names)
+    hint = "" if close is None else f"did you mean {close!r}? "
     return f"{hint}Valid: {', '.join(map(printable, names))}"
 
 
@@ -108,6 +117,13 @@ def public_names(names: Mapping[str, Any], base: type[Thing]) -> dict[str, Calla
     return found
 
 
+def shown_object(value: Any) -> str:
+    """Return a value for messages that expect an object; a class says that it is none yet."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}; did you forget its parentheses?"
+    return repr(value)
+
+
 def look_up(name: str, offered: Mapping[str, Thing], argument: str) -> Thing:
     """Return the thing with that name; case and underscores are of no account."""
     if name in offered:
@@ -132,5 +148,8 @@ def unknown_keyword(given: Iterable[str], valid: Iterable[str], function: str) -
     for keyword in given:
         if keyword not in names:
             hint = did_you_mean(keyword, names) if names else "there are no others"
+            known = argument_here(keyword, names)
+            if known is not None:
+                hint = f"{known}. Valid: {', '.join(sorted(names))}"
             return TypeError(f"{function}: unknown argument {keyword!r}; {hint}")
     return None

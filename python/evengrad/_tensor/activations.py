@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
 from evengrad._common.config import enter_names
-from evengrad._common.names import look_up
+from evengrad._common.names import look_up, shown_object
 from evengrad._tensor import nonlinear
 from evengrad._tensor.conversion import as_tensor
 from evengrad._tensor.elementwise import exp as exponential
@@ -106,8 +106,8 @@ def get(activation: Any) -> Callable[..., Any]:
         return found
     if isinstance(activation, type):
         raise TypeError(
-            f"activation: expected a name, a function of a tensor or a layer, got the class "
-            f"{activation.__name__}; make an object of it, {activation.__name__}()"
+            "activation: expected a name, a function of a tensor or a layer, got "
+            + shown_object(activation)
         )
     if callable(activation):
         function: Callable[..., Any] = activation

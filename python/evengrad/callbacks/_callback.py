@@ -11,7 +11,7 @@ import numpy as np
 
 from evengrad._common.checks import check_int
 from evengrad._common.config import Configured
-from evengrad._common.names import printable
+from evengrad._common.names import printable, shown_object
 from evengrad.saving._paths import check_ordinary, errors_name, file_path
 
 if TYPE_CHECKING:
@@ -557,8 +557,9 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
     items = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
     for item in items:
         if not isinstance(item, Callback):
-            made = "; did you forget its parentheses?" if isinstance(item, type) else ""
-            raise TypeError(f"callbacks: expected evengrad.callbacks.Callback, got {item!r}{made}")
+            raise TypeError(
+                f"callbacks: expected evengrad.callbacks.Callback, got {shown_object(item)}"
+            )
     return items
 
 

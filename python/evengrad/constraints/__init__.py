@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad._common.names import look_up as _look_up
 from evengrad._common.names import public_names as _public_names
+from evengrad._common.names import shown_object as _shown_object
 from evengrad.constraints._constraint import Constraint as Constraint
 from evengrad.constraints._constraint import NonNeg as NonNeg
 from evengrad.constraints._norms import MaxNorm as MaxNorm
@@ -46,4 +47,6 @@ def get(constraint: Any, argument: str = "constraint") -> Callable[..., Any] | N
     if constraint is None or (callable(constraint) and not isinstance(constraint, type)):
         given: Callable[..., Any] | None = constraint
         return given
-    raise TypeError(f"{argument}: expected a name, a constraint or None, got {constraint!r}")
+    raise TypeError(
+        f"{argument}: expected a name, a constraint or None, got {_shown_object(constraint)}"
+    )

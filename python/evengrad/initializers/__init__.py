@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad._common.names import look_up as _look_up
 from evengrad._common.names import public_names as _public_names
+from evengrad._common.names import shown_object as _shown_object
 from evengrad.initializers._constant import Constant as Constant
 from evengrad.initializers._constant import Identity as Identity
 from evengrad.initializers._initializer import Initializer as Initializer
@@ -67,4 +68,6 @@ def get(initializer: Any, argument: str = "initializer") -> Callable[..., Any]:
     if callable(initializer) and not isinstance(initializer, type):
         given: Callable[..., Any] = initializer
         return given
-    raise TypeError(f"{argument}: expected a name or an initializer, got {initializer!r}")
+    raise TypeError(
+        f"{argument}: expected a name or an initializer, got {_shown_object(initializer)}"
+    )

@@ -70,6 +70,11 @@ def as_list(x: Any) -> tuple[list[Any], bool]:
     return (list(x) if several else [x]), several
 
 
+def renamed_forward(layer: Any) -> str:
+    """Return the end of a message where a class has PyTorch's `forward` in the place of `call`."""
+    return "; rename forward to call" if hasattr(layer, "forward") else ""
+
+
 class Layer(Variables):
     """A function with variables; models are made of layers.
 
@@ -160,7 +165,9 @@ class Layer(Variables):
         >>> Twice()([[1.0, 2.0]]).tolist()
         [[2.0, 4.0]]
         """
-        raise NotImplementedError(f"{type(self).__name__} must define call(self, x, training)")
+        raise NotImplementedError(
+            f"{type(self).__name__} must define call(self, x, training){renamed_forward(self)}"
+        )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the output, rows given as None.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from evengrad._common.names import shown_object
 from evengrad._tensor import activations
 from evengrad.layers._activation import activated_alike
 from evengrad.layers._dense import Dense
@@ -74,8 +75,7 @@ class Residual(Layer):
             raise ValueError("body: expected at least one layer, got none")
         for part in [*parts, *([] if projection is None else [projection])]:
             if not isinstance(part, Layer):
-                made = "; did you forget its parentheses?" if isinstance(part, type) else ""
-                raise TypeError(f"body, projection: expected layers, got {part!r}{made}")
+                raise TypeError(f"body, projection: expected layers, got {shown_object(part)}")
         self.body = body
         self.projection = projection
         self.activation = activations.get(activation)

@@ -9,6 +9,7 @@ from typing import Any
 
 from evengrad._common.names import look_up as _look_up
 from evengrad._common.names import public_names as _public_names
+from evengrad._common.names import shown_object as _shown_object
 from evengrad.losses._circle import Circle as Circle
 from evengrad.losses._crossentropy import BinaryCrossentropy as BinaryCrossentropy
 from evengrad.losses._crossentropy import CategoricalCrossentropy as CategoricalCrossentropy
@@ -76,4 +77,4 @@ def get(loss: Any, argument: str = "loss") -> Loss:
         return loss
     if callable(loss) and not isinstance(loss, type):
         return _FunctionLoss(loss)
-    raise TypeError(f"{argument}: expected a name, a Loss or a function, got {loss!r}")
+    raise TypeError(f"{argument}: expected a name, a Loss or a function, got {_shown_object(loss)}")

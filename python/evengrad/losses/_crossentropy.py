@@ -16,6 +16,7 @@ from evengrad.losses._targets import (
     first_row,
     one_hot_labels,
     refuse_nan,
+    several_vectors,
     without_masked,
     yes_or_no_labels,
 )
@@ -224,6 +225,7 @@ class SparseCategoricalCrossentropy(CrossEntropy):
         if y.shape not in (wanted, (*wanted, 1)):
             raise ValueError(
                 f"{what}: expected class numbers of shape {named}, got shape {y.shape}"
+                + several_vectors(y.shape, output_shape)
             )
         fitted = y.reshape(wanted)
         self._check_values(fitted, classes, what)

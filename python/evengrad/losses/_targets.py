@@ -91,6 +91,17 @@ def refuse(bad: Array, y: Array, expected: str, fix: str) -> None:
         raise ValueError(f"{expected}, got {show_row(y, row)} in row {row}; {fix}")
 
 
+def several_vectors(shape: Shape, output_shape: Shape) -> str:
+    """Return the end of a message where each row has outputs of several steps, and one target."""
+    if len(output_shape) < 3 or any(size != 1 for size in shape[1:]):
+        return ""
+    return (
+        f"; the model makes an output of each of the {output_shape[1]} vectors of a row: begin it "
+        "with layers.Flatten() where a row is one example, as an image is, or have its recurrent "
+        "layer return the last step"
+    )
+
+
 def fit_columns(y: Array, output_shape: Shape, what: str) -> Array:
     """Return targets in the shape of the output; a single column may be left out or written."""
     rows = y.shape[0]
@@ -108,6 +119,7 @@ def fit_columns(y: Array, output_shape: Shape, what: str) -> Array:
             if y.ndim == 1
             else "give the last layer as many units as there are columns in the targets"
         )
+        + several_vectors(y.shape, output_shape)
     )
 
 

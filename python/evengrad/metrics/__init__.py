@@ -10,6 +10,7 @@ from typing import Any
 
 from evengrad._common.names import look_up as _look_up
 from evengrad._common.names import public_names as _public_names
+from evengrad._common.names import shown_object as _shown_object
 from evengrad.metrics._accuracy import BinaryAccuracy as BinaryAccuracy
 from evengrad.metrics._accuracy import CategoricalAccuracy as CategoricalAccuracy
 from evengrad.metrics._accuracy import SparseCategoricalAccuracy as SparseCategoricalAccuracy
@@ -76,4 +77,6 @@ def get(metric: Any, argument: str = "metrics") -> Metric:
         return metric
     if callable(metric) and not isinstance(metric, type):
         return _FunctionMetric(metric)
-    raise TypeError(f"{argument}: expected a name, a Metric or a function, got {metric!r}")
+    raise TypeError(
+        f"{argument}: expected a name, a Metric or a function, got {_shown_object(metric)}"
+    )

@@ -300,6 +300,7 @@ class Model(Network):
         loss_weights: Any = None,
         weighted_metrics: Any = None,
         run_eagerly: bool = False,
+        jit_compile: Any = None,
     ) -> None:
         """Say how the model is trained.
 
@@ -320,6 +321,8 @@ class Model(Network):
         run_eagerly
             Whether each step runs in Python, as it does by itself for layers that read values.
             Slower, with the same results; for finding faults with a debugger.
+        jit_compile
+            Taken for scripts that Keras runs, without effect: steps are always planned natively.
 
         Notes
         -----
@@ -341,6 +344,7 @@ class Model(Network):
         >>> model = eg.Sequential([eg.layers.Dense(3, "softmax")])
         >>> model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
         """
+        del jit_compile
         config = CompileConfig(
             optimizer, loss, metrics, weighted_metrics, loss_weights, run_eagerly
         )

@@ -19,6 +19,7 @@ from evengrad.layers._layer import (
     Layer,
     build_for,
     check_values,
+    renamed_forward,
     training_for,
 )
 from evengrad.layers._module import ModuleTree, access_to, module_tree, state_of
@@ -44,9 +45,20 @@ NetworkClass = TypeVar("NetworkClass", bound="type[Network]")
 ENDS = {"inputs", "outputs"}
 
 
+class Unmade:
+    """Stands for what `Network.__init__` makes, and is found where that was not called."""
+
+    def __get__(self, model: Any, owner: type) -> Any:
+        """Raise an error that says what was forgotten."""
+        if model is None:
+            return self
+        raise TypeError(f"{owner.__name__}.__init__: expected a call of super().__init__() first")
+
+
 class Network(Layer):
     """A layer made of layers, with inputs and outputs; what it computes, without training."""
 
+    _graph: Graph | None = Unmade()  # type: ignore[assignment]  # of no object
     _unwatched = frozenset(
         {"_answers", "_config", "_output_shapes", "_shuffle", "feature_names_in_", "history"}
         | {"stop_training", "stop_evaluating", "stop_predicting", "surgery_report"}
@@ -70,7 +82,7 @@ class Network(Layer):
         self._state.given_seed = self.seed
         self._state.seed = next_seed() if self.seed is None else self.seed
         self._output_shapes: list[Any] = []
-        self._graph: Graph | None = None
+        self._graph = None
         self._input: Symbolic | None = None
         self._answers = Answers()
         if (inputs is None) is not (outputs is None):
@@ -197,7 +209,7 @@ class Network(Layer):
         if self._graph is None:
             raise NotImplementedError(
                 f"{type(self).__name__} must define call(self, x, training), or be made as "
-                "Model(inputs, outputs)"
+                f"Model(inputs, outputs){renamed_forward(self)}"
             )
         inputs = list(x) if isinstance(x, (list, tuple)) else [x]
         before = call_context.training

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from evengrad._common.config import show
+from evengrad._common.names import shown_object
 from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import Layer, build_for, check_values
 from evengrad.layers._module import state_of
@@ -109,8 +110,7 @@ class Sequential(Model):
                 self._input = layer
                 continue
             if not isinstance(layer, Layer):
-                made = "; did you forget its parentheses?" if isinstance(layer, type) else ""
-                raise TypeError(f"layers: expected layers, got {layer!r}{made}")
+                raise TypeError(f"layers: expected layers, got {shown_object(layer)}")
             if id(layer) in here:
                 raise ValueError(
                     f"layers: {layer.name!r} is in the chain twice; to use one layer twice draw a "

@@ -11,6 +11,7 @@ import contextlib
 import copy
 from typing import TYPE_CHECKING, Any
 
+from evengrad._common.names import shown_object
 from evengrad.layers._layer import Layer, build_for
 from evengrad.layers._module import module_tree, set_trainable, state_of
 from evengrad.layers._placement import children_of, stand_alone
@@ -107,8 +108,7 @@ class Surgery(Remodel):
     def _copied(self, layer: Any, memo: dict[int, Any]) -> Layer:
         if not isinstance(layer, Layer):
             several = "; pass them one by one: *layers" if isinstance(layer, (list, tuple)) else ""
-            made = "; did you forget its parentheses?" if isinstance(layer, type) else several
-            raise TypeError(f"{self.call}: expected layers, got {layer!r}{made}")
+            raise TypeError(f"{self.call}: expected layers, got {shown_object(layer)}{several}")
         if id(layer) in memo:
             raise ValueError(
                 f"{self.call}: the same layer {layer.name!r} is given twice, and has one place in "

@@ -6,6 +6,7 @@ from typing import Any
 
 from evengrad._common.names import look_up as _look_up
 from evengrad._common.names import public_names as _public_names
+from evengrad._common.names import shown_object as _shown_object
 from evengrad.optimizers import schedules as schedules
 from evengrad.optimizers._adadelta import Adadelta as Adadelta
 from evengrad.optimizers._adagrad import Adagrad as Adagrad
@@ -45,4 +46,4 @@ def get(optimizer: Any) -> Optimizer:
         return _look_up(optimizer, _public_names(globals(), Optimizer), "optimizer")()
     if isinstance(optimizer, Optimizer):
         return optimizer
-    raise TypeError(f"optimizer: expected a name or an Optimizer, got {optimizer!r}")
+    raise TypeError(f"optimizer: expected a name or an Optimizer, got {_shown_object(optimizer)}")

@@ -186,6 +186,15 @@ class Optimizer(Configured):
     def learning_rate(self, value: float | Callable[[int], float]) -> None:
         self._set("learning_rate", value)
 
+    @property
+    def lr(self) -> float | Callable[[int], float]:
+        """The learning rate under its short name, as scripts for Keras set it."""
+        return self.learning_rate
+
+    @lr.setter
+    def lr(self, value: float | Callable[[int], float]) -> None:
+        self.learning_rate = value
+
     def _set(self, name: str, value: float | Callable[[int], float]) -> None:
         """Change a setting for the steps to come."""
         if name != "learning_rate" and name not in self._settings:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad._common.names import look_up as _look_up
 from evengrad._common.names import public_names as _public_names
+from evengrad._common.names import shown_object as _shown_object
 from evengrad.regularizers._orthogonal import OrthogonalRegularizer as OrthogonalRegularizer
 from evengrad.regularizers._regularizer import L1 as L1
 from evengrad.regularizers._regularizer import L1L2 as L1L2
@@ -47,4 +48,6 @@ def get(regularizer: Any, argument: str = "regularizer") -> Callable[..., Any] |
     if regularizer is None or (callable(regularizer) and not isinstance(regularizer, type)):
         given: Callable[..., Any] | None = regularizer
         return given
-    raise TypeError(f"{argument}: expected a name, a regularizer or None, got {regularizer!r}")
+    raise TypeError(
+        f"{argument}: expected a name, a regularizer or None, got {_shown_object(regularizer)}"
+    )

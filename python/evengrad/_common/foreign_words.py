@@ -1,0 +1,126 @@
+"""Words of other libraries, and what is said of them here.
+
+Whoever knows Keras, PyTorch or scikit-learn writes their names first. The answer is the name here,
+or what to do in its place.
+"""
+
+from __future__ import annotations
+
+NO_IMAGES = (
+    "evengrad has dense and recurrent layers; of images layers.Flatten() makes rows, and other "
+    "libraries' networks give features"
+)
+NO_DEVICES = "evengrad computes on CPUs; leave it out"
+# What stands for it here, or a sentence, by module and name.
+NAMES: dict[str, dict[str, str]] = {
+    "evengrad": {
+        "DataLoader": "fit(x, y, batch_size=32) makes the batches, or takes an iterable of them",
+        "GradientTape": "loss.backward(), and the gradient is in .grad",
+        "Module": "here it is evengrad.Model, or layers.Layer",
+        "Variable": "here it is evengrad.tensor(values, requires_grad=True)",
+        "concat": "evengrad.cat",
+        "concatenate": "evengrad.cat",
+        "cuda": NO_DEVICES,
+        "device": NO_DEVICES,
+        "from_numpy": "evengrad.tensor",
+        "load": "evengrad.load_model",
+        "manual_seed": "evengrad.utils.set_random_seed",
+        "nn": "here it is evengrad.layers, losses and functional",
+        "optim": "evengrad.optimizers",
+        "save": "model.save(path)",
+        "set_random_seed": "evengrad.utils.set_random_seed",
+    },
+    "evengrad.layers": {
+        "BatchNorm": "layers.BatchNormalization",
+        "BatchNorm1d": "layers.BatchNormalization",
+        **dict.fromkeys(
+            [f"{kind}{n}D" for kind in ("Conv", "MaxPooling", "AveragePooling") for n in (1, 2, 3)],
+            NO_IMAGES,
+        ),
+        **dict.fromkeys([f"Conv{n}d" for n in (1, 2, 3)], NO_IMAGES),
+        "InputLayer": "evengrad.Input",
+        "Lambda": "write a subclass of layers.Layer whose call does it: files can name that",
+        "LayerNorm": "layers.LayerNormalization",
+        "Linear": "here it is layers.Dense(units): the inputs are known from the data",
+        "RNN": "here it is layers.SimpleRNN, LSTM or GRU",
+        "Sequential": "evengrad.Sequential",
+    },
+    "evengrad.losses": {
+        "BCELoss": "losses.BinaryCrossentropy",
+        "BCEWithLogitsLoss": "losses.BinaryCrossentropy(from_logits=True)",
+        "CrossEntropyLoss": "losses.SparseCategoricalCrossentropy(from_logits=True)",
+        "GaussianNLLLoss": "losses.GaussianNegativeLogLikelihood",
+        "HuberLoss": "losses.Huber",
+        "KLDivLoss": "losses.KLDivergence",
+        "L1Loss": "losses.MeanAbsoluteError",
+        "MSELoss": "losses.MeanSquaredError",
+        "NLLLoss": "losses.SparseCategoricalCrossentropy",
+        "PoissonNLLLoss": "losses.Poisson",
+        "SmoothL1Loss": "losses.Huber",
+    },
+    "evengrad.optimizers": {
+        "Adafactor": "take optimizers.Adam: what it needs in memory is little beside the data",
+        "Ftrl": "take optimizers.Adagrad with regularizers.L1",
+        "LBFGS": 'here it is evengrad.sklearn.DenseClassifier(solver="lbfgs")',
+        "lr_scheduler": "optimizers.schedules",
+    },
+    "evengrad.callbacks": {
+        "LRFinder": "here it is model.find_learning_rate(x, y)",
+        "WandbCallback": "write callbacks.LambdaCallback; the documentation has it whole",
+    },
+    "evengrad.utils": {
+        "normalize": "take layers.Normalization, which learns from the training data alone",
+        "set_seed": "utils.set_random_seed",
+    },
+}
+FROM_THE_DATA = "the inputs are known from the data; leave it out, or begin with evengrad.Input"
+ALWAYS_SO = "it is always so here; leave it out"
+# Other names of arguments: what stands for one here, of which all must be there; or a sentence.
+ARGUMENTS: dict[str, tuple[tuple[str, ...] | str, ...]] = {
+    "W_constraint": (("kernel_constraint",),),
+    "W_regularizer": (("kernel_regularizer",),),
+    "affine": (("center", "scale"),),
+    "b_regularizer": (("bias_regularizer",),),
+    "batch_first": (ALWAYS_SO,),
+    "batch_input_shape": (FROM_THE_DATA,),
+    "beta1": (("beta_1",),),
+    "beta2": (("beta_2",),),
+    "betas": (("beta_1", "beta_2"),),
+    "bias": (("use_bias",),),
+    "clip_norm": (("clipnorm",),),
+    "criterion": (("loss",),),
+    "dropout_rate": (("rate",), ("dropout",)),
+    "eps": (("epsilon",),),
+    "hidden_size": (("units",),),
+    "in_features": (FROM_THE_DATA,),
+    "inplace": ("tensors are not changed in place; leave it out",),
+    "input_dim": (("input_dim",), FROM_THE_DATA),
+    "input_shape": (FROM_THE_DATA,),
+    "input_size": (FROM_THE_DATA,),
+    "keep_prob": (("rate",),),
+    "loss_fn": (("loss",),),
+    "lr": (("learning_rate",),),
+    "max_iter": (("epochs",),),
+    "n_epochs": (("epochs",),),
+    "nb_epoch": (("epochs",),),
+    "nonlinearity": (("activation",), ("nonlinearity",)),
+    "normalized_shape": (FROM_THE_DATA,),
+    "num_epochs": (("epochs",),),
+    "num_features": (FROM_THE_DATA,),
+    "num_layers": ("put one layer behind the other",),
+    "out_features": (("units",),),
+    "p": (("rate",),),
+    "show_progress": (("verbose",),),
+    "size_average": (("reduction",),),
+    "track_running_stats": (ALWAYS_SO,),
+}
+
+
+def argument_here(name: str, valid: list[str]) -> str | None:
+    """Return what is said of another library's argument, where these are valid; else None."""
+    for meant in ARGUMENTS.get(name, ()):
+        if isinstance(meant, str):
+            return meant
+        if all(one in valid for one in meant):
+            return f"here it is {' and '.join(meant)}"
+    return None
