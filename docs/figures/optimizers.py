@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from picture import LINES, panels, picture
+from picture import LINES, digits, panels, picture
 
 import evengrad as eg
-from evengrad import optimizers
+from evengrad import layers, optimizers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,4 +41,35 @@ def valley() -> Figure:
     axes.plot(0, 0, "k*", markersize=9)
     axes.set(xlabel="along the valley", ylabel="across", xlim=(-3.3, 1.2), ylim=(-1.5, 1.5))
     axes.legend(loc="upper right")
+    return figure
+
+
+@picture
+def losses() -> Figure:
+    """Draw the training losses of optimizers, at one rate and each at its own."""
+    x, y = digits()
+    names = ("SGD", "momentum", "AdaGrad", "RMSProp", "Adam", "Nadam")
+    figure, axes = panels(1, 2, 2.7, sharey=True)
+    # The second rates are those that the range test suggests in examples/04_optimizers.py.
+    for panel, title, rates in (
+        (axes[0], "a rate of 0.001 for all", (0.001,) * 6),
+        (axes[1], "each its own", (0.046, 0.032, 0.013, 0.0009, 0.0038, 0.0016)),
+    ):
+        for color, name, rate in zip(LINES, names, rates, strict=False):
+            optimizer = {
+                "SGD": optimizers.SGD(rate),
+                "momentum": optimizers.SGD(rate, momentum=0.9),
+                "AdaGrad": optimizers.Adagrad(rate),
+                "RMSProp": optimizers.RMSprop(rate),
+                "Adam": optimizers.Adam(rate),
+                "Nadam": optimizers.Nadam(rate),
+            }[name]
+            hidden = [layers.Dense(100, "relu", kernel_initializer="he_normal") for _ in range(3)]
+            model = eg.Sequential([eg.Input((64,)), *hidden, layers.Dense(10)], seed=1)
+            model.compile(optimizer, "sparse_categorical_crossentropy")
+            history = model.fit(x[:1200], y[:1200], epochs=10, verbose=0).history
+            panel.semilogy(range(1, 11), history["loss"], color=color, label=name)
+        panel.set(title=title, xlabel="epoch")
+    axes[0].set_ylabel("training loss")
+    axes[0].legend(loc="lower left")
     return figure

@@ -53,3 +53,66 @@ def fits() -> Figure:
         panel.plot(line, model.predict(line, verbose=0), color=OKABE_ITO["vermillion"])
         panel.set(title=title, ylim=(-2, 2))
     return figure
+
+
+def diabetes() -> tuple[Any, Any]:
+    """Return the diabetes table, standardized."""
+    from sklearn.datasets import load_diabetes
+
+    x, y = load_diabetes(return_X_y=True, scaled=False)
+    return (x - x.mean(axis=0)) / x.std(axis=0), ((y - y.mean()) / y.std())[:, None]
+
+
+def large_net(dropout: float = 0.0, **settings: Any) -> Any:
+    """Return a net that is too large for the table."""
+    hidden: list[Any] = []
+    for _ in range(2):
+        hidden.append(layers.Dense(100, "relu", kernel_initializer="he_normal", **settings))
+        if dropout:
+            hidden.append(layers.Dropout(dropout))
+    model = eg.Sequential([eg.Input((10,)), *hidden, layers.Dense(1)], seed=1)
+    model.compile(optimizers.Adam(0.002), "mse", ["mse"])
+    return model
+
+
+@picture
+def curves() -> Figure:
+    """Draw training and validation losses over a training, and where it is best."""
+    x, y = diabetes()
+    unseen = (x[300:], y[300:])
+    figure, axes = panels(1, 3, 2.3, sharey=True)
+    nets = {
+        "nothing": large_net(),
+        "ℓ2, 0.03": large_net(kernel_regularizer=regularizers.L2(0.03)),
+        "dropout, 0.5": large_net(dropout=0.5),
+    }
+    for panel, (title, model) in zip(axes, nets.items(), strict=True):
+        history = model.fit(x[:300], y[:300], epochs=60, validation_data=unseen, verbose=0).history
+        panel.plot(history["mse"], label="training")
+        panel.plot(history["val_mse"], label="validation")
+        best = int(np.argmin(history["val_mse"]))
+        panel.plot(best, history["val_mse"][best], "k*", markersize=8, label="best epoch")
+        panel.set(title=title, xlabel="epoch", ylim=(0, 1.2))
+    axes[0].set_ylabel("squared error")
+    axes[0].legend()
+    return figure
+
+
+@picture
+def weights() -> Figure:
+    """Draw what penalties make of the weights of a layer."""
+    x, y = diabetes()
+    figure, axes = panels(1, 3, 2.2, sharey=True)
+    nets = {
+        "nothing": large_net(),
+        "ℓ1, 0.003": large_net(kernel_regularizer=regularizers.L1(0.003)),
+        "ℓ2, 0.03": large_net(kernel_regularizer=regularizers.L2(0.03)),
+    }
+    for panel, (title, model) in zip(axes, nets.items(), strict=True):
+        model.fit(x[:300], y[:300], epochs=60, verbose=0)
+        kernel = model.layers[0].kernel.numpy().ravel()
+        share = np.full(kernel.size, 1 / kernel.size)
+        panel.hist(kernel, np.linspace(-1.2, 1.2, 60), weights=share)
+        panel.set(title=title, xlabel="weight", yscale="log")
+    axes[0].set_ylabel("share")
+    return figure

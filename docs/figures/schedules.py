@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from picture import OKABE_ITO, digits, panels, picture
 
 import evengrad as eg
@@ -48,4 +49,31 @@ def range_test() -> Figure:
     model.compile(optimizers.SGD(momentum=0.9), "sparse_categorical_crossentropy")
     figure, axes = panels(1, 1, 2.5)
     model.find_learning_rate(x[:1200], y[:1200], min_lr=1e-4, max_lr=10.0).plot(axes)
+    return figure
+
+
+@picture
+def losses() -> Figure:
+    """Draw losses on unseen rows over trainings with and without a schedule."""
+    x, y = digits()
+    unseen = (x[1200:], y[1200:])
+    steps = 38 * 10
+    rates = {
+        "constant .01": 0.01,
+        "constant .05": 0.05,
+        "exponential": schedules.ExponentialDecay(0.05, steps, 0.02),
+        "1cycle": schedules.OneCycle(0.05, steps),
+    }
+    figure, axes = panels(1, 1, 2.4)
+    for label, rate in rates.items():
+        found = []
+        for seed in (1, 2, 3):
+            hidden = [layers.Dense(100, "elu", kernel_initializer="he_normal") for _ in range(3)]
+            model = eg.Sequential([eg.Input((64,)), *hidden, layers.Dense(10)], seed=seed)
+            model.compile(optimizers.SGD(rate, momentum=0.9), "sparse_categorical_crossentropy")
+            history = model.fit(x[:1200], y[:1200], epochs=10, validation_data=unseen, verbose=0)
+            found.append(history.history["val_loss"])
+        axes.plot(range(1, 11), np.mean(found, axis=0), label=label)
+    axes.set(xlabel="epoch", ylabel="loss on unseen digits", ylim=(0.25, 0.7))
+    axes.legend(ncols=2)
     return figure
