@@ -80,8 +80,8 @@ for notebook in (ROOT / "examples" / "notebooks").glob("*.ipynb"):
 
 
 def arguments_of_examples(_configuration: object, _script: object) -> list[str]:
-    """Run examples with less of everything; figures that they leave open are shown."""
-    return ["--quick", "--output", "results"]
+    """Run examples as the tests do: less of everything."""
+    return ["--quick"]
 
 
 sphinx_gallery_conf = {

@@ -45,7 +45,7 @@ def module_page(module: str) -> str:
     if others:
         parts.append(heading("Other names", "-"))
         parts.append("Documented where they are at home.\n")
-        parts += [f".. py:data:: {name.name}\n\n   `{home}`\n" for name, home in others]
+        parts += [f".. py:data:: {name}\n\n   `{home}`\n" for name, home in others]
     return "\n".join(parts)
 
 
@@ -95,17 +95,8 @@ def show_public_bases(
     bases[:] = shown or builtin or ["`object`"]
 
 
-def skip_foreign(
-    _app: Sphinx, _what: str, _name: str, thing: Any, _skip: bool, _options: Any
-) -> bool | None:
-    """Leave out what other packages put into classes, as scikit-learn does with requests."""
-    module = getattr(thing, "__module__", None) or "evengrad"
-    return True if callable(thing) and not module.startswith("evengrad") else None
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
     """Enter the generator before autosummary reads the sources."""
     app.connect("builder-inited", write, priority=100)
     app.connect("autodoc-process-bases", show_public_bases)
-    app.connect("autodoc-skip-member", skip_foreign)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

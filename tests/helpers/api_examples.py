@@ -193,6 +193,7 @@ NOT_DIFFERENTIABLE = {
     "accumulate": "adds to state in place, off the tape, by its documentation",
     "compile": "takes a function; test_compile.py compares its gradients",
     "load_model": "reads a file",
+    "sklearn.load": "reads a file",
     **{f"zoo.{name}": "reads and writes files" for name in ("folder", "list", "load", "save")},
     "replay": "reads a file",
     **{f"Tensor.{name}": READS_VALUES for name in ("numpy", "item", "tolist", "detach")},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -30,10 +31,14 @@ def _is_offered(name: str, thing: Any) -> bool:
     return f"{getattr(thing, '__module__', None) or ''}.".startswith(PACKAGE)
 
 
-def hooks_for(module: ModuleType) -> Mapping[str, Callable[..., Any]]:
+def hooks_for(module: ModuleType, later: Mapping[str, str]) -> Mapping[str, Callable[..., Any]]:
     """Return what a module answers by where a name is asked for that it has not, and to `dir`."""
 
     def unknown(name: str) -> Any:
+        if name in later:
+            holder = importlib.import_module(f"{module.__name__}.{later[name]}")
+            found = vars(module)[name] = getattr(holder, name)
+            return found
         message = f"module {module.__name__!r} has no attribute {name!r}"
         # Python and tools ask for these.
         if not name.startswith("__"):
@@ -51,12 +56,14 @@ def hooks_for(module: ModuleType) -> Mapping[str, Callable[..., Any]]:
     return {"__getattr__": unknown, "__dir__": listed}
 
 
-def answer(*names: str) -> None:
+def answer(*names: str, later: Mapping[str, str] | None = None) -> None:
     """Have public modules list their own names alone, and answer for those that they have not.
+
+    Names in `later` are imported when they are asked for, from the module inside that stands there.
 
     It is done from here, not in each module: type checkers take a module with a ``__getattr__``
     for one that has every name.
     """
     for name in names:
         module = sys.modules[name]
-        vars(module).update(hooks_for(module))
+        vars(module).update(hooks_for(module, later or {}))

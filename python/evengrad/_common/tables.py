@@ -83,7 +83,7 @@ def columns_of(table: Any) -> list[tuple[Any, Any]]:
     if hasattr(table, "column_names"):
         return list(zip(table.column_names, table.columns, strict=True))
     if hasattr(table, "iloc"):
-        return [(name, table.iloc[:, place]) for place, name in enumerate(table.columns)]
+        return list(table.items())
     return [(name, table[name]) for name in table.columns]
 
 

@@ -43,8 +43,10 @@ KERAS = ".keras"
 SLOT = "optimizer:"
 # Masks of what is pruned, as bits, stand under this, then the variable's path.
 MASK = "mask:"
+# Arrays of an estimator of `evengrad.sklearn` that the model belongs to stand under this.
+ESTIMATOR = "estimator:"
 # What stands in a file beside the variables.
-BESIDE = (SLOT, MASK)
+BESIDE = (SLOT, MASK, ESTIMATOR)
 
 
 def named_variables(model: Model, what: str) -> dict[str, Tensor]:

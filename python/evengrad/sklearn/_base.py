@@ -38,7 +38,7 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # published untyped
     _task: Task
     _progress: Progress
 
-    def _new_task(self) -> Task:
+    def _new_task(self, y: Any) -> Task:
         """Return what is learnt, of which nothing is known yet."""
         raise NotImplementedError
 
@@ -55,7 +55,7 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # published untyped
         work = object.__new__(type(self))
         work.__dict__.update(self.__dict__)
         goes_on = "model_" in self.__dict__ and (incremental or self.warm_start)
-        task = self._task if goes_on else self._new_task()
+        task = self._task if goes_on else self._new_task(y)
         before = self._progress if goes_on else None
         with threads(self.n_threads):
             training = Training(work, task, before, incremental=incremental)
@@ -118,8 +118,10 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # published untyped
     def _checked(self, X: Any) -> Any:
         """Return rows as the model takes them, or raise scikit-learn's errors."""
         if self.encoder_ is not None:
-            validate_data(self, X, skip_check_array=True, reset=False)
-            return self.encoder_.transform(X)
+            from evengrad.sklearn._table_columns import check_columns
+
+            check_columns(self, X, reset=False)
+            return self.encoder_.inputs(X)
         return validate_data(
             self, X, accept_sparse=["csr", "csc"], dtype=np.dtype(self.model_.dtype), reset=False
         )
@@ -207,6 +209,31 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # published untyped
             self.history_.report(path)
         else:
             self.history_.report(path, self._checked(X), self._task.encode(np.asarray(y)))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the estimator to one file: its net, arguments, encoder and fitted attributes.
+
+        `evengrad.sklearn.load` reads it, and `evengrad.load_model` the net alone. It is a
+        safetensors file with checksums, which holds names, numbers and text but no code.
+
+        Parameters
+        ----------
+        path
+            The file; by custom it ends in ``.safetensors``.
+
+        Raises
+        ------
+        NotFittedError
+            The estimator is not fitted.
+        ValueError
+            An argument that a file cannot describe, such as a callback or a lambda.
+        OSError
+            The file cannot be written; an older one is untouched.
+        """
+        from evengrad.sklearn._file import save
+
+        check_is_fitted(self)
+        save(self, path)
 
     def to_onnx(self, path: str | os.PathLike[str], **settings: Any) -> None:
         """Write what the net computes as an ONNX file; see `Model.export`.

@@ -75,12 +75,14 @@ def first_values(estimator: Any, random: Any, n_features: int, n_outputs: int) -
 
 
 def make_model(
-    estimator: Any, meta: ModelMeta, end: str, seed: int, values: Values | None, front: Any = None
+    estimator: Any, meta: ModelMeta, end: str, seed: int, values: Values | None
 ) -> Model:
     """Return a built model that is not compiled."""
     with seeds_from(seed), outside_scopes():
+        encoder = estimator.encoder_
+        front = None if encoder is None else encoder.input_graph(meta.dtype)
         if estimator.model is not None:
-            model = _users_model(estimator.model, meta)
+            model = _users_model(estimator.model, meta, front)
         else:
             model = _dense_model(estimator, meta, end, front)
     view_of(model).set_seed(seed)
@@ -93,7 +95,7 @@ def make_model(
     return model
 
 
-def _users_model(function: Any, meta: ModelMeta) -> Model:
+def _users_model(function: Any, meta: ModelMeta, front: Any) -> Model:
     model = function(meta)
     if not isinstance(model, Model):
         raise TypeError(
@@ -101,7 +103,10 @@ def _users_model(function: Any, meta: ModelMeta) -> Model:
         )
     if not model.built:
         model.build((None, meta.n_features))
-    return model
+    if front is None:
+        return model
+    inputs, x = front
+    return Model(inputs, model(x), dtype=meta.dtype)
 
 
 def _dense_model(estimator: Any, meta: ModelMeta, end: str, front: Any) -> Model:

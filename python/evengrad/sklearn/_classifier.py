@@ -109,10 +109,13 @@ class DenseClassifier(ClassifierMixin, DenseEstimator):  # type: ignore[misc]  #
     restore_best_weights
         Whether a training with `early_stopping` ends with its best weights.
     categorical
-        Which columns of a data frame are categories, as a list; ``"auto"``: those that are not
-        numbers. None: none.
+        Which columns of a table are categories, each of which learns an embedding: ``"auto"``,
+        those of text, categories or enumerations in a data frame; a list of names or places; or a
+        `TableEncoder` with settings of its own. Where there are some, or a list is given, even an
+        empty one, columns of numbers are scaled, and missing ones imputed, by a `TableEncoder`;
+        else numbers go to the net as they are. None: all columns are numbers.
     dtype
-        ``"auto"``: float32 for data in float32, else float64; or one of the two.
+        ``"auto"``: float32 for data in float32 or through an encoder, else float64; or one of both.
     n_threads
         Threads at most; by default as `set_num_threads` says.
     model
@@ -125,6 +128,8 @@ class DenseClassifier(ClassifierMixin, DenseEstimator):  # type: ignore[misc]  #
         The labels, in the order of `predict_proba`.
     model_
         The trained `evengrad.Model`.
+    encoder_
+        The `TableEncoder` that tables go through; None where numbers go straight to the net.
     history_
         The `History` of the last training.
     coefs_, intercepts_
@@ -272,7 +277,8 @@ class DenseClassifier(ClassifierMixin, DenseEstimator):  # type: ignore[misc]  #
             raise AttributeError(f"{type(self).__name__} is not fitted")
         return self._task.labels.classes
 
-    def _new_task(self) -> Classification:
+    def _new_task(self, y: Any) -> Classification:
+        del y
         return Classification(self.label_smoothing)
 
     # ---- scikit-learn's methods

@@ -1,37 +1,34 @@
-"""Whether the columns of a table are encoded before they come to a net.
-
-The encoder is `_encoding.TableEncoder`: `transform` makes one array of floats, or a list of it and
-one array of integers for each categorical column. `_encoding.wants_encoder(x, categorical)` tells
-whether ``categorical="auto"`` asks for it, which numbers alone do not;
-`_encoding.input_graph(encoder, dtype)` returns the symbolic inputs, and one tensor of all columns.
-"""
+"""Whether the columns of a table are encoded before they come to a net."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-ENCODING = "evengrad.sklearn._encoding"
+from evengrad._common.tables import is_table
+
+if TYPE_CHECKING:
+    from evengrad.sklearn._encoding import TableEncoder
 
 
-def encoder_for(x: Any, categorical: Any) -> Any:
+def encoder_for(x: Any, estimator: Any) -> TableEncoder | None:
     """Return a new encoder for a table that needs one; None where numbers go straight through."""
-    plain = type(x).__module__ == "numpy" or isinstance(x, (list, tuple)) or categorical is None
-    if (plain and not isinstance(categorical, (list, tuple))) or not _is_there():
+    categorical = estimator.categorical
+    if categorical is None:
         return None
-    encoding = importlib.import_module(ENCODING)
-    if not encoding.wants_encoder(x, categorical):
-        return None
-    return encoding.TableEncoder(categorical=categorical)
+    if isinstance(categorical, str) and categorical == "auto":
+        # Few tables are looked at more closely than this.
+        if not is_table(x):
+            return None
+        from evengrad.sklearn._table_columns import has_categorical_columns
 
+        if not has_categorical_columns(x, estimator):
+            return None
+    from sklearn.base import clone
 
-def graph_of(encoder: Any, dtype: str) -> Any:
-    """Return the inputs that an encoder's columns come in at, and one tensor of them all."""
-    if encoder is None:
-        return None
-    return importlib.import_module(ENCODING).input_graph(encoder, dtype)
+    from evengrad.sklearn._encoding import TableEncoder
 
-
-def _is_there() -> bool:
-    return importlib.util.find_spec(ENCODING) is not None
+    if isinstance(categorical, TableEncoder):
+        made: TableEncoder = clone(categorical)
+        return made
+    dtype = "float32" if estimator.dtype == "auto" else estimator.dtype
+    return TableEncoder(categorical, dtype=dtype)

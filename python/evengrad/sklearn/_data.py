@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _check_y,
+    check_consistent_length,
+    column_or_1d,
+    validate_data,
+)
 
 from evengrad.sklearn._columns import encoder_for
 
@@ -52,7 +58,7 @@ def checked(estimator: Any, x: Any, y: Any, *, reset: bool, numeric: bool) -> tu
         dtype: Any = FLOATS if estimator.dtype == "auto" else np.dtype(estimator.dtype)
     else:
         dtype = np.dtype(estimator.model_.dtype)
-    encoder = encoder_for(x, estimator.categorical) if reset else estimator.encoder_
+    encoder = encoder_for(x, estimator) if reset else estimator.encoder_
     if encoder is not None:
         x, y = _encoded(estimator, encoder, x, y, reset=reset, numeric=numeric)
     else:
@@ -76,13 +82,18 @@ def _encoded(
     estimator: Any, encoder: Any, x: Any, y: Any, *, reset: bool, numeric: bool
 ) -> tuple[Any, Any]:
     """Return the columns of a table as an encoder makes them, and the targets checked."""
-    _, y = validate_data(estimator, x, y, skip_check_array=True, reset=reset)
-    y = validate_data(
-        estimator, X="no_validation", y=y, multi_output=True, y_numeric=numeric, reset=False
-    )
-    if reset:
-        encoder.fit(x, y)
-    return encoder.transform(x), y
+    from evengrad.sklearn._table_columns import check_columns
+
+    parts = encoder.fit_inputs(x) if reset else None
+    check_columns(estimator, x, reset=reset)
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None"
+        )
+    # `validate_data` of y alone would warn that there are no names of columns.
+    y = _check_y(y, multi_output=True, y_numeric=numeric, estimator=estimator)
+    check_consistent_length(x, y)
+    return encoder.inputs(x) if parts is None else parts, y
 
 
 def weights_of(estimator: Any, x: Any, y: Any, sample_weight: Any) -> Array | None:

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
 from evengrad.optimizers import Optimizer
 
@@ -40,7 +40,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "schedule": [callable, None],
     "monitor": [str, None],
     "restore_best_weights": ["boolean"],
-    "categorical": [StrOptions({"auto"}), "array-like", None],
+    "categorical": [StrOptions({"auto"}), "array-like", HasMethods("input_graph"), None],
     "dtype": [StrOptions({"auto", "float32", "float64"})],
     "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     "model": [callable, None],

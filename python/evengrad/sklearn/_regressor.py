@@ -98,10 +98,13 @@ class DenseRegressor(RegressorMixin, DenseEstimator):  # type: ignore[misc]  # p
     restore_best_weights
         Whether a training with `early_stopping` ends with its best weights.
     categorical
-        Which columns of a data frame are categories, as a list; ``"auto"``: those that are not
-        numbers. None: none.
+        Which columns of a table are categories, each of which learns an embedding: ``"auto"``,
+        those of text, categories or enumerations in a data frame; a list of names or places; or a
+        `TableEncoder` with settings of its own. Where there are some, or a list is given, even an
+        empty one, columns of numbers are scaled, and missing ones imputed, by a `TableEncoder`;
+        else numbers go to the net as they are. None: all columns are numbers.
     dtype
-        ``"auto"``: float32 for data in float32, else float64; or one of the two.
+        ``"auto"``: float32 for data in float32 or through an encoder, else float64; or one of both.
     n_threads
         Threads at most; by default as `set_num_threads` says.
     model
@@ -112,6 +115,8 @@ class DenseRegressor(RegressorMixin, DenseEstimator):  # type: ignore[misc]  # p
     ----------
     model_
         The trained `evengrad.Model`.
+    encoder_
+        The `TableEncoder` that tables go through; None where numbers go straight to the net.
     history_
         The `History` of the last training.
     coefs_, intercepts_
@@ -247,7 +252,8 @@ class DenseRegressor(RegressorMixin, DenseEstimator):  # type: ignore[misc]  # p
         self.n_threads = n_threads
         self.model = model
 
-    def _new_task(self) -> Regression:
+    def _new_task(self, y: Any) -> Regression:
+        del y
         return Regression(self.loss)
 
     # ---- scikit-learn's methods

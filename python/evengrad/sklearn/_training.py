@@ -17,7 +17,6 @@ from evengrad.callbacks._training_state import TrainingState
 from evengrad.layers import Dense
 from evengrad.layers._module import module_tree
 from evengrad.sklearn._build import first_values, hidden_sizes, make_model
-from evengrad.sklearn._columns import graph_of
 from evengrad.sklearn._data import Rows, checked, held_out, weights_of
 from evengrad.sklearn._meta import ModelMeta
 from evengrad.sklearn._solvers import is_stochastic, optimizer_of
@@ -113,18 +112,18 @@ class Training:
         estimator, task = self.estimator, self.task
         random = check_random_state(estimator.random_state)
         dtype = self._dtype(rows)
-        width = estimator.n_features_in_
+        encoder = estimator.encoder_
+        width = estimator.n_features_in_ if encoder is None else encoder.n_inputs_
         meta = ModelMeta(width, task.n_outputs, task.name, task.n_classes, dtype)
         values = None
-        if self.is_first and estimator.encoder_ is None:
+        if self.is_first:
             values = first_values(estimator, random, width, task.n_outputs)
         train, held = rows, None
         if estimator.early_stopping and self.is_stochastic:
             train, held = held_out(estimator, rows, random, task.name)
         seed = int(random.randint(SEEDS))
         if self.is_first:
-            front, end = graph_of(estimator.encoder_, dtype), task.out_activation
-            estimator.model_ = make_model(estimator, meta, end, seed, values, front)
+            estimator.model_ = make_model(estimator, meta, task.out_activation, seed, values)
         elif not self.incremental:
             # On a copy, so that the user's estimator stays what it was if this comes to nothing.
             estimator.model_ = estimator.model_.clone()
@@ -146,8 +145,8 @@ class Training:
         """Return what the model computes in: as its data does."""
         if not self.is_first:
             return str(self.estimator.model_.dtype)
-        first = rows.x[0] if isinstance(rows.x, list) else rows.x
-        return str(first.dtype) if first.dtype.kind == "f" else "float32"
+        encoder = self.estimator.encoder_
+        return str(rows.x.dtype if encoder is None else encoder.dtype)
 
     def _compile(self) -> None:
         """Give the model its loss and its optimizer; `partial_fit` goes on with those it has."""

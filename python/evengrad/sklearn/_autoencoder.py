@@ -1,0 +1,344 @@
+"""A net that learns to code rows by few numbers, from which it can give them back."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from evengrad.sklearn._parameters import CONSTRAINTS
+from evengrad.sklearn._threads import threads
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from evengrad._common.arrays import Array
+
+# Arguments that the training takes as they are.
+OF_TRAINING = (
+    "solver",
+    "batch_size",
+    "learning_rate_init",
+    "max_iter",
+    "shuffle",
+    "random_state",
+    "tol",
+    "verbose",
+    "early_stopping",
+    "validation_fraction",
+    "n_iter_no_change",
+    "schedule",
+    "clipnorm",
+    "callbacks",
+    "monitor",
+    "restore_best_weights",
+    "dtype",
+    "n_threads",
+)
+CHECKED = ("hidden_layer_sizes", "activation", "alpha", *OF_TRAINING)
+
+
+class AutoencoderTransformer(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]  # published untyped
+    TransformerMixin,  # type: ignore[misc]  # as above
+    BaseEstimator,  # type: ignore[misc]  # as above
+):
+    """Code rows by few numbers: a net that is trained to give back what comes to it.
+
+    The encoder h = f(x) ends in `n_components` units, the decoder x̂ = g(h) mirrors it, and both are
+    trained at once for the least squared error ½ · Σ(x̂ − x)². Without hidden layers and activations
+    the codes span what principal components do. Scale the columns first: the error adds them up.
+
+    Parameters
+    ----------
+    n_components
+        Numbers in a code.
+    hidden_layer_sizes
+        Units of each hidden layer of the encoder; the decoder has them in turn.
+    activation
+        Of the hidden layers: as for `DenseClassifier`.
+    code_activation, output_activation
+        Of codes and of what the decoder gives back; ``"identity"`` lets both be any number, and
+        ``"logistic"`` suits data in [0, 1].
+    tied
+        Whether the decoder's kernels are those of the encoder, transposed: half as many weights.
+    noise
+        What spoils the rows that come in, never those that are to come out: a layer such as
+        ``layers.Dropout(0.3)``, or the deviation of Gaussian noise.
+    activity_regularizer
+        A penalty on codes, as of `layers.Dense`: ``"l1"`` or `regularizers.KLSparsity`.
+    alpha
+        α of the penalty ½ · α · Σw² / m on kernels, over a batch of m rows.
+    norm
+        What normalizes each hidden layer: ``"batch"``, ``"layer"`` or a layer; with `tied` those of
+        the encoder alone.
+    kernel_initializer, kernel_regularizer
+        As for `DenseRegressor`.
+    solver, batch_size, learning_rate_init, max_iter, shuffle, random_state, tol, verbose
+        As for `DenseRegressor`, as are those that follow.
+    early_stopping, validation_fraction, n_iter_no_change, schedule, clipnorm, callbacks, monitor
+        The score of rows that are held out is R².
+    restore_best_weights, dtype, n_threads
+        As there.
+
+    Attributes
+    ----------
+    encoder_, decoder_
+        Models that code rows, and give them back.
+    history_
+        The `History` of the training.
+    loss_, loss_curve_, n_iter_
+        The loss of the last epoch, of all, and their number: half the mean of (x̂ − x)², and the
+        penalties.
+    validation_scores_
+        With `early_stopping` R² of the rows held out, after each epoch; else None.
+    n_features_in_, feature_names_in_
+        Columns of the data, and their names where it has such.
+
+    Raises
+    ------
+    ValueError, TypeError
+        From `fit`: arguments or data that do not fit.
+
+    See Also
+    --------
+    evengrad.pretrain.stacked_autoencoder : For the layers of a classifier, one after the other.
+    DenseTransformer : With targets.
+
+    References
+    ----------
+    Hinton and Salakhutdinov, "Reducing the dimensionality of data with neural networks", 2006;
+    Vincent et al., "Stacked denoising autoencoders", 2010.
+
+    Examples
+    --------
+    >>> from evengrad.sklearn import AutoencoderTransformer
+    >>> circle = np.linspace(0, 6, 100)
+    >>> x = np.stack([np.cos(circle), np.sin(circle), circle], axis=1)
+    >>> coder = AutoencoderTransformer(1, (16,), "tanh", solver="lbfgs", tol=0.01, random_state=0)
+    >>> codes = coder.fit_transform(x)
+    >>> codes.shape, bool(np.abs(coder.inverse_transform(codes) - x).mean() < 0.1)
+    ((100, 1), True)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **{name: CONSTRAINTS[name] for name in CHECKED if name in CONSTRAINTS},
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "tied": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 2,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        code_activation: Any = "identity",
+        output_activation: Any = "identity",
+        tied: bool = False,
+        noise: Any = None,
+        activity_regularizer: Any = None,
+        alpha: float = 0.0001,
+        norm: Any = None,
+        kernel_initializer: Any = "auto",
+        kernel_regularizer: Any = None,
+        solver: Any = "adam",
+        batch_size: int | str = "auto",
+        learning_rate_init: float = 0.001,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: float = 10,
+        schedule: Any = None,
+        clipnorm: float | None = None,
+        callbacks: Any = None,
+        monitor: str | None = None,
+        restore_best_weights: bool = True,
+        dtype: str = "auto",
+        n_threads: int | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.code_activation = code_activation
+        self.output_activation = output_activation
+        self.tied = tied
+        self.noise = noise
+        self.activity_regularizer = activity_regularizer
+        self.alpha = alpha
+        self.norm = norm
+        self.kernel_initializer = kernel_initializer
+        self.kernel_regularizer = kernel_regularizer
+        self.solver = solver
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.schedule = schedule
+        self.clipnorm = clipnorm
+        self.callbacks = callbacks
+        self.monitor = monitor
+        self.restore_best_weights = restore_best_weights
+        self.dtype = dtype
+        self.n_threads = n_threads
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train encoder and decoder on rows.
+
+        Parameters
+        ----------
+        X
+            Rows: an array or a data frame of numbers, (rows, features).
+        y
+            Not used.
+
+        Returns
+        -------
+        self
+            The fitted transformer. After an error it is what it was before.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data or arguments that do not fit, in scikit-learn's words.
+        """
+        del y
+        if not get_config()["skip_parameter_validation"]:
+            self._validate_params()
+        work = copy.copy(self)
+        work._learn(X)  # noqa: SLF001 - of this class
+        # After all that may fail.
+        self.__dict__.clear()
+        self.__dict__.update(vars(work))
+        return self
+
+    def _learn(self, X: Any) -> None:
+        # Whoever only imports this package does not wait for it.
+        from evengrad.sklearn._autoencoder_net import autoencoder, parts_of, untied
+        from evengrad.sklearn._data import FLOATS
+        from evengrad.sklearn._regressor import DenseRegressor
+
+        dtype: Any = FLOATS if self.dtype == "auto" else np.dtype(self.dtype)
+        rows: Array = validate_data(self, X, dtype=dtype)
+        settings = {name: getattr(self, name) for name in OF_TRAINING}
+        net = DenseRegressor(model=partial(autoencoder, self), categorical=None, **settings)
+        # One column is a vector of targets.
+        net.fit(rows, rows if rows.shape[1] > 1 else rows[:, 0])
+        self.encoder_, self.decoder_ = parts_of(untied(net.model_))
+        self.history_, self.n_iter_ = net.history_, net.n_iter_
+        # With L-BFGS there is no curve of its own.
+        curve = getattr(net, "loss_curve_", net.history_.history["loss"])
+        self.loss_, self.loss_curve_ = net.loss_, list(curve)
+        self.validation_scores_ = getattr(net, "validation_scores_", None)
+
+    @property
+    def _n_features_out(self) -> int:
+        """How many columns come out, for the mixin that names them."""
+        return int(self.n_components)
+
+    def transform(self, X: Any) -> Any:
+        """Return the codes of rows.
+
+        Parameters
+        ----------
+        X
+            Rows, as for `fit`.
+
+        Returns
+        -------
+        ndarray
+            Shape (rows, n_components).
+
+        Raises
+        ------
+        NotFittedError
+            It is not fitted.
+        ValueError
+            Rows that do not fit.
+        """
+        check_is_fitted(self)
+        rows = validate_data(self, X, dtype=np.dtype(self.encoder_.dtype), reset=False)
+        return self._predicted(self.encoder_, rows)
+
+    def inverse_transform(self, X: Any) -> Any:
+        """Return the rows that codes stand for.
+
+        Parameters
+        ----------
+        X
+            Codes, (rows, n_components).
+
+        Returns
+        -------
+        ndarray
+            Shape (rows, features).
+
+        Raises
+        ------
+        NotFittedError
+            It is not fitted.
+        ValueError
+            Codes that do not fit.
+        """
+        check_is_fitted(self)
+        codes = check_array(X, dtype=np.dtype(self.decoder_.dtype), input_name="X")
+        if codes.shape[1] != self.n_components:
+            raise ValueError(
+                f"X: expected codes of {self.n_components} columns, as transform returns them, got "
+                f"{codes.shape[1]}"
+            )
+        return self._predicted(self.decoder_, codes)
+
+    def score_samples(self, X: Any) -> Any:
+        """Return how well each row is given back: −Σ(x̂ − x)², low where a row is out of the common.
+
+        Parameters
+        ----------
+        X
+            Rows, as for `fit`.
+
+        Returns
+        -------
+        ndarray
+            Shape (rows,).
+
+        Raises
+        ------
+        NotFittedError
+            It is not fitted.
+        ValueError
+            Rows that do not fit.
+        """
+        check_is_fitted(self)
+        rows = validate_data(self, X, dtype=np.dtype(self.encoder_.dtype), reset=False)
+        given_back = self._predicted(self.decoder_, self._predicted(self.encoder_, rows))
+        return -((given_back - rows) ** 2).sum(axis=1)
+
+    def _predicted(self, model: Any, rows: Array) -> Array:
+        with threads(self.n_threads):
+            found: Array = model.predict(rows, verbose=0, check_finite=False)
+        return found
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn asks about estimators."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
