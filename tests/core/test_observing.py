@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 
 import evengrad as eg
-from evengrad._core import (
-    Recording,
-    observe_all,
-    observe_before,
-    observe_norms,
-    observe_updates,
-)
+from evengrad._core import Optimizer, Recording, observe_all, observe_norms
 
 INFINITY = float("inf")
 
@@ -98,40 +92,48 @@ def test_norms_and_updates():
     observe_norms(into, [eg.tensor(x) for x in tensors])
     expected = [np.linalg.norm(x.astype(np.longdouble)) for x in tensors]
     np.testing.assert_allclose(into.numpy().ravel(), np.array(expected, np.float64), rtol=1e-12)
-    before, after, gradient = (normal(40, 300, seed=seed) for seed in range(3))
-    for dtype, rtol in [("float64", 1e-12), ("float32", 1e-6)]:
-        given = [eg.tensor(x.astype(dtype)) for x in (before, after, gradient)]
-        changed = eg.zeros((2, 3), dtype="float64")
-        kept = observe_before([(given[0], given[2]), (given[1], None)])
-        observe_updates(changed, [(kept[0], given[1]), (kept[1], given[1])])
-        expected = [np.linalg.norm(x) for x in (after - before, before, gradient)]
-        np.testing.assert_allclose(changed[0].numpy(), expected, rtol=rtol)
-        expected = [0.0, np.linalg.norm(after), 0.0]
-        np.testing.assert_allclose(changed[1].numpy(), expected, rtol=rtol)
+
+
+@pytest.mark.parametrize("shape", [(40, 300), (300, 7), (31,), (), (2, 2000), (3, 3, 4, 8)])
+@pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-12), ("float32", 2e-5)])
+def test_updates_are_measured_as_they_are_made(shape, dtype, rtol):
+    weight, gradient = (normal(*shape, seed=seed).astype(dtype) for seed in range(2))
+    results = []
+    for watched in (False, True):
+        w, into = eg.tensor(weight, requires_grad=True), eg.zeros(3, dtype="float64")
+        rule = Optimizer("adam", {"learning_rate": 0.1})
+        if watched:
+            rule.observe(into, [w])
+        rule.apply([w], [eg.tensor(gradient)])
+        results.append(w.detach().numpy())
+    np.testing.assert_array_equal(*results)
+    moved = results[0].astype(np.float64) - weight
+    expected = [np.linalg.norm(np.ravel(x)) for x in (moved, weight, gradient)]
+    np.testing.assert_allclose(into.numpy(), expected, rtol=rtol)
 
 
 def test_a_captured_step_has_the_bits_of_an_eager_one():
-    def step(into, x, w):
+    def step(rule, into, x, w):
         z = x @ w
         y = z.tanh()
         (gradient,) = eg._core.gradients((y * y).sum(), [w])
-        before = observe_before([(w.detach(), gradient)])
-        eg._core.accumulate(w.detach(), gradient, -1e-3)
+        rule.apply([w], [gradient])
         observe_all(into[:18], [(z, -1.0, 1.0, None), (y, -0.9, 0.9, None)])
         observe_norms(into[18:19], [gradient])
-        observe_updates(into[19:], [(before[0], w)])
 
     results = []
     for captured in (True, False):
         w = eg.tensor(normal(50, 80).astype("float32"), requires_grad=True)
         x, into = eg.tensor(normal(32, 50, seed=2).astype("float32")), eg.zeros(22, dtype="float64")
+        rule = Optimizer("adam", {"learning_rate": 1e-3})
+        rule.observe(into[19:], [w])
         if captured:
             with Recording() as recording:
-                step(into, x, w)
+                step(rule, into, x, w)
             recording.replay(3)
         else:
             for _ in range(4):
-                step(into, x, w)
+                step(rule, into, x, w)
         results.append((into.numpy().tobytes(), w.detach().numpy().tobytes()))
     assert results[0] == results[1]
 
@@ -177,10 +179,9 @@ def test_memory_that_cannot_be_written_is_refused():
         observe_all(eg.zeros(18, dtype="float64"), [row, row])
     with pytest.raises(ValueError, match="got none"):
         observe_norms(eg.zeros(0, dtype="float64"), [])
-    kept, into = observe_before([(x, None)])[0], eg.zeros(3, dtype="float64")
-    with pytest.raises(ValueError, match="after the update"):
-        observe_updates(into, [(kept, eg.zeros(4))])
-    with pytest.raises(ValueError, match="gradient of shape"):
-        observe_before([(x, eg.zeros(4))])
-    with pytest.raises(TypeError, match="float"):
-        observe_updates(into, [((kept[0], eg.zeros(2), kept[2]), x)])
+    rule = Optimizer("sgd")
+    with pytest.raises(ValueError, match="expected 3 numbers"):
+        rule.observe(eg.zeros(4, dtype="float64"), [x])
+    with pytest.raises(TypeError, match="float32"):
+        rule.observe(eg.zeros(3), [x])
+    rule.observe()

@@ -142,11 +142,10 @@ UPDATE_RULE = [
         """//! Steps of one size (Riedmiller and Braun 1993): θ ← θ − η·sign(g).
 
 use super::rule::{NOT_NEGATIVE, NamedRule, Setting};
-use super::{Settings, UpdateRule, launch_rule};
+use super::{Launched, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{Rule, SCALARS};
-use crate::tensor::Tensor;
 
 /// The rule by its name, with what its settings may be and are where they are not given.
 pub(super) const RULE: NamedRule = NamedRule {
@@ -188,8 +187,8 @@ impl UpdateRule for Added {
         s[0] = settings[0];
         s
     }
-    fn launch(&self, scalars: &Tensor, w: &Tensor, g: &Tensor, slots: &[Tensor]) -> Result<()> {
-        launch_rule(self.name(), AddedRule, scalars, w, g, slots)
+    fn launch(&self, of: &Launched<'_>) -> Result<()> {
+        launch_rule(self.name(), AddedRule, of)
     }
 }
 """,

@@ -258,9 +258,8 @@ class History(Callback):
         The time from the beginning of the training to the end of its last epoch, validation and
         callbacks included, and the steps of these epochs; of a resumed training since then.
     epoch_seconds
-        How long each epoch took, validation and callbacks of the one before included; epochs that
-        run together without Python between them have equal shares. NaN of those before a training
-        was resumed.
+        How long each epoch took, validation and callbacks of the one before included; NaN of those
+        before a training was resumed.
     settings
         The arguments of `compile` that the model was trained with, as `report` shows them.
     health
@@ -332,11 +331,12 @@ class History(Callback):
         columns = {name: list(column)[: len(rows)] for name, column in list(self.history.items())}
         return {**state, "epoch": rows, "history": columns}
 
-    def share_time(self, count: int) -> None:
-        """Share the time of so many epochs, which were run together, among them."""
-        together = self.epoch[-count:]
-        each = sum(self._took.get(epoch, 0.0) for epoch in together) / count
-        self._took.update(dict.fromkeys(together, each))
+    def share_time(self, ends: list[float]) -> None:
+        """Share the time of the last epochs, run together, by when they ended."""
+        together, begins = self.epoch[-len(ends) :], [0.0, *ends]
+        spent = sum(self._took.get(epoch, 0.0) for epoch in together) / ends[-1]
+        for epoch, begin, end in zip(together, begins, ends, strict=False):
+            self._took[epoch] = (end - begin) * spent
 
     def drop_unfinished(self) -> None:
         """Forget the row that Ctrl-C cut off."""

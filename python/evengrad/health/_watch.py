@@ -53,7 +53,7 @@ class Watched:
     # For each use of the layer in a step: places among what is observed.
     outputs: list[int] = field(default_factory=list)
     preactivations: list[int] = field(default_factory=list)
-    # Of its variables that train: places among updates, and among the norms of gradients.
+    # Of its variables that train: places among the parameters.
     kernels: list[int] = field(default_factory=list)
     bias: int | None = None
     # The place among the norms of the mean of dC/dz, where no bias tells it.
@@ -73,9 +73,10 @@ class Watch:
     """The record of a watched step over a model's layers.
 
     `uses` counts, by the layer's identity, how often a step calls it and shows its pre-activation;
-    `parameters` are what training changes. The record has four parts: what tensors look like;
-    norms of gradients; norms of updates and of the gradients behind them; and, where `clips`, norms
-    of gradients after clipping. Each is written by one call.
+    `parameters` are what training changes. The record has three parts: what tensors look like;
+    norms of gradients; and of each parameter how far the update goes, where it begins, and the
+    gradient that it gets. Where that is another one than the loss has (`apart`: it is clipped,
+    accumulated, or nothing is updated), the loss's gradients are measured by themselves.
     """
 
     def __init__(
@@ -83,36 +84,23 @@ class Watch:
         layers: Sequence[tuple[Layer, LayerFacts]],
         uses: Uses,
         parameters: Sequence[Tensor],
-        clips: bool = False,
+        apart: bool = False,
     ) -> None:
         self.parameters = list(parameters)
-        # Parameters that are measured by their rows, as they are updated, by their places there.
-        self._kernels = [
-            place
-            for place, tensor in enumerate(self.parameters)
-            if tensor.ndim >= KERNEL_DIMENSIONS
-        ]
-        others = set(range(len(self.parameters))) - set(self._kernels)
-        self._place_of = {
-            id(self.parameters[place]): order
-            for places in (self._kernels, sorted(others))
-            for order, place in enumerate(places)
-        }
-        self._observed, self._norms = 0, len(others)
-        self._others = len(others)
+        self._place_of = {id(tensor): place for place, tensor in enumerate(self.parameters)}
+        self.apart = apart
+        # The loss's gradients of parameters come first among the norms.
+        self._observed, self._norms = 0, len(self.parameters) if apart else 0
         self.watched = [self._watched(layer, facts, uses) for layer, facts in layers]
-        self.clips = clips
-        clipped = len(self.parameters) if clips else 0
-        sizes = [len(OBSERVED) * self._observed, self._norms, 3 * len(self._kernels), clipped]
+        sizes = [len(OBSERVED) * self._observed, self._norms, 3 * len(self.parameters)]
         ends = [sum(sizes[: count + 1]) for count in range(len(sizes))]
         self.record = _core.zeros((ends[-1],), dtype="float64")
         self._parts = [self.record[end - size : end] for size, end in zip(sizes, ends, strict=True)]
-        self._first_norm, self._first_update, self._first_clipped, _ = ends
+        self._first_norm, self._first_update, _ = ends
         self._by_layer = {id(one.layer): one for one in self.watched}
         # What a step has shown: by the place, a tensor and its bounds.
         self._shown: dict[int, Row] = {}
         self._deltas: list[tuple[Watched, Tensor]] = []
-        self._before: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def _watched(self, layer: Layer, facts: LayerFacts, uses: Uses) -> Watched:
         one = Watched(layer, facts, OUTSIDE.get(facts.activation or "", NOWHERE))
@@ -206,12 +194,12 @@ class Watch:
         size = len(OBSERVED)
         write(self._parts[0], size, self._observed, self._shown, _core.observe_all)
         norms: dict[int, Tensor] = {}
-        of_kernels: dict[int, Tensor] = {}
-        for gradient, parameter in pairs:
-            place = self._place_of.get(id(parameter))
-            if gradient is not None and place is not None:
-                chosen = of_kernels if parameter.ndim >= KERNEL_DIMENSIONS else norms
-                chosen[place] = gradient.detach()
+        if self.apart:
+            norms = {
+                self._place_of[id(parameter)]: gradient.detach()
+                for gradient, parameter in pairs
+                if gradient is not None and id(parameter) in self._place_of
+            }
         for (one, z), (gradient, _) in zip(self._deltas, deltas, strict=True):
             if gradient is None:
                 continue
@@ -221,23 +209,26 @@ class Watch:
             elif one.delta is not None:
                 norms[one.delta] = delta.reshape(-1, z.shape[-1]).sum(0)
         write(self._parts[1], 1, self._norms, norms, _core.observe_norms)
-        kernels = [self.parameters[place].detach() for place in self._kernels]
-        self._before = _core.observe_before(
-            [(kernel, of_kernels.get(place)) for place, kernel in enumerate(kernels)]
-        )
         self._shown, self._deltas = {}, []
 
-    def note_clipped(self, gradients: Sequence[Tensor]) -> None:
-        """Take in what clipping leaves of the gradients."""
-        clipped = dict(enumerate(gradient.detach() for gradient in gradients))
-        write(self._parts[3], 1, len(self.parameters), clipped, _core.observe_norms)
-
-    def after_update(self) -> None:
-        """Measure what the update has changed; or nothing, where none was made."""
-        after = [self.parameters[place].detach() for place in self._kernels]
-        updates = dict(enumerate(zip(self._before, after, strict=True)))
-        write(self._parts[2], 3, len(self._kernels), updates, _core.observe_updates)
-        self._before = []
+    @contextlib.contextmanager
+    def measuring(self, rule: _core.Optimizer, pairs: Pairs) -> Iterator[None]:
+        """Have the update that is made inside, of these pairs, measured."""
+        if not self.parameters:
+            yield
+            return
+        updates = self._parts[2]
+        rule.observe(updates, self.parameters)
+        try:
+            yield
+        finally:
+            rule.observe()
+        reached = {id(parameter) for gradient, parameter in pairs if gradient is not None}
+        for place, parameter in enumerate(self.parameters):
+            if id(parameter) not in reached:
+                # It stays where it is.
+                begins = updates[3 * place + 1 : 3 * place + 2]
+                _core.observe_norms(begins, [parameter.detach()])
 
     def clear(self) -> None:
         """Forget the figures of the last step."""
@@ -268,38 +259,41 @@ class Watch:
     def _decode_norms(
         self, one: Watched, values: Array, at: int, measures: dict[str, Array]
     ) -> None:
-        gradients, updates = values[:, self._first_norm :], values[:, self._first_update :]
+        norms, gradients = values[:, self._first_norm :], self._gradients(values)
+        told = None
         if one.bias is not None:
-            measures["bias_gradient"][:, at] = gradients[:, one.bias]
-        told_by = one.bias if one.bias is not None else one.delta
-        if told_by is not None:
-            root = math.sqrt(max(1, one.facts.units))
-            measures["speed"][:, at] = gradients[:, told_by] / root
+            told = measures["bias_gradient"][:, at] = gradients[:, one.bias]
+        elif one.delta is not None:
+            told = norms[:, one.delta]
+        if told is not None:
+            measures["speed"][:, at] = told / math.sqrt(max(1, one.facts.units))
         if one.ends is not None:
             first, last = one.ends
-            measures["first_step_gradient"][:, at] = gradients[:, first]
-            measures["last_step_gradient"][:, at] = gradients[:, last]
+            measures["first_step_gradient"][:, at] = norms[:, first]
+            measures["last_step_gradient"][:, at] = norms[:, last]
         if one.kernels:
-            begins = 3 * np.array(one.kernels)
-            moved, before, gradient = (
-                np.sqrt((updates[:, begins + place] ** 2).sum(axis=1)) for place in range(3)
-            )
-            measures["kernel_gradient"][:, at] = gradient
+            measures["kernel_gradient"][:, at] = norm_of(gradients[:, one.kernels])
+            updates = values[:, self._first_update :].reshape(-1, len(self.parameters), 3)
+            moved, before = (norm_of(updates[:, one.kernels, place]) for place in range(2))
             with np.errstate(invalid="ignore", divide="ignore"):
                 measures["update_ratio"][:, at] = np.where(before > 0, moved / before, np.nan)
 
+    def _gradients(self, values: Array) -> Array:
+        """Return the norms of the loss's gradients of each parameter."""
+        first = self._first_norm
+        return values[:, first:][:, : len(self.parameters)] if self.apart else self._got(values)
+
+    def _got(self, values: Array) -> Array:
+        """Return the norms of the gradients that updates have got."""
+        return values[:, self._first_update + 2 :: 3]
+
     def gradient_norms(self, values: Array) -> Array:
         """Return the norm of the gradient of all parameters together, of each sample."""
-        first = self._first_norm
-        others = values[:, first : first + self._others]
-        kernels = values[:, self._first_update + 2 : self._first_clipped : 3]
-        norms: Array = np.sqrt((others**2).sum(axis=1) + (kernels**2).sum(axis=1))
-        return norms
+        return norm_of(self._gradients(values))
 
     def clipped_norms(self, values: Array) -> Array:
-        """Return the same of what clipping has left, where that is measured."""
-        norms: Array = np.sqrt((values[:, self._first_clipped :] ** 2).sum(axis=1))
-        return norms
+        """Return the same of the gradients that updates have got."""
+        return norm_of(self._got(values))
 
     @property
     def counts(self) -> list[Tensor]:
@@ -334,6 +328,12 @@ def write(
         return
     for place, value in values.items():
         function(part[size * place : size * (place + 1)], [value])
+
+
+def norm_of(norms: Array) -> Array:
+    """Return the norm of all together, of the norms of parts, for each row."""
+    together: Array = np.sqrt((norms**2).sum(axis=1))
+    return together
 
 
 def padded(places: list[list[int]]) -> Array:
@@ -371,6 +371,8 @@ class Uses:
         self.outputs: dict[int, int] = {}
         self.preactivations: dict[int, int] = {}
         self.units: dict[int, int] = {}
+        # Of the first output of the model.
+        self.dtype = "float32"
 
     def of(self, layer: Layer) -> tuple[int, int]:
         """Return both counts for a layer."""
@@ -384,6 +386,7 @@ class Uses:
 
     def end(self, results: Sequence[Any]) -> None:
         """Take in the outputs of the pass."""
+        self.dtype = results[0].dtype
         self.ends = [self._made.get(id(one), (None, None))[1] for one in results]
         self._made = {}
 

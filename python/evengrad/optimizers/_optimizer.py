@@ -616,11 +616,6 @@ def left_by_clipping(optimizer: Optimizer, norms: Any) -> Any:
     return optimizer._clipping.left_of(norms)  # noqa: SLF001 - as above
 
 
-def clipped_by(optimizer: Optimizer, gradients: list[Tensor]) -> list[Tensor]:
-    """Return gradients as they are after clipping."""
-    return optimizer._clipping(gradients)  # noqa: SLF001 - as above
-
-
 def has_slots(optimizer: Optimizer, parameter: Tensor) -> bool:
     """Tell whether the optimizer keeps a state for a parameter by now."""
     return id(parameter) in optimizer._parameters  # noqa: SLF001 - as above

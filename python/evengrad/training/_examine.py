@@ -111,7 +111,7 @@ class Probe:
         self.model = model
         self.data = data.taken(slice(0, min(data.rows, LOOKED_AT)))
         self.watching = Watching(model, (), 0)
-        self.watch = self.watching.begin(self.data, batch_size)
+        self.watch = self.watching.begin(self.data, batch_size, updates=False)
         self.layers = tuple(one.facts for one in self.watch.watched)
         self.batch = Batch.whole(self.data)
 
@@ -122,7 +122,6 @@ class Probe:
             snapshot = Snapshot(objective, tree)
             try:
                 WatchedStep.measure(objective, self.batch, tree, self.watch)
-                self.watch.after_update()
             finally:
                 snapshot.restore()
         record = np.array(self.watch.record.numpy())[None]

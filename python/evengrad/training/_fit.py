@@ -427,7 +427,7 @@ class _Training:
                     made = source.steps_of(made, start) if limited else made * steps
                     self.history.steps = before + made
                     if len(finished) > 1:
-                        self.history.share_time(len(finished))
+                        self.history.share_time(source.session.ended())
                     break
                 except KeyboardInterrupt as error:
                     interrupt = error

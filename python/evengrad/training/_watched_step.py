@@ -8,7 +8,7 @@ from evengrad import _core
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.health._watch import Uses
 from evengrad.layers._call_context import call_context
-from evengrad.optimizers._optimizer import clipped_by
+from evengrad.optimizers._optimizer import core_of
 from evengrad.training._step import Batch, Snapshot, Step, note
 
 if TYPE_CHECKING:
@@ -43,10 +43,8 @@ class WatchedStep(Step):
         if not objective.has_warned_of_unreached:
             self.warn_of_unreached(pairs)
         optimizer = objective.config.optimizer
-        if watch.clips:
-            watch.note_clipped(clipped_by(optimizer, [g for g, _ in pairs if g is not None]))
-        optimizer.apply_gradients(pairs)
-        watch.after_update()
+        with watch.measuring(core_of(optimizer), pairs):
+            optimizer.apply_gradients(pairs)
 
     @staticmethod
     def measure(

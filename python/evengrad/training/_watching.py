@@ -102,17 +102,22 @@ class Watching:
         # What drives the steps, and keeps the records of watched ones.
         self.session: _core.Session | None = None
 
-    def begin(self, data: Prepared, batch_size: int | None = None) -> Watch:
-        """Return the watch for data like this, made at its first call."""
+    def begin(
+        self, data: Prepared, batch_size: int | None = None, *, updates: bool = True
+    ) -> Watch:
+        """Return the watch for data like this, made at its first call.
+
+        Without `updates`, steps only compute gradients.
+        """
         if self.watch is None:
             objective = data.objective
             optimizer = objective.config.optimizer
-            clipped = clips(optimizer) and self._accumulated == 1
+            apart = not updates or clips(optimizer) or self._accumulated > 1
             parameters = self.model.tree.trainable
             uses = uses_in(data)
-            self.watch = Watch(self.model.layer_facts(uses), uses, parameters, clipped)
+            self.watch = Watch(self.model.layer_facts(uses), uses, parameters, apart)
             self._count()
-            self.noted_loss = _core.zeros((), dtype="float64")
+            self.noted_loss = _core.zeros((), dtype=uses.dtype)
             self.noted = [self.noted_loss]
             if knows_norms(optimizer):
                 self.noted.append(_core.zeros((), dtype="float64"))
@@ -134,23 +139,28 @@ class Watching:
 
     def over_rows(self, source: ArraySource, data: Prepared) -> None:
         """Have a source over rows watch its steps."""
+        began = time.perf_counter()
         watch = self.begin(data, source.batch_size)
         # All layers are looked at, those too whose outputs are kept.
         for kind, batch in zip(source.kinds, source.batches_as_given(), strict=True):
             alike = source.watched[0] if source.watched else None
             kind.noted_loss = self.noted_loss
             source.watched.append(WatchedStep(kind, batch, watch, alike))
-        self._attend(source.session, source.watched, watch)
+        self._attend(source.session, source.watched, watch, began)
 
     def over_batches(self, source: BroughtSource, first: Prepared) -> None:
         """Have a source over batches that Python brings watch its steps; the first is known."""
-        self._attend(source.session, [], self.begin(first))
+        began = time.perf_counter()
+        self._attend(source.session, [], self.begin(first), began)
 
-    def _attend(self, session: _core.Session, steps: Sequence[Step], watch: Watch) -> None:
+    def _attend(
+        self, session: _core.Session, steps: Sequence[Step], watch: Watch, began: float
+    ) -> None:
         self.session = session
         optimizer = core_of(self.model.config().optimizer)
         record = watch.record
         session.watch(steps, record, self.every, self.noted, optimizer, watch.counts)
+        session.spend(time.perf_counter() - began)
 
     @property
     def is_due(self) -> bool:
@@ -197,6 +207,8 @@ class Watching:
         if now:
             self.leave()
         self._visited = time.perf_counter()
+        if self.session is not None:
+            self.session.spend(self._visited - began)
 
     def attend(self, epoch: int, curves: dict[str, list[float]]) -> None:
         """Have the doctors see what was measured so far in an epoch, where one asks for it."""

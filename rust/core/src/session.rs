@@ -89,11 +89,13 @@ pub struct Session {
     /// The first step of the order whose rows are not in the feeds.
     loaded: usize,
     until: Until,
+    started: Instant,
     deadline: Instant,
     /// Whether steps need scheduled values from the host, and how many are there.
     scheduled: bool,
     ready: usize,
     finished: Vec<f64>,
+    ended: Vec<Duration>,
     watch: Option<Watch>,
 }
 
@@ -137,10 +139,12 @@ impl Session {
             run_epochs: 0,
             loaded: 0,
             until: Until::Epochs(0),
+            started: Instant::now(),
             deadline: Instant::now(),
             scheduled: false,
             ready: 0,
             finished: Vec::new(),
+            ended: Vec::new(),
             watch: None,
         })
     }
@@ -155,6 +159,13 @@ impl Session {
     /// True where the coming step is watched.
     pub fn is_watched(&self) -> bool {
         self.watch.as_ref().is_some_and(|watch| watch.wait() == 0)
+    }
+
+    /// Notes that watching has taken so long besides the steps: it is paid for by fewer of them.
+    pub fn spend(&mut self, time: Duration) {
+        if let Some(watch) = &mut self.watch {
+            watch.spend(time);
+        }
     }
 
     /// What is kept of the steps, where they are watched.
@@ -238,15 +249,22 @@ impl Session {
         &self.finished
     }
 
+    /// When each epoch has ended since the last [`Session::start`], counted from there.
+    pub fn ended(&self) -> &[Duration] {
+        &self.ended
+    }
+
     /// Begins to run until that is reached. The host's schedules may have changed since the last run.
     pub fn start(&mut self, until: Until) {
         self.until = until;
-        self.deadline = Instant::now();
+        self.started = Instant::now();
+        self.deadline = self.started;
         if let Until::Seconds(time, _) = until {
             self.deadline += time;
         }
         (self.ready, self.run_steps, self.run_epochs) = (0, 0, 0);
         self.finished.clear();
+        self.ended.clear();
     }
 
     /// Begins an epoch as if so many of its steps had been done, with the order that the generator draws next, of which
@@ -325,6 +343,7 @@ impl Session {
         for sum in &self.sums {
             self.finished.extend(sum.to_vec::<f64>()?);
         }
+        self.ended.push(self.started.elapsed());
         if let Some(watch) = &self.watch {
             watch.notes.end_epoch();
         }

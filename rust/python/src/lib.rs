@@ -86,7 +86,7 @@ mod _core {
     #[pymodule_export]
     use crate::normalization::{batch_norm, layer_norm};
     #[pymodule_export]
-    use crate::observing::{observe_all, observe_before, observe_norms, observe_updates};
+    use crate::observing::{observe_all, observe_norms};
     #[pymodule_export]
     use crate::optim::{Optimizer, optimizer_settings};
     #[pymodule_export]

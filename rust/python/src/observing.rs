@@ -2,7 +2,7 @@
 //! and has no gradient.
 
 use evengrad_core::Tensor as CoreTensor;
-use evengrad_core::ops::observe::{self, Before, Observed};
+use evengrad_core::ops::observe::{self, Observed};
 use pyo3::prelude::*;
 
 use crate::Any;
@@ -92,93 +92,4 @@ pub(crate) fn observe_norms(into: Given<'_, '_>, tensors: &Any<'_>) -> PyResult<
     let tensors = list("tensors", tensors)?;
     let (py, into) = (into.py(), into.get().0.clone());
     run(py, || observe::observe_norms(&into, &references(&tensors)))
-}
-
-/// A variable before an update: its elements, the norms of its rows, and those of its gradient's.
-type Kept<'py> = (Bound<'py, Tensor>, Bound<'py, Tensor>, Bound<'py, Tensor>);
-
-/// Keep what variables are before an update, for :func:`observe_updates` after it.
-///
-/// Parameters
-/// ----------
-/// variables : list of (Tensor, Tensor or None)
-///     Each with its gradient, of the same shape and dtype.
-///
-/// Returns
-/// -------
-/// list of (Tensor, Tensor, Tensor)
-///     Of each a copy, the norms of its rows, and those of its gradient's rows: zeros where there is none.
-///
-/// Raises
-/// ------
-/// ValueError
-///     If the shapes do not fit.
-/// TypeError
-///     If a tensor is of another type.
-///
-/// Examples
-/// --------
-/// >>> w, gradient = eg.tensor([[3.0, 4.0]]), eg.tensor([[0.0, 2.0]])
-/// >>> copy, norms, of_gradient = eg._core.observe_before([(w, gradient)])[0]
-/// >>> copy.tolist(), norms.tolist(), of_gradient.tolist()
-/// ([[3.0, 4.0]], [5.0], [2.0])
-#[pyfunction]
-pub(crate) fn observe_before(
-    py: Python<'_>,
-    variables: Vec<(Bound<'_, Tensor>, Option<Bound<'_, Tensor>>)>,
-) -> PyResult<Vec<(Tensor, Tensor, Tensor)>> {
-    let tensor = |given: Given<'_, '_>| given.get().0.clone();
-    let variables: Vec<(CoreTensor, Option<CoreTensor>)> =
-        variables.iter().map(|(x, gradient)| (tensor(x), gradient.as_ref().map(tensor))).collect();
-    run(py, || {
-        let kept = variables.iter().map(|(x, gradient)| {
-            let Before { elements, norms, gradient } =
-                observe::observe_before(x, gradient.as_ref())?;
-            Ok((Tensor(elements), Tensor(norms), Tensor(gradient)))
-        });
-        kept.collect()
-    })
-}
-
-/// Write how far variables have moved, √Σ(after - before)², what they were, √Σbefore², and √Σgradient².
-///
-/// Parameters
-/// ----------
-/// into : Tensor
-///     Gets three numbers for each variable: ``float64`` without gaps.
-/// updates : list of ((Tensor, Tensor, Tensor), Tensor)
-///     What :func:`observe_before` gave of each, and what it is now.
-///
-/// Raises
-/// ------
-/// ValueError
-///     If the shapes do not fit.
-/// TypeError
-///     If a tensor is of another type.
-///
-/// Examples
-/// --------
-/// >>> into, w = eg.zeros(3, dtype="float64"), eg.tensor([[3.0, 4.0]])
-/// >>> kept = eg._core.observe_before([(w, eg.tensor([[0.0, 2.0]]))])
-/// >>> eg._core.observe_updates(into, [(kept[0], eg.tensor([[3.0, 3.0]]))])
-/// >>> into.tolist()
-/// [1.0, 5.0, 2.0]
-#[pyfunction]
-pub(crate) fn observe_updates(
-    into: Given<'_, '_>,
-    updates: Vec<(Kept<'_>, Bound<'_, Tensor>)>,
-) -> PyResult<()> {
-    let tensor = |given: Given<'_, '_>| given.get().0.clone();
-    let updates: Vec<(Before, CoreTensor)> = updates
-        .iter()
-        .map(|((elements, norms, gradient), after)| {
-            let [elements, norms, gradient] = [elements, norms, gradient].map(tensor);
-            (Before { elements, norms, gradient }, tensor(after))
-        })
-        .collect();
-    let (py, into) = (into.py(), tensor(into));
-    run(py, || {
-        let updates: Vec<_> = updates.iter().map(|(before, after)| (before, after)).collect();
-        observe::observe_updates(&into, &updates)
-    })
 }

@@ -98,6 +98,50 @@ impl Optimizer {
         run(py, || self.0.apply(&references(&parameters), &references(&gradients)))
     }
 
+    /// Have each step write, of each of these parameters that it updates, √Σ(after - before)², √Σ before² and √Σ gradient²,
+    /// of the gradient that it is given. The update is the same, bit by bit.
+    ///
+    /// Parameters
+    /// ----------
+    /// into : Tensor, optional
+    ///     Gets three numbers for each parameter: ``float64`` without gaps. Without it, steps write nothing any more.
+    /// parameters : sequence of Tensor, optional
+    ///     Whose updates are measured.
+    ///
+    /// Raises
+    /// ------
+    /// ValueError
+    ///     If their number does not fit.
+    /// TypeError
+    ///     If the memory is of another type.
+    ///
+    /// Examples
+    /// --------
+    /// >>> w, into = eg.tensor([[3.0, 4.0]], requires_grad=True), eg.zeros(3, dtype="float64")
+    /// >>> sgd = eg._core.Optimizer("sgd", {"learning_rate": 0.5})
+    /// >>> sgd.observe(into, [w])
+    /// >>> sgd.apply([w], [eg.tensor([[0.0, 2.0]])])
+    /// >>> into.tolist(), w.tolist()
+    /// ([1.0, 5.0, 2.0], [[3.0, 3.0]])
+    #[pyo3(signature = (into=None, parameters=None))]
+    fn observe(
+        &self,
+        py: Python<'_>,
+        into: Option<&Bound<'_, Tensor>>,
+        parameters: Option<&Any<'_>>,
+    ) -> PyResult<()> {
+        let parameters =
+            parameters.map_or_else(|| Ok(Vec::new()), |all| list("parameters", all))?;
+        let into = into.map(|into| into.get().0.clone());
+        run(py, || {
+            if let Some(into) = &into {
+                return self.0.observe(into, &references(&parameters));
+            }
+            self.0.observe_nothing();
+            Ok(())
+        })
+    }
+
     /// Take in the gradients of a step; only with ``gradient_accumulation_steps``.
     ///
     /// Parameters

@@ -1,4 +1,5 @@
-//! Measuring tensors while they train, into memory that is given: for those who watch a training. No gradient.
+//! Measuring tensors while they train, into memory that is given: for those who watch a training. No gradient. What updates
+//! do, the optimizer measures ([`Optimizer::observe`](crate::optim::Optimizer::observe)).
 //!
 //! One call looks at the tensors of all layers: one launch takes parts of them, as shape alone cuts them, and another
 //! joins the parts in their order. So it adds two phases to a step at most, of which the second has no barrier of its
@@ -8,11 +9,9 @@ use std::ops::Range;
 
 use smallvec::smallvec;
 
-use crate::dtype::{DType, Float, with_float};
+use crate::dtype::{DType, Float};
 use crate::error::{Result, bail};
-use crate::kernels::observe::{
-    BLOCK, Columns, Summary, distances_of_rows, norm, norm_of, norms_of_rows, summarize,
-};
+use crate::kernels::observe::{BLOCK, Columns, Summary, norm, norm_of, summarize};
 use crate::launch::{Arguments, Cost, Operand, Operands, launch};
 use crate::layout::show;
 use crate::ops::decisions::check_state;
@@ -35,7 +34,7 @@ pub struct Observed<'a> {
 }
 
 /// An error unless there are so many numbers for each tensor, and a tensor.
-fn check_into(name: &str, into: &Tensor, tensors: usize, each: usize) -> Result<()> {
+pub(crate) fn check_into(name: &str, into: &Tensor, tensors: usize, each: usize) -> Result<()> {
     if tensors == 0 {
         bail!(Value, "{name}: expected tensors to look at, got none");
     }
@@ -81,7 +80,6 @@ impl Matrix {
             bail!(Value, "{NAME}: expected bounds in their order, got low={low} and high={high}");
         }
         operands.push(Operand::read(&x.packed()?));
-        let at = operands.len() - 1;
         if let Some(lived) = given.lived {
             push_lived(NAME, operands, lived, width)?;
         }
@@ -91,9 +89,28 @@ impl Matrix {
             rows: x.count() / width,
             width,
             bounds: [bound(low), bound(high)],
-            x: at,
-            lived: given.lived.map(|_| at + 2),
+            x: 0,
+            lived: given.lived.map(|_| 2),
         })
+    }
+
+    /// Has its operands stand behind so many others.
+    fn move_by(&mut self, operands: usize) {
+        self.x += operands;
+        self.lived = self.lived.map(|place| place + operands);
+    }
+
+    /// Whether another one, whose operands are these, is looked at alike, and nobody counts lives by it.
+    fn is_same(&self, operands: &[Operand], other: &Self, of_other: &[Operand]) -> bool {
+        let alike = |a: &[f64; 2], b: &[f64; 2]| {
+            a.iter().zip(b).all(|(a, b)| a == b || (a.is_nan() && b.is_nan()))
+        };
+        let (a, b) = (&operands[self.x], &of_other[other.x]);
+        (a.key(), a.origin, &a.extent) == (b.key(), b.origin, &b.extent)
+            && (self.dtype, self.width) == (other.dtype, other.width)
+            && alike(&self.bounds, &other.bounds)
+            && self.lived.is_none()
+            && other.lived.is_none()
     }
 
     /// What the columns of a block come to.
@@ -125,22 +142,27 @@ impl Matrix {
     }
 }
 
-/// Adds memory in which units that lived are counted, read and written; an error where a launch would count in it twice.
+/// Adds memory in which units that lived are counted, read and written.
 fn push_lived(name: &str, operands: &mut Operands, lived: &Tensor, units: usize) -> Result<()> {
     if lived.shape() != [units] {
         let got = show(lived.shape());
         bail!(Shape, "{name}: expected a count for each of {units} units, got shape {got}");
     }
     check_state(name, lived)?;
-    let new = Operand::write_scattered(lived);
-    let meets = |known: &Operand| {
+    operands.extend([Operand::read(lived), Operand::write_scattered(lived)]);
+    Ok(())
+}
+
+/// An error where a launch would count in some memory twice.
+fn check_apart(name: &str, operands: &[Operand], added: &[Operand]) -> Result<()> {
+    let meet = |known: &Operand, new: &Operand| {
         let (a, b) = (&known.extent, &new.extent);
         known.writes && known.key() == new.key() && a.start < b.end && b.start < a.end
     };
-    if operands.iter().any(meets) {
+    let mut written = added.iter().filter(|new| new.writes);
+    if written.any(|new| operands.iter().any(|known| meet(known, new))) {
         bail!(Value, "{name}: expected counts of units in memory of their own, got some twice");
     }
-    operands.extend([Operand::read(lived), new]);
     Ok(())
 }
 
@@ -148,11 +170,25 @@ fn push_lived(name: &str, operands: &mut Operands, lived: &Tensor, units: usize)
 pub fn observe_all(into: &Tensor, tensors: &[Observed<'_>]) -> Result<()> {
     const NAME: &str = "observe_all";
     check_into(NAME, into, tensors.len(), Summary::OBSERVED)?;
-    let (mut operands, mut all) = (Operands::new(), Vec::with_capacity(tensors.len()));
+    let (mut operands, mut all) = (Operands::new(), Vec::<Parts<Matrix>>::new());
     let (mut items, mut elements) = (0, 0);
+    let mut shapes = Vec::with_capacity(tensors.len());
     for given in tensors {
-        let matrix = Matrix::new(given, &mut operands)?;
+        let mut added = Operands::new();
+        let mut matrix = Matrix::new(given, &mut added)?;
+        // What a linear layer puts out is what comes to its activation.
+        let known = all.iter().find(|known| known.part.is_same(&operands, &matrix, &added));
+        if let Some(known) = known {
+            shapes.push((known.items.clone(), matrix.rows, matrix.width));
+            continue;
+        }
+        matrix.move_by(operands.len());
+        if matrix.lived.is_some() {
+            check_apart(NAME, &operands, &added)?;
+        }
+        operands.extend(added);
         let blocks = matrix.width.div_ceil(BLOCK);
+        shapes.push((items..items + blocks, matrix.rows, matrix.width));
         all.push(Parts { items: items..items + blocks, part: matrix });
         items += blocks;
         elements += given.x.count();
@@ -160,8 +196,6 @@ pub fn observe_all(into: &Tensor, tensors: &[Observed<'_>]) -> Result<()> {
     let summaries = Tensor::empty(&[items, Summary::LEN], DType::F64)?;
     let out = operands.len();
     operands.push(Operand::write_own(&summaries, Summary::LEN));
-    let shapes: Vec<_> =
-        all.iter().map(|one| (one.items.clone(), one.part.rows, one.part.width)).collect();
     let cost = Cost::elementwise(elements, 12.0, 1, DType::F32);
     launch(NAME, items, cost, operands, move |items, arguments| {
         let (to, _) = arguments.own_mut::<f64>(out, &items).as_chunks_mut::<{ Summary::LEN }>();
@@ -241,115 +275,6 @@ pub fn observe_norms(into: &Tensor, tensors: &[&Tensor]) -> Result<()> {
             *to = norm_of(&range.clone().map(|item| parts[item]));
         }
     })
-}
-
-/// What a variable was before an update: its elements, and the norms of its rows and of those of its gradient. In a plan
-/// each row stays near while it takes the update.
-pub struct Before {
-    /// The elements.
-    pub elements: Tensor,
-    /// (rows,): of the variable.
-    pub norms: Tensor,
-    /// (rows,): of the gradient.
-    pub gradient: Tensor,
-}
-
-/// The elements of a row.
-fn width_of(x: &Tensor) -> usize {
-    x.shape().first().map_or(1, |rows| x.count() / rows.max(&1)).max(1)
-}
-
-/// Keeps what a variable is before an update, and the norms of its gradient, zeros where there is none.
-pub fn observe_before(x: &Tensor, gradient: Option<&Tensor>) -> Result<Before> {
-    const NAME: &str = "observe_before";
-    x.dtype().require_float(NAME)?;
-    if let Some(gradient) = gradient {
-        gradient.dtype().require_same(NAME, x.dtype())?;
-        if gradient.shape() != x.shape() {
-            let (expected, got) = (show(x.shape()), show(gradient.shape()));
-            bail!(Shape, "{NAME}: expected a gradient of shape {expected}, got {got}");
-        }
-    }
-    let x = x.packed()?;
-    let gradient = gradient.map(Tensor::packed).transpose()?;
-    let width = width_of(&x);
-    let rows = x.count() / width;
-    let before = Before {
-        elements: Tensor::empty(x.shape(), x.dtype())?,
-        norms: Tensor::empty(&[rows], DType::F64)?,
-        gradient: Tensor::empty(&[rows], DType::F64)?,
-    };
-    let mut operands: Operands = smallvec![
-        Operand::read_own(&x, width),
-        Operand::write_own(&before.elements, width),
-        Operand::write_own(&before.norms, 1),
-        Operand::write_own(&before.gradient, 1),
-    ];
-    let has_gradient = gradient.is_some();
-    operands.extend(gradient.as_ref().map(|gradient| Operand::read_own(gradient, width)));
-    let cost = Cost::elementwise(x.count(), 4.0, 3, x.dtype());
-    with_float!(x.dtype(), NAME, T => launch(NAME, rows, cost, operands, move |items, arguments| {
-        let x = arguments.own::<T>(0, &items);
-        arguments.own_mut::<T>(1, &items).copy_from_slice(x);
-        norms_of_rows(x, width, arguments.own_mut(2, &items));
-        let to = arguments.own_mut(3, &items);
-        if has_gradient {
-            norms_of_rows(arguments.own::<T>(4, &items), width, to);
-        } else {
-            to.fill(0.0);
-        }
-    }))?;
-    Ok(before)
-}
-
-/// Writes √Σ (after - before)², √Σ before² and √Σ gradient² of each variable, which is before the update and after it.
-pub fn observe_updates(into: &Tensor, updates: &[(&Before, &Tensor)]) -> Result<()> {
-    const NAME: &str = "observe_updates";
-    check_into(NAME, into, updates.len(), 3)?;
-    for (before, after) in updates {
-        after.dtype().require_same(NAME, before.elements.dtype())?;
-        if before.elements.shape() != after.shape() {
-            let (expected, got) = (show(before.elements.shape()), show(after.shape()));
-            bail!(Shape, "{NAME}: expected the shape {expected}, got {got} after the update");
-        }
-        for norms in [&before.norms, &before.gradient] {
-            norms.dtype().require_same(NAME, DType::F64)?;
-        }
-    }
-    let (mut operands, mut elements) = (Operands::new(), 0);
-    for (before, after) in updates {
-        let moved = distances(&before.elements.packed()?, &after.packed()?)?;
-        let all = [&moved, &before.norms.packed()?, &before.gradient.packed()?];
-        operands.extend(all.map(Operand::read));
-        elements += 3 * moved.count();
-    }
-    let out = operands.len();
-    operands.push(Operand::write_own(into, 3));
-    let cost = Cost::elementwise(elements, 4.0, 1, DType::F64);
-    launch(NAME, updates.len(), cost, operands, move |items, arguments| {
-        let to = arguments.own_mut::<f64>(out, &items);
-        for (place, to) in (3 * items.start..3 * items.end).zip(to) {
-            *to = norm(arguments.all::<f64>(place));
-        }
-    })
-}
-
-/// How far each row has moved.
-fn distances(before: &Tensor, after: &Tensor) -> Result<Tensor> {
-    let width = width_of(after);
-    let rows = after.count() / width;
-    let moved = Tensor::empty(&[rows], DType::F64)?;
-    let operands = smallvec![
-        Operand::read_own(before, width),
-        Operand::read_own(after, width),
-        Operand::write_own(&moved, 1),
-    ];
-    let cost = Cost::elementwise(after.count(), 3.0, 2, after.dtype());
-    with_float!(after.dtype(), "observe_updates", T => launch("observe_updates", rows, cost, operands, move |items, arguments| {
-        let (before, after) = (arguments.own::<T>(0, &items), arguments.own::<T>(1, &items));
-        distances_of_rows(after, before, width, arguments.own_mut(2, &items));
-    }))?;
-    Ok(moved)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! ```
 //! Each is the launch of an update rule whose scalars and gate the optimizer's step input writes.
 
-use super::{Optimizer, launch_rule};
+use super::{Launched, Optimizer, launch_rule};
 use crate::error::{Result, bail};
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{GATE, Rule, SCALARS, STEP_SCALARS};
@@ -177,6 +177,11 @@ impl Rule<0> for OverwriteRule {
     }
 }
 
+/// The tensors of a rule without state.
+fn unslotted<'a>(scalars: &'a Tensor, parameter: &'a Tensor, gradient: &'a Tensor) -> Launched<'a> {
+    Launched { scalars, parameter, gradient, slots: &[], parts: None }
+}
+
 impl Optimizer {
     /// Steps since the last update, where gradients are accumulated.
     pub fn accumulated(&self) -> u64 {
@@ -228,14 +233,8 @@ impl Optimizer {
         }
         self.begin_step()?;
         for (sum, gradient) in &work {
-            launch_rule(
-                "accumulate",
-                AccumulateRule,
-                &self.0.fixed.accumulate,
-                sum,
-                gradient,
-                &[],
-            )?;
+            let scalars = &self.0.fixed.accumulate;
+            launch_rule("accumulate", AccumulateRule, &unslotted(scalars, sum, gradient))?;
         }
         Ok(work.into_iter().map(|(sum, _)| sum).collect())
     }
@@ -249,10 +248,11 @@ impl Optimizer {
         for parameter in parameters {
             let Some(average) = self.slots(parameter)?.pop() else { continue };
             let value = parameter.detach();
-            launch_rule("average", AverageRule, &self.0.fixed.average, &average, &value, &[])?;
+            let scalars = &self.0.fixed.average;
+            launch_rule("average", AverageRule, &unslotted(scalars, &average, &value))?;
             if averaging.overwrite_every != 0 {
                 let scalars = &self.0.fixed.overwrite;
-                launch_rule("overwrite", OverwriteRule, scalars, parameter, &average, &[])?;
+                launch_rule("overwrite", OverwriteRule, &unslotted(scalars, parameter, &average))?;
             }
         }
         Ok(())

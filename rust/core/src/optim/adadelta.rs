@@ -5,11 +5,10 @@
 //! ```
 
 use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting, named_fields, numbers};
-use super::{Settings, UpdateRule, launch_rule};
+use super::{Launched, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{Rule, SCALARS, flush};
-use crate::tensor::Tensor;
 
 /// The rule by its name, with what its settings may be and are where they are not given.
 pub(super) const RULE: NamedRule = NamedRule {
@@ -70,7 +69,7 @@ impl UpdateRule for Adadelta {
         let &[eta, rho, epsilon] = settings else { return [f64::NAN; SCALARS] };
         [eta, 1.0 - rho, epsilon, 0.0, 0.0, 0.0, 0.0, 0.0]
     }
-    fn launch(&self, scalars: &Tensor, w: &Tensor, g: &Tensor, slots: &[Tensor]) -> Result<()> {
-        launch_rule(self.name(), AdadeltaRule, scalars, w, g, slots)
+    fn launch(&self, of: &Launched<'_>) -> Result<()> {
+        launch_rule(self.name(), AdadeltaRule, of)
     }
 }

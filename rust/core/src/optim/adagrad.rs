@@ -8,11 +8,10 @@
 //! ```
 
 use super::rule::{NOT_NEGATIVE, NamedRule, POSITIVE, Setting, named_fields, numbers};
-use super::{Convention, Settings, UpdateRule, launch_rule};
+use super::{Convention, Launched, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{Rule, SCALARS};
-use crate::tensor::Tensor;
 
 /// The rule by its name, with what its settings may be and are where they are not given.
 pub(super) const RULE: NamedRule = NamedRule {
@@ -91,7 +90,7 @@ impl UpdateRule for Adagrad {
         };
         [eta, inside, outside, 0.0, 0.0, 0.0, 0.0, 0.0]
     }
-    fn launch(&self, scalars: &Tensor, w: &Tensor, g: &Tensor, slots: &[Tensor]) -> Result<()> {
-        launch_rule(self.name(), AdagradRule, scalars, w, g, slots)
+    fn launch(&self, of: &Launched<'_>) -> Result<()> {
+        launch_rule(self.name(), AdagradRule, of)
     }
 }

@@ -8,11 +8,10 @@
 //! The same ε means different things in the two forms; powers of β are taken in `f64`.
 
 use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting, named_fields, numbers};
-use super::{Convention, Settings, UpdateRule, launch_rule};
+use super::{Convention, Launched, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{Rule, SCALARS, flush};
-use crate::tensor::Tensor;
 
 /// The rule by its name, with what its settings may be and are where they are not given.
 pub(super) const RULE: NamedRule = NamedRule {
@@ -111,8 +110,8 @@ impl UpdateRule for Adam {
         };
         [1.0 - beta_1, 1.0 - beta_2, size, factor, epsilon, 0.0, 0.0, 0.0]
     }
-    fn launch(&self, scalars: &Tensor, w: &Tensor, g: &Tensor, slots: &[Tensor]) -> Result<()> {
-        launch_rule(self.name(), AdamRule, scalars, w, g, slots)
+    fn launch(&self, of: &Launched<'_>) -> Result<()> {
+        launch_rule(self.name(), AdamRule, of)
     }
 }
 
@@ -129,7 +128,7 @@ impl UpdateRule for AmsGrad {
     fn scalars(&self, step: u64, settings: &[f64], memory: &mut f64) -> [f64; SCALARS] {
         self.0.scalars(step, settings, memory)
     }
-    fn launch(&self, scalars: &Tensor, w: &Tensor, g: &Tensor, slots: &[Tensor]) -> Result<()> {
-        launch_rule(self.name(), AmsGradRule, scalars, w, g, slots)
+    fn launch(&self, of: &Launched<'_>) -> Result<()> {
+        launch_rule(self.name(), AmsGradRule, of)
     }
 }

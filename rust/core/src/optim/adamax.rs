@@ -8,11 +8,10 @@
 
 use super::adam::one_minus_power;
 use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting, named_fields, numbers};
-use super::{Convention, Settings, UpdateRule, launch_rule};
+use super::{Convention, Launched, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{Rule, SCALARS, flush};
-use crate::tensor::Tensor;
 
 /// The rule by its name, with what its settings may be and are where they are not given.
 pub(super) const RULE: NamedRule = NamedRule {
@@ -78,7 +77,7 @@ impl UpdateRule for Adamax {
         };
         [1.0 - beta_1, beta_2, size, inside, outside, 0.0, 0.0, 0.0]
     }
-    fn launch(&self, scalars: &Tensor, w: &Tensor, g: &Tensor, slots: &[Tensor]) -> Result<()> {
-        launch_rule(self.name(), AdamaxRule, scalars, w, g, slots)
+    fn launch(&self, of: &Launched<'_>) -> Result<()> {
+        launch_rule(self.name(), AdamaxRule, of)
     }
 }

@@ -5,11 +5,10 @@
 //! ```
 
 use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, Setting, named_fields, numbers};
-use super::{Settings, UpdateRule, launch_rule};
+use super::{Launched, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{Rule, SCALARS, flush};
-use crate::tensor::Tensor;
 
 /// The rule by its name, with what its settings may be and are where they are not given.
 pub(super) const RULE: NamedRule = NamedRule {
@@ -71,7 +70,7 @@ impl UpdateRule for Lion {
         let &[eta, beta_1, beta_2] = settings else { return [f64::NAN; SCALARS] };
         [eta, beta_1, 1.0 - beta_1, beta_2, 1.0 - beta_2, 0.0, 0.0, 0.0]
     }
-    fn launch(&self, scalars: &Tensor, w: &Tensor, g: &Tensor, slots: &[Tensor]) -> Result<()> {
-        launch_rule(self.name(), LionRule, scalars, w, g, slots)
+    fn launch(&self, of: &Launched<'_>) -> Result<()> {
+        launch_rule(self.name(), LionRule, of)
     }
 }

@@ -11,6 +11,7 @@ mod adagrad;
 mod adam;
 mod adamax;
 mod lion;
+mod measured;
 mod nadam;
 mod rmsprop;
 mod rule;
@@ -98,33 +99,41 @@ pub trait UpdateRule: Send + Sync + 'static {
     /// What the arithmetic needs in step `step` (from 1), given the settings of that step in order.
     fn scalars(&self, step: u64, settings: &[f64], memory: &mut f64) -> [f64; SCALARS];
     /// Launches the update of one parameter.
-    fn launch(
-        &self,
-        scalars: &Tensor,
-        parameter: &Tensor,
-        gradient: &Tensor,
-        slots: &[Tensor],
-    ) -> Result<()>;
+    fn launch(&self, of: &Launched<'_>) -> Result<()>;
+}
+
+/// The tensors of an update.
+#[derive(Clone, Copy)]
+pub struct Launched<'a> {
+    /// What the rule has computed for the step, the decay and the gate.
+    scalars: &'a Tensor,
+    parameter: &'a Tensor,
+    gradient: &'a Tensor,
+    /// The rule's, for the parameter.
+    slots: &'a [Tensor],
+    /// Gets what the update comes to, where somebody watches.
+    parts: Option<&'a Tensor>,
 }
 
 /// The launch behind [`UpdateRule::launch`]: operands in the order scalars, gradient, parameter, slots.
 fn launch_rule<R: Rule<SLOTS>, const SLOTS: usize>(
     name: &'static str,
     rule: R,
-    scalars: &Tensor,
-    parameter: &Tensor,
-    gradient: &Tensor,
-    slots: &[Tensor],
+    of: &Launched<'_>,
 ) -> Result<()> {
+    let Launched { scalars, parameter, gradient, slots, .. } = *of;
     let dtype = parameter.dtype();
     let n = parameter.count();
+    let cost = Cost::elementwise(n, 12.0, 3 + 2 * SLOTS, dtype);
+    if let Some(parts) = of.parts {
+        return measured::launch_measured(name, rule, of, parts, cost);
+    }
     let mut operands: Operands = smallvec![
         Operand::read(scalars),
         Operand::read_own(gradient, 1),
         Operand::write_own(parameter, 1)
     ];
     operands.extend(slots.iter().map(|slot| Operand::write_own(slot, 1)));
-    let cost = Cost::elementwise(n, 12.0, 3 + 2 * SLOTS, dtype);
     let columns = parameter.shape().last().copied().unwrap_or(0);
     let rows = n.checked_div(columns).unwrap_or(0);
     with_float!(dtype, name, T => launch_either(name, n, cost, operands,
@@ -194,6 +203,7 @@ struct State {
     /// The first is that of all parameters that were put into no other.
     groups: Vec<Group>,
     gathered: accumulate_ema::Gathered,
+    measured: Option<measured::Measured>,
 }
 
 struct Inner {
@@ -301,6 +311,7 @@ impl Optimizer {
                 slots: HashMap::new(),
                 groups: vec![all],
                 gathered: accumulate_ema::Gathered::default(),
+                measured: None,
             }),
         })))
     }
@@ -468,14 +479,26 @@ impl Optimizer {
             self.begin_step()?;
         }
         let own = self.0.rule.slot_names().len();
+        let measured = self.0.lock().measured.clone();
+        let mut pieces = Vec::new();
         for (parameter, (slots, gradient)) in parameters.iter().zip(&work) {
             let scalars = {
                 let state = self.0.lock();
                 let group = state.slots.get(&parameter.id()).map_or(0, |slots| slots.group);
                 state.groups[group].scalars.clone()
             };
-            self.0.rule.launch(&scalars, parameter, gradient, &slots[..own])?;
+            let asked = match &measured {
+                Some(measured) => measured.parts(parameter)?,
+                None => None,
+            };
+            let (scalars, slots) = (&scalars, &slots[..own]);
+            let parts = asked.as_ref().map(|(_, parts)| parts);
+            self.0.rule.launch(&Launched { scalars, parameter, gradient, slots, parts })?;
+            pieces.extend(asked);
         }
-        Ok(())
+        match measured {
+            Some(measured) if !pieces.is_empty() => measured.join(&pieces),
+            _ => Ok(()),
+        }
     }
 }

@@ -8,11 +8,10 @@
 //! Without momentum θ ← θ − ηu. Under tf1 s starts at 1.
 
 use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, POSITIVE, Setting, named_fields, numbers};
-use super::{Convention, Settings, UpdateRule, launch_rule};
+use super::{Convention, Launched, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{Rule, SCALARS, flush};
-use crate::tensor::Tensor;
 
 /// The rule by its name, with what its settings may be and are where they are not given.
 pub(super) const RULE: NamedRule = NamedRule {
@@ -162,12 +161,12 @@ impl UpdateRule for RmsProp {
             Convention::Torch => [rate, 0.0, epsilon, 1.0, momentum, eta, eta, 0.0],
         }
     }
-    fn launch(&self, scalars: &Tensor, w: &Tensor, g: &Tensor, slots: &[Tensor]) -> Result<()> {
+    fn launch(&self, of: &Launched<'_>) -> Result<()> {
         match (self.centered, self.has_momentum()) {
-            (false, false) => launch_rule::<_, 1>(self.name(), RmsPropRule, scalars, w, g, slots),
-            (false, true) => launch_rule(self.name(), MomentumRule, scalars, w, g, slots),
-            (true, false) => launch_rule(self.name(), CenteredRule, scalars, w, g, slots),
-            (true, true) => launch_rule::<_, 3>(self.name(), RmsPropRule, scalars, w, g, slots),
+            (false, false) => launch_rule::<_, 1>(self.name(), RmsPropRule, of),
+            (false, true) => launch_rule(self.name(), MomentumRule, of),
+            (true, false) => launch_rule(self.name(), CenteredRule, of),
+            (true, true) => launch_rule::<_, 3>(self.name(), RmsPropRule, of),
         }
     }
 }

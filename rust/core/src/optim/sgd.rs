@@ -9,11 +9,10 @@
 //! Both momentum forms agree while η is constant and differ once it changes.
 
 use super::rule::{BELOW_ONE, NOT_NEGATIVE, NamedRule, Setting, UP_TO_ONE, named_fields};
-use super::{Convention, Settings, UpdateRule, launch_rule};
+use super::{Convention, Launched, Settings, UpdateRule, launch_rule};
 use crate::error::Result;
 use crate::kernels::math::VectorMath;
 use crate::kernels::update::{Rule, SCALARS, flush};
-use crate::tensor::Tensor;
 
 /// The rule by its name, with what its settings may be and are where they are not given.
 pub(super) const RULE: NamedRule = NamedRule {
@@ -101,8 +100,8 @@ impl UpdateRule for Sgd {
         s[0] = settings[0];
         s
     }
-    fn launch(&self, scalars: &Tensor, w: &Tensor, g: &Tensor, slots: &[Tensor]) -> Result<()> {
-        launch_rule(self.name(), PlainRule, scalars, w, g, slots)
+    fn launch(&self, of: &Launched<'_>) -> Result<()> {
+        launch_rule(self.name(), PlainRule, of)
     }
 }
 
@@ -126,7 +125,7 @@ impl UpdateRule for Momentum {
         let (of_buffer, of_gradient) = if self.nesterov { (beta, inside) } else { (1.0, 0.0) };
         [inside, beta, outside, of_buffer, of_gradient, 0.0, 0.0, 0.0]
     }
-    fn launch(&self, scalars: &Tensor, w: &Tensor, g: &Tensor, slots: &[Tensor]) -> Result<()> {
-        launch_rule(self.name(), MomentumRule, scalars, w, g, slots)
+    fn launch(&self, of: &Launched<'_>) -> Result<()> {
+        launch_rule(self.name(), MomentumRule, of)
     }
 }

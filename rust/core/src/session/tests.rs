@@ -49,6 +49,7 @@ fn every_epoch_visits_all_rows_and_begins_with_empty_sums() {
         let mut session = five_rows(None, vec![sum.clone()], window);
         let batches = run(&mut session, &sum, Until::Epochs(3));
         assert_eq!(session.finished(), [5.0; 3]);
+        assert!(session.ended().is_sorted() && session.ended().len() == 3);
         assert_eq!(batches[..3], [vec![0, 1], vec![2, 3], vec![4]]);
         assert_eq!(batches[3..6], batches[..3]);
         assert_eq!((batches.len(), session.step()), (9, None));

@@ -165,75 +165,21 @@ fn numbers_that_are_not_finite_are_counted_and_left_out() {
     assert_near(&values(&into), &[nan, nan, nan, nan, nan, nan, nan, nan, 0.], 0.0);
 }
 
-/// Writes what an update from one to the other comes to.
-fn observe_update(into: &Tensor, before: &Tensor, after: &Tensor, gradient: Option<&Tensor>) {
-    let before = observe_before(before, gradient).expect("fits");
-    observe_updates(into, &[(&before, after)]).expect("fits");
-}
-
 #[test]
-fn updates_are_measured_row_by_row() {
-    let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
-    for (rows, width) in [(1, 1), (3, 2), (7, 31), (5, 32), (4, 33), (2, 64), (9, 100), (1, 1000)] {
-        let count = rows * width;
-        let (before, after) = (noise(count, 0.5, 3.0), noise(count, 0.25, 1.0));
-        let gradient = noise(count, 0.0, 1e-3);
-        let moved: Vec<f64> = after.iter().zip(&before).map(|(a, b)| a - b).collect();
-        let by_hand = [norm(&moved), norm(&before), norm(&gradient)];
-        let wide = [&before, &after, &gradient].map(|x| tensor(x, &[rows, width]));
-        let narrow = [&wide[0], &wide[1], &wide[2]].map(|x| x.cast(DType::F32).expect("casts"));
-        for ([x, y, gradient], tolerance) in [(wide, 1e-12), (narrow, 1e-5)] {
-            let into = zeros(&[3]);
-            observe_update(&into, &x, &y, Some(&gradient));
-            assert_near(&values(&into), &by_hand, tolerance);
-            observe_update(&into, &x, &x, None);
-            assert_near(&values(&into), &[0.0, by_hand[1], 0.0], tolerance);
-        }
-    }
-}
-
-#[test]
-fn updates_neither_overflow_nor_vanish() {
-    let single = |x: [f32; 4]| Tensor::from_slice(&x, &[2, 2]).expect("fits");
-    let nothing = single([0.0; 4]);
-    let infinity = f32::INFINITY;
-    for (x, norm) in [
-        ([3e-30, 4e-30, 0.0, 0.0], 5e-30),
-        ([3e30, 0.0, 0.0, 4e30], 5e30),
-        ([3e-25, 0.0, 1.0, 0.0], 1.0),
-        ([0.0, -0.0, 0.0, 0.0], 0.0),
-        ([infinity, 0.0, 1.0, 0.0], f64::INFINITY),
-        ([f32::NAN, 0.0, 1.0, 0.0], f64::NAN),
-    ] {
-        let (x, into) = (single(x), zeros(&[3]));
-        observe_update(&into, &nothing, &x, Some(&x));
-        assert_near(&values(&into), &[norm, 0.0, norm], 1e-6);
-        observe_update(&into, &x, &nothing, None);
-        assert_near(&values(&into), &[norm, norm, 0.0], 1e-6);
-    }
-    let large = tensor(&[3e200, 4e200, 0.0, 0.0], &[2, 2]);
-    let into = zeros(&[3]);
-    observe_update(&into, &zeros(&[2, 2]), &large, Some(&large));
-    assert_near(&values(&into), &[5e200, 0.0, 5e200], 1e-12);
-}
-
-#[test]
-fn in_a_plan_rows_are_measured_where_they_are_updated() {
-    let x = tensor(&noise(40 * 30, 0.0, 2.0), &[40, 30]).cast(DType::F32).expect("casts");
-    let weight = Tensor::zeros(&[30, 20], DType::F32).expect("small");
-    let optimizer =
-        crate::optim::Optimizer::new(crate::optim::Sgd { learning_rate: 0.1 }).expect("small");
-    let into = zeros(&[3]);
+fn the_same_tensor_is_looked_at_once() {
+    let x = tensor(&noise(12, 1.0, 1.0), &[3, 4]);
+    let (into, lived) = (zeros(&[4, 9]), zeros(&[4]));
+    let bounded = Observed { low: 1.0, ..plain(&x) };
     capture::begin().expect("none is open");
-    let y = Tensor::ones(&[40, 20], DType::F32).expect("small");
-    let gradient = x.transpose(0, 1).and_then(|x| x.matmul(&y)).expect("fits");
-    let before = observe_before(&weight, Some(&gradient)).expect("fits");
-    optimizer.apply(&[&weight], &[&gradient]).expect("fits");
-    observe_updates(&into, &[(&before, &weight)]).expect("fits");
-    let plan = Plan::new(capture::end().expect("opened above")).expect("not empty");
-    let explained = plan.explain();
-    let chain = "observe_before > sgd > observe_updates";
-    assert!(explained.contains(chain), "{explained}");
+    let counted = Observed { lived: Some(&lived), ..bounded };
+    observe_all(&into, &[plain(&x), bounded, plain(&x.detach()), counted]).expect("fits");
+    let launches = capture::end().expect("opened above");
+    let plan = Plan::new(launches).expect("not empty");
+    assert!(plan.explain().contains("3 items"), "{}", plan.explain());
+    let found = values(&into);
+    assert_near(&found[..9], &expected(&values(&x), 4, f64::NAN, f64::NAN), 1e-12);
+    assert_near(&found[9..18], &expected(&values(&x), 4, 1.0, f64::NAN), 1e-12);
+    assert_eq!((&found[18..27], &found[27..]), (&found[..9], &found[9..18]));
 }
 
 #[test]
@@ -268,25 +214,17 @@ fn parts_of_other_tensors_are_looked_at_as_they_lie() {
 #[test]
 fn replays_have_the_bits_of_eager_calls_with_any_number_of_threads() {
     let x = tensor(&noise(300 * 150, 0.0, 2.0), &[300, 150]).cast(DType::F32).expect("casts");
-    let [weight, before] = [0.1, 0.2].map(|center| {
-        Tensor::from_slice(
-            &noise(150 * 150, center, 1.0).iter().map(|&x| x as f32).collect::<Vec<_>>(),
-            &[150, 150],
-        )
-        .expect("fits")
-    });
-    let state = || (zeros(&[2, 9]), zeros(&[150]), zeros(&[1]), zeros(&[3]));
-    let step = |(into, lived, norm, update): &(Tensor, Tensor, Tensor, Tensor)| {
+    let weight = tensor(&noise(150 * 150, 0.1, 1.0), &[150, 150]).cast(DType::F32).expect("casts");
+    let state = || (zeros(&[2, 9]), zeros(&[150]), zeros(&[1]));
+    let step = |(into, lived, norm): &(Tensor, Tensor, Tensor)| {
         let z = x.matmul(&weight).expect("fits");
         let y = z.relu().expect("float");
         let of = Observed { x: &y, low: 0.0, high: f64::INFINITY, lived: Some(lived) };
         observe_all(into, &[plain(&z), of]).expect("fits");
         observe_norms(norm, &[&y]).expect("fits");
-        observe_update(update, &before, &weight, Some(&before));
     };
-    let all = |state: &(Tensor, Tensor, Tensor, Tensor)| {
-        [&state.0, &state.1, &state.2, &state.3].map(values).concat()
-    };
+    let all =
+        |state: &(Tensor, Tensor, Tensor)| [&state.0, &state.1, &state.2].map(values).concat();
     let eager = state();
     (0..3).for_each(|_| step(&eager));
     for threads in 1..=team::threads().max(3) {
@@ -322,14 +260,4 @@ fn what_does_not_fit_is_refused() {
     assert!(observe_all(&zeros(&[0]), &[]).is_err());
     assert!(observe_norms(&into, &[&x]).is_err());
     assert!(observe_norms(&two, &[&x, &integers]).is_err());
-    let before = observe_before(&x, None).expect("fits");
-    let refused = |into: &Tensor, before: &Before, after: &Tensor| {
-        observe_updates(into, &[(before, after)]).expect_err("no fit").to_string()
-    };
-    assert!(refused(&lived, &before, &into).contains("after the update"));
-    assert!(refused(&two, &before, &x).contains("expected 3 numbers"));
-    assert!(refused(&lived, &before, &narrow).contains("float32"));
-    assert!(observe_before(&x, Some(&into)).is_err() && observe_before(&integers, None).is_err());
-    let mixed = Before { norms: narrow, ..before };
-    assert!(refused(&lived, &mixed, &x).contains("float"));
 }
