@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from evengrad._common.arrays import Array
 
 TWO = 2
+# Kinds of targets that are checked already, by their name.
+CLASSES = ("binary", "multiclass", "multilabel-indicator")
 
 
 class Labels:
@@ -31,7 +33,8 @@ class Labels:
         kind = type_of_target(y, input_name="y")
         if kind == "multiclass-multioutput":
             raise ValueError("Multioutput target data is not supported with label binarization")
-        check_classification_targets(y)
+        if kind not in CLASSES:
+            check_classification_targets(y)
         self.is_sparse = hasattr(y, "tocsr")
         if kind == "multilabel-indicator":
             self.task = "multilabel"

@@ -416,9 +416,10 @@ class _Training:
             while True:
                 try:
                     finished = source.session.finished()
-                    for figures in finished[len(rows) - begun :]:
-                        source.objective.restore(figures)
+                    for values in finished[len(rows) - begun :]:
                         later = len(finished) - 1 - (len(rows) - begun)
+                        is_read = later == 0 or self.forensics is not None
+                        self.logs = source.objective.logs_of(values, is_read)
                         self._note_unheard(self.epoch + len(rows) - begun, later, steps)
                         if not self.progress.is_silent:
                             shown.append((self.history.epoch[-1], self.logs))
@@ -441,7 +442,6 @@ class _Training:
 
     def _note_unheard(self, epoch: int, later: int, steps: int) -> None:
         """Note an epoch, after which so many have been run already."""
-        self.logs = self.source.objective.logs() if self.source.objective is not None else {}
         if self.forensics is not None:
             self.forensics.passed(epoch, steps, is_now=later == 0)
         if self._is_sound and not math.isfinite(self.logs["loss"]):

@@ -135,8 +135,12 @@ class Mean:
 
     def result(self) -> float:
         """Return the mean; 0 before the first batch."""
-        count = self.count.item()
-        return float(self.total.item()) / count if count else 0.0
+        return mean_of(self.total.item(), self.count.item())
+
+
+def mean_of(total: float, count: float) -> float:
+    """Return a mean; 0 where nothing is counted."""
+    return total / count if count else 0.0
 
 
 class HeadMismatchError(ValueError):
@@ -532,6 +536,19 @@ class Objective:
             end = at + math.prod(state.shape)
             state.copy_(values[at:end].reshape(state.shape))
             at = end
+
+    def logs_of(self, values: Array, is_read: bool) -> dict[str, Any]:
+        """Return the figures that states of these values come to.
+
+        States take them on only where they are read, or metrics are, which makes it quick.
+        """
+        if is_read or self.metrics:
+            self.restore(values)
+            return self.logs()
+        # In the order of the states.
+        numbers = values.tolist()
+        names = ["loss", *(f"{name}_loss" for name in self.output_losses)]
+        return {name: mean_of(numbers[2 * i], numbers[2 * i + 1]) for i, name in enumerate(names)}
 
     def reset(self) -> None:
         """Forget all batches."""
