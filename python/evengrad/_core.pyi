@@ -332,7 +332,12 @@ def collect_scores(
     weights: Tensor | None = None,
     class_id: int | None = None,
 ) -> None: ...
-def rank_scores(entries: Tensor, summary: Tensor) -> None: ...
+def areas_under_curve(
+    entries: Tensor,
+    summary: Tensor,
+    curve: str,
+    thresholds: Tensor | None = None,
+) -> Tensor: ...
 def observe_all(
     into: Tensor, tensors: Sequence[tuple[Tensor, float, float, Tensor | None]]
 ) -> None: ...

@@ -132,6 +132,20 @@ def test_what_is_held_is_what_counts(rng):
     np.testing.assert_array_equal(metric.result(), before)
 
 
+@pytest.mark.parametrize("average", [None, "micro", "macro"])
+def test_what_is_saved_is_what_is_filled(rng, average):
+    y, p = rng.integers(0, 3, 50), rng.dirichlet(np.ones(3), 50)
+    metric, other = metrics.AUC(average=average), metrics.AUC(average=average)
+    figure = metric(y, p)
+    other.build(3)
+    saved = eg.metrics._metric.saved_by(metric)
+    states = eg.metrics._metric.states_of(other)
+    assert sum(values.size for values in saved) == 50 * 3 * 3 + saved[1].size
+    for state, values in zip(states, saved, strict=True):
+        eg.metrics._metric.fill(state, values)
+    np.testing.assert_array_equal(other.result(), figure)
+
+
 def test_the_states_do_not_grow_with_the_rows(rng):
     metric = metrics.AUC(average="macro")
     metric.build(10)

@@ -149,6 +149,8 @@ def test_a_chain_of_all_kinds(rng):
         lambda: layers.AlphaDropout(0.2),
         lambda: layers.GaussianDropout(0.2),
         lambda: layers.GaussianNoise(0.3),
+        lambda: layers.SwapNoise(0.1),
+        lambda: layers.MixUp(0.2),
         lambda: layers.Activation("linear"),
     ],
 )
@@ -158,6 +160,23 @@ def test_what_does_nothing_in_inference_is_passed_over(rng, noise):
     assert len(folded.layers) == 4
     folded = assert_folds(chain(lambda: dense(5), noise, norm, layers.ReLU), rng)
     assert len(folded.layers) == 3
+
+
+def test_images_that_change_in_training_alone_are_passed_over(rng):
+    parts = [
+        lambda: dense(4, "relu"),
+        norm,
+        lambda: layers.RandomTranslation(0.1, 0.1),
+        lambda: layers.RandomRotation(0.1),
+        lambda: layers.RandomZoom(0.1),
+        layers.RandomFlip,
+        lambda: layers.RandomBrightness(0.1),
+        lambda: layers.RandomContrast(0.1),
+        layers.RandomErasing,
+        layers.Flatten,
+    ]
+    folded = assert_folds(chain(*parts, lambda: dense(3), shape=(3, 2, 6)), rng)
+    assert len(folded.layers) == 10
 
 
 @pytest.mark.parametrize("shape", [(6,), (3, 6), (2, 3, 6)])

@@ -13,7 +13,7 @@ import pytest
 from checkpoint_checks import StopAt, X, bits, net, run
 
 import evengrad as eg
-from evengrad import callbacks, layers, optimizers
+from evengrad import callbacks, layers, metrics, optimizers
 
 SCRIPT = Path(__file__).resolve().parents[1] / "helpers" / "interrupted_training.py"
 
@@ -40,6 +40,24 @@ def test_a_training_goes_on_from_its_newest_checkpoint(tmp_path, every):
         run(net(), checkpoint=tmp_path, checkpoint_every=every, callbacks=[StopAt(17)])
     again = net()
     assert bits(again, run(again, checkpoint=tmp_path, checkpoint_every=every)) == expected
+
+
+def test_a_metric_is_kept_as_far_as_it_is_filled(tmp_path):
+    def scored():
+        model = net()
+        model.compile(
+            "sgd", "sparse_categorical_crossentropy", ["accuracy", metrics.AUC(average="macro")]
+        )
+        return model
+
+    whole = scored()
+    expected = bits(whole, run(whole))
+    with pytest.raises(KeyboardInterrupt):
+        run(scored(), checkpoint=tmp_path, checkpoint_every="3 steps", callbacks=[StopAt(18)])
+    # Of the room of the scores, three megabytes, what the steps of the epoch have filled.
+    assert max(file.stat().st_size for file in tmp_path.iterdir()) < 60_000
+    again = scored()
+    assert bits(again, run(again, checkpoint=tmp_path, checkpoint_every="3 steps")) == expected
 
 
 def test_a_model_without_seed_goes_on_with_that_of_the_first_start(tmp_path):

@@ -14,7 +14,6 @@ from evengrad._tensor.grad_mode import no_grad
 from evengrad.losses._crossentropy import check_from_logits
 from evengrad.losses._targets import SLACK
 from evengrad.metrics._classes import AveragedMetric, figure_of
-from evengrad.metrics._metric import ratio
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 # Scores that are kept one by one, all classes together (3 MB), and of each class at least.
 ROOM, LEAST_ROOM = 2**17, 2**10
-# So many entries at least can be sorted.
-LEAST_ENTRIES = 4
 # As many as numbers of float32 in [½, 1], nearly, and few enough for memory.
 THRESHOLD_LIMIT = 10_000_000
 
@@ -123,15 +120,14 @@ class AUC(AveragedMetric):
             self.thresholds = sorted(set(checked))
 
     @property
-    def _limits(self) -> Array | None:
-        """The thresholds that were asked for; None where every score is one."""
+    def _limits(self) -> Tensor | None:
+        """The inner thresholds that were asked for; None where every score is one."""
         inner: Any = self.thresholds
         if inner is None:
             if self.num_thresholds is None:
                 return None
             inner = np.linspace(0.0, 1.0, self.num_thresholds)[1:-1]
-        # All scores are above the first and none above the last.
-        return np.array([-np.inf, *inner, np.inf])
+        return _core.tensor(np.array(inner, dtype="float64"))
 
     def make_counts(self, outputs: int) -> None:
         """Make the room for scores."""
@@ -152,6 +148,11 @@ class AUC(AveragedMetric):
         parts = [self.entries[at, : int(count)] for at, count in enumerate(summary[:, 0])]
         filled = [(part, np.array(part.numpy())) for part in parts if part.size]
         return [(self.summary, summary), *filled]
+
+    def _saved(self) -> list[Array]:
+        summary = np.array(self.summary.numpy())
+        most = int(summary[:, 0].max())
+        return [np.array(self.entries[:, :most].numpy()), summary]
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch's scores."""
@@ -178,53 +179,10 @@ class AUC(AveragedMetric):
             return np.zeros(0) if self.average is None else 0.0
         summary = np.array(self.summary.numpy())
         self._check_strayed(summary[:, 1:])
-        # A copy is sorted: what is kept may not depend on when somebody has asked for the figure.
-        most = max(LEAST_ENTRIES, int(summary[:, 0].max()))
-        entries, ranked = _core.tensor(self.entries[:, :most].numpy()), _core.tensor(summary)
-        _core.rank_scores(entries, ranked)
-        parts = zip(entries.numpy(), ranked.numpy(), strict=True)
-        columns = [self._area(part[: int(about[0])], math.isnan(about[2])) for part, about in parts]
-        areas, positives, counted = (np.array(part) for part in zip(*columns, strict=True))
-        return figure_of(self.joined(areas, counted, positives))
-
-    def _area(self, entries: Array, has_nan: bool) -> tuple[float, float, bool]:
-        """Return the area of a class, the weight of its positives, and whether there is one.
-
-        Entries are sorted, one for each score.
-        """
-        # Weights from each entry on: those above a threshold that lies just below it.
-        above = np.zeros((len(entries) + 1, 2))
-        above[:-1] = np.cumsum(entries[::-1, 1:], axis=0)[::-1]
-        limits = self._limits
-        if limits is None:
-            first = np.arange(len(above))
-        else:
-            first = np.searchsorted(np.clip(entries[:, 0], 0.0, 1.0), limits, side="right")
-        true, false = above[first].T
-        positives = true[0]
-        if positives == 0.0 or (self.curve == "ROC" and false[0] == 0.0):
-            return (math.nan if has_nan else 0.0), float(positives), has_nan
-        if has_nan:
-            area = math.nan
-        elif self.curve == "ROC":
-            # Thresholds rise, so that both rates fall.
-            heights = (true[:-1] + true[1:]) / 2
-            area = (heights * -np.diff(false)).sum() / (true[0] * false[0])
-        else:
-            area = precision_recall_area(true, false)
-        return float(area), float(positives), True
-
-
-def precision_recall_area(true: Array, false: Array) -> Any:
-    """Return the area under precision over recall, for counts above rising thresholds.
-
-    Between two thresholds with t true of p predicted, t = a + s·p is a line; the area is the
-    integral of t / p over dt / t[0], which is s·(Δt + a·ln(p[i] / p[i+1])) / t[0].
-    """
-    predicted = true + false
-    steps = -np.diff(true)
-    slope = ratio(steps, -np.diff(predicted))
-    start = true[1:] - slope * predicted[1:]
-    inside = (predicted[:-1] > 0) & (predicted[1:] > 0)
-    growth = np.where(inside, predicted[:-1], 1.0) / np.where(inside, predicted[1:], 1.0)
-    return (slope * (steps + start * np.log(growth))).sum() / true[0]
+        kept = self.entries, self.summary
+        found = _core.areas_under_curve(*kept, self.curve, self._limits).numpy()
+        areas, positives, negatives = np.array(found.T)
+        has_nan = np.isnan(summary[:, 2])
+        counted = (positives > 0.0) & ((negatives > 0.0) | (self.curve == "PR"))
+        areas[has_nan] = math.nan
+        return figure_of(self.joined(areas, counted | has_nan, positives))

@@ -129,6 +129,10 @@ class Metric(Named):
         """Return the tensors that count, or parts of them, with copies of their values."""
         return [(state, np.array(state.numpy())) for state in self._states]
 
+    def _saved(self) -> list[Array]:
+        """Return copies of the states, as far as they are filled: of rows, the first elements."""
+        return [np.array(state.numpy()) for state in self._states]
+
     def _check_values(self, y: Array, shape: Shape, what: str) -> None:
         """Raise an error for targets that the metric cannot count, to predictions of that shape."""
 
@@ -314,6 +318,20 @@ def states_of(metric: Metric) -> list[Tensor]:
 def held_by(metric: Metric) -> list[tuple[Tensor, Array]]:
     """Return the tensors of a metric that count, or parts of them, with copies of their values."""
     return metric._held()  # noqa: SLF001 - as above
+
+
+def saved_by(metric: Metric) -> list[Array]:
+    """Return copies of the states of a metric, as far as they are filled: see `fill`."""
+    return metric._saved()  # noqa: SLF001 - as above
+
+
+def fill(state: Tensor, values: Array) -> None:
+    """Set a state to what `saved_by` has returned for it."""
+    if tuple(state.shape) == values.shape:
+        state.copy_(values)
+        return
+    for at, part in enumerate(values):
+        state[at, : len(part)].copy_(part)
 
 
 def check_targets(metric: Metric, y: Array, shape: Shape, what: str) -> None:

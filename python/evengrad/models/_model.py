@@ -1991,9 +1991,9 @@ class Model(Network):
         With s = γ / √(v + ε), a normalization of x · W + b is folded into W · diag(s) and
         (b − μ) ⊙ s + β; one that stands behind an activation is folded into the dense layer that
         follows, diag(s) · W and b + (β − μ ⊙ s) · W, or into all that follow, where a graph
-        branches there. Dropout and noise between the two are passed over, since they do nothing in
-        inference, and so is `Flatten` on the way to the dense layer that follows. `predict_mc` does
-        see where noise stands, and is another one for the new model.
+        branches there. Dropout, noise and augmentation between the two are passed over, since they
+        do nothing in inference, and so is `Flatten` on the way to the dense layer that follows.
+        `predict_mc` does see where noise stands, and is another one for the new model.
 
         Chains and graphs inside the model are folded too, and body and projection of a `Residual`;
         chains inside are laid open. One without such a dense layer stays, frozen: at the end of the

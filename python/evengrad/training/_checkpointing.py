@@ -18,6 +18,7 @@ from evengrad._common.checks import check_int
 from evengrad.callbacks._callback import joins_later, overrides
 from evengrad.layers._masks import masks_of, set_masks
 from evengrad.layers._module import set_trainable
+from evengrad.metrics._metric import fill
 from evengrad.optimizers._optimizer import (
     Counts,
     averages_in_place,
@@ -291,8 +292,8 @@ class Checkpointing:
             if swapped:
                 optimizer.swap_ema_weights(model.tree.trainable)
         if session.step and objective is not None:
-            for number, state in enumerate(objective.states):
-                arrays[f"metric:{number}"] = np.array(state.numpy())
+            for number, values in enumerate(objective.saved()):
+                arrays[f"metric:{number}"] = values
         draws = model.shuffle().draws
         settings, now = self.settings.describe()
         return {
@@ -355,8 +356,8 @@ class Checkpointing:
         objective = self.source.objective
         if step and objective is not None:
             # The figures of the epoch in progress.
-            for number, metric in enumerate(objective.states):
-                metric.copy_(tensors[f"metric:{number}"])
+            for number, state in enumerate(objective.states):
+                fill(state, tensors[f"metric:{number}"])
             if np.isfinite(objective.loss.total.item()):
                 # Whether or not somebody watched the loss then.
                 objective.finite_steps.copy_(np.array(float(step)))

@@ -18,7 +18,14 @@ from evengrad.layers._call_context import call_context
 from evengrad.layers._untracked import check_called
 from evengrad.losses._crossentropy import CrossEntropy, combined, counted_of
 from evengrad.losses._targets import last_column_as
-from evengrad.metrics._metric import Metric, check_targets, held_by, own_metric, states_of
+from evengrad.metrics._metric import (
+    Metric,
+    check_targets,
+    held_by,
+    own_metric,
+    saved_by,
+    states_of,
+)
 from evengrad.training._endings import PROBABILITIES, ending_of
 from evengrad.training._seen_targets import check_accuracy, fit_seen, seen_by_metric
 
@@ -528,6 +535,13 @@ class Objective:
             for one in self.metrics:
                 held += held_by(one.metric)
         return held
+
+    def saved(self) -> list[Array]:
+        """Return copies of the states, as far as they are filled, in the order of `states`."""
+        saved = [np.array(state.numpy()) for state in self.sums]
+        for one in self.metrics:
+            saved += saved_by(one.metric)
+        return saved
 
     def restore(self, values: Array) -> None:
         """Set all states to these values, one after the other."""

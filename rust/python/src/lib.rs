@@ -82,7 +82,7 @@ mod _core {
         binary_cross_entropy_with_logits, cross_entropy, log_softmax, mse_loss, softmax,
     };
     #[pymodule_export]
-    use crate::metrics::{collect_scores, count_confusion, count_decisions, rank_scores};
+    use crate::metrics::{areas_under_curve, collect_scores, count_confusion, count_decisions};
     #[pymodule_export]
     use crate::normalization::{batch_norm, layer_norm};
     #[pymodule_export]

@@ -1,15 +1,19 @@
 //! What metrics count in, as functions of the module. All of it changes tensors in place, and has no gradient.
 
 use evengrad_core::Tensor as CoreTensor;
+use evengrad_core::ops::ranking::Curve;
 use pyo3::prelude::*;
 
-use crate::native_call::run;
+use crate::names::choose;
+use crate::native_call::{run, run_tensor};
 use crate::tensor::Tensor;
+
+const CURVES: [(&str, Curve); 2] = [("ROC", Curve::Roc), ("PR", Curve::PrecisionRecall)];
 
 type Given<'a, 'py> = &'a Bound<'py, Tensor>;
 
-fn weights_of<'a>(weights: Option<Given<'a, '_>>) -> Option<&'a CoreTensor> {
-    weights.map(|weights| &weights.get().0)
+fn inner_of<'a>(given: Option<Given<'a, '_>>) -> Option<&'a CoreTensor> {
+    given.map(|given| &given.get().0)
 }
 
 /// Add rows to the counts of what is named, of what is so, and of both, in place.
@@ -58,7 +62,7 @@ pub(crate) fn count_decisions(
     top_k: Option<usize>,
 ) -> PyResult<()> {
     let (py, counts, predictions) = (counts.py(), &counts.get().0, &predictions.get().0);
-    let (targets, weights) = (&targets.get().0, weights_of(weights));
+    let (targets, weights) = (&targets.get().0, inner_of(weights));
     run(py, || counts.count_decisions(predictions, targets, weights, &limits, top_k))
 }
 
@@ -92,7 +96,7 @@ pub(crate) fn count_confusion(
     weights: Option<Given<'_, '_>>,
 ) -> PyResult<()> {
     let (py, matrix, predictions) = (matrix.py(), &matrix.get().0, &predictions.get().0);
-    let (targets, weights) = (&targets.get().0, weights_of(weights));
+    let (targets, weights) = (&targets.get().0, inner_of(weights));
     run(py, || matrix.count_confusion(predictions, targets, weights))
 }
 
@@ -137,16 +141,27 @@ pub(crate) fn collect_scores(
     class_id: Option<usize>,
 ) -> PyResult<()> {
     let (py, entries, summary) = (entries.py(), &entries.get().0, &summary.get().0);
-    let (scores, targets, weights) = (&scores.get().0, &targets.get().0, weights_of(weights));
+    let (scores, targets, weights) = (&scores.get().0, &targets.get().0, inner_of(weights));
     run(py, || entries.collect_scores(summary, scores, targets, weights, class_id))
 }
 
-/// Sort the scores that are kept, and join those that tie, in place.
+/// Return the areas under a curve of the scores that are kept.
 ///
 /// Parameters
 /// ----------
 /// entries, summary : Tensor
 ///     As `collect_scores` keeps them.
+/// curve : str
+///     ``"ROC"``, or ``"PR"`` for precision over recall.
+/// thresholds : Tensor or None
+///     (n), ``float64``, in rising order: scores count as no less than 0 and no more than 1, and
+///     those between two of them as equal. Without them each score is a threshold.
+///
+/// Returns
+/// -------
+/// Tensor
+///     (columns, 3): of each the area, 0 where there is none, the weight of its positives and that
+///     of its negatives.
 ///
 /// Raises
 /// ------
@@ -158,11 +173,18 @@ pub(crate) fn collect_scores(
 /// >>> entries, summary = eg.zeros((1, 4, 3), dtype="float64"), eg.zeros((1, 3), dtype="float64")
 /// >>> scores, truth = eg.tensor([[0.5], [0.25], [0.5]]), eg.tensor([1, 0, 0])
 /// >>> eg._core.collect_scores(entries, summary, scores, truth)
-/// >>> eg._core.rank_scores(entries, summary)
-/// >>> entries[0, :2].tolist(), summary.tolist()
-/// ([[0.25, 0.0, 1.0], [0.5, 1.0, 1.0]], [[2.0, 0.0, 0.5]])
+/// >>> eg._core.areas_under_curve(entries, summary, "ROC").tolist()
+/// [[0.75, 1.0, 2.0]]
 #[pyfunction]
-pub(crate) fn rank_scores(entries: Given<'_, '_>, summary: Given<'_, '_>) -> PyResult<()> {
+#[pyo3(signature = (entries, summary, curve, thresholds=None))]
+pub(crate) fn areas_under_curve(
+    entries: Given<'_, '_>,
+    summary: Given<'_, '_>,
+    curve: &str,
+    thresholds: Option<Given<'_, '_>>,
+) -> PyResult<Tensor> {
+    let curve = choose("curve", curve, &CURVES)?;
     let (py, entries, summary) = (entries.py(), &entries.get().0, &summary.get().0);
-    run(py, || entries.rank_scores(summary))
+    let thresholds = inner_of(thresholds);
+    run_tensor(py, || entries.areas_under_curve(summary, curve, thresholds))
 }

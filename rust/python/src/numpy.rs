@@ -215,11 +215,15 @@ pub(crate) fn copy_out<'py>(
     }
     fn copied<T: CoreElement>(py: Python<'_>, tensor: &CoreTensor) -> PyResult<ArrayD<T>> {
         run(py, || {
-            let values =
-                host_access::with(tensor, |view: ArrayViewD<'_, T>| match view.as_slice() {
-                    Some(row_major) => row_major.to_vec(),
-                    None => view.iter().copied().collect(),
-                });
+            let values = host_access::with(tensor, |view: ArrayViewD<'_, T>| {
+                if let Some(row_major) = view.as_slice() {
+                    return row_major.to_vec();
+                }
+                // Row by row: one by one, each element's place is worked out anew.
+                let mut values = Vec::with_capacity(view.len());
+                view.iter().for_each(|&value| values.push(value));
+                values
+            });
             ArrayD::from_shape_vec(tensor.shape(), values)
                 .map_err(|error| Error::Internal(format!("numpy: {error}")))
         })

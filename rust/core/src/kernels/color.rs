@@ -1,6 +1,7 @@
 //! Brightness and contrast of images: each image by its own number, within a range of values.
 
-use super::simd::{Kernel, Simd, dispatch};
+use super::rows::is_far;
+use super::simd::{Kernel, Simd, Vector, dispatch};
 use super::warp::Place;
 
 /// Pixels that are summed side by side: several vectors of any instruction set.
@@ -125,13 +126,12 @@ impl<T: Place> Kernel for Forward<'_, T> {
         if image == 0 {
             return;
         }
+        let far = is_far::<T::V<S>>(out, image);
         let pairs = x.chunks_exact(image).zip(out.chunks_exact_mut(image));
         for (&number, (x, out)) in numbers.iter().zip(pairs) {
             let number = T::of(number);
             if color.change == Change::Brightness {
-                for (out, &x) in out.iter_mut().zip(x) {
-                    *out = clipped(x + number, low, high);
-                }
+                brighten::<T, S>(x, out, number, [low, high], far);
                 continue;
             }
             let planes = x.chunks_exact(color.plane).zip(out.chunks_exact_mut(color.plane));
@@ -143,6 +143,29 @@ impl<T: Place> Kernel for Forward<'_, T> {
                 }
             }
         }
+    }
+}
+
+/// The sum of a number and each element; written past the caches if `far`, which takes whole vectors.
+#[inline(always)]
+fn brighten<T: Place, S: Simd>(x: &[T], out: &mut [T], number: T, [low, high]: [T; 2], far: bool) {
+    let d = T::V::<S>::splat(number);
+    let (least, most) = (T::V::<S>::splat(low), T::V::<S>::splat(high));
+    let whole = x.len() - x.len() % T::V::<S>::LANES;
+    for at in (0..whole).step_by(T::V::<S>::LANES) {
+        // SAFETY: a whole vector stands at `at` of both.
+        unsafe {
+            // In this order NaN stays.
+            let y = most.min(least.max(T::V::<S>::load(x.as_ptr().add(at)) + d));
+            let to = out.as_mut_ptr().add(at);
+            if far { y.stream(to) } else { y.store(to) }
+        }
+    }
+    for (out, &x) in out[whole..].iter_mut().zip(&x[whole..]) {
+        *out = clipped(x + number, low, high);
+    }
+    if far {
+        T::V::<S>::settle();
     }
 }
 

@@ -44,10 +44,14 @@ fn one_class<T: Element>(row: &[T]) -> usize {
     if row.len() == 1 {
         return usize::from(value(0) > HALF);
     }
-    let larger = |at: usize, best: usize| {
-        value(at) > value(best) || (value(at).is_nan() && !value(best).is_nan())
-    };
-    (1..row.len()).fold(0, |best, at| if larger(at, best) { at } else { best })
+    let (mut class, mut best) = (0, value(0));
+    for at in 1..row.len() {
+        let value = value(at);
+        if value > best || (value.is_nan() && !best.is_nan()) {
+            (class, best) = (at, value);
+        }
+    }
+    class
 }
 
 /// Which classes of a row are named.
@@ -68,6 +72,27 @@ pub struct Counts<'a> {
 }
 
 impl Counts<'_> {
+    /// A row that names one class, or none where there is no such class.
+    #[inline(always)]
+    fn add_one<L: Element>(&mut self, said: usize, weight: f64, truth: Truth<'_, L>, row: usize) {
+        let (right, others) = self.weights.split_at_mut(self.classes);
+        let (named, so) = others.split_at_mut(self.classes);
+        let mut is_so = |class: usize| {
+            so[class] += weight;
+            if class == said {
+                right[class] += weight;
+            }
+        };
+        if truth.by_number {
+            truth.class(row).into_iter().for_each(&mut is_so);
+        } else {
+            (0..truth.classes).filter(|&class| truth.is(row, class)).for_each(&mut is_so);
+        }
+        if let Some(named) = named.get_mut(said) {
+            *named += weight;
+        }
+    }
+
     #[inline(always)]
     fn add(&mut self, limit: usize, class: usize, weight: f64, named: bool, is_so: bool) {
         let first = limit * 3 * self.classes + class;
@@ -104,10 +129,9 @@ pub fn count_decisions<P: Element, L: Element>(
         let values = &predictions[row * classes..][..classes];
         if rule.limits.is_empty() && rule.top.is_none() {
             let said = one_class(values);
-            for class in 0..classes {
-                let named = if classes == 1 { said == 1 } else { said == class };
-                counts.add(0, class, weight, named, truth.is(row, class));
-            }
+            // Of a single class, a no names none.
+            let said = if classes == 1 { 1 - said } else { said };
+            counts.add_one(said, weight, truth, row);
             continue;
         }
         let (least, mut spare) = match (whole, rule.top) {

@@ -3,6 +3,7 @@
 pub mod batch_norm;
 mod caches;
 pub mod color;
+pub mod copy;
 pub mod cross_entropy;
 pub mod decisions;
 pub mod dropout;
@@ -18,6 +19,7 @@ pub mod ranking;
 pub mod recurrent;
 pub mod reduce;
 mod rows;
+mod scratch;
 pub mod simd;
 pub mod softmax;
 pub mod update;

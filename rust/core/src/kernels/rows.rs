@@ -10,15 +10,26 @@ pub(super) const CHUNK: usize = 1024;
 /// Lanes of the widest vector there is.
 pub(super) const MOST_LANES: usize = 16;
 
-/// Bytes of a result, written in one go, that no cache would keep for whoever reads it next.
+/// Bytes of a result that are more than caches keep.
 pub(super) const FAR_BYTES: usize = 8 << 20;
+
+/// True where a result, written in one go, is more than any cache would keep for whoever reads it next.
+#[inline]
+pub fn is_beyond_caches<T>(out: &[T]) -> bool {
+    size_of_val(out) >= FAR_BYTES
+}
 
 /// True where rows of `width` are so many that they are better written past the caches, and can be: in whole vectors,
 /// each in its place.
 #[inline(always)]
 pub(super) fn is_far<V: Vector>(out: &[V::Elem], width: usize) -> bool {
-    size_of_val(out) >= FAR_BYTES
-        && width.is_multiple_of(V::LANES)
+    is_beyond_caches(out) && has_whole_vectors::<V>(out, width)
+}
+
+/// True where rows of `width` are whole vectors, each in its place.
+#[inline(always)]
+pub(super) fn has_whole_vectors<V: Vector>(out: &[V::Elem], width: usize) -> bool {
+    width.is_multiple_of(V::LANES)
         && out.as_ptr().addr().is_multiple_of(V::LANES * size_of::<V::Elem>())
 }
 

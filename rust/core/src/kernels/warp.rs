@@ -1,16 +1,19 @@
 //! Affine maps of images, and their adjoints.
 //!
 //! Each pixel of the result looks at a place of the image, and takes the nearest pixel there or the mean of four. A row
-//! of places is found first, which vectors do, and read after that: places anywhere go one by one, and those of maps that
-//! keep rows apart (shifts and zooms) are of two rows, which are mixed as a whole before.
+//! of places is found first, which vectors do, and read after that. Maps that keep rows apart (shifts and zooms) look at
+//! two rows at a time, which are mixed as a whole before. Others look at places anywhere: in an image that is small
+//! enough, with a margin laid around it, and else in the image itself, place by place. The bits are the same.
 
 mod maps;
+mod padded;
 mod places;
 mod rows;
 
 use super::caches::prefetch_near;
 use super::simd::{Kernel, Scalar, Simd, dispatch};
 pub use maps::{AffineRanges, make_maps};
+use padded::Memory;
 pub use places::is_countable;
 use places::{Places, near};
 use rows::Rows;
@@ -169,12 +172,15 @@ impl<T: Place> Kernel for Forward<'_, T> {
             return;
         }
         let (mut rows, mut places) = (Rows::new(), Places::new());
+        let mut memory = Memory::new::<T>(warp);
         let pairs = x.chunks_exact(frame.count()).zip(out.chunks_exact_mut(frame.count()));
         for (map, (x, out)) in images(maps).zip(pairs) {
             let planes = x.chunks_exact(frame.plane()).zip(out.chunks_exact_mut(frame.plane()));
             for (x, out) in planes {
                 if rows::fits(&frame, map) {
                     rows.warp(warp, map, x, out);
+                } else if let Some(padded) = memory.pad(warp, map, x) {
+                    padded.warp::<S>(warp, map, out);
                 } else {
                     whole(warp, map, &mut places, x, out);
                 }
@@ -357,6 +363,39 @@ mod tests {
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// A plane with its margin is read.
+    struct Read<'a>(&'a padded::Padded<'a, f32>, &'a Warp, &'a Map, &'a mut [f32]);
+
+    impl Kernel for Read<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self) {
+            self.0.warp::<S>(self.1, self.2, self.3);
+        }
+    }
+
+    #[test]
+    fn margins_do_not_change_bits() {
+        let frame = Frame { planes: 1, height: 19, width: 37, channels: 1 };
+        for frame in [frame, Frame { width: 9, ..frame }, Frame { channels: 3, ..frame }] {
+            let x: Vec<f32> = some(frame.count()).iter().map(|&x| x as f32).collect();
+            for (map, fill) in maps().iter().flat_map(|map| FILLS.map(|fill| (map, fill))) {
+                let how = Warp { frame, fill, interpolation: Interpolation::Bilinear };
+                let (mut with, mut without) = (vec![9.0; x.len()], vec![9.0; x.len()]);
+                whole(&how, map, &mut Places::new(), &x, &mut without);
+                let mut memory = Memory::new::<f32>(&how);
+                let Some(padded) = memory.pad(&how, map, &x) else {
+                    // Beyond its margins, which some modes need to be as wide as the map reaches.
+                    assert!(matches!(fill, Fill::Reflect | Fill::Wrap), "{how:?} {map:?}");
+                    continue;
+                };
+                dispatch(Read(&padded, &how, map, &mut with));
+                assert!(with == without, "{how:?} {map:?}");
             }
         }
     }

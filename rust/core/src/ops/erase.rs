@@ -13,6 +13,7 @@ use smallvec::smallvec;
 use crate::dtype::{DType, Float, with_float};
 use crate::error::{Result, bail};
 use crate::generator::Generator;
+use crate::kernels::copy::{copy, is_beyond_caches};
 use crate::kernels::warp::Frame;
 use crate::launch::{Cost, Operand, launch};
 use crate::layout::show;
@@ -122,14 +123,17 @@ struct Erasing<'a> {
 }
 
 impl Erasing<'_> {
-    fn run<T: Float + Random>(&self, items: &Range<usize>, boxes: &[i64], out: &mut [T]) {
+    fn run<T: Float + Random>(&self, items: &Range<usize>, boxes: &[i64], x: &[T], out: &mut [T]) {
         let Frame { height, width, channels, .. } = self.frame;
         let (count, plane) = (self.frame.count(), self.frame.plane());
         if count == 0 {
             return;
         }
-        let images = boxes.as_chunks::<SIDES>().0.iter().zip(out.chunks_exact_mut(count));
-        for (image, (&sides, out)) in items.clone().zip(images) {
+        let far = is_beyond_caches(out);
+        let images = x.chunks_exact(count).zip(out.chunks_exact_mut(count));
+        let images = boxes.as_chunks::<SIDES>().0.iter().zip(images);
+        for (image, (&sides, (x, out))) in items.clone().zip(images) {
+            copy(x, out, far);
             // A replay may find others than were checked.
             let within = |low: i64, end: i64, size: usize| {
                 let end = end.clamp(0, size as i64) as usize;
@@ -231,8 +235,7 @@ fn erased(
     move |items, arguments| {
         let draw = if drawn { arguments.all::<i64>(3)[0] as u64 } else { 0 };
         let (boxes, out) = (arguments.own::<i64>(1, &items), arguments.own_mut::<T>(2, &items));
-        out.copy_from_slice(arguments.own::<T>(0, &items));
-        Erasing { frame, ink: &ink, draw }.run(&items, boxes, out);
+        Erasing { frame, ink: &ink, draw }.run(&items, boxes, arguments.own(0, &items), out);
     }))?;
     Ok(out)
 }

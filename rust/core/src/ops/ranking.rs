@@ -17,11 +17,13 @@ use smallvec::smallvec;
 use crate::dtype::{DType, Element, with_element, with_float};
 use crate::error::{Result, bail};
 use crate::kernels::decisions::Truth;
-use crate::kernels::ranking::{Entry, Summary, collect_scores, rank_scores};
-use crate::launch::{Cost, Operand, launch};
+use crate::kernels::ranking::{Entry, Summary, area_under_curve, collect_scores};
+use crate::launch::{Cost, Operand, launch, push};
 use crate::layout::show;
 use crate::ops::decisions::{Rows, check_state, weight_of};
 use crate::tensor::Tensor;
+
+pub use crate::kernels::ranking::Curve;
 
 /// Numbers of an entry, and of a summary.
 const NUMBERS: usize = 3;
@@ -80,7 +82,9 @@ impl Tensor {
         operands.push(Operand::read_own(summary, NUMBERS));
         operands.push(Operand::write_own(self, room * NUMBERS));
         operands.push(Operand::write_own(summary, NUMBERS));
-        let out = operands.len() - 2;
+        let spare = Self::empty(self.shape(), DType::F64)?;
+        operands.push(Operand::write_own(&spare, room * NUMBERS));
+        let out = operands.len() - 3;
         with_float!(scores.dtype(), NAME, T => with_element!(targets.dtype(), L => launch(NAME, columns, rows.cost(), operands,
         move |items, arguments| {
             let scores = arguments.all::<T>(0);
@@ -88,7 +92,9 @@ impl Tensor {
             let weight = weight_of::<T>(arguments, place);
             let entries: &mut [Entry] = as_threes(arguments.own_mut(out, &items));
             let summaries: &mut [Summary] = as_threes(arguments.own_mut(out + 1, &items));
-            for ((column, entries), summary) in items.zip(entries.chunks_exact_mut(room)).zip(summaries) {
+            let spare: &mut [Entry] = as_threes(arguments.own_mut(out + 2, &items));
+            let kept = entries.chunks_exact_mut(room).zip(spare.chunks_exact_mut(room)).zip(summaries);
+            for (column, ((entries, spare), summary)) in items.zip(kept) {
                 let kept = match class {
                     Some(class) => class..class + 1,
                     None if columns == classes => column..column + 1,
@@ -101,35 +107,70 @@ impl Tensor {
                         (scores[row * classes + class].to_f64(), sign * weight)
                     })
                 });
-                collect_scores(entries, summary, pairs);
+                collect_scores(entries, spare, summary, pairs);
             }
         })))
     }
 
-    /// Sorts the scores that `self` keeps and joins those that tie, in place, column by column; see `collect_scores`.
-    pub fn rank_scores(&self, summary: &Self) -> Result<()> {
-        const NAME: &str = "rank_scores";
+    /// The areas under a curve of the scores that `self` keeps, see `collect_scores`: float64 of shape (columns, 3), of
+    /// each column the area, 0 where there is none, and the weights of its positives and of its negatives.
+    ///
+    /// Each score is a threshold, or there are those that are given, float64 in rising order: then scores count as no
+    /// less than 0 and no more than 1.
+    pub fn areas_under_curve(
+        &self,
+        summary: &Self,
+        curve: Curve,
+        thresholds: Option<&Self>,
+    ) -> Result<Self> {
+        const NAME: &str = "areas_under_curve";
         let (columns, room) = check_kept(NAME, self, summary)?;
-        let operands = smallvec![
+        if let Some(thresholds) = thresholds {
+            thresholds.dtype().require_same(NAME, DType::F64)?;
+        }
+        let thresholds = thresholds.map(Self::packed).transpose()?;
+        let out = Self::empty(&[columns, NUMBERS], DType::F64)?;
+        let [sorted, spare] = [(); 2].map(|()| Self::empty(self.shape(), DType::F64));
+        let mut operands = smallvec![
             Operand::read_own(self, room * NUMBERS),
             Operand::read_own(summary, NUMBERS),
-            Operand::write_own(self, room * NUMBERS),
-            Operand::write_own(summary, NUMBERS),
+            Operand::write_own(&sorted?, room * NUMBERS),
+            Operand::write_own(&spare?, room * NUMBERS),
+            Operand::write_own(&out, NUMBERS),
         ];
+        let place = push(&mut operands, thresholds.as_ref().map(Operand::read));
         let cost = Cost::elementwise(columns * room, 64.0, NUMBERS, DType::F64);
         launch(NAME, columns, cost, operands, move |items, arguments| {
-            let entries: &mut [Entry] = as_threes(arguments.own_mut(2, &items));
-            let summaries: &mut [Summary] = as_threes(arguments.own_mut(3, &items));
-            for (entries, summary) in entries.chunks_exact_mut(room).zip(summaries) {
-                rank_scores(entries, summary);
+            let entries = as_threes_of(arguments.own(0, &items)).chunks_exact(room);
+            let summaries: &[Summary] = as_threes_of(arguments.own(1, &items));
+            let sorted: &mut [Entry] = as_threes(arguments.own_mut(2, &items));
+            let spare: &mut [Entry] = as_threes(arguments.own_mut(3, &items));
+            let out = as_threes(arguments.own_mut(4, &items));
+            let thresholds = place.map(|place| arguments.all::<f64>(place));
+            // Of the memory beside, no more is touched than is needed.
+            let pairs = sorted.chunks_exact_mut(room).zip(spare.chunks_exact_mut(room));
+            for (((entries, summary), (sorted, spare)), out) in
+                entries.zip(summaries).zip(pairs).zip(out)
+            {
+                let filled = (summary[0] as usize).min(room);
+                sorted[..filled].copy_from_slice(&entries[..filled]);
+                *out = area_under_curve(&mut sorted[..filled], spare, curve, thresholds);
             }
-        })
+        })?;
+        Ok(out)
     }
 }
 
 /// Numbers as threes of them.
 fn as_threes(numbers: &mut [f64]) -> &mut [[f64; NUMBERS]] {
     let (threes, rest) = numbers.as_chunks_mut();
+    debug_assert!(rest.is_empty());
+    threes
+}
+
+/// [`as_threes`] of numbers that are only read.
+fn as_threes_of(numbers: &[f64]) -> &[[f64; NUMBERS]] {
+    let (threes, rest) = numbers.as_chunks();
     debug_assert!(rest.is_empty());
     threes
 }
@@ -200,8 +241,8 @@ mod tests {
         let hot = Tensor::from_slice(&[1_i64, 0], &[1, 2]).expect("fits");
         entries.collect_scores(&summary, &single, &hot, None, None).expect("float32 scores");
         assert_eq!(values(&entries)[9..12], [0.75, 1., 0.]);
-        entries.rank_scores(&summary).expect("kept");
-        assert_eq!(values(&entries)[..6], [0., 0., 0.5, 0.25, 1., 0.]);
+        let areas = entries.areas_under_curve(&summary, Curve::Roc, None).expect("kept");
+        assert_eq!(values(&areas), [3. / 5., 2., 2.5, 0.5, 0.5, 2.]);
     }
 
     #[test]
@@ -214,9 +255,39 @@ mod tests {
         let (all, about_all) = kept(1, 4);
         all.collect_scores(&about_all, &scores, &numbers, None, None).expect("fits");
         assert_eq!(values(&about_all)[0], 4.);
-        all.rank_scores(&about_all).expect("kept");
-        assert_eq!(values(&all)[..9], [0.1, 0., 1., 0.6, 1., 1., 0.9, 1., 0.]);
-        assert_eq!(values(&about_all), [3., 0., 0.9]);
+        let areas = all.areas_under_curve(&about_all, Curve::Roc, None).expect("kept");
+        assert_eq!(values(&areas), [3.5 / 4., 2., 2.]);
+    }
+
+    #[test]
+    fn areas_by_the_order_of_scores() {
+        let (entries, summary) = kept(1, 1024);
+        let of = |i: u32, n: u32| f64::from(i.wrapping_mul(2_654_435_761) % n) / f64::from(n);
+        // Of both signs, some of them in groups that tie.
+        let scores: Vec<f64> =
+            (0..900).map(|i| (of(i, 601) - 0.4) * 10_f64.powi(-(i as i32 % 9))).collect();
+        let weights: Vec<f64> = (0..900).map(|i| of(i + 9, 97) - 0.5).collect();
+        keep(&entries, &summary, &scores, &weights);
+        let all = entries_of(&entries, &summary);
+        let found = |curve, limits: Option<&Tensor>| {
+            values(&entries.areas_under_curve(&summary, curve, limits).expect("kept"))
+        };
+        let [roc, positives, negatives] = found(Curve::Roc, None)[..] else { unreachable!() };
+        let sum = |part: usize| all.iter().map(|entry| entry[part]).sum::<f64>();
+        assert!((positives - sum(1)).abs() < 1e-9 && (negatives - sum(2)).abs() < 1e-9);
+        assert!((roc - area(&all)).abs() < 1e-12, "{roc} {}", area(&all));
+        // Of scores from 0 to 1 as they lie between thresholds.
+        let limits = [0., 0.05, 0.05, 0.3, 1.];
+        let between = |score: f64| limits.iter().filter(|&&limit| score > limit).count() as f64;
+        let grouped: Vec<[f64; 3]> =
+            all.iter().map(|&[score, p, n]| [between(score), p, n]).collect();
+        let [roc, ..] = found(Curve::Roc, Some(&tensor(&limits, &[5])))[..] else { unreachable!() };
+        assert!((roc - area(&grouped)).abs() < 1e-12, "{roc} {}", area(&grouped));
+        // With one threshold that is below all, the precision is the share of positives everywhere.
+        let [precision, ..] = found(Curve::PrecisionRecall, Some(&tensor(&[1.], &[1])))[..] else {
+            unreachable!()
+        };
+        assert!((precision - sum(1) / (sum(1) + sum(2))).abs() < 1e-12);
     }
 
     #[test]
@@ -290,9 +361,14 @@ mod tests {
         assert!(of(&fits, &y, Some(1)).contains("got 2 columns"));
         assert!(of(&fits, &wide, None).contains("targets of shape (2, 2) or (2,)"));
         assert!(of(&y, &y, None).contains("(rows, classes)"));
-        assert!(fits.rank_scores(&summary).is_err());
-        assert!(entries.rank_scores(&entries).is_err());
+        let areas = |entries: &Tensor, summary: &Tensor, limits: Option<&Tensor>| {
+            entries.areas_under_curve(summary, Curve::Roc, limits)
+        };
+        assert!(areas(&fits, &summary, None).is_err());
+        assert!(areas(&entries, &entries, None).is_err());
+        let whole = Tensor::from_slice(&[0_i64], &[1]).expect("fits");
+        assert!(areas(&entries, &summary, Some(&whole)).is_err());
         let (none, about) = kept(1, 3);
-        assert!(none.rank_scores(&about).is_err());
+        assert!(areas(&none, &about, None).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! Cache blocking: how many work items of a chain are taken at a time.
 
-use super::cost_model::{BLOCK_BYTES, SECOND_LEVEL_BYTES};
+use super::cost_model::{BLOCK_BYTES, PASSED_ON_BYTES, SECOND_LEVEL_BYTES};
 use super::ir::{BufferMap, Chain};
 use crate::launch::{Access, Launch};
 
@@ -12,9 +12,10 @@ pub(super) fn block_items(chain: &Chain, launches: &[Launch]) -> usize {
         return chain.items;
     }
     let mut even = false;
-    let mut own: BufferMap<usize> = BufferMap::default();
+    // Bytes of an item, and the first and the last link that touches them.
+    let mut own: BufferMap<(usize, usize, usize)> = BufferMap::default();
     let mut shared: BufferMap<usize> = BufferMap::default();
-    for link in &chain.links {
+    for (position, link) in chain.links.iter().enumerate() {
         for operand in &launches[link.launch].operands {
             let bytes = match operand.access {
                 Access::Own { bytes } => bytes * link.scale,
@@ -27,11 +28,15 @@ pub(super) fn block_items(chain: &Chain, launches: &[Launch]) -> usize {
                     continue;
                 }
             };
-            let most = own.entry(operand.key()).or_default();
-            *most = bytes.max(*most);
+            let (most, _, last) = own.entry(operand.key()).or_insert((0, position, position));
+            (*most, *last) = (bytes.max(*most), position);
         }
     }
-    let per_item: usize = own.values().sum::<usize>().max(1);
+    let passed_on = own.values().filter(|(_, first, last)| first < last);
+    if passed_on.map(|(bytes, ..)| bytes).sum::<usize>() * chain.items <= PASSED_ON_BYTES {
+        return chain.items;
+    }
+    let per_item: usize = own.values().map(|(bytes, ..)| bytes).sum::<usize>().max(1);
     let shared: usize = shared.values().sum();
     // What does not stay in the cache is fetched again for each block: then the blocks are so large that it is the
     // lesser part of what they move.

@@ -21,6 +21,9 @@ pub(super) const SMALL_PHASE_NANOSECONDS: f64 = 2_000.0;
 /// Bytes of a block's own data that should stay in a core's second-level cache while the block passes its chain: a half
 /// to a quarter of it on Zen 4, chosen.
 pub(super) const BLOCK_BYTES: usize = 256 << 10;
+/// Where links pass on no more than this to each other, of all items together, blocks gain nothing: it stays in the
+/// first-level cache anyway. Such are the random numbers of images, one or some for each. Half of that cache, chosen.
+pub(super) const PASSED_ON_BYTES: usize = 16 << 10;
 /// Shared data above this does not stay in a core's cache from one block to the next: the second-level cache of Zen 4.
 pub(super) const SECOND_LEVEL_BYTES: usize = 1 << 20;
 /// Bytes that a chain writes before it ends for those who wait for it, where a step is cut by layers: a quarter of a

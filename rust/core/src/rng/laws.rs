@@ -121,11 +121,18 @@ impl<E: Copy + Default, L: Law<E>> Kernel for Fill<'_, E, L> {
     }
 }
 
-/// Puts the `which`-th value of each block in its place.
+/// Puts the values of each block one after the other: all of a block at a time, which vectors do.
 #[inline(always)]
-fn interleave<E: Copy>(values: &[E; BLOCKS], which: usize, per_block: usize, out: &mut [E; BATCH]) {
-    for (out, &value) in out.chunks_exact_mut(per_block).zip(values) {
-        out[which] = value;
+fn interleave<E: Copy>(values: &[[E; BLOCKS]; 4], per_block: usize, out: &mut [E; BATCH]) {
+    let [first, second, third, fourth] = values;
+    if per_block == 4 {
+        for (j, out) in out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            *out = [first[j], second[j], third[j], fourth[j]];
+        }
+    } else {
+        for (j, out) in out.as_chunks_mut::<2>().0.iter_mut().take(BLOCKS).enumerate() {
+            *out = [first[j], second[j]];
+        }
     }
 }
 
@@ -146,9 +153,7 @@ impl Law<u32> for Bits {
 
     #[inline(always)]
     fn values<S: Simd>(self, words: &Words, out: &mut [u32; BATCH]) {
-        for (which, words) in words.iter().enumerate() {
-            interleave(words, which, 4, out);
-        }
+        interleave(words, 4, out);
     }
 }
 
@@ -160,9 +165,11 @@ impl<T: Random> Law<T> for Uniform {
 
     #[inline(always)]
     fn values<S: Simd>(self, words: &Words, out: &mut [T; BATCH]) {
-        for which in 0..T::PER_BLOCK {
-            interleave(&T::words(words, which).map(T::unit), which, T::PER_BLOCK, out);
+        let mut values = [[T::default(); BLOCKS]; 4];
+        for (which, values) in values.iter_mut().enumerate().take(T::PER_BLOCK) {
+            *values = T::words(words, which).map(T::unit);
         }
+        interleave(&values, T::PER_BLOCK, out);
     }
 }
 
@@ -179,20 +186,27 @@ impl<T: Random> Law<T> for Normal {
 
     #[inline(always)]
     fn values<S: Simd>(self, words: &Words, out: &mut [T; BATCH]) {
-        for pair in (0..T::PER_BLOCK).step_by(2) {
-            let mut radius = T::words(words, pair).map(T::positive);
-            let angle = T::words(words, pair + 1).map(T::signed);
-            map::<T, S>(&mut radius, |u| (u.ln() * Vector::constant(-2.0)).sqrt());
-            let (mut x, mut y) = (angle, angle);
-            map::<T, S>(&mut x, |v| (v * Vector::constant(PI)).cos());
-            map::<T, S>(&mut y, |v| (v * Vector::constant(PI)).sin());
-            for j in 0..BLOCKS {
-                x[j] = x[j] * radius[j];
-                y[j] = y[j] * radius[j];
+        let mut values = [[T::default(); BLOCKS]; 4];
+        for (pair, values) in values.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+            if 2 * pair >= T::PER_BLOCK {
+                break;
             }
-            interleave(&x, pair, T::PER_BLOCK, out);
-            interleave(&y, pair + 1, T::PER_BLOCK, out);
+            let radius = T::words(words, 2 * pair).map(T::positive);
+            let angle = T::words(words, 2 * pair + 1).map(T::signed);
+            let [x, y] = values;
+            for j in (0..BLOCKS).step_by(T::V::<S>::LANES) {
+                // SAFETY: BLOCKS is a multiple of the lanes.
+                unsafe {
+                    let u = T::V::<S>::load(radius.as_ptr().add(j));
+                    let v = T::V::<S>::load(angle.as_ptr().add(j));
+                    let r = (u.ln() * Vector::constant(-2.0)).sqrt();
+                    let (sine, cosine) = (v * Vector::constant(PI)).sin_cos();
+                    (cosine * r).store(x.as_mut_ptr().add(j));
+                    (sine * r).store(y.as_mut_ptr().add(j));
+                }
+            }
         }
+        interleave(&values, T::PER_BLOCK, out);
     }
 }
 
@@ -208,14 +222,15 @@ impl<T: Random> Law<T> for TruncatedNormal {
 
     #[inline(always)]
     fn values<S: Simd>(self, words: &Words, out: &mut [T; BATCH]) {
-        for which in 0..T::PER_BLOCK {
-            let mut x = T::words(words, which).map(T::signed);
-            map::<T, S>(&mut x, |v| {
+        let mut values = [[T::default(); BLOCKS]; 4];
+        for (which, x) in values.iter_mut().enumerate().take(T::PER_BLOCK) {
+            *x = T::words(words, which).map(T::signed);
+            map::<T, S>(x, |v| {
                 let x = (v * Vector::constant(WITHIN_TWO)).normal_quantile_central();
                 // Rounding may go one unit beyond.
                 x.min(Vector::constant(2.0)).max(Vector::constant(-2.0))
             });
-            interleave(&x, which, T::PER_BLOCK, out);
         }
+        interleave(&values, T::PER_BLOCK, out);
     }
 }

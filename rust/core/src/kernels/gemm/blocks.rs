@@ -3,10 +3,10 @@
 use super::bias::AddBias;
 use super::pack::{pack_a, pack_panels, packed_len, panel_width};
 use super::plan::{Plan, TOGETHER, is_direct, widest};
-use super::scratch::Room;
 use super::thin::{Thin, is_thin, last_turned};
 use super::tile::{Column, Prefetch, RunColumn, RunHalf, part, parts, tile_rows, tile_vectors};
 use super::{Gemm, MatRef, Right};
+use crate::kernels::scratch::Room;
 use crate::kernels::simd::{Isa, Kernel, Scalar, Simd, Vector};
 
 /// The product.

@@ -11,7 +11,6 @@ mod bias;
 mod blocks;
 mod pack;
 mod plan;
-mod scratch;
 mod thin;
 mod tile;
 

@@ -81,6 +81,11 @@ pub trait VectorMath: Vector<Elem: Real> {
         /// The cosine, for the same arguments as [`sin`](Self::sin).
         trig::cos;
     }
+    /// The sine and the cosine, with the bits of [`sin`](Self::sin) and [`cos`](Self::cos), in little more time than one.
+    #[inline(always)]
+    fn sin_cos(self) -> (Self, Self) {
+        trig::sin_cos(self)
+    }
     /// `self` to the power `y`, with the special cases of IEEE 754 `pow`.
     #[inline(always)]
     fn powf(self, y: Self) -> Self {

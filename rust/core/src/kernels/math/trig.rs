@@ -55,10 +55,19 @@ impl Constants for f64 {
     ];
 }
 
-/// `sin(x + shift π/2)` for `x >= 0`.
+/// `x >= 0` less the nearest of the multiples of π/2.
+struct Reduced<V> {
+    x: V,
+    /// Which multiple.
+    k: V,
+    /// Sine and cosine of what is left.
+    sine: V,
+    cosine: V,
+}
+
 #[inline(always)]
-fn shifted_sine<V: Vector<Elem: Real>>(x: V, shift: f64) -> V {
-    let (half, one, two) = (V::constant(0.5), V::constant(1.0), V::constant(2.0));
+fn reduced<V: Vector<Elem: Real>>(x: V) -> Reduced<V> {
+    let (half, one) = (V::constant(0.5), V::constant(1.0));
     let k = (x * V::constant(core::f64::consts::FRAC_2_PI)).round();
     // One rounding in each step; the first is exact by cancellation.
     let r = V::Elem::HALF_PI.into_iter().fold(x, |r, part| k.neg_mul_add(V::constant(part), r));
@@ -68,7 +77,14 @@ fn shifted_sine<V: Vector<Elem: Real>>(x: V, shift: f64) -> V {
     let cosine = half.neg_mul_add(square, one);
     let lost = half.neg_mul_add(square, one - cosine);
     let cosine = cosine + fourth.mul_add(polynomial(square, V::Elem::COS), lost);
+    Reduced { x, k, sine, cosine }
+}
 
+/// `sin(x + shift π/2)`.
+#[inline(always)]
+fn shifted_sine<V: Vector<Elem: Real>>(of: &Reduced<V>, shift: f64) -> V {
+    let &Reduced { x, k, sine, cosine } = of;
+    let (half, two) = (V::constant(0.5), V::constant(2.0));
     let quadrant = k + V::constant(shift);
     let turn = (half * quadrant).floor();
     let even = (turn * two).eq(quadrant);
@@ -82,12 +98,18 @@ fn shifted_sine<V: Vector<Elem: Real>>(x: V, shift: f64) -> V {
 #[inline(always)]
 pub(super) fn sin<V: Vector<Elem: Real>>(x: V) -> V {
     let sign = V::constant(1.0).copysign(x);
-    shifted_sine(x.abs(), 0.0) * sign
+    shifted_sine(&reduced(x.abs()), 0.0) * sign
 }
 
 #[inline(always)]
 pub(super) fn cos<V: Vector<Elem: Real>>(x: V) -> V {
-    shifted_sine(x.abs(), 1.0)
+    shifted_sine(&reduced(x.abs()), 1.0)
+}
+
+#[inline(always)]
+pub(super) fn sin_cos<V: Vector<Elem: Real>>(x: V) -> (V, V) {
+    let (sign, reduced) = (V::constant(1.0).copysign(x), reduced(x.abs()));
+    (shifted_sine(&reduced, 0.0) * sign, shifted_sine(&reduced, 1.0))
 }
 
 #[cfg(test)]

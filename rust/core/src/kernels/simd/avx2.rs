@@ -116,6 +116,19 @@ impl Vector for F32x8 {
             _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(x, low), x))
         }
         unsafe fn load(p: *const f32) -> Self { Self(_mm256_loadu_ps(p)) }
+        unsafe fn load_pairs(p: *const f32, places: *const u32) -> (Self, Self) {
+            // Quicker than to gather, which takes an element at a time. Numbers 2 i and 2 i + 1 of the places.
+            let mut x = [_mm_setzero_pd(); 4];
+            for i in 0..4 {
+                let low = p.add(*places.add(2 * i) as usize).cast::<f64>();
+                let high = p.add(*places.add(2 * i + 1) as usize).cast::<f64>();
+                x[i] = _mm_set_pd(high.read_unaligned(), low.read_unaligned());
+            }
+            let even = _mm256_castpd_ps(_mm256_set_m128d(x[2], x[0]));
+            let odd = _mm256_castpd_ps(_mm256_set_m128d(x[3], x[1]));
+            let first = _mm256_shuffle_ps::<0b10_00_10_00>(even, odd);
+            (Self(first), Self(_mm256_shuffle_ps::<0b11_01_11_01>(even, odd)))
+        }
         unsafe fn load_first(p: *const f32, n: usize) -> Self { Self(_mm256_maskload_ps(p, first_32(n))) }
         unsafe fn store(self, p: *mut f32) -> () { _mm256_storeu_ps(p, self.0) }
         unsafe fn stream(self, p: *mut f32) -> () { _mm256_stream_ps(p, self.0) }
@@ -227,6 +240,14 @@ impl Vector for F64x4 {
             _mm256_castsi256_pd(_mm256_cvtepi32_epi64(kept))
         }
         unsafe fn load(p: *const f64) -> Self { Self(_mm256_loadu_pd(p)) }
+        unsafe fn load_pairs(p: *const f64, places: *const u32) -> (Self, Self) {
+            let mut x = [_mm_setzero_pd(); 4];
+            for i in 0..4 {
+                x[i] = _mm_loadu_pd(p.add(*places.add(i) as usize));
+            }
+            let (even, odd) = (_mm256_set_m128d(x[2], x[0]), _mm256_set_m128d(x[3], x[1]));
+            (Self(_mm256_unpacklo_pd(even, odd)), Self(_mm256_unpackhi_pd(even, odd)))
+        }
         unsafe fn load_first(p: *const f64, n: usize) -> Self { Self(_mm256_maskload_pd(p, first_64(n))) }
         unsafe fn store(self, p: *mut f64) -> () { _mm256_storeu_pd(p, self.0) }
         unsafe fn stream(self, p: *mut f64) -> () { _mm256_stream_pd(p, self.0) }

@@ -99,6 +99,11 @@ impl Vector for F32x16 {
             _mm512_cmpge_epu32_mask(_mm512_loadu_si512(words.cast()), _mm512_set1_epi32(lowest.cast_signed()))
         }
         unsafe fn load(p: *const f32) -> Self { Self(_mm512_loadu_ps(p)) }
+        unsafe fn load_pairs(p: *const f32, places: *const u32) -> (Self, Self) {
+            let (low, high) = (F32x8::load_pairs(p, places), F32x8::load_pairs(p, places.add(8)));
+            let first = _mm512_insertf32x8::<1>(_mm512_castps256_ps512(low.0.0), high.0.0);
+            (Self(first), Self(_mm512_insertf32x8::<1>(_mm512_castps256_ps512(low.1.0), high.1.0)))
+        }
         unsafe fn load_first(p: *const f32, n: usize) -> Self { Self(_mm512_maskz_loadu_ps(first(n) as __mmask16, p)) }
         unsafe fn store(self, p: *mut f32) -> () { _mm512_storeu_ps(p, self.0) }
         unsafe fn stream(self, p: *mut f32) -> () { _mm512_stream_ps(p, self.0) }
@@ -236,6 +241,11 @@ impl Vector for F64x8 {
             _mm256_cmpge_epu32_mask(_mm256_loadu_si256(words.cast()), _mm256_set1_epi32(lowest.cast_signed()))
         }
         unsafe fn load(p: *const f64) -> Self { Self(_mm512_loadu_pd(p)) }
+        unsafe fn load_pairs(p: *const f64, places: *const u32) -> (Self, Self) {
+            let (low, high) = (F64x4::load_pairs(p, places), F64x4::load_pairs(p, places.add(4)));
+            let first = _mm512_insertf64x4::<1>(_mm512_castpd256_pd512(low.0.0), high.0.0);
+            (Self(first), Self(_mm512_insertf64x4::<1>(_mm512_castpd256_pd512(low.1.0), high.1.0)))
+        }
         unsafe fn load_first(p: *const f64, n: usize) -> Self { Self(_mm512_maskz_loadu_pd(first(n) as __mmask8, p)) }
         unsafe fn store(self, p: *mut f64) -> () { _mm512_storeu_pd(p, self.0) }
         unsafe fn stream(self, p: *mut f64) -> () { _mm512_stream_pd(p, self.0) }

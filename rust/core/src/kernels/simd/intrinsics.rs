@@ -17,7 +17,11 @@ macro_rules! in_isa {
 macro_rules! in_isa_raw {
     ($(unsafe fn $name:ident ($($args:tt)*) -> $ret:ty $body:block)*) => {$(
         #[inline(always)]
-        #[allow(clippy::needless_range_loop, reason = "transposes read as index equations")]
+        #[allow(
+            clippy::needless_range_loop,
+            clippy::cast_ptr_alignment,
+            reason = "transposes read as index equations; loads that are wider than elements ask no alignment"
+        )]
         unsafe fn $name($($args)*) -> $ret {
             // SAFETY: as for the other methods, and the caller's promise on the pointer: unaligned loads and
             // stores touch the lanes they are asked for and no others.

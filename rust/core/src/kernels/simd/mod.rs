@@ -62,6 +62,11 @@ pub trait Vector:
     /// # Safety
     /// `p` is valid for reading `LANES` elements (no alignment asked beyond the element's).
     unsafe fn load(p: *const Self::Elem) -> Self;
+    /// Reads the elements at `LANES` places, and those that follow each.
+    ///
+    /// # Safety
+    /// `places` is valid for reading `LANES` of them, and `p` for reading two elements at each.
+    unsafe fn load_pairs(p: *const Self::Elem, places: *const u32) -> (Self, Self);
     /// Reads the first `n <= LANES` elements; the other lanes are zero and their memory is not touched.
     ///
     /// # Safety

@@ -80,6 +80,14 @@ impl Vector for F32x4 {
     in_isa_raw! {
         unsafe fn at_least(words: *const u32, lowest: u32) -> uint32x4_t { vcgeq_u32(vld1q_u32(words), vdupq_n_u32(lowest)) }
         unsafe fn load(p: *const f32) -> Self { Self(vld1q_f32(p)) }
+        unsafe fn load_pairs(p: *const f32, places: *const u32) -> (Self, Self) {
+            let mut x = [vdup_n_f32(0.0); 4];
+            for i in 0..4 {
+                x[i] = vld1_f32(p.add(*places.add(i) as usize));
+            }
+            let (low, high) = (vcombine_f32(x[0], x[1]), vcombine_f32(x[2], x[3]));
+            (Self(vuzp1q_f32(low, high)), Self(vuzp2q_f32(low, high)))
+        }
         unsafe fn load_first(p: *const f32, n: usize) -> Self {
             // Lane by lane: a copy of unknown length would be a call.
             let mut x = vdupq_n_f32(0.0);
@@ -180,6 +188,10 @@ impl Vector for F64x2 {
             vreinterpretq_u64_s64(vmovl_s32(vreinterpret_s32_u32(kept)))
         }
         unsafe fn load(p: *const f64) -> Self { Self(vld1q_f64(p)) }
+        unsafe fn load_pairs(p: *const f64, places: *const u32) -> (Self, Self) {
+            let (one, other) = (vld1q_f64(p.add(*places as usize)), vld1q_f64(p.add(*places.add(1) as usize)));
+            (Self(vzip1q_f64(one, other)), Self(vzip2q_f64(one, other)))
+        }
         unsafe fn load_first(p: *const f64, n: usize) -> Self {
             let mut x = vdupq_n_f64(0.0);
             if n > 0 { x = vld1q_lane_f64::<0>(p, x); }

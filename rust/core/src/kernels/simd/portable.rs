@@ -162,6 +162,18 @@ macro_rules! array_vector {
                 Self(unsafe { p.cast::<[$elem; $lanes]>().read() })
             }
             #[inline(always)]
+            unsafe fn load_pairs(p: *const $elem, places: *const u32) -> (Self, Self) {
+                let (mut first, mut second) = ([0.0; $lanes], [0.0; $lanes]);
+                for i in 0..$lanes {
+                    // SAFETY: the caller's promise: two elements at each place.
+                    unsafe {
+                        let pair = p.add(*places.add(i) as usize);
+                        (first[i], second[i]) = (*pair, *pair.add(1));
+                    }
+                }
+                (Self(first), Self(second))
+            }
+            #[inline(always)]
             unsafe fn at_least(words: *const u32, lowest: u32) -> [bool; $lanes] {
                 // SAFETY: the caller's promise: a word for each lane.
                 core::array::from_fn(|i| unsafe { words.add(i).read_unaligned() } >= lowest)

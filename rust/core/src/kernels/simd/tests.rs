@@ -39,6 +39,10 @@ impl<T: Scalar> Kernel for Operations<T> {
             // SAFETY: the lanes divide 16.
             let at_least =
                 |lowest| unsafe { T::V::<S>::at_least(words.as_ptr().add(start), lowest) };
+            let places: [u32; 16] = core::array::from_fn(|i| (i as u32 * 7 + 3) % 15);
+            // SAFETY: places are at most 14 of 16, and the lanes divide those.
+            let (first, second) =
+                unsafe { T::V::<S>::load_pairs(self.0[0].as_ptr(), places.as_ptr().add(start)) };
             let truth = |mask| T::V::<S>::select(mask, one, zero);
             // An integer within the bounds of to_int.
             let small = a.abs().min(T::V::<S>::constant(1e6)).copysign(a).round();
@@ -70,6 +74,8 @@ impl<T: Scalar> Kernel for Operations<T> {
                 ("mask_not", Bits, truth(T::V::<S>::mask_not(less))),
                 ("min", Bits, a.min(b)),
                 ("max", Bits, a.max(b)),
+                ("load_pairs, first", Bits, first),
+                ("load_pairs, second", Bits, second),
                 ("splat", Bits, T::V::<S>::splat(self.0[0][3])),
                 ("constant", Bits, T::V::<S>::constant(0.1)),
                 ("bits_splat", Bits, T::V::<S>::from_bits(T::V::<S>::bits_splat(-5))),

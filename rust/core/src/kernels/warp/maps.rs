@@ -49,7 +49,8 @@ impl Kernel for Maps<'_> {
             let right = between(ranges.shift[1], right) * width;
             let angle = S::F64::splat(between(ranges.angle, turn));
             // All lanes are the same.
-            let (sine, cosine) = (first(angle.sin()), first(angle.cos()));
+            let (sine, cosine) = angle.sin_cos();
+            let (sine, cosine) = (first(sine), first(cosine));
             let tall = between(ranges.zoom.0, tall);
             let wide = ranges.zoom.1.map_or(tall, |zoom| between(zoom, wide));
             // A difference, as zero gets no sign by it.

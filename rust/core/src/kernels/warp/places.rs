@@ -307,7 +307,7 @@ impl<T: Place> Places<T> {
 
 /// The mean of four, by their distances: rows first, as where they are mixed as a whole.
 #[inline(always)]
-fn mixed<T: Place>([a, b, c, d]: [T; 4], right: T, below: T) -> T {
+pub(super) fn mixed<T: Place>([a, b, c, d]: [T; 4], right: T, below: T) -> T {
     let (a, b) = (a + below * (c - a), b + below * (d - b));
     a + right * (b - a)
 }

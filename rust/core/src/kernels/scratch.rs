@@ -1,6 +1,6 @@
-//! Thread-local scratch memory for packed blocks: grown at need, never given back.
+//! Thread-local scratch memory for packed blocks and padded images: grown at need, never given back.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::Cell;
 
 /// A cache line, and the widest vector.
@@ -35,8 +35,9 @@ impl Scratch {
             len.next_power_of_two().max(HUGE)
         };
         let layout = Self::layout(len);
+        // Zeros, so that what is lent out is always numbers.
         // SAFETY: the size is not zero, since it is more than what there was.
-        let start = unsafe { alloc(layout) };
+        let start = unsafe { alloc_zeroed(layout) };
         if start.is_null() {
             handle_alloc_error(layout);
         }
