@@ -83,6 +83,18 @@ def test_logits_and_logarithms_belong_to_the_probabilities():
         np.testing.assert_allclose(shares, expected, rtol=1e-9)
 
 
+def test_logits_stay_exact_where_probabilities_round():
+    for labels in (TWO, THREE):
+        net = fitted(labels)
+        net.coefs_ = [coef * 30 for coef in net.coefs_]
+        assert net.predict_proba(X).max() == 1.0
+        scores = net.decision_function(X)
+        assert np.isfinite(scores).all()
+        assert len(np.unique(scores.reshape(60, -1)[:, 0])) == 60
+        sparse = scipy.sparse.csr_array(X)
+        np.testing.assert_allclose(net.decision_function(sparse), scores)
+
+
 def test_the_quick_way_of_few_rows_gives_the_bits_of_the_checked_one():
     for dtype in ("float32", "float64"):
         x = X.astype(dtype)

@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 from sklearn.base import clone
@@ -370,3 +371,28 @@ def test_weights_are_routed():
     scaled = StandardScaler().fit_transform(X)
     alone = DenseClassifier(**SMALL).fit(scaled, CLASSES, sample_weight=weights)
     np.testing.assert_array_equal(pipeline[-1].coefs_[0], alone.coefs_[0])
+
+
+def test_the_model_stands_by_itself(tmp_path):
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    net = DenseClassifier(norm="batch", **SMALL).fit(frame, CLASSES)
+    net.model_.save(tmp_path / "net.safetensors")
+    loaded, copied = eg.load_model(tmp_path / "net.safetensors"), eg.Model.from_sklearn(net)
+    for model in (loaded, copied):
+        assert model is not net.model_
+        assert model.feature_names_in_ == list("abcd")
+        outputs = model.predict(frame, verbose=0)
+        np.testing.assert_allclose(outputs, net.predict_proba(frame))
+        np.testing.assert_array_equal(model.classes_[outputs.argmax(axis=1)], net.predict(frame))
+    with pytest.raises(ValueError, match="dtype: expected 'float64'"):
+        eg.Model.from_sklearn(net, "float32")
+
+
+def test_columns_first_and_threads_change_no_bit():
+    sparse = scipy.sparse.csc_matrix(np.where(np.abs(X) > 0.5, X, 0.0))
+    for rows in (sparse, np.asfortranarray(X)):
+        dense = np.ascontiguousarray(rows.toarray() if scipy.sparse.issparse(rows) else rows)
+        net = DenseClassifier(n_threads=1, **SMALL).fit(rows, CLASSES)
+        np.testing.assert_allclose(net.predict_proba(rows), net.predict_proba(dense))
+        again = DenseClassifier(**SMALL).fit(dense, CLASSES)
+        np.testing.assert_allclose(again.predict_proba(dense), net.predict_proba(dense))

@@ -8,7 +8,7 @@ import numpy as np
 
 from evengrad._common.config import outside_scopes
 from evengrad.layers import Dense, Input, Layer
-from evengrad.models._network import make_chain
+from evengrad.models._network import Network, make_chain
 from evengrad.models._weights._load import take
 from evengrad.models._weights._sklearn import activations_of, check_fitted, weights_of_estimator
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 def model_of_estimator(estimator: Any, dtype: str | None) -> Model:
     """Return a model; see `Model.from_sklearn`."""
     check_fitted(estimator)
+    trained = getattr(estimator, "model_", None)
+    if isinstance(trained, Network):
+        # Of this package: the model itself, with all that it is made of.
+        return _copy_of(trained, dtype)
     kernels = [np.asarray(kernel) for kernel in estimator.coefs_]
     own = dtype or kernels[0].dtype.name
     stack: list[Layer] = [
@@ -32,3 +36,14 @@ def model_of_estimator(estimator: Any, dtype: str | None) -> Model:
     names = getattr(estimator, "feature_names_in_", None)
     model.feature_names_in_ = None if names is None else list(names)
     return model
+
+
+def _copy_of(model: Any, dtype: str | None) -> Model:
+    """Return a copy of an estimator's own model."""
+    if dtype not in (None, model.dtype):
+        raise ValueError(
+            f"dtype: expected {model.dtype!r}, which the estimator's model_ computes in, or None, "
+            f"got {dtype!r}"
+        )
+    twin: Model = model.clone()
+    return twin

@@ -1663,7 +1663,8 @@ class Model(Network):
         compiled: to go on training it, choose a loss that fits, ``"binary_crossentropy"``,
         ``"sparse_categorical_crossentropy"`` or ``"mse"``.
 
-        To load an estimator's weights into a model that is there, pass it to `load_weights`.
+        To load an estimator's weights into a model that is there, pass it to `load_weights`. Of an
+        estimator of `evengrad.sklearn` it is a copy of its ``model_``, compiled as that is.
 
         Parameters
         ----------

@@ -105,6 +105,7 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # published untyped
             and X.shape[1] == self.n_features_in_
             and 0 < len(X) <= BLOCK
             and known["encoder_"] is None
+            and known["n_threads"] is None
             and "feature_names_in_" not in known
             and np.isfinite(np.vdot(X, X))
         ):

@@ -11,6 +11,7 @@ import numpy as np
 from evengrad._common.config import outside_scopes
 from evengrad._common.names import choose
 from evengrad._tensor.random import seeds_from
+from evengrad.initializers import VarianceScaling
 from evengrad.layers import BatchNormalization, Dense, Dropout, Input, Layer, LayerNormalization
 from evengrad.models import Model, Sequential
 from evengrad.models._network import view_of
@@ -58,6 +59,14 @@ def is_known_to_sklearn(estimator: Any) -> bool:
         and isinstance(estimator.activation, str)
         and estimator.activation in ACTIVATIONS
     )
+
+
+def initializer_of(estimator: Any) -> Any:
+    """Return the law of first kernels, which is scikit-learn's where it draws them."""
+    if not is_known_to_sklearn(estimator):
+        return estimator.kernel_initializer
+    factor = LOGISTIC_FACTOR if estimator.activation == "logistic" else FACTOR
+    return VarianceScaling(factor / FACTOR, "fan_avg", "uniform")
 
 
 def first_values(estimator: Any, random: Any, n_features: int, n_outputs: int) -> Values | None:
@@ -127,7 +136,7 @@ def _layers(estimator: Any, n_outputs: int, end: str) -> list[Layer]:
     norms = for_each_layer(estimator.norm, count, "norm")
     rates = for_each_layer(estimator.dropout, count, "dropout")
     shared = {
-        "kernel_initializer": estimator.kernel_initializer,
+        "kernel_initializer": initializer_of(estimator),
         "kernel_regularizer": penalty_of(estimator),
         "kernel_constraint": estimator.kernel_constraint,
     }

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from evengrad.sklearn._base import DenseEstimator
+from evengrad.sklearn._outputs import logits_of
 from evengrad.sklearn._parameters import CONSTRAINTS
 from evengrad.sklearn._partial_fit import PartialFit
 from evengrad.sklearn._tasks import Classification
@@ -384,11 +385,14 @@ class DenseClassifier(ClassifierMixin, DenseEstimator):  # type: ignore[misc]  #
         ValueError
             Rows that do not fit.
         """
-        labels, outputs = self._known_labels(), self._outputs(X)
-        with np.errstate(divide="ignore"):
-            if labels.task == "multiclass":
-                return np.log(outputs)
-            logits: Array = np.log(outputs) - np.log1p(-outputs)
+        labels = self._known_labels()
+        logits = logits_of(self.model_, self._checked(X))
+        if logits is None:
+            outputs = self._outputs(X)
+            with np.errstate(divide="ignore"):
+                logits = np.log(outputs)
+                if labels.task != "multiclass":
+                    logits -= np.log1p(-outputs)
         return logits.reshape(-1) if labels.task == "binary" else logits
 
     def __sklearn_tags__(self) -> Any:

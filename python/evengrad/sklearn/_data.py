@@ -73,6 +73,9 @@ def checked(estimator: Any, x: Any, y: Any, *, reset: bool, numeric: bool) -> tu
             reset=reset,
         )
     estimator.encoder_ = encoder
+    if hasattr(x, "tocsr"):
+        # Batches are rows.
+        x = x.tocsr()
     if y.ndim > 1 and y.shape[1] == 1:
         y = column_or_1d(y.toarray() if hasattr(y, "toarray") else y, warn=True)
     return x, y

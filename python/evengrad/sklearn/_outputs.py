@@ -29,3 +29,27 @@ def outputs_of(model: Model, x: Any) -> Array:
         return found
     outputs: Array = model.predict(x, batch_size=BLOCK, verbose=0, check_finite=False)
     return outputs
+
+
+def logits_of(model: Model, x: Any) -> Array | None:
+    """Return the only output before its activation; None where the model is a class of a user."""
+    parts = (
+        [x] if isinstance(x, list) else [x[at : at + BLOCK] for at in range(0, x.shape[0], BLOCK)]
+    )
+    recording = _core.set_recording(False)
+    try:
+        return np.concatenate([_raw(model, part) for part in parts])
+    except NotImplementedError:
+        return None
+    finally:
+        _core.set_recording(recording)
+
+
+def _raw(model: Model, x: Any) -> Array:
+    rows = x.toarray() if hasattr(x, "toarray") else x
+    if isinstance(rows, list):
+        inputs: Any = [_core.tensor(np.ascontiguousarray(one)) for one in rows]
+    else:
+        inputs = _core.tensor(np.ascontiguousarray(rows))
+    raw: Array = model.call_without_activation(inputs).numpy()
+    return raw

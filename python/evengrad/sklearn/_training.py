@@ -21,11 +21,12 @@ from evengrad.sklearn._data import Rows, checked, held_out, weights_of
 from evengrad.sklearn._meta import ModelMeta
 from evengrad.sklearn._solvers import is_stochastic, optimizer_of
 from evengrad.sklearn._stopping import Progress, StoppingRule
+from evengrad.sklearn._tasks import Classification
 from evengrad.training._training_state import all_finite
 
 if TYPE_CHECKING:
     from evengrad.models import Model
-    from evengrad.sklearn._tasks import Classification, Regression
+    from evengrad.sklearn._tasks import Regression
 
     Task = Classification | Regression
 
@@ -139,7 +140,16 @@ class Training:
             )
         estimator.t_ = self.progress.seen
         estimator.n_outputs_, estimator.out_activation_ = task.n_outputs, task.out_activation
+        self._label(estimator.model_)
         estimator.n_layers_ = len(layers_with_kernels(estimator.model_)) + 1
+
+    def _label(self, model: Model) -> None:
+        """Have the model know its labels and columns, which are saved with it."""
+        if isinstance(self.task, Classification):
+            model.classes_ = self.task.labels.classes
+        names = getattr(self.estimator, "feature_names_in_", None)
+        if names is not None and self.estimator.encoder_ is None:
+            model.feature_names_in_ = list(names)
 
     def _dtype(self, rows: Rows) -> str:
         """Return what the model computes in: as its data does."""
