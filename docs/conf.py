@@ -66,7 +66,9 @@ add_module_names = False
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 # Links within a page are those of its headings, as on GitHub.
 myst_heading_anchors = 4
-# Outputs are shown as they came.
+# Outputs are shown as they came, with bars of progress as text: widgets load scripts from another
+# host. tqdm says so in a warning.
+os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
@@ -80,8 +82,8 @@ for notebook in (ROOT / "examples" / "notebooks").glob("*.ipynb"):
 
 
 def arguments_of_examples(_configuration: object, _script: object) -> list[str]:
-    """Run examples as the tests do: less of everything."""
-    return ["--quick"]
+    """Run examples with less of everything; figures that they leave open are shown."""
+    return ["--quick", "--output", "results"]
 
 
 sphinx_gallery_conf = {
@@ -126,7 +128,7 @@ html_theme_options = {
             "icon": "fa-brands fa-github",
         }
     ],
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 5,
     "navigation_with_keys": False,
     # A sidebar that is folded is written once for each page, and quickly.
     "collapse_navigation": True,

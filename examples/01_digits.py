@@ -65,7 +65,7 @@ def network() -> eg.Sequential:
 
 def main() -> None:
     """Train, test, and write the results."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, help="folder for the curves and the model")
     parser.add_argument("--quick", action="store_true", help="fewer epochs, and no bar")
     arguments = parser.parse_args()
@@ -109,7 +109,6 @@ def write(folder: Path, model: eg.Sequential, history: callbacks.History) -> Non
     history.plot(["loss", "accuracy"], ax=axes)
     figure.tight_layout()
     figure.savefig(folder / "curves.png", dpi=120)
-    plt.close(figure)
     model.save(folder / "digits.safetensors")
     print(f"wrote {folder / 'curves.png'} and {folder / 'digits.safetensors'}")
 

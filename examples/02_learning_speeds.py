@@ -108,7 +108,7 @@ def in_digits(number: float) -> str:
 
 def main() -> None:
     """Measure, print the tables, check them, and draw."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, help="folder for the picture")
     parser.add_argument("--quick", action="store_true", help="fewer beginnings, one seed")
     arguments = parser.parse_args()
@@ -183,7 +183,6 @@ def write(folder: Path, before: dict[int, np.ndarray], trained: np.ndarray) -> N
         panel.legend()
     figure.tight_layout()
     figure.savefig(folder / "learning_speeds.png", dpi=120)
-    plt.close(figure)
     print(f"wrote {folder / 'learning_speeds.png'}")
 
 

@@ -133,7 +133,7 @@ def train(variant: str, data: Data, seeds: int) -> Result:
 
 def main() -> None:
     """Train, print the table, check it, and draw."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, help="folder for the picture")
     parser.add_argument("--quick", action="store_true", help="fewer seeds")
     arguments = parser.parse_args()
@@ -189,7 +189,6 @@ def write(folder: Path, results: dict[str, Result]) -> None:
     axes[0].set_ylabel("validation loss; dots: the best epochs")
     figure.tight_layout()
     figure.savefig(folder / "exercise_8.png", dpi=120)
-    plt.close(figure)
     print(f"wrote {folder / 'exercise_8.png'}")
 
 

@@ -129,7 +129,7 @@ def check(results: dict[str, Result]) -> None:
 
 def main() -> None:
     """Train, print the table, and write the pictures."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, help="folder for the pictures")
     parser.add_argument("--quick", action="store_true", help="one seed")
     arguments = parser.parse_args()
@@ -176,13 +176,11 @@ def write(folder: Path, trained: dict[str, tuple[Result, Result, list[RangeTest]
     axes[1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     figure.tight_layout()
     figure.savefig(folder / "optimizers.png", dpi=120)
-    plt.close(figure)
 
     panel = trained["Adam"][2][0].plot()
     panel.set_title("Adam")
     panel.figure.tight_layout()
     panel.figure.savefig(folder / "range_test.png", dpi=120)
-    plt.close(panel.figure)
     print(f"wrote {folder / 'optimizers.png'} and {folder / 'range_test.png'}")
 
 

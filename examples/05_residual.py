@@ -110,7 +110,7 @@ def train(activation: str, residual: bool, data: Data, seeds: int, epochs: int) 
 
 def main() -> None:
     """Train, print the table, and write the picture."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, help="folder for the picture")
     parser.add_argument("--quick", action="store_true", help="one seed")
     arguments = parser.parse_args()
@@ -170,7 +170,6 @@ def write(folder: Path, results: dict[tuple[str, bool], Result]) -> None:
     axes[-1].legend()
     figure.tight_layout()
     figure.savefig(folder / "residual.png", dpi=120)
-    plt.close(figure)
     print(f"wrote {folder / 'residual.png'}")
 
 

@@ -104,7 +104,7 @@ def train(name: str, data: Data, seeds: int) -> Result:
 
 def main() -> None:
     """Train, print the table, check it, and draw."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, help="folder for the picture")
     parser.add_argument("--quick", action="store_true", help="one seed")
     arguments = parser.parse_args()
@@ -150,7 +150,6 @@ def write(folder: Path, results: dict[str, Result]) -> None:
     panel.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(folder / "activations.png", dpi=120)
-    plt.close(figure)
     print(f"wrote {folder / 'activations.png'}")
 
 

@@ -217,13 +217,12 @@ def write(folder: Path, results: dict[str, Result]) -> None:
     axes[0].set_ylabel("validation loss; dots: the best epochs")
     figure.tight_layout()
     figure.savefig(folder / "twenty_layers.png", dpi=120)
-    plt.close(figure)
     print(f"wrote {folder / 'twenty_layers.png'}")
 
 
 def main() -> None:
     """Train, print the table, check it, and draw."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, help="folder for the picture")
     parser.add_argument("--quick", action="store_true", help="one seed, fewer epochs")
     arguments = parser.parse_args()

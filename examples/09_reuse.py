@@ -255,13 +255,12 @@ def write(folder: Path, found: Results, counts: tuple[int, ...]) -> None:
     axes.legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(folder / "reuse.png", dpi=120)
-    plt.close(figure)
     print(f"wrote {folder / 'reuse.png'}")
 
 
 def main() -> None:
     """Train, print the table, check it, and draw."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, help="folder for the picture")
     parser.add_argument("--quick", action="store_true", help="fewer seeds and labels")
     arguments = parser.parse_args()

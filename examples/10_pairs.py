@@ -241,13 +241,12 @@ def write(folder: Path, result: Result) -> None:
     right.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(folder / "pairs.png", dpi=120)
-    plt.close(figure)
     print(f"wrote {folder / 'pairs.png'}")
 
 
 def main() -> None:
     """Train, print the tables, check them, and draw."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, help="folder for the picture")
     parser.add_argument("--quick", action="store_true", help="one seed, fewer steps")
     arguments = parser.parse_args()

@@ -172,7 +172,7 @@ def draw(x: Array, path: Path) -> None:
 
 def main() -> None:
     """Draw, train, and check."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, help="folder for the picture")
     parser.add_argument(
         "--quick", action="store_true", help="only what is checked, fewer draws and steps"

@@ -173,7 +173,6 @@ def draw(
         if place == 0:
             strip.set_yticklabels(["image", "back"])
     figure.savefig(folder / "codes.png", dpi=120, bbox_inches="tight")
-    plt.close(figure)
     print(f"wrote {folder / 'codes.png'}")
 
 
@@ -247,7 +246,7 @@ def table(found: dict[str, dict[int, list[float]]]) -> str:
 
 def main() -> None:
     """Train, print the tables, and draw."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, help="folder for the picture")
     parser.add_argument("--quick", action="store_true", help="one seed, fewer epochs")
     arguments = parser.parse_args()

@@ -238,13 +238,12 @@ def draw(folder: Path, data: Data, machines: dict[str, Machine], steps: int) -> 
         for panel in (above, below):
             panel.set_axis_off()
     figure.savefig(folder / "rbm.png", dpi=110)
-    plt.close(figure)
     print(f"wrote {folder / 'rbm.png'}")
 
 
 def main() -> None:
     """Train, print the tables, and draw."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, help="folder for the picture")
     parser.add_argument("--quick", action="store_true", help="one seed, fewer epochs")
     arguments = parser.parse_args()

@@ -73,7 +73,7 @@ def row(name: str, history: eg.callbacks.History, doctor: eg.callbacks.GradientD
 
 def main() -> None:
     """Diagnose, cure, train both, and compare."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, help="folder for the page")
     parser.add_argument("--quick", action="store_true", help="fewer epochs")
     arguments = parser.parse_args()

@@ -10,7 +10,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 folder=$1
 builder=${BUILDER:-html}
-export MPLBACKEND=Agg
+# Notebooks show their figures by a backend of their own.
+unset MPLBACKEND
 settings=()
 if [[ $builder == linkcheck ]]; then
     settings+=(-D plot_gallery=0 -D nb_execution_mode=off)

@@ -24,8 +24,8 @@ from public_names import homes  # noqa: E402 - it lies beside the site's sources
 LINK = re.compile(r"<(?:a|img|link|script|source)\b[^>]*?\s(?:href|src)=\"([^\"]*)\"")
 ANCHOR = re.compile(r"\s(?:id|name)=\"([^\"]+)\"")
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-# Of rustdoc's, which rustdoc checks.
-FOREIGN = ("rust/",)
+# Rustdoc's pages, which it checks itself, and templates of the theme.
+FOREIGN = ("rust/", "_static/")
 
 
 def main() -> int:

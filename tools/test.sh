@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that must pass before a change is merged; what `make test` and continuous integration
-# run.
+# run. With SITE=true it builds the site as well.
 #
 # The kernels of all instruction sets are compiled twice, no more: in release for the wheel, and in
 # dev, with assertions, for the core's tests. Clippy sees the benches, which are not linked here.
@@ -36,7 +36,7 @@ lane_of_the_sources() {
     renice -n 5 -p "$BASHPID" >/dev/null
 
     section "a fresh environment for the tests"
-    tools/make_venv.sh .venv-test -r tests/requirements.txt
+    tools/make_venv.sh .venv-test -r tests/requirements.txt ${SITE:+-r tools/requirements-docs.txt}
 
     source tools/lint.sh
 
@@ -61,8 +61,14 @@ lane_of_the_wheel() {
         --mypy-config-file "$root/tests/stubtest.ini" \
         --allowlist "$root/tests/stubtest-allowlist.txt" evengrad._core)
 
-    section "the examples"
-    (cd "$scratch" && "$root/.venv-test/bin/python" "$root/tools/run_examples.py")
+    # The site's gallery runs the examples, too, so that it takes their place.
+    if [[ -n ${SITE:-} ]]; then
+        section "the site, with the examples and the notebooks"
+        PYTHON=$root/.venv-test/bin/python tools/build_site.sh "$scratch/site"
+    else
+        section "the examples"
+        (cd "$scratch" && "$root/.venv-test/bin/python" "$root/tools/run_examples.py")
+    fi
 
     # One process for each core, but few: most tests are Python on one core, some train on all.
     # Whoever has nothing left to do takes tests over from another: a few files hold most of them.

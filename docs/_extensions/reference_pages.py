@@ -45,7 +45,7 @@ def module_page(module: str) -> str:
     if others:
         parts.append(heading("Other names", "-"))
         parts.append("Documented where they are at home.\n")
-        parts += [f".. py:data:: {name}\n\n   `{home}`\n" for name, home in others]
+        parts += [f".. py:data:: {name.name}\n\n   `{home}`\n" for name, home in others]
     return "\n".join(parts)
 
 
@@ -54,11 +54,10 @@ def object_page(name: Name) -> str:
     options = ""
     if isinstance(name.thing, type):
         # What private bases define belongs to this page; what public ones define has its own.
-        stops = [base.name for base in public_bases(name.thing)]
-        stops += [base.__name__ for base in name.thing.__mro__ if not ours(base)]
-        options = (
-            f"   :members:\n   :show-inheritance:\n   :inherited-members: {', '.join(stops)}\n"
-        )
+        bases = [base.name for base in public_bases(name.thing)]
+        stops = bases + [base.__name__ for base in name.thing.__mro__ if not ours(base)]
+        options = f"   :members:\n   :inherited-members: {', '.join(stops)}\n"
+        options += "   :show-inheritance:\n" if bases or name.kind == "exception" else ""
     return "\n".join(
         [
             heading(name.name),
@@ -89,14 +88,21 @@ def write(app: Sphinx) -> None:
 def show_public_bases(
     _app: Sphinx, _name: str, thing: type, _options: Any, bases: list[Any]
 ) -> None:
-    """Show the nearest bases that have a page."""
-    shown = [f"`{base}`" for base in public_bases(thing)]
-    builtin = [base for base in bases if getattr(base, "__module__", "") == "builtins"]
-    bases[:] = shown or builtin or ["`object`"]
+    """Show the nearest bases that have a page; of errors those that Python has."""
+    bases[:] = [f"`{base}`" for base in public_bases(thing)] or bases
+
+
+def skip_foreign(
+    _app: Sphinx, _what: str, _name: str, thing: Any, _skip: bool, _options: Any
+) -> bool | None:
+    """Leave out what other packages put into classes, as scikit-learn does with requests."""
+    module = getattr(thing, "__module__", None) or "evengrad"
+    return True if callable(thing) and not module.startswith("evengrad") else None
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Enter the generator before autosummary reads the sources."""
     app.connect("builder-inited", write, priority=100)
     app.connect("autodoc-process-bases", show_public_bases)
+    app.connect("autodoc-skip-member", skip_foreign)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
