@@ -105,6 +105,16 @@ def test_quantiles_are_those_of_scikit_learn():
         np.testing.assert_allclose(ours.transform(rows), theirs.transform(rows), atol=1e-5)
 
 
+def test_quantiles_of_small_numbers_are_those_of_large_ones():
+    # scikit-learn makes them constant: findings/sklearn-quantiles-of-small-numbers.sh.
+    x = np.linspace(0, 1, 101)[:, None]
+    small, large = (
+        TableEncoder(numeric="quantile", dtype="float64").fit_transform(x * unit)
+        for unit in (2.0**-30, 1.0)
+    )
+    np.testing.assert_array_equal(small, large)
+
+
 def test_a_constant_column_and_an_unknown_one_are_zeros():
     x = np.array([[2.0, NAN], [2.0, NAN]])
     for numeric in ("standard", "quantile"):

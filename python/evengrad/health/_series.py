@@ -34,6 +34,8 @@ class Series:
         self.columns: dict[str, Array] = {}
         # By the layer's path: the epoch since which each unit has been inactive, −1 while alive.
         self.dead_since: dict[str, Array] = {}
+        # The layers that have dead units.
+        self._with_dead: set[str] = set()
         self._lived: dict[str, Array] = {}
         self._rows = 0
         self._begun = 0
@@ -77,19 +79,24 @@ class Series:
             if self._rows == 0:
                 self._begun = lives.epoch
             self._rows += lives.rows
-            # Once enough rows have been seen since the last time.
-            if self._rows >= ROWS_TO_DIE:
-                self._bury()
-            found[epochs >= lives.epoch] = self._share_of_dead(observed)
+            # Once enough rows have been seen since the last time; samples come by their epochs.
+            if self._rows >= ROWS_TO_DIE and self._bury():
+                found[np.searchsorted(epochs, lives.epoch) :] = self._share_of_dead(observed)
         return found
 
     def _share_of_dead(self, observed: Observed) -> Array:
         since = [self.dead_since.get(facts.path) for facts in observed.layers]
         return np.array([np.nan if one is None else (one >= 0).mean() for one in since])
 
-    def _bury(self) -> None:
+    def _bury(self) -> bool:
+        """Note which units are dead by now; return False where none has died or lives again."""
+        has_changed = False
         for path, lived in self._lived.items():
             since = self.dead_since.get(path)
+            known = since is not None and since.shape == lived.shape
+            if known and path not in self._with_dead and lived.all():
+                continue
+            has_changed = True
             if since is None or since.shape != lived.shape:
                 since = np.full(lived.shape, -1)
             inactive = lived == 0
@@ -97,7 +104,12 @@ class Series:
             since = np.where(inactive, since, -1)
             since[fresh] = self._begun
             self.dead_since[path] = since
+            if (since >= 0).any():
+                self._with_dead.add(path)
+            else:
+                self._with_dead.discard(path)
         self._lived, self._rows = {}, 0
+        return has_changed
 
     def examination(self) -> Examination | None:
         """Return all that findings follow from; None before anything was observed."""
@@ -134,6 +146,7 @@ class Series:
         """Go on from there."""
         self.columns, self.paths = dict(state["columns"]), list(state["paths"])
         self.dead_since, self._lived = dict(state["dead_since"]), dict(state["lived"])
+        self._with_dead = {path for path, since in self.dead_since.items() if (since >= 0).any()}
         # Older checkpoints have more.
         self._rows, self._begun = state["counts"][:2]
         self.course.columns = dict(state["course"]["columns"])
