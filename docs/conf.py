@@ -57,7 +57,6 @@ autosummary_generate = False
 autodoc_member_order = "bysource"
 # Docstrings say what arguments are; most take a name, a layer or a function, so `Any`.
 autodoc_typehints = "none"
-autodoc_preserve_defaults = True
 maximum_signature_line_length = 88
 add_module_names = False
 
