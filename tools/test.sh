@@ -2,8 +2,9 @@
 # Everything that must pass before a change is merged; what `make test` and continuous integration
 # run. With SITE=true it builds the site as well.
 #
-# The kernels of all instruction sets are compiled twice, no more: in release for the wheel, and in
-# dev, with assertions, for the core's tests. Clippy sees the benches, which are not linked here.
+# The kernels are compiled twice, no more: in release for the wheel, those of the one instruction set
+# that this machine takes; and in dev, with assertions, those of all sets that it has, for the core's
+# tests, which compare them. Clippy sees the other sets, and the benches, which are not linked here.
 #
 # Two lanes run at the same time, because the longest piece of work, the wheel, is compiled and
 # linked on one core (a single unit, see Cargo.toml). The first has all checks of the sources, the

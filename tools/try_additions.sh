@@ -36,7 +36,8 @@ section "what follows from the table, and the linters"
 "$python" -m ruff format --check .
 "$python" -m ruff check .
 "$python" -m mypy
-"$python" -m mypy.stubtest --allowlist tests/stubtest-allowlist.txt evengrad._core
+"$python" -m mypy.stubtest --mypy-config-file tests/stubtest.ini \
+    --allowlist tests/stubtest-allowlist.txt evengrad._core
 
 section "the tests"
 cargo test --locked --package evengrad-core --lib gradients

@@ -245,11 +245,7 @@ impl ByColumns {
 
     /// The axis along the rows of the matrices that are touched by columns, all of them equally wide; `None` where these
     /// make no more than one item.
-    pub(crate) fn new(
-        access: impl IntoIterator<Item = Access>,
-        kernel: impl Kernel,
-    ) -> Option<Self> {
-        let access: SmallVec<[Access; 4]> = access.into_iter().collect();
+    pub(crate) fn new(access: SmallVec<[Access; 4]>, kernel: impl Kernel) -> Option<Self> {
         let row = access.iter().find_map(|access| match access {
             Access::Columns { row, .. } => Some(*row),
             _ => None,
@@ -334,7 +330,7 @@ pub fn launch(
     operands: Operands,
     kernel: impl Kernel,
 ) -> Result<()> {
-    launch_either(name, items, cost, operands, kernel, || None)
+    run_and_record(name, items, cost, operands, &mut Some(kernel), &mut || None)
 }
 
 /// Fewer items than this are few: where the same work can be cut by columns, it is.
@@ -351,6 +347,36 @@ pub fn launch_either(
     operands: Operands,
     kernel: impl Kernel,
     by_columns: impl FnOnce() -> Option<ByColumns>,
+) -> Result<()> {
+    let mut by_columns = Some(by_columns);
+    let mut turned = || by_columns.take().and_then(|by_columns| by_columns());
+    run_and_record(name, items, cost, operands, &mut Some(kernel), &mut turned)
+}
+
+/// A kernel that is run, and kept where a capture is open: an `Option` of it, which is empty from then on.
+trait Keepable: Sync {
+    fn run(&self, items: Range<usize>, arguments: &Arguments<'_>);
+    fn keep(&mut self) -> Arc<dyn Kernel>;
+}
+
+impl<K: Kernel> Keepable for Option<K> {
+    fn run(&self, items: Range<usize>, arguments: &Arguments<'_>) {
+        self.as_ref().expect("kernels run before they are kept")(items, arguments);
+    }
+
+    fn keep(&mut self) -> Arc<dyn Kernel> {
+        Arc::new(self.take().expect("kernels are kept once"))
+    }
+}
+
+/// [`launch_either`] of any kernel: what is generic over kernels is compiled hundreds of times.
+fn run_and_record(
+    name: &'static str,
+    items: usize,
+    cost: Cost,
+    operands: Operands,
+    kernel: &mut dyn Keepable,
+    by_columns: &mut dyn FnMut() -> Option<ByColumns>,
 ) -> Result<()> {
     if items == 0 {
         return Ok(());
@@ -370,22 +396,15 @@ pub fn launch_either(
         let mut engine = team::engine();
         let addresses = pointers(&operands);
         let arguments = Arguments::new(&addresses, &operands);
-        match by_columns.as_ref().filter(|_| few) {
-            Some(other) => {
-                let operands = other.operands(&operands);
-                let arguments = Arguments::new(&addresses, &operands);
-                engine.split(other.items, cost, &|range| (other.kernel)(range, &arguments))?;
-            }
-            None => engine.split(items, cost, &|range| kernel(range, &arguments))?,
+        if let Some(other) = by_columns.as_ref().filter(|_| few) {
+            let operands = other.operands(&operands);
+            let arguments = Arguments::new(&addresses, &operands);
+            engine.split(other.items, cost, &|range| (other.kernel)(range, &arguments))?;
+        } else {
+            let kernel = &*kernel;
+            engine.split(items, cost, &|range| kernel.run(range, &arguments))?;
         }
     }
-    capture::record(|| Launch {
-        name,
-        items,
-        cost,
-        operands,
-        kernel: Arc::new(kernel),
-        by_columns,
-    });
+    capture::record(|| Launch { name, items, cost, operands, kernel: kernel.keep(), by_columns });
     Ok(())
 }

@@ -38,7 +38,7 @@ fn affine(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>, lowest: f64) -> Re
     move |rows, arguments| {
         product.rows::<T>(arguments, &rows, bias);
     },
-    || ByColumns::new(columns_access(kernel, &out)?.into_iter().chain(bias.map(|_| Access::All)),
+    || ByColumns::new(columns_access(kernel, &out)?.into_iter().chain(bias.map(|_| Access::All)).collect(),
     move |items, arguments| {
         product.columns::<T>(arguments, &items, bias);
     })))?;

@@ -15,13 +15,18 @@ pub fn map<F: Lanewise<N>, const N: usize>(
     function: F,
     inputs: [&Tensor; N],
 ) -> Result<Tensor> {
+    let out = empty(name, &inputs)?;
+    map_into(name, function, inputs, &out)?;
+    Ok(out)
+}
+
+/// A new tensor of the shape that the inputs are broadcast to.
+fn empty(name: &'static str, inputs: &[&Tensor]) -> Result<Tensor> {
     let mut shape = crate::layout::Shape::from_slice(inputs[0].shape());
     for input in &inputs[1..] {
         shape = broadcast(name, &shape, input.shape())?;
     }
-    let out = Tensor::empty(&shape, inputs[0].dtype())?;
-    map_into(name, function, inputs, &out)?;
-    Ok(out)
+    Tensor::empty(&shape, inputs[0].dtype())
 }
 
 /// Broadcasts the inputs to the shape of `out` and writes a lane-wise function of them there. An input may be
@@ -32,6 +37,26 @@ pub fn map_into<F: Lanewise<N>, const N: usize>(
     inputs: [&Tensor; N],
     out: &Tensor,
 ) -> Result<()> {
+    let Walk { pattern, items, cost, operands } = walk(name, inputs, out)?;
+    with_float!(out.dtype(), name, T => launch(name, items, cost, operands, move |items, arguments| {
+        let inputs = std::array::from_fn(|i| arguments.pointer::<T>(i).cast_const());
+        // SAFETY: the operands were made from tensors that cover the pattern, by `rows`.
+        #[allow(unsafe_code, reason = "the one call of the lane-wise kernel; bounds come from the tensors' layouts")]
+        unsafe { map_rows::<_, T, N>(function, &pattern, items, inputs, arguments.pointer(N)) };
+    }))
+}
+
+/// All of a launch but the function.
+struct Walk<const N: usize> {
+    pattern: RowPattern<N>,
+    items: usize,
+    cost: Cost,
+    operands: Operands,
+}
+
+/// How the inputs and the output are walked. Apart from [`map_into`], which is compiled for each function.
+#[inline(never)]
+fn walk<const N: usize>(name: &'static str, inputs: [&Tensor; N], out: &Tensor) -> Result<Walk<N>> {
     let dtype = out.dtype();
     dtype.require_float(name)?;
     for input in inputs {
@@ -64,12 +89,7 @@ pub fn map_into<F: Lanewise<N>, const N: usize>(
     let inner = if pattern.outer.is_empty() { 1 } else { pattern.inner };
     operands.push(Operand::write_own(out, inner));
     let cost = Cost::elementwise(out.count(), 8.0, N + 1, dtype);
-    with_float!(dtype, name, T => launch(name, items, cost, operands, move |items, arguments| {
-        let inputs = std::array::from_fn(|i| arguments.pointer::<T>(i).cast_const());
-        // SAFETY: the operands were made from tensors that cover the pattern, by `rows`.
-        #[allow(unsafe_code, reason = "the one call of the lane-wise kernel; bounds come from the tensors' layouts")]
-        unsafe { map_rows::<_, T, N>(function, &pattern, items, inputs, arguments.pointer(N)) };
-    }))
+    Ok(Walk { pattern, items, cost, operands })
 }
 
 /// A tensor whose last dimension has step 1 or is repeated, so that it can be read lane by lane.

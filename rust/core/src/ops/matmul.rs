@@ -129,7 +129,7 @@ pub(crate) fn product_into(name: &'static str, a: &Tensor, b: &Tensor, out: &Ten
     move |rows, arguments| {
         product.rows::<T>(arguments, &rows, None);
     },
-    || ByColumns::new(columns_access(b, out)?,
+    || ByColumns::new(columns_access(b, out)?.into_iter().collect(),
     move |items, arguments| {
         product.columns::<T>(arguments, &items, None);
     })))

@@ -128,12 +128,7 @@ fn launch_rule<R: Rule<SLOTS>, const SLOTS: usize>(
     if let Some(parts) = of.parts {
         return measured::launch_measured(name, rule, of, parts, cost);
     }
-    let mut operands: Operands = smallvec![
-        Operand::read(scalars),
-        Operand::read_own(gradient, 1),
-        Operand::write_own(parameter, 1)
-    ];
-    operands.extend(slots.iter().map(|slot| Operand::write_own(slot, 1)));
+    let operands = operands_of(scalars, parameter, gradient, slots);
     let columns = parameter.shape().last().copied().unwrap_or(0);
     let rows = n.checked_div(columns).unwrap_or(0);
     with_float!(dtype, name, T => launch_either(name, n, cost, operands,
@@ -146,9 +141,7 @@ fn launch_rule<R: Rule<SLOTS>, const SLOTS: usize>(
         };
         run_rule(rule, arguments, arrays, Pieces::one(elements.len()));
     },
-    || ByColumns::new(
-        [Access::All, ByColumns::access(gradient)?].into_iter()
-            .chain(std::iter::repeat_n(ByColumns::access(parameter)?, 1 + SLOTS)),
+    || ByColumns::new(access_by_columns(parameter, gradient, SLOTS)?,
     move |units, arguments| {
         let (gradient, gradient_row) = arguments.columns(1, &units);
         let (parameter, row) = arguments.columns(2, &units);
@@ -157,6 +150,31 @@ fn launch_rule<R: Rule<SLOTS>, const SLOTS: usize>(
         let arrays = Arrays::<T, SLOTS> { gradient, parameter, slots };
         run_rule(rule, arguments, arrays, Pieces { rows, len, row, gradient_row });
     })))
+}
+
+fn operands_of(
+    scalars: &Tensor,
+    parameter: &Tensor,
+    gradient: &Tensor,
+    slots: &[Tensor],
+) -> Operands {
+    let mut operands: Operands = smallvec![
+        Operand::read(scalars),
+        Operand::read_own(gradient, 1),
+        Operand::write_own(parameter, 1)
+    ];
+    operands.extend(slots.iter().map(|slot| Operand::write_own(slot, 1)));
+    operands
+}
+
+fn access_by_columns(
+    parameter: &Tensor,
+    gradient: &Tensor,
+    slots: usize,
+) -> Option<SmallVec<[Access; 4]>> {
+    let mut access = smallvec![Access::All, ByColumns::access(gradient)?];
+    access.extend(std::iter::repeat_n(ByColumns::access(parameter)?, 1 + slots));
+    Some(access)
 }
 
 /// The update of some elements of a parameter, unless the step's gate is closed.

@@ -244,10 +244,11 @@ mod tests {
         to
     }
 
-    /// The sets on which these orders of a large product's factors are tried: all of them in the best, and in the others,
-    /// which take seconds for it, each order of each factor once, since packing is the same code everywhere.
-    fn sets_for(large: bool, order_a: Order, order_b: Order) -> impl Iterator<Item = Isa> {
-        Isa::available().filter(move |&set| !large || set == isa() || order_a == order_b)
+    /// Whether a large product is tried with these orders of its factors and this right factor: all of them in the best
+    /// set; in the others, which take seconds for it, each order of each factor, and one packed right factor: packing is
+    /// the same code everywhere.
+    fn is_tried(set: Isa, (order_a, order_b): (Order, Order), packed: bool) -> bool {
+        set == isa() || (order_a == order_b && packed == (order_a == Order::Neither))
     }
 
     /// All orders, both starts and the packed form: the same bits on all instruction sets, those of the definition.
@@ -259,8 +260,12 @@ mod tests {
             let start = Matrix::<T>::new(m, n, Order::Rows, spare, 3);
             let panels = packed(k, n, b.as_ref());
             let panels = Right::Packed(PackedB { ptr: panels.as_ptr(), k });
-            for isa in sets_for(m * n * k >= 1 << 20, order_a, order_b) {
+            for isa in Isa::available() {
                 for right in [Right::Matrix(b.as_ref()), panels] {
+                    let packed = matches!(right, Right::Packed(_));
+                    if m * n * k >= 1 << 20 && !is_tried(isa, (order_a, order_b), packed) {
+                        continue;
+                    }
                     let plain = product(isa, (m, n, k), a.as_ref(), right, None, None);
                     let more = product(isa, (m, n, k), a.as_ref(), right, Some(&start), None);
                     let found = [plain, more];
@@ -393,7 +398,7 @@ mod tests {
             check_large((515, 517, 261), isa(), (order_a, order_b));
         }
         for other in Isa::available().filter(|&other| other != isa()) {
-            check_large((515, 517, 261), other, (Order::Columns, Order::Neither));
+            check_large((515, 517, 131), other, (Order::Columns, Order::Neither));
         }
         // Two groups of rows, and two blocks of columns in each.
         check_large((1031, 4171, 131), isa(), (Order::Rows, Order::Rows));
@@ -449,7 +454,7 @@ mod tests {
                 }
             }
             // Large, and so in one order and type: how factors lie is over once they are packed.
-            check_bias::<f32>(isa, (515, 517, 261), Order::Rows);
+            check_bias::<f32>(isa, (515, 517, 131), Order::Rows);
         }
         check_bias::<f64>(isa(), (515, 261, 261), Order::Rows);
     }

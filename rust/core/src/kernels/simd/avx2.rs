@@ -9,6 +9,7 @@ use super::{Isa, Kernel, Simd, Vector, row};
 
 /// AVX2 with FMA.
 #[derive(Clone, Copy)]
+#[cfg_attr(without_avx2, allow(dead_code, reason = "its vectors are halves of AVX-512's"))]
 pub(super) struct Avx2;
 
 impl Simd for Avx2 {

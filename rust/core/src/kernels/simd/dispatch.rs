@@ -4,12 +4,13 @@ use core::fmt;
 use std::sync::OnceLock;
 
 use super::Simd;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", any(test, not(without_avx2))))]
 use super::avx2::Avx2;
 #[cfg(all(target_arch = "x86_64", not(without_avx512)))]
 use super::avx512::Avx512;
 #[cfg(target_arch = "aarch64")]
 use super::neon::Neon;
+#[cfg(any(test, not(without_portable)))]
 use super::portable::Portable;
 
 /// A computation that runs on any instruction set.
@@ -60,18 +61,17 @@ impl Isa {
         match self {
             #[cfg(all(target_arch = "x86_64", not(without_avx512)))]
             Self::Avx512 => {
-                Self::Avx2.is_available()
+                has_avx2()
                     && std::is_x86_feature_detected!("avx512f")
                     && std::is_x86_feature_detected!("avx512bw")
                     && std::is_x86_feature_detected!("avx512dq")
                     && std::is_x86_feature_detected!("avx512vl")
             }
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => {
-                std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")
-            }
+            #[cfg(all(target_arch = "x86_64", any(test, not(without_avx2))))]
+            Self::Avx2 => has_avx2(),
             #[cfg(target_arch = "aarch64")]
             Self::Neon => true,
+            #[cfg(any(test, not(without_portable)))]
             Self::Portable => true,
             #[allow(unreachable_patterns, reason = "each architecture lacks the others' sets")]
             _ => false,
@@ -84,13 +84,21 @@ impl Isa {
     }
 
     /// The wanted set where it is known and available, else the best there is.
+    ///
+    /// # Panics
+    /// Where this was compiled for another machine alone.
     fn choose(wanted: Option<&str>) -> Self {
         wanted
             .and_then(Self::parse)
             .filter(|isa| isa.is_available())
             .or_else(|| Self::available().next())
-            .unwrap_or(Self::Portable)
+            .expect("this was compiled for the instruction set of another processor alone; `make wheel` has all")
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")
 }
 
 impl fmt::Display for Isa {
@@ -131,12 +139,15 @@ unsafe fn run_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
         #[cfg(all(target_arch = "x86_64", not(without_avx512)))]
         // SAFETY: the caller's promise.
         Isa::Avx512 => unsafe { on_avx512(kernel) },
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(all(target_arch = "x86_64", any(test, not(without_avx2))))]
         // SAFETY: the caller's promise.
         Isa::Avx2 => unsafe { on_avx2(kernel) },
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => kernel.run::<Neon>(),
-        _ => kernel.run::<Portable>(),
+        #[cfg(any(test, not(without_portable)))]
+        Isa::Portable => kernel.run::<Portable>(),
+        #[allow(unreachable_patterns, reason = "each architecture lacks the others' sets")]
+        _ => unreachable!("no kernels are compiled for {isa}"),
     }
 }
 
@@ -146,7 +157,7 @@ fn on_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<Avx512>()
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", any(test, not(without_avx2))))]
 #[target_feature(enable = "avx2,fma")]
 fn on_avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<Avx2>()

@@ -6,7 +6,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
-// Left out of what is compiled for a machine without it alone (tools/native.sh).
+// Here and in dispatch.rs: what is compiled for one machine alone (tools/native.sh) has no kernels that never run
+// there. The tests compare every instruction set that runs.
 #[cfg(all(target_arch = "x86_64", not(without_avx512)))]
 mod avx512;
 mod chain;
@@ -15,6 +16,7 @@ mod dispatch;
 mod intrinsics;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(any(test, not(without_portable)))]
 mod portable;
 
 use core::fmt::Debug;

@@ -49,6 +49,22 @@ fn pairs<T: Copy, U: Copy, R: Copy + Default, const N: usize>(
     out
 }
 
+/// `x a + b` on every lane. Much code, and in most kernels many times: the tests compile it as a function.
+#[cfg_attr(debug_assertions, inline(never))]
+#[cfg_attr(not(debug_assertions), inline(always))]
+fn fused<T: Copy, const N: usize>(
+    x: [T; N],
+    a: [T; N],
+    b: [T; N],
+    mul_add: impl Fn(T, T, T) -> T,
+) -> [T; N] {
+    let mut out = b;
+    for i in 0..N {
+        out[i] = mul_add(x[i], a[i], b[i]);
+    }
+    out
+}
+
 macro_rules! operator {
     ($trait:ident $method:ident) => {
         impl<T: Lane + $trait<Output = T> + Default, const N: usize> $trait for Array<T, N> {
@@ -96,13 +112,7 @@ macro_rules! array_vector {
                 #[allow(clippy::cast_lossless, reason = "f64 to f64 in one of the two expansions")]
                 fn constant(x: f64) -> Self { Self([x as $elem; $lanes]) }
                 fn settle() -> () {}
-                fn mul_add(self, a: Self, b: Self) -> Self {
-                    let mut out = b.0;
-                    for i in 0..$lanes {
-                        out[i] = $mul_add(self.0[i], a.0[i], b.0[i]);
-                    }
-                    Self(out)
-                }
+                fn mul_add(self, a: Self, b: Self) -> Self { Self(fused(self.0, a.0, b.0, $mul_add)) }
                 fn neg_mul_add(self, a: Self, b: Self) -> Self { (-self).mul_add(a, b) }
                 fn sqrt(self) -> Self { Self(each(self.0, $elem::sqrt)) }
                 fn abs(self) -> Self { Self(each(self.0, $elem::abs)) }
