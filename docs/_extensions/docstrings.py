@@ -29,6 +29,8 @@ SETTINGS = {
 # Code that a parenthesis follows, an unpacked argument within parentheses, and bars around what is
 # absolute: all are text, while reStructuredText asks for a space, or takes them for markup.
 CALLED = re.compile(r"(?<=\w`)\(")
+# A name with an underscore behind it, in a description; numpydoc sees to those of parameters.
+ENDING = re.compile(r"(?<=\w)_(?![\w`])")
 UNPACKED = re.compile(r"(?<=[(,] )\*(?=\w)|(?<=\()\*(?=\w)")
 
 
@@ -36,6 +38,8 @@ def as_text(line: str) -> str:
     """Return a line of prose as reStructuredText means it; code stays as it is."""
     if "``" in line or line.lstrip().startswith((">>>", "...")):
         return line
+    if line.startswith(" ") and "`" not in line:
+        line = ENDING.sub(r"\\_", line)
     return UNPACKED.sub(r"\\*", CALLED.sub(r"\\ (", line)).replace("|", r"\|")
 
 
