@@ -395,7 +395,7 @@ class _Training:
         limited = isinstance(source, ArraySource) and source.is_limited
         return watching is not None and watching.is_quiet(self.users) and not limited
 
-    def _run_unheard(  # noqa: C901 - one call for all epochs, not several
+    def _run_unheard(  # noqa: C901, PLR0912 - one call for all epochs, not several
         self, until: int
     ) -> None:
         """Run the epochs before that one, without Python between them."""
@@ -403,7 +403,7 @@ class _Training:
         assert isinstance(source, ArraySource)  # noqa: S101 - what `_is_unheard` has found
         if watching is not None:
             until = min(until, self.epoch + watching.epochs_at_a_time)
-        begun, interrupt = len(rows), None
+        begun, interrupt, objective = len(rows), None, source.objective
         start, steps = source.session.epoch_start, source.session.steps_per_epoch or 0
         before = self.history.steps
         shown: list[tuple[int, dict[str, Any]]] = []
@@ -418,8 +418,11 @@ class _Training:
                     finished = source.session.finished()
                     for values in finished[len(rows) - begun :]:
                         later = len(finished) - 1 - (len(rows) - begun)
-                        is_read = later == 0 or self.forensics is not None
-                        self.logs = source.objective.logs_of(values, is_read)
+                        if later and objective.metrics == [] and self.forensics is None:
+                            self.logs = objective.means_in(values)
+                        else:
+                            objective.restore(values)
+                            self.logs = objective.logs()
                         self._note_unheard(self.epoch + len(rows) - begun, later, steps)
                         if not self.progress.is_silent:
                             shown.append((self.history.epoch[-1], self.logs))
