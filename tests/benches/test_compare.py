@@ -6,6 +6,8 @@ The race's scripts lie in `benches/race/`, which packages of the sources leave o
 import doctest
 import importlib
 import json
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -41,6 +43,16 @@ def test_calls_and_files_are_counted(load):
     counts = calls.count(lambda: model.build((None, 3)))
     assert counts["calls"] > counts["files"] > 1
     assert calls.count(lambda: None) == {"calls": 0, "files": 0}
+
+
+def test_a_fit_makes_few_calls(load):
+    # In a process of its own, where nothing is imported yet: the first fit imports what it needs.
+    script = load("python_calls").__file__
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    counts = json.loads(done.stdout)
+    assert counts["first"]["calls"] <= 300
+    assert counts["first"]["files"] <= 20
+    assert counts["second"]["calls"] <= 150
 
 
 @pytest.fixture
