@@ -235,7 +235,7 @@ def test_the_representation_names_the_activation(name):
 
 
 def test_bad_activations_name_their_layer():
-    with pytest.raises(TypeError, match=r"got the class PReLU; make an object of it, PReLU\(\)"):
+    with pytest.raises(TypeError, match=r"got the class PReLU; did you forget its parentheses"):
         layers.Dense(3, activation=layers.PReLU)
     x = np.ones((2, 4))
     with pytest.raises(TypeError, match=r"first: expected an activation made of .*evengrad\.tanh"):
