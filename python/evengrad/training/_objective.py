@@ -552,10 +552,10 @@ class Objective:
 
         The states stay what they are: nothing is copied, which makes it quick.
         """
-        # A sum and a count of each, in the order of the states.
+        # A sum and a count of each, in the order of the states; other states lie behind.
         numbers = values.tolist()
         names = ["loss", *(f"{name}_loss" for name in self.output_losses)]
-        pairs = zip(names, numbers[::2], numbers[1::2], strict=True)
+        pairs = zip(names, numbers[::2], numbers[1::2], strict=False)
         return {name: total / count if count else 0.0 for name, total, count in pairs}
 
     def reset(self) -> None:
