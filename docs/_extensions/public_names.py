@@ -50,18 +50,10 @@ def public_modules(name: str = "evengrad") -> Iterator[str]:
 
 
 def names_of(module_name: str) -> list[Name]:
-    """Return a module's public names in alphabetical order; what it imports of others is none."""
+    """Return what a module lists, in alphabetical order; modules inside are none of it."""
     module = importlib.import_module(module_name)
-    declared = getattr(module, "__all__", None)
-    if declared is None:
-        declared = [
-            name
-            for name, value in vars(module).items()
-            if not name.startswith("_")
-            and callable(value)
-            and (getattr(value, "__module__", None) or "").startswith("evengrad")
-        ]
-    return [Name(module_name, name, getattr(module, name)) for name in sorted(declared)]
+    things = ((name, getattr(module, name)) for name in dir(module))
+    return [Name(module_name, *pair) for pair in things if not inspect.ismodule(pair[1])]
 
 
 def _distance(name: Name) -> tuple[bool, int]:

@@ -63,26 +63,4 @@ from evengrad.models._loading import load_model as load_model
 from evengrad.models._replay import replay as replay
 from evengrad.saving._errors import FileFormatError as FileFormatError
 
-_answer(
-    __name__,
-    activations.__name__,
-    autograd.__name__,
-    callbacks.__name__,
-    constraints.__name__,
-    functional.__name__,
-    health.__name__,
-    initializers.__name__,
-    layers.__name__,
-    losses.__name__,
-    metrics.__name__,
-    models.__name__,
-    optimizers.__name__,
-    optimizers.schedules.__name__,
-    pretrain.__name__,
-    regularizers.__name__,
-    # Nothing in these is public.
-    f"{__name__}.saving",
-    f"{__name__}.training",
-    utils.__name__,
-    zoo.__name__,
-)
+_answer(__name__)

@@ -83,3 +83,14 @@ def test_what_it_refuses():
         losses.Circle()([0.0, 0.5], [[1.0, 0.0], [0.0, 1.0]])
     with pytest.raises(TypeError, match="remove_diagonal: expected True or False"):
         losses.Circle(remove_diagonal=1)
+
+
+def test_means_by_weight_are_of_the_rows_that_count():
+    rng = np.random.default_rng(5)
+    vectors, labels = unit(rng.normal(size=(8, 3))), np.array([0, 0, 1, 1, 2, 2, 3, 4])
+    weights = rng.uniform(0.5, 2.0, 8)
+    each = losses.Circle(4.0, reduction=None)(labels, vectors).numpy()
+    counted = weights * (each > 0)
+    assert 0 < np.count_nonzero(each) < 8
+    loss = losses.Circle(4.0, reduction="mean_with_sample_weight")(labels, vectors, weights)
+    assert loss.item() == pytest.approx((each * weights).sum() / counted.sum(), rel=1e-12)

@@ -56,14 +56,14 @@ def hooks_for(module: ModuleType, later: Mapping[str, str]) -> Mapping[str, Call
     return {"__getattr__": unknown, "__dir__": listed}
 
 
-def answer(*names: str, later: Mapping[str, str] | None = None) -> None:
-    """Have public modules list their own names alone, and answer for those that they have not.
+def answer(name: str, later: Mapping[str, str] | None = None) -> None:
+    """Have a public module, and those inside, list their names alone and answer for all others.
 
     Names in `later` are imported when they are asked for, from the module inside that stands there.
 
     It is done from here, not in each module: type checkers take a module with a ``__getattr__``
     for one that has every name.
     """
-    for name in names:
-        module = sys.modules[name]
-        vars(module).update(hooks_for(module, later or {}))
+    for inside, module in list(sys.modules.items()):
+        if f"{inside}.".startswith(f"{name}.") and "._" not in inside:
+            vars(module).update(hooks_for(module, later or {}))

@@ -31,11 +31,6 @@ from evengrad.losses._overlap import Tversky as Tversky
 from evengrad.losses._probabilistic import KLD as KLD
 from evengrad.losses._probabilistic import KLDivergence as KLDivergence
 from evengrad.losses._probabilistic import Poisson as Poisson
-from evengrad.losses._quantile import (
-    GaussianNegativeLogLikelihood as GaussianNegativeLogLikelihood,
-)
-from evengrad.losses._quantile import Pinball as Pinball
-from evengrad.losses._quantile import Quantile as Quantile
 from evengrad.losses._regression import MAE as MAE
 from evengrad.losses._regression import MSE as MSE
 from evengrad.losses._regression import CosineSimilarity as CosineSimilarity
@@ -47,6 +42,11 @@ from evengrad.losses._relative import MAPE as MAPE
 from evengrad.losses._relative import MSLE as MSLE
 from evengrad.losses._relative import MeanAbsolutePercentageError as MeanAbsolutePercentageError
 from evengrad.losses._relative import MeanSquaredLogarithmicError as MeanSquaredLogarithmicError
+from evengrad.losses._uncertainty import (
+    GaussianNegativeLogLikelihood as GaussianNegativeLogLikelihood,
+)
+from evengrad.losses._uncertainty import Pinball as Pinball
+from evengrad.losses._uncertainty import Quantile as Quantile
 
 
 def get(loss: Any, argument: str = "loss") -> Loss:

@@ -10,7 +10,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.checks import check_float
 from evengrad.losses._crossentropy import check_whole
-from evengrad.losses._loss import Loss
+from evengrad.losses._loss import BY_WEIGHT, Loss
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
@@ -101,11 +101,14 @@ class Circle(Loss):
         return (pulled + pushed).softplus()
 
     def _reduce(self, values: Tensor, weights: Tensor | None = None) -> Tensor:
-        reduced = super()._reduce(values, weights)
         if self.reduction in ("sum", "none") or values.size == 0:
-            return reduced
-        counted = (values.detach() > 0.0).astype(values.dtype).sum()
-        return reduced * (float(values.size) / _core.where(counted == 0.0, 1.0, counted))
+            return super()._reduce(values, weights)
+        counted = (values.detach() > 0.0).astype(values.dtype)
+        if self.reduction == BY_WEIGHT and weights is not None:
+            return super()._reduce(values, weights * counted)
+        number = counted.sum()
+        share = float(values.size) / _core.where(number == 0.0, 1.0, number)
+        return super()._reduce(values, weights) * share
 
     def _check_shapes(self, targets: Tensor, predictions: Tensor) -> None:
         if predictions.ndim != 2 or tuple(targets.shape) != tuple(predictions.shape[:1]):

@@ -8,7 +8,7 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._common.checks import check_float, check_int
-from evengrad.losses._loss import BY_WEIGHT, Loss, hide_masked, weights_for
+from evengrad.losses._loss import BY_WEIGHT, EPSILON, Loss, hide_masked, weights_for
 from evengrad.losses._targets import (
     UnknownClassError,
     check_probabilities,
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
     from evengrad._common.arrays import Array, Shape
     from evengrad._core import Tensor
-
-# Probabilities are held this far from 0 and 1 before their logarithm, as Keras does. Losses that
-# work on logits need no such thing.
-EPSILON = 1e-7
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
@@ -494,7 +490,7 @@ def shares(probabilities: Tensor) -> Tensor:
 
 
 def safe_log(probabilities: Tensor) -> Tensor:
-    """Return the logarithm of probabilities that may be 0."""
+    """Return the logarithm of probabilities that may be 0; losses of logits need no such thing."""
     return probabilities.clamp(EPSILON, 1.0).log()
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from evengrad import _core
 from evengrad._common.checks import check_float
 from evengrad.losses._crossentropy import (
-    EPSILON,
     Reduction,
     SparseCategoricalCrossentropy,
     one_hot,
     reduced,
 )
+from evengrad.losses._loss import EPSILON
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # The mean by sample weights, which a factor of them all does not change.
 BY_WEIGHT = "mean_with_sample_weight"
 REDUCTIONS = ("sum_over_batch_size", "mean", BY_WEIGHT, "sum", "none")
+# What is divided by, or has its logarithm taken, is held this far from 0, as Keras does.
+EPSILON = 1e-7
 
 
 class Loss(Named):

@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evengrad._common.checks import check_float, check_int
-from evengrad.losses._loss import Loss, hide_masked, weights_for
+from evengrad.losses._loss import EPSILON, Loss, hide_masked, weights_for
 from evengrad.losses._targets import check_probabilities, check_targets_within_unit
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
     from evengrad._core import Tensor
-
-# Keeps what has no members from 0 / 0, as in Keras.
-EPSILON = 1e-7
 
 Axis: TypeAlias = int | list[int] | tuple[int, ...] | None
 # Far more dimensions than arrays have.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evengrad import _core
-from evengrad.losses._crossentropy import EPSILON, safe_log
-from evengrad.losses._loss import Loss
+from evengrad.losses._crossentropy import safe_log
+from evengrad.losses._loss import EPSILON, Loss
 from evengrad.losses._targets import check_probabilities, check_targets_within_unit, refuse
 
 if TYPE_CHECKING:

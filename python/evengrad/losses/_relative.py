@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from evengrad.losses._loss import Loss
+from evengrad.losses._loss import EPSILON, Loss
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
-
-# What sizes are at least, as in Keras.
-EPSILON = 1e-7
 
 
 class MeanAbsolutePercentageError(Loss):

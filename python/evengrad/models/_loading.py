@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,26 +37,13 @@ from evengrad.training._compile_config import OF_OBJECTIVE
 from evengrad.training._pack import unpack_streams
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
 
     from evengrad.models._model import Model
 
-WEIGHTS_OF_OTHERS = "for its weights make the model and use model.load_weights"
-# How files of others are read, by their suffixes.
-OTHER_FORMATS = {
-    **dict.fromkeys([".h5", ".hdf5", ".npz", ".pt", ".pth", ".ckpt"], WEIGHTS_OF_OTHERS),
-    ".keras": "evengrad.Model.from_keras reads it",
-    ".onnx": "evengrad.Model.from_onnx reads it",
-}
-
 # What counts are kept in.
 COUNT_LIMIT = 2**64
-
-
-def other_format(path: str) -> str:
-    """Return the end of a message about a file that may be another library's."""
-    meant = OTHER_FORMATS.get(os.path.splitext(path)[1].lower())
-    return "" if meant is None else f"; {meant}"
 
 
 def load_model(
@@ -103,10 +89,7 @@ def load_model(
     (None, 2)
     """
     shown = file_path(path)
-    try:
-        tensors, metadata = _safetensors.read(path)
-    except FileFormatError as error:
-        raise FileFormatError(f"{error}{other_format(shown)}") from None
+    tensors, metadata = _safetensors.read(path)
     refuse_checkpoint(shown, metadata)
     if KEY not in metadata:
         raise FileFormatError(

@@ -43,6 +43,14 @@ FOREIGN = {
     ".json": "the description alone is in the file's header",
 }
 
+WEIGHTS = "; make the model and use load_weights"
+# What reads the files of other formats here, by suffix: the end of a message.
+READERS = {
+    **dict.fromkeys([".h5", ".hdf5", ".npz", ".pt", ".pth", ".ckpt"], WEIGHTS),
+    ".keras": "; Model.from_keras reads such files",
+    ".onnx": "; Model.from_onnx reads such files",
+}
+
 
 def file_path(path: Any, argument: str = "path") -> str:
     """Return the path of a file as text, or raise an error that names the argument."""
@@ -55,6 +63,11 @@ def file_path(path: Any, argument: str = "path") -> str:
     if not text or "\0" in text or text.endswith(os.sep):
         raise ValueError(f"{argument}: expected the path of a file, got {text!r}")
     return text
+
+
+def reader_of(path: str) -> str:
+    """Return the end of a message about a file whose suffix another format has."""
+    return READERS.get(os.path.splitext(path)[1].lower(), "")
 
 
 def path_to_write(path: Any, call: str, argument: str = "path") -> str:

@@ -26,7 +26,7 @@ from evengrad._common.names import printable
 from evengrad.saving._atomic import write_atomically
 from evengrad.saving._checksum import PIECE_BYTES, Checksum, ChecksumWorkers, digits_of
 from evengrad.saving._errors import FileFormatError
-from evengrad.saving._paths import check_ordinary, errors_name, file_path
+from evengrad.saving._paths import check_ordinary, errors_name, file_path, reader_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -204,7 +204,9 @@ def _read(shown: str, file: BinaryIO) -> tuple[dict[str, Array], dict[str, str]]
 def _header_length(shown: str, start: bytes, size: int) -> int:
     """Return the length that a file begins with, or raise an error for one that cannot be."""
     if len(start) < LENGTH_BYTES:
-        raise FileFormatError(f"{shown}: {size} bytes are too few for a safetensors file")
+        raise FileFormatError(
+            f"{shown}: {size} bytes are too few for a safetensors file{reader_of(shown)}"
+        )
     for begin, kind in OTHERS.items():
         if start.startswith(begin):
             raise FileFormatError(f"{shown}: no safetensors file but {kind}")
@@ -212,7 +214,7 @@ def _header_length(shown: str, start: bytes, size: int) -> int:
     if length > min(HEADER_LIMIT, size - LENGTH_BYTES):
         raise FileFormatError(
             f"{shown}: no safetensors file, or cut off: its header claims {length} bytes, the "
-            f"file has {size}"
+            f"file has {size}{reader_of(shown)}"
         )
     return length
 
