@@ -2,9 +2,11 @@
 
 import inspect
 import itertools
+import re
 
 import numpy as np
 import pytest
+from api_documentation import sections
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from evengrad.sklearn import DenseClassifier, DenseRegressor
@@ -57,6 +59,28 @@ def test_arguments_of_scikit_learn_come_first_with_their_defaults():
         for name, parameter in expected.items():
             assert found[name].default == parameter.default
             assert found[name].kind == parameter.kind
+
+
+def test_arguments_of_both_estimators_are_the_same_and_described_alike():
+    ours = CLASSIFIERS[0], REGRESSORS[0]
+    alone = [{"class_weight", "label_smoothing"}, {"loss"}]
+    parameters = [
+        [one for name, one in inspect.signature(kind).parameters.items() if name not in own]
+        for kind, own in zip(ours, alone, strict=True)
+    ]
+    assert parameters[0] == parameters[1]
+    texts = [
+        {name: text for name, text in described(kind) if name not in own}
+        for kind, own in zip(ours, alone, strict=True)
+    ]
+    assert texts[0] == texts[1]
+    assert "hidden_layer_sizes" in texts[0]
+
+
+def described(kind):
+    """Return the names and the texts of a class's arguments in its docstring."""
+    [lines] = sections(inspect.getdoc(kind), "Parameters")
+    return re.findall(r"^(\w.*)\n((?: .*\n?)+)", "\n".join(lines), re.MULTILINE)
 
 
 @pytest.mark.parametrize("arguments", ARGUMENTS.values(), ids=ARGUMENTS)

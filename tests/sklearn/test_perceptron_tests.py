@@ -10,7 +10,7 @@ theirs = pytest.importorskip("sklearn.neural_network.tests.test_mlp")
 
 EXCLUDED = {
     "test_fit": "sets private state of an estimator that was never fitted",
-    "test_gradient": "calls the private loss of vectors; test_semantics compares gradients",
+    "test_gradient": "calls the private loss of vectors; test_equality compares gradients",
 }
 
 

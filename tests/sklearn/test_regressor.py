@@ -66,3 +66,13 @@ def test_as_many_targets_as_before_are_asked_for():
     for method in (net.fit, net.partial_fit):
         with pytest.raises(ValueError, match="y: expected 1 targets as before, got 2"):
             method(X, np.stack([Y, Y], axis=1))
+
+
+def test_the_error_beside_the_loss_may_decide_and_is_to_fall():
+    pair = np.stack([Y, -Y], axis=1)
+    name = "val_mean_squared_error"
+    net = DenseRegressor(monitor=name, early_stopping=True, **SMALL).fit(X, pair)
+    assert net.best_loss_ is None
+    assert net._progress.best == min(net.history_.history[name])
+    # It falls for longer than the patience of ten epochs.
+    assert net.n_iter_ > 20

@@ -274,7 +274,13 @@ REFUSED = {
         TableEncoder(),
         np.array([["2020-01-01"]], "datetime64[D]"),
         TypeError,
-        "X: column 0: expected numbers, got dtype datetime64",
+        r"X: expected numbers, got dtype datetime64\[D\] in column 0; subtract a start",
+    ),
+    "bytes": (
+        TableEncoder(),
+        np.array([[b"a"]]),
+        TypeError,
+        r"X: expected numbers, got dtype \|S1 in column 0; convert it with",
     ),
     "lists": (
         TableEncoder(),

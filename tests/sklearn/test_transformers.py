@@ -85,6 +85,13 @@ def test_it_goes_into_pipelines_and_searches():
     np.testing.assert_array_equal(again.transform(X), net.transform(X))
 
 
+class Failing(eg.callbacks.Callback):
+    """Raises an error where a training begins."""
+
+    def on_train_begin(self, *_):
+        raise RuntimeError("it is trained")
+
+
 def test_errors_of_features():
     with pytest.raises(TypeError, match="hidden_layers"):
         DenseTransformer(hidden_layers=(3,))
@@ -94,6 +101,9 @@ def test_errors_of_features():
     with pytest.raises(ValueError, match="layer: expected a position below 3"):
         net.fit(X, Y)
     assert vars(net) == {**before, "layer": 7}
+    with pytest.raises(ValueError, match="layer: expected a position below 3"):
+        # Before anything is trained.
+        features(layer=7, callbacks=[Failing()]).fit(X, Y)
 
 
 # ---- without targets

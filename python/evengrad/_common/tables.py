@@ -53,16 +53,21 @@ def column_names(value: Any) -> list[str] | None:
     return names if all(isinstance(name, str) for name in names) else None
 
 
-def table_array(table: Any, what: str) -> Array:
-    """Return the columns of a data frame or table side by side, missing numbers as NaN.
-
-    This is its own memory, where they lie there as one array.
-    """
+def check_computed(table: Any, what: str) -> None:
+    """Raise a TypeError for a table without rows, such as a LazyFrame of polars."""
     if hasattr(table, "collect"):
         raise TypeError(
             f"{what}: expected rows, got {type(table).__name__}, which is yet to be computed; "
             "call its .collect()"
         )
+
+
+def table_array(table: Any, what: str) -> Array:
+    """Return the columns of a data frame or table side by side, missing numbers as NaN.
+
+    This is its own memory, where they lie there as one array.
+    """
+    check_computed(table, what)
     dtypes = table.dtypes if hasattr(table, "dtypes") else [field.type for field in table.schema]
     if len({str(dtype) for dtype in dtypes}) == 1:
         as_one: Array = np.asarray(table)

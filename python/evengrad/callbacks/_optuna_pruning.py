@@ -113,12 +113,13 @@ class OptunaPruning(Monitor):
             )
         told, _ = self._told_direction()
         if ways and None not in (ways[0], told) and ways[0] != told:
-            better = "smaller" if told == "min" else "larger"
-            towards = "minimize" if told == "min" else "maximize"
+            better, way, other = "smaller", "minimize", "maximize"
+            if told == "max":
+                better, way, other = "larger", other, way
             raise ValueError(
                 f"OptunaPruning: {self.monitor!r} is better {better}, and the study is to "
-                f"{'maximize' if told == 'min' else 'minimize'}; monitor a figure that goes its "
-                f'way, or call optuna.create_study(direction="{towards}")'
+                f"{other}; monitor a figure that goes its way, or call "
+                f'optuna.create_study(direction="{way}")'
             )
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:

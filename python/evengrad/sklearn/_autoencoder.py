@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from functools import partial
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from evengrad.sklearn._base import copy_to_fit
 from evengrad.sklearn._parameters import CONSTRAINTS
 from evengrad.sklearn._threads import threads
 
@@ -221,13 +220,8 @@ class AutoencoderTransformer(
             Data or arguments that do not fit, in scikit-learn's words.
         """
         del y
-        if not get_config()["skip_parameter_validation"]:
-            self._validate_params()
-        work = copy.copy(self)
-        work._learn(X)  # noqa: SLF001 - of this class
-        # After all that may fail.
-        self.__dict__.clear()
-        self.__dict__.update(vars(work))
+        with copy_to_fit(self) as work:
+            work._learn(X)  # noqa: SLF001 - of this class
         return self
 
     def _learn(self, X: Any) -> None:

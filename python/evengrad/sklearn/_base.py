@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+import contextlib
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from sklearn import get_config
@@ -16,6 +17,7 @@ from evengrad.sklearn._threads import threads
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
 
     from typing_extensions import Self
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from evengrad.models import Model
     from evengrad.sklearn._stopping import Progress
     from evengrad.sklearn._training import Task
+
+Estimator = TypeVar("Estimator", bound=BaseEstimator)
 
 
 class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # published untyped
@@ -42,6 +46,9 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # published untyped
         """Return what is learnt, of which nothing is known yet."""
         raise NotImplementedError
 
+    def _check_model(self) -> None:
+        """Raise an error for a new model that does not fit the arguments, before it is trained."""
+
     # ---- training
 
     def _train(
@@ -50,19 +57,13 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # published untyped
         """Train on a copy of what is known, and take it over when all is done."""
         from evengrad.sklearn._training import Training
 
-        if not get_config()["skip_parameter_validation"]:
-            self._validate_params()
-        work = object.__new__(type(self))
-        work.__dict__.update(self.__dict__)
-        goes_on = "model_" in self.__dict__ and (incremental or self.warm_start)
-        task = self._task if goes_on else self._new_task(y)
-        before = self._progress if goes_on else None
-        with threads(self.n_threads):
+        with copy_to_fit(self) as work, threads(self.n_threads):
+            goes_on = "model_" in self.__dict__ and (incremental or self.warm_start)
+            task = self._task if goes_on else self._new_task(y)
+            before = self._progress if goes_on else None
             training = Training(work, task, before, incremental=incremental)
             training.run(training.rows(X, y, sample_weight, classes))
-        work._task, work._progress = task, training.progress
-        self.__dict__.clear()
-        self.__dict__.update(work.__dict__)
+            work._task, work._progress = task, training.progress  # noqa: SLF001 - of this class
         return self
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -132,7 +133,7 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # published untyped
     def _dense_layers(self) -> list[Dense]:
         if "model_" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__} is not fitted")
-        return [layer for layer in self.model_.layers if isinstance(layer, Dense)]
+        return dense_layers(self.model_)
 
     @property
     def coefs_(self) -> list[Array]:
@@ -261,6 +262,26 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # published untyped
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+@contextlib.contextmanager
+def copy_to_fit(estimator: Estimator) -> Iterator[Estimator]:
+    """Yield a copy to fit, of arguments that are checked.
+
+    The estimator becomes what the copy is in the end; after an error it is what it was.
+    """
+    if not get_config()["skip_parameter_validation"]:
+        estimator._validate_params()  # noqa: SLF001 - scikit-learn's name for all estimators
+    work = object.__new__(type(estimator))
+    work.__dict__.update(vars(estimator))
+    yield work
+    estimator.__dict__.clear()
+    estimator.__dict__.update(vars(work))
+
+
+def dense_layers(model: Model) -> list[Dense]:
+    """Return the dense layers of a model, whose variables scikit-learn has as lists."""
+    return [layer for layer in model.layers if isinstance(layer, Dense)]
 
 
 def _frozen(tensor: Any) -> Array:

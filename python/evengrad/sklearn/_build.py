@@ -83,9 +83,7 @@ def first_values(estimator: Any, random: Any, n_features: int, n_outputs: int) -
     return values
 
 
-def make_model(
-    estimator: Any, meta: ModelMeta, end: str, seed: int, values: Values | None
-) -> Model:
+def make_model(estimator: Any, meta: ModelMeta, end: str, seed: int) -> Model:
     """Return a built model that is not compiled."""
     with seeds_from(seed), outside_scopes():
         encoder = estimator.encoder_
@@ -95,12 +93,6 @@ def make_model(
         else:
             model = _dense_model(estimator, meta, end, front)
     view_of(model).set_seed(seed)
-    if values is not None:
-        dense = [layer for layer in model.layers if isinstance(layer, Dense)]
-        for layer, (kernel, bias) in zip(dense, values, strict=True):
-            layer.kernel.copy_(kernel.astype(meta.dtype))
-            if layer.bias is not None:
-                layer.bias.copy_(bias.astype(meta.dtype))
     return model
 
 

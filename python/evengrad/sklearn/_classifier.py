@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from evengrad._common.arrays import Array
     from evengrad.sklearn._labels import Labels
 
-PLANE = 2
-
 
 class DenseClassifier(ClassifierMixin, DenseEstimator):  # type: ignore[misc]  # published untyped
     """A net of dense layers that tells classes: scikit-learn's `MLPClassifier`, and more.
@@ -347,7 +345,7 @@ class DenseClassifier(ClassifierMixin, DenseEstimator):  # type: ignore[misc]  #
         labels, outputs = self._known_labels(), self._outputs(X)
         if labels.task != "binary":
             return outputs
-        if len(labels.classes) < PLANE:
+        if len(labels.classes) == 1:
             return np.ones_like(outputs)
         return np.concatenate([1.0 - outputs, outputs], axis=1)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.utils.validation import (
     _check_sample_weight,
     _check_y,
@@ -14,10 +15,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from evengrad.sklearn._columns import encoder_for
+from evengrad._common.tables import is_table
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
+    from evengrad.sklearn._encoding import TableEncoder
 
 FLOATS = (np.float64, np.float32)
 LEAST_VALIDATION = 2
@@ -79,6 +81,28 @@ def checked(estimator: Any, x: Any, y: Any, *, reset: bool, numeric: bool) -> tu
     if y.ndim > 1 and y.shape[1] == 1:
         y = column_or_1d(y.toarray() if hasattr(y, "toarray") else y, warn=True)
     return x, y
+
+
+def encoder_for(x: Any, estimator: Any) -> TableEncoder | None:
+    """Return a new encoder for a table that needs one; None where numbers go straight through."""
+    categorical = estimator.categorical
+    if categorical is None:
+        return None
+    if isinstance(categorical, str) and categorical == "auto":
+        # Few tables are looked at more closely than this.
+        if not is_table(x):
+            return None
+        from evengrad.sklearn._table_columns import has_categorical_columns
+
+        if not has_categorical_columns(x, estimator):
+            return None
+    from evengrad.sklearn._encoding import TableEncoder
+
+    if isinstance(categorical, TableEncoder):
+        made: TableEncoder = clone(categorical)
+        return made
+    dtype = "float32" if estimator.dtype == "auto" else estimator.dtype
+    return TableEncoder(categorical, dtype=dtype)
 
 
 def _encoded(

@@ -29,7 +29,7 @@ from evengrad.sklearn._numbers import (
     measure,
     scale,
 )
-from evengrad.sklearn._table_columns import check_columns, chosen_places, sources_of
+from evengrad.sklearn._table_columns import check_columns, chosen_places, others, sources_of
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
@@ -323,8 +323,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # pu
 
     def _number_places(self) -> list[int]:
         """Return the places of the columns that are numbers."""
-        chosen = set(self.categorical_)
-        return [at for at in range(self.n_features_in_) if at not in chosen]
+        return others(self.categorical_, self.n_features_in_)
 
     def _learn(self, X: Any, sources: list[Source]) -> None:
         check_scaling(self.numeric)
@@ -334,9 +333,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # pu
         chosen = chosen_places(self.categorical, sources)
         categories = [frequent(sources[at], fewest) for at in chosen]
         measured = [
-            measure(source.numbers(), source.where, self.numeric)
-            for at, source in enumerate(sources)
-            if at not in set(chosen)
+            measure(sources[at].numbers(), sources[at].where, self.numeric)
+            for at in others(chosen, len(sources))
         ]
         # What may fail is over, but for names of several kinds.
         check_columns(self, X, reset=True)

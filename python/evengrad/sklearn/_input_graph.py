@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from evengrad.sklearn._encoding import TableEncoder
 
 
-def input_graph(encoder: TableEncoder, dtype: str | None = None) -> tuple[list[Symbolic], Any]:
+def input_graph(encoder: TableEncoder, dtype: str) -> tuple[list[Symbolic], Any]:
     """Return the inputs of a net for what an encoder makes, and their vectors side by side."""
     taken: set[str] = set()
 

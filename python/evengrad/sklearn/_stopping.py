@@ -75,7 +75,8 @@ class StoppingRule(Callback):
         self.has_stopped = False
         self.best_weights: list[np.ndarray[Any, Any]] | None = None
         self._figure = estimator.monitor or ("score" if estimator.early_stopping else "loss")
-        self._sign = -1.0 if self._figure.removeprefix("val_").endswith("loss") else 1.0
+        # Larger is better of scores alone.
+        self._sign = 1.0 if self._figure == "score" else -1.0
         sgd = estimator.solver == "sgd" if isinstance(estimator.solver, str) else False
         self._rates = estimator.learning_rate if sgd else "constant"
 

@@ -12,7 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from evengrad._common.factorize import Factors, factorize, kind_of
 from evengrad._common.names import did_you_mean
-from evengrad._common.tables import NUMBERS, column_array, columns_of, dtype_of, is_table
+from evengrad._common.tables import check_computed, column_array, columns_of, dtype_of, is_table
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
@@ -37,7 +37,7 @@ class Source:
         """The column by its distinct values."""
         return factorize(self.values, self.where)
 
-    @property
+    @functools.cached_property
     def kind(self) -> str | None:
         """Whether the values are ``"text"`` or ``"number"``; None where all are missing."""
         values = self.factors.values
@@ -64,15 +64,7 @@ class Source:
                 f"{self.where}: expected numbers, got text; name the column in categorical, make "
                 "numbers of it, or leave it out"
             )
-        values = self.values
-        if not isinstance(values, np.ndarray):
-            values = column_array(values, "X", self.label)
-        elif values.dtype.kind not in NUMBERS:
-            raise TypeError(
-                f"{self.where}: expected numbers, got dtype {values.dtype}; subtract a start and "
-                "divide by a unit, such as a day"
-            )
-        return np.asarray(values, "float64")
+        return np.asarray(column_array(self.values, "X", self.label), "float64")
 
 
 def sources_of(X: Any, estimator: Any) -> list[Source]:
@@ -80,11 +72,7 @@ def sources_of(X: Any, estimator: Any) -> list[Source]:
     if not is_table(X):
         array = checked_array(X, estimator)
         return [Source(at, array[:, at], f"X: column {at}") for at in range(array.shape[1])]
-    if hasattr(X, "collect"):
-        raise TypeError(
-            f"X: expected rows, got {type(X).__name__}, which is yet to be computed; call its "
-            ".collect()"
-        )
+    check_computed(X, "X")
     columns = columns_of(X)
     rows = len(columns[0][1]) if columns else 0
     for count, what in ((len(columns), "feature"), (rows, "sample")):
@@ -132,6 +120,12 @@ def chosen_places(categorical: Any, sources: list[Source]) -> list[int]:
             f"categorical: expected 'auto', None or a list of columns, got {categorical!r}"
         )
     return sorted({at for one in categorical for at in _places(one, sources)})
+
+
+def others(places: list[int], count: int) -> list[int]:
+    """Return the places below a number that are not among those given."""
+    given = set(places)
+    return [at for at in range(count) if at not in given]
 
 
 def _places(wanted: Any, sources: list[Source]) -> list[int]:

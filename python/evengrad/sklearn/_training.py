@@ -14,8 +14,8 @@ from sklearn.utils import check_random_state
 
 from evengrad.callbacks import History
 from evengrad.callbacks._training_state import TrainingState
-from evengrad.layers import Dense
 from evengrad.layers._module import module_tree
+from evengrad.sklearn._base import dense_layers
 from evengrad.sklearn._build import first_values, hidden_sizes, make_model
 from evengrad.sklearn._data import Rows, checked, held_out, weights_of
 from evengrad.sklearn._meta import ModelMeta
@@ -52,11 +52,6 @@ def check_arguments(estimator: Any) -> None:
         raise ValueError(
             'schedule, callbacks: expected None with solver="lbfgs", which makes no epochs'
         )
-
-
-def layers_with_kernels(model: Model) -> list[Dense]:
-    """Return the dense layers of a model, whose variables scikit-learn has as lists."""
-    return [layer for layer in model.layers if isinstance(layer, Dense)]
 
 
 class Training:
@@ -116,18 +111,19 @@ class Training:
         encoder = estimator.encoder_
         width = estimator.n_features_in_ if encoder is None else encoder.n_inputs_
         meta = ModelMeta(width, task.n_outputs, task.name, task.n_classes, dtype)
-        values = None
-        if self.is_first:
-            values = first_values(estimator, random, width, task.n_outputs)
+        values = first_values(estimator, random, width, task.n_outputs) if self.is_first else None
         train, held = rows, None
         if estimator.early_stopping and self.is_stochastic:
             train, held = held_out(estimator, rows, random, task.name)
         seed = int(random.randint(SEEDS))
         if self.is_first:
-            estimator.model_ = make_model(estimator, meta, task.out_activation, seed, values)
+            estimator.model_ = make_model(estimator, meta, task.out_activation, seed)
+            if values is not None:
+                estimator.coefs_, estimator.intercepts_ = zip(*values, strict=True)
         elif not self.incremental:
             # On a copy, so that the user's estimator stays what it was if this comes to nothing.
             estimator.model_ = estimator.model_.clone()
+        estimator._check_model()  # noqa: SLF001 - of this package
         self._compile()
         if self.is_stochastic:
             self._fit_stochastic(train, held, random)
@@ -141,7 +137,7 @@ class Training:
         estimator.t_ = self.progress.seen
         estimator.n_outputs_, estimator.out_activation_ = task.n_outputs, task.out_activation
         self._label(estimator.model_)
-        estimator.n_layers_ = len(layers_with_kernels(estimator.model_)) + 1
+        estimator.n_layers_ = len(dense_layers(estimator.model_)) + 1
 
     def _label(self, model: Model) -> None:
         """Have the model know its labels and columns, which are saved with it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,8 +20,6 @@ from evengrad.sklearn._tasks import Classification, Regression
 from evengrad.sklearn._threads import threads
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from evengrad._common.arrays import Array
     from evengrad.sklearn._training import Task
 
@@ -121,34 +118,8 @@ class DenseTransformer(TransformerMixin, DenseEstimator):  # type: ignore[misc] 
             )
         return Regression("squared_error")
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train on rows and their targets, afresh unless ``warm_start``.
-
-        Parameters
-        ----------
-        X
-            Rows: an array, a data frame or a sparse matrix, (rows, features).
-        y
-            Targets, one for each row.
-        sample_weight
-            A weight for each row; the loss is the mean by them.
-
-        Returns
-        -------
-        self
-            The fitted transformer. After an error it is what it was before.
-
-        Raises
-        ------
-        ValueError, TypeError
-            Data or arguments that do not fit, no such layer.
-        """
-        twin = DenseEstimator.fit(copy.copy(self), X, y, sample_weight)
-        # Before this one changes.
-        find(twin.model_, self.layer)
-        self.__dict__.clear()
-        self.__dict__.update(vars(twin))
-        return self
+    def _check_model(self) -> None:
+        find(self.model_, self.layer)
 
     def transform(self, X: Any) -> Any:
         """Return the layer's output for rows, each as one vector.
