@@ -43,8 +43,8 @@ class GradientDoctor(Callback):
     Parameters
     ----------
     every
-        Watch each k-th step; ``"auto"`` watches as many as take less than a twentieth of the time,
-        what watching takes besides the steps included.
+        Watch each k-th step; ``"auto"`` watches as many as should add 3 % to the time of plain
+        steps, what watching takes besides the steps included.
     on_finding
         What a new finding that is no note brings about: ``"record"`` nothing more, ``"warn"`` a
         line in the log, ``"stop"`` also the end of the training after the epoch.
