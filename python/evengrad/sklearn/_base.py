@@ -10,7 +10,7 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from evengrad.layers import Dense
+from evengrad.sklearn._build import dense_layers
 from evengrad.sklearn._outputs import BLOCK, outputs_of
 from evengrad.sklearn._parameters import CONSTRAINTS
 from evengrad.sklearn._threads import threads
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from evengrad._common.arrays import Array
     from evengrad.callbacks import History
     from evengrad.health import Diagnosis
+    from evengrad.layers import Dense
     from evengrad.models import Model
     from evengrad.sklearn._stopping import Progress
     from evengrad.sklearn._training import Task
@@ -277,11 +278,6 @@ def copy_to_fit(estimator: Estimator) -> Iterator[Estimator]:
     yield work
     estimator.__dict__.clear()
     estimator.__dict__.update(vars(work))
-
-
-def dense_layers(model: Model) -> list[Dense]:
-    """Return the dense layers of a model, whose variables scikit-learn has as lists."""
-    return [layer for layer in model.layers if isinstance(layer, Dense)]
 
 
 def _frozen(tensor: Any) -> Array:

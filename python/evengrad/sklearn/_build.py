@@ -30,6 +30,11 @@ FACTOR, LOGISTIC_FACTOR = 6.0, 2.0
 NORMS = {"batch": BatchNormalization, "layer": LayerNormalization}
 
 
+def dense_layers(model: Model) -> list[Dense]:
+    """Return the dense layers of a model, whose variables scikit-learn has as lists."""
+    return [layer for layer in model.layers if isinstance(layer, Dense)]
+
+
 def hidden_sizes(given: Any) -> list[int]:
     """Return the sizes of the hidden layers, or raise scikit-learn's error."""
     sizes = list(given) if hasattr(given, "__iter__") else [given]

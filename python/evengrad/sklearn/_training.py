@@ -15,8 +15,7 @@ from sklearn.utils import check_random_state
 from evengrad.callbacks import History
 from evengrad.callbacks._training_state import TrainingState
 from evengrad.layers._module import module_tree
-from evengrad.sklearn._base import dense_layers
-from evengrad.sklearn._build import first_values, hidden_sizes, make_model
+from evengrad.sklearn._build import dense_layers, first_values, hidden_sizes, make_model
 from evengrad.sklearn._data import Rows, checked, held_out, weights_of
 from evengrad.sklearn._meta import ModelMeta
 from evengrad.sklearn._solvers import is_stochastic, optimizer_of
