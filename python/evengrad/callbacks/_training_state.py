@@ -81,3 +81,12 @@ class TrainingState:
             first = other.slots(tensor)
             for name, slot in self.optimizer.slots(tensor).items():
                 slot.copy_(first[name].numpy())
+
+
+def bytes_of(tree: ModuleTree, optimizer: Optimizer) -> int:
+    """Return how much memory a `TrainingState` takes."""
+    total = 0
+    for tensor in tree.tensors:
+        slots = optimizer.slots(tensor).values() if has_slots(optimizer, tensor) else ()
+        total += sum(one.size * one.itemsize for one in (tensor, *slots))
+    return total

@@ -21,7 +21,7 @@ from evengrad.sklearn._meta import ModelMeta
 from evengrad.sklearn._solvers import is_stochastic, optimizer_of
 from evengrad.sklearn._stopping import Progress, StoppingRule
 from evengrad.sklearn._tasks import Classification
-from evengrad.training._training_state import all_finite
+from evengrad.training._data import all_finite
 
 if TYPE_CHECKING:
     from evengrad.models import Model

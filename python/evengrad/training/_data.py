@@ -217,6 +217,11 @@ def is_finite(array: Array, dtype: str) -> bool:
     return float(np.einsum(f"{axes},{axes}->", array, array)) <= LARGEST_NORM[dtype]
 
 
+def all_finite(values: Array) -> bool:
+    """Tell whether no number is NaN or infinite; a quick look first, which may be a false alarm."""
+    return is_finite(values, values.dtype.name) or bool(np.isfinite(values).all())
+
+
 def check_finite_in(xs: list[Any], place: int, dtype: str, names: Columns | None) -> None:
     """Raise a ValueError for an input that is not finite; for one yet to be read, as it is read."""
     array = xs[place]

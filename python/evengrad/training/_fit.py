@@ -317,15 +317,14 @@ class _Training:
         self.callbacks.tell("on_train_begin", {})
         self.epoch = first
         resumed = self._go_on()
-        public, source, users = self.model.public, self.source, self.users
+        public, source = self.model.public, self.source
         while self.epoch < last:
             # What had begun is gone on with. Else a callback, or the end of the data, ends it here.
             if not resumed and (public.stop_training or source.is_used_up):
                 break
-            shown = self.progress.epochs_at_a_time
-            at_a_time = min(shown, epochs_left(users)) if self.are_patient else shown
-            if at_a_time and not resumed and self._is_unheard:
-                self._run_unheard(min(last, self.epoch + at_a_time))
+            at_a_time = 0 if resumed else self._epochs_at_a_time
+            if at_a_time:
+                self._run_together(min(last, self.epoch + at_a_time))
             else:
                 self._run_epoch(resumed)
                 resumed = False
@@ -376,33 +375,35 @@ class _Training:
             self.watching.visit(self.epoch, self.history.history, flush=True)
         self.checkpointing.save(self.epoch, self._begun)
 
-    # ---- epochs of which the history alone hears
+    # ---- epochs that are heard of once several have been run
 
     @property
-    def _is_unheard(self) -> bool:
-        return (
-            (not self.users or self.are_patient or self._is_quiet)
-            and self.validation is None
-            and self.checkpointing is None
-            and isinstance(self.source, ArraySource)
-            and self.source.objective.lies_in_states
-        )
+    def _epochs_at_a_time(self) -> int:
+        """How many epochs may be run without Python between them; 0 where each returns to it."""
+        source, watching = self.source, self.watching
+        if (
+            self.validation is not None
+            or self.checkpointing is not None
+            or not isinstance(source, ArraySource)
+            or not source.objective.lies_in_states
+        ):
+            return 0
+        shown = self.progress.epochs_at_a_time
+        if not self.users:
+            return shown
+        if self.are_patient:
+            return min(shown, epochs_left(self.users))
+        # Callbacks that but watch can wait for some epochs.
+        if watching is not None and watching.is_quiet(self.users) and not source.is_limited:
+            return min(shown, watching.epochs_at_a_time)
+        return 0
 
-    @property
-    def _is_quiet(self) -> bool:
-        """Whether all callbacks but watch, which some epochs can be waited with."""
-        watching, source = self.watching, self.source
-        limited = isinstance(source, ArraySource) and source.is_limited
-        return watching is not None and watching.is_quiet(self.users) and not limited
-
-    def _run_unheard(  # noqa: C901, PLR0912 - one call for all epochs, not several
+    def _run_together(  # noqa: C901 - one call for all epochs, not several
         self, until: int
     ) -> None:
         """Run the epochs before that one, without Python between them."""
         source, rows, watching = self.source, self.history.epoch, self.watching
-        assert isinstance(source, ArraySource)  # noqa: S101 - what `_is_unheard` has found
-        if watching is not None:
-            until = min(until, self.epoch + watching.epochs_at_a_time)
+        assert isinstance(source, ArraySource)  # noqa: S101 - what `_epochs_at_a_time` has found
         begun, interrupt, objective = len(rows), None, source.objective
         start, steps = source.session.epoch_start, source.session.steps_per_epoch or 0
         before = self.history.steps
@@ -418,12 +419,12 @@ class _Training:
                     finished = source.session.finished()
                     for values in finished[len(rows) - begun :]:
                         later = len(finished) - 1 - (len(rows) - begun)
-                        if later and objective.metrics == [] and self.forensics is None:
+                        if later and not objective.metrics and self.forensics is None:
                             self.logs = objective.means_in(values)
                         else:
                             objective.restore(values)
                             self.logs = objective.logs()
-                        self._note_unheard(self.epoch + len(rows) - begun, later, steps)
+                        self._note_together(self.epoch + len(rows) - begun, later, steps)
                         if not self.progress.is_silent:
                             shown.append((self.history.epoch[-1], self.logs))
                     limited = source.limits != (None, None)
@@ -443,7 +444,7 @@ class _Training:
         if watching is not None:
             watching.visit(until - 1, self.history.history)
 
-    def _note_unheard(self, epoch: int, later: int, steps: int) -> None:
+    def _note_together(self, epoch: int, later: int, steps: int) -> None:
         """Note an epoch, after which so many have been run already."""
         if self.forensics is not None:
             self.forensics.passed(epoch, steps, is_now=later == 0)

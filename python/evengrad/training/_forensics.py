@@ -19,9 +19,15 @@ from evengrad._common.memory import available_bytes
 from evengrad._common.names import is_own
 from evengrad.callbacks import LambdaCallback
 from evengrad.callbacks._callback import BETWEEN_STEPS, Callback, overrides
-from evengrad.callbacks._training_state import TrainingState, set_settings, settings_of
+from evengrad.callbacks._training_state import (
+    TrainingState,
+    bytes_of,
+    set_settings,
+    settings_of,
+)
 from evengrad.health._non_finite import Circumstances, NonFinite, finding_of
 from evengrad.optimizers._optimizer import averages_in_place, counts_of
+from evengrad.training._data import all_finite
 from evengrad.training._replay_file import write_step
 from evengrad.training._step import ArraySource
 from evengrad.training._step_examination import StepExamination, values_of
@@ -33,7 +39,6 @@ from evengrad.training._step_replay import (
     copied,
     place_of,
 )
-from evengrad.training._training_state import all_finite, bytes_of, not_finite
 
 if TYPE_CHECKING:
     import numpy as np
@@ -203,7 +208,7 @@ class Forensics:
         if averages_in_place(self.optimizer):
             return
         began = time.monotonic()
-        if bytes_of(self.model) > available_bytes() // SHARE_OF_MEMORY:
+        if bytes_of(self.model.tree, self.optimizer) > available_bytes() // SHARE_OF_MEMORY:
             # Without a copy, the step is known and nothing else.
             self._good, self._batches, self._kept_bytes = None, [], 0
             return
@@ -357,6 +362,11 @@ class Forensics:
             return has_broken and at == invalid
         sound = at + 1 == invalid or self._run(replay, at + 1, invalid)
         return sound and not self._run(replay, invalid, invalid + 1)
+
+
+def not_finite(state: TrainingState) -> set[str]:
+    """Return the names of the copies that have a NaN or an infinity."""
+    return {name for name, (_, values) in state.values.items() if not all_finite(values)}
 
 
 def is_passive(callback: Callback) -> bool:

@@ -16,7 +16,7 @@ from evengrad.health._non_finite import Circumstances, finding_of
 from evengrad.layers._call_context import call_context
 from evengrad.layers._recurrent import Recurrent
 from evengrad.optimizers._optimizer import has_slots
-from evengrad.training._training_state import all_finite
+from evengrad.training._data import all_finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
