@@ -253,6 +253,26 @@ def test_threads_are_bounded_within_calls_alone():
     assert eg.get_num_threads() == before
 
 
+def test_threads_are_bounded_in_logits_and_deviations_too():
+    seen = set()
+
+    class Looking(eg.layers.Layer):
+        def call(self, x):
+            seen.add(eg.get_num_threads())
+            return x
+
+    def net(meta):
+        layers = [eg.layers.Dropout(0.1), Looking(), eg.layers.Dense(meta.n_outputs)]
+        return eg.Sequential(layers)
+
+    classifier = fitted(model=net, n_threads=1)
+    regressor = fitted(DenseRegressor, NUMBERS, model=net, n_threads=1)
+    for predict in (classifier.decision_function, lambda x: regressor.predict(x, return_std=True)):
+        seen.clear()
+        predict(X)
+        assert seen == {1}
+
+
 # ---- what is left after an error
 
 

@@ -186,9 +186,10 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # published untyped
         """
         check_is_fitted(self)
         targets = self._task.encode(np.asarray(y))
-        return self.model_.diagnose(
-            self._checked(X), targets, sample_weight=sample_weight, **settings
-        )
+        with threads(self.n_threads):
+            return self.model_.diagnose(
+                self._checked(X), targets, sample_weight=sample_weight, **settings
+            )
 
     def report(self, path: str | os.PathLike[str], X: Any = None, y: Any = None) -> None:
         """Write a page about the training: one HTML file; see `History.report`.
@@ -210,8 +211,10 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # published untyped
         check_is_fitted(self)
         if X is None or y is None:
             self.history_.report(path)
-        else:
-            self.history_.report(path, self._checked(X), self._task.encode(np.asarray(y)))
+            return
+        targets = self._task.encode(np.asarray(y))
+        with threads(self.n_threads):
+            self.history_.report(path, self._checked(X), targets)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the estimator to one file: its net, arguments, encoder and fitted attributes.

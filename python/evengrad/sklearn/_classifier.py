@@ -15,6 +15,7 @@ from evengrad.sklearn._outputs import logits_of
 from evengrad.sklearn._parameters import CONSTRAINTS
 from evengrad.sklearn._partial_fit import PartialFit
 from evengrad.sklearn._tasks import Classification
+from evengrad.sklearn._threads import threads
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -384,7 +385,8 @@ class DenseClassifier(ClassifierMixin, DenseEstimator):  # type: ignore[misc]  #
             Rows that do not fit.
         """
         labels = self._known_labels()
-        logits = logits_of(self.model_, self._checked(X))
+        with threads(self.n_threads):
+            logits = logits_of(self.model_, self._checked(X))
         if logits is None:
             outputs = self._outputs(X)
             with np.errstate(divide="ignore"):

@@ -12,6 +12,7 @@ from evengrad.sklearn._base import DenseEstimator
 from evengrad.sklearn._parameters import CONSTRAINTS
 from evengrad.sklearn._partial_fit import PartialFit
 from evengrad.sklearn._tasks import ENDS_OF_LOSSES, Regression
+from evengrad.sklearn._threads import threads
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -306,7 +307,8 @@ class DenseRegressor(RegressorMixin, DenseEstimator):  # type: ignore[misc]  # p
             outputs = self._outputs(X)
             return outputs.reshape(-1) if outputs.shape[1] == 1 else outputs
         check_is_fitted(self)
-        mean, deviation = self.model_.predict_mc(self._checked(X), check_finite=False)
+        with threads(self.n_threads):
+            mean, deviation = self.model_.predict_mc(self._checked(X), check_finite=False)
         if mean.shape[1] == 1:
             return mean.reshape(-1), deviation.reshape(-1)
         return mean, deviation
