@@ -369,13 +369,18 @@ def test_a_call_of_ones_own_is_what_runs_trains_and_is_saved(kind, rng, tmp_path
 
 def test_a_drawn_class_without_arguments_for_a_file_says_what_to_do(tmp_path):
     class Doubled(eg.Model):
+        def __init__(self, start, end):
+            super().__init__(start, end)
+
         def call(self, x):
             return super().call(x) * 2.0
 
     x = eg.Input((3,))
     model = Doubled(x, layers.Dense(1)(x))
     model.build((None, 3))
-    with pytest.raises(TypeError, match=r"Doubled\.inputs: .*draw the graph in __init__, or use"):
+    with pytest.raises(
+        TypeError, match=r"Doubled\.start: .*inputs and outputs; call them so, draw"
+    ):
         model.save(tmp_path / "net.safetensors")
     assert not list(tmp_path.iterdir())
     model.save_weights(tmp_path / "net.safetensors")

@@ -376,3 +376,84 @@ def test_layers_in_containers_of_arguments(tmp_path):
     for one in (model, again):
         one.fit(X, X[:, :2], verbose=0)
     np.testing.assert_array_equal(again.predict(X), model.predict(X))
+
+
+# ---- graphs that classes of users are given
+
+
+class Scaled(eg.Model):
+    """A drawn graph, whose outputs are multiplied."""
+
+    def __init__(self, inputs, outputs, factor=1.0, **settings):
+        super().__init__(inputs, outputs, **settings)
+        self.factor = factor
+        self.front = layers.Dense(4, "tanh")
+
+    def call(self, x):
+        first = self.front(x[0]) if isinstance(x, list) else self.front(x)
+        return super().call([first, x[1]] if isinstance(x, list) else first) * self.factor
+
+
+class Named(eg.Model):
+    """A drawn graph, with nothing of its own."""
+
+
+CUSTOM.update({"Scaled": Scaled, "Named": Named})
+
+
+def of_one(**settings):
+    a = eg.Input((4,))
+    return Scaled(a, layers.Dense(1)(layers.Dense(4, "tanh")(a)), 3.0, **settings)
+
+
+def of_two():
+    a, b = eg.Input((4,)), eg.Input((3,))
+    return Scaled([a, b], layers.Dense(1)(layers.Concatenate()([a, b])), 3.0, seed=2)
+
+
+def named():
+    a = eg.Input((4,))
+    return Named(a, layers.Dense(1)(a), name="named", seed=2)
+
+
+def inside_a_graph():
+    a = eg.Input((4,))
+    return eg.Model(a, layers.Dense(1)(of_one(name="inner")(a)), seed=3)
+
+
+def within_another():
+    a = eg.Input((4,))
+    return Scaled(a, of_one()(a), 0.5, seed=4)
+
+
+def shared():
+    body, a = of_one(), eg.Input((4,))
+    return eg.Model(a, layers.Add()([body(a), body(layers.Dense(4)(a))]), seed=5)
+
+
+GIVEN = [of_one, of_two, named, inside_a_graph, within_another, shared]
+
+
+@pytest.mark.parametrize("make", GIVEN)
+def test_a_graph_that_a_class_was_given(make, tmp_path):
+    model = make()
+    again = assert_comes_back(model, tmp_path, [X, X[:, :3]] if make is of_two else X, X[:, :1])
+    assert type(again) is type(model)
+
+
+def test_what_is_frozen_in_such_a_graph_stays_so(tmp_path):
+    model = of_one(seed=1)
+    model.layers[0].trainable = False
+    again = assert_comes_back(model, tmp_path)
+    assert [layer.trainable for layer in again.layers] == [False, True, True]
+
+
+def test_a_class_that_is_not_given_to_the_loader_is_named(tmp_path):
+    named().save(tmp_path / "net")
+    with pytest.raises(
+        ValueError, match=r"unknown class 'Named' .*custom_objects=\{'Named': Named"
+    ):
+        eg.load_model(tmp_path / "net")
+    rewrite(tmp_path / "net", lambda _, description: description["model"].pop("inputs"))
+    with pytest.raises(eg.FileFormatError, match="'inputs' is missing"):
+        eg.load_model(tmp_path / "net", CUSTOM)

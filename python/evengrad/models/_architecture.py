@@ -18,8 +18,10 @@ from evengrad.layers._placement import seed_of
 from evengrad.layers._symbolic import Input, Node, Symbolic, Taken
 from evengrad.models._network import (
     CLASSES,
+    ENDS,
     Network,
     chain_of,
+    given_graph_of,
     graph_of,
     input_of,
     is_made_of_layers,
@@ -59,8 +61,9 @@ class ArchitectureEncoder(Encoder):
         if isinstance(value, Symbolic):
             raise TypeError(
                 f"{what}: a model of a class of your own is saved by the arguments of its "
-                "__init__, and a symbolic tensor is none that a file can hold; draw the graph in "
-                "__init__, or use save_weights"
+                "__init__, and a symbolic tensor is none that a file can hold unless the arguments "
+                "are inputs and outputs; call them so, draw the graph in __init__, or use "
+                "save_weights"
             )
         return super().value(value, what)
 
@@ -77,7 +80,7 @@ class ArchitectureEncoder(Encoder):
         if isinstance(value, Network) and is_made_of_layers(value):
             described = self.model(value)
         else:
-            described = super().object(value, what)
+            described = self._other(value, what)
             if value.built:
                 # It may come from another model, or from a default that is another one when loaded.
                 described["dtype"] = value.dtype
@@ -97,7 +100,7 @@ class ArchitectureEncoder(Encoder):
             "drawn_seed": seed_of(model),
         }
         if not is_made_of_layers(model):
-            return {**super().object(model, model.path), **settings}
+            return {**self._other(model, model.path), **settings}
         described: dict[str, Any] = {"family": "models", "class": type(model).__name__, **settings}
         if graph is not None:
             return {**described, **self._graph(graph)}
@@ -105,6 +108,18 @@ class ArchitectureEncoder(Encoder):
         if first is not None:
             described["input"] = self._input(first)
         return {**described, "layers": self._layers(chain or [])}
+
+    def _other(self, layer: Layer, what: str) -> dict[str, Any]:
+        """Return the description of a layer by its arguments, of which a graph is described."""
+        described, graph = super().object(layer, what), given_graph_of(layer)
+        return described if graph is None else {**described, **self._graph(graph)}
+
+    def config_of(self, value: Configured) -> dict[str, Any]:
+        """Return the arguments of an object, without a graph among them."""
+        config = super().config_of(value)
+        if isinstance(value, Layer) and given_graph_of(value) is not None:
+            return {name: one for name, one in config.items() if name not in ENDS}
+        return config
 
     def _layers(self, layers: list[Layer]) -> list[dict[str, Any]]:
         return [self.object(layer, layer.path) for layer in layers]
@@ -199,7 +214,7 @@ class ArchitectureDecoder(Decoder):
     def _made(self, described: Any) -> Model:
         kind = self.member(described, "class", str)
         dtype = described.get("dtype")
-        if "layers" not in described:
+        if "config" in described:
             model: Model = super().object(described)
             state_of(model).dtype = None if dtype is None else check_dtype(dtype)
             return model
@@ -210,7 +225,7 @@ class ArchitectureDecoder(Decoder):
             first = [self._input(described["input"])] if "input" in described else []
             model = make_chain([*first, *layers], **settings)
         else:
-            model = self._graph(described, layers, settings)
+            model = make_graph(*self._ends(described, layers), **settings)
         # Files of earlier releases do not tell what was given from what came of itself.
         for setting, known in (("given_name", name), ("given_dtype", dtype)):
             given = described.get(setting, known)
@@ -236,7 +251,19 @@ class ArchitectureDecoder(Decoder):
         if math.prod(size for size in shape if size is not None) > self.row_limit:
             raise self.damaged(f"a row of shape {shape}")
 
-    def _graph(self, described: Any, layers: list[Layer], settings: dict[str, Any]) -> Model:
+    def config_of(self, described: Any) -> dict[str, Any]:
+        """Return the arguments of an object, and the ends of a graph among them."""
+        config = super().config_of(described)
+        if "nodes" in described:
+            layers = [self._layer(item) for item in self.member(described, "layers", list)]
+            with self.names_damage():
+                ends = self._ends(described, layers)
+            sides = zip(("inputs", "outputs"), ends, strict=True)
+            config.update({name: side if len(side) > 1 else side[0] for name, side in sides})
+        return config
+
+    def _ends(self, described: Any, layers: list[Layer]) -> tuple[list[Symbolic], list[Symbolic]]:
+        """Return the inputs and the outputs of a graph of these layers."""
         inputs = [self._input(item) for item in self.member(described, "inputs", list)]
         made: list[list[Symbolic]] = []
 
@@ -256,7 +283,7 @@ class ArchitectureDecoder(Decoder):
             result = layers[node["layer"]](main, **arguments)
             made.append(list(result) if isinstance(result, (list, tuple)) else [result])
         outputs = [symbol(number) for number in self.member(described, "outputs", list)]
-        return make_graph(inputs, outputs, **settings)
+        return inputs, outputs
 
     def _call(self, node: Any, inputs: int) -> tuple[dict[str, Any], int]:
         """Return the arguments of a use of a layer, and how many of its inputs are none of them."""

@@ -404,6 +404,15 @@ def graph_of(layer: Layer) -> Graph | None:
     return layer._graph  # noqa: SLF001 - as above
 
 
+def given_graph_of(layer: Layer) -> Graph | None:
+    """Return the graph that a model of a class of users' was given; None of any other layer."""
+    if not isinstance(layer, Network) or is_made_of_layers(layer):
+        return None
+    # One that its constructor draws comes of itself.
+    given = layer._bound().arguments.keys() >= ENDS  # noqa: SLF001 - as above
+    return layer._graph if given else None  # noqa: SLF001 - as above
+
+
 class DataDtypes(NamedTuple):
     """The dtypes that data comes to a layer in and leaves it in, so that nothing is rounded."""
 

@@ -145,11 +145,15 @@ class Encoder:
                 inside = f"{what}: {type(value).__name__}"
                 config = {
                     argument: self.value(item, f"{inside}.{argument}")
-                    for argument, item in value.get_config().items()
+                    for argument, item in self.config_of(value).items()
                 }
                 self._note(type(value), type(value).__name__)
                 return {"family": name, "class": type(value).__name__, "config": config}
         raise ValueError(f"{what}: cannot describe {value!r} in a file")
+
+    def config_of(self, value: Configured) -> dict[str, Any]:
+        """Return the arguments of an object that its description is to have."""
+        return value.get_config()
 
 
 class Decoder:
@@ -250,9 +254,7 @@ class Decoder:
         kind = self.find(
             self.member(described, "family", str), self.member(described, "class", str)
         )
-        config = {
-            name: self.value(item) for name, item in self.member(described, "config", dict).items()
-        }
+        config = self.config_of(described)
         if kind.__name__ not in self.custom:
             for name, value in config.items():
                 ending = name.rpartition("_")[2]
@@ -260,6 +262,11 @@ class Decoder:
                 self.check_place(value, families, f"{kind.__name__}.{name}")
         with self.names_damage(f"{kind.__name__} cannot be made as described"):
             return kind(**config)
+
+    def config_of(self, described: Any) -> dict[str, Any]:
+        """Return the arguments of an object by their names."""
+        config = self.member(described, "config", dict)
+        return {name: self.value(item) for name, item in config.items()}
 
     def check_place(self, value: Any, families: Iterable[str], place: str) -> None:
         """Raise an error for an object that is of none of the families that belong in a place."""
