@@ -419,12 +419,12 @@ class _Training:
                     finished = source.session.finished()
                     for values in finished[len(rows) - begun :]:
                         later = len(finished) - 1 - (len(rows) - begun)
-                        if later and not objective.metrics and self.forensics is None:
+                        if later and not objective.metrics:
                             self.logs = objective.means_in(values)
                         else:
                             objective.restore(values)
                             self.logs = objective.logs()
-                        self._note_together(self.epoch + len(rows) - begun, later, steps)
+                        self._note_together(self.epoch + len(rows) - begun, later, steps, values)
                         if not self.progress.is_silent:
                             shown.append((self.history.epoch[-1], self.logs))
                     limited = source.limits != (None, None)
@@ -444,10 +444,12 @@ class _Training:
         if watching is not None:
             watching.visit(until - 1, self.history.history)
 
-    def _note_together(self, epoch: int, later: int, steps: int) -> None:
+    def _note_together(
+        self, epoch: int, later: int, steps: int, values: np.ndarray[Any, Any]
+    ) -> None:
         """Note an epoch, after which so many have been run already."""
         if self.forensics is not None:
-            self.forensics.passed(epoch, steps, is_now=later == 0)
+            self.forensics.passed(epoch, steps, values, is_now=later == 0)
         if self._is_sound and not math.isfinite(self.logs["loss"]):
             self._warn_of_loss(epoch, later * steps)
         self.history.on_epoch_end(epoch, self.logs)

@@ -154,11 +154,14 @@ class Forensics:
             known = self._broken or set()
             self.is_over = not all(path in known or all_finite(values_of(x)) for path, x in named)
 
-    def passed(self, epoch: int, steps: int, *, is_now: bool) -> None:
-        """Hear of a whole epoch that has been run, once, although it may be told again."""
+    def passed(self, epoch: int, steps: int, values: Array, *, is_now: bool) -> None:
+        """Hear of a whole epoch that has been run, once, although it may be told again.
+
+        `values` are those of the objective's states at its end.
+        """
         if epoch >= self._next:
             self.enters(epoch)
-            self.came_to(steps, steps, True, is_now=is_now)
+            self.came_to(steps, steps, True, is_now=is_now, values=values)
             self._next = epoch + 1
 
     def steps_to_next_look(self) -> int:
@@ -171,7 +174,15 @@ class Forensics:
             self._look *= 4
         return steps
 
-    def came_to(self, done: int, made: int, ended: bool, *, is_now: bool = True) -> None:
+    def came_to(
+        self,
+        done: int,
+        made: int,
+        ended: bool,
+        *,
+        is_now: bool = True,
+        values: Array | None = None,
+    ) -> None:
         """Hear that the epoch has come to so many steps, some of which were made just now.
 
         Callbacks are told what has come up. Where more steps have been made since, it was not now.
@@ -180,7 +191,7 @@ class Forensics:
         if self.is_over or objective is None:
             return
         self._made += made
-        first, place = objective.first_invalid(done), self.epoch
+        first, place = objective.first_invalid(done, values), self.epoch
         self.epoch += ended
         if first is not None:
             self._tell(self._made - (done - first) + 1, (place, first))

@@ -518,9 +518,14 @@ class Objective:
             _core.set_recording(recording)
         return total
 
-    def first_invalid(self, steps: int) -> int | None:
-        """Return the first of the steps since the reset whose loss is not finite, if one is."""
-        finite = int(self.finite_steps.item())
+    def first_invalid(self, steps: int, values: Array | None = None) -> int | None:
+        """Return the first of the steps since the reset whose loss is not finite, if one is.
+
+        By `values` of the states where given, else by those of now.
+        """
+        # The last of the sums, each of which is one number.
+        counted = self.finite_steps.item() if values is None else values[len(self.sums) - 1]
+        finite = int(counted)
         return finite if finite < steps else None
 
     def held(self) -> list[tuple[Tensor, Array]]:
