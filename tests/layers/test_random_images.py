@@ -226,6 +226,22 @@ def test_draws_follow_from_the_seed_and_are_fresh(make, rng):
 
 
 @each
+def test_layers_with_one_seed_draw_the_same_whatever_the_model(make, rng):
+    x = rng.normal(size=(20, 6, 7))
+    first = drawn(make(seed=5), x, 2)
+    for seed in (1, 2):
+        model = eg.Sequential([layers.Reshape((6, 7)), make(seed=5, name="masks")], seed=seed)
+        found = [model(x, training=True).numpy() for _ in range(2)]
+        np.testing.assert_array_equal(first, found)
+    assert not np.array_equal(first[0], first[1])
+    assert not np.array_equal(first, drawn(make(seed=6), x, 2))
+    layer = make(seed=5)
+    assert type(layer)(**layer.get_config()).seed == 5
+    with pytest.raises(ValueError, match="seed: expected 0 or more, got -1"):
+        make(seed=-1)
+
+
+@each
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 def test_places_of_channels_are_one_convention(make, rng, data_format):
     x = rng.normal(size=(9, 6, 7, 2))

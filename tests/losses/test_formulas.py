@@ -287,6 +287,21 @@ def test_poisson_is_the_likelihood_up_to_a_constant(rng):
     assert losses.Poisson()([[0.0]], [[0.0]]).item() == 0.0
 
 
+def test_half_of_the_poisson_deviance(rng):
+    y, p = rng.poisson(3.0, (50, 2)).astype(float), rng.uniform(0.5, 6.0, (50, 2))
+    y[:5], weights = [0.0, 0.5], rng.integers(0, 4, 50)
+    loss = losses.Poisson("mean_with_sample_weight", deviance=True)
+    expected = np.average(special.xlogy(y, y / p) - y + p, axis=0, weights=weights).mean()
+    assert loss(y, p, weights).item() == pytest.approx(expected, rel=1e-12)
+    assert loss(p, p).item() == pytest.approx(0.0, abs=1e-12)
+    # The slope of p − y · ln p, also where predictions are tiny.
+    small = eg.tensor([[1e-30], [2.0]], dtype="float32", requires_grad=True)
+    losses.Poisson("sum", deviance=True)([[3.0], [0.0]], small).backward()
+    np.testing.assert_allclose(small.grad.numpy(), [[-3e30], [1.0]], rtol=1e-5)
+    zero = losses.Poisson(deviance=True)([[2.0]], [[0.0]])
+    assert np.isfinite(zero.item())
+
+
 def test_divergence(rng):
     y, p = rng.dirichlet(np.ones(5), 30), rng.dirichlet(np.ones(5), 30)
     y[0] = [1, 0, 0, 0, 0]

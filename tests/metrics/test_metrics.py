@@ -117,6 +117,31 @@ def test_weighted_metrics(rng):
     assert got["loss"] == pytest.approx((error**2 * w).mean())
 
 
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
+def test_a_loss_as_a_metric_is_reduced_as_in_training(rng, reduction):
+    x, y, w = rng.normal(size=(40, 4)), rng.normal(size=40), rng.uniform(size=40)
+    loss = eg.losses.MeanSquaredError(reduction, name="squares")
+    penalized = eg.layers.Dense(1, kernel_regularizer="l2")
+    model = eg.Sequential([penalized], dtype="float64", seed=1)
+    model.compile("sgd", loss, weighted_metrics=[loss])
+    got = model.evaluate(x, y, sample_weight=w, batch_size=16, return_dict=True)
+    off = (model.predict(x)[:, 0] - y) ** 2
+    # Means of batches, by their rows.
+    expected = sum(
+        len(off[at : at + 16])
+        * (
+            np.mean(off[at : at + 16] * w[at : at + 16])
+            if reduction == "sum_over_batch_size"
+            else np.average(off[at : at + 16], weights=w[at : at + 16])
+        )
+        for at in range(0, 40, 16)
+    )
+    assert got["squares"] == pytest.approx(expected / 40, rel=1e-12)
+    penalty = 0.01 * np.sum(penalized.kernel.numpy() ** 2)
+    assert got["loss"] == pytest.approx(got["squares"] + penalty, rel=1e-12)
+    assert model.metric_directions()["squares"] == "min"
+
+
 def test_names():
     with pytest.raises(ValueError, match="did you mean 'accuracy'"):
         eg.metrics.get("acuracy")

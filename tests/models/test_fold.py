@@ -381,6 +381,19 @@ def test_a_subclass_is_code(rng):
     assert kinds(folded) == ["Net", "Dense"]
 
 
+def test_what_is_pruned_stays_so(rng):
+    model = chain(norm, lambda: dense(6, "relu", norm=norm()), lambda: dense(3))("float64")
+    share = model.prune(0.4).whole
+    folded = model.fold_batch_norm()
+    assert folded.sparsity().whole == share
+    x = rng.normal(size=(20, model.layers[0].gamma.shape[0]))
+    np.testing.assert_allclose(folded.predict(x), model.predict(x), rtol=1e-9, atol=1e-12)
+    folded.compile(eg.optimizers.SGD(0.1, momentum=0.9), "mse")
+    folded.fit(x, np.ones((20, 3)), epochs=3, verbose=0)
+    assert folded.sparsity().whole == share
+    assert model.sparsity().whole == share
+
+
 def test_folded_models_are_saved_and_trained(rng, tmp_path):
     block = lambda: layers.Residual(dense(6, "relu", norm=norm()))  # noqa: E731
     model = chain(lambda: dense(6, norm=norm()), block, lambda: dense(1))("float32")

@@ -3,6 +3,7 @@
 # ruff: noqa: ARG002 - methods have the signatures that they are called with
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -115,6 +116,48 @@ def test_biases_normalizations_and_what_is_frozen_stay():
     model.trainable = False
     with pytest.raises(ValueError, match="prune: expected kernels that train, got none"):
         model.prune(0.95)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["dense_1", re.compile("_1$"), ["dense_1", "batch_normalization"], "layer"]
+)
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_of_some_layers_alone(pattern, scope):
+    model = net()
+    before = kernels(model)
+    pattern = model.layers[2] if pattern == "layer" else pattern
+    found = model.prune(0.5, scope, pattern=pattern)
+    first, second, last = kernels(model)
+    np.testing.assert_array_equal(first, before[0])
+    np.testing.assert_array_equal(last, before[2])
+    np.testing.assert_array_equal(second == 0, reference([before[1]], 0.5)[0])
+    assert found.by_layer["dense_1"] == 0.5
+    fit(model)
+    assert model.sparsity().by_layer == {"dense": 0.0, "dense_1": 0.5, "dense_2": 0.0}
+    # Others may follow by another share.
+    model.prune(0.25, pattern="dense")
+    assert model.sparsity().by_layer == {"dense": 0.25, "dense_1": 0.5, "dense_2": 0.0}
+
+
+def test_a_schedule_of_some_layers_and_its_file(tmp_path):
+    model = net(optimizers.Adam(0.01))
+    model.prune(0.75, schedule=models.PruningSchedule(12), pattern="dense_?")
+    model.save(tmp_path / "net")
+    again = eg.load_model(tmp_path / "net")
+    for one in (model, again):
+        fit(one)
+        shares = one.sparsity().by_layer
+        assert shares["dense"] == 0.0
+        pruned = [one.sparsity().layers[name] for name in ("dense_1", "dense_2")]
+        assert sum(layer.zeros for layer in pruned) == 0.75 * sum(one.weights for one in pruned)
+    assert_same(model, again)
+
+
+def test_layers_inside_are_meant_too():
+    inner = eg.Sequential([layers.Dense(4), layers.Dense(3)], name="inner")
+    model = eg.Sequential([eg.Input((6,)), inner, layers.Dense(2)], seed=1)
+    shares = model.prune(0.5, "layer", pattern="inner").by_layer
+    assert shares == {"inner/dense": 0.5, "inner/dense_1": 0.5, "dense": 0.0}
 
 
 def test_recurrent_kernels_count_as_one_layer():
@@ -515,6 +558,10 @@ def test_what_is_refused():
     ):
         with pytest.raises(ValueError, match=message):
             model.prune(*arguments)
+    with pytest.raises(ValueError, match="pattern: 'dens' matches no layer; did you mean 'dense'"):
+        model.prune(0.5, pattern="dens")
+    with pytest.raises(ValueError, match="kernels that train in batch_normalization, got none"):
+        model.prune(0.5, pattern="batch*")
     with pytest.raises(TypeError, match=r"schedule: expected a models\.PruningSchedule, got 0.5"):
         model.prune(0.5, schedule=0.5)
     with pytest.raises(ValueError, match="prune before the model is built"):

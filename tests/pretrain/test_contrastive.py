@@ -6,7 +6,7 @@ from scipy.special import logsumexp
 
 import evengrad as eg
 from evengrad import layers
-from evengrad.pretrain._contrastive import nt_xent
+from evengrad.pretrain._contrastive import nt_xent, whole_batches
 
 
 @pytest.fixture
@@ -65,6 +65,35 @@ def test_two_views_that_are_given(rng):
     assert report.stages[0].history["accuracy"][-1] < 0.5
 
 
+@pytest.mark.parametrize("given", [False, True])
+def test_a_validation_tells_of_other_rows_and_changes_nothing(rng, given):
+    x = rng.normal(size=(300, 8)).astype(np.float32)
+    views = (x, x + rng.normal(0, 0.2, x.shape).astype(np.float32))
+    train = tuple(view[:200] for view in views) if given else x[:200]
+    held = tuple(view[200:] for view in views) if given else x[200:]
+    settings = {"augment": [layers.GaussianNoise(0.4)], "epochs": 6, "batch_size": 40}
+    one, other = body(), body()
+    alone = eg.pretrain.contrastive(one, train, verbose=0, **settings)
+    report = eg.pretrain.contrastive(other, train, validation_data=held, verbose=0, **settings)
+    assert_same_weights(one, other)
+    history = report.stages[0].history
+    assert history["loss"] == alone.stages[0].history["loss"]
+    assert len(history["val_loss"]) == len(history["val_accuracy"]) == 6
+    # Noise acts there too: equal views would all be hits, and the loss nearly 0.
+    assert history["val_accuracy"][0] < 0.95
+    assert history["val_loss"][-1] < history["val_loss"][0]
+
+
+def test_a_validation_has_whole_batches():
+    assert len(whole_batches(np.zeros((100, 2)), 40)) == 80
+    assert [len(view) for view in whole_batches([np.zeros((30, 2))] * 2, 40)] == [30, 30]
+
+
+def assert_same_weights(one, other):
+    for first, second in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
 def test_all_else_stays(rng):
     x = rng.normal(size=(70, 8)).astype(np.float32)
     model = body()
@@ -104,6 +133,12 @@ WRONG = {
     "rows": (lambda x: (x, x[:5]), {}, ValueError, "as many rows in both views, got 9 and 5"),
     "views": (lambda x: (x, x, x), {}, ValueError, "a tuple of two views, got 3"),
     "one": (lambda x: (x[:1], x[:1]), {}, ValueError, "expected two rows or more"),
+    "held": (
+        lambda x: (x, x),
+        {"validation_data": (np.zeros((1, 8)), np.zeros((1, 8)))},
+        ValueError,
+        "validation_data: expected two rows or more, got 1 row",
+    ),
     "temperature": (lambda x: (x, x), {"temperature": 0.0}, ValueError, "temperature: "),
     "projection": (lambda x: (x, x), {"projection": 0}, ValueError, "projection: "),
 }

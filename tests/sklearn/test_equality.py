@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 from api_documentation import sections
+from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from evengrad.sklearn import DenseClassifier, DenseRegressor
@@ -93,17 +94,110 @@ def test_without_shuffling_the_training_is_the_same(task, arguments, weights):
     expected = theirs(**known).fit(X, y, sample_weight=weights)
     for name in ("coefs_", "intercepts_"):
         for one, other in zip(getattr(found, name), getattr(expected, name), strict=True):
-            # Our Poisson loss adds 1e-7 to the prediction before its logarithm.
-            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-8)
-    if weights is None or not (y is PAIR or y is COUNTS):
-        # What is taken from or added to the loss of weighted batches is a mean by weights, where
-        # scikit-learn's is one by rows.
-        np.testing.assert_allclose(found.loss_curve_, expected.loss_curve_, rtol=1e-6)
-        assert found.best_loss_ == pytest.approx(expected.best_loss_, rel=1e-6)
+            np.testing.assert_allclose(one, other, rtol=1e-7, atol=1e-10)
+    np.testing.assert_allclose(found.loss_curve_, expected.loss_curve_, rtol=1e-9)
+    assert found.loss_ == pytest.approx(expected.loss_, rel=1e-9)
+    assert found.best_loss_ == pytest.approx(expected.best_loss_, rel=1e-9)
     assert found.out_activation_ == expected.out_activation_
     for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "n_features_in_"):
         assert getattr(found, name) == getattr(expected, name)
-    np.testing.assert_allclose(found.predict(X), expected.predict(X), rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(found.predict(X), expected.predict(X), rtol=1e-7, atol=1e-10)
+
+
+def test_the_validation_loss_of_several_numbers_is_told_as_the_loss_is():
+    found = DenseRegressor(
+        "squared_error", (4,), early_stopping=True, max_iter=3, random_state=0, alpha=0.0
+    )
+    found.set_params(restore_best_weights=False, validation_fraction=0.3).fit(X, PAIR)
+    random = np.random.RandomState(0)
+    for columns in ((5, 4), 4, (4, 2), 2):
+        random.uniform(size=columns)
+    held = train_test_split(np.arange(90), random_state=random, test_size=0.3)[1]
+    expected = 0.5 * np.mean((found.predict(X[held]) - PAIR[held]) ** 2)
+    assert found.validation_loss_curve_[-1] == pytest.approx(expected, rel=1e-6)
+
+
+EDGES = {
+    "alpha": [0, 0.0, 1e-300, 10],
+    "batch_size": [1, 90, np.int64(7)],
+    "learning_rate_init": [1e-12, 1],
+    "power_t": [0, 1e-12, 3],
+    "max_iter": [1, np.int32(2)],
+    "tol": [0, 1e-300, 1e6],
+    "momentum": [0, 1e-300, 0.5, 1, 1.0, np.float32(1)],
+    "beta_1": [0, 0.0, 1e-12, 0.999999],
+    "beta_2": [0, 1e-12, 0.999999],
+    "epsilon": [1e-300, 1, 1e6],
+    "n_iter_no_change": [1, np.inf],
+    "max_fun": [1, 10**9],
+    "validation_fraction": [1e-300, 0.5, 0.99],
+    "verbose": [0, np.bool_(False)],
+    "shuffle": [np.bool_(False)],
+}
+WRONG = {
+    "alpha": [-1e-12, "a", None],
+    "batch_size": [0, 1.5, "all"],
+    "learning_rate": ["fast", 0.1],
+    "learning_rate_init": [0, -1],
+    "power_t": [-1],
+    "max_iter": [0, 1.5],
+    "shuffle": ["yes", 2],
+    "random_state": ["seed"],
+    "tol": [-1],
+    "momentum": [-1e-12, 1.000001, "a"],
+    "beta_1": [1, -0.1],
+    "beta_2": [1.0, -0.1],
+    "epsilon": [0, -1],
+    "n_iter_no_change": [0, 1.5, -np.inf],
+    "max_fun": [0, 2.5],
+    "validation_fraction": [1, -0.1],
+    "early_stopping": ["no"],
+    "hidden_layer_sizes": [0, -1, (3, 0), 2.5],
+}
+
+
+def outcome(kind, name, value):
+    """Return the words of an error, or how many epochs a training had."""
+    known = {"hidden_layer_sizes": (4,), "random_state": 0, "max_iter": 2, "shuffle": False}
+    early = name == "validation_fraction"
+    solver = "adam" if name in {"beta_1", "beta_2", "epsilon"} else "sgd"
+    known.update(solver="lbfgs" if name == "max_fun" else solver, early_stopping=early)
+    if name == "power_t":
+        known["learning_rate"] = "invscaling"
+    try:
+        found = kind(**{**known, name: value}).fit(X, TWO)
+    except (ValueError, TypeError) as error:
+        return type(error), str(error).replace("DenseClassifier", "MLPClassifier")
+    return found.n_iter_, found.coefs_
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_edges_of_arguments_train_the_same(name):
+    for value in EDGES[name]:
+        (found, ours), (expected, theirs) = (outcome(kind, name, value) for kind in CLASSIFIERS)
+        assert found == expected, value
+        if isinstance(ours, str):
+            assert ours == theirs
+            continue
+        for one, other in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_arguments_are_refused_in_the_same_words(name):
+    for value in WRONG[name]:
+        found, expected = (outcome(kind, name, value) for kind in CLASSIFIERS)
+        assert isinstance(found[1], str)
+        assert found == expected
+
+
+def test_arguments_are_constrained_as_there():
+    # A solver and an activation may also be ours.
+    for ours, theirs in (CLASSIFIERS, REGRESSORS):
+        for name, expected in theirs._parameter_constraints.items():
+            if name not in {"solver", "activation"}:
+                found = ours._parameter_constraints[name]
+                assert list(map(str, found)) == list(map(str, expected))
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
@@ -116,7 +210,7 @@ def test_loss_and_gradient_of_all_rows_are_the_same_at_the_same_weights(task, we
     rows = Rows(X, found._task.encode(y), weights)
     flat = FlatLoss(found.model_, rows.x, rows.y, rows.weights)
     _, gradient = flat(flat.vector())
-    loss = found._task.reported(rows, flat.figures)
+    loss = found._task.reported(flat.figures)
 
     targets = y.reshape(len(X), -1)
     if hasattr(expected, "_label_binarizer"):
@@ -133,9 +227,7 @@ def test_loss_and_gradient_of_all_rows_are_the_same_at_the_same_weights(task, we
     packed = np.concatenate(
         [part.ravel() for pair in zip(kernels, biases, strict=True) for part in pair]
     )
-    # Our Poisson loss adds 1e-7 to the prediction before its logarithm.
-    tolerance = 1e-5 if y is COUNTS else 1e-6
-    np.testing.assert_allclose(gradient, packed, rtol=tolerance, atol=1e-8)
+    np.testing.assert_allclose(gradient, packed, rtol=1e-7, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", ["two classes", "three classes", "a number", "counts"])

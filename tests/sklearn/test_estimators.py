@@ -1,5 +1,7 @@
 """What the classifier and the regressor share beyond scikit-learn's perceptrons."""
 
+# ruff: noqa: ARG002 - methods have the signatures that they are called with
+
 import pickle
 
 import numpy as np
@@ -135,8 +137,79 @@ def test_a_schedule_and_clipping_reach_the_optimizer():
 def test_lbfgs_refuses_what_it_has_no_use_for():
     with pytest.raises(ValueError, match='dropout: expected 0 with solver="lbfgs"'):
         fitted(solver="lbfgs", dropout=0.1)
-    with pytest.raises(ValueError, match="schedule, callbacks: expected None"):
-        fitted(solver="lbfgs", callbacks=[eg.callbacks.History()])
+    with pytest.raises(ValueError, match='schedule: expected None with solver="lbfgs"'):
+        fitted(solver="lbfgs", schedule=eg.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5))
+    for callback in (
+        eg.callbacks.ReduceLROnPlateau("loss"),
+        eg.callbacks.TerminateOnNaN(),
+        eg.callbacks.GradientDoctor(),
+        eg.callbacks.LambdaCallback(on_train_batch_end=print),
+    ):
+        with pytest.raises(ValueError, match=f"^callbacks: {type(callback).__name__} acts on"):
+            fitted(solver="lbfgs", callbacks=[callback])
+    with pytest.raises(TypeError, match="callbacks: expected evengrad"):
+        fitted(solver="lbfgs", callbacks=["log"])
+
+
+class Heard(eg.callbacks.Callback):
+    """Notes what it hears, with the weights at the end of each epoch."""
+
+    def __init__(self, stops_after=None):
+        self.stops_after = stops_after
+        self.calls, self.weights, self.losses = [], [], []
+
+    def on_train_begin(self, logs=None):
+        self.calls.append("begin")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.calls.append(epoch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.calls.append(("end", epoch))
+        self.losses.append(logs["loss"])
+        self.weights.append(self.model.get_weights())
+        if epoch == self.stops_after:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        self.calls.append("end")
+
+
+def test_callbacks_hear_of_each_iteration_of_lbfgs():
+    heard = Heard()
+    net = fitted(solver="lbfgs", max_iter=5, callbacks=[heard])
+    epochs = [call for epoch in range(5) for call in (epoch, ("end", epoch))]
+    assert heard.calls == ["begin", *epochs, "end"]
+    assert heard.losses == net.history_.history["loss"]
+    assert net.n_iter_ == heard.params["epochs"] == 5
+    assert heard.losses[-1] == net.loss_
+    alone = fitted(solver="lbfgs", max_iter=5)
+    for one, other, last in zip(
+        net.model_.get_weights(), alone.model_.get_weights(), heard.weights[-1], strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(one, last)
+
+
+def test_a_callback_ends_lbfgs():
+    heard = Heard(stops_after=2)
+    net = fitted(solver="lbfgs", max_iter=50, callbacks=heard)
+    assert net.n_iter_ == len(net.history_.epoch) == 3
+    assert heard.calls[-2:] == [("end", 2), "end"]
+    assert net.loss_ == heard.losses[-1]
+    for one, last in zip(net.model_.get_weights(), heard.weights[-1], strict=True):
+        np.testing.assert_array_equal(one, last)
+
+
+def test_an_error_of_a_callback_leaves_lbfgs_and_others_hear_of_the_end():
+    class Broken(eg.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise OSError("full")
+
+    heard = Heard()
+    with pytest.raises(OSError, match="full"):
+        fitted(solver="lbfgs", callbacks=[heard, Broken()])
+    assert heard.calls == ["begin", 0, ("end", 0), "end"]
 
 
 # ---- when it ends

@@ -210,6 +210,57 @@ def test_the_doctor_names_columns():
     assert "town" in str(net.diagnose(table, rent))
 
 
+# ---- categories without rows to train on
+
+
+def vectors(net):
+    return net.model_.get_layer("town").embeddings.numpy()
+
+
+def one_layer(meta):
+    return eg.Sequential([eg.layers.Dense(meta.n_outputs)])
+
+
+@pytest.mark.parametrize("more", [{}, {"solver": "lbfgs"}, {"model": one_layer}])
+def test_rows_of_embeddings_that_were_not_trained_are_the_mean_of_those_that_were(more):
+    table, rent = flats()
+    table = table.dropna(subset="town").drop(columns="balcony")
+    rent = rent[table.index]
+    net = DenseRegressor(**settings(**more)).fit(table, rent)
+    counts = table["town"].value_counts().sort_index()
+    assert counts.index.tolist() == net.encoder_.categories_[0]
+    expected = counts.to_numpy() @ vectors(net)[2:] / counts.sum()
+    np.testing.assert_allclose(vectors(net)[:2], [expected, expected], rtol=1e-5)
+
+
+def test_rows_that_were_trained_stay_and_weights_count():
+    table, rent = flats()
+    weights = np.arange(len(rent)) % 3.0
+    net = DenseRegressor(**settings()).fit(table, rent, sample_weight=weights)
+    codes = net.encoder_.inputs(table)[1]
+    counts = np.bincount(codes, weights, 5)
+    assert counts[1] > 0
+    found = vectors(net)
+    np.testing.assert_allclose(found[0], counts[1:] @ found[1:] / counts.sum(), rtol=1e-5)
+    assert np.abs(found[1] - found[0]).max() > 1e-3
+
+
+def test_a_category_that_comes_later_is_trained_from_there():
+    table, rent = flats()
+    known = table["town"].notna().to_numpy()
+    net = DenseRegressor(**settings(batch_size=10)).partial_fit(table[known], rent[known])
+    before = vectors(net).copy()
+    np.testing.assert_array_equal(before[0], before[1])
+    net.save("net.safetensors")
+    for same in (net, load("net.safetensors")):
+        same.partial_fit(table[~known], rent[~known])
+        # Only the one of missing values has had rows; the other follows the mean of all.
+        found = vectors(same)
+        assert np.abs(found[1] - before[1]).max() > 1e-4
+        counts = np.bincount(net.encoder_.inputs(table)[1], minlength=5)
+        np.testing.assert_allclose(found[0], counts[1:] @ found[1:] / 120, rtol=1e-5)
+
+
 # ---- files
 
 

@@ -13,7 +13,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import evengrad as eg
-from evengrad.sklearn import AutoencoderTransformer, DenseClassifier, DenseTransformer
+from evengrad.sklearn import (
+    AutoencoderTransformer,
+    DenseClassifier,
+    DenseTransformer,
+    TableEncoder,
+    load,
+)
+from evengrad.sklearn._one_hot import table_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -190,6 +197,90 @@ def test_settings_of_the_training():
     again = skops.loads(written, trusted=skops.get_untrusted_types(data=written))
     np.testing.assert_array_equal(
         again.inverse_transform(X[:, :2]), net.inverse_transform(X[:, :2])
+    )
+
+
+# ---- tables without targets
+
+
+def flowers():
+    """Return a table of flowers: numbers with gaps, kinds with gaps, and a flag."""
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(X[:, :2], columns=["long", "wide"])
+    table.loc[::15, "wide"] = np.nan
+    kinds = np.array(["setosa", "versicolor", "virginica"], object)[Y]
+    kinds[::20] = None
+    return table.assign(kind=kinds, large=X[:, 2] > 4)
+
+
+def test_a_table_is_coded_and_given_back():
+    table = flowers()
+    net = coder(4, (32,), "tanh", solver="lbfgs", max_iter=400, alpha=0.0, tol=1e-6).fit(table)
+    back = net.inverse_transform(net.transform(table))
+    assert back.shape == table.shape
+    assert back.dtype == object
+    assert net.n_features_in_ == 4
+    for column in (0, 1):
+        values, known = back[:, column].astype(float), table.iloc[:, column].to_numpy()
+        assert (np.isnan(values) == np.isnan(known)).mean() > 0.98
+        both = ~np.isnan(values) & ~np.isnan(known)
+        assert np.corrcoef(values[both], known[both])[0, 1] > 0.98
+    kinds = table["kind"].to_numpy(object, na_value=None)
+    assert np.mean(back[:, 2] == kinds) > 0.98
+    assert ((back[:, 3].astype(float) > 0.5) == table["large"]).mean() > 0.98
+
+
+@pytest.mark.parametrize("numeric", ["standard", "quantile", None])
+def test_what_the_net_gets_of_a_table_is_numbers_and_a_column_for_each_value(numeric):
+    table = flowers()
+    net = coder(2, categorical=TableEncoder(numeric=numeric)).fit(table)
+    rows = net._rows(table)
+    # Three columns of numbers, an indicator, and one for missing kinds and for each known one.
+    assert rows.shape == (150, 8) == (150, net.model_.output_shape[1])
+    kinds = table["kind"].map({"setosa": 1, "versicolor": 2, "virginica": 3}).fillna(0).astype(int)
+    np.testing.assert_array_equal(rows[:, 4:], np.eye(4)[kinds])
+    np.testing.assert_array_equal(rows[:, 3], table["wide"].isna())
+    back = table_of(net.table_encoder_, net.levels_, rows)
+    for column, name in enumerate(table.columns):
+        if name == "kind":
+            kinds = table[name].to_numpy(object, na_value=None)
+            assert back[:, column].tolist() == kinds.tolist()
+        else:
+            known = table[name].to_numpy(float)
+            np.testing.assert_allclose(back[:, column].astype(float), known, rtol=1e-4, atol=1e-4)
+
+
+def test_unseen_kinds_are_zeros_and_arrays_have_no_encoder():
+    table = flowers()
+    net = coder(2).fit(table)
+    other = table.assign(kind="new")
+    assert not net._rows(other)[:, 4:].any()
+    assert net.transform(other).shape == (150, 2)
+    with pytest.raises(ValueError, match="feature names should match"):
+        net.transform(table[["kind", "wide", "long", "large"]])
+    assert coder(2).fit(X).table_encoder_ is None
+    with pytest.raises(ValueError, match="could not convert string to float"):
+        coder(2, categorical=None).fit(table)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_one_file_has_all_of_an_autoencoder(tmp_path, tied):
+    table, path = flowers(), tmp_path / "net.safetensors"
+    for rows in (table, SCALED):
+        net = coder(2, (8,), noise=eg.layers.Dropout(0.1), tied=tied).fit(rows)
+        net.save(path)
+        same = load(path)
+        assert vars(same).keys() == vars(net).keys()
+        assert repr(same) == repr(net)
+        np.testing.assert_array_equal(same.transform(rows), net.transform(rows))
+        codes = net.transform(rows)
+        assert str(same.inverse_transform(codes)) == str(net.inverse_transform(codes))
+        # The halves are of the model, in copies too.
+        for one in (net, same, pickle.loads(pickle.dumps(net))):  # noqa: S301 - made here
+            assert one.encoder_.layers[-1] is one.model_.get_layer("code")
+    inside = eg.load_model(path)
+    np.testing.assert_allclose(
+        inside.predict(SCALED), net.inverse_transform(net.transform(SCALED)), rtol=1e-12
     )
 
 

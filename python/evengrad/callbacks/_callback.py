@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import sys
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from evengrad.health._examination import Observed
     from evengrad.health._non_finite import NonFinite
     from evengrad.training._protocol import PublicModel, Settings
+
+logger = logging.getLogger("evengrad")
 
 Logs: TypeAlias = "dict[str, Any] | None"
 
@@ -548,6 +551,14 @@ class CallbackList:
         """Call one method of each."""
         for callback in self.callbacks:
             getattr(callback, hook)(*args)
+
+    def release(self, logs: Logs) -> None:
+        """After an exception: let callbacks give back what they hold; what they raise is logged."""
+        for callback in self.callbacks:
+            try:
+                callback.on_train_end(logs)
+            except Exception:  # noqa: PERF203 - each callback is told, whatever the others do
+                logger.exception("on_train_end of %r failed after another exception", callback)
 
 
 def check_callbacks(callbacks: Any) -> list[Callback]:

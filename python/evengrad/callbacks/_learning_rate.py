@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("evengrad")
 
 
-class _RateChanger(Callback):
+class RateChanger(Callback):
     """A callback that sets the optimizer's learning rate, which must be a number."""
 
     def _rate(self) -> float:
@@ -36,7 +36,7 @@ class _RateChanger(Callback):
         self._rate()
 
 
-class LearningRateScheduler(_RateChanger):
+class LearningRateScheduler(RateChanger):
     """Set the learning rate before each epoch.
 
     Parameters
@@ -80,7 +80,7 @@ class LearningRateScheduler(_RateChanger):
         )
 
 
-class ReduceLROnPlateau(_RateChanger, Monitor):
+class ReduceLROnPlateau(RateChanger, Monitor):
     """Cut the learning rate when a figure has not improved for some epochs: η ← max(η · f, min).
 
     Under ``"keras"`` an epoch improves if its figure is below best − `min_delta`, and the cut comes

@@ -29,13 +29,10 @@ class RandomAffine(RandomImages, abc.ABC):
     interpolation: str
     fill_value: float
 
-    def _set_modes(
-        self, fill_mode: str, interpolation: str, fill_value: float, data_format: str
-    ) -> None:
+    def _set_modes(self, fill_mode: str, interpolation: str, fill_value: float) -> None:
         self.fill_mode = choose(fill_mode, FILL_MODES, "fill_mode")
         self.interpolation = choose(interpolation, INTERPOLATIONS, "interpolation")
         self.fill_value = check_float(fill_value, "fill_value")
-        self._set_format(data_format)
 
     @abc.abstractmethod
     def _ranges(self) -> dict[str, Any]:
@@ -73,6 +70,9 @@ class RandomTranslation(RandomAffine):
         The constant k.
     data_format
         ``"channels_last"`` or ``"channels_first"``: where channels stand, if there are any.
+    seed
+        What the numbers follow from in the place of the model's seed and the layer's path: layers
+        of one kind with one seed draw the same, for images and their masks. None by default.
     name, dtype, trainable
         As for every `Layer`.
 
@@ -100,6 +100,7 @@ class RandomTranslation(RandomAffine):
         width_factor: Range,
         fill_mode: str = "reflect",
         interpolation: str = "bilinear",
+        seed: int | None = None,
         fill_value: float = 0.0,
         data_format: str = "channels_last",
         **shared: Unpack[Shared],
@@ -107,7 +108,8 @@ class RandomTranslation(RandomAffine):
         super().__init__(**shared)
         self.height_factor = check_range(height_factor, "height_factor", low=-1.0, high=1.0)
         self.width_factor = check_range(width_factor, "width_factor", low=-1.0, high=1.0)
-        self._set_modes(fill_mode, interpolation, fill_value, data_format)
+        self._set_modes(fill_mode, interpolation, fill_value)
+        self._set_images(seed, data_format)
 
     def _ranges(self) -> dict[str, Any]:
         down, right = around_zero(self.height_factor), around_zero(self.width_factor)
@@ -126,6 +128,9 @@ class RandomRotation(RandomAffine):
         draws from, or a number for the range from −number to number. 0.1 is 36 degrees at most.
     fill_mode, interpolation, fill_value, data_format
         As for `RandomTranslation`.
+    seed
+        What the numbers follow from in the place of the model's seed and the layer's path: layers
+        of one kind with one seed draw the same, for images and their masks. None by default.
     name, dtype, trainable
         As for every `Layer`.
 
@@ -152,13 +157,15 @@ class RandomRotation(RandomAffine):
         factor: Range,
         fill_mode: str = "reflect",
         interpolation: str = "bilinear",
+        seed: int | None = None,
         fill_value: float = 0.0,
         data_format: str = "channels_last",
         **shared: Unpack[Shared],
     ) -> None:
         super().__init__(**shared)
         self.factor = check_range(factor, "factor", low=-1.0, high=1.0)
-        self._set_modes(fill_mode, interpolation, fill_value, data_format)
+        self._set_modes(fill_mode, interpolation, fill_value)
+        self._set_images(seed, data_format)
 
     def _ranges(self) -> dict[str, Any]:
         low, high = around_zero(self.factor)
@@ -180,6 +187,9 @@ class RandomZoom(RandomAffine):
         The same for the width, drawn by itself; None: images keep their proportions.
     fill_mode, interpolation, fill_value, data_format
         As for `RandomTranslation`.
+    seed
+        What the numbers follow from in the place of the model's seed and the layer's path: layers
+        of one kind with one seed draw the same, for images and their masks. None by default.
     name, dtype, trainable
         As for every `Layer`.
 
@@ -207,6 +217,7 @@ class RandomZoom(RandomAffine):
         width_factor: Range | None = None,
         fill_mode: str = "reflect",
         interpolation: str = "bilinear",
+        seed: int | None = None,
         fill_value: float = 0.0,
         data_format: str = "channels_last",
         **shared: Unpack[Shared],
@@ -216,7 +227,8 @@ class RandomZoom(RandomAffine):
         self.width_factor = (
             None if width_factor is None else check_zoom(width_factor, "width_factor")
         )
-        self._set_modes(fill_mode, interpolation, fill_value, data_format)
+        self._set_modes(fill_mode, interpolation, fill_value)
+        self._set_images(seed, data_format)
 
     def _ranges(self) -> dict[str, Any]:
         def seen(factor: Range) -> tuple[float, float]:

@@ -35,6 +35,9 @@ class RandomBrightness(RandomImages):
         for bytes. For pixels that are scaled to [0, 1] it is (0, 1).
     data_format
         ``"channels_last"`` or ``"channels_first"``: where channels stand, if there are any.
+    seed
+        What the numbers follow from in the place of the model's seed and the layer's path: layers
+        of one kind with one seed draw the same, for images and their masks. None by default.
     name, dtype, trainable
         As for every `Layer`.
 
@@ -60,13 +63,14 @@ class RandomBrightness(RandomImages):
         self,
         factor: Range,
         value_range: tuple[float, float] = (0.0, 255.0),
+        seed: int | None = None,
         data_format: str = "channels_last",
         **shared: Unpack[Shared],
     ) -> None:
         super().__init__(**shared)
         self.factor = check_range(factor, "factor", low=-1.0, high=1.0)
         self.value_range = check_value_range(value_range)
-        self._set_format(data_format)
+        self._set_images(seed, data_format)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Return brighter or darker images in training, else x."""
@@ -94,6 +98,9 @@ class RandomContrast(RandomImages):
         for bytes. For pixels that are scaled to [0, 1] it is (0, 1).
     data_format
         ``"channels_last"`` or ``"channels_first"``: where channels stand, if there are any.
+    seed
+        What the numbers follow from in the place of the model's seed and the layer's path: layers
+        of one kind with one seed draw the same, for images and their masks. None by default.
     name, dtype, trainable
         As for every `Layer`.
 
@@ -120,13 +127,14 @@ class RandomContrast(RandomImages):
         self,
         factor: Range,
         value_range: tuple[float, float] = (0.0, 255.0),
+        seed: int | None = None,
         data_format: str = "channels_last",
         **shared: Unpack[Shared],
     ) -> None:
         super().__init__(**shared)
         self.factor = check_range(factor, "factor", low=0.0, high=1.0)
         self.value_range = check_value_range(value_range)
-        self._set_format(data_format)
+        self._set_images(seed, data_format)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Return images of more or less contrast in training, else x."""

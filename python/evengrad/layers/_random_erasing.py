@@ -37,6 +37,9 @@ class RandomErasing(RandomImages):
         for bytes. For pixels that are scaled to [0, 1] it is (0, 1).
     data_format
         ``"channels_last"`` or ``"channels_first"``: where channels stand, if there are any.
+    seed
+        What the numbers follow from in the place of the model's seed and the layer's path: layers
+        of one kind with one seed draw the same, for images and their masks. None by default.
     name, dtype, trainable
         As for every `Layer`.
 
@@ -72,6 +75,7 @@ class RandomErasing(RandomImages):
         scale: Range = (0.02, 0.33),
         fill_value: float | list[float] | None = None,
         value_range: tuple[float, float] = (0.0, 255.0),
+        seed: int | None = None,
         data_format: str = "channels_last",
         **shared: Unpack[Shared],
     ) -> None:
@@ -80,7 +84,7 @@ class RandomErasing(RandomImages):
         self.scale = check_range(scale, "scale", low=0.0, high=1.0)
         self.fill_value = check_fill(fill_value)
         self.value_range = check_value_range(value_range)
-        self._set_format(data_format)
+        self._set_images(seed, data_format)
 
     def build(self, input_shape: Any) -> None:
         """Make the streams of boxes and of noise."""

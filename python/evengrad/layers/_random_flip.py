@@ -30,6 +30,9 @@ class RandomFlip(RandomImages):
         ``"horizontal_and_vertical"``.
     data_format
         ``"channels_last"`` or ``"channels_first"``: where channels stand, if there are any.
+    seed
+        What the numbers follow from in the place of the model's seed and the layer's path: layers
+        of one kind with one seed draw the same, for images and their masks. None by default.
     name, dtype, trainable
         As for every `Layer`.
 
@@ -57,12 +60,13 @@ class RandomFlip(RandomImages):
     def __init__(
         self,
         mode: str = "horizontal_and_vertical",
+        seed: int | None = None,
         data_format: str = "channels_last",
         **shared: Unpack[Shared],
     ) -> None:
         super().__init__(**shared)
         self.mode = choose(mode, MODES, "mode")
-        self._set_format(data_format)
+        self._set_images(seed, data_format)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Return images, half of them mirrored in training, else x."""

@@ -9,6 +9,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.checks import check_float
 from evengrad._common.names import choose
+from evengrad._tensor.random import check_seed, generator
 from evengrad.layers._dropout import Noise
 
 if TYPE_CHECKING:
@@ -31,9 +32,15 @@ class RandomImages(Noise):
     # What is sampled by `predict_mc` is the network: its images stay what they are.
     monte_carlo = False
     data_format: str
+    seed: int | None
 
-    def _set_format(self, data_format: str) -> None:
+    def _set_images(self, seed: int | None, data_format: str) -> None:
+        """Keep what all these layers have."""
+        self.seed = None if seed is None else check_seed(seed, "seed")
         self.data_format = choose(data_format, DATA_FORMATS, "data_format")
+
+    def _stream_for(self, name: str) -> _core.Generator:
+        return super()._stream_for(name) if self.seed is None else generator(self.seed, name)
 
     @property
     def _channels_first(self) -> bool:

@@ -207,7 +207,7 @@ class Variables(Module):
             tensor.copy_(self._first_values(path, shape, weight.initializer, tensor.dtype))
             apply_masks([tensor])
         for name in list(self._state.generators):
-            self._state.generators[name] = generator(self._seed(), f"{self.path}/{name}")
+            self._state.generators[name] = self._stream_for(name)
         self._state.changed()
 
     def add_generator(self, name: str = "noise") -> _core.Generator:
@@ -227,10 +227,13 @@ class Variables(Module):
         >>> Noise()(np.zeros((2, 3))).shape
         (2, 3)
         """
-        stream = generator(self._seed(), f"{self.path}/{name}")
+        stream = self._stream_for(name)
         self._state.generators[name] = stream
         self._state.changed()
         return stream
+
+    def _stream_for(self, name: str) -> _core.Generator:
+        return generator(self._seed(), f"{self.path}/{name}")
 
     def generator(self, name: str = "noise") -> _core.Generator:
         """Return a stream made by `add_generator`.

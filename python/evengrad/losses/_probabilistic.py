@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from evengrad import _core
 from evengrad.losses._crossentropy import safe_log
 from evengrad.losses._loss import EPSILON, Loss
@@ -12,6 +14,9 @@ from evengrad.losses._targets import check_probabilities, check_targets_within_u
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
     from evengrad._core import Tensor
+
+# Below this the logarithm has no number to work on.
+SMALLEST = {dtype: float(np.finfo(dtype).tiny) for dtype in ("float32", "float64")}
 
 
 class Poisson(Loss):
@@ -23,6 +28,10 @@ class Poisson(Loss):
     ----------
     reduction, name
         As for every `Loss`.
+    deviance
+        Whether it is half of the Poisson deviance, y · ln(y / p) − y + p with 0 · ln 0 = 0, as
+        scikit-learn has it: 0 where p is y. The derivative is the same but for the 10⁻⁷, which is
+        left out, so that tiny predictions are corrected too.
 
     Raises
     ------
@@ -43,11 +52,28 @@ class Poisson(Loss):
     --------
     >>> round(eg.losses.Poisson()([[2.0], [0.0]], [[1.0], [3.0]]).item(), 4)
     2.0
+    >>> eg.losses.Poisson(deviance=True)([[2.0], [0.0]], [[2.0], [3.0]]).item()
+    1.5
     """
 
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        deviance: bool = False,
+    ) -> None:
+        super().__init__(reduction, name)
+        self.deviance = bool(deviance)
+
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return p − y · ln(p + 10⁻⁷)."""
-        return y_pred - y_true.astype(y_pred.dtype) * (y_pred + EPSILON).log()
+        """Return p − y · ln(p + 10⁻⁷), or y · ln(y / p) − y + p."""
+        y = y_true.astype(y_pred.dtype)
+        if not self.deviance:
+            return y_pred - y * (y_pred + EPSILON).log()
+        # Two logarithms, as the quotient may be larger than numbers can be.
+        least = SMALLEST[y_pred.dtype]
+        y_log, p_log = (_core.maximum(one, least).log() for one in (y, y_pred))
+        return y * (y_log - p_log) - y + y_pred
 
     def _check_values(self, y: Array, outputs: int, what: str) -> None:
         super()._check_values(y, outputs, what)

@@ -11,6 +11,7 @@ from typing import Any
 from evengrad._common.names import look_up as _look_up
 from evengrad._common.names import public_names as _public_names
 from evengrad._common.names import shown_object as _shown_object
+from evengrad.losses._loss import Loss as _Loss
 from evengrad.metrics._accuracy import BinaryAccuracy as BinaryAccuracy
 from evengrad.metrics._accuracy import CategoricalAccuracy as CategoricalAccuracy
 from evengrad.metrics._accuracy import SparseCategoricalAccuracy as SparseCategoricalAccuracy
@@ -24,6 +25,7 @@ from evengrad.metrics._confusion import F1Score as F1Score
 from evengrad.metrics._confusion import Precision as Precision
 from evengrad.metrics._confusion import Recall as Recall
 from evengrad.metrics._metric import FunctionMetric as _FunctionMetric
+from evengrad.metrics._metric import LossMetric as _LossMetric
 from evengrad.metrics._metric import MeanMetric as MeanMetric
 from evengrad.metrics._metric import Metric as Metric
 from evengrad.metrics._regression import MAE as MAE
@@ -46,7 +48,7 @@ def get(metric: Any, argument: str = "metrics") -> Metric:
     Parameters
     ----------
     metric
-        A name, a `Metric`, or a function of targets and predictions.
+        A name, a `Metric`, a `losses.Loss`, or a function of targets and predictions.
     argument
         The argument that an error names.
 
@@ -75,6 +77,8 @@ def get(metric: Any, argument: str = "metrics") -> Metric:
         return kind(name=metric)
     if isinstance(metric, Metric):
         return metric
+    if isinstance(metric, _Loss):
+        return _LossMetric(metric)
     if callable(metric) and not isinstance(metric, type):
         return _FunctionMetric(metric)
     raise TypeError(

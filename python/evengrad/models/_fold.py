@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad._common.config import outside_scopes
+from evengrad._tensor.masked import masked
 from evengrad.layers._batch_normalization import BatchNormalization
 from evengrad.layers._dense import Dense
 from evengrad.layers._layer import Layer, build_for
@@ -34,6 +35,7 @@ from evengrad.models._network import chain_of, check_built, graph_of, make_chain
 from evengrad.models._segments import Segment, segments_of
 
 if TYPE_CHECKING:
+    from evengrad._core import Tensor
     from evengrad.models._graph import Graph
     from evengrad.models._model import Model
 
@@ -66,6 +68,8 @@ class _Folding:
         # A layer that is copied for several places is copied once.
         self._copies: dict[int, Any] = {}
         self._values: list[tuple[Layer, list[Array]]] = []
+        # New layers with the masks of those that were pruned.
+        self._pruned: list[tuple[Dense, Tensor]] = []
 
     def model(self, model: Model) -> Model:
         """Return the new model, with its values."""
@@ -89,6 +93,9 @@ class _Folding:
             state_of(layer).provisional = False
             for weight, array in zip(state_of(layer).weights, arrays, strict=True):
                 weight.tensor.copy_(np.asarray(array, dtype=weight.tensor.dtype, order="C"))
+        # Rows and columns of kernels were scaled, so that zeros are where they were.
+        for layer, kept in self._pruned:
+            masked.attach(layer.kernel, kept.clone())
         return new
 
     # ---- parts
@@ -175,6 +182,9 @@ class _Folding:
         config.update(norm=None, activation=function)
         layer = Dense(**{name: self._copied(value) for name, value in config.items()})
         self._values.append((layer, [part.kernel, part.bias]))
+        kept = masked.of(part.layer.kernel)
+        if kept is not None:
+            self._pruned.append((layer, kept))
         return layer
 
     # ---- graphs

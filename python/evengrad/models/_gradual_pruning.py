@@ -99,8 +99,19 @@ class PruningSchedule:
 class GradualPruning(Callback):
     """Prunes the model that it is on, by a schedule; `fit` has it take part by itself."""
 
-    def __init__(self, sparsity: float, scope: str, schedule: PruningSchedule) -> None:
+    # Also of what was pickled before there were such.
+    pattern: list[str] | None = None
+
+    def __init__(
+        self,
+        sparsity: float,
+        scope: str,
+        schedule: PruningSchedule,
+        pattern: list[str] | None = None,
+    ) -> None:
         self.sparsity, self.scope, self.schedule = sparsity, scope, schedule
+        # The paths of the layers that are pruned; None for all.
+        self.pattern = pattern
         # The latest number of updates after which was pruned.
         self.pruned_at = -1
         # Updates so far, by the time that the optimizer had made so many.
@@ -111,6 +122,7 @@ class GradualPruning(Callback):
         return {
             "sparsity": self.sparsity,
             "scope": self.scope,
+            "pattern": self.pattern,
             "schedule": asdict(self.schedule),
             "state": self.state_dict(),
         }
@@ -119,7 +131,10 @@ class GradualPruning(Callback):
     def of(cls, described: dict[str, Any]) -> GradualPruning:
         """Return what `described` has described."""
         schedule = PruningSchedule(**described["schedule"])
-        made = cls(float(described["sparsity"]), str(described["scope"]), schedule)
+        # Files of earlier releases prune all layers.
+        given = described.get("pattern")
+        pattern = None if given is None else list(map(str, given))
+        made = cls(float(described["sparsity"]), str(described["scope"]), schedule, pattern)
         made._made = int(described["state"]["made"])
         made.pruned_at = int(described["state"]["pruned_at"])
         return made
@@ -163,7 +178,7 @@ class GradualPruning(Callback):
         if due is None or made < due:
             return
         self.pruned_at = made
-        self.model.prune(self.schedule(made, self.sparsity), self.scope)
+        self.model.prune(self.schedule(made, self.sparsity), self.scope, pattern=self.pattern)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the count and the place in the schedule."""

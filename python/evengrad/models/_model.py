@@ -1216,7 +1216,12 @@ class Model(Network):
 
     @suggests_keywords
     def prune(
-        self, sparsity: float, scope: str = "global", schedule: PruningSchedule | None = None
+        self,
+        sparsity: float,
+        scope: str = "global",
+        schedule: PruningSchedule | None = None,
+        *,
+        pattern: Any = None,
     ) -> Sparsity:
         """Have the weights of the smallest magnitude be 0, and stay 0 in training.
 
@@ -1243,6 +1248,9 @@ class Model(Network):
             has come to the sparsity, over several calls where one is too short; a training that
             goes on from a checkpoint prunes as if it had not been interrupted. A new schedule takes
             the place of the last one.
+        pattern
+            Which layers: as for `freeze`, a name, a pattern or a layer, with all inside it, or a
+            list of them. The share is one of their kernels. None: all layers.
 
         Returns
         -------
@@ -1252,9 +1260,10 @@ class Model(Network):
         Raises
         ------
         ValueError
-            A value out of range; the model is not built, or has no kernels that train.
+            A value out of range; the model is not built, or has no kernels that train there; no
+            such layer.
         TypeError
-            Something else than a schedule.
+            Something else than a schedule, or than a pattern.
         RuntimeError
             The optimizer's averages stand in the place of the weights.
 
@@ -1273,7 +1282,7 @@ class Model(Network):
         >>> model.sparsity().share
         0.75
         """
-        return prune(self, sparsity, scope, schedule)
+        return prune(self, sparsity, scope, schedule, pattern)
 
     def remove_masks(self) -> None:
         """Let all weights that `prune` has pruned train again, and forget its schedule.

@@ -11,6 +11,7 @@ from evengrad._common.names import choose
 from evengrad._tensor.masked import apply_masks, masked
 from evengrad.layers._masks import masks_of, set_masks
 from evengrad.layers._module import access_to, module_tree
+from evengrad.models._freezing import chosen
 from evengrad.models._gradual_pruning import GradualPruning, PruningSchedule
 from evengrad.models._network import check_built
 from evengrad.models._sparsity import Sparsity, kernels_of, sparsity_of
@@ -29,7 +30,7 @@ SCOPES = ("global", "layer")
 AVERAGE = "average"
 
 
-def prune(model: Model, sparsity: Any, scope: Any, schedule: Any) -> Sparsity:
+def prune(model: Model, sparsity: Any, scope: Any, schedule: Any, pattern: Any = None) -> Sparsity:
     """Have the smallest weights be zero, now or while the model trains; see `Model.prune`."""
     call = "prune"
     check_built(model, call)
@@ -37,16 +38,24 @@ def prune(model: Model, sparsity: Any, scope: Any, schedule: Any) -> Sparsity:
     choose(scope, SCOPES, "scope")
     config: CompileConfig | None = model._config  # noqa: SLF001 - its class is public, this is not
     check_in_place(config, call)
-    named = [(path, one) for path, one in kernels_of(module_tree(model)) if one.requires_grad]
+    layers = [] if pattern is None else chosen(model, pattern, {"until": None})
+    meant = None if pattern is None else variables_in(layers)
+    named = [
+        (path, one)
+        for path, one in kernels_of(module_tree(model))
+        if one.requires_grad and (meant is None or id(one) in meant)
+    ]
     if not named:
+        where = "" if meant is None else f" in {', '.join(path for path, _ in layers)}"
         raise ValueError(
-            f"{model.path}: {call}: expected kernels that train, got none; what is frozen is left "
-            "as it is"
+            f"{model.path}: {call}: expected kernels that train{where}, got none; what is frozen "
+            "is left as it is"
         )
     if schedule is not None:
         if not isinstance(schedule, PruningSchedule):
             raise TypeError(f"schedule: expected a models.PruningSchedule, got {schedule!r}")
-        model.gradual_pruning = GradualPruning(share, scope, schedule)
+        paths = None if pattern is None else [path for path, _ in layers]
+        model.gradual_pruning = GradualPruning(share, scope, schedule, paths)
         return sparsity_of(model)
     with access_to(model, writes=True):
         before = masks_of(model)
@@ -61,6 +70,11 @@ def prune(model: Model, sparsity: Any, scope: Any, schedule: Any) -> Sparsity:
         if config is not None:
             _mask_averages(config.optimizer, named)
     return sparsity_of(model)
+
+
+def variables_in(layers: list[tuple[str, Any]]) -> set[int]:
+    """Return, by identity, the variables of layers and of all inside them."""
+    return {id(one) for _, layer in layers for _, one in module_tree(layer).named_weights}
 
 
 def remove_masks(model: Model) -> None:

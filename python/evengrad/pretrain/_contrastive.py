@@ -45,24 +45,31 @@ class Views(Model):
         self.body = body
         self.projection = projection
         self.augment = augment
+        # With streams of their own: a validation changes nothing of the training.
+        self.augment_held = [anew(layer) for layer in augment]
         self.temperature = temperature
 
     def call(self, x: Any, training: bool | None = None) -> Tensor:
         """Return loss and hits, (rows, 2)."""
-        del training
         first, second = x if isinstance(x, (list, tuple)) else (x, x)
-        # Each call draws anew.
-        both = [self._augmented(first), self._augmented(second)]
+        augment = self.augment if training else self.augment_held
+        # Each draws anew.
+        both = [augmented(first, augment), augmented(second, augment)]
         vectors = self.body(_core.cat(both, 0))
         for layer in self.projection:
             vectors = layer(vectors)
         losses, hits = nt_xent(vectors, self.temperature)
         return _core.stack([losses, hits], 1)
 
-    def _augmented(self, view: Tensor) -> Tensor:
-        for layer in self.augment:
-            view = layer(view)
-        return view
+
+def augmented(view: Tensor, layers: list[Layer]) -> Tensor:
+    """Return a view that went through layers, which act in a validation too.
+
+    Without them a row would be two views that are one.
+    """
+    for layer in layers:
+        view = layer(view, training=True)
+    return view
 
 
 def nt_xent(vectors: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -94,23 +101,42 @@ def accuracy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return y_pred[:, 1].mean()
 
 
-def views_of(body: Model, x: Any, augment: list[Layer]) -> Any:
+def views_of(body: Model, x: Any, augment: list[Layer], argument: str) -> Any:
     """Return the rows, or both views of them, as arrays; the body is built."""
     if not isinstance(x, tuple):
         if not augment:
             raise ValueError(
                 "augment: expected layers that make two views of a row, such as "
-                "layers.GaussianNoise(0.1), or a tuple of two views as x, got neither"
+                f"layers.GaussianNoise(0.1), or a tuple of two views as {argument}, got neither"
             )
-        return single_input(body, x)
-    if len(x) != 2:
-        raise ValueError(f"x: expected one array, or a tuple of two views, got {len(x)}")
-    first, second = (single_input(body, view) for view in x)
-    if len(first) != len(second):
-        raise ValueError(
-            f"x: expected as many rows in both views, got {len(first)} and {len(second)}"
-        )
-    return [first, second]
+        found = single_input(body, x)
+        rows = len(found)
+    else:
+        if len(x) != 2:
+            raise ValueError(
+                f"{argument}: expected one array, or a tuple of two views, got {len(x)}"
+            )
+        found = [single_input(body, view) for view in x]
+        rows, others = map(len, found)
+        if rows != others:
+            raise ValueError(
+                f"{argument}: expected as many rows in both views, got {rows} and {others}"
+            )
+    if rows < 2:
+        raise ValueError(f"{argument}: expected two rows or more, got {plural(rows, 'row')}")
+    return found
+
+
+def rows_in(data: Any) -> int:
+    """Return how many rows there are, of which a list has two views."""
+    return len(data[0] if isinstance(data, list) else data)
+
+
+def whole_batches(data: Any, size: int) -> Any:
+    """Return the rows of whole batches; all where they are fewer than one."""
+    rows = rows_in(data)
+    end = rows if rows < size else rows - rows % size
+    return [view[:end] for view in data] if isinstance(data, list) else data[:end]
 
 
 def layers_for(augment: Any) -> list[Layer]:
@@ -135,6 +161,7 @@ def contrastive(
     batch_size: int = 128,
     steps_per_epoch: int | None = None,
     optimizer: Any = "adam",
+    validation_data: Any = None,
     callbacks: Any = None,
     verbose: Any = "auto",
     seed: int | None = None,
@@ -171,6 +198,10 @@ def contrastive(
         N. The rows that an epoch leaves over for a smaller batch are others each time, and wait.
     optimizer
         A name or an optimizer.
+    validation_data
+        Rows or views as `x`, which are not trained on: after each epoch ``"val_loss"`` and
+        ``"val_accuracy"`` tell of their batches, of which a last one that is smaller is left out,
+        as fewer rows are easier to tell apart.
     seed
         What views, first values and shuffling follow from; by default the body's.
 
@@ -199,15 +230,17 @@ def contrastive(
     >>> report.stages[0].losses[-1] < report.stages[0].losses[0]
     True
     """
-    settings = Settings(epochs, batch_size, optimizer, callbacks, verbose)
+    settings = Settings(epochs, batch_size, optimizer, callbacks, verbose, validation_data)
     tau = check_float(temperature, "temperature", low=0.0, open_low=True)
     check_model(body, "body")
     augmenting = layers_for(augment)
-    data = views_of(body, x, augmenting)
+    data = views_of(body, x, augmenting, "x")
     check_vectors(body)
-    rows = len(data[0]) if isinstance(data, list) else len(data)
-    if rows < 2:
-        raise ValueError(f"x: expected two rows or more, got {plural(rows, 'row')}")
+    rows, held = rows_in(data), None
+    if validation_data is not None:
+        views = views_of(body, validation_data, augmenting, "validation_data")
+        held_x = whole_batches(views, settings.batch_size)
+        held = held_x, np.zeros(rows_in(held_x), np.float32)
     number = seed_for(body, seed, "contrastive")
     twin = copied(body, seed_for(body, seed, body.path))
     state_of(twin).given_name = None
@@ -224,6 +257,7 @@ def contrastive(
         np.zeros(rows, np.float32),
         name="contrastive",
         figure="contrastive",
+        held=held,
         drop_last=True,
         steps_per_epoch=steps_per_epoch,
     )

@@ -17,9 +17,13 @@ from evengrad.sklearn._parameters import CONSTRAINTS
 from evengrad.sklearn._threads import threads
 
 if TYPE_CHECKING:
+    import os
+
     from typing_extensions import Self
 
     from evengrad._common.arrays import Array
+    from evengrad.models import Model
+    from evengrad.sklearn._encoding import TableEncoder
 
 # Arguments that the training takes as they are.
 OF_TRAINING = (
@@ -42,7 +46,9 @@ OF_TRAINING = (
     "dtype",
     "n_threads",
 )
-CHECKED = ("hidden_layer_sizes", "activation", "alpha", *OF_TRAINING)
+# The halves of the model, which are made of it wherever it comes from.
+HALVES = ("encoder_", "decoder_")
+CHECKED = ("hidden_layer_sizes", "activation", "alpha", "categorical", *OF_TRAINING)
 
 
 class AutoencoderTransformer(
@@ -87,11 +93,23 @@ class AutoencoderTransformer(
         The score of rows that are held out is R².
     restore_best_weights, dtype, n_threads
         As there.
+    categorical
+        Which columns of a table are categories, as for `DenseRegressor`: there is a `TableEncoder`
+        in the same cases, which scales and imputes numbers. A category is not embedded here, since
+        what the net gives back is compared with what came in: it is a column of zeros and ones for
+        each value that `fit` has seen, a missing one being a value too.
 
     Attributes
     ----------
+    model_
+        The trained `evengrad.Model`, from rows to rows.
     encoder_, decoder_
-        Models that code rows, and give them back.
+        The two halves of it, which code rows, and give them back.
+    table_encoder_
+        The `TableEncoder` that tables go through; None where numbers go straight to the net.
+    levels_
+        For each categorical column which rows of an embedding its values would have: those are its
+        columns of zeros and ones, after those of numbers.
     history_
         The `History` of the training.
     loss_, loss_curve_, n_iter_
@@ -134,6 +152,12 @@ class AutoencoderTransformer(
         "tied": ["boolean"],
     }
 
+    model_: Model
+    encoder_: Model
+    decoder_: Model
+    table_encoder_: TableEncoder | None
+    levels_: list[Array]
+
     def __init__(
         self,
         n_components: int = 2,
@@ -167,6 +191,7 @@ class AutoencoderTransformer(
         restore_best_weights: bool = True,
         dtype: str = "auto",
         n_threads: int | None = None,
+        categorical: Any = "auto",
     ) -> None:
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -198,6 +223,7 @@ class AutoencoderTransformer(
         self.restore_best_weights = restore_best_weights
         self.dtype = dtype
         self.n_threads = n_threads
+        self.categorical = categorical
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train encoder and decoder on rows.
@@ -205,7 +231,7 @@ class AutoencoderTransformer(
         Parameters
         ----------
         X
-            Rows: an array or a data frame of numbers, (rows, features).
+            Rows: an array or a data frame, (rows, features).
         y
             Not used.
 
@@ -226,22 +252,96 @@ class AutoencoderTransformer(
 
     def _learn(self, X: Any) -> None:
         # Whoever only imports this package does not wait for it.
-        from evengrad.sklearn._autoencoder_net import autoencoder, parts_of, untied
-        from evengrad.sklearn._data import FLOATS
+        from evengrad.sklearn._autoencoder_net import autoencoder, untied
         from evengrad.sklearn._regressor import DenseRegressor
 
-        dtype: Any = FLOATS if self.dtype == "auto" else np.dtype(self.dtype)
-        rows: Array = validate_data(self, X, dtype=dtype)
+        rows = self._learn_columns(X)
         settings = {name: getattr(self, name) for name in OF_TRAINING}
         net = DenseRegressor(model=partial(autoencoder, self), categorical=None, **settings)
         # One column is a vector of targets.
         net.fit(rows, rows if rows.shape[1] > 1 else rows[:, 0])
-        self.encoder_, self.decoder_ = parts_of(untied(net.model_))
+        self.model_ = untied(net.model_)
+        self._take_apart()
         self.history_, self.n_iter_ = net.history_, net.n_iter_
         # With L-BFGS there is no curve of its own.
         curve = getattr(net, "loss_curve_", net.history_.history["loss"])
         self.loss_, self.loss_curve_ = net.loss_, list(curve)
         self.validation_scores_ = getattr(net, "validation_scores_", None)
+
+    def _learn_columns(self, X: Any) -> Array:
+        """Return what the net gets of the rows to train on; keep what is known of their columns."""
+        from evengrad.sklearn._data import FLOATS, encoder_for
+
+        encoder = self.table_encoder_ = encoder_for(X, self)
+        if encoder is None:
+            dtype: Any = FLOATS if self.dtype == "auto" else np.dtype(self.dtype)
+            found: Array = validate_data(self, X, dtype=dtype)
+            return found
+        from evengrad.sklearn._one_hot import joined, levels_of
+        from evengrad.sklearn._table_columns import check_columns
+
+        parts = encoder.fit_inputs(X)
+        check_columns(self, X, reset=True)
+        self.levels_ = levels_of(encoder, parts)
+        return joined(encoder, self.levels_, parts)
+
+    def _rows(self, X: Any) -> Array:
+        """Return what the net gets of rows, or raise scikit-learn's errors."""
+        check_is_fitted(self)
+        encoder = self.table_encoder_
+        if encoder is None:
+            dtype = np.dtype(self.encoder_.dtype)
+            found: Array = validate_data(self, X, dtype=dtype, reset=False)
+            return found
+        from evengrad.sklearn._one_hot import joined
+        from evengrad.sklearn._table_columns import check_columns
+
+        check_columns(self, X, reset=False)
+        return joined(encoder, self.levels_, encoder.inputs(X))
+
+    def _take_apart(self) -> None:
+        """Make the two halves of the model."""
+        from evengrad.sklearn._autoencoder_net import parts_of
+
+        self.encoder_, self.decoder_ = parts_of(self.model_)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The halves share their layers with the model, which a copy is to have too.
+        state = dict(super().__getstate__())
+        for name in HALVES:
+            state.pop(name, None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "model_" in state:
+            self._take_apart()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the transformer to one file: its net, arguments, encoder and fitted attributes.
+
+        `evengrad.sklearn.load` reads it, and `evengrad.load_model` the net alone, from rows to
+        rows. It is a safetensors file with checksums, which holds names, numbers and text but no
+        code.
+
+        Parameters
+        ----------
+        path
+            The file; by custom it ends in ``.safetensors``.
+
+        Raises
+        ------
+        NotFittedError
+            It is not fitted.
+        ValueError
+            An argument that a file cannot describe, such as a callback or a lambda.
+        OSError
+            The file cannot be written; an older one is untouched.
+        """
+        from evengrad.sklearn._file import save
+
+        check_is_fitted(self)
+        save(self, path)
 
     @property
     def _n_features_out(self) -> int:
@@ -268,9 +368,7 @@ class AutoencoderTransformer(
         ValueError
             Rows that do not fit.
         """
-        check_is_fitted(self)
-        rows = validate_data(self, X, dtype=np.dtype(self.encoder_.dtype), reset=False)
-        return self._predicted(self.encoder_, rows)
+        return self._predicted(self.encoder_, self._rows(X))
 
     def inverse_transform(self, X: Any) -> Any:
         """Return the rows that codes stand for.
@@ -283,7 +381,9 @@ class AutoencoderTransformer(
         Returns
         -------
         ndarray
-            Shape (rows, features).
+            Shape (rows, features). Of a table with an encoder, objects in the columns of `fit`:
+            numbers as floats, NaN where one is rather missing, and of each category the value that
+            the net gives most, None for a missing one.
 
         Raises
         ------
@@ -299,10 +399,18 @@ class AutoencoderTransformer(
                 f"X: expected codes of {self.n_components} columns, as transform returns them, got "
                 f"{codes.shape[1]}"
             )
-        return self._predicted(self.decoder_, codes)
+        rows = self._predicted(self.decoder_, codes)
+        if self.table_encoder_ is None:
+            return rows
+        from evengrad.sklearn._one_hot import table_of
+
+        return table_of(self.table_encoder_, self.levels_, rows)
 
     def score_samples(self, X: Any) -> Any:
         """Return how well each row is given back: −Σ(x̂ − x)², low where a row is out of the common.
+
+        The sum is over what the net gets: of a table with an encoder, scaled numbers, and zeros and
+        ones for categories.
 
         Parameters
         ----------
@@ -321,8 +429,7 @@ class AutoencoderTransformer(
         ValueError
             Rows that do not fit.
         """
-        check_is_fitted(self)
-        rows = validate_data(self, X, dtype=np.dtype(self.encoder_.dtype), reset=False)
+        rows = self._rows(X)
         given_back = self._predicted(self.decoder_, self._predicted(self.encoder_, rows))
         return -((given_back - rows) ** 2).sum(axis=1)
 

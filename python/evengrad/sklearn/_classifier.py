@@ -70,7 +70,7 @@ class DenseClassifier(ClassifierMixin, DenseEstimator):  # type: ignore[misc]  #
     warm_start
         Whether `fit` goes on from the weights of the fit before.
     momentum, nesterovs_momentum
-        Of ``"sgd"``: below 1; whether it is Nesterov's.
+        Of ``"sgd"``: in [0, 1]; whether it is Nesterov's.
     early_stopping, validation_fraction
         Whether such a share of the rows, with the classes' shares, is held out, and the training
         ends by the score on them, with the weights that had the best one.
@@ -102,7 +102,8 @@ class DenseClassifier(ClassifierMixin, DenseEstimator):  # type: ignore[misc]  #
     label_smoothing
         The share of a target that is spread over the classes, in [0, 1].
     callbacks
-        A callback of `evengrad.callbacks`, or a list.
+        A callback of `evengrad.callbacks`, or a list. With ``"lbfgs"`` its iterations are their
+        epochs, and those that act on steps are refused, as `schedule` and `dropout` are.
     monitor
         The figure that decides when training ends and which weights were best: ``"loss"``, or with
         `early_stopping` ``"score"`` and ``"val_loss"``. By default as in scikit-learn.

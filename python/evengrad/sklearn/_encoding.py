@@ -351,10 +351,6 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # pu
         )
         self.has_missing_ = np.array(flags, bool)
 
-    def _statistics(self) -> list[Statistics]:
-        arrays = (self.medians_, self.means_, self.scales_, self.quantiles_, self.has_missing_)
-        return [Statistics(*one) for one in zip(*arrays, strict=True)]
-
     def _sources(self, X: Any) -> list[Source]:
         """Return the columns of a table, which must be those of `fit`."""
         check_is_fitted(self)
@@ -376,7 +372,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # pu
 
     def _numbers(self, sources: list[Source], further: int = 0) -> Array:
         """Return the columns of numbers and the indicators, and further columns to be filled."""
-        statistics = self._statistics()
+        statistics = statistics_of(self)
         kept = [sources[at] for at in self._number_places()]
         rows = len(sources[0].values)
         found = np.empty((rows, self.n_numbers_ + further), self.dtype)
@@ -403,3 +399,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # pu
         # What comes out has the dtype that is asked for.
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def statistics_of(encoder: TableEncoder) -> list[Statistics]:
+    """Return what an encoder has learned of each column of numbers."""
+    columns = (
+        *(encoder.medians_, encoder.means_, encoder.scales_),
+        *(encoder.quantiles_, encoder.has_missing_),
+    )
+    return [Statistics(*one) for one in zip(*columns, strict=True)]

@@ -8,7 +8,7 @@ is code: classes are found by name among those that are listed here, and in `cus
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     import os
 
     from evengrad._common.arrays import Array
+    from evengrad.sklearn._autoencoder import AutoencoderTransformer
     from evengrad.sklearn._base import DenseEstimator
+
+    Saved: TypeAlias = DenseEstimator | AutoencoderTransformer
 
 # The name under which the header has what describes the estimator, and its version.
 KEY = "evengrad_estimator"
@@ -47,14 +50,14 @@ OBJECT, TEXT, DESCRIBED = "evengrad_object", "evengrad_text", "evengrad_describe
 NET = "model_"
 
 
-def save(estimator: DenseEstimator, path: str | os.PathLike[str]) -> None:
+def save(estimator: Saved, path: str | os.PathLike[str]) -> None:
     """Write a fitted estimator to a file; see `DenseEstimator.save`."""
     file = path_to_write(path, "save")
     arguments = estimator.get_params(deep=False)
     fitted = {
         name: value
-        for name, value in vars(estimator).items()
-        if name not in arguments and name != NET
+        for name, value in estimator.__getstate__().items()
+        if name not in (*arguments, NET)
     }
     writer = Writer()
     description = {

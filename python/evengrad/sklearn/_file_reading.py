@@ -17,6 +17,7 @@ from evengrad.models._model_file import KEY as MODEL
 from evengrad.saving import _safetensors
 from evengrad.saving._errors import FileFormatError, NotGivenError
 from evengrad.saving._paths import file_path
+from evengrad.sklearn._autoencoder import AutoencoderTransformer
 from evengrad.sklearn._base import DenseEstimator
 from evengrad.sklearn._classifier import DenseClassifier
 from evengrad.sklearn._file import DESCRIBED, KEPT, KEY, OBJECT, TEXT, VERSION
@@ -29,12 +30,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from evengrad._common.arrays import Array
+    from evengrad.sklearn._file import Saved
 
-ESTIMATORS = {one.__name__: one for one in (DenseClassifier, DenseRegressor, DenseTransformer)}
+BASES = (DenseEstimator, AutoencoderTransformer)
+ESTIMATORS = {
+    one.__name__: one
+    for one in (AutoencoderTransformer, DenseClassifier, DenseRegressor, DenseTransformer)
+}
 
 
 @outside_scopes()
-def read(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None) -> DenseEstimator:
+def read(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None) -> Saved:
     """Read a fitted estimator from a file; see `evengrad.sklearn.load`."""
     shown = file_path(path)
     tensors, metadata = _safetensors.read(path)
@@ -48,7 +54,8 @@ def read(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None)
     with reader.decoder.names_damage():
         estimator = reader.estimator(metadata[KEY])
     text = reader.decoder.member(metadata, MODEL, str)
-    estimator.model_ = model_of(shown, reader.of_model, text, custom, compile=True)
+    model = model_of(shown, reader.of_model, text, custom, compile=True)
+    estimator.__setstate__({**vars(estimator), "model_": model})
     return estimator
 
 
@@ -63,7 +70,7 @@ class Reader:
             kind = self.arrays if name.startswith(ESTIMATOR) else self.of_model
             kind[name.removeprefix(ESTIMATOR)] = array
 
-    def estimator(self, text: str) -> DenseEstimator:
+    def estimator(self, text: str) -> Saved:
         """Return an estimator without its model."""
         member = self.decoder.member
         described = json.loads(text)
@@ -80,9 +87,9 @@ class Reader:
         made.__dict__.update({name: self._value(one) for name, one in fitted.items()})
         return made
 
-    def _class(self, name: str) -> type[DenseEstimator]:
+    def _class(self, name: str) -> type[Saved]:
         found = self.decoder.custom.get(name, ESTIMATORS.get(name))
-        if not (isinstance(found, type) and issubclass(found, DenseEstimator)):
+        if not (isinstance(found, type) and issubclass(found, BASES)):
             raise NotGivenError(
                 f"{self.decoder.shown}: unknown estimator {name!r}; if it is your own, pass "
                 f"custom_objects={{{name!r}: {printable(name)}}}"

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from evengrad.sklearn._encoding import TableEncoder
 
 
-def input_graph(encoder: TableEncoder, dtype: str) -> tuple[list[Symbolic], Any]:
-    """Return the inputs of a net for what an encoder makes, and their vectors side by side."""
+def names_of(encoder: TableEncoder) -> tuple[str | None, list[str]]:
+    """Return the name of the input of numbers, if there is one, and those of the embeddings."""
     taken: set[str] = set()
 
     def name_for(label: Any) -> str:
@@ -22,17 +22,26 @@ def input_graph(encoder: TableEncoder, dtype: str) -> tuple[list[Symbolic], Any]
         taken.add(name)
         return name
 
-    inputs, parts = [], []
-    width = encoder.n_numbers_
-    if width:
-        # Before the columns, so that its name is free.
-        inputs.append(Input((width,), dtype, name=name_for("numbers")))
+    # Before the columns, so that its name is free.
+    numbers = name_for("numbers") if encoder.n_numbers_ else None
+    return numbers, [name_for(one.name) for one in encoder.columns_ if one.cardinality is not None]
+
+
+def embedding_sizes(encoder: TableEncoder) -> list[tuple[int, int]]:
+    """Return rows and places of the embedding of each categorical column."""
+    sizes = ((one.cardinality, one.embedding_size) for one in encoder.columns_)
+    return [(rows, places) for rows, places in sizes if rows is not None and places is not None]
+
+
+def input_graph(encoder: TableEncoder, dtype: str) -> tuple[list[Symbolic], Any]:
+    """Return the inputs of a net for what an encoder makes, and their vectors side by side."""
+    inputs: list[Symbolic] = []
+    parts: list[Any] = []
+    numbers, names = names_of(encoder)
+    if numbers is not None:
+        inputs.append(Input((encoder.n_numbers_,), dtype, name=numbers))
         parts.append(inputs[0])
-    for column in encoder.columns_:
-        if column.cardinality is None or column.embedding_size is None:
-            continue
-        name = name_for(column.name)
+    for name, size in zip(names, embedding_sizes(encoder), strict=True):
         inputs.append(Input((), dtype, name=name))
-        layer = Embedding(column.cardinality, column.embedding_size, name=name, dtype=dtype)
-        parts.append(layer(inputs[-1]))
+        parts.append(Embedding(*size, name=name, dtype=dtype)(inputs[-1]))
     return inputs, Concatenate(dtype=dtype)(parts) if len(parts) > 1 else parts[0]

@@ -8,12 +8,10 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-    from evengrad.sklearn._base import DenseEstimator
+    from evengrad.sklearn._file import Saved
 
 
-def load(
-    path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None
-) -> DenseEstimator:
+def load(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> Saved:
     """Read a fitted estimator from a file of its method `save`.
 
     Files hold names, numbers and text, never code; their checksums are compared.

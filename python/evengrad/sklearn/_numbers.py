@@ -106,6 +106,19 @@ def to_normal(values: Array, quantiles: Array) -> Array:
     return normal(np.clip(share, TAIL, 1 - TAIL))
 
 
+def unscale(values: Array, statistics: Statistics, numeric: str | None) -> Array:
+    """Return the numbers that `scale` makes these of; quantiles beyond the ends are the ends."""
+    if numeric == "quantile":
+        from scipy.special import ndtr
+
+        known = statistics.quantiles
+        found: Array = np.interp(ndtr(values), np.linspace(0, 1, len(known)), known)
+        return found
+    if numeric == "standard":
+        return values * statistics.scale + statistics.mean
+    return values
+
+
 def fitting(values: Array, dtype: str, where: str) -> Array:
     """Return numbers, or raise an error where a dtype does not hold one."""
     largest = float(np.finfo(dtype).max)

@@ -65,7 +65,7 @@ class DenseRegressor(RegressorMixin, DenseEstimator):  # type: ignore[misc]  # p
     warm_start
         Whether `fit` goes on from the weights of the fit before.
     momentum, nesterovs_momentum
-        Of ``"sgd"``: below 1; whether it is Nesterov's.
+        Of ``"sgd"``: in [0, 1]; whether it is Nesterov's.
     early_stopping, validation_fraction
         Whether such a share of the rows, with the classes' shares, is held out, and the training
         ends by the score on them, with the weights that had the best one.
@@ -92,7 +92,8 @@ class DenseRegressor(RegressorMixin, DenseEstimator):  # type: ignore[misc]  # p
     clipnorm
         Bounds the norm of each gradient, for a solver by name.
     callbacks
-        A callback of `evengrad.callbacks`, or a list.
+        A callback of `evengrad.callbacks`, or a list. With ``"lbfgs"`` its iterations are their
+        epochs, and those that act on steps are refused, as `schedule` and `dropout` are.
     monitor
         The figure that decides when training ends and which weights were best: ``"loss"``, or with
         `early_stopping` ``"score"`` and ``"val_loss"``. By default as in scikit-learn.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from evengrad import optimizers
 from evengrad._common.config import outside_scopes, remade
 from evengrad._common.names import look_up, public_names
 from evengrad.optimizers import Adam, Optimizer
+
+# The momentum of our rule is below 1: with this one each product is that of 1, to its last place.
+LARGEST_MOMENTUM = math.nextafter(1.0, 0.0)
 
 
 def is_stochastic(solver: Any) -> bool:
@@ -32,8 +36,9 @@ def optimizer_of(estimator: Any) -> Optimizer:
         "clipnorm": estimator.clipnorm,
     }
     if solver == "sgd":
-        nesterov = bool(estimator.nesterovs_momentum and estimator.momentum > 0)
-        return optimizers.SGD(momentum=float(estimator.momentum), nesterov=nesterov, **shared)
+        momentum = min(float(estimator.momentum), LARGEST_MOMENTUM)
+        nesterov = bool(estimator.nesterovs_momentum and momentum > 0)
+        return optimizers.SGD(momentum=momentum, nesterov=nesterov, **shared)
     if solver == "adam":
         first, second = float(estimator.beta_1), float(estimator.beta_2)
         return Adam(beta_1=first, beta_2=second, epsilon=float(estimator.epsilon), **shared)

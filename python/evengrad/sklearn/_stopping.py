@@ -21,6 +21,9 @@ LEAST_RATE, DIVISOR = 1e-6, 5.0
 class Progress:
     """What an estimator knows of its training so far, which `partial_fit` and warm starts go on."""
 
+    # How often each row of each embedding was trained; None of numbers, and of older files.
+    category_counts: list[np.ndarray[Any, Any]] | None = None
+
     def __init__(self) -> None:
         # Epochs in a row that did not improve by `tol`.
         self.count = 0
@@ -55,7 +58,8 @@ class StoppingRule(Callback):
     rows
         How many rows an epoch has.
     loss_of
-        Returns the loss that scikit-learn reports, from the figures of an epoch.
+        Returns the loss that scikit-learn reports, from the figures of an epoch: of training, or
+        with the prefix of validation.
     """
 
     # Returns the score on the rows that are held out, where there are such.
@@ -66,7 +70,7 @@ class StoppingRule(Callback):
         estimator: Any,
         progress: Progress,
         rows: int,
-        loss_of: Callable[[dict[str, Any]], float],
+        loss_of: Callable[..., float],
     ) -> None:
         self.estimator, self.progress, self.rows = estimator, progress, rows
         self.loss_of = loss_of
@@ -94,7 +98,9 @@ class StoppingRule(Callback):
         progress = self.progress
         self.epochs += 1
         progress.seen += self.rows
-        figures["loss"] = self.loss_of(figures)
+        for prefix in ("", "val_"):
+            if f"{prefix}loss" in figures:
+                figures[f"{prefix}loss"] = self.loss_of(figures, prefix)
         progress.losses.append(figures["loss"])
         if self.estimator.verbose:
             print(f"Iteration {self.epochs}, loss = {figures['loss']:.8f}")  # noqa: T201 - asked for

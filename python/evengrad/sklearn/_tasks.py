@@ -85,7 +85,7 @@ class Classification:
         """Return targets as numbers."""
         return self.labels.encode(y)
 
-    def loss(self) -> tuple[Loss, float, list[str]]:
+    def loss(self) -> tuple[Loss, float, list[Loss]]:
         """Return the loss, its factor, and the metrics that are tracked beside it."""
         smoothing = self.label_smoothing
         if self.name == "multiclass":
@@ -93,10 +93,9 @@ class Classification:
         # The sum over labels, where the loss is their mean.
         return BinaryCrossentropy(None, smoothing, REDUCTION), float(self.n_outputs), []
 
-    def reported(self, rows: Rows, figures: dict[str, Any]) -> float:
-        """Return the loss as scikit-learn tells it, from the figures of an epoch over some rows."""
-        del rows
-        return float(figures["loss"])
+    def reported(self, figures: dict[str, Any], prefix: str = "") -> float:
+        """Return the loss as scikit-learn tells it, from the figures of an epoch."""
+        return float(figures[f"{prefix}loss"])
 
     def score(self, model: Model, held: Rows) -> float:
         """Return the accuracy on rows that are held out."""
@@ -145,23 +144,21 @@ class Regression:
         """Return targets as numbers."""
         return np.asarray(y, dtype=None if y.dtype.kind in "fiub" else np.float64)
 
-    def loss(self) -> tuple[Loss, float, list[str]]:
+    def loss(self) -> tuple[Loss, float, list[Loss]]:
         """Return the loss, its factor, and the metrics that are tracked beside it."""
         count = self.n_outputs
         if self.loss_name == "poisson":
-            return Poisson(REDUCTION), float(count), []
-        return MeanSquaredError(REDUCTION), 0.5 * count, [SQUARES] if count > 1 else []
+            return Poisson(REDUCTION, deviance=True), float(count), []
+        squares = MeanSquaredError(REDUCTION, SQUARES)
+        return squares, 0.5 * count, [squares] if count > 1 else []
 
-    def reported(self, rows: Rows, figures: dict[str, Any]) -> float:
-        """Return the loss as scikit-learn tells it, from the figures of an epoch over some rows.
+    def reported(self, figures: dict[str, Any], prefix: str = "") -> float:
+        """Return the loss as scikit-learn tells it, from the figures of an epoch.
 
-        Of several targets that is the mean of squares, while the gradient is that of the sum; of
-        counts it has terms that no prediction changes.
+        Of several targets that is the mean of squares, while the gradient is that of the sum.
         """
-        loss = float(figures["loss"])
-        if self.loss_name == "poisson":
-            return loss + float(rest_of_poisson(rows.y, rows.weights))
-        return loss - 0.5 * (self.n_outputs - 1) * float(figures.get(SQUARES, 0.0))
+        squares = float(figures.get(f"{prefix}{SQUARES}", 0.0))
+        return float(figures[f"{prefix}loss"]) - 0.5 * (self.n_outputs - 1) * squares
 
     def score(self, model: Model, held: Rows) -> float:
         """Return R² on rows that are held out; NaN where predictions are not finite."""
@@ -171,9 +168,3 @@ class Regression:
         if not np.isfinite(outputs).all():
             return float("nan")
         return float(r2_score(held.y, outputs, sample_weight=held.weights))
-
-
-def rest_of_poisson(y: Array, weights: Array | None) -> Any:
-    """Return Σ over targets of the mean of y · ln y − y, with 0 · ln 0 = 0."""
-    terms = y * np.log(np.where(y > 0, y, 1.0)) - y
-    return np.average(terms, weights=weights, axis=0).sum()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,16 +40,20 @@ def check_arguments(estimator: Any) -> None:
     hidden_sizes(estimator.hidden_layer_sizes)
     if is_stochastic(estimator.solver):
         return
+    from evengrad.sklearn._lbfgs import check_callbacks_of_iterations
+
     given = estimator.dropout
     if any(given if isinstance(given, (list, tuple)) else [given]):
         raise ValueError(
             'dropout: expected 0 with solver="lbfgs", whose line search needs the same loss at the '
             'same weights; choose "adam" or "sgd"'
         )
-    if estimator.schedule is not None or estimator.callbacks is not None:
+    if estimator.schedule is not None:
         raise ValueError(
-            'schedule, callbacks: expected None with solver="lbfgs", which makes no epochs'
+            'schedule: expected None with solver="lbfgs", whose line search finds the length of '
+            'each step; choose "adam" or "sgd"'
         )
+    check_callbacks_of_iterations(estimator.callbacks)
 
 
 class Training:
@@ -133,10 +136,20 @@ class Training:
                 "Solver produced non-finite parameter weights. The input data may contain large "
                 "values and need to be preprocessed."
             )
+        if encoder is not None:
+            self._fill_untrained(train)
         estimator.t_ = self.progress.seen
         estimator.n_outputs_, estimator.out_activation_ = task.n_outputs, task.out_activation
         self._label(estimator.model_)
         estimator.n_layers_ = len(dense_layers(estimator.model_)) + 1
+
+    def _fill_untrained(self, train: Rows) -> None:
+        """Give embeddings of categories that the training had no row of what the others have."""
+        from evengrad.sklearn._untrained_rows import counted, fill_untrained
+
+        encoder, progress = self.estimator.encoder_, self.progress
+        progress.category_counts = counted(encoder, train, progress.category_counts)
+        fill_untrained(self.estimator.model_, encoder, progress.category_counts)
 
     def _label(self, model: Model) -> None:
         """Have the model know its labels and columns, which are saved with it."""
@@ -167,8 +180,7 @@ class Training:
     def _fit_stochastic(self, train: Rows, held: Rows | None, random: Any) -> None:
         estimator, task = self.estimator, self.task
         model: Model = estimator.model_
-        reported = partial(task.reported, train)
-        rule = StoppingRule(estimator, self.progress, len(train), reported)
+        rule = StoppingRule(estimator, self.progress, len(train), task.reported)
         if held is not None:
             rule.score = lambda: task.score(model, held)
         try:
@@ -224,7 +236,7 @@ class Training:
         from evengrad.sklearn._lbfgs import minimize
 
         estimator = self.estimator
-        result = minimize(estimator, estimator.model_, rows, partial(self.task.reported, rows))
+        result = minimize(estimator, estimator.model_, rows, self.task.reported)
         estimator.history_, estimator.n_iter_, estimator.loss_ = result
 
 

@@ -584,8 +584,4 @@ class _Training:
             self.watching.leave()
         self.progress.close()
         self.history.drop_unfinished()
-        for callback in self.users:
-            try:
-                callback.on_train_end(self.logs)
-            except Exception:  # noqa: PERF203 - each callback is told, whatever the others do
-                logger.exception("on_train_end of %r failed after another exception", callback)
+        self.callbacks.release(self.logs)

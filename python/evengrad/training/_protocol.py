@@ -81,7 +81,7 @@ class PublicModel(Protocol):
     def gradual_pruning(self) -> Callback | None:
         """What prunes it while it trains, if anything does."""
 
-    def prune(self, sparsity: float, scope: str = "global") -> Any:
+    def prune(self, sparsity: float, scope: str = "global", *, pattern: Any = None) -> Any:
         """Have the smallest weights be zero for good."""
 
     def metric_directions(self) -> dict[str, str | None]:

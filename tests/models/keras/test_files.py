@@ -447,10 +447,10 @@ def test_round_trips_keep_what_both_have(tmp_path):
 
 def test_layers_that_change_images_keep_their_ranges(tmp_path):
     changes = [
-        L.RandomTranslation(0.1, (-0.2, 0.1), "wrap", "nearest", 2.0),
+        L.RandomTranslation(0.1, (-0.2, 0.1), "wrap", "nearest", fill_value=2.0),
         L.RandomRotation(0.1),
         L.RandomZoom(0.1, data_format="channels_first"),
-        L.RandomFlip("vertical"),
+        L.RandomFlip("vertical", seed=3),
         L.RandomBrightness((0.0, 0.1), value_range=(0.0, 1.0)),
         L.RandomContrast(0.1),
         L.RandomErasing(0.5, 0.1, [1.0, 2.0, 3.0]),
@@ -463,6 +463,9 @@ def test_layers_that_change_images_keep_their_ranges(tmp_path):
     # What older releases do not know is not there, where it has their value.
     contrast = next(one for one in written if one["class_name"] == "RandomContrast")
     assert {"value_range", "data_format"}.isdisjoint(contrast["config"])
+    # A seed goes there; what comes from there Keras may have drawn.
+    seeds = [one["config"].get("seed") for one in written if one["class_name"] != "InputLayer"]
+    assert seeds == [None, None, None, 3, None, None, None]
     # Keras 3.0 writes a range that its rotation has no use for.
     read = eg.Model.from_keras(changed(path, setting(2, value_range=[0, 255]))).layers
     for one, same in zip(changes, read, strict=True):
@@ -473,7 +476,7 @@ def test_layers_that_change_images_keep_their_ranges(tmp_path):
             factor = (factor, factor)
         assert type(same) is type(one)
         assert got.get("factor") == factor
-        others = wanted.keys() - {"factor", "name", "dtype"}
+        others = wanted.keys() - {"factor", "name", "dtype", "seed"}
         assert {name: got[name] for name in others} == {name: wanted[name] for name in others}
 
 

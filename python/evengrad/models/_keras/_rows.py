@@ -22,7 +22,8 @@ RECURRENT = (
 )
 MOVED = ("fill_mode", "interpolation", "fill_value", "data_format")
 LIT = ("value_range", "data_format")
-# What tells only how a layer runs, or what no file restores: the seed of a dropout.
+# What tells only how a layer runs, or what no file restores: the seed of a dropout, or of a layer
+# that changes images, which has one there whether it was given or not.
 OF_RECURRENT = ("seed", "unroll", "implementation", "zero_output_for_mask", "use_cudnn")
 
 

@@ -148,6 +148,8 @@ class Writer:
     def _images(self, layer: RandomImages) -> list[Written]:
         """Return a layer of augmentation, around which images get a channel axis."""
         step = self._plain(layer)
+        if layer.seed is not None:
+            step.config["seed"] = layer.seed
         note = settle_arguments(layer, step.config)
         if note is not None:
             self.notes.append(f"{layer.path}: {note}")
