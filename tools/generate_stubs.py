@@ -30,6 +30,8 @@ MODULES = {
 SOURCE = (
     "Written by ``make stubs`` from the table in rust/core/src/ops/elementwise.rs: do not edit."
 )
+# Functions with words of other libraries: where Python has them; the stub has them by hand.
+IN_PYTHON = {"clamp": "evengrad._tensor.arithmetic"}
 # Above a part of `_core.pyi` that is written here, and below it.
 FIRST = "# The {}, written by `make stubs` from the core's table: do not edit."
 LAST = "# End of the {}."
@@ -76,7 +78,8 @@ def table(core: Any) -> list[Row]:
 
 def module_of(sentence: str, rows: list[Row]) -> str:
     """Return a module that offers the functions of these rows."""
-    native = [row.name for row in rows if row.form != "wrapped_activation"]
+    names = [row.name for row in rows if row.form != "wrapped_activation"]
+    native = [name for name in names if name not in IN_PYTHON]
     wrapped = [row.name for row in rows if row.form == "wrapped_activation"]
     return "\n".join(
         [
@@ -88,6 +91,7 @@ def module_of(sentence: str, rows: list[Row]) -> str:
             "from evengrad._core import (",
             *(f"    {name}," for name in native),
             ")",
+            *(f"from {IN_PYTHON[name]} import {name}" for name in names if name in IN_PYTHON),
             *(f"from evengrad._tensor.{name} import {name}" for name in wrapped),
             "",
             "__all__ = [",
@@ -118,10 +122,17 @@ def generated(rows: list[Row], root: Path = ROOT) -> dict[Path, str]:
         root / path: module_of(sentence, [row for row in rows if row.form in forms])
         for path, (sentence, forms) in MODULES.items()
     }
-    methods = [f"def {r.name}({', '.join(('self', *r.parameters))}) -> Tensor: ..." for r in rows]
+    native = [row for row in rows if row.name not in IN_PYTHON]
+    # Tensors have a method `float`, so that the type has another name among them.
+    methods = [
+        f"def {r.name}({', '.join(('self', *r.parameters))}) -> Tensor: ...".replace(
+            ": float", ": _Float"
+        )
+        for r in native
+    ]
     functions = [
         f"def {r.name}({', '.join(('x: _TensorLike', *r.parameters))}) -> Tensor: ..."
-        for r in rows
+        for r in native
         if r.form in ("function", "activation")
     ]
     stub = (root / STUB).read_text(encoding="utf-8")

@@ -51,10 +51,20 @@ from evengrad._core import tensor as tensor
 from evengrad._core import unbind as unbind
 from evengrad._core import where as where
 from evengrad._core import zeros as zeros
+from evengrad._tensor import methods as _methods  # noqa: F401 - gives them to tensors
+from evengrad._tensor.arithmetic import *
 from evengrad._tensor.compile import compile as compile
+from evengrad._tensor.einsum import *
 from evengrad._tensor.elementwise import *
+from evengrad._tensor.extremes import *
+from evengrad._tensor.joining import *
+from evengrad._tensor.logic import *
+from evengrad._tensor.making import *
 from evengrad._tensor.nonlinear import *
-from evengrad._tensor.random import randn as randn
+from evengrad._tensor.reductions import *
+from evengrad._tensor.scans import *
+from evengrad._tensor.shaping import *
+from evengrad._tensor.spread import *
 from evengrad.autograd import no_grad as no_grad
 from evengrad.layers import Input as Input
 from evengrad.models import Model as Model

@@ -118,6 +118,7 @@ def dropped(x):
     return eg.functional.dropout(x, 0.4)
 
 
+PLACES = np.array([[2, 0, -1], [1, 1, 0], [0, 2, 2]])
 MASK = np.array([[True, False, True], [False, True, False], [True, True, False]])
 # Operations that take more than float tensors: a function of float tensors, and those.
 CALLS = {
@@ -127,6 +128,23 @@ CALLS = {
     "take": (lambda x: eg.take(x, [2, 0, 2]), [BOTH_SIGNS]),
     "where": (lambda x, y: eg.where(MASK, x, y), [BOTH_SIGNS, OTHER]),
     "clamp": (lambda x: eg.clamp(x, -1.5, 3.0), [BOTH_SIGNS]),
+    "clip": (lambda x: eg.clip(x, -1.5, None), [BOTH_SIGNS]),
+    "concatenate": (lambda x, y: eg.concatenate([x, y], 1), [BOTH_SIGNS, OTHER]),
+    "split": (lambda x: eg.cat(eg.split(x, [1, 2], 1)[1:]), [BOTH_SIGNS]),
+    "chunk": (lambda x: eg.chunk(x, 2)[1] * eg.chunk(x, 2)[0][:1], [BOTH_SIGNS]),
+    "repeat": (lambda x: eg.repeat(x, 3, 1), [BOTH_SIGNS]),
+    "reshape": (lambda x: eg.reshape(x, (9, 1)), [BOTH_SIGNS]),
+    "broadcast_to": (lambda x: eg.broadcast_to(x, (2, 3, 3)), [BOTH_SIGNS]),
+    "expand_dims": (lambda x: eg.expand_dims(x, (0, -1)), [BOTH_SIGNS]),
+    "unsqueeze": (lambda x: eg.unsqueeze(x, 1), [BOTH_SIGNS]),
+    "permute": (lambda x: eg.permute(x, (1, 0)), [BOTH_SIGNS]),
+    "swapaxes": (lambda x: eg.swapaxes(x, 0, 1), [BOTH_SIGNS]),
+    "moveaxis": (lambda x: eg.moveaxis(x, 0, 1), [BOTH_SIGNS]),
+    "einsum": (lambda x, y: eg.einsum("ij,kj->ki", x, y), [BOTH_SIGNS, OTHER]),
+    "masked_fill": (lambda x: eg.masked_fill(x, MASK, 0.5), [BOTH_SIGNS]),
+    "gather": (lambda x: eg.gather(x, 1, PLACES), [BOTH_SIGNS]),
+    "take_along_axis": (lambda x: eg.take_along_axis(x, PLACES, 1), [BOTH_SIGNS]),
+    "cumprod": (lambda x: eg.cumprod(x, 1), [BOTH_SIGNS]),
     "functional.cross_entropy": (lambda x: eg.functional.cross_entropy(x, CLASSES), [PREDICTIONS]),
     "functional.binary_cross_entropy_with_logits": (
         lambda x: eg.functional.binary_cross_entropy_with_logits(x, MASK * 1.0),
@@ -141,6 +159,24 @@ CALLS = {
         [BOTH_SIGNS, OTHER[0], OTHER[1]],
     ),
     "functional.dropout": (dropped, [BOTH_SIGNS]),
+    "Tensor.clip": (lambda x: x.clip(max=3.0), [BOTH_SIGNS]),
+    "Tensor.split": (lambda x: eg.cat(x.split([1, 2], 1)[1:]), [BOTH_SIGNS]),
+    "Tensor.chunk": (lambda x: x.chunk(2)[1] * x.chunk(2)[0][:1], [BOTH_SIGNS]),
+    "Tensor.repeat": (lambda x: x.repeat(3, 1), [BOTH_SIGNS]),
+    "Tensor.view": (lambda x: x.view(9, 1), [BOTH_SIGNS]),
+    "Tensor.swapaxes": (lambda x: x.swapaxes(0, 1), [BOTH_SIGNS]),
+    "Tensor.masked_fill": (lambda x: x.masked_fill(MASK, 0.5), [BOTH_SIGNS]),
+    "Tensor.gather": (lambda x: x.gather(1, PLACES), [BOTH_SIGNS]),
+    "Tensor.cumprod": (lambda x: x.cumprod(1), [BOTH_SIGNS]),
+    **{
+        f"Tensor.__i{name}__": (
+            lambda x, y, name=name: getattr(x * 1.0, f"__i{name}__")(y),
+            [POSITIVE, OTHER],
+        )
+        for name in ("add", "mul", "pow", "sub", "truediv")
+    },
+    "Tensor.__mod__": (lambda x: x % 1.9, [BOTH_SIGNS]),
+    "Tensor.__rmod__": (lambda x: 9.05 % x, [BOTH_SIGNS]),
     "Tensor.clamp": (lambda x: x.clamp(-1.5, 3.0), [BOTH_SIGNS]),
     "Tensor.reshape": (lambda x: x.reshape(9, 1), [BOTH_SIGNS]),
     "Tensor.transpose": (lambda x: x.transpose(0, 1), [BOTH_SIGNS]),
@@ -153,14 +189,21 @@ CALLS = {
     "Tensor.__getitem__": (lambda x: x[1:, 2], [BOTH_SIGNS]),
 }
 
+MADE = (
+    *("eye", "full_like", "linspace", "ones_like", "rand", "randint", "randn", "randperm"),
+    "zeros_like",
+)
 MAKES_A_LEAF = "makes a leaf of values"
 READS_VALUES = "leaves the tape: it gives values to Python"
 MANAGES = "manages gradients or memory, and computes nothing"
 GIVES_ADVICE = "makes a model, or says how to make one"
+A_STEP = "a step function"
+IN_PLACE = "changes a tensor in place, off the tape"
+TRUTHS = ("all", "any", "isfinite", "isinf", "isnan")
 COUNTS = "its result is a truth or a number of a place"
 # Functions among the operations that have no gradient: the reason.
 NOT_DIFFERENTIABLE = {
-    **dict.fromkeys(["arange", "full", "ones", "randn", "tensor", "zeros"], MAKES_A_LEAF),
+    **dict.fromkeys(["arange", "full", "ones", "tensor", "zeros", *MADE], MAKES_A_LEAF),
     **dict.fromkeys(["get_default_dtype", "get_num_threads", "set_default_dtype"], "a setting"),
     **dict.fromkeys(["set_num_threads", "build_info", "show_versions"], "of the process"),
     **{
@@ -200,7 +243,27 @@ NOT_DIFFERENTIABLE = {
     **{f"Tensor.{name}": MANAGES for name in ("backward", "copy_", "retain_grad", "zero_grad")},
     "Tensor.requires_grad_": MANAGES,
     "Tensor.register_hook": MANAGES,
-    "Tensor.argmax": COUNTS,
+    **{f"{of}arg{kind}": COUNTS for of in ("", "Tensor.") for kind in ("max", "min", "sort")},
+    **dict.fromkeys([f"{of}{kind}" for of in ("", "Tensor.") for kind in TRUTHS], COUNTS),
+    **{f"logical_{kind}": COUNTS for kind in ("and", "not", "or", "xor")},
+    **{f"{of}{kind}": A_STEP for of in ("", "Tensor.") for kind in ("ceil", "floor", "round")},
+    **{f"Tensor.{kind}": "gives no floats" for kind in ("bool", "long")},
+    "Tensor.float": "gives float32, too coarse for differences",
+    **{
+        f"Tensor.{kind}_": IN_PLACE
+        for kind in ("add", "clamp", "div", "fill", "mul", "sub", "zero")
+    },
+    **{
+        f"Tensor.__{name}__": COUNTS
+        for name in ("and", "rand", "or", "ror", "xor", "rxor", "invert", "contains", "index")
+    },
+    **{f"Tensor.__{name}__": A_STEP for name in ("floordiv", "rfloordiv")},
+    **{f"Tensor.__{name}__": READS_VALUES for name in ("format", "round")},
+    "Tensor.__setitem__": IN_PLACE,
+    "Tensor.__getattr__": "raises an error",
+    **{f"Tensor.__array_{name}__": "is NumPy's way in" for name in ("function", "ufunc")},
+    "sort": "its order is found outside of captured steps; test_words.py checks its gradient",
+    "Tensor.sort": "as above",
     **{f"Tensor.__{name}__": COUNTS for name in ("eq", "ne", "lt", "le", "gt", "ge", "bool")},
     **{f"Tensor.__{name}__": READS_VALUES for name in ("array", "dlpack", "float", "int")},
     "Tensor.__array_namespace__": "names a module",

@@ -19,7 +19,9 @@ FLOATS = ("float32", "float64")
 # Results in float32 are this near to those in float64, beside values of about 1.
 NEAR = {"rtol": 1e-4, "atol": 1e-5}
 # Operations that return another dtype than they take: the reason.
-OF_OTHER_DTYPE = {"Tensor.astype": "it is asked for one"}
+OF_OTHER_DTYPE = dict.fromkeys(
+    ["Tensor.astype", "Tensor.double", "Tensor.float"], "it is asked for one"
+)
 # Operations whose replay gives other values than their first run: the reason.
 DRAWING = {"functional.dropout": "each replay draws anew; layers.Dropout is compared"}
 

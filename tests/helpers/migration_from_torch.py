@@ -305,6 +305,67 @@ def _(value, names):
         close(column, expected)
 
 
+@means("with torch.no_grad(): w -= 0.1 * w.grad")
+def _(value, names):
+    before = np.array([[3.0, 4.0], [0.3, 0.4]])
+    close(value, before - 0.2 * before)
+    assert value is names["w"]
+    assert value.requires_grad
+
+
+@means("values, places = x.max(dim=1)")
+def _(value, names):
+    del names
+    close(value[0], [4.0, 0.4])
+    assert value[1].tolist() == [1, 1]
+
+
+@means("x.sort(dim=1, descending=True)")
+def _(value, names):
+    del names
+    close(value, [[4.0, 3.0], [0.4, 0.3]])
+
+
+@means("torch.split(x, 3)")
+def _(value, names):
+    assert [part.shape for part in value] == [(3, 8), (3, 8), (3, 8), (55, 8)]
+    close(value[1], names["X"][3:6])
+
+
+@means("logits[torch.arange(64), y]")
+def _(value, names):
+    close(value, names["logits"].numpy()[np.arange(64), names["y"]])
+
+
+@means("x[x < 0] = 0")
+def _(value, names):
+    close(value, np.maximum(np.linspace(-2.0, 2.0, 9), 0.0))
+    assert value is names["z"]
+
+
+@means('torch.einsum("ij,kj->ik", x, x)')
+def _(value, names):
+    w = names["w"].detach().numpy()
+    close(value, w @ w.T)
+
+
+@means("(pred == y).float().mean()")
+def _(value, names):
+    close(value, np.mean(names["logits"].numpy().argmax(1) == names["y"]))
+
+
+@means("x.std(dim=0)")
+def _(value, names):
+    close(value, names["w"].detach().numpy().std(0, ddof=1))
+
+
+@means("np.square(x), np.mean(x) of arrays")
+def _(value, names):
+    w = names["w"].detach().numpy()
+    close(value, w**2 + w.mean())
+    assert value.requires_grad
+
+
 @means("weight.register_hook(lambda g: g.clamp(-1, 1))")
 def _(value, names):
     close(value, np.ones(names["w"].shape))

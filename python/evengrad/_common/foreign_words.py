@@ -18,8 +18,6 @@ NAMES: dict[str, dict[str, str]] = {
         "GradientTape": "loss.backward(), and the gradient is in .grad",
         "Module": "here it is evengrad.Model, or layers.Layer",
         "Variable": "here it is evengrad.tensor(values, requires_grad=True)",
-        "concat": "evengrad.cat",
-        "concatenate": "evengrad.cat",
         "cuda": NO_DEVICES,
         "device": NO_DEVICES,
         "from_numpy": "evengrad.tensor",
@@ -72,6 +70,31 @@ NAMES: dict[str, dict[str, str]] = {
         "normalize": "take layers.Normalization, which learns from the training data alone",
         "set_seed": "utils.set_random_seed",
     },
+}
+# Names of methods and attributes of tensors: what stands for one here.
+TENSOR_NAMES: dict[str, str] = {
+    "assign": "here it is .copy_(values)",
+    "cpu": NO_DEVICES,
+    "cuda": NO_DEVICES,
+    "data": "here it is .detach()",
+    "dim": "here it is .ndim",
+    "element_size": "here it is .itemsize",
+    "int": "here it is .long()",
+    "median": "take numpy.median(x.numpy())",
+    "mm": "write x @ y",
+    "bmm": "write x @ y",
+    "matmul": "write x @ y",
+    "nelement": "here it is .size",
+    "numel": "here it is .size",
+    "pow": "write x**y",
+    "ravel": "here it is .flatten()",
+    "scatter_": "take x[places] = values",
+    "t": "here it is .T",
+    "to": "tensors are on the CPU, and .astype(dtype) converts them",
+    "topk": "take x.sort(descending=True)[..., :k]",
+    "type": "here it is .astype(dtype)",
+    "values": "here it is .numpy()",
+    "where": "take evengrad.where(mask, x, y)",
 }
 FROM_THE_DATA = "the inputs are known from the data; leave it out, or begin with evengrad.Input"
 ALWAYS_SO = "it is always so here; leave it out"

@@ -5,7 +5,6 @@ Written by ``make stubs`` from the table in rust/core/src/ops/elementwise.rs: do
 
 from evengrad._core import (
     abs,
-    clamp,
     cos,
     erf,
     exp,
@@ -17,6 +16,7 @@ from evengrad._core import (
     sqrt,
     square,
 )
+from evengrad._tensor.arithmetic import clamp
 
 __all__ = [
     "abs",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
-from evengrad._common.checks import check_dtype, check_int
+from evengrad._common.checks import check_int
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,31 +104,3 @@ def seeds_from(seed: int) -> Iterator[None]:
 def generator(seed: int, path: str) -> _core.Generator:
     """Return the random stream of one variable, one noise layer or one shuffle."""
     return _core.Generator(seed, _core.derive_stream(seed, path))
-
-
-def randn(*shape: int, dtype: Any = None, requires_grad: bool = False) -> _core.Tensor:
-    """Return a tensor of numbers drawn from N(0, 1), from the stream of `utils.set_random_seed`.
-
-    Parameters
-    ----------
-    *shape
-        The sizes.
-    dtype
-        ``"float32"`` or ``"float64"``; the default dtype if None.
-    requires_grad
-        Whether gradients are computed for it.
-
-    Raises
-    ------
-    ValueError
-        A negative size, or an unknown dtype.
-
-    Examples
-    --------
-    >>> eg.randn(2, 3).shape
-    (2, 3)
-    """
-    kind = _core.get_default_dtype() if dtype is None else check_dtype(dtype)
-    values = generator(next_seed(), "randn").normal(shape, 0.0, 1.0, kind)
-    values.requires_grad = requires_grad
-    return values

@@ -12,6 +12,7 @@ from evengrad._common.checks import FLOATS
 from evengrad._common.config import Named, remade
 from evengrad._common.names import ESCAPES, snake_case
 from evengrad._core import Tensor
+from evengrad._tensor.reductions import native_sum
 from evengrad.losses._crossentropy import check_labels
 from evengrad.losses._loss import (
     Loss,
@@ -211,7 +212,7 @@ class MeanMetric(Metric):
             else:
                 values = per_weight(values, weights)
             if weights is None:
-                _core.accumulate(self.total, values.sum())
+                _core.accumulate(self.total, native_sum(values))
                 _core.accumulate(self.count, self._one, scale=float(values.size))
                 return
             _core.accumulate(self.total, hide_masked(values * weights, weights).sum())
