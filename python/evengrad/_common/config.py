@@ -210,6 +210,8 @@ class ConfiguredType(abc.ABCMeta):
             error = None if names is None else unknown_keyword(kwargs, names, cls.__name__)
             if error is None:
                 error = _too_many(cls, args)
+            # What a class knows of better.
+            error = cls._misused(args) or error  # type: ignore[attr-defined]  # `Configured` has it
             if error is None:
                 raise
         finally:
@@ -252,6 +254,12 @@ class Configured(metaclass=ConfiguredType):
         self = object.__new__(cls)
         vars(self)["_made_with"] = (args, kwargs)
         return self
+
+    @classmethod
+    def _misused(cls, args: tuple[Any, ...]) -> TypeError | None:
+        """Return the error for arguments that are meant as another library takes them."""
+        del args
+        return None
 
     def _bound(self) -> inspect.BoundArguments:
         """Return the constructor's arguments as it got them, by their names."""

@@ -222,7 +222,7 @@ def log2(x: TensorLike) -> Tensor:
     >>> eg.log2([1.0, 8.0]).tolist()
     [0.0, 3.0]
     """
-    return as_float(x).log() * (1.0 / math.log(2.0))
+    return as_float(x).log() / math.log(2.0)
 
 
 def log10(x: TensorLike) -> Tensor:
@@ -235,10 +235,10 @@ def log10(x: TensorLike) -> Tensor:
 
     Examples
     --------
-    >>> eg.log10(eg.tensor([1.0, 0.01], "float64")).tolist()
-    [0.0, -2.0]
+    >>> eg.log10([1.0, 100.0]).tolist()
+    [0.0, 2.0]
     """
-    return as_float(x).log() * (1.0 / math.log(10.0))
+    return as_float(x).log() / math.log(10.0)
 
 
 def power(x: TensorLike, y: TensorLike) -> Tensor:

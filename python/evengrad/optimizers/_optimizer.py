@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from evengrad._tensor.constrained import apply_constraints, constrained
 from evengrad._tensor.masked import masked, masked_gradients
 from evengrad.optimizers._clipping import Clipping
 from evengrad.optimizers._groups import Members, ParameterGroup, excluded
+from evengrad.optimizers._parameters import are_parameters, in_constructor, listed, unknown
 from evengrad.optimizers._rules import check_setting, with_defaults
 from evengrad.optimizers._settings import RATE, Fixed, Setting
 from evengrad.optimizers._shared import (
@@ -31,6 +32,14 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from evengrad._core import Tensor
+
+
+class Trained(Protocol):
+    """A layer or a model: what has weights that are trained."""
+
+    @property
+    def trainable_weights(self) -> list[Tensor]:
+        """Its variables that are trained."""
 
 
 class Counts(NamedTuple):
@@ -105,6 +114,8 @@ class Optimizer(Configured):
     use_ema, ema_momentum, ema_overwrite_frequency = Fixed(), Fixed(), Fixed()
     gradient_accumulation_steps = Fixed()
     groups: list[ParameterGroup] | None
+    # What `step` and `zero_grad` were given.
+    _last_given: Sequence[Tensor] = ()
 
     @spelled_out(Around, AROUND)
     def __init__(
@@ -392,6 +403,80 @@ class Optimizer(Configured):
                 apply_constraints(parameters, gate)
             if self._averages:
                 self._core.average(parameters)
+
+    def step(self, parameters: Iterable[Tensor] | Trained | None = None) -> None:
+        """Make one step by the gradients in `.grad`, as PyTorch's optimizers do.
+
+        Those without a gradient are left out. `minimize` does it without `.grad`.
+
+        Parameters
+        ----------
+        parameters
+            Leaf tensors that require a gradient, or a layer or model, whose `trainable_weights`
+            are taken. None: those of the last call.
+
+        Raises
+        ------
+        ValueError
+            None is given, and none was; no parameter has a gradient.
+        TypeError
+            Something else than tensors.
+
+        Examples
+        --------
+        >>> w = eg.tensor([2.0], requires_grad=True)
+        >>> optimizer = eg.optimizers.SGD(0.25)
+        >>> for _ in range(2):
+        ...     optimizer.zero_grad([w])
+        ...     (w**2).sum().backward()
+        ...     optimizer.step()
+        >>> w.tolist()
+        [0.5]
+        """
+        chosen = self._given("step", parameters)
+        if all(parameter.grad is None for parameter in chosen):
+            raise ValueError(
+                f"{type(self).__name__}.step: no parameter has a gradient; call loss.backward() "
+                "before it, of a loss that depends on them"
+            )
+        self.apply_gradients([(parameter.grad, parameter) for parameter in chosen])
+
+    def zero_grad(self, parameters: Iterable[Tensor] | Trained | None = None) -> None:
+        """Forget the gradients in `.grad`, as PyTorch's optimizers do: they become None.
+
+        Parameters
+        ----------
+        parameters
+            As `step` takes them.
+
+        Raises
+        ------
+        ValueError
+            None is given, and none was.
+        TypeError
+            Something else than tensors.
+
+        Examples
+        --------
+        >>> w = eg.tensor([2.0], requires_grad=True)
+        >>> (w**2).sum().backward()
+        >>> eg.optimizers.SGD().zero_grad([w])
+        >>> w.grad is None
+        True
+        """
+        for parameter in self._given("zero_grad", parameters):
+            parameter.zero_grad()
+
+    def _given(self, method: str, parameters: Any) -> Sequence[Tensor]:
+        if parameters is not None:
+            self._last_given = listed(parameters)
+        if not self._last_given:
+            raise unknown(self, method)
+        return self._last_given
+
+    @classmethod
+    def _misused(cls, args: tuple[Any, ...]) -> TypeError | None:
+        return in_constructor(cls.__name__) if args and are_parameters(args[0]) else None
 
     # ---- averages of the weights
 
