@@ -32,6 +32,8 @@ SOURCE = (
 )
 # Functions with words of other libraries: where Python has them; the stub has them by hand.
 IN_PYTHON = {"clamp": "evengrad._tensor.arithmetic"}
+# Activations that take more in Python than in the core, each from a module of its name.
+EXTENDED = ("relu",)
 # Above a part of `_core.pyi` that is written here, and below it.
 FIRST = "# The {}, written by `make stubs` from the core's table: do not edit."
 LAST = "# End of the {}."
@@ -78,9 +80,9 @@ def table(core: Any) -> list[Row]:
 
 def module_of(sentence: str, rows: list[Row]) -> str:
     """Return a module that offers the functions of these rows."""
-    names = [row.name for row in rows if row.form != "wrapped_activation"]
+    wrapped = [row.name for row in rows if row.form == "wrapped_activation" or row.name in EXTENDED]
+    names = [row.name for row in rows if row.name not in wrapped]
     native = [name for name in names if name not in IN_PYTHON]
-    wrapped = [row.name for row in rows if row.form == "wrapped_activation"]
     return "\n".join(
         [
             f'"""{sentence}',

@@ -5,16 +5,78 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from evengrad._common import memory as _memory
 from evengrad._common.arrays import as_numbers
 from evengrad._common.checks import check_float, check_int
+from evengrad._common.serialized import registered as _registered
 from evengrad._tensor.random import set_random_seed
 
-__all__ = ["register_threadpoolctl", "set_cache_memory", "set_random_seed", "to_categorical"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "register_keras_serializable",
+    "register_threadpoolctl",
+    "set_cache_memory",
+    "set_random_seed",
+    "to_categorical",
+]
+
+Thing = TypeVar("Thing")
+
+
+def register_keras_serializable(
+    package: str = "Custom", name: str | None = None
+) -> Callable[[Thing], Thing]:
+    """Decorate a class or function of your own, so that files and configurations find it by name.
+
+    `load_model` and ``deserialize`` then take it without `custom_objects`. What a file names is
+    looked up among what is registered; nothing is imported because a file says so.
+
+    Parameters
+    ----------
+    package
+        Whose it is; a file of Keras' that names ``package>name`` finds it too.
+    name
+        The name; that of the class or function by default.
+
+    Raises
+    ------
+    TypeError
+        Neither a class nor a function.
+    ValueError
+        A name that another class or function is registered by.
+
+    Examples
+    --------
+    >>> @eg.utils.register_keras_serializable()
+    ... def doubled(x):
+    ...     return 2.0 * x
+    >>> model = eg.Sequential([eg.Input((2,)), eg.layers.Lambda(doubled)])
+    >>> model.save("net.safetensors")
+    >>> eg.load_model("net.safetensors")([[1.0, 3.0]]).tolist()
+    [[2.0, 6.0]]
+    """
+
+    def register(thing: Thing) -> Thing:
+        own = getattr(thing, "__name__", None)
+        if not callable(thing) or own is None:
+            raise TypeError(f"expected a class or a function with a name, got {thing!r}")
+        names = {own, name or own, f"{package}>{name or own}"}
+        for one in names:
+            known = _registered.get(one)
+            # A cell of a notebook that is run again defines the same thing anew.
+            same = getattr(known, "__qualname__", None) == getattr(thing, "__qualname__", None)
+            if known is not None and not same:
+                raise ValueError(f"name: {one!r} is registered for {known!r}; choose another name")
+        _registered.update(dict.fromkeys(names, thing))
+        return thing
+
+    return register
 
 
 def register_threadpoolctl() -> None:

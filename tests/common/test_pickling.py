@@ -174,7 +174,7 @@ def test_what_is_shared_stays_shared(again):
     assert twin["model"].layers[0] is twin["first"]
     assert twin["first"].kernel is twin["weight"]
     assert twin["weight"] is not pair["weight"]
-    config = twin["model"].get_config()
+    config = twin["model"]._arguments()
     assert config["inputs"].name == "data"
     assert (config["outputs"].shape, config["seed"]) == ((None, 3), 4)
 

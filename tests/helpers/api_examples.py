@@ -64,6 +64,12 @@ class Trial:
 # The arguments of things that are made otherwise; each call makes them anew.
 ARGUMENTS = {
     "layers.Embedding": lambda: {"input_dim": 5, "output_dim": 3},
+    "layers.CategoryEncoding": lambda: {"num_tokens": 5},
+    "layers.Discretization": lambda: {"bin_boundaries": [-0.5, 0.0, 0.5]},
+    "layers.Dot": lambda: {"axes": 1},
+    "layers.Lambda": lambda: {"function": eg.exp},
+    "layers.Operation": lambda: {"method": "sum", "arguments": [1]},
+    "layers.Permute": lambda: {"dims": [2, 1]},
     "layers.Reshape": lambda: {"target_shape": (3, 1)},
     "layers.Residual": lambda: {"body": [layers.Dense(4, "tanh"), layers.Dense(3)]},
     "layers.Normalization": lambda: {"mean": [0.5, 0.0, 1.0], "variance": [1.0, 2.0, 0.25]},
@@ -91,7 +97,11 @@ ARGUMENTS = {
     "Sequential": lambda: {"layers": [eg.Input((3,)), layers.Dense(2, "elu")], "seed": 1},
 }
 # Inputs of layers for which none of `INPUT_GUESSES` is right.
-INPUTS = {"layers.Embedding": [np.array([[0, 4, 2], [1, 1, 3]])]}
+INPUTS = {
+    "layers.CategoryEncoding": [np.array([[0, 4, 2], [1, 1, 3]])],
+    "layers.Discretization": [np.array([[0, 4, 2], [1, 1, -3]])],
+    "layers.Embedding": [np.array([[0, 4, 2], [1, 1, 3]])],
+}
 INPUT_GUESSES = (
     [RNG.normal(size=(4, 3))],
     [RNG.normal(size=(4, 3)), RNG.normal(size=(4, 3))],
@@ -221,6 +231,16 @@ NOT_DIFFERENTIABLE = {
     **dict.fromkeys(["activations.suggest", "initializers.for_activation"], GIVES_ADVICE),
     **dict.fromkeys(["models.funnel", "models.funnel_widths", "models.guideline"], GIVES_ADVICE),
     "models.clone_model": "makes a model of another",
+    "constraints.serialize": "describes an object, in all modules",
+    "models.model_from_json": "makes a model of its description",
+    **{
+        f"{module}.deserialize": "makes an object of its description"
+        for module in (
+            *("constraints", "initializers", "layers", "losses", "metrics", "optimizers"),
+            *("optimizers.schedules", "regularizers"),
+        )
+    },
+    "utils.register_keras_serializable": "enters a name",
     **{
         f"pretrain.{name}": "trains models, or makes what they are trained on"
         for name in ("contrastive", "pair_batches", "pairs", "rbm", "stacked_autoencoder")

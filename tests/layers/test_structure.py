@@ -95,19 +95,18 @@ class TestArithmeticOfGraphs:
     @pytest.mark.parametrize(
         "function",
         [
-            lambda x: x / 2,
-            lambda x: x**2,
-            lambda x: x @ x,
-            lambda x: x[0],
-            lambda x: x + np.ones(3),
             lambda x: x * True,
             lambda x: "a" - x,
+            lambda x: x + None,
             np.asarray,
+            eg.exp,
             bool,
+            float,
+            len,
         ],
     )
     def test_what_symbolic_tensors_do_not_do(self, function):
-        with pytest.raises(TypeError, match=r"takes part in \+, - and \* with others of its kind"):
+        with pytest.raises(TypeError, match=r"has no values; it takes part in operators"):
             function(eg.Input((3,)))
 
 

@@ -24,9 +24,12 @@ from evengrad import _core
 from evengrad._common.checks import plural
 from evengrad._common.code_variables import methods_of, variables_of
 from evengrad._common.names import PACKAGE, snake_case, unknown_keyword
+from evengrad._common.serialized import revived
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from typing_extensions import Self
 
 Constructor = TypeVar("Constructor", bound="Callable[..., None]")
 Function = TypeVar("Function", bound="Callable[..., Any]")
@@ -289,12 +292,41 @@ class Configured(metaclass=ConfiguredType):
                 config[name] = getattr(self, name, made_with)
         return config
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Return an object made with the arguments that `get_config` returned.
+
+        A class whose `get_config` returns something else than arguments writes this too.
+
+        Parameters
+        ----------
+        config
+            Argument names and values; initializers, layers and their like also as ``serialize``
+            describes them.
+
+        Raises
+        ------
+        TypeError
+            An argument that the class does not take.
+
+        Examples
+        --------
+        >>> config = eg.layers.Dropout(0.3, name="drop").get_config()
+        >>> eg.layers.Dropout.from_config(config)
+        Dropout(0.3, name='drop')
+        """
+        return cls(**{name: revived(value) for name, value in config.items()})
+
+    def _arguments(self) -> dict[str, Any]:
+        """Return the constructor's arguments, whatever the class's configuration has."""
+        return self.get_config()
+
     def _shown(self) -> dict[str, Any]:
         """Return the arguments that differ from their defaults."""
         parameters = _signature(self).parameters
         return {
             name: value
-            for name, value in self.get_config().items()
+            for name, value in self._arguments().items()
             if name not in parameters or not same(value, parameters[name].default)
         }
 
@@ -364,10 +396,15 @@ def settings_of(things: Iterable[Any]) -> list[Any]:
     return found
 
 
+def arguments_as_they_are(thing: Configured) -> dict[str, Any]:
+    """Return the arguments of an object's constructor as they stand now, objects as such."""
+    return thing._arguments()  # noqa: SLF001 - of this file
+
+
 def remade(value: Any) -> Any:
     """Return what describes itself made anew, with all such things inside; the rest as it is."""
     if isinstance(value, Configured):
-        config = {name: remade(item) for name, item in value.get_config().items()}
+        config = {name: remade(item) for name, item in arguments_as_they_are(value).items()}
         with outside_scopes():
             return type(value)(**config)
     if isinstance(value, (list, tuple)):

@@ -10,6 +10,10 @@ NO_IMAGES = (
     "evengrad has dense and recurrent layers; of images layers.Flatten() makes rows, and other "
     "libraries' networks give features"
 )
+NO_LOOKUP = (
+    "evengrad.sklearn.TableEncoder learns categories of columns; for text, "
+    "names, numbers = np.unique(column, return_inverse=True)"
+)
 NO_DEVICES = "evengrad computes on CPUs; leave it out"
 # What stands for it here, or a sentence, by module and name.
 NAMES: dict[str, dict[str, str]] = {
@@ -37,11 +41,12 @@ NAMES: dict[str, dict[str, str]] = {
         ),
         **dict.fromkeys([f"Conv{n}d" for n in (1, 2, 3)], NO_IMAGES),
         "InputLayer": "evengrad.Input",
-        "Lambda": "write a subclass of layers.Layer whose call does it: files can name that",
+        "IntegerLookup": NO_LOOKUP,
         "LayerNorm": "layers.LayerNormalization",
         "Linear": "here it is layers.Dense(units): the inputs are known from the data",
         "RNN": "here it is layers.SimpleRNN, LSTM or GRU",
         "Sequential": "evengrad.Sequential",
+        "StringLookup": NO_LOOKUP,
     },
     "evengrad.losses": {
         "BCELoss": "losses.BinaryCrossentropy",

@@ -12,6 +12,7 @@ from evengrad import _core
 from evengrad._common.config import enter_names
 from evengrad._common.names import look_up, shown_object
 from evengrad._tensor import nonlinear
+from evengrad._tensor.axes import check_axes, over_axes
 from evengrad._tensor.conversion import as_tensor
 from evengrad._tensor.elementwise import exp as exponential
 from evengrad._tensor.nonlinear import *
@@ -43,7 +44,7 @@ def linear(x: Any) -> Tensor:
     return as_tensor(x)
 
 
-def softmax(x: Any, axis: int = -1) -> Tensor:
+def softmax(x: Any, axis: Any = -1) -> Tensor:
     """Turn the scores of a dimension, the last by default, into shares of one: e^x / Σ e^x.
 
     Parameters
@@ -51,17 +52,24 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
     x
         A tensor or an array, the scores.
     axis
-        The dimension; a negative one counts from the end.
+        The dimension; a negative one counts from the end. Several are taken together, as one.
+
+    Raises
+    ------
+    ValueError
+        There is no such dimension.
 
     Examples
     --------
     >>> eg.activations.softmax([[0.0, 0.0]]).tolist()
     [[0.5, 0.5]]
     """
+    if isinstance(axis, (tuple, list)):
+        return over_axes(as_tensor(x), check_axes(axis, rows=True), _core.softmax)
     return _core.softmax(as_tensor(x), axis)
 
 
-def log_softmax(x: Any, axis: int = -1) -> Tensor:
+def log_softmax(x: Any, axis: Any = -1) -> Tensor:
     """Return the logarithm of the softmax of a dimension, the last by default: x − ln Σ e^x.
 
     Parameters
@@ -69,13 +77,20 @@ def log_softmax(x: Any, axis: int = -1) -> Tensor:
     x
         A tensor or an array, the scores.
     axis
-        The dimension; a negative one counts from the end.
+        The dimension; a negative one counts from the end. Several are taken together, as one.
+
+    Raises
+    ------
+    ValueError
+        There is no such dimension.
 
     Examples
     --------
     >>> eg.activations.log_softmax([[1000.0, 0.0]]).tolist()
     [[0.0, -1000.0]]
     """
+    if isinstance(axis, (tuple, list)):
+        return over_axes(as_tensor(x), check_axes(axis, rows=True), _core.log_softmax)
     return _core.log_softmax(as_tensor(x), axis)
 
 
@@ -122,3 +137,5 @@ def offered() -> dict[str, Any]:
 
 
 enter_names(offered())
+# What pickles of before `relu` had arguments find.
+enter_names({"relu": _core.relu})

@@ -11,7 +11,6 @@ from evengrad._core import (
     hard_tanh,
     leaky_relu,
     mish,
-    relu,
     relu6,
     selu,
     sigmoid,
@@ -21,6 +20,7 @@ from evengrad._core import (
     tanh,
 )
 from evengrad._tensor.gelu import gelu
+from evengrad._tensor.relu import relu
 
 __all__ = [
     "celu",

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from evengrad._common.names import look_up as _look_up
 from evengrad._common.names import public_names as _public_names
 from evengrad._common.names import shown_object as _shown_object
+from evengrad._common.serialized import deserialized as _deserialized
+from evengrad._common.serialized import is_serialized as _is_serialized
+from evengrad._common.serialized import serialize as serialize
 from evengrad.constraints._constraint import Constraint as Constraint
 from evengrad.constraints._constraint import NonNeg as NonNeg
 from evengrad.constraints._norms import MaxNorm as MaxNorm
@@ -17,7 +20,7 @@ from evengrad.constraints._norms import MinMaxNorm as MinMaxNorm
 from evengrad.constraints._norms import UnitNorm as UnitNorm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 def get(constraint: Any, argument: str = "constraint") -> Callable[..., Any] | None:
@@ -26,7 +29,7 @@ def get(constraint: Any, argument: str = "constraint") -> Callable[..., Any] | N
     Parameters
     ----------
     constraint
-        A name, a constraint, a function of a variable, or None.
+        A name, what `serialize` returned, a constraint, a function of a variable, or None.
     argument
         What messages call it.
 
@@ -47,6 +50,32 @@ def get(constraint: Any, argument: str = "constraint") -> Callable[..., Any] | N
     if constraint is None or (callable(constraint) and not isinstance(constraint, type)):
         given: Callable[..., Any] | None = constraint
         return given
+    if _is_serialized(constraint):
+        return deserialize(constraint)
     raise TypeError(
         f"{argument}: expected a name, a constraint or None, got {_shown_object(constraint)}"
     )
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Constraint:
+    """Return the constraint that `serialize` has described.
+
+    Parameters
+    ----------
+    config
+        What `serialize` returned: ``{"class_name": ..., "config": ...}``.
+    custom_objects
+        Your own classes and functions by name.
+
+    Raises
+    ------
+    ValueError
+        An unknown class, or arguments that it does not take.
+
+    Examples
+    --------
+    >>> eg.constraints.deserialize(eg.constraints.serialize(eg.constraints.MaxNorm(3.0)))
+    MaxNorm(3.0)
+    """
+    made: Constraint = _deserialized(config, "constraints", custom_objects)
+    return made

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from evengrad._common.names import look_up as _look_up
 from evengrad._common.names import public_names as _public_names
 from evengrad._common.names import shown_object as _shown_object
+from evengrad._common.serialized import deserialized as _deserialized
+from evengrad._common.serialized import is_serialized as _is_serialized
+from evengrad._common.serialized import serialize as serialize
 from evengrad.initializers._constant import Constant as Constant
 from evengrad.initializers._constant import Identity as Identity
 from evengrad.initializers._initializer import Initializer as Initializer
@@ -29,7 +32,7 @@ from evengrad.initializers._variance_scaling import LecunUniform as LecunUniform
 from evengrad.initializers._variance_scaling import VarianceScaling as VarianceScaling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 def get(initializer: Any, argument: str = "initializer") -> Callable[..., Any]:
@@ -38,7 +41,8 @@ def get(initializer: Any, argument: str = "initializer") -> Callable[..., Any]:
     Parameters
     ----------
     initializer
-        A name, an `Initializer`, or a function of shape and dtype that returns an array or tensor.
+        A name, what `serialize` returned, an `Initializer`, or a function of shape and dtype that
+        returns an array or tensor.
         ``"normal"`` and ``"uniform"`` are short for ``"random_normal"`` and ``"random_uniform"``.
     argument
         The argument that an error names.
@@ -68,6 +72,32 @@ def get(initializer: Any, argument: str = "initializer") -> Callable[..., Any]:
     if callable(initializer) and not isinstance(initializer, type):
         given: Callable[..., Any] = initializer
         return given
+    if _is_serialized(initializer):
+        return deserialize(initializer)
     raise TypeError(
         f"{argument}: expected a name or an initializer, got {_shown_object(initializer)}"
     )
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Initializer:
+    """Return the initializer that `serialize` has described.
+
+    Parameters
+    ----------
+    config
+        What `serialize` returned: ``{"class_name": ..., "config": ...}``.
+    custom_objects
+        Your own classes and functions by name.
+
+    Raises
+    ------
+    ValueError
+        An unknown class, or arguments that it does not take.
+
+    Examples
+    --------
+    >>> eg.initializers.deserialize(eg.initializers.serialize(eg.initializers.Constant(2.0)))
+    Constant(2.0)
+    """
+    made: Initializer = _deserialized(config, "initializers", custom_objects)
+    return made

@@ -1,10 +1,14 @@
 """Layers: what models are made of."""
 
+from evengrad._common.serialized import serialize as serialize
 from evengrad.layers._activation import ELU as ELU
 from evengrad.layers._activation import Activation as Activation
 from evengrad.layers._activation import Softmax as Softmax
 from evengrad.layers._batch_normalization import BatchNormalization as BatchNormalization
+from evengrad.layers._category_encoding import CategoryEncoding as CategoryEncoding
+from evengrad.layers._category_encoding import Discretization as Discretization
 from evengrad.layers._dense import Dense as Dense
+from evengrad.layers._dot import Dot as Dot
 from evengrad.layers._dropout import Dropout as Dropout
 from evengrad.layers._embedding import Embedding as Embedding
 from evengrad.layers._flatten import Flatten as Flatten
@@ -24,6 +28,11 @@ from evengrad.layers._mix_up import MixUp as MixUp
 from evengrad.layers._noise import AlphaDropout as AlphaDropout
 from evengrad.layers._noise import GaussianDropout as GaussianDropout
 from evengrad.layers._noise import GaussianNoise as GaussianNoise
+from evengrad.layers._operation import Lambda as Lambda
+from evengrad.layers._operation import Operation as Operation
+from evengrad.layers._plain import ActivityRegularization as ActivityRegularization
+from evengrad.layers._plain import Identity as Identity
+from evengrad.layers._plain import Permute as Permute
 from evengrad.layers._preprocessing import Normalization as Normalization
 from evengrad.layers._preprocessing import Rescaling as Rescaling
 from evengrad.layers._random_affine import RandomRotation as RandomRotation
@@ -39,6 +48,8 @@ from evengrad.layers._rectifiers import ReLU as ReLU
 from evengrad.layers._rectifiers import RReLU as RReLU
 from evengrad.layers._reshape import Reshape as Reshape
 from evengrad.layers._residual import Residual as Residual
+from evengrad.layers._serialization import deserialize as deserialize
 from evengrad.layers._simple_rnn import SimpleRNN as SimpleRNN
 from evengrad.layers._swap_noise import SwapNoise as SwapNoise
 from evengrad.layers._symbolic import Input as Input
+from evengrad.layers._unit_normalization import UnitNormalization as UnitNormalization

@@ -9,6 +9,7 @@ from evengrad._common.checks import check_float, check_int
 from evengrad._common.config import name_of
 from evengrad._core import Tensor
 from evengrad._tensor import activations
+from evengrad._tensor.axes import check_axes, over_axes
 from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import Layer
 from evengrad.layers._shared import SameShape, Shared, takes_shared
@@ -170,14 +171,15 @@ class Softmax(Elementwise):
     Parameters
     ----------
     axis
-        The dimension along which the shares sum to one. Not 0, the rows.
+        The dimension along which the shares sum to one, or several, over which they do together.
+        Not 0, the rows.
     name, dtype, trainable
         As for every `Layer`.
 
     Raises
     ------
     ValueError
-        `axis` is 0; from a call: the input has no such dimension.
+        `axis` is 0, or holds it; from a call: the input has no such dimension.
 
     Notes
     -----
@@ -190,22 +192,25 @@ class Softmax(Elementwise):
     """
 
     @takes_shared
-    def __init__(self, axis: int = -1, **shared: Unpack[Shared]) -> None:
+    def __init__(self, axis: Any = -1, **shared: Unpack[Shared]) -> None:
         super().__init__(**shared)
-        self.axis = check_axis(axis)
+        self._axes = check_axes(axis)
+        self.axis = axis
 
     @property
     def final_activation(self) -> str | None:
         """``"softmax"`` where the shares are those of the last dimension."""
-        return "softmax" if self.axis == -1 else None
+        return "softmax" if self._axes == [-1] else None
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return the shares."""
-        return _core.softmax(x, self.axis)
+        if len(self._axes) == 1:
+            return _core.softmax(x, self._axes[0])
+        return over_axes(x, self._axes, _core.softmax)
 
     def _check_input(self, shape: Any) -> None:
         super()._check_input(shape)
-        if not -len(shape) < self.axis < len(shape):
+        if any(not -len(shape) < axis < len(shape) for axis in self._axes):
             raise self._story(
                 f"an input with a dimension {self.axis} beside the rows", shape, "choose axis=-1"
             )

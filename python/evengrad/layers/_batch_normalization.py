@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evengrad import _core, initializers
+from evengrad import _core, constraints, initializers, regularizers
 from evengrad._common.checks import check_float
 from evengrad._common.config import beyond
 from evengrad._common.names import choose
+from evengrad.layers._activation import check_axis
 from evengrad.layers._shared import SameShape, Shared, takes_shared
 
 if TYPE_CHECKING:
@@ -52,19 +53,23 @@ class BatchNormalization(SameShape):
         variance is biased (divisor rows). ``"torch"``: momentum 0.1 as the weight of the new value,
         epsilon 1e-5, the moving variance is unbiased (divisor rows − 1), and a batch of one row is
         an error. ``"tf1"``: momentum 0.999, epsilon 0.001, no `gamma`, unbiased.
+    axis
+        The dimension of the features; not 0, the rows.
+    beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint
+        As those of `Dense`, for offset and factor.
     name, dtype, trainable
         As for every `Layer`.
 
     Raises
     ------
     ValueError
-        `momentum` or `epsilon` out of bounds, an unknown name. From a call: the last dimension
-        differs from the one that the layer was built for; in training, no row, or one under
-        ``convention="torch"``.
+        `momentum` or `epsilon` out of bounds, `axis` 0, an unknown name. From a call: the dimension
+        of the features is missing, or differs from the one that the layer was built for; in
+        training, no row, or one under ``convention="torch"``.
 
     Notes
     -----
-    Input and output (..., features); all dimensions but the last are the batch. Variables, of shape
+    Input and output (..., features); all dimensions but `axis` are the batch. Variables, of shape
     (features,): `gamma`, `beta`, and the statistics `moving_mean` and `moving_variance`, which are
     not trainable but are saved. A batch of one row has x̂ = 0 in training, so that the output is
     beta. A layer before this one needs no bias.
@@ -100,6 +105,12 @@ class BatchNormalization(SameShape):
         moving_mean_initializer: Any = "zeros",
         moving_variance_initializer: Any = "ones",
         convention: str = "keras",
+        *,
+        axis: int = -1,
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         **shared: Unpack[Shared],
     ) -> None:
         super().__init__(**shared)
@@ -119,6 +130,11 @@ class BatchNormalization(SameShape):
         self.moving_variance_initializer = initializers.get(
             moving_variance_initializer, "moving_variance_initializer"
         )
+        self.axis = check_axis(axis)
+        self.beta_regularizer = regularizers.get(beta_regularizer, "beta_regularizer")
+        self.gamma_regularizer = regularizers.get(gamma_regularizer, "gamma_regularizer")
+        self.beta_constraint = constraints.get(beta_constraint, "beta_constraint")
+        self.gamma_constraint = constraints.get(gamma_constraint, "gamma_constraint")
 
     @property
     def _needs_several_rows(self) -> bool:  # type: ignore[override]  # here it depends
@@ -129,12 +145,24 @@ class BatchNormalization(SameShape):
 
     def build(self, input_shape: Any) -> None:
         """Make factor and offset and the moving statistics."""
-        shape = (input_shape[-1],)
+        shape = (input_shape[self.axis],)
         self.gamma = self.beta = None
         if self.scale:
-            self.gamma = self.add_weight("gamma", shape, self.gamma_initializer)
+            self.gamma = self.add_weight(
+                "gamma",
+                shape,
+                self.gamma_initializer,
+                regularizer=self.gamma_regularizer,
+                constraint=self.gamma_constraint,
+            )
         if self.center:
-            self.beta = self.add_weight("beta", shape, self.beta_initializer)
+            self.beta = self.add_weight(
+                "beta",
+                shape,
+                self.beta_initializer,
+                regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
+            )
         self.moving_mean = self.add_weight(
             "moving_mean", shape, self.moving_mean_initializer, trainable=False
         )
@@ -144,7 +172,9 @@ class BatchNormalization(SameShape):
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Return gamma · x̂ + beta."""
-        rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+        last = self.axis in (-1, x.ndim - 1)
+        ordered = x if last else x.transpose(self.axis, -1)
+        rows = ordered if x.ndim == 2 else ordered.reshape(-1, ordered.shape[-1])
         learning = training and self.trainable
         torch = self.convention == "torch"
         if learning and rows.shape[0] < (2 if torch else 1):
@@ -165,7 +195,28 @@ class BatchNormalization(SameShape):
             unbiased=self.convention != "keras",
             epsilon=self.epsilon,
         )
-        return output if rows is x else output.reshape(*x.shape)
+        if rows is x:
+            return output
+        output = output.reshape(*ordered.shape)
+        return output if last else output.transpose(self.axis, -1)
 
     def _check_input(self, shape: Any) -> None:
-        self._check_features(shape, self.moving_mean.shape[0] if self.built else None)
+        if self.axis == -1:
+            self._check_features(shape, self.moving_mean.shape[0] if self.built else None)
+            return
+        self._check_single(shape)
+        if not -len(shape) < self.axis < len(shape) or shape[self.axis] is None:
+            raise self._story(
+                f"an input with a dimension {self.axis} of known size", shape, "choose axis=-1"
+            )
+        if self.built and shape[self.axis] != self.moving_mean.shape[0]:
+            raise self._story(
+                f"an input with {self.moving_mean.shape[0]} features in dimension {self.axis}",
+                shape,
+                "the layer was built for that many features: pass as many, or make a new layer",
+            )
+
+
+def is_over_last(layer: BatchNormalization, ndim: int) -> bool:
+    """Tell whether a layer's features are the last of so many dimensions."""
+    return layer.axis in (-1, ndim - 1)

@@ -6,6 +6,7 @@ import functools
 import inspect
 import itertools
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from evengrad import _core
 from evengrad._common.checks import check_dtype
 from evengrad._common.config import keyword_names, scopes
 from evengrad._common.names import check_name, unknown_keyword
+from evengrad._common.overridable import overridable
 from evengrad._core import Tensor
 from evengrad.layers._call_context import call_context, main_output
 from evengrad.layers._module import module_tree, state_of
@@ -220,6 +222,72 @@ class Layer(Variables):
         """
         raise NotImplementedError(f"{type(self).__name__} ends in no activation")
 
+    # ---- places in a graph
+
+    @overridable
+    def input(self) -> Any:
+        """The symbolic tensor that the layer is called with in its graph or chain, or a list."""
+        node = use_of(self)
+        main = node.inputs[: node.count]
+        return main if node.several else main[0]
+
+    @overridable
+    def output(self) -> Any:
+        """The symbolic tensor that the layer puts out in its graph or chain, or a list.
+
+        That of its first use, where a graph has several. A model up to a layer is
+        ``Model(model.inputs, layer.output)``; it shares the layers.
+        """
+        node = use_of(self)
+        return node.outputs if len(node.outputs) > 1 else node.outputs[0]
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a penalty to the loss of this step; call it from `call`.
+
+        Parameters
+        ----------
+        loss
+            A tensor of one element, or a list of them. It is in `losses` until the next call, and
+            in training part of the loss that is minimized and reported.
+
+        Raises
+        ------
+        TypeError
+            Something else than tensors.
+        ValueError
+            A tensor of several elements.
+
+        Examples
+        --------
+        >>> class Small(eg.layers.Layer):
+        ...     def call(self, x):
+        ...         self.add_loss(0.1 * x.square().mean())
+        ...         return x
+        >>> layer = Small()
+        >>> layer([[1.0, 3.0]]).tolist(), [round(loss.item(), 4) for loss in layer.losses]
+        ([[1.0, 3.0]], [0.5])
+        """
+        for one in loss if isinstance(loss, (list, tuple)) else [loss]:
+            if not isinstance(one, Tensor):
+                raise TypeError(
+                    f"{self.path}: add_loss: expected a tensor, got {type(one).__name__}; a "
+                    "penalty is made of tensors, in `call`, where it is computed anew in each step"
+                )
+            if one.size != 1:
+                raise ValueError(
+                    f"{self.path}: add_loss: expected a tensor of one element, got shape "
+                    f"{tuple(one.shape)}; take its sum() or mean()"
+                )
+            self._add_penalty(one.reshape(()))
+
+    def _add_penalty(self, penalty: Tensor) -> None:
+        """Note a penalty: for the step that gathers them, or in the layer."""
+        if call_context.penalties is not None:
+            call_context.penalties.append(penalty)
+        elif not _core.is_capturing():
+            before = self._state.penalty
+            self._state.penalty = penalty if before is None else before + penalty
+
     # ---- calling
 
     def _build_for(self, input_shape: Any) -> None:
@@ -279,6 +347,9 @@ class Layer(Variables):
         state.built = state.watched = True
         state.build_number = next(builds)
 
+    def _draw_chain(self) -> None:
+        """Draw the graph of a chain of layers inside, if it is one whose input shape is known."""
+
     def _check_input(self, shape: Any) -> None:
         """Raise a ValueError that names this layer where an input does not fit it."""
 
@@ -330,7 +401,9 @@ class Layer(Variables):
         tensor = x if isinstance(x, Tensor) else _core.tensor(np.asanyarray(x))
         return tensor if tensor.dtype == self.dtype else tensor.astype(self.dtype)
 
-    def __call__(self, x: Any, training: bool | None = None, **arguments: Any) -> Any:
+    def __call__(  # noqa: C901, PLR0912 - one call in Python for each layer, not several
+        self, x: Any, training: bool | None = None, **arguments: Any
+    ) -> Any:
         """Return the output for an input; the first call builds the layer.
 
         Parameters
@@ -374,6 +447,9 @@ class Layer(Variables):
             context.training = self._flag(training)
         elif before is None and default is not NOT_TAKEN:
             context.training = default
+        if state.penalty is not None:
+            # That of the call before.
+            state.penalty = None
         try:
             if default is not NOT_TAKEN:
                 samples = context.sampling and self.monte_carlo
@@ -425,11 +501,7 @@ class Layer(Variables):
     def _penalize(self, output: Any) -> None:
         """Note the penalty on an output, a mean over the rows of the batch."""
         first = main_output(output)
-        penalty = self.activity_regularizer(first) / float(max(1, first.shape[0]))
-        if call_context.penalties is not None:
-            call_context.penalties.append(penalty)
-        elif not _core.is_capturing():
-            self._state.penalty = penalty
+        self._add_penalty(self.activity_regularizer(first) / float(max(1, first.shape[0])))
 
     def _draw(
         self,
@@ -455,6 +527,7 @@ class Layer(Variables):
         if training is not None:
             given = {"training": self._flag(training), **arguments}
         node = Node(self, inputs, several, taken_out(given, inputs), len(items))
+        note_use(self, node)
         within, call_context.building = call_context.building, True
         try:
             if not self._state.built:
@@ -481,6 +554,30 @@ class Layer(Variables):
         """Return an error that names this layer: what was expected, what came, the likely fix."""
         shown = got if isinstance(got, str) else f"an input of shape {show_shape(got)}"
         return ValueError(f"{self.path}: expected {expected}, got {shown}; {fix}")
+
+
+def note_use(layer: Layer, node: Node) -> None:
+    """Note the first use of a layer in a graph that is still there."""
+    state = state_of(layer)
+    if state.use is None or state.use() is None:
+        state.use = weakref.ref(node)
+
+
+def use_of(layer: Layer) -> Node:
+    """Return the first use of a layer in a graph or a chain, or raise an error."""
+    state = state_of(layer)
+    node = None if state.use is None else state.use()
+    around = None if node is not None or state.around is None else state.around()
+    if isinstance(around, Layer):
+        around._draw_chain()  # noqa: SLF001 - no public name, as users derive from it
+        node = None if state.use is None else state.use()
+    if node is None:
+        raise AttributeError(
+            f"{layer.path}: the layer has no input and no output yet: it was not called with "
+            "symbolic tensors; draw a graph with evengrad.Input, or begin the chain with one"
+        )
+    found: Node = node
+    return found
 
 
 def build_for(layer: Layer, shape: Any) -> None:

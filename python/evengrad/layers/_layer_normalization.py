@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
-from evengrad import initializers
+from evengrad import constraints, initializers, regularizers
 from evengrad._common.checks import check_float
+from evengrad._tensor.axes import check_axes, counted_from_left, over_axes
 from evengrad._tensor.normalization import layer_norm
 from evengrad.layers._shared import SameShape, Shared, takes_shared
 
@@ -19,7 +21,8 @@ class LayerNormalization(SameShape):
     """Give every row mean 0 and variance 1 over its features: gamma · x̂ + beta.
 
     x̂ = (x − mean) / √(variance + epsilon), with the mean and the (biased) variance of the last
-    dimension. Training and inference are the same, and rows do not depend on each other.
+    dimension, or of those of `axis` together. Training and inference are the same, and rows do not
+    depend on each other.
 
     Parameters
     ----------
@@ -31,18 +34,23 @@ class LayerNormalization(SameShape):
         Whether there is a factor, `gamma`.
     beta_initializer, gamma_initializer
         A name from `evengrad.initializers`, an initializer, or a function of shape and dtype.
+    axis
+        The dimension that is normalized, or several that are together; not 0, the rows.
+    beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint
+        As those of `Dense`, for offset and factor.
     name, dtype, trainable
         As for every `Layer`.
 
     Raises
     ------
     ValueError
-        `epsilon` out of bounds, an unknown name. From a call: the last dimension differs from the
-        one that the layer was built for.
+        `epsilon` out of bounds, `axis` holds 0, an unknown name. From a call: a dimension that is
+        normalized is missing, or differs from the one that the layer was built for.
 
     Notes
     -----
-    Input and output (..., features), `gamma` and `beta` (features,).
+    Input and output (..., features), `gamma` and `beta` (features,); with several dimensions their
+    sizes, in the order of the input.
 
     References
     ----------
@@ -66,6 +74,12 @@ class LayerNormalization(SameShape):
         scale: bool = True,
         beta_initializer: Any = "zeros",
         gamma_initializer: Any = "ones",
+        *,
+        axis: Any = -1,
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         **shared: Unpack[Shared],
     ) -> None:
         super().__init__(**shared)
@@ -74,19 +88,70 @@ class LayerNormalization(SameShape):
         self.scale = bool(scale)
         self.beta_initializer = initializers.get(beta_initializer, "beta_initializer")
         self.gamma_initializer = initializers.get(gamma_initializer, "gamma_initializer")
+        self._axes = check_axes(axis)
+        self.axis = axis
+        self.beta_regularizer = regularizers.get(beta_regularizer, "beta_regularizer")
+        self.gamma_regularizer = regularizers.get(gamma_regularizer, "gamma_regularizer")
+        self.beta_constraint = constraints.get(beta_constraint, "beta_constraint")
+        self.gamma_constraint = constraints.get(gamma_constraint, "gamma_constraint")
 
     def build(self, input_shape: Any) -> None:
         """Make factor and offset."""
-        shape = (input_shape[-1],)
+        shape = self._sizes(input_shape)
         self.gamma = self.beta = None
         if self.scale:
-            self.gamma = self.add_weight("gamma", shape, self.gamma_initializer)
+            self.gamma = self.add_weight(
+                "gamma",
+                shape,
+                self.gamma_initializer,
+                regularizer=self.gamma_regularizer,
+                constraint=self.gamma_constraint,
+            )
         if self.center:
-            self.beta = self.add_weight("beta", shape, self.beta_initializer)
+            self.beta = self.add_weight(
+                "beta",
+                shape,
+                self.beta_initializer,
+                regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
+            )
+
+    def _sizes(self, shape: Any) -> tuple[Any, ...]:
+        """Return the sizes of the dimensions that are normalized."""
+        return tuple(shape[axis] for axis in counted_from_left(self._axes, len(shape)))
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return gamma · x̂ + beta."""
-        return layer_norm(x, x.shape[-1], self.gamma, self.beta, self.epsilon)
+        sizes = self._sizes(x.shape)
+        if len(sizes) == 1 and self._axes[0] in (-1, x.ndim - 1):
+            return layer_norm(x, sizes, self.gamma, self.beta, self.epsilon)
+        width = math.prod(sizes)
+        gamma, beta = (
+            None if one is None else one.reshape(width) for one in (self.gamma, self.beta)
+        )
+        return over_axes(
+            x, self._axes, lambda rows: layer_norm(rows, width, gamma, beta, self.epsilon)
+        )
 
     def _check_input(self, shape: Any) -> None:
-        self._check_features(shape, self._state.input_shape[-1] if self.built else None)
+        built_for = self._state.input_shape if self.built else None
+        if self._axes == [-1]:
+            self._check_features(shape, None if built_for is None else built_for[-1])
+            return
+        self._check_single(shape)
+        missing = any(not -len(shape) < axis < len(shape) for axis in self._axes)
+        if missing or None in self._sizes(shape):
+            raise self._story(
+                f"an input with dimensions {self.axis} of known sizes", shape, "choose axis=-1"
+            )
+        if built_for is not None and self._sizes(shape) != self._sizes(built_for):
+            raise self._story(
+                f"an input of {self._sizes(built_for)} in dimensions {self.axis}",
+                shape,
+                "the layer was built for these sizes: pass them, or make a new layer",
+            )
+
+
+def is_over_last(layer: LayerNormalization, ndim: int) -> bool:
+    """Tell whether the last of so many dimensions is normalized, and no other."""
+    return counted_from_left(layer._axes, ndim) == [ndim - 1]  # noqa: SLF001 - its class is public, this is not

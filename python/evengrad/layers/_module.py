@@ -63,6 +63,9 @@ class State:
     sampled = 0
     # The penalty on the output of the last call that ran in Python.
     penalty: Tensor | None = None
+    # The first use of the layer in a graph, and the chain that it was taken into, weakly.
+    use: Any = None
+    around: Any = None
     # Whether anything may depend on the layer: it is built, or in a tree that was walked.
     watched = False
     # When it was built, counted over all builds of this process.
@@ -93,6 +96,7 @@ class State:
     def __getstate__(self) -> dict[str, Any]:
         # The last call's graph stays in this process, and so do trees of its layers, and numbers.
         here = {"penalty": None, "holders": State.holders, "build_number": 0, "building": 0}
+        here |= {"use": None, "around": None}
         return {**vars(self), **here}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -337,7 +341,7 @@ class Module(Configured):
             taken.add(name)
             state.name = name
             state.path = own_path + name
-            state.adopted = True
+            state.adopted, state.around = True, weakref.ref(self)
             state.dtype = state.dtype or own.dtype
             if state.given_seed is None and (state.provisional or not state.built):
                 if own.seed is None:

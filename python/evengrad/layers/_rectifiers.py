@@ -8,6 +8,7 @@ from evengrad import _core, constraints, initializers, regularizers
 from evengrad._common.checks import check_float, check_int
 from evengrad._common.config import beyond, by_convention
 from evengrad._common.names import choose
+from evengrad._tensor.relu import rectified
 from evengrad.layers._activation import Elementwise
 from evengrad.layers._shared import Shared, takes_shared
 from evengrad.layers._symbolic import fits
@@ -82,15 +83,7 @@ class ReLU(Elementwise):
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return the function of x."""
-        if self.threshold:
-            flat = self.negative_slope == 0.0
-            below = 0.0 if flat else (x - self.threshold) * self.negative_slope
-            output = _core.where(x < self.threshold, below, x)
-        elif self.negative_slope:
-            output = x.leaky_relu(self.negative_slope)
-        else:
-            output = x.relu()
-        return output if self.max_value is None else output.clamp(-float("inf"), self.max_value)
+        return rectified(x, self.negative_slope, self.max_value, self.threshold)
 
 
 class LeakyReLU(Elementwise):

@@ -5,11 +5,14 @@ A function of targets and predictions that returns a tensor serves as well.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evengrad._common.names import look_up as _look_up
 from evengrad._common.names import public_names as _public_names
 from evengrad._common.names import shown_object as _shown_object
+from evengrad._common.serialized import deserialized as _deserialized
+from evengrad._common.serialized import is_serialized as _is_serialized
+from evengrad._common.serialized import serialize as serialize
 from evengrad.losses._circle import Circle as Circle
 from evengrad.losses._crossentropy import BinaryCrossentropy as BinaryCrossentropy
 from evengrad.losses._crossentropy import CategoricalCrossentropy as CategoricalCrossentropy
@@ -48,6 +51,9 @@ from evengrad.losses._uncertainty import (
 from evengrad.losses._uncertainty import Pinball as Pinball
 from evengrad.losses._uncertainty import Quantile as Quantile
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 def get(loss: Any, argument: str = "loss") -> Loss:
     """Return the loss with that name; a loss is returned as it is, a function is wrapped.
@@ -55,7 +61,7 @@ def get(loss: Any, argument: str = "loss") -> Loss:
     Parameters
     ----------
     loss
-        A name, a `Loss`, or a function of targets and predictions.
+        A name, what `serialize` returned, a `Loss`, or a function of targets and predictions.
     argument
         The argument that an error names.
 
@@ -77,4 +83,30 @@ def get(loss: Any, argument: str = "loss") -> Loss:
         return loss
     if callable(loss) and not isinstance(loss, type):
         return _FunctionLoss(loss)
+    if _is_serialized(loss):
+        return deserialize(loss)
     raise TypeError(f"{argument}: expected a name, a Loss or a function, got {_shown_object(loss)}")
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Loss:
+    """Return the loss that `serialize` has described.
+
+    Parameters
+    ----------
+    config
+        What `serialize` returned: ``{"class_name": ..., "config": ...}``.
+    custom_objects
+        Your own classes and functions by name.
+
+    Raises
+    ------
+    ValueError
+        An unknown class, or arguments that it does not take.
+
+    Examples
+    --------
+    >>> eg.losses.deserialize(eg.losses.serialize(eg.losses.Huber(0.5)))
+    Huber(0.5)
+    """
+    made: Loss = _deserialized(config, "losses", custom_objects)
+    return made

@@ -6,11 +6,14 @@ returns a tensor serves as well; its values are averaged.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evengrad._common.names import look_up as _look_up
 from evengrad._common.names import public_names as _public_names
 from evengrad._common.names import shown_object as _shown_object
+from evengrad._common.serialized import deserialized as _deserialized
+from evengrad._common.serialized import is_serialized as _is_serialized
+from evengrad._common.serialized import serialize as serialize
 from evengrad.losses._loss import Loss as _Loss
 from evengrad.metrics._accuracy import BinaryAccuracy as BinaryAccuracy
 from evengrad.metrics._accuracy import CategoricalAccuracy as CategoricalAccuracy
@@ -38,6 +41,10 @@ from evengrad.metrics._regression import MeanSquaredError as MeanSquaredError
 from evengrad.metrics._regression import R2Score as R2Score
 from evengrad.metrics._regression import RootMeanSquaredError as RootMeanSquaredError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
 # Stand for the accuracy that fits the loss and the targets.
 ACCURACIES = ("accuracy", "acc")
 
@@ -48,7 +55,8 @@ def get(metric: Any, argument: str = "metrics") -> Metric:
     Parameters
     ----------
     metric
-        A name, a `Metric`, a `losses.Loss`, or a function of targets and predictions.
+        A name, what `serialize` returned, a `Metric`, a `losses.Loss`, or a function of targets and
+        predictions.
     argument
         The argument that an error names.
 
@@ -81,6 +89,32 @@ def get(metric: Any, argument: str = "metrics") -> Metric:
         return _LossMetric(metric)
     if callable(metric) and not isinstance(metric, type):
         return _FunctionMetric(metric)
+    if _is_serialized(metric):
+        return deserialize(metric)
     raise TypeError(
         f"{argument}: expected a name, a Metric or a function, got {_shown_object(metric)}"
     )
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Metric:
+    """Return the metric that `serialize` has described.
+
+    Parameters
+    ----------
+    config
+        What `serialize` returned: ``{"class_name": ..., "config": ...}``.
+    custom_objects
+        Your own classes and functions by name.
+
+    Raises
+    ------
+    ValueError
+        An unknown class, or arguments that it does not take.
+
+    Examples
+    --------
+    >>> eg.metrics.deserialize(eg.metrics.serialize(eg.metrics.AUC(curve="PR")))
+    AUC(curve='PR')
+    """
+    made: Metric = _deserialized(config, "metrics", custom_objects)
+    return made

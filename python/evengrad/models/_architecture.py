@@ -27,7 +27,10 @@ from evengrad.models._network import (
     is_made_of_layers,
     make_chain,
     make_graph,
+    set_structures,
+    structures_of,
 )
+from evengrad.models._structure import check_structure
 from evengrad.saving._describe import FAMILIES, Decoder, Encoder, Family
 
 if TYPE_CHECKING:
@@ -91,7 +94,7 @@ class ArchitectureEncoder(Encoder):
     def model(self, model: Network) -> dict[str, Any]:
         """Return the description of a model."""
         state, chain, graph = state_of(model), chain_of(model), graph_of(model)
-        settings = {
+        settings: dict[str, Any] = {
             "name": model.name,
             "given_name": state.given_name,
             "dtype": state.dtype,
@@ -99,6 +102,8 @@ class ArchitectureEncoder(Encoder):
             "seed": model.seed,
             "drawn_seed": seed_of(model),
         }
+        ends = zip(("input_structure", "output_structure"), structures_of(model), strict=True)
+        settings.update({end: structure for end, structure in ends if structure is not None})
         if not is_made_of_layers(model):
             return {**self._other(model, model.path), **settings}
         described: dict[str, Any] = {"family": "models", "class": type(model).__name__, **settings}
@@ -217,15 +222,21 @@ class ArchitectureDecoder(Decoder):
         if "config" in described:
             model: Model = super().object(described)
             state_of(model).dtype = None if dtype is None else check_dtype(dtype)
+            self._restore_structures(model, described)
             return model
         layers = [self._layer(item) for item in self.member(described, "layers", list)]
         name = self.member(described, "name", str)
-        settings = {"name": name, "dtype": dtype, "seed": described.get("seed")}
+        given_seed = described.get("seed")
+        # First values follow from it, where no file has values.
+        seed = described["drawn_seed"] if given_seed is None else given_seed
+        settings = {"name": name, "dtype": dtype, "seed": seed}
         if kind == "Sequential":
             first = [self._input(described["input"])] if "input" in described else []
             model = make_chain([*first, *layers], **settings)
         else:
             model = make_graph(*self._ends(described, layers), **settings)
+            self._restore_structures(model, described)
+        model.seed = state_of(model).given_seed = given_seed
         # Files of earlier releases do not tell what was given from what came of itself.
         for setting, known in (("given_name", name), ("given_dtype", dtype)):
             given = described.get(setting, known)
@@ -233,6 +244,14 @@ class ArchitectureDecoder(Decoder):
                 raise self.damaged(setting)
             setattr(state_of(model), setting, given)
         return model
+
+    @staticmethod
+    def _restore_structures(model: Model, described: Any) -> None:
+        """Have a model take and return tensors in dicts and nested lists, as it did."""
+        ends = "input_structure", "output_structure"
+        found = [check_structure(described.get(end)) for end in ends]
+        if found != [None, None]:
+            set_structures(model, *found)
 
     def _layer(self, described: Any) -> Layer:
         """Return a layer that stands in a model."""

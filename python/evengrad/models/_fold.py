@@ -10,7 +10,7 @@ import numpy as np
 
 from evengrad._common.config import outside_scopes
 from evengrad._tensor.masked import masked
-from evengrad.layers._batch_normalization import BatchNormalization
+from evengrad.layers._batch_normalization import BatchNormalization, is_over_last
 from evengrad.layers._dense import Dense
 from evengrad.layers._layer import Layer, build_for
 from evengrad.layers._module import state_of
@@ -47,6 +47,10 @@ def fold(model: Model) -> Model:
     folded = _Folding().model(model)
     folded.feature_names_in_, folded.classes_ = model.feature_names_in_, model.classes_
     return folded
+
+
+def _is_over_last(layer: BatchNormalization) -> bool:
+    return is_over_last(layer, len(state_of(layer).input_shape))
 
 
 def _name_apart(layers: list[Layer]) -> None:
@@ -105,9 +109,12 @@ class _Folding:
 
     def _parts(self, layer: Layer) -> list[Part]:
         """Return what a layer computes, one thing after the other."""
-        if type(layer) is BatchNormalization:
+        if type(layer) is BatchNormalization and _is_over_last(layer):
             return [affine_of(layer)]
-        if type(layer) is Dense and type(layer.norm) in (BatchNormalization, type(None)):
+        if type(layer) is Dense and (
+            layer.norm is None
+            or (type(layer.norm) is BatchNormalization and _is_over_last(layer.norm))
+        ):
             return dense_parts(layer)
         if type(layer) is Residual:
             return [Opaque(self._residual(layer))]

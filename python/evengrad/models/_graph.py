@@ -6,8 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evengrad.layers._call_context import call_context
-from evengrad.layers._layer import output_shape_of
+from evengrad.layers._layer import note_use, output_shape_of
 from evengrad.layers._symbolic import Node, Symbolic
+from evengrad.models._structure import is_structured, taken_apart
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -64,6 +65,8 @@ class Graph:
         for layer, numbers, several, arguments, count, made in uses:
             inputs = [symbol(*number) for number in numbers]
             node = Node(layer, inputs, several, arguments, count)
+            # A copy of a layer stands in the copy of its graph.
+            note_use(layer, node)
             for shape, dtype, name in made:
                 Symbolic(shape, dtype, node, name)
             self.nodes.append(node)
@@ -197,6 +200,9 @@ class Graph:
                 results: Any = layer.call_without_activation(given)
             else:
                 results = called_as_drawn(layer, given, arguments)
+            if is_structured(results):
+                # Of a model inside, whose outputs lie in a dict.
+                results = taken_apart(results)[0]
             if len(node.outputs) == 1 and not isinstance(results, (list, tuple)):
                 results = [results]
             for symbol, value in zip(node.outputs, results, strict=True):

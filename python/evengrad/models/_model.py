@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import copyreg
 import sys
 from functools import partial
@@ -10,23 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
 from evengrad._common.config import suggests_keywords
+from evengrad._common.overridable import overridable
 from evengrad._tensor.random import next_seed
 from evengrad.layers._call_context import call_context
-from evengrad.layers._module import module_tree, state_of
-from evengrad.layers._placement import redraw, stand_alone
+from evengrad.layers._module import module_tree
+from evengrad.layers._placement import redraw
+from evengrad.models._copies import Copies
 from evengrad.models._dead_units import DeadUnits, dead_units
 from evengrad.models._diagnose import diagnose
 from evengrad.models._features import features
-from evengrad.models._fold import fold
-from evengrad.models._freezing import freeze, unfreeze
-from evengrad.models._from_sklearn import model_of_estimator
+from evengrad.models._files import Files
 from evengrad.models._frozen_part import FrozenPart
-from evengrad.models._head_surgery import drop_top, insert, replace, with_head
 from evengrad.models._layer_facts import facts_of
 from evengrad.models._model_file import contents_of, save_model
-from evengrad.models._network import ModelView, Network, made_of_layers
-from evengrad.models._onnx._export import export
-from evengrad.models._onnx._from_onnx import from_onnx
+from evengrad.models._network import ModelView, made_of_layers
 from evengrad.models._ownership import claim
 from evengrad.models._plain_state import (
     DESCRIPTION,
@@ -40,8 +36,6 @@ from evengrad.models._revive import revive
 from evengrad.models._selu_check import check_selu
 from evengrad.models._sparsity import Sparsity, sparsity_of
 from evengrad.models._summary import Summary, summarize
-from evengrad.models._weights._load import load_weights
-from evengrad.models._weights._save import save_weights
 from evengrad.optimizers._optimizer import see_optimizer
 from evengrad.training._compile_config import CompileConfig
 from evengrad.training._evaluate import as_list, evaluate, on_batch
@@ -56,26 +50,23 @@ from evengrad.training._range_test import find_learning_rate
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
 
     import numpy as np
-    from typing_extensions import Self
 
     from evengrad._common.pickling import Look
     from evengrad._core import Tensor
     from evengrad.callbacks import History
     from evengrad.health import Diagnosis, Thresholds
-    from evengrad.layers import Layer
+    from evengrad.metrics import Metric
     from evengrad.models._gradual_pruning import GradualPruning, PruningSchedule
     from evengrad.models._surgery_report import SurgeryReport
-    from evengrad.models._weights._report import LoadReport
     from evengrad.optimizers import Optimizer
     from evengrad.training._range_curve import RangeTest
     from evengrad.training._training_plan import TrainingPlan
 
 
 @made_of_layers
-class Model(Network):
+class Model(Copies, Files):
     """A network that can be trained, evaluated, asked and saved.
 
     Either a graph, ``Model(inputs, outputs)``, drawn with `evengrad.Input` and layers; or a
@@ -267,6 +258,7 @@ class Model(Network):
             check_values=self._check_values,
             compute_output_shape=self.compute_output_shape,
             described=self._described,
+            write=self._write,
             layer_facts=partial(facts_of, self),
         )
 
@@ -274,6 +266,9 @@ class Model(Network):
         self, config: CompileConfig
     ) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
         return contents_of(self, config, self._shuffler().draws)
+
+    def _write(self, path: str | os.PathLike[str]) -> None:
+        save_model(self, path, self._config, self._shuffler().draws)
 
     def _start_anew(self, seed: int | None) -> None:
         """Become a model that was never trained: with first values from a seed, not compiled."""
@@ -360,6 +355,16 @@ class Model(Network):
     def optimizer(self) -> Optimizer:
         """The optimizer given to `compile`."""
         return self._compiled().optimizer
+
+    @overridable
+    def metrics(self) -> list[Metric]:
+        """The metrics that the model was compiled with; of names, once data was seen."""
+        return self._compiled().known_metrics()
+
+    @overridable
+    def metrics_names(self) -> list[str]:
+        """What figures of the training are called, ``"loss"`` first; see `metric_directions`."""
+        return list(self.metric_directions())
 
     def metric_directions(self) -> dict[str, str | None]:
         """Return which figures of the training are better larger, and which smaller.
@@ -1340,692 +1345,3 @@ class Model(Network):
         2260
         """
         return summarize(self)
-
-    # ---- files and copies
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the whole model to one file: architecture, variables, and how training stands.
-
-        The file is a safetensors file with a description and checksums in its header. It is
-        written beside its place and moved there when it is complete: a crash leaves the old file or
-        the new one, and what a killed process left beside it goes with the next save.
-        Models inside the model come back as such, and a layer that several places share is shared
-        again.
-
-        Parameters
-        ----------
-        path
-            The file; by custom it ends in ``.safetensors``. One that ends in ``.keras`` is written
-            for Keras, 3.0 and later: the layers, the weights, and loss, metrics and optimizer with
-            its state as far as Keras has them; `Model.from_keras` reads it.
-
-        Raises
-        ------
-        ValueError
-            The model has not been built, a part of it cannot be described, two variables have the
-            same path, or the file has the suffix of another format, such as ``.h5`` or ``.onnx``;
-            for Keras, a layer that it has not.
-        OSError
-            The file cannot be written, or the path is a folder, a pipe, a socket or a device; an
-            older file is untouched.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(2)])
-        >>> model.save("net.safetensors")
-        >>> same = eg.load_model("net.safetensors")
-        >>> bool((same.predict(np.ones((1, 4))) == model.predict(np.ones((1, 4)))).all())
-        True
-        """
-        save_model(self, path, self._config, self._shuffler().draws)
-
-    @classmethod
-    def from_keras(
-        cls,
-        path: str | os.PathLike[str],
-        custom_objects: Mapping[str, Any] | None = None,
-        *,
-        compile: bool = True,
-    ) -> Model:
-        """Read a model out of a ``.keras`` file, as Keras 2.12 and later write them.
-
-        Sequential and functional models of layers that there are here, also models inside models
-        and layers with several places. Nothing of the file is run, and Keras is not needed.
-
-        Parameters
-        ----------
-        path
-            The file.
-        custom_objects
-            Your own layers, losses, metrics and functions by the names that they have in the file.
-            A layer takes the arguments that Keras' `get_config` wrote, and the arrays in the order
-            in which it makes its variables, those that train first; layers inside it are not read.
-        compile
-            Whether loss, metrics and optimizer are taken over too, where there are such here; with
-            the optimizer's state, if its arrays are those that Keras' configuration speaks of.
-
-        Returns
-        -------
-        Model
-            A `Sequential`, or a `Model` that was drawn. Layers and models keep their names.
-
-        Raises
-        ------
-        FileFormatError
-            The file is damaged or no ``.keras`` file; a layer, an argument or an activation has no
-            counterpart here, which the message names; weights are quantised.
-        OSError
-            The file cannot be read.
-
-        Warns
-        -----
-        UserWarning
-            Something that changes no output could not be taken over, such as a metric.
-
-        Notes
-        -----
-        Weights of half precision become float32, in which they are exact. A mean over the squares
-        of Keras' ``Normalization`` that is 0 counts as 1 here. Dropout goes on with a stream of its
-        own: Keras' files hold none.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
-        >>> model.save("net.keras")
-        >>> same = eg.Model.from_keras("net.keras")
-        >>> x = np.ones((1, 4))
-        >>> bool((same.predict(x, verbose=0) == model.predict(x, verbose=0)).all())
-        True
-        """
-        # Who reads no files of Keras' needs none of it.
-        from evengrad.models._keras._from_keras import from_keras
-
-        return from_keras(path, custom_objects or {}, compile=compile)
-
-    def save_weights(self, path: str | os.PathLike[str], layout: str = "keras") -> None:
-        """Write all variables to a file: safetensors, NumPy's ``.npz``, Keras' ``.weights.h5``.
-
-        Parameters
-        ----------
-        path
-            The file; one that ends in ``.npz`` is an archive of NumPy's; one that ends in
-            ``.weights.h5`` is for ``load_weights`` of a Keras model of the same structure; others
-            are safetensors files, which by custom end in ``.safetensors``.
-        layout
-            ``"keras"``: as the variables are, under their paths. ``"torch"``: what
-            ``load_state_dict`` of a module of the same structure takes: kernels (out, in),
-            PyTorch's order of gates, a second bias of zeros in recurrent layers. Names are then
-            those that ``nn.Sequential`` gives to the layers of a chain, where the normalization and
-            the activation of a layer count as modules (``Dense(3, "relu"), Dense(2)`` has
-            ``0.weight`` and ``2.weight``). Where all layers of a chain that have variables were
-            given names, and in other models, they are the paths, with dots: the names of
-            attributes.
-
-        Raises
-        ------
-        ValueError
-            The model has not been built; the file has the suffix of another format; in PyTorch's
-            layout, a layer that computes otherwise there, such as ``GRU(reset_after=False)``.
-        OSError
-            The file cannot be written; an older one is untouched.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
-        >>> model.save_weights("weights.safetensors")
-        >>> model.load_weights("weights.safetensors").missing
-        []
-        >>> model.save_weights("torch.npz", layout="torch")
-        >>> {name: array.shape for name, array in np.load("torch.npz").items()}
-        {'0.weight': (3, 4), '0.bias': (3,), '2.weight': (2, 3), '2.bias': (2,)}
-        """
-        save_weights(self, path, layout)
-
-    def load_weights(
-        self,
-        path: str | os.PathLike[str] | Any,
-        pattern: Any = None,
-        mapping: Mapping[str, str | None] | Callable[[str], str | None] | None = None,
-        strict: bool = True,
-        layout: str = "auto",
-    ) -> LoadReport:
-        """Take variables from a file of `save_weights` or `save`, or from another library's.
-
-        Safetensors files, also in PyTorch's or Keras' layout; NumPy's ``.npz``; PyTorch's ``.pt``,
-        ``.pth`` and ``.ckpt``, of which nothing is run; Keras' ``.weights.h5``, ``.keras`` and
-        older ``.h5``; ONNX' ``.onnx``, by what the graph does with them, whatever they are called.
-        The first bytes say what another file is. Arrays are paired with variables by their names;
-        where no name fits, by their order and shapes, if there is but one way, which the report
-        says; those of Keras' files by the structure of the model, as Keras pairs them. Kernels of
-        other layouts are transposed, gates of recurrent layers brought into order, two biases
-        added.
-
-        Checksums are compared where the file has them. Floating-point numbers of another size
-        become those of the variable, as in Keras and PyTorch.
-
-        Parameters
-        ----------
-        path
-            The file; or a fitted `MLPClassifier` or `MLPRegressor` of scikit-learn.
-        pattern
-            The variables to load, others stay as they are: a name or glob of paths or of their
-            beginnings (``"dense"``, ``"hidden_*"``), a regular expression that is searched in the
-            paths, or a list of these.
-        mapping
-            For names in the file those in the model, of arrays or of layers, as a dict or a
-            function of a name; None leaves an array out. What it does not name keeps its name.
-        strict
-            Whether a variable without values, or an array without a variable, is an error. If not,
-            what fits is loaded.
-        layout
-            ``"keras"``, kernels (in, out), which is ours too; ``"torch"``, (out, in); or
-            ``"auto"``: by names and shapes.
-
-        Returns
-        -------
-        LoadReport
-            What became of each name.
-
-        Raises
-        ------
-        FileFormatError
-            The file is damaged; or, with `strict`, a variable is missing, unknown, of another
-            shape; or its array holds no floating-point numbers. Nothing is changed.
-        ValueError
-            The model has not been built; the pattern matches nothing; the mapping names what is not
-            there.
-        OSError
-            The file cannot be read.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.Input((3,)), eg.layers.Dense(2)], seed=1)
-        >>> model.save_weights("net.safetensors")
-        >>> other = eg.Sequential([eg.Input((3,)), eg.layers.Dense(2)], seed=2)
-        >>> print(other.load_weights("net.safetensors"))
-        2 variables loaded
-          dense/kernel <- dense/kernel
-          dense/bias   <- dense/bias
-
-        A matrix and a vector of no such names, out of NumPy:
-
-        >>> np.savez("net.npz", W=[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], b=[7.0, 8.0, 9.0])
-        >>> net = eg.Sequential([eg.Input((2,)), eg.layers.Dense(3, "relu")])
-        >>> net.load_weights("net.npz").by_order
-        ['dense/kernel', 'dense/bias']
-        >>> net.predict([[10.0, 11.0]], verbose=0).tolist()
-        [[61.0, 83.0, 105.0]]
-        """
-        return load_weights(self, path, pattern, mapping, strict=strict, layout=layout)
-
-    def export(
-        self,
-        path: str | os.PathLike[str],
-        format: str = "onnx",
-        *,
-        fold_batch_norm: bool = False,
-        dtype: Any = "float32",
-    ) -> None:
-        """Write what the model computes in inference as an ONNX file, for other runtimes.
-
-        The file is one graph of operators for any number of rows, with all weights in it; inputs
-        and outputs have the names that the model's have. Dropout, noise and augmentation are left
-        out. It is checked by `onnx.checker` before it is written. `Model.from_onnx` reads it, but
-        it holds nothing of the training: to go on, `save` the model. Needs ``evengrad[onnx]``.
-
-        In ONNX Runtime the logistic function of float32 is exactly 0 from about −18 down, so that
-        its logarithm is infinite: where small probabilities count, export a model of the logits.
-
-        Parameters
-        ----------
-        path
-            The file, which ends in ``.onnx``.
-        format
-            ``"onnx"``, the only one.
-        fold_batch_norm
-            Whether the graph is that of `fold_batch_norm`, with fewer operators.
-        dtype
-            ``"float32"``, or ``"float64"`` where ONNX Runtime computes all operators in it. The
-            attributes of operators are float32 in any case.
-
-        Raises
-        ------
-        ValueError
-            The model is not built; another format or suffix; a layer whose `call` is code that
-            cannot be drawn, or was drawn with ``training=True``; a function or an operator that
-            ONNX or its runtime has not; more than 2 GiB of weights.
-        ImportError
-            The package `onnx` is missing.
-        OSError
-            The file cannot be written; what was there is still there.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
-        >>> model.export("net.onnx")
-        >>> eg.Model.from_onnx("net.onnx").output_shape
-        (None, 2)
-
-        In ONNX Runtime::
-
-            session = onnxruntime.InferenceSession("net.onnx")
-            (y,) = session.run(None, {"input": x.astype("float32")})
-        """
-        view = self._view()
-        names = view.input_names or ["input"]
-        export(self, names, path, format, fold_batch_norm=fold_batch_norm, dtype=dtype)
-
-    @staticmethod
-    def from_onnx(path: str | os.PathLike[str], outputs: Any = None) -> Model:
-        """Return a model that computes what an ONNX file does, with the file's weights.
-
-        Operators are read by what the graph does with them: of files of `export`, of PyTorch's
-        exporters, skl2onnx and Keras those whose operators are layers here. Functions that are
-        written as several operators become one layer, a dense layer takes the activation behind it.
-        What no layer computes is refused by name, as are attributes. The first dimension is that of
-        the rows, whatever number of them the file speaks of. Needs ``evengrad[onnx]``.
-
-        The model is not compiled. Nothing of the file runs; it takes no more memory than a few
-        times its size, and the weights that it names in files beside it must be in its folder.
-
-        Parameters
-        ----------
-        path
-            The file.
-        outputs
-            Which of the file's outputs the model is to have, by place or name, or a list; all by
-            default. Of a classifier of skl2onnx the labels are first, the shares second:
-            ``outputs=1``.
-
-        Returns
-        -------
-        Model
-            A `Sequential` where the graph is a chain.
-
-        Raises
-        ------
-        FileFormatError
-            The file is damaged, or has what no layer here computes; the message names the operator.
-        ValueError
-            There is no such output.
-        ImportError
-            The package `onnx` is missing.
-        OSError
-            The file cannot be read.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
-        >>> model.export("net.onnx")
-        >>> eg.Model.from_onnx("net.onnx").layers
-        [Dense(3, activation='relu', name='dense'), Dense(2, name='dense_1')]
-        """
-        return from_onnx(path, outputs)
-
-    @staticmethod
-    def from_sklearn(estimator: Any, dtype: str | None = None) -> Model:
-        """Return a model that computes what a fitted `MLPClassifier` or `MLPRegressor` does.
-
-        A `Sequential` of `Dense` layers with the estimator's weights and activations. A classifier
-        of two classes has one output, the probability of the second; of more, one for each, by
-        softmax; for several labels at once, one for each, by the sigmoid. The model is not
-        compiled: to go on training it, choose a loss that fits, ``"binary_crossentropy"``,
-        ``"sparse_categorical_crossentropy"`` or ``"mse"``.
-
-        To load an estimator's weights into a model that is there, pass it to `load_weights`. Of an
-        estimator of `evengrad.sklearn` it is a copy of its ``model_``, compiled as that is.
-
-        Parameters
-        ----------
-        estimator
-            The estimator; classes of its kind that keep ``coefs_``, ``intercepts_`` and
-            ``out_activation_`` will do.
-        dtype
-            ``"float32"`` or ``"float64"``; by default that of the estimator's weights, which is
-            float64 unless it was trained on float32.
-
-        Returns
-        -------
-        Model
-            With `classes_` and `feature_names_in_` of the estimator.
-
-        Raises
-        ------
-        TypeError
-            Something else than such an estimator.
-        ValueError
-            The estimator is not fitted, or has an unknown activation.
-
-        Examples
-        --------
-        >>> from sklearn.neural_network import MLPClassifier
-        >>> rng = np.random.default_rng(0)
-        >>> x = rng.normal(size=(200, 4))
-        >>> y = np.array(["low", "high"])[(x[:, 0] > 0).astype(int)]
-        >>> mlp = MLPClassifier(hidden_layer_sizes=(8,), solver="lbfgs", max_iter=2000).fit(x, y)
-        >>> model = eg.Model.from_sklearn(mlp)
-        >>> model.layers
-        [Dense(8, activation='relu'), Dense(1, activation='sigmoid')]
-        >>> p = model.predict(x, verbose=0)[:, 0]
-        >>> bool(np.allclose(p, mlp.predict_proba(x)[:, 1]))
-        True
-        >>> bool((model.classes_[(p > 0.5).astype(int)] == mlp.predict(x)).all())
-        True
-        """
-        return model_of_estimator(estimator, dtype)
-
-    def clone(self) -> Self:
-        """Return a copy with equal weights that shares nothing with this model.
-
-        Settings of `compile`, the optimizer's state and random streams are copied too: trained on
-        the same data, both stay equal. So a copy can be taken apart, its upper layers replaced and
-        the rest trained further, while this model stays what it is. The copy of a model inside
-        another one stands by itself.
-
-        Returns
-        -------
-        Model
-            Of the same class.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
-        >>> twin = model.clone()
-        >>> head = twin.pop()
-        >>> twin.add(eg.layers.Dense(5))
-        >>> model.output_shape, twin.output_shape
-        ((None, 2), (None, 5))
-        """
-        twin = copy.deepcopy(self)
-        if state_of(twin).adopted:
-            stand_alone(twin)
-        return twin
-
-    def freeze(self, pattern: Any = None, *, until: Any = None) -> list[str]:
-        """Freeze layers: training leaves their variables as they are.
-
-        What lies below the lowest layer that trains takes no part in the way back, and frozen
-        variables have no state in the optimizer, no decay and no constraint. Frozen batch
-        normalization goes by its moving statistics, and leaves them as they are. Dropout and noise
-        have no variables: freezing does not turn them off.
-
-        Parameters
-        ----------
-        pattern
-            A layer's name, or its path where it lies inside others (``"body/dense_1"``); a pattern
-            such as ``"body/*"`` or ``"*norm*"``, which is compared with whole paths, a ``*`` with
-            any part of them; a compiled regular expression, searched in paths; a layer; or a list
-            of these. All layers if None.
-        until
-            One layer, likewise: it is frozen, and all that its input has passed through.
-
-        Returns
-        -------
-        list of str
-            The paths of the layers that are meant. What lies inside them is frozen with them.
-
-        Raises
-        ------
-        ValueError
-            A pattern matches no layer: the error lists those there are. Both arguments are given;
-            the model is not built, so that layers have no names yet.
-        TypeError
-            An argument of another kind.
-
-        Examples
-        --------
-        >>> hidden = [eg.layers.Dense(8, "relu", name=f"hidden{i}") for i in (1, 2, 3)]
-        >>> model = eg.Sequential([eg.Input((4,)), *hidden, eg.layers.Dense(2, name="out")])
-        >>> model.freeze(until="hidden2")
-        ['hidden1', 'hidden2']
-        >>> model.unfreeze("hidden2")
-        ['hidden2']
-        >>> [layer.name for layer in model.layers if layer.trainable]
-        ['hidden2', 'hidden3', 'out']
-        """
-        return freeze(self, pattern, until)
-
-    def unfreeze(
-        self,
-        pattern: Any = None,
-        learning_rate: float | None = None,
-        *,
-        decay: float = 1.0,
-        since: Any = None,
-    ) -> list[str]:
-        """Have layers train again; or say at which rate they train, whether they did or not.
-
-        A layer that was never trained begins without momentum and averages; one that was, goes on
-        with those that it had. Adam's corrections of a fresh average count the optimizer's updates:
-        unfrozen late, a layer's first step is (1 − beta_1) / √(1 − beta_2) ≈ 3.2 rates long instead
-        of one.
-
-        Parameters
-        ----------
-        pattern
-            As for `freeze`. All layers if None.
-        learning_rate
-            The rate of these layers from the next step on. It is kept as a multiple of the
-            optimizer's rate as it stands now, in ``optimizer.groups``, so that schedules and
-            callbacks hold for it too. None: what held before.
-        decay
-            In (0, 1]: of several layers, the last one has that rate, or else the optimizer's, and
-            each one before it `decay` times the rate of the next.
-        since
-            One layer: it is unfrozen, and all that its input has not passed through.
-
-        Returns
-        -------
-        list of str
-            The paths of the layers that are meant.
-
-        Raises
-        ------
-        ValueError
-            As from `freeze`; a rate below 0 or a decay out of range; the optimizer's rate is 0.
-        RuntimeError
-            A rate, and the model is not compiled.
-
-        Examples
-        --------
-        >>> hidden = [eg.layers.Dense(8, "relu", name=f"hidden{i}") for i in (1, 2)]
-        >>> model = eg.Sequential([eg.Input((4,)), *hidden, eg.layers.Dense(2, name="out")])
-        >>> model.compile(eg.optimizers.SGD(0.1), "mse")
-        >>> model.freeze("hidden*")
-        ['hidden1', 'hidden2']
-        >>> model.unfreeze("hidden*", learning_rate=0.05, decay=0.5)
-        ['hidden1', 'hidden2']
-        >>> groups = model.optimizer.groups
-        >>> [round(group.learning_rate_multiplier, 9) for group in groups]
-        [0.25, 0.25, 0.5, 0.5]
-        """
-        optimizer = lambda: self._compiled().optimizer  # noqa: E731 - asked for only with a rate
-        return unfreeze(self, pattern, learning_rate, decay, since, optimizer)
-
-    def drop_top(self, n: int) -> Model:
-        """Return a new model without the last layers, made of copies of the others.
-
-        The first step of a transfer: what is left sees in data what the whole has learned to see,
-        and `with_head` puts other layers on it. This model stays as it is, to the bit, and the new
-        one shares nothing with it. Layers keep their names, values, random streams, and whether
-        they are frozen; where this model is compiled, the new one is too, as far as its settings
-        fit the new outputs, with the optimizer's state of the variables that are left.
-        ``surgery_report`` of the new model tells all of that.
-
-        In a graph with one output, layers are dropped along the way that it was made; one that
-        joins several tensors is no place to go on from. A model inside the model is one layer.
-
-        Parameters
-        ----------
-        n
-            How many layers, 1 or more; one is left at least.
-
-        Returns
-        -------
-        Model
-            A `Sequential` for a chain, a graph for a graph.
-
-        Raises
-        ------
-        ValueError
-            More layers than there are; several outputs; a layer that joins several tensors; the
-            model is not built, or its `call` is code.
-        RuntimeError
-            The optimizer's averages stand in the place of the weights.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
-        >>> model.drop_top(1)
-        Sequential([Input((4,)), Dense(3, activation='relu')])
-        >>> model.output_shape
-        (None, 2)
-        """
-        return drop_top(self, n)
-
-    def with_head(self, *layers: Layer) -> Model:
-        """Return a new model with further layers at its end, made of copies of these.
-
-        For this model and what the new one keeps of it, see `drop_top`. The given layers are
-        copied: those without values begin with values that follow from this model's seed, those
-        that are built, as with another model's head, bring theirs.
-
-        Parameters
-        ----------
-        layers
-            The layers in order.
-
-        Returns
-        -------
-        Model
-            A `Sequential` for a chain, a graph for a graph.
-
-        Raises
-        ------
-        ValueError
-            No layer, the same one twice, or a name that is taken; an input that does not fit a
-            layer, which is named with both shapes; several outputs; the model is not built, or its
-            `call` is code.
-        TypeError
-            Something else than layers.
-        RuntimeError
-            The optimizer's averages stand in the place of the weights.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
-        >>> model.drop_top(1).with_head(eg.layers.Dense(5, "softmax"))
-        Sequential([Input((4,)), Dense(3, activation='relu'), Dense(5, activation='softmax')])
-        """
-        return with_head(self, layers)
-
-    def insert(self, before: str | int | Layer, *layers: Layer) -> Model:
-        """Return a new model with further layers in front of one of its layers.
-
-        For this model and what the new one keeps of it, see `drop_top`; for the layers that are
-        given, `with_head`. Where a graph uses the layer several times, each use comes after the
-        new layers, which are shared as the layer is.
-
-        Parameters
-        ----------
-        before
-            The layer that they come in front of: its name, its path where it stands in a model
-            inside the model, its position in `layers`, or the layer itself.
-        layers
-            The layers in order.
-
-        Returns
-        -------
-        Model
-            A `Sequential` for a chain, a graph for a graph.
-
-        Raises
-        ------
-        ValueError
-            No such layer; one that takes several inputs; one inside a layer that is no model, or
-            one of code; what `with_head` raises.
-        TypeError
-            Something else than layers.
-        RuntimeError
-            The optimizer's averages stand in the place of the weights.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
-        >>> model.insert("dense_1", eg.layers.Dropout(0.5))
-        Sequential([Input((4,)), Dense(3, activation='relu'), Dropout(0.5), Dense(2)])
-        """
-        return insert(self, before, layers)
-
-    def replace(self, name: str | int | Layer, layer: Layer) -> Model:
-        """Return a new model with another layer in the place of one, wherever that is used.
-
-        For this model and what the new one keeps of it, see `drop_top`; for the layer that is
-        given, `with_head`. Without a name of its own it takes that of the old one, where both are
-        of one class.
-
-        Parameters
-        ----------
-        name
-            The layer: its name, its path where it stands in a model inside the model, its position
-            in `layers`, or the layer itself.
-        layer
-            What comes in its place.
-
-        Returns
-        -------
-        Model
-            A `Sequential` for a chain, a graph for a graph.
-
-        Raises
-        ------
-        ValueError
-            No such layer, one inside a layer that is no model, or one of code; what `with_head`
-            raises.
-        TypeError
-            Something else than a layer.
-        RuntimeError
-            The optimizer's averages stand in the place of the weights.
-
-        Examples
-        --------
-        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu"), eg.layers.Dense(2)])
-        >>> model.replace("dense", eg.layers.Maxout(3))
-        Sequential([Input((4,)), Maxout(3), Dense(2)])
-        """
-        return replace(self, name, layer)
-
-    def fold_batch_norm(self) -> Model:
-        """Return a new model that gives the same outputs in inference without normalization.
-
-        With s = γ / √(v + ε), a normalization of x · W + b is folded into W · diag(s) and
-        (b − μ) ⊙ s + β; one that stands behind an activation is folded into the dense layer that
-        follows, diag(s) · W and b + (β − μ ⊙ s) · W, or into all that follow, where a graph
-        branches there. Dropout, noise and augmentation between the two are passed over, since they
-        do nothing in inference, and so is `Flatten` on the way to the dense layer that follows.
-        `predict_mc` does see where noise stands, and is another one for the new model.
-
-        Chains and graphs inside the model are folded too, and body and projection of a `Residual`;
-        chains inside are laid open. One without such a dense layer stays, frozen: at the end of the
-        model, before another activation, before a sum, a branching graph inside or a layer of
-        another kind. Inside layers and models whose `call` is code, all stays as it is.
-
-        Returns
-        -------
-        Model
-            A `Sequential` for a chain, a graph for a graph, with copies of all variables; it is not
-            compiled.
-
-        Raises
-        ------
-        ValueError
-            The model is not built, or a subclass with a `call` of its own.
-
-        Examples
-        --------
-        >>> norm = eg.layers.BatchNormalization()
-        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu", norm=norm)])
-        >>> model.fold_batch_norm()
-        Sequential([Input((4,)), Dense(3, activation='relu')])
-        """
-        return fold(self)

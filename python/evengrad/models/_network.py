@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from evengrad import _core
+from evengrad._common.arrays import is_sparse
 from evengrad._common.checks import check_dtype, check_row_shape
 from evengrad._common.names import did_you_mean
+from evengrad._common.overridable import overridable
+from evengrad._common.serialized import deserialized, serialize
 from evengrad._core import Tensor
 from evengrad._tensor.random import check_seed, next_seed
 from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import (
     Layer,
+    as_list,
     build_for,
     check_values,
     renamed_forward,
@@ -25,16 +29,26 @@ from evengrad.layers._layer import (
 from evengrad.layers._module import ModuleTree, access_to, module_tree, state_of
 from evengrad.layers._output_shapes import shapes_of_outputs
 from evengrad.layers._placement import seed_of
-from evengrad.layers._symbolic import fits, is_open, show_shape
+from evengrad.layers._symbolic import Symbolic, fits, is_open, show_shape
 from evengrad.models._graph import Graph
 from evengrad.models._inference import Answers
+from evengrad.models._structure import (
+    Structure,
+    flattened,
+    is_structured,
+    names_in,
+    packed,
+    taken_apart,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+
+    from typing_extensions import Self
 
     from evengrad._core import Generator
     from evengrad.health._examination import LayerFacts
-    from evengrad.layers._symbolic import Symbolic
     from evengrad.models._model import Model
     from evengrad.training._compile_config import CompileConfig
     from evengrad.training._protocol import FrozenPart
@@ -62,11 +76,16 @@ class Network(Layer):
     _unwatched = frozenset(
         {"_answers", "_config", "_output_shapes", "_shuffle", "feature_names_in_", "history"}
         | {"stop_training", "stop_evaluating", "stop_predicting", "surgery_report"}
-        | {"classes_", "gradual_pruning"}
+        | {"classes_", "gradual_pruning", "_drawn", "_input_structure", "_output_structure"}
     )
     _begins_paths = True
     # Where no gradients are recorded, a small call costs little more than its kernels.
     _answers: Answers | None = None
+    # How inputs and outputs lie in dicts and nested lists; None for one tensor, or a list of them.
+    _input_structure: Structure = None
+    _output_structure: Structure = None
+    # What a chain was drawn as, where somebody has asked for its tensors.
+    _drawn: Any = None
 
     def __init__(
         self,
@@ -88,8 +107,8 @@ class Network(Layer):
         if (inputs is None) is not (outputs is None):
             raise ValueError("inputs, outputs: expected both or neither")
         if inputs is not None:
-            given = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
-            wanted = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+            given, self._input_structure = taken_apart(inputs)
+            wanted, self._output_structure = taken_apart(outputs)
             self._graph = Graph(given, wanted)
             if self._state.dtype is None:
                 self._state.dtype = given[0].dtype
@@ -103,11 +122,12 @@ class Network(Layer):
     def __getstate__(self) -> dict[str, Any]:
         """Return all that the model keeps, for pickles and copies; captures stay here."""
         state = {**super().__getstate__(), "_answers": Answers()}
+        state.pop("_drawn", None)
         if self._graph is not None:
             # The graph has them, and is taken apart without recursion.
             bound = self._bound()
             for name in ENDS & bound.arguments.keys():
-                bound.arguments[name] = isinstance(bound.arguments[name], (list, tuple))
+                bound.arguments[name] = isinstance(bound.arguments[name], (list, tuple, dict))
             state["_made_with"] = bound.args, bound.kwargs
         return state
 
@@ -119,6 +139,9 @@ class Network(Layer):
         bound = self._bound()
         for name in ENDS & bound.arguments.keys():
             ends = getattr(self._graph, name)
+            structure = self._input_structure if name == "inputs" else self._output_structure
+            if structure is not None:
+                ends = packed(structure, ends)
             bound.arguments[name] = ends if bound.arguments[name] else ends[0]
         vars(self)["_made_with"] = bound.args, bound.kwargs
 
@@ -137,6 +160,104 @@ class Network(Layer):
     def layers(self) -> list[Layer]:
         """The model's layers, without those inside other layers."""
         return [layer for _, layer in self._children()]
+
+    @overridable
+    def inputs(self) -> list[Symbolic]:
+        """The symbolic tensors where data comes in: of a graph, or of a chain of known input."""
+        return self._known_ends()[0]
+
+    @overridable
+    def outputs(self) -> list[Symbolic]:
+        """The symbolic tensors that come out: of a graph, or of a chain of known input."""
+        return self._known_ends()[1]
+
+    @overridable
+    def input(self) -> Any:
+        """The symbolic tensor where data comes in, or as many as there are, as they were given."""
+        return packed(self._input_structure, self._known_ends()[0])
+
+    @overridable
+    def output(self) -> Any:
+        """The symbolic tensor that comes out, or as many as there are, as they were given."""
+        return packed(self._output_structure, self._known_ends()[1])
+
+    @overridable
+    def input_shape(self) -> Any:
+        """The shape that the model was built for, rows as None, or a list; None before."""
+        return self._state.input_shape
+
+    def _ends_drawn(self) -> tuple[list[Symbolic], list[Symbolic]] | None:
+        """Return the symbolic tensors where data comes in, and those that come out, if known."""
+        graph = graph_of(self)
+        return None if graph is None else (graph.inputs, graph.outputs)
+
+    def _known_ends(self) -> tuple[list[Symbolic], list[Symbolic]]:
+        ends = self._ends_drawn()
+        if ends is None:
+            raise AttributeError(
+                f"{self.path}: inputs and outputs are known of graphs, and of chains that begin "
+                "with evengrad.Input or have seen data; of a call that is code they are not"
+            )
+        return list(ends[0]), list(ends[1])
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what makes the model again, without its values: `from_config` takes it.
+
+        Of chains and graphs the layers, each with class and arguments, and how they are connected,
+        in numbers, text, lists and dicts alone, which JSON holds; of a class with a `call` or a
+        constructor of its own, the arguments.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu")])
+        >>> config = model.get_config()
+        >>> config["layers"][0]["class_name"], config["layers"][0]["config"]["units"]
+        ('Dense', 3)
+        >>> eg.Sequential.from_config(config)
+        Sequential([Input((4,)), Dense(3, activation='relu')])
+        """
+        if not is_made_of_layers(self):
+            return self._arguments()
+        config: dict[str, Any] = serialize(self)["config"]
+        return config
+
+    def _arguments(self) -> dict[str, Any]:
+        config, given = super().get_config(), self._bound().arguments
+        # As they were given; the attributes of these names are lists.
+        return {**config, **{name: given[name] for name in ENDS & given.keys() & config.keys()}}
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Return a model made of what `get_config` returned, with first values.
+
+        Parameters
+        ----------
+        config
+            As `get_config` returned it.
+        custom_objects
+            Your own classes and functions by name.
+
+        Raises
+        ------
+        ValueError
+            An unknown class, or a configuration that describes no model.
+
+        Examples
+        --------
+        >>> model = eg.Sequential([eg.Input((4,)), eg.layers.Dense(3, "relu")], seed=1)
+        >>> twin = eg.Sequential.from_config(model.get_config())
+        >>> bool((twin.get_weights()[0] == model.get_weights()[0]).all())
+        True
+        """
+        layers = config.get("layers")
+        is_described = isinstance(layers, list) and all(isinstance(one, dict) for one in layers)
+        if is_described and CLASSES.get(cls.__name__) is cls:
+            described = {"module": "evengrad.models", "class_name": cls.__name__}
+            made: Self = deserialized({**described, "config": config}, "models", custom_objects)
+            return made
+        return super().from_config(config)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Return a layer by its name or its position; one inside another layer by its path.
@@ -245,6 +366,10 @@ class Network(Layer):
     def output_names(self) -> list[str]:
         """Names of the outputs, after the layers that make them."""
         count = len(self._output_shapes)
+        structure = self._output_structure
+        given = None if structure is None else names_in(structure)
+        if given is not None:
+            return given
         graph = graph_of(self)
         if graph is not None:
             made_by = [tensor.node.layer for tensor in graph.outputs]
@@ -286,11 +411,56 @@ class Network(Layer):
             return graph.run(inputs, without_activation)
         if any(without_activation):
             raise NotImplementedError("a subclass's outputs are known after their activation only")
-        x = inputs if len(inputs) > 1 else inputs[0]
+        x = packed(self._input_structure, inputs)
         output = self.call(x, **training_for(type(self).call, call_context.training))
-        if isinstance(output, dict):
-            raise TypeError(f"{self.path}: expected call to return tensors or a list, got a dict")
+        return self._flat_outputs(output)
+
+    def _flat_outputs(self, output: Any) -> list[Any]:
+        """Return what a call has returned as a list; dicts are noted, to be put together again."""
+        if is_structured(output):
+            leaves, structure = taken_apart(output)
+            if structure != self._output_structure:
+                self._output_structure = structure
+            return leaves
         return list(output) if isinstance(output, (list, tuple)) else [output]
+
+    def _called_in_structure(self, x: Any, training: bool | None, arguments: Any) -> Any:
+        """Return the output for inputs in a dict or nested lists, in its own structure."""
+        leaves = self._flat_inputs(x, "x")
+        with access_to(self):
+            if self._graph is not None:
+                given = leaves if len(leaves) > 1 else leaves[0]
+                output = super().__call__(given, training, **arguments)
+                made = output if isinstance(output, list) else [output]
+                return packed(self._output_structure, made)
+            if any(isinstance(leaf, Symbolic) for leaf in leaves):
+                raise TypeError(
+                    f"{self.path}: expected arrays in a dict, got symbolic tensors; pass a list, "
+                    "or draw this model as evengrad.Model(inputs, outputs)"
+                )
+            tensors = [self._convert(leaf) for leaf in leaves]
+            shapes = [(None, *tensor.shape[1:]) for tensor in tensors]
+            build_for(self, shapes if len(shapes) > 1 else shapes[0])
+            before, context = call_context.training, call_context
+            context.training = before if training is None else bool(training)
+            try:
+                return packed(self._output_structure, self._run(tensors, []))
+            finally:
+                context.training = before
+
+    def _flat_inputs(self, x: Any, what: str) -> list[Any]:
+        """Return inputs in a dict or nested lists one after the other.
+
+        Of a subclass the first ones say how those that follow are to lie.
+        """
+        if isinstance(x, dict):
+            note_structure(self, x)
+        if self._input_structure is not None:
+            return flattened(self._input_structure, x, what)
+        if isinstance(x, dict):
+            by_name = {symbol.name: symbol for symbol in self._known_ends()[0]}
+            return flattened(["dict", [[name, None] for name in by_name]], x, what)
+        return as_list(x)[0]
 
     def _convert(self, x: Any) -> Tensor:
         """Return an input as a tensor of the dtype that the layers in front compute in."""
@@ -300,6 +470,8 @@ class Network(Layer):
 
     def __call__(self, x: Any, training: bool | None = None, **arguments: Any) -> Any:
         """Return the output for an input; see `Layer`."""
+        if isinstance(x, dict) or self._output_structure or self._input_structure:
+            return self._called_in_structure(x, training, arguments)
         answers, context = self._answers, call_context
         runs_layers = training or arguments or context.training or context.layerwise
         if answers is not None and not runs_layers:
@@ -463,14 +635,32 @@ def input_of(network: Network) -> Symbolic | None:
     return network._input  # noqa: SLF001 - as above
 
 
-def view_of(model: Model) -> ModelView:
+def view_of(model: Any) -> ModelView:
     """Return a model as training sees it."""
-    return model._view()  # noqa: SLF001 - as above
+    view: ModelView = model._view()  # noqa: SLF001 - as above
+    return view
 
 
 def start_anew(model: Model, seed: int | None) -> None:
     """Make of a model one that was never trained: with first values from a seed, not compiled."""
     model._start_anew(seed)  # noqa: SLF001 - the file of its class imports this one
+
+
+def structures_of(network: Network) -> tuple[Structure, Structure]:
+    """Return how the inputs of a model lie in dicts and nested lists, and its outputs."""
+    return network._input_structure, network._output_structure  # noqa: SLF001 - as above
+
+
+def note_structure(network: Network, x: dict[Any, Any]) -> None:
+    """Have a model whose call is code get its inputs in a dict, as the first ones come."""
+    is_code = graph_of(network) is None and chain_of(network) is None
+    if is_code and structures_of(network)[0] is None:
+        network._input_structure = taken_apart(x)[1]  # noqa: SLF001 - as above
+
+
+def set_structures(network: Network, inputs: Structure, outputs: Structure) -> None:
+    """Have a model take and return tensors in dicts and nested lists."""
+    network._input_structure, network._output_structure = inputs, outputs  # noqa: SLF001 - as above
 
 
 def heads_of(network: Network) -> list[Layer | None]:
@@ -496,6 +686,7 @@ class ModelView:
     check_values: Callable[[Any], None]
     compute_output_shape: Callable[[Any], Any]
     described: Callable[[CompileConfig], tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]]
+    write: Callable[[str | os.PathLike[str]], None]
     layer_facts: Callable[..., list[tuple[Layer, LayerFacts]]]
 
     @property
@@ -512,8 +703,10 @@ class ModelView:
     def input_names(self) -> list[str] | None:
         """Names of the inputs; None where the model takes what it is given."""
         inputs = self.graph_inputs
-        if inputs is None:
-            return None
+        structure = self.public._input_structure  # noqa: SLF001 - not to call for it
+        given = None if structure is None else names_in(structure)
+        if given is not None or inputs is None:
+            return given
         if len(inputs) == 1:
             return [inputs[0].name or "input"]
         return [symbol.name or f"input_{i + 1}" for i, symbol in enumerate(inputs)]
@@ -522,6 +715,25 @@ class ModelView:
     def input_shape(self) -> Any:
         """The shape that it was built for, or a list of them; rows as None."""
         return state_of(self.public).input_shape
+
+    def flat_inputs(self, x: Any) -> Any:
+        """Return inputs in nested lists or dicts as a list; others, and dicts by name, as given."""
+        if isinstance(x, dict) and not is_sparse(x):
+            note_structure(self.public, x)
+        structure = structures_of(self.public)[0]
+        if structure is None or (names_in(structure) is not None and isinstance(x, dict)):
+            return x
+        return flattened(structure, x, "x")
+
+    def flat_targets(self, y: Any) -> Any:
+        """Return targets in nested lists or dicts, as the outputs lie, as a list."""
+        structure = structures_of(self.public)[1]
+        nested = structure is not None and names_in(structure) is None
+        return flattened(structure, y, "y") if nested else y
+
+    def packed_outputs(self, outputs: list[Any]) -> Any:
+        """Return outputs as the model returns them: one, a list, or in their structure."""
+        return packed(structures_of(self.public)[1], outputs)
 
     @property
     def output_names(self) -> list[str]:

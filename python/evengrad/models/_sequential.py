@@ -11,7 +11,7 @@ from evengrad._common.names import shown_object
 from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import Layer, build_for, check_values
 from evengrad.layers._module import state_of
-from evengrad.layers._symbolic import Symbolic, fits, show_shape
+from evengrad.layers._symbolic import Input, Symbolic, fits, show_shape
 from evengrad.models._model import Model
 from evengrad.models._network import made_of_layers
 
@@ -61,6 +61,8 @@ class Sequential(Model):
         seed: int | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype, seed=seed)
+        # What was drawn of the chain for who asks for its tensors: of which layers, its ends.
+        self._drawn: tuple[list[int], Symbolic, Any] | None = None
         self._layers: list[Layer] = []
         self._append([] if layers is None else layers)
         self._build_at_once()
@@ -140,6 +142,33 @@ class Sequential(Model):
                 # What a `call` of its own uses besides is not there yet: data will build it.
                 self._adopt_children()
                 self._build_chain(self._input.shape)
+
+    def _draw_chain(self) -> None:
+        """Draw the graph of the chain, where it has changed since it was drawn."""
+        if type(self).call is not Sequential.call or not self._layers:
+            return
+        known = [id(layer) for layer in self._layers]
+        if self._drawn is not None and self._drawn[0] == known:
+            return
+        symbol: Any = self._input
+        if symbol is None and self.built and isinstance(self._state.input_shape, tuple):
+            symbol = Input(self._state.input_shape[1:], self.dtype)
+        if symbol is None:
+            return
+        first = symbol
+        for layer in self._layers:
+            state_of(layer).use = None
+            symbol = layer(symbol)
+        self._drawn = known, first, symbol
+
+    def _ends_drawn(self) -> tuple[list[Symbolic], list[Symbolic]] | None:
+        if type(self).call is not Sequential.call:
+            return super()._ends_drawn()
+        self._draw_chain()
+        if self._drawn is None:
+            return None
+        _, first, last = self._drawn
+        return [first], last if isinstance(last, list) else [last]
 
     def _children(self) -> list[tuple[str, Layer]]:
         chain = list(zip(itertools.repeat(""), self._layers, strict=False))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evengrad._common.names import look_up as _look_up
 from evengrad._common.names import public_names as _public_names
 from evengrad._common.names import shown_object as _shown_object
+from evengrad._common.serialized import deserialized as _deserialized
+from evengrad._common.serialized import is_serialized as _is_serialized
+from evengrad._common.serialized import serialize as serialize
 from evengrad.optimizers import schedules as schedules
 from evengrad.optimizers._adadelta import Adadelta as Adadelta
 from evengrad.optimizers._adagrad import Adagrad as Adagrad
@@ -21,6 +24,9 @@ from evengrad.optimizers._rates import layerwise_decay as layerwise_decay
 from evengrad.optimizers._rmsprop import RMSprop as RMSprop
 from evengrad.optimizers._sgd import SGD as SGD
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 def get(optimizer: Any) -> Optimizer:
     """Return a new optimizer with that name and its defaults; an optimizer is returned as it is.
@@ -28,7 +34,7 @@ def get(optimizer: Any) -> Optimizer:
     Parameters
     ----------
     optimizer
-        A name, or an `Optimizer`.
+        A name, what `serialize` returned, or an `Optimizer`.
 
     Raises
     ------
@@ -46,4 +52,30 @@ def get(optimizer: Any) -> Optimizer:
         return _look_up(optimizer, _public_names(globals(), Optimizer), "optimizer")()
     if isinstance(optimizer, Optimizer):
         return optimizer
+    if _is_serialized(optimizer):
+        return deserialize(optimizer)
     raise TypeError(f"optimizer: expected a name or an Optimizer, got {_shown_object(optimizer)}")
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Optimizer:
+    """Return the optimizer that `serialize` has described.
+
+    Parameters
+    ----------
+    config
+        What `serialize` returned: ``{"class_name": ..., "config": ...}``.
+    custom_objects
+        Your own classes and functions by name.
+
+    Raises
+    ------
+    ValueError
+        An unknown class, or arguments that it does not take.
+
+    Examples
+    --------
+    >>> eg.optimizers.deserialize(eg.optimizers.serialize(eg.optimizers.SGD(0.1, momentum=0.9)))
+    SGD(0.1, momentum=0.9)
+    """
+    made: Optimizer = _deserialized(config, "optimizers", custom_objects)
+    return made

@@ -15,8 +15,9 @@ import numpy as np
 
 from evengrad import constraints, initializers, layers, losses, metrics, optimizers, regularizers
 from evengrad._common.config import Configured, name_of
-from evengrad._common.names import did_you_mean, is_own, printable
-from evengrad._tensor import activations
+from evengrad._common.names import PACKAGE, did_you_mean, is_own, printable
+from evengrad._common.serialized import registered
+from evengrad._tensor import activations, elementwise
 from evengrad.losses._loss import FunctionLoss
 from evengrad.metrics._metric import FunctionMetric
 from evengrad.optimizers import schedules
@@ -129,7 +130,14 @@ class Encoder:
         name = name_of(value) or getattr(value, "__name__", "<lambda>")
         if callable(value) and name != "<lambda>":
             self._note(value, str(name))
-            return {"function": name}
+            plain = vars(elementwise).get(str(name)) is value
+            return {"function": f"{PACKAGE}{name}" if plain else name}
+        if callable(value):
+            raise ValueError(  # noqa: TRY004 - a function is right, its name is missing
+                f"{what}: a lambda has no name that a file could hold; write def and a name, and "
+                "decorate it with evengrad.utils.register_keras_serializable(), or give it to "
+                "load_model in custom_objects"
+            )
         if isinstance(value, np.generic):
             return self.value(value.item(), what)
         raise ValueError(
@@ -191,10 +199,13 @@ class Decoder:
             raise self.damaged(f"{key!r} is missing or no {kind.__name__}")
         return table[key]
 
+    def _is_ours(self, name: str) -> bool:
+        return any(name in family.known() for family in self.families.values())
+
     def find(self, family: str, name: str) -> type:
         """Return a class by its name: the caller's, or one of this package."""
-        if name in self.custom:
-            found = self.custom[name]
+        if name in self.custom or (name in registered and not self._is_ours(name)):
+            found = self.custom[name] if name in self.custom else registered[name]
             if family in self.families and isinstance(found, type):
                 return found
             raise NotGivenError(f"custom_objects[{name!r}]: expected a class, got {found!r}")
@@ -244,10 +255,18 @@ class Decoder:
         return {name: self.value(item) for name, item in pairs}
 
     def function(self, name: str) -> Any:
-        """Return a function by its name: the caller's, or an activation."""
+        """Return a function by its name: the caller's, or an elementwise one of this package."""
         if name in self.custom:
             return self.custom[name]
-        return self._one_of(activations.offered(), f"function {name!r}", name)
+        if name.startswith(PACKAGE):
+            # No function of a user's has a name with a dot.
+            known = {one: vars(elementwise)[one] for one in elementwise.__all__}
+            name = name.removeprefix(PACKAGE)
+            return self._one_of(known, f"function {name!r}", name)
+        offered = activations.offered()
+        if name in registered and name not in offered:
+            return registered[name]
+        return self._one_of(offered, f"function {name!r}", name)
 
     def object(self, described: Any) -> Any:
         """Return the object that `Encoder.object` described."""
@@ -255,13 +274,14 @@ class Decoder:
             self.member(described, "family", str), self.member(described, "class", str)
         )
         config = self.config_of(described)
-        if kind.__name__ not in self.custom:
+        if kind.__name__ not in self.custom and is_own(kind):
             for name, value in config.items():
                 ending = name.rpartition("_")[2]
                 families = BY_ENDING.get(ending, WITHIN.get(described["family"], ()))
                 self.check_place(value, families, f"{kind.__name__}.{name}")
         with self.names_damage(f"{kind.__name__} cannot be made as described"):
-            return kind(**config)
+            made: Any = kind
+            return made.from_config(config)
 
     def config_of(self, described: Any) -> dict[str, Any]:
         """Return the arguments of an object by their names."""

@@ -119,6 +119,13 @@ class CompileConfig:
                 known[metric.name] = metric.direction
         return known
 
+    def known_metrics(self) -> list[Metric]:
+        """Return the metrics that track figures; before they are bound, those that were given."""
+        if self.bound is not None:
+            return [one.metric for one in self.bound.metrics]
+        given = [*flat(self.metrics), *flat(self.weighted_metrics)]
+        return [one for one in given if isinstance(one, Metric)]
+
     def __getstate__(self) -> dict[str, Any]:
         # What was captured stays in this process, and is made anew at need.
         return {**vars(self), "bound": None, "steps": {}, "is_claimed": False, "settings": None}

@@ -247,7 +247,7 @@ def targets_of(model: TrainableModel, y: Any, rows: int) -> tuple[list[Array], l
     plain = type(y) is np.ndarray and y.dtype.kind in "fiub" and y.ndim and len(y) == rows
     if plain and len(model.output_shapes) == 1:
         return [y], ["y"]
-    items = split_by_name(y, model.output_names, "y")
+    items = split_by_name(model.flat_targets(y), model.output_names, "y")
     labels = ["y"] if len(items) == 1 else [f"y[{name!r}]" for name in model.output_names]
     arrays = [as_array(item, label) for item, label in zip(items, labels, strict=True)]
     for label, array in zip(labels, arrays, strict=True):

@@ -48,7 +48,7 @@ def is_data(value: Any) -> bool:
 
 def convert_inputs(model: TrainableModel, x: Any) -> tuple[list[Array], Columns]:
     """Return a model's inputs as arrays of as many rows, with the names of their columns."""
-    names = model.input_names
+    x, names = model.flat_inputs(x), model.input_names
     if names is None:
         # A subclass takes what it is given: a list of arrays for several inputs.
         several = isinstance(x, (list, tuple)) and all(map(is_data, x))

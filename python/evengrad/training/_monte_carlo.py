@@ -54,7 +54,7 @@ def predict_mc(
             gathered.add(blocks[here].run(part, count))
     figures = gathered.results()
     means, deviations = figures[: len(figures) // 2], figures[len(figures) // 2 :]
-    return (means, deviations) if len(means) > 1 else (means[0], deviations[0])
+    return model.packed_outputs(means), model.packed_outputs(deviations)
 
 
 @contextlib.contextmanager

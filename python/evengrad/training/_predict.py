@@ -136,7 +136,7 @@ def predict(
         run_epoch(source, listening, "predict")
     arrays = source.gathered.results()
     listening.tell("on_predict_end", {})
-    return arrays if len(arrays) > 1 else arrays[0]
+    return model.packed_outputs(arrays)
 
 
 def blocks_of(model: TrainableModel, batches: Any, check_finite: bool) -> Iterator[list[Array]]:

@@ -158,6 +158,15 @@ class TrainableModel(Protocol):
     def input_shape(self) -> Any:
         """The shape that it was built for, or a list of them; rows as None."""
 
+    def flat_inputs(self, x: Any) -> Any:
+        """Return inputs in a dict or nested lists as a list; others as they are."""
+
+    def flat_targets(self, y: Any) -> Any:
+        """Return targets in nested lists or dicts, as the outputs lie, as a list."""
+
+    def packed_outputs(self, outputs: list[Any]) -> Any:
+        """Return outputs as the model returns them: one, a list, or in their structure."""
+
     @property
     def output_names(self) -> list[str]:
         """Names of the outputs."""

@@ -6,7 +6,7 @@ import math
 import operator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from evengrad._common.config import Configured, settings_of
+from evengrad._common.config import Configured, arguments_as_they_are, settings_of
 from evengrad._common.names import is_own
 from evengrad._core import Generator, Tensor
 from evengrad.layers._containers import CONTAINERS, attributes_of, items_of
@@ -80,7 +80,8 @@ def holds_state(value: Any) -> bool:
 def settings_in(thing: Configured) -> Iterator[tuple[str, Any]]:
     """Yield the arguments that a thing keeps as attributes; of users' layers, all attributes."""
     attributes = attributes_of(thing)
-    names = dict.fromkeys(name for name in thing.get_config() if name in attributes)
+    arguments = arguments_as_they_are(thing)
+    names = dict.fromkeys(name for name in arguments if name in attributes)
     if isinstance(thing, Module) and not is_own(type(thing)):
         passed_over = OWN | thing._unwatched  # noqa: SLF001 - no public name, as users derive from it
         names.update(dict.fromkeys(name for name in attributes if name not in passed_over))

@@ -99,7 +99,7 @@ def test_keys_of_other_releases_may_say_nothing_but_not_something(saved):
     [
         (setting(2, renorm=True), "BatchNormalization with renorm=True"),
         (setting(2, axis=1), None),
-        (setting(2, axis=0), "where it is the last dimension"),
+        (setting(2, axis=0), "expected any dimension but 0, the rows"),
         (
             setting(dtype={"class_name": "QuantizedDTypePolicy", "config": {"name": "int8"}}),
             "quantised",

@@ -29,6 +29,8 @@ COMMON = {"name", "trainable", "dtype", "batch_input_shape", "batch_shape", "aut
 NOTHING = (None, False, 0, "channels_last")
 # Layers whose work on every step of a sequence is their work on its last dimension.
 STEPWISE = {"Dense", "LayerNormalization", "Activation", "Rescaling"}
+# Layers whose dimension Keras counts from the left once they are built.
+NORMALIZATIONS = ("BatchNormalization", "LayerNormalization")
 NEAREST = {
     "Bidirectional": "draw a graph with two recurrent layers, one of them with go_backwards=True",
     "Lambda": "its code stands in the file and is not run; write a Layer",
@@ -165,17 +167,19 @@ class Reader:
                 found[key] = self._activation(name, row, value)
             elif key in row.objects:
                 self._take_object(name, key, value, found)
+            elif key == "axis" and kind in NORMALIZATIONS:
+                self._take_axis(value, shape, found)
             elif key in row.arguments:
                 found[key] = value
             else:
-                self._other(name, kind, key, value, shape, found)
+                self._other(name, kind, key, value, found)
         if kind == "LeakyReLU":
             # Keras' default; its first versions leave it out.
             found.setdefault("negative_slope", 0.3)
         if found.get("data_format", "") is None:
             # Keras' word for its default.
             del found["data_format"]
-        if kind in ("LayerNormalization", "BatchNormalization"):
+        if kind in NORMALIZATIONS:
             found.setdefault("epsilon", 1e-3)
         return found
 
@@ -198,30 +202,23 @@ class Reader:
         if made is not None:
             found[key] = made
 
-    def _other(
-        self, name: str, kind: str, key: str, value: Any, shape: Any, found: dict[str, Any]
-    ) -> None:
+    def _other(self, name: str, kind: str, key: str, value: Any, found: dict[str, Any]) -> None:
         """Take what Keras calls otherwise; refuse what would change the outputs."""
         if key == "alpha" and kind == "LeakyReLU":
             found["negative_slope"] = value
-        elif key == "axis":
-            self._check_last_axis(name, kind, value, shape)
         elif key.endswith(("_regularizer", "_constraint")):
             if value is not None:
                 self.notes.append(f"{name}: {key} has no counterpart here")
         elif value not in NOTHING and value != []:
             raise self.refused(name, f"Keras' {kind} with {key}={value!r} has no counterpart here")
 
-    def _check_last_axis(self, name: str, kind: str, axis: Any, shape: Any) -> None:
-        """Raise an error where a layer normalizes another dimension than the last."""
+    @staticmethod
+    def _take_axis(axis: Any, shape: Any, found: dict[str, Any]) -> None:
+        """Take the dimensions that are normalized, unless that is the last one."""
         axes = axis if isinstance(axis, list) else [axis]
         last = {-1} | ({len(shape) - 1} if isinstance(shape, (list, tuple)) else set())
         if len(axes) != 1 or axes[0] not in last:
-            raise self.refused(
-                name,
-                f"Keras' {kind} with axis={axis!r} has no counterpart here, where it is the last "
-                "dimension, -1",
-            )
+            found["axis"] = axes[0] if len(axes) == 1 else axes
 
 
 def _built_for(described: dict[str, Any]) -> Any:

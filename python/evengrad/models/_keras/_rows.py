@@ -16,6 +16,10 @@ AFFINE = (
 )
 OF_RECURRENT_KERNEL = ("recurrent_initializer", "recurrent_regularizer", "recurrent_constraint")
 RECURRENT_OBJECTS = (*AFFINE, *OF_RECURRENT_KERNEL)
+OF_NORMALIZATION = (
+    *("beta_initializer", "gamma_initializer", "beta_regularizer", "gamma_regularizer"),
+    *("beta_constraint", "gamma_constraint"),
+)
 RECURRENT = (
     *("units", "use_bias", "dropout", "recurrent_dropout"),
     *("return_sequences", "return_state", "go_backwards"),
@@ -66,17 +70,14 @@ ROWS: dict[str, Row] = {
     ),
     "BatchNormalization": Row(
         layers.BatchNormalization,
-        ("momentum", "epsilon", "center", "scale"),
-        (
-            *("beta_initializer", "gamma_initializer"),
-            *("moving_mean_initializer", "moving_variance_initializer"),
-        ),
+        ("axis", "momentum", "epsilon", "center", "scale"),
+        (*OF_NORMALIZATION, "moving_mean_initializer", "moving_variance_initializer"),
         silent=("synchronized", "renorm_momentum", "fused"),
     ),
     "LayerNormalization": Row(
         layers.LayerNormalization,
-        ("epsilon", "center", "scale"),
-        ("beta_initializer", "gamma_initializer"),
+        ("axis", "epsilon", "center", "scale"),
+        OF_NORMALIZATION,
     ),
     "Normalization": Row(
         layers.Normalization,
@@ -113,7 +114,7 @@ ROWS: dict[str, Row] = {
     "ReLU": Row(layers.ReLU, ("max_value", "negative_slope", "threshold")),
     "LeakyReLU": Row(layers.LeakyReLU, ("negative_slope",)),
     "ELU": Row(layers.ELU, ("alpha",)),
-    "Dropout": Row(layers.Dropout, ("rate",), silent=("seed",)),
+    "Dropout": Row(layers.Dropout, ("rate", "noise_shape"), silent=("seed",)),
     "AlphaDropout": Row(layers.AlphaDropout, ("rate",), silent=("seed",)),
     "GaussianDropout": Row(layers.GaussianDropout, ("rate",), silent=("seed",)),
     "GaussianNoise": Row(layers.GaussianNoise, ("stddev",), silent=("seed",)),
@@ -137,6 +138,11 @@ ROWS: dict[str, Row] = {
     "Flatten": Row(layers.Flatten),
     "Reshape": Row(layers.Reshape, ("target_shape",)),
     "Concatenate": Row(layers.Concatenate, ("axis",)),
+    "Identity": Row(layers.Identity),
+    "Permute": Row(layers.Permute, ("dims",)),
+    "UnitNormalization": Row(layers.UnitNormalization, ("axis",)),
+    "ActivityRegularization": Row(layers.ActivityRegularization, ("l1", "l2")),
+    "Dot": Row(layers.Dot, ("axes", "normalize")),
     "Add": Row(layers.Add),
     "Subtract": Row(layers.Subtract),
     "Multiply": Row(layers.Multiply),

@@ -45,6 +45,14 @@ def writes(*classes: type[Layer]) -> Callable[[Function], Function]:
     return enter
 
 
+def refused(layer: Layer, what: str) -> ValueError:
+    """Return the error about a layer that is not written to files."""
+    return ValueError(
+        f"{layer.path}: export: {what} is not written to ONNX files; compute it before the model "
+        "or behind it, or put other layers in its place"
+    )
+
+
 def write_call(
     writer: Writer, layer: Layer, inputs: list[Value], several: bool, arguments: dict[str, Any]
 ) -> list[Value]:

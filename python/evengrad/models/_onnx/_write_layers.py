@@ -8,7 +8,13 @@ import numpy as np
 
 from evengrad import layers
 from evengrad.layers._residual import parts_of
-from evengrad.models._onnx._drawing import write_chain, write_function, write_layer, writes
+from evengrad.models._onnx._drawing import (
+    refused,
+    write_chain,
+    write_function,
+    write_layer,
+    writes,
+)
 from evengrad.models._onnx._writer import Value, values_of
 
 if TYPE_CHECKING:
@@ -72,7 +78,20 @@ def write_elu(writer: Writer, layer: layers.ELU, inputs: list[Value]) -> str:
 @writes(layers.Softmax)
 def write_softmax(writer: Writer, layer: layers.Softmax, inputs: list[Value]) -> str:
     """Write the shares."""
-    return writer.add("Softmax", inputs[0].name, axis=layer.axis)
+    axes = layer.axis if isinstance(layer.axis, (tuple, list)) else [layer.axis]
+    if len(axes) > 1:
+        raise refused(layer, "a softmax over several dimensions")
+    return writer.add("Softmax", inputs[0].name, axis=axes[0])
+
+
+@writes(
+    *(layers.CategoryEncoding, layers.Discretization, layers.Dot, layers.Operation),
+    *(layers.Permute, layers.UnitNormalization),
+)
+def write_none(writer: Writer, layer: layers.Layer, inputs: list[Value]) -> str:
+    """Refuse a layer."""
+    del writer, inputs
+    raise refused(layer, type(layer).__name__)
 
 
 @writes(layers.LeakyReLU, layers.RReLU)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evengrad import layers
+from evengrad.layers._batch_normalization import is_over_last as batch_norm_is_over_last
+from evengrad.layers._layer_normalization import is_over_last as layer_norm_is_over_last
 from evengrad.layers._preprocessing import factors_of
-from evengrad.models._onnx._drawing import writes
+from evengrad.models._onnx._drawing import refused, writes
 from evengrad.models._onnx._writer import values_of
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ def write_batch_norm(writer: Writer, layer: layers.BatchNormalization, inputs: l
     The operator normalizes the second dimension, as the last one is in rows that are vectors. Other
     rows, and inputs whose mean is large beside their deviation, are shifted, then scaled.
     """
+    if not batch_norm_is_over_last(layer, len(inputs[0].shape)):
+        raise refused(layer, "a normalization of another dimension than the last")
     mean, variance = values_of(layer.moving_mean), values_of(layer.moving_variance)
     gamma = np.ones_like(mean) if layer.gamma is None else values_of(layer.gamma)
     beta = np.zeros_like(mean) if layer.beta is None else values_of(layer.beta)
@@ -58,6 +62,8 @@ def _shifted(
 @writes(layers.LayerNormalization)
 def write_layer_norm(writer: Writer, layer: layers.LayerNormalization, inputs: list[Value]) -> str:
     """Write gamma · x̂ + beta."""
+    if not layer_norm_is_over_last(layer, len(inputs[0].shape)):
+        raise refused(layer, "a normalization of another dimension than the last")
     width = inputs[0].shape[-1]
     gamma = np.ones(width or 1) if layer.gamma is None else values_of(layer.gamma)
     vectors = [writer.weight(gamma, "gamma", layer)]
