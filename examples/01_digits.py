@@ -72,7 +72,7 @@ def main() -> None:
 
     train_images, train_labels, test_images, test_labels = digits()
     model = network()
-    print(model.summary())
+    model.summary()
 
     started = time.perf_counter()
     history = model.fit(

@@ -222,7 +222,7 @@ def test_summary():
     assert text.splitlines()[0] == "digits (Sequential)"
     assert "1,950" in text
     assert "2,260 parameters (310 trainable, 1,950 not), 9.0 kB" in text
-    page = summary._repr_html_()
+    page = model._repr_html_()
     assert page.startswith("<table>")
     assert "dense_1 (Dense)" in page
 

@@ -346,7 +346,13 @@ def test_names_of_places_are_shown_with_escapes():
     model = type(RED, (Net,), {})()
     model(np.ones((1, 2)))
     summary = model.summary()
-    for text in (str(summary), summary._repr_html_(), model.path, model.layers[0].path):
+    for text in (
+        str(summary),
+        repr(summary),
+        model._repr_html_(),
+        model.path,
+        model.layers[0].path,
+    ):
         assert r"\x1b" in text
         assert is_clean(text)
 

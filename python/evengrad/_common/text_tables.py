@@ -6,7 +6,7 @@ import html
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]], left: Container[int] = (0,)) -> list[str]:
@@ -27,6 +27,19 @@ def underlined(lines: Sequence[str]) -> list[str]:
     return [lines[0], rule, *lines[1:]]
 
 
+def html_facts(facts: Mapping[str, str], caption: str | None = None) -> str:
+    """Return a table of two columns, of which the first names what stands in the second."""
+    body = "".join(
+        f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
+        for name, value in facts.items()
+    )
+    return f"<table>{_caption(caption)}<tbody>{body}</tbody></table>"
+
+
+def _caption(caption: str | None) -> str:
+    return "" if caption is None else f"<caption>{html.escape(caption)}</caption>"
+
+
 def html_table(rows: Sequence[Sequence[str]], caption: str | None = None) -> str:
     """Return a table whose first row is the heading."""
 
@@ -34,6 +47,6 @@ def html_table(rows: Sequence[Sequence[str]], caption: str | None = None) -> str
         inside = "".join(f"<{kind}>{html.escape(cell)}</{kind}>" for cell in cells)
         return f"<tr>{inside}</tr>"
 
-    above = "" if caption is None else f"<caption>{html.escape(caption)}</caption>"
     body = "".join(row(cells, "td") for cells in rows[1:])
-    return f"<table>{above}<thead>{row(rows[0], 'th')}</thead><tbody>{body}</tbody></table>"
+    head = f"<thead>{row(rows[0], 'th')}</thead>"
+    return f"<table>{_caption(caption)}{head}<tbody>{body}</tbody></table>"

@@ -418,6 +418,12 @@ class History(Callback):
         panel.set_ylabel(shown)
         panel.legend()
 
+    def _repr_html_(self) -> str:
+        # Of use to notebooks alone.
+        from evengrad.callbacks._history_table import as_html
+
+        return as_html(self, self._numbers())
+
     def to_pandas(self) -> Any:
         """Return the figures as a pandas DataFrame, one row per epoch.
 

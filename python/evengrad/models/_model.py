@@ -1325,13 +1325,21 @@ class Model(Copies, Files):
         """
         return sparsity_of(self)
 
-    def summary(self) -> Summary:
-        """Return a table of the layers: output shape, parameters, multiply-adds, memory.
+    def summary(self, print_fn: Callable[[str], object] | None = None) -> Summary:
+        """Print a table of the layers: output shape, parameters, multiply-adds, memory.
+
+        Of a graph that is no chain, a column says what each layer is connected to. Notebooks show
+        the same for the model itself.
+
+        Parameters
+        ----------
+        print_fn
+            Is called with the table in the place of `print`.
 
         Returns
         -------
         Summary
-            Prints as a table, also in notebooks; its attributes hold the figures.
+            Its attributes hold the figures, and its `str` is the table.
 
         Raises
         ------
@@ -1340,8 +1348,23 @@ class Model(Copies, Files):
 
         Examples
         --------
-        >>> model = eg.Sequential([eg.Input((64,)), eg.layers.Dense(30), eg.layers.Dense(10)])
+        >>> layers = [eg.Input((64,)), eg.layers.Dense(30), eg.layers.Dense(10)]
+        >>> model = eg.Sequential(layers, name="net")
         >>> model.summary().parameters
+        net (Sequential)
+        layer            output shape  parameters  multiply-adds  memory
+        ----------------------------------------------------------------
+        dense (Dense)    (None, 30)         1,950          1,920  7.9 kB
+        dense_1 (Dense)  (None, 10)           310            300  1.3 kB
+        ----------------------------------------------------------------
+        2,260 parameters (2,260 trainable, 0 not), 9.0 kB
+        2,220 multiply-adds per row
         2260
         """
-        return summarize(self)
+        found = summarize(self)
+        (print if print_fn is None else print_fn)(str(found))
+        return found
+
+    def _repr_html_(self) -> str | None:
+        # None, as long as there is nothing to tell: then notebooks show the `repr`.
+        return summarize(self).as_html() if self.built else None

@@ -11,9 +11,11 @@ from evengrad._common.text_tables import aligned, html_table, underlined
 from evengrad._common.units import show_bytes
 from evengrad.layers._module import state_of
 from evengrad.layers._symbolic import row_size, show_shape
-from evengrad.models._network import check_built
+from evengrad.models._network import check_built, graph_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from evengrad.layers._layer import Layer
     from evengrad.models._model import Model
 
@@ -34,6 +36,9 @@ class SummaryRow:
         Multiplications with addition that one row costs in a forward pass.
     memory
         Bytes of the variables and of one row's output.
+    connected_to
+        The paths of the layers whose outputs it takes, and the names of the model's inputs; of a
+        model that was not drawn none.
     """
 
     layer: str
@@ -41,11 +46,12 @@ class SummaryRow:
     parameters: int
     multiply_adds: int
     memory: int
+    connected_to: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Summary:
-    """What `Model.summary` returns; prints as a table.
+    """What `Model.summary` prints, and returns: ``str(summary)`` is the table.
 
     Attributes
     ----------
@@ -73,6 +79,23 @@ class Summary:
 
     HEADINGS = ("layer", "output shape", "parameters", "multiply-adds", "memory")
 
+    @property
+    def is_chain(self) -> bool:
+        """Whether each layer takes the output of the one above it."""
+        above = (None, *(row.layer.rpartition(" (")[0] for row in self.rows))
+        return all(
+            row.connected_to in ((), (path,)) or (path is None and len(row.connected_to) == 1)
+            for path, row in zip(above, self.rows, strict=False)
+        )
+
+    def _table(self) -> list[tuple[str, ...]]:
+        """Return the rows of cells below their headings."""
+        if self.is_chain:
+            return [self.HEADINGS, *self._cells()]
+        connected = [printable(", ".join(row.connected_to)) for row in self.rows]
+        lines = zip(self._cells(), connected, strict=True)
+        return [(*self.HEADINGS, "connected to"), *((*cells, names) for cells, names in lines)]
+
     def _cells(self) -> list[tuple[str, ...]]:
         return [
             (
@@ -94,18 +117,42 @@ class Summary:
         )
 
     def __str__(self) -> str:
-        table = underlined(aligned([self.HEADINGS, *self._cells()], left=(0, 1)))
+        table = underlined(aligned(self._table(), left=(0, 1, len(self.HEADINGS))))
         return "\n".join([printable(self.name), *table, table[1], *self._totals()])
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        # Short: where it is shown, `Model.summary` has just printed the table.
+        return f"<Summary of {printable(self.name)}: {self._totals()[0]}>"
 
-    def _repr_html_(self) -> str:
+    def as_html(self) -> str:
+        """Return the table for a notebook; all text in it is escaped."""
         totals = "<br>".join(html.escape(line) for line in self._totals())
-        table = html_table([self.HEADINGS, *self._cells()], printable(self.name))
-        return f"{table}<p>{totals}</p>"
+        return f"{html_table(self._table(), printable(self.name))}<p>{totals}</p>"
 
 
-def _row(layer: Layer) -> SummaryRow:
+def _connections(model: Model) -> dict[int, list[str]]:
+    """Return what each layer of a model that was drawn is connected to, by the layer's identity."""
+    graph = graph_of(model)
+    if graph is None:
+        return {}
+    several = len(graph.inputs) > 1
+    names = {
+        id(symbol): symbol.name or (f"input {place}" if several else "input")
+        for place, symbol in enumerate(graph.inputs)
+    }
+    found: dict[int, list[str]] = {}
+    for node in graph.nodes:
+        if node.layer is None:
+            continue
+        taken = found.setdefault(id(node.layer), [])
+        taken += [names[id(symbol)] for symbol in node.inputs if names[id(symbol)] not in taken]
+        for place, symbol in enumerate(node.outputs):
+            which = f"[{place}]" if len(node.outputs) > 1 else ""
+            names[id(symbol)] = node.layer.path + which
+    return found
+
+
+def _row(layer: Layer, connected_to: Sequence[str]) -> SummaryRow:
     shape = state_of(layer).input_shape
     output = layer.compute_output_shape(shape) if shape is not None else ()
     outputs = output if isinstance(output, list) else [output]
@@ -117,13 +164,15 @@ def _row(layer: Layer) -> SummaryRow:
         parameters=layer.count_params(),
         multiply_adds=layer.multiply_adds(shape) if shape is not None else 0,
         memory=weights + width * sum(row_size(one) for one in outputs),
+        connected_to=tuple(connected_to),
     )
 
 
 def summarize(model: Model) -> Summary:
     """Return the summary of a built model."""
     check_built(model, "summary")
-    rows = tuple(_row(layer) for layer in model.layers)
+    connections = _connections(model)
+    rows = tuple(_row(layer, connections.get(id(layer), ())) for layer in model.layers)
     distinct = {id(tensor): tensor for tensor in model.weights}.values()
     trainable = {id(tensor): tensor for tensor in model.trainable_weights}.values()
     return Summary(

@@ -90,8 +90,8 @@ class PublicModel(Protocol):
     def predict(self, x: Any) -> Any:
         """Return the outputs for data."""
 
-    def summary(self) -> Any:
-        """Return a table of the layers."""
+    def summary(self, print_fn: Any = None) -> Any:
+        """Print a table of the layers, and return it."""
 
     def get_weights(self) -> list[Array]:
         """Return copies of all variables."""

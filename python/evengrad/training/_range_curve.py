@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad._common.checks import plural
 from evengrad._common.plot_style import OKABE_ITO, plot_style, pyplot
+from evengrad._common.text_tables import html_facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,6 +116,19 @@ class RangeTest:
         axes.set_xlabel("learning rate")
         axes.set_ylabel("loss")
         axes.legend()
+
+    def _repr_html_(self) -> str:
+        first, last = self.learning_rates[0], self.learning_rates[-1]
+        least = self.smoothed_losses.min()
+        ended = "the loss shot up" if self.stopped_early else "the largest rate was reached"
+        facts = {
+            "suggestion": f"{self.suggestion:.3g}",
+            "turning point": f"{self.turning_point:.3g}, where the smoothed loss is least",
+            "steepest": f"{self.steepest:.3g}, where it falls fastest",
+            "learning rates": f"{first:.3g} to {last:.3g}: {ended}",
+            "loss": f"{self.losses[0]:.4g} at first, {least:.4g} at least, smoothed",
+        }
+        return html_facts(facts, f"Range test of {plural(len(self.losses), 'step')}")
 
     def __repr__(self) -> str:
         first, last = self.learning_rates[0], self.learning_rates[-1]

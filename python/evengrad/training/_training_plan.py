@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from evengrad._common.checks import plural
+from evengrad._common.names import printable
+from evengrad._common.text_tables import html_facts
 from evengrad._common.units import show_bytes, show_seconds
 
 
@@ -64,7 +66,8 @@ class TrainingPlan:
         held = self.parameter_bytes + self.optimizer_bytes
         return held + self.data_bytes + self.working_bytes
 
-    def __str__(self) -> str:
+    def _facts(self) -> dict[str, str]:
+        """Return what is told of the plan, by names."""
         rate = 2 * self.multiply_adds / self.seconds_per_step / 1e9
         parts = (
             f"parameters {show_bytes(self.parameter_bytes)}, "
@@ -77,14 +80,21 @@ class TrainingPlan:
             if self.phases
             else "in Python, operation by operation"
         )
-        return "\n".join(
-            [
-                f"{self.name}: {plural(self.rows, 'row')} in batches of {self.batch_size}",
-                f"step    {show_seconds(self.seconds_per_step)}, {run}",
-                f"work    {self.multiply_adds:,} multiply-adds a step, {rate:.1f} GFLOP/s",
-                f"memory  {show_bytes(self.memory)}: {parts}",
-                f"epoch   {show_seconds(self.seconds_per_epoch)}, {steps}",
-            ]
-        )
+        return {
+            "step": f"{show_seconds(self.seconds_per_step)}, {run}",
+            "work": f"{self.multiply_adds:,} multiply-adds a step, {rate:.1f} GFLOP/s",
+            "memory": f"{show_bytes(self.memory)}: {parts}",
+            "epoch": f"{show_seconds(self.seconds_per_epoch)}, {steps}",
+        }
+
+    def _title(self) -> str:
+        return f"{self.name}: {plural(self.rows, 'row')} in batches of {self.batch_size}"
+
+    def __str__(self) -> str:
+        lines = [f"{name:<8}{fact}" for name, fact in self._facts().items()]
+        return "\n".join([self._title(), *lines])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html_facts(self._facts(), printable(self._title()))

@@ -136,7 +136,7 @@ def _sections(
         ]
         sections["outcome"] = ("Predictions", _grid(joined(charts)))
     model = getattr(history, "model", None)
-    sections["model"] = ("Model", model_table(None if model is None else model.summary()))
+    sections["model"] = ("Model", model_table(_summary(model)))
     sections["settings"] = ("Settings and versions", _settings(history))
     return sections
 
@@ -182,11 +182,16 @@ def _settings(history: Any) -> Markup:
     return element("div", *parts, versions_table(), class_="columns")
 
 
+def _summary(model: Any) -> Any:
+    """Return the summary of a model, printed nowhere."""
+    return None if model is None else model.summary(print_fn=lambda _: None)
+
+
 def _subtitle(history: Any) -> str:
     parts = []
     model = getattr(history, "model", None)
     if model is not None:
-        parts.append(f"{model.summary().parameters:,} parameters")
+        parts.append(f"{_summary(model).parameters:,} parameters")
     if history.settings is not None:
         compiled = history.settings.described()
         parts += [compiled[name] for name in ("optimizer", "loss") if name in compiled]
