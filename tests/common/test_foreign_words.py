@@ -1,6 +1,7 @@
 """Names of other libraries, and names misspelt: what the answer says."""
 
 import inspect
+import re
 import sys
 
 import numpy as np
@@ -22,6 +23,12 @@ MODULES = {module.__name__: module for module in public_modules()}
         (layers, "Linear", r"here it is layers\.Dense\(units\)"),
         (layers, "Conv2D", r"layers\.Flatten\(\) makes rows"),
         (layers, "dropout", "did you mean 'Dropout'"),
+        (layers, "GlobalAveragePooling2D", r"layers\.Flatten\(\) makes rows"),
+        (layers, "MultiHeadAttention", "no attention"),
+        (eg, "Dense", r"here it is evengrad\.layers\.Dense"),
+        (eg, "float32", '"float32"'),
+        (losses, "cross_entropy", r"here it is evengrad\.functional\.cross_entropy"),
+        (optimizers, "ReduceLROnPlateau", r"here it is evengrad\.callbacks\.ReduceLROnPlateau"),
         (losses, "CrossEntropyLoss", r"SparseCategoricalCrossentropy\(from_logits=True\)"),
         (optimizers, "adam", "did you mean 'Adam'"),
         (optimizers.schedules, "CosineDecai", "did you mean 'CosineDecay'"),
@@ -93,6 +100,38 @@ def test_arguments_of_others_are_known(make, message):
         make()
 
 
+@pytest.mark.parametrize("name", sorted({**foreign_words.LAYER_NAMES, **foreign_words.MODEL_NAMES}))
+def test_models_answer_for_attributes_that_they_have_not(name):
+    model = eg.Sequential([layers.Dense(1)])
+    meant = foreign_words.LAYER_NAMES.get(name) or foreign_words.MODEL_NAMES[name]
+    with pytest.raises(
+        AttributeError, match=f"'Sequential' object has no attribute '{name}'"
+    ) as caught:
+        getattr(model, name)
+    assert str(caught.value).endswith(meant)
+    assert not hasattr(model, name)
+    # What stands for it is there.
+    for path in re.findall(
+        r"(?<![\w)])\.(\w+)", meant.replace("model.", ".").replace("self.", ".")
+    ):
+        assert hasattr(model, path) or hasattr(layers.Dense, path) or path == "kernel"
+
+
+class Own(layers.Layer):
+    weight = 2.0
+
+    def __init__(self):
+        self.train = 3.0
+
+    def parameters(self):
+        return []
+
+
+def test_classes_may_have_attributes_of_these_names():
+    own = Own()
+    assert (own.weight, own.train, own.parameters()) == (2.0, 3.0, [])
+
+
 class Forgets(eg.Model):
     def __init__(self):
         self.inner = layers.Dense(2)
@@ -120,14 +159,17 @@ def test_habits_of_classes():
 
 
 def test_images_into_dense_layers():
-    model = eg.Sequential([layers.Dense(3, "softmax")])
-    model.compile("adam", "sparse_categorical_crossentropy")
-    with pytest.raises(ValueError, match=r"each of the 4 vectors of a row.*layers.Flatten\(\)"):
-        model.fit(np.ones((10, 4, 5)), np.zeros(10, int), verbose=0)
-    model = eg.Sequential([layers.Dense(1)])
-    model.compile("adam", "mse")
-    with pytest.raises(ValueError, match=r"layers.Flatten\(\)"):
-        model.fit(np.ones((10, 4, 5)), np.zeros(10), verbose=0)
+    for units, loss, y in [
+        (3, "sparse_categorical_crossentropy", np.zeros(10, int)),
+        (3, "categorical_crossentropy", np.eye(3)[np.zeros(10, int)]),
+        (1, "binary_crossentropy", np.zeros((10, 1))),
+        (1, "mse", np.zeros(10)),
+    ]:
+        model = eg.Sequential([layers.Dense(5, "relu"), layers.Dense(units)])
+        model.compile("adam", loss)
+        # Of the inputs, not of the targets.
+        with pytest.raises(ValueError, match=r"^x: each row holds 4 vec.*layers\.Flatten\(\)"):
+            model.fit(np.ones((10, 4, 5)), y, verbose=0)
 
 
 def test_optimizers_have_a_short_name_of_their_rate():

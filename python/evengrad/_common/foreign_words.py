@@ -19,6 +19,12 @@ NO_DEVICES = "evengrad computes on CPUs; leave it out"
 NAMES: dict[str, dict[str, str]] = {
     "evengrad": {
         "DataLoader": "fit(x, y, batch_size=32) makes the batches, or takes an iterable of them",
+        "Parameter": "here it is evengrad.tensor(values, requires_grad=True)",
+        "float32": 'dtypes are strings, "float32"',
+        "float64": 'dtypes are strings, "float64"',
+        "function": "evengrad.compile",
+        "jit": "evengrad.compile",
+        "keras": "leave it out: layers, models and the rest are names of evengrad itself",
         "GradientTape": "loss.backward(), and the gradient is in .grad",
         "Module": "here it is evengrad.Model, or layers.Layer",
         "Variable": "here it is evengrad.tensor(values, requires_grad=True)",
@@ -67,14 +73,52 @@ NAMES: dict[str, dict[str, str]] = {
         "LBFGS": 'here it is evengrad.sklearn.DenseClassifier(solver="lbfgs")',
         "lr_scheduler": "optimizers.schedules",
     },
+    "evengrad.functional": {
+        "l1_loss": "losses.MeanAbsoluteError",
+        "nll_loss": "take functional.cross_entropy of logits",
+        "one_hot": "utils.to_categorical",
+    },
     "evengrad.callbacks": {
         "LRFinder": "here it is model.find_learning_rate(x, y)",
         "WandbCallback": "write callbacks.LambdaCallback; the documentation has it whole",
     },
     "evengrad.utils": {
+        "Sequence": "fit takes iterables of batches",
+        "one_hot": "utils.to_categorical",
+        "plot_model": "model.summary() prints what is connected to what",
         "normalize": "take layers.Normalization, which learns from the training data alone",
         "set_seed": "utils.set_random_seed",
     },
+}
+# Names of layers, by what is in them: what is said of them where there are none such.
+LAYER_PARTS = {
+    r"Conv|Pool|UpSampling|ZeroPadding|Cropping": NO_IMAGES,
+    r"Attention|Transformer": "evengrad has no attention; for series it has recurrent layers",
+}
+# Attributes of layers, and of models: what stands for one here.
+LAYER_NAMES: dict[str, str] = {
+    "cpu": NO_DEVICES,
+    "cuda": NO_DEVICES,
+    "eval": "layers are called without training=True then; leave it out",
+    "named_parameters": "here it is .named_weights",
+    "parameters": "here it is .trainable_weights",
+    "register_buffer": "in build, self.add_weight(..., trainable=False)",
+    "register_parameter": "in build, self.add_weight(...)",
+    "requires_grad_": "set .trainable",
+    "state_dict": "here it is .get_weights(), and model.save_weights(path) writes a file",
+    "load_state_dict": "here it is .set_weights(arrays), and model.load_weights(path) reads a file",
+    "to": "layers are on the CPU, and made with dtype=",
+    "train": "call with training=True; fit does so",
+    "weight": "here it is .kernel, of shape (in, out)",
+    "zero_grad": "optimizer.zero_grad(model), or optimizer.minimize, which needs none",
+}
+MODEL_NAMES: dict[str, str] = {
+    "fit_generator": "here it is fit, which takes iterables of batches",
+    "evaluate_generator": "here it is evaluate, which takes iterables of batches",
+    "predict_generator": "here it is predict, which takes iterables of batches",
+    "predict_classes": "here it is predict(x).argmax(-1)",
+    "predict_proba": "here it is predict",
+    "score": "here it is evaluate(x, y)",
 }
 # Names of methods and attributes of tensors: what stands for one here.
 TENSOR_NAMES: dict[str, str] = {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from evengrad._common.foreign_words import NAMES
+from evengrad._common.foreign_words import LAYER_PARTS, NAMES
 from evengrad._common.names import PACKAGE, nearest
 
 if TYPE_CHECKING:
@@ -42,18 +43,37 @@ def hooks_for(module: ModuleType, later: Mapping[str, str]) -> Mapping[str, Call
         message = f"module {module.__name__!r} has no attribute {name!r}"
         # Python and tools ask for these.
         if not name.startswith("__"):
-            meant = NAMES.get(module.__name__, {}).get(name)
-            close = nearest(name, public_names(module))
-            if meant is not None:
-                message += f"; {meant}" if " " in meant else f"; here it is {meant}"
-            elif close is not None:
-                message += f"; did you mean {close!r}?"
+            message += _hint(module, name)
         raise AttributeError(message, name=name, obj=module)
 
     def listed() -> list[str]:
         return public_names(module)
 
     return {"__getattr__": unknown, "__dir__": listed}
+
+
+def _hint(module: ModuleType, name: str) -> str:
+    """Return the end of a message: what is meant by a name, as far as can be told."""
+    meant = NAMES.get(module.__name__, {}).get(name)
+    if meant is None and module.__name__ == f"{PACKAGE}layers":
+        said = (one for part, one in LAYER_PARTS.items() if re.search(part, name))
+        meant = next(said, None)
+    close = nearest(name, public_names(module))
+    if meant is None and (close is None or close.lower() != name.lower()):
+        meant = _elsewhere(name)
+    if meant is not None:
+        return f"; {meant}" if " " in meant else f"; here it is {meant}"
+    return "" if close is None else f"; did you mean {close!r}?"
+
+
+def _elsewhere(name: str) -> str | None:
+    """Return where another public module has a name, by its full name."""
+    for full in sorted(sys.modules, key=lambda one: (one.count("."), one)):
+        if f"{full}.".startswith(PACKAGE) and "._" not in full:
+            module = sys.modules[full]
+            if name in public_names(module) and not isinstance(vars(module)[name], ModuleType):
+                return f"{full}.{name}"
+    return None
 
 
 def answer(name: str, later: Mapping[str, str] | None = None) -> None:

@@ -14,6 +14,8 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.checks import check_dtype
 from evengrad._common.config import keyword_names, scopes
+from evengrad._common.foreign_attributes import answer_for
+from evengrad._common.foreign_words import LAYER_NAMES
 from evengrad._common.names import check_name, unknown_keyword
 from evengrad._common.overridable import overridable
 from evengrad._core import Tensor
@@ -616,3 +618,6 @@ def output_shape_of(node: Node, shapes: list[Shape]) -> Any:
 def caution_of(layer: Layer) -> str | None:
     """Return what is to be said of a layer's state before it trains, if anything is."""
     return layer._before_training()  # noqa: SLF001 - as above
+
+
+answer_for(Layer, LAYER_NAMES)

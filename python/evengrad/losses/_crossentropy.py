@@ -16,7 +16,7 @@ from evengrad.losses._targets import (
     first_row,
     one_hot_labels,
     refuse_nan,
-    several_vectors,
+    refuse_several_vectors,
     without_masked,
     yes_or_no_labels,
 )
@@ -219,9 +219,9 @@ class SparseCategoricalCrossentropy(CrossEntropy):
                 f"{y.ndim - 1})"
             )
         if y.shape not in (wanted, (*wanted, 1)):
+            refuse_several_vectors(y.shape, output_shape)
             raise ValueError(
                 f"{what}: expected class numbers of shape {named}, got shape {y.shape}"
-                + several_vectors(y.shape, output_shape)
             )
         fitted = y.reshape(wanted)
         self._check_values(fitted, classes, what)

@@ -91,15 +91,21 @@ def refuse(bad: Array, y: Array, expected: str, fix: str) -> None:
         raise ValueError(f"{expected}, got {show_row(y, row)} in row {row}; {fix}")
 
 
-def several_vectors(shape: Shape, output_shape: Shape) -> str:
-    """Return the end of a message where each row has outputs of several steps, and one target."""
-    if len(output_shape) < 3 or any(size != 1 for size in shape[1:]):
-        return ""
-    return (
-        f"; the model makes an output of each of the {output_shape[1]} vectors of a row: begin it "
-        "with layers.Flatten() where a row is one example, as an image is, or have its recurrent "
-        "layer return the last step"
-    )
+def refuse_several_vectors(shape: Shape, output_shape: Shape) -> None:
+    """Raise a ValueError where rows have outputs of several vectors each, and one target.
+
+    It says what to do about the inputs: the targets are as they should be.
+    """
+    if len(output_shape) < 3:
+        return
+    ones = all(size == 1 for size in shape[1:])
+    if ones or tuple(shape[1:]) == tuple(output_shape[2:]):
+        raise ValueError(
+            f"x: each row holds {output_shape[1]} vectors, and the model makes an output of each "
+            "of them, for layers such as Dense take vectors: begin the model with layers.Flatten() "
+            "where a row is one example, as an image is, or have its recurrent layer return the "
+            f"last step. It puts out {tuple(output_shape)}, and there is one target for each row"
+        )
 
 
 def fit_columns(y: Array, output_shape: Shape, what: str) -> Array:
@@ -111,6 +117,7 @@ def fit_columns(y: Array, output_shape: Shape, what: str) -> Array:
     single = int(np.prod(wanted[1:], dtype=np.int64)) == 1
     if single and y.shape in ((rows,), (rows, 1)):
         return y.reshape(wanted)
+    refuse_several_vectors(y.shape, output_shape)
     raise ValueError(
         f"{what}: expected shape {wanted}, as the model puts out, got {y.shape}; "
         + (
@@ -119,7 +126,6 @@ def fit_columns(y: Array, output_shape: Shape, what: str) -> Array:
             if y.ndim == 1
             else "give the last layer as many units as there are columns in the targets"
         )
-        + several_vectors(y.shape, output_shape)
     )
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
 from evengrad._common.config import suggests_keywords
+from evengrad._common.foreign_attributes import answer_for
+from evengrad._common.foreign_words import MODEL_NAMES
 from evengrad._common.overridable import overridable
 from evengrad._tensor.random import next_seed
 from evengrad.layers._call_context import call_context
@@ -50,6 +52,7 @@ from evengrad.training._range_test import find_learning_rate
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     import numpy as np
 
@@ -1368,3 +1371,6 @@ class Model(Copies, Files):
     def _repr_html_(self) -> str | None:
         # None, as long as there is nothing to tell: then notebooks show the `repr`.
         return summarize(self).as_html() if self.built else None
+
+
+answer_for(Model, MODEL_NAMES)
