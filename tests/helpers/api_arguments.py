@@ -22,6 +22,10 @@ from evengrad.saving._describe import Decoder, Encoder
 
 # Other values of arguments that list none, by name; first by class and name.
 OTHERS = {
+    "metrics.EpochMetric.function": lambda: [eg.losses.mean_absolute_error],
+    "metrics.MeanMetricWrapper.fn": lambda: [eg.losses.huber, eg.losses.MeanSquaredError()],
+    "metrics.AUC.label_weights": lambda: [[0.5, 1.0, 2.0]],
+    "metrics.CosineSimilarity.axis": lambda: [1],
     "losses.Dice.axis": lambda: [1, [0, 1]],
     "losses.Tversky.axis": lambda: [1, [0, 1]],
     "arguments": lambda: [[-1]],
@@ -87,6 +91,7 @@ OTHERS = {
 TOGETHER = {
     "ema_momentum": {"use_ema": True},
     "ema_overwrite_frequency": {"use_ema": True},
+    "metrics.AUC.label_weights": {"multi_label": True},
     "optimizers.Adagrad.lr_decay": {"convention": "torch"},
     "optimizers.AdamW.convention": {"weight_decay": 0.25},
     "optimizers.SGD.convention": {"learning_rate": 0.25},

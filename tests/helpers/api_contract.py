@@ -19,6 +19,7 @@ from typing import Any
 import evengrad as eg
 from evengrad import _core
 from evengrad._tensor.activations import offered
+from evengrad.losses._functions import class_of
 
 # Families of classes, by module and base. A class of another base in these modules is a "class".
 BASES = {
@@ -36,6 +37,8 @@ BASES = {
 }
 # Classes below these that compute nothing by themselves: what their subclasses write.
 ABSTRACT = {eg.metrics.MeanMetric: "values"}
+# Metrics that take values, not targets and predictions: no model has them.
+OF_VALUES = (eg.metrics.Mean, eg.metrics.Sum)
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,14 @@ def family_of(thing):
         if issubclass(thing, BaseException):
             return "errors"
         for family, base in BASES.items():
+            if issubclass(thing, OF_VALUES):
+                return "class"
             if issubclass(thing, base):
                 base_alone = (thing is base and family != "models") or thing in ABSTRACT
                 return "bases" if base_alone else family
         return "class"
+    if class_of(thing) is not None:
+        return "loss function"
     named = any(thing is other for other in offered().values())
     return "activation" if named else "op"
 

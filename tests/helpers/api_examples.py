@@ -8,6 +8,7 @@ import inspect
 from dataclasses import dataclass
 
 import numpy as np
+from api_contract import Item
 from layer_checks import assert_gradients
 
 import evengrad as eg
@@ -28,6 +29,7 @@ SIGNS = 2.0 * ONE_HOT - 1.0
 # What arguments of a name usually are, where they have no default.
 USUAL = {
     "units": 3,
+    **dict.fromkeys(["specificity", "sensitivity", "precision", "recall"], 0.5),
     "factor": 0.25,
     "height_factor": 0.25,
     "width_factor": 0.25,
@@ -73,6 +75,8 @@ ARGUMENTS = {
     "layers.Reshape": lambda: {"target_shape": (3, 1)},
     "layers.Residual": lambda: {"body": [layers.Dense(4, "tanh"), layers.Dense(3)]},
     "layers.Normalization": lambda: {"mean": [0.5, 0.0, 1.0], "variance": [1.0, 2.0, 0.25]},
+    "metrics.EpochMetric": lambda: {"function": eg.losses.mean_squared_error, "max_rows": 64},
+    "metrics.MeanMetricWrapper": lambda: {"fn": eg.losses.mean_squared_error},
     "optimizers.schedules.Join": lambda: {
         "schedules": [0.1, schedules.PowerDecay(0.1, 3)],
         "boundaries": [2],
@@ -228,6 +232,7 @@ NOT_DIFFERENTIABLE = {
             "regularizers",
         )
     },
+    "metrics.from_sklearn": "makes a metric",
     **dict.fromkeys(["activations.suggest", "initializers.for_activation"], GIVES_ADVICE),
     **dict.fromkeys(["models.funnel", "models.funnel_widths", "models.guideline"], GIVES_ADVICE),
     "models.clone_model": "makes a model of another",
@@ -389,6 +394,10 @@ def call_of(item):
     """Return a function of tensors, and the point at which to differentiate it."""
     if item.name in CALLS:
         return CALLS[item.name]
+    if item.family == "loss function":
+        of_class = Item(f"losses.{item.thing.loss_class.__name__}", item.thing.loss_class, "losses")
+        targets = targets_of(of_class, made(of_class))
+        return lambda p: item.thing(targets, p), [predictions_for(of_class)]
     if item.family == "regularizers":
         return made(item), [BOTH_SIGNS]
     function = item.thing

@@ -34,6 +34,7 @@ NOT_IN_FILES = {
     "callbacks": "given to each `fit`; checked by their arguments",
     "class": "checked by pickle",
     "errors": "raised, not kept",
+    "loss function": "checked by pickle, by name; in a file it stands for its class",
     "op": "checked by pickle, by name",
     "tensor method": "checked by pickle, by name",
     "tensor operator": "part of the language",

@@ -80,7 +80,7 @@ def test_an_evaluation_within_an_epoch_leaves_the_epochs_scores(rng):
 @pytest.mark.parametrize("spread", [1.0, 1e-7])
 def test_more_scores_than_there_is_room_for(rng, monkeypatch, curve, spread, weighted):
     """Groups of neighbours at the quantiles, however near the scores are to each other."""
-    monkeypatch.setattr(metrics._auc, "ROOM", 4096)
+    monkeypatch.setattr(metrics._scores, "ROOM", 4096)
     y = (rng.uniform(size=60_000) < 0.02).astype(int)
     p = 0.5 + spread * 0.1 * np.tanh(rng.normal(1.2 * y))
     w = rng.uniform(size=len(y)) if weighted else None
@@ -93,7 +93,7 @@ def test_more_scores_than_there_is_room_for(rng, monkeypatch, curve, spread, wei
 
 
 def test_scores_that_tie_are_exact_however_many_there_are(rng, monkeypatch):
-    monkeypatch.setattr(metrics._auc, "ROOM", 4096)
+    monkeypatch.setattr(metrics._scores, "ROOM", 4096)
     y = rng.integers(0, 2, 60_000)
     p = np.round(special.expit(rng.normal(y)) * 1000) / 1000
     w = rng.integers(1, 5, 60_000).astype(float)

@@ -5,17 +5,15 @@ import warnings
 
 import numpy as np
 import pytest
+from metric_cases import NAMES, OF_FUNCTIONS, POINTS, data_for, made
 from sklearn import metrics as sk
 
 import evengrad as eg
 from evengrad import metrics
+from evengrad._common.names import snake_case
 
-NAMES = sorted(
-    name
-    for name, thing in vars(metrics).items()
-    if name[0] != "_" and isinstance(thing, type) and issubclass(thing, metrics.Metric)
-    if name not in ("Metric", "MeanMetric")
-)
+# No name alone stands for them.
+NEEDY = ("Accuracy", *OF_FUNCTIONS, *POINTS)
 
 
 @pytest.fixture
@@ -325,17 +323,6 @@ def test_labels_are_not_broadcast(name, classes):
 # ---- what holds for every one
 
 
-def data_for(name, rng, rows=96):
-    """Return targets and the end of a model for a metric."""
-    if name in ("AUC", "Precision", "Recall", "F1Score", "BinaryAccuracy"):
-        return rng.integers(0, 2, rows), "sigmoid", 1, "binary_crossentropy"
-    if name == "ConfusionMatrix" or name.startswith("Sparse"):
-        return rng.integers(0, 3, rows), "softmax", 3, "sparse_categorical_crossentropy"
-    if "Categorical" in name:
-        return np.eye(3)[rng.integers(0, 3, rows)], "softmax", 3, "categorical_crossentropy"
-    return rng.normal(size=(rows, 3)) + 5, None, 3, "mse"
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_in_training_captured_and_in_python(name, rng):
     y, end, units, loss = data_for(name, rng)
@@ -344,8 +331,8 @@ def test_in_training_captured_and_in_python(name, rng):
     for eagerly in (False, True):
         model = eg.Sequential([eg.layers.Dense(units, end)], dtype="float64", seed=3)
         options = {
-            "metrics": [eg._common.names.snake_case(name)],
-            "weighted_metrics": [getattr(metrics, name)()],
+            "metrics": [snake_case(name) if name not in NEEDY else made(name)],
+            "weighted_metrics": [made(name)],
         }
         model.compile(eg.optimizers.SGD(0.0), loss, run_eagerly=eagerly, **options)
         # With a rate of 0 the model stays, so that each epoch has the figure of all its batches.
@@ -355,7 +342,7 @@ def test_in_training_captured_and_in_python(name, rng):
         plain, weighted = list(history.history)[1:3]
         output = model.predict(x)
         for key, weights in ((plain, None), (weighted, w)):
-            wanted = getattr(metrics, name)()(y, output, weights)
+            wanted = made(name)(y, output, weights)
             for column in (key, f"val_{key}"):
                 for value in history.history[column]:
                     np.testing.assert_allclose(value, wanted, rtol=1e-9, atol=1e-12)
@@ -370,15 +357,15 @@ def test_in_training_captured_and_in_python(name, rng):
 def test_reset_and_masks(name, rng):
     y, _, units, _ = data_for(name, rng)
     p = rng.uniform(0.05, 0.95, (96, units))
-    metric = getattr(metrics, name)()
+    metric = made(name)
     first = metric(y, p)
     metric.reset_state()
     np.testing.assert_array_equal(metric(y, p), first)
     weights = (np.arange(96) % 3 > 0).astype(float)
     dirty = np.where(weights[:, None] > 0, p, np.nan)
     keep = weights > 0
-    got = getattr(metrics, name)()(y, dirty, weights)
-    wanted = getattr(metrics, name)()(y[keep], p[keep])
+    got = made(name)(y, dirty, weights)
+    wanted = made(name)(y[keep], p[keep])
     np.testing.assert_allclose(got, wanted, rtol=1e-12)
 
 
@@ -386,15 +373,15 @@ def test_reset_and_masks(name, rng):
 def test_float32(name, rng):
     y, _, units, _ = data_for(name, rng)
     p = rng.uniform(0.05, 0.95, (96, units)).astype("float32")
-    single = getattr(metrics, name)()(y, eg.tensor(p))
-    double = getattr(metrics, name)()(y, p.astype("float64"))
+    single = made(name)(y, eg.tensor(p))
+    double = made(name)(y, p.astype("float64"))
     np.testing.assert_allclose(single, double, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in OF_FUNCTIONS])
 def test_pasted_from_repr(name):
-    made = getattr(metrics, name)()
-    assert repr(eval(repr(made), vars(metrics))) == repr(made)  # noqa: S307 - our own words
+    metric = made(name)
+    assert repr(eval(repr(metric), vars(metrics))) == repr(metric)  # noqa: S307 - our own words
 
 
 def test_arrays_in_logs(rng, tmp_path, capsys):

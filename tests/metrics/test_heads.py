@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from metric_cases import AVERAGED, NAMES, made
 from scipy import special
 from sklearn import metrics as sk
 
@@ -381,18 +382,9 @@ def test_an_output_that_is_nan_is_wrong():
     assert metrics.BinaryAccuracy()([0.0, 1.0], [np.nan, np.nan]) == 0.0
 
 
-NAMES = sorted(
-    name
-    for name, thing in vars(metrics).items()
-    if name[0] != "_" and isinstance(thing, type) and issubclass(thing, metrics.Metric)
-    if name not in ("Metric", "MeanMetric")
-)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_no_rows_count_nothing(name):
-    averaged = name in ("AUC", "F1Score", "Precision", "Recall")
-    metric = getattr(metrics, name)(**({"average": "macro"} if averaged else {}))
+    metric = made(name, **({"average": "macro"} if name in AVERAGED else {}))
     sparse = name.startswith("Sparse")
     nothing = np.zeros(0, int) if sparse else np.zeros((0, 3)), np.zeros((0, 3))
     np.testing.assert_array_equal(metric(*nothing), np.zeros(np.shape(metric.result())))

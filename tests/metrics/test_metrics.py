@@ -113,7 +113,7 @@ def test_weighted_metrics(rng):
     got = model.evaluate(x, y, sample_weight=w, return_dict=True)
     error = np.abs(model.predict(x)[:, 0] - y)
     assert got["mae"] == pytest.approx(error.mean())
-    assert got["mae_1"] == pytest.approx((error * w).sum() / w.sum())
+    assert got["weighted_mae"] == pytest.approx((error * w).sum() / w.sum())
     assert got["loss"] == pytest.approx((error**2 * w).mean())
 
 
@@ -182,7 +182,7 @@ def test_one_metric_counts_with_and_without_weights_by_itself(rng):
     got = model.evaluate(x, y, sample_weight=w, return_dict=True)
     off = np.abs(model.predict(x)[:, 0] - y)
     assert got["error"] == got["error_1"] == pytest.approx(off.mean())
-    assert got["error_2"] == pytest.approx((off * w).sum() / w.sum())
+    assert got["weighted_error"] == pytest.approx((off * w).sum() / w.sum())
     # The first place is that of the object itself.
     assert error.name == "error"
 

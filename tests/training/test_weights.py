@@ -368,7 +368,7 @@ def test_steps_of_no_class(rng):
             ("mean", values.sum() / counted.sum()),
             ("sum", values.mean(axis=1).sum()),
         ):
-            loss = losses.SparseCategoricalCrossentropy(True, reduction, ignore_class=-1)
+            loss = losses.SparseCategoricalCrossentropy(True, -1, reduction)
             dirty = eg.tensor(np.where(counted[..., None], logits, np.nan), requires_grad=True)
             value = loss(y, dirty, weight)
             assert value.item() == pytest.approx(expected)

@@ -10,7 +10,9 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.checks import check_float
 from evengrad.losses._crossentropy import check_whole
+from evengrad.losses._functions import function_of
 from evengrad.losses._loss import BY_WEIGHT, Loss
+from evengrad.losses._targets import last_column_as
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
@@ -110,6 +112,10 @@ class Circle(Loss):
         share = float(values.size) / _core.where(number == 0.0, 1.0, number)
         return super()._reduce(values, weights) * share
 
+    def _fitted(self, targets: Tensor, predictions: Tensor) -> Tensor:
+        fitted: Tensor = last_column_as(targets, tuple(predictions.shape[:1]))
+        return fitted
+
     def _check_shapes(self, targets: Tensor, predictions: Tensor) -> None:
         if predictions.ndim != 2 or tuple(targets.shape) != tuple(predictions.shape[:1]):
             raise ValueError(
@@ -145,3 +151,8 @@ class Circle(Loss):
     def class_labels(self, y: Array) -> Array:
         """Return the targets, which are class numbers."""
         return y
+
+
+circle = function_of(
+    Circle, "[0, 0, 1], [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]", "[54.4, 134.4, 0.0]"
+)

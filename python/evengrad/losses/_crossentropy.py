@@ -8,12 +8,14 @@ import numpy as np
 
 from evengrad import _core
 from evengrad._common.checks import check_float, check_int
+from evengrad.losses._functions import function_of
 from evengrad.losses._loss import BY_WEIGHT, EPSILON, Loss, hide_masked, weights_for
 from evengrad.losses._targets import (
     UnknownClassError,
     check_probabilities,
     check_targets_within_unit,
     first_row,
+    last_column_as,
     one_hot_labels,
     refuse_nan,
     refuse_several_vectors,
@@ -117,16 +119,16 @@ class SparseCategoricalCrossentropy(CrossEntropy):
     from_logits
         None: look at the model; called directly, predictions are probabilities. True or False: as
         said, and an error where the model contradicts it.
-    reduction, name
-        As for every `Loss`.
-    label_smoothing
-        s, the share of the target that is spread evenly over the K classes, in [0, 1]:
-        −Σ_k q_k · ln p_k with q = 1 − s + s / K for the label and s / K for the others.
     ignore_class
         A number that stands for no class, such as −1 or 255: rows or steps with it do not count.
         Their value is 0, no gradient comes from them, and the mean is over the others; 0 where
         there are no others. In a model its metrics pass them over, too; over several batches the
         loss is the mean of theirs by their rows, as in Keras.
+    reduction, name
+        As for every `Loss`.
+    label_smoothing
+        s, the share of the target that is spread evenly over the K classes, in [0, 1]:
+        −Σ_k q_k · ln p_k with q = 1 − s + s / K for the label and s / K for the others.
 
     Raises
     ------
@@ -164,10 +166,10 @@ class SparseCategoricalCrossentropy(CrossEntropy):
     def __init__(
         self,
         from_logits: bool | None = None,
+        ignore_class: int | None = None,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         label_smoothing: float = 0.0,
-        ignore_class: int | None = None,
     ) -> None:
         super().__init__(from_logits, label_smoothing, reduction, name)
         self.ignore_class = check_ignore_class(ignore_class)
@@ -177,6 +179,17 @@ class SparseCategoricalCrossentropy(CrossEntropy):
         if self.ignore_class is None:
             return super().value(targets, predictions, sample_weight)
         return self._of_counted(super().value, targets, predictions, sample_weight)
+
+    def _each(self, targets: Tensor, predictions: Tensor) -> Tensor:
+        if self.ignore_class is None:
+            return super()._each(targets, predictions)
+        counted = counted_of(targets, self.ignore_class, predictions.dtype)
+        seen = hide_masked(targets, counted), hide_masked(predictions, counted)
+        return hide_masked(super()._each(*seen), counted)
+
+    def _fitted(self, targets: Tensor, predictions: Tensor) -> Tensor:
+        fitted: Tensor = last_column_as(targets, tuple(predictions.shape[:-1]))
+        return fitted
 
     def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
         return over_steps(logits, y_true.reshape(-1), reduction, self.label_smoothing)
@@ -536,3 +549,18 @@ def check_whole(y: Array, what: str) -> None:
             f"{what}: expected whole class numbers, got {y[parts][0].item()!r} in row {row}; "
             "for a regression choose a loss such as mean_squared_error"
         )
+
+
+sparse_categorical_crossentropy = function_of(
+    SparseCategoricalCrossentropy, "[0, 1], [[0.9, 0.1], [0.2, 0.8]]", "[0.1054, 0.2231]"
+)
+categorical_crossentropy = function_of(
+    CategoricalCrossentropy,
+    "[[1.0, 0.0], [0.0, 1.0]], [[0.9, 0.1], [0.2, 0.8]]",
+    "[0.1054, 0.2231]",
+)
+binary_crossentropy = function_of(
+    BinaryCrossentropy, "[[1.0], [0.0]], [[0.9], [0.2]]", "[0.1054, 0.2231]"
+)
+BCE = BinaryCrossentropy
+bce = binary_crossentropy

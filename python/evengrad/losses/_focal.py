@@ -14,6 +14,7 @@ from evengrad.losses._crossentropy import (
     safe_log,
     shares,
 )
+from evengrad.losses._functions import function_of
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
@@ -168,3 +169,11 @@ class CategoricalFocalCrossentropy(CategoricalCrossentropy):
 def power(share: Tensor, gamma: float) -> Tensor:
     """Return share^gamma, with a finite slope at 0."""
     return share.clamp(TINY, 1.0) ** gamma
+
+
+binary_focal_crossentropy = function_of(
+    BinaryFocalCrossentropy, "[[1.0], [0.0]], [[0.9], [0.2]]", "[0.0011, 0.0089]"
+)
+categorical_focal_crossentropy = function_of(
+    CategoricalFocalCrossentropy, "[[1.0, 0.0]], [[0.8, 0.2]]", "[0.0022]"
+)

@@ -13,6 +13,7 @@ from evengrad.losses._crossentropy import (
     one_hot,
     reduced,
 )
+from evengrad.losses._functions import function_of
 from evengrad.losses._loss import EPSILON
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class CategoricalGeneralizedCrossEntropy(SparseCategoricalCrossentropy):
         name: str | None = None,
         from_logits: bool | None = None,
     ) -> None:
-        super().__init__(from_logits, reduction, name)
+        super().__init__(from_logits, None, reduction, name)
         self.q = check_float(q, "q", low=0.0, high=1.0, open_low=True)
 
     def _fused(self, y_true: Tensor, logits: Tensor, reduction: Reduction) -> Tensor:
@@ -82,3 +83,8 @@ class CategoricalGeneralizedCrossEntropy(SparseCategoricalCrossentropy):
     def _from_probabilities(self, y_true: Tensor, probabilities: Tensor) -> Tensor:
         true = (probabilities * one_hot(y_true, probabilities)).sum(dim=-1)
         return (1.0 - true.clamp(EPSILON, math.inf) ** self.q) / self.q
+
+
+categorical_generalized_cross_entropy = function_of(
+    CategoricalGeneralizedCrossEntropy, "[0], [[0.81, 0.19]], q=0.5", "[0.2]"
+)

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 from evengrad import _core
 from evengrad._common.names import choose
+from evengrad.losses._functions import function_of
 from evengrad.losses._loss import Loss
 from evengrad.losses._targets import one_hot_labels, refuse, yes_or_no_labels
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
     from evengrad._core import Tensor
+
+# Whose categorical hinge it is.
+CONVENTIONS = ("textbook", "keras", "torch")
 
 
 class _BinaryHinge(Loss):
@@ -157,7 +161,7 @@ class CategoricalHinge(Loss):
         convention: str = "textbook",
     ) -> None:
         super().__init__(reduction, name)
-        self.convention = choose(convention, ("textbook", "keras", "torch"), "convention")
+        self.convention = choose(convention, CONVENTIONS, "convention")
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the value of each row."""
@@ -185,3 +189,8 @@ def missing_margin(y_true: Tensor, y_pred: Tensor) -> Tensor:
     targets = y_true.astype(y_pred.dtype)
     signs = _core.where(targets == 0.0, -1.0, targets)
     return (1.0 - signs * y_pred).relu()
+
+
+hinge = function_of(Hinge, "[[1.0], [0.0]], [[0.25], [-3.0]]", "[0.75, 0.0]")
+squared_hinge = function_of(SquaredHinge, "[[1.0], [0.0]], [[0.5], [-3.0]]", "[0.25, 0.0]")
+categorical_hinge = function_of(CategoricalHinge, "[[0.0, 1.0, 0.0]], [[-3.0, 0.5, 0.0]]", "[0.5]")

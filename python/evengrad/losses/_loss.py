@@ -125,6 +125,18 @@ class Loss(Named):
         targets, predictions = hide_masked(targets, weights), hide_masked(predictions, weights)
         return self._reduce(self.call(targets, predictions), weights)
 
+    def _each(self, targets: Tensor, predictions: Tensor) -> Tensor:
+        """Return a value per row, or per element: what `call` does, where all targets count."""
+        return self.call(targets, predictions)
+
+    def _fitted(self, targets: Tensor, predictions: Tensor) -> Tensor:
+        """Return targets that leave out a last dimension of 1, or write it, as `call` wants them.
+
+        A call of a loss takes them as they are; metrics and functions take either.
+        """
+        fitted: Tensor = last_column_as(targets, tuple(predictions.shape))
+        return fitted
+
     def _check_given(self, targets: Tensor, predictions: Tensor, sample_weight: Any) -> None:
         """Raise an error for values that the loss has no meaning for, masked rows apart."""
         y, p = targets.detach().numpy(), predictions.detach().numpy()
@@ -273,6 +285,42 @@ def checked_tensor(values: Any, name: str) -> Tensor:
             "compute with evengrad operations"
         )
     return values
+
+
+def value_of_each(loss: Loss, y_true: Any, y_pred: Any) -> Tensor:
+    """Return the value of each row, or step: the mean over its outputs where each has a value.
+
+    Values are checked, where they may be looked at.
+    """
+    predictions = as_floats(y_pred)
+    targets = y_true if isinstance(y_true, Tensor) else _core.tensor(np.asanyarray(y_true))
+    check_given(loss, targets, predictions)
+    values = values_of(loss, targets, predictions)
+    of_elements = values.ndim == predictions.ndim > 0
+    return values.mean(dim=-1) if of_elements else values
+
+
+def values_of(loss: Loss, targets: Tensor, predictions: Tensor) -> Tensor:
+    """Return values of rows, steps or elements, whose mean a loss is; targets fit in shape.
+
+    They may leave out a last dimension of 1, or write it.
+    """
+    targets = loss._fitted(targets, predictions)  # noqa: SLF001 - no name for users
+    loss._check_shapes(targets, predictions)  # noqa: SLF001 - as above
+    return loss._each(targets, predictions)  # noqa: SLF001 - as above
+
+
+def check_given(loss: Loss, targets: Tensor, predictions: Tensor, weights: Any = None) -> None:
+    """Raise an error for values that a loss has no meaning for, if they may be looked at."""
+    if not _core.is_capturing():
+        targets = loss._fitted(targets, predictions)  # noqa: SLF001 - no name for users
+        loss._check_shapes(targets, predictions)  # noqa: SLF001 - as above
+        loss._check_given(targets, predictions, weights)  # noqa: SLF001 - as above
+
+
+def check_values(loss: Loss, y: Array, outputs: int, what: str) -> None:
+    """Raise an error for targets that a loss has no meaning for."""
+    loss._check_values(y, outputs, what)  # noqa: SLF001 - no name for users
 
 
 def as_floats(values: Any) -> Tensor:

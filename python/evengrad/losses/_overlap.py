@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evengrad._common.checks import check_float, check_int
+from evengrad.losses._functions import function_of
 from evengrad.losses._loss import EPSILON, Loss, hide_masked, weights_for
 from evengrad.losses._targets import check_probabilities, check_targets_within_unit
 
@@ -193,3 +194,7 @@ class Tversky(Overlap):
     def _ratio(self, both: Tensor, given: Tensor, predicted: Tensor) -> Tensor:
         wrong = (predicted - both) * self.alpha + (given - both) * self.beta
         return both / (both + wrong + EPSILON)
+
+
+dice = function_of(Dice, "[[1.0], [0.0]], [[0.5], [0.5]]", "0.5")
+tversky = function_of(Tversky, "[[1.0], [1.0]], [[1.0], [0.0]], beta=0.8, alpha=0.2", "0.4444")

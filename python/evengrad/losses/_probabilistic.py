@@ -8,6 +8,7 @@ import numpy as np
 
 from evengrad import _core
 from evengrad.losses._crossentropy import safe_log
+from evengrad.losses._functions import function_of
 from evengrad.losses._loss import EPSILON, Loss
 from evengrad.losses._targets import check_probabilities, check_targets_within_unit, refuse
 
@@ -130,4 +131,7 @@ class KLDivergence(Loss):
         check_probabilities(p, self.name, "for logits use CategoricalCrossentropy")
 
 
+poisson = function_of(Poisson, "[[2.0], [0.0]], [[1.0], [3.0]]", "[1.0, 3.0]")
+kl_divergence = function_of(KLDivergence, "[[0.5, 0.5]], [[0.25, 0.75]]", "[0.1438]")
 KLD = KLDivergence
+kld = kl_divergence

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from evengrad import _core
 from evengrad._common.checks import check_float, check_int
 from evengrad._tensor.norms import scaled
+from evengrad.losses._functions import function_of
 from evengrad.losses._loss import Loss
 
 if TYPE_CHECKING:
@@ -176,10 +177,10 @@ class CosineSimilarity(Loss):
 
     Parameters
     ----------
-    reduction, name
-        As for every `Loss`.
     axis
         The dimension that holds the features, the last by default; not that of the rows.
+    reduction, name
+        As for every `Loss`.
 
     Raises
     ------
@@ -203,7 +204,7 @@ class CosineSimilarity(Loss):
     """
 
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str | None = None, axis: int = -1
+        self, axis: int = -1, reduction: str | None = "sum_over_batch_size", name: str | None = None
     ) -> None:
         super().__init__(reduction, name)
         self.axis = check_int(axis, "axis", at_least=-8)
@@ -227,5 +228,14 @@ def unit(x: Tensor, axis: int) -> Tensor:
     return shares / _core.where(square == 0.0, 1.0, square).sqrt()
 
 
+mean_squared_error = function_of(MeanSquaredError, "[[1.0, 2.0]], [[1.0, 4.0]]", "[2.0]")
+mean_absolute_error = function_of(MeanAbsoluteError, "[[1.0, 2.0]], [[1.0, 4.0]]", "[1.0]")
+huber = function_of(Huber, "[[0.0], [0.0]], [[0.5], [-3.0]]", "[0.125, 2.5]")
+log_cosh = function_of(LogCosh, "[[0.0], [0.0]], [[0.0], [64.0]]", "[0.0, 63.3069]")
+cosine_similarity = function_of(
+    CosineSimilarity, "[[1.0, 0.0], [1.0, 0.0]], [[5.0, 0.0], [0.0, 2.0]]", "[-1.0, 0.0]"
+)
 MSE = MeanSquaredError
+mse = mean_squared_error
 MAE = MeanAbsoluteError
+mae = mean_absolute_error

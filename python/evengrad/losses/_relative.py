@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from evengrad.losses._functions import function_of
 from evengrad.losses._loss import EPSILON, Loss
 
 if TYPE_CHECKING:
@@ -86,5 +87,13 @@ class MeanSquaredLogarithmicError(Loss):
         return (y_pred.clamp(EPSILON, math.inf).log1p() - targets.log1p()).square()
 
 
+mean_absolute_percentage_error = function_of(
+    MeanAbsolutePercentageError, "[[2.0], [4.0]], [[1.0], [5.0]]", "[50.0, 25.0]"
+)
+mean_squared_logarithmic_error = function_of(
+    MeanSquaredLogarithmicError, "[[1.0], [3.0]], [[3.0], [3.0]]", "[0.4805, 0.0]"
+)
 MAPE = MeanAbsolutePercentageError
+mape = mean_absolute_percentage_error
 MSLE = MeanSquaredLogarithmicError
+msle = mean_squared_logarithmic_error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
 from evengrad._common.checks import check_float
+from evengrad.losses._functions import function_of
 from evengrad.losses._loss import Loss
 
 if TYPE_CHECKING:
@@ -116,9 +117,6 @@ class Quantile(Loss):
         return super().check_target(y, output_shape, what, dtype)
 
 
-Pinball = Quantile
-
-
 class GaussianNegativeLogLikelihood(Loss):
     """Mean and variance of a normal distribution: ½ · (ln σ² + (y − μ)² / σ²), mean over all.
 
@@ -204,3 +202,11 @@ class GaussianNegativeLogLikelihood(Loss):
                 "two units for each target"
             )
         return super().check_target(y, (*output_shape[:-1], outputs // 2), what, dtype)
+
+
+quantile = function_of(Quantile, "[[1.0], [1.0]], [[0.0], [2.0]], 0.9", "[0.9, 0.1]")
+gaussian_negative_log_likelihood = function_of(
+    GaussianNegativeLogLikelihood, "[[1.0]], [[3.0, 0.0]]", "[2.0]"
+)
+Pinball = Quantile
+pinball = quantile

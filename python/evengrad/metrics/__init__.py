@@ -14,7 +14,9 @@ from evengrad._common.names import shown_object as _shown_object
 from evengrad._common.serialized import deserialized as _deserialized
 from evengrad._common.serialized import is_serialized as _is_serialized
 from evengrad._common.serialized import serialize as serialize
+from evengrad.losses._functions import class_of as _loss_class_of
 from evengrad.losses._loss import Loss as _Loss
+from evengrad.metrics._accuracy import Accuracy as Accuracy
 from evengrad.metrics._accuracy import BinaryAccuracy as BinaryAccuracy
 from evengrad.metrics._accuracy import CategoricalAccuracy as CategoricalAccuracy
 from evengrad.metrics._accuracy import SparseCategoricalAccuracy as SparseCategoricalAccuracy
@@ -24,20 +26,50 @@ from evengrad.metrics._accuracy import (
 from evengrad.metrics._accuracy import TopKCategoricalAccuracy as TopKCategoricalAccuracy
 from evengrad.metrics._auc import AUC as AUC
 from evengrad.metrics._confusion import ConfusionMatrix as ConfusionMatrix
-from evengrad.metrics._confusion import F1Score as F1Score
 from evengrad.metrics._confusion import Precision as Precision
 from evengrad.metrics._confusion import Recall as Recall
-from evengrad.metrics._metric import FunctionMetric as _FunctionMetric
-from evengrad.metrics._metric import LossMetric as _LossMetric
+from evengrad.metrics._counts import FalseNegatives as FalseNegatives
+from evengrad.metrics._counts import FalsePositives as FalsePositives
+from evengrad.metrics._counts import TrueNegatives as TrueNegatives
+from evengrad.metrics._counts import TruePositives as TruePositives
+from evengrad.metrics._entropies import BCE as BCE
+from evengrad.metrics._entropies import KLD as KLD
+from evengrad.metrics._entropies import BinaryCrossentropy as BinaryCrossentropy
+from evengrad.metrics._entropies import CategoricalCrossentropy as CategoricalCrossentropy
+from evengrad.metrics._entropies import CategoricalHinge as CategoricalHinge
+from evengrad.metrics._entropies import Hinge as Hinge
+from evengrad.metrics._entropies import KLDivergence as KLDivergence
+from evengrad.metrics._entropies import Poisson as Poisson
+from evengrad.metrics._entropies import (
+    SparseCategoricalCrossentropy as SparseCategoricalCrossentropy,
+)
+from evengrad.metrics._entropies import SquaredHinge as SquaredHinge
+from evengrad.metrics._epoch import EpochMetric as EpochMetric
+from evengrad.metrics._epoch import from_sklearn as from_sklearn
+from evengrad.metrics._f_scores import F1Score as F1Score
+from evengrad.metrics._f_scores import FBetaScore as FBetaScore
+from evengrad.metrics._means import Mean as Mean
+from evengrad.metrics._means import Sum as Sum
 from evengrad.metrics._metric import MeanMetric as MeanMetric
 from evengrad.metrics._metric import Metric as Metric
+from evengrad.metrics._of_losses import LossMetric as _LossMetric
+from evengrad.metrics._of_losses import MeanMetricWrapper as MeanMetricWrapper
+from evengrad.metrics._of_losses import TrainingLoss as _TrainingLoss
+from evengrad.metrics._operating_points import PrecisionAtRecall as PrecisionAtRecall
+from evengrad.metrics._operating_points import RecallAtPrecision as RecallAtPrecision
+from evengrad.metrics._operating_points import SensitivityAtSpecificity as SensitivityAtSpecificity
+from evengrad.metrics._operating_points import SpecificityAtSensitivity as SpecificityAtSensitivity
 from evengrad.metrics._regression import MAE as MAE
 from evengrad.metrics._regression import MAPE as MAPE
 from evengrad.metrics._regression import MSE as MSE
+from evengrad.metrics._regression import MSLE as MSLE
 from evengrad.metrics._regression import RMSE as RMSE
+from evengrad.metrics._regression import CosineSimilarity as CosineSimilarity
+from evengrad.metrics._regression import LogCoshError as LogCoshError
 from evengrad.metrics._regression import MeanAbsoluteError as MeanAbsoluteError
 from evengrad.metrics._regression import MeanAbsolutePercentageError as MeanAbsolutePercentageError
 from evengrad.metrics._regression import MeanSquaredError as MeanSquaredError
+from evengrad.metrics._regression import MeanSquaredLogarithmicError as MeanSquaredLogarithmicError
 from evengrad.metrics._regression import R2Score as R2Score
 from evengrad.metrics._regression import RootMeanSquaredError as RootMeanSquaredError
 
@@ -47,6 +79,14 @@ if TYPE_CHECKING:
 
 # Stand for the accuracy that fits the loss and the targets.
 ACCURACIES = ("accuracy", "acc")
+# Bases, and what is made of a function or takes values: none that a name alone stands for.
+_UNNAMED = ("epoch_metric", "mean", "mean_metric", "mean_metric_wrapper", "sum")
+
+
+def _offered() -> dict[str, Any]:
+    """Return the metrics by the names that stand for them; None for the accuracies."""
+    known = {**_public_names(globals(), Metric), **dict.fromkeys(ACCURACIES)}
+    return {name: kind for name, kind in known.items() if name not in _UNNAMED}
 
 
 def get(metric: Any, argument: str = "metrics") -> Metric:
@@ -56,7 +96,7 @@ def get(metric: Any, argument: str = "metrics") -> Metric:
     ----------
     metric
         A name, what `serialize` returned, a `Metric`, a `losses.Loss`, or a function of targets and
-        predictions.
+        predictions. The functions of `losses` stand for the metrics of these, where there are such.
     argument
         The argument that an error names.
 
@@ -65,30 +105,30 @@ def get(metric: Any, argument: str = "metrics") -> Metric:
     ValueError
         No metric has that name; the message lists them.
     TypeError
-        None of the three.
+        None of these.
 
     Examples
     --------
     >>> eg.metrics.get("mae").name
     'mae'
+    >>> eg.metrics.get(eg.losses.mean_squared_error)
+    MeanSquaredError()
     """
     if isinstance(metric, str):
-        known = {**_public_names(globals(), Metric), **dict.fromkeys(ACCURACIES)}
-        # A base for users' metrics.
-        del known["mean_metric"]
-        kind = _look_up(metric, known, argument)
+        kind = _look_up(metric, _offered(), argument)
         if kind is None:
             raise ValueError(
                 f"{argument}: 'accuracy' is chosen by the loss of a model; outside of one name the "
                 "class, such as 'sparse_categorical_accuracy'"
             )
-        return kind(name=metric)
+        named: Metric = kind(name=metric)
+        return named
     if isinstance(metric, Metric):
         return metric
     if isinstance(metric, _Loss):
-        return _LossMetric(metric)
+        return _TrainingLoss(metric)
     if callable(metric) and not isinstance(metric, type):
-        return _FunctionMetric(metric)
+        return _of_function(metric)
     if _is_serialized(metric):
         return deserialize(metric)
     raise TypeError(
@@ -118,3 +158,13 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     """
     made: Metric = _deserialized(config, "metrics", custom_objects)
     return made
+
+
+def _of_function(function: Any) -> Metric:
+    """Return the metric of a loss that is given as a function, or the mean of any other."""
+    kind = _loss_class_of(function)
+    for one in _offered().values() if kind is not None else ():
+        if one is not None and issubclass(one, _LossMetric) and one.is_of(kind):
+            made: Metric = one()
+            return made
+    return MeanMetricWrapper(function)

@@ -17,6 +17,38 @@ if TYPE_CHECKING:
 HALF = 0.5
 
 
+class Accuracy(MeanMetric):
+    """The share of predictions that equal their targets: of class numbers, not of scores.
+
+    Parameters
+    ----------
+    name
+        The name in reports.
+
+    Raises
+    ------
+    ValueError
+        From a call or `fit`: shapes that differ.
+
+    Notes
+    -----
+    Targets and predictions of one shape; a last dimension of 1 may be left out of the targets. The
+    string ``"accuracy"`` is another thing: it chooses among the accuracies below by the loss.
+
+    Examples
+    --------
+    >>> eg.metrics.Accuracy()([[1.0], [2.0], [3.0], [4.0]], [[0.0], [2.0], [3.0], [4.0]])
+    0.75
+    """
+
+    direction = "max"
+
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return 1 for each output that is equal to its target."""
+        equal: Tensor = same_shape(y_true, y_pred, self.name) == y_pred
+        return equal.astype(y_pred.dtype)
+
+
 class _Sparse(MeanMetric):
     """What the metrics share whose targets are class numbers."""
 

@@ -10,22 +10,19 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.checks import check_float, check_int
 from evengrad._common.names import choose
-from evengrad._tensor.grad_mode import no_grad
 from evengrad.losses._crossentropy import check_from_logits
-from evengrad.losses._targets import SLACK
-from evengrad.metrics._classes import AveragedMetric, figure_of
+from evengrad.metrics._classes import figure_of
+from evengrad.metrics._metric import ratio
+from evengrad.metrics._scores import ScoresMetric
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
     from evengrad._core import Tensor
 
-# Scores that are kept one by one, all classes together (3 MB), and of each class at least.
-ROOM, LEAST_ROOM = 2**17, 2**10
-# As many as numbers of float32 in [½, 1], nearly, and few enough for memory.
-THRESHOLD_LIMIT = 10_000_000
+SUMMATIONS = ("interpolation", "minoring", "majoring")
 
 
-class AUC(AveragedMetric):
+class AUC(ScoresMetric):
     """The area under the ROC curve, or under that of precision over recall.
 
     Under the ROC curve it is the chance that a positive scores higher than a negative, with half
@@ -46,11 +43,22 @@ class AUC(AveragedMetric):
         ``"ROC"``: true positive rate over false positive rate, by trapezoids. ``"PR"``: precision
         over recall; between two points the true positives grow linearly with the predicted ones
         (Davis and Goadrich).
+    summation_method
+        How areas are summed between two points: ``"interpolation"`` as said; ``"minoring"`` takes
+        the lower of the two heights, true positive rate or precision, ``"majoring"`` the higher.
     name
         The name in reports.
     thresholds
         The inner thresholds themselves, in (0, 1); 0 and 1 are added, and `num_thresholds` does not
         count.
+    multi_label
+        True: outputs are labels that do not exclude each other, and the area is the mean of the
+        labels' areas, as with ``average="macro"``.
+    num_labels
+        How many labels there are, where the model is to be checked against it.
+    label_weights
+        A weight of 0 or more for each output: of its area in the mean of `multi_label` and
+        ``"macro"``, of its scores with ``"micro"``.
     from_logits
         True: predictions are scores of any size, to which the sigmoid is applied; it keeps their
         order. False: they are probabilities. None: probabilities, and in a model whose loss takes
@@ -70,10 +78,11 @@ class AUC(AveragedMetric):
         A `from_logits` that is none of the three.
     ValueError
         Fewer than two thresholds or more than ten million, one outside of [0, 1], an unknown
-        `curve` or `average`; `average` and `class_id` together. From a call or `fit`: more than two
-        outputs with neither, a `class_id` that is not among them; shapes that do not fit, labels
-        out of range, probabilities outside of [0, 1]; those of a captured step show at the epoch's
-        end.
+        `curve`, `summation_method` or `average`; two of `average`, `multi_label` and `class_id`;
+        `label_weights` with nothing to weigh, or negative ones. From a call or `fit`: more than two
+        outputs with none of these, another number of labels; a `class_id` that is not among them;
+        shapes that do not fit, labels out of range, probabilities outside of [0, 1]; those of a
+        captured step show at the epoch's end.
 
     Notes
     -----
@@ -94,95 +103,107 @@ class AUC(AveragedMetric):
     (0.8611, 0.75)
     """
 
+    _fix = "pass from_logits=True for scores of any size, or end the model in a sigmoid or softmax"
+
     def __init__(
         self,
         num_thresholds: int | None = None,
         curve: str = "ROC",
+        summation_method: str = "interpolation",
         name: str | None = None,
         thresholds: Any = None,
+        multi_label: bool = False,
+        num_labels: int | None = None,
+        label_weights: Any = None,
         from_logits: bool | None = None,
         average: str | None = "binary",
         class_id: int | None = None,
     ) -> None:
-        super().__init__(average, class_id, name)
-        self.num_thresholds = None
-        if num_thresholds is not None:
-            self.num_thresholds = check_int(num_thresholds, "num_thresholds", at_least=2)
-            if self.num_thresholds > THRESHOLD_LIMIT:
-                raise ValueError(
-                    f"num_thresholds: expected at most {THRESHOLD_LIMIT}, got {self.num_thresholds}"
-                )
+        super().__init__(num_thresholds, thresholds, average, class_id, name)
         self.curve = choose(curve, ("ROC", "PR"), "curve")
+        self.summation_method = choose(summation_method, SUMMATIONS, "summation_method")
         self.from_logits = check_from_logits(from_logits)
-        self.thresholds = None
-        if thresholds is not None:
-            checked = [check_float(one, "thresholds", low=0.0, high=1.0) for one in thresholds]
-            self.thresholds = sorted(set(checked))
-
-    @property
-    def _limits(self) -> Tensor | None:
-        """The inner thresholds that were asked for; None where every score is one."""
-        inner: Any = self.thresholds
-        if inner is None:
-            if self.num_thresholds is None:
-                return None
-            inner = np.linspace(0.0, 1.0, self.num_thresholds)[1:-1]
-        return _core.tensor(np.array(inner, dtype="float64"))
-
-    def make_counts(self, outputs: int) -> None:
-        """Make the room for scores."""
-        columns = 1 if self.average == "micro" or self._column is not None else outputs
-        room = max(LEAST_ROOM, ROOM // columns)
-        self.entries = self.add_state((columns, room, 3))
-        self.summary = self.add_state((columns, 3))
-
-    def reset_state(self) -> None:
-        """Forget all batches."""
-        # Entries that are not counted are not there.
-        if self._outputs is not None:
-            self.summary.copy_(np.zeros(self.summary.shape))
-
-    def _held(self) -> list[tuple[Tensor, Array]]:
-        summary = np.array(self.summary.numpy())
-        # Without the room that is left, which is much for small data.
-        parts = [self.entries[at, : int(count)] for at, count in enumerate(summary[:, 0])]
-        filled = [(part, np.array(part.numpy())) for part in parts if part.size]
-        return [(self.summary, summary), *filled]
-
-    def _saved(self) -> list[Array]:
-        summary = np.array(self.summary.numpy())
-        most = int(summary[:, 0].max())
-        return [np.array(self.entries[:, :most].numpy()), summary]
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch's scores."""
-        with no_grad():
-            targets, scores, weights = self.flattened(y_true, y_pred, sample_weight)
-            if not _core.is_capturing():
-                seen = slice(None) if weights is None else weights.numpy() != 0.0
-                self._check_strayed(scores.numpy()[seen])
-            if self.from_logits and self._limits is not None:
-                scores = scores.sigmoid()
-            kept = self.entries, self.summary
-            _core.collect_scores(*kept, scores, targets, weights, class_id=self._column)
-
-    def _check_strayed(self, scores: Array) -> None:
-        if not self.from_logits and ((scores < -SLACK) | (scores > 1.0 + SLACK)).any():
+        self.multi_label = bool(multi_label)
+        if multi_label and (average != "binary" or class_id is not None):
             raise ValueError(
-                f"{self.name}: expected scores in [0, 1], got some outside; pass from_logits=True "
-                "for scores of any size, or end the model in a sigmoid or softmax"
+                f"multi_label: expected neither average nor class_id beside it, got {average!r} "
+                f"and {class_id}; it is average='macro' already"
             )
+        self.num_labels = None
+        if num_labels is not None:
+            self.num_labels = check_int(num_labels, "num_labels", at_least=1)
+        self.label_weights: list[float] | None = None
+        if label_weights is not None:
+            given = [check_float(one, "label_weights", low=0.0) for one in label_weights]
+            self.label_weights = given
+            if not multi_label and average not in ("macro", "micro"):
+                raise ValueError(
+                    "label_weights: expected multi_label=True, or average='macro' or 'micro', "
+                    f"beside them, got average={average!r}"
+                )
+
+    def make_state(self, outputs: int) -> None:
+        """Check the number of labels, and make the room for scores."""
+        weights = self.label_weights
+        for name, count in (
+            ("num_labels", self.num_labels),
+            ("label_weights", None if weights is None else len(weights)),
+        ):
+            if count is not None and count != outputs:
+                raise ValueError(
+                    f"{self.name}: {name}: expected {outputs} labels, as there are outputs, got "
+                    f"{count}"
+                )
+        super().make_state(outputs)
+
+    def _joins_as(self, outputs: int) -> str | None:
+        return "macro" if self.multi_label else super()._joins_as(outputs)
+
+    def _needs_one_class(self, outputs: int) -> bool:
+        return not self.multi_label and super()._needs_one_class(outputs)
+
+    def _given(
+        self, y_true: Any, y_pred: Any, sample_weight: Any
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        if self.label_weights is None or self.average != "micro":
+            return super()._given(y_true, y_pred, sample_weight)
+        targets, scores, weights = self.by_output(y_true, y_pred, sample_weight)
+        labels = _core.tensor(self.label_weights, dtype=scores.dtype)
+        rows = scores.shape[0] // len(self.label_weights)
+        each = labels.unsqueeze(0).expand(rows, len(self.label_weights)).reshape(-1)
+        return targets, scores, each if weights is None else each * weights
 
     def result(self) -> Any:
         """Return the area, or the areas of the classes."""
         if self._outputs is None:
             return np.zeros(0) if self.average is None else 0.0
-        summary = np.array(self.summary.numpy())
-        self._check_strayed(summary[:, 1:])
-        kept = self.entries, self.summary
-        found = _core.areas_under_curve(*kept, self.curve, self._limits).numpy()
+        summary = self._summary()
+        kept, limits = (self.entries, self.summary), self._limits()
+        given = None if limits is None else _core.tensor(limits)
+        found = _core.areas_under_curve(*kept, self.curve, given).numpy()
         areas, positives, negatives = np.array(found.T)
+        if self.summation_method != "interpolation":
+            counts = summary[:, 0]
+            areas = np.array([self._by_steps(*self._points(*one)) for one in enumerate(counts)])
         has_nan = np.isnan(summary[:, 2])
         counted = (positives > 0.0) & ((negatives > 0.0) | (self.curve == "PR"))
         areas[has_nan] = math.nan
         return figure_of(self.joined(areas, counted | has_nan, positives))
+
+    def joined(self, scores: Array, counted: Array, actual: Array) -> Array:
+        """Return the areas of the labels as `average` or `multi_label` has them."""
+        weighted = self.label_weights is not None and self.average != "micro"
+        if not (self.multi_label or weighted):
+            return super().joined(scores, counted, actual)
+        weights = counted * (1.0 if self.label_weights is None else np.array(self.label_weights))
+        return ratio((scores * weights).sum(axis=-1), weights.sum(axis=-1))
+
+    def _by_steps(self, true: Array, false: Array) -> float:
+        """Return the area under steps between the points, from above or from below."""
+        recall = ratio(true, np.broadcast_to(true[-1], true.shape))
+        if self.curve == "ROC":
+            along, heights = ratio(false, np.broadcast_to(false[-1], false.shape)), recall
+        else:
+            along, heights = recall, ratio(true, true + false)
+        higher = np.minimum if self.summation_method == "minoring" else np.maximum
+        return float((np.diff(along) * higher(heights[1:], heights[:-1])).sum())

@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad._common.checks import check_int
+from evengrad._common.checks import check_float, check_int
 from evengrad._common.names import choose
+from evengrad.losses._crossentropy import one_hot
+from evengrad.losses._loss import as_floats
 from evengrad.losses._targets import first_row, show_row
 from evengrad.metrics._accuracy import HALF
-from evengrad.metrics._metric import OutputsMetric, check_indicators, ratio
+from evengrad.metrics._metric import OutputsMetric, check_indicators, ratio, spread
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array, Shape
+    from evengrad._core import Tensor
 
 AVERAGES = ("binary", "macro", "micro", "weighted")
 
@@ -30,6 +33,16 @@ def check_one_class(y: Array, shape: Shape, what: str, fix: str) -> None:
         )
 
 
+def checked_limits(thresholds: Any) -> tuple[list[float], bool]:
+    """Return the thresholds that were given, none for None, and whether they are several."""
+    several = hasattr(thresholds, "__len__")
+    given = thresholds if several else [thresholds]
+    limits = [] if thresholds is None else [check_float(one, "thresholds") for one in given]
+    if several and not limits:
+        raise ValueError("thresholds: expected at least one number, got none")
+    return limits, several
+
+
 class ClassesMetric(OutputsMetric):
     """A metric of probabilities, whose targets are class numbers or zeros and ones."""
 
@@ -37,6 +50,28 @@ class ClassesMetric(OutputsMetric):
 
     def _check_values(self, y: Array, shape: Shape, what: str) -> None:
         check_indicators(y, shape, what)
+
+    def by_output(
+        self, y_true: Any, y_pred: Any, sample_weight: Any
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return targets (n,), predictions (n, 1) and n weights or None; a row for each output.
+
+        Weights may also be one for each output.
+        """
+        predictions = as_floats(y_pred).detach()
+        shape = tuple(predictions.shape)
+        each: Tensor | None = None
+        if sample_weight is not None and 1 < len(shape) == np.ndim(sample_weight) and shape[-1] > 1:
+            given = as_floats(sample_weight)
+            if tuple(given.shape) == shape:
+                each, sample_weight = given.detach().astype(predictions.dtype), None
+        targets, predictions, weights = self.flattened(y_true, predictions, sample_weight)
+        if targets.ndim == 1 and predictions.shape[-1] > 1:
+            targets = one_hot(targets, predictions)
+        if weights is not None:
+            each = spread(weights, tuple(predictions.shape))
+        ones = None if each is None else each.reshape(-1)
+        return targets.reshape(-1), predictions.reshape(-1, 1), ones
 
 
 class AveragedMetric(ClassesMetric):

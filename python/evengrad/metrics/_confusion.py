@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
-from evengrad._common.checks import check_float, check_int
+from evengrad._common.checks import check_int
 from evengrad._common.names import choose
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.losses._loss import as_floats
@@ -15,6 +15,7 @@ from evengrad.metrics._classes import (
     AveragedMetric,
     ClassesMetric,
     check_one_class,
+    checked_limits,
     figure_of,
 )
 from evengrad.metrics._metric import ratio
@@ -91,7 +92,7 @@ class ConfusionMatrix(ClassesMetric):
         return ratio(counts, np.broadcast_to(whole, counts.shape))
 
 
-class _Decisions(AveragedMetric):
+class Decisions(AveragedMetric):
     """What precision, recall and F1 share: counts of the yeses that are right, said, and true."""
 
     def __init__(
@@ -104,12 +105,8 @@ class _Decisions(AveragedMetric):
     ) -> None:
         super().__init__(average, class_id, name)
         self.top_k = None if top_k is None else check_int(top_k, "top_k", at_least=1)
-        self._several = hasattr(thresholds, "__len__")
-        given = thresholds if self._several else [thresholds]
         # Without one the largest of a row is the yes, or with `top_k` so many of them.
-        limits = [] if thresholds is None else [check_float(one, "thresholds") for one in given]
-        if self._several and not limits:
-            raise ValueError("thresholds: expected at least one number, got none")
+        limits, self._several = checked_limits(thresholds)
         self.decides_at = tuple(limits)
         self._sets = max(1, len(limits))
         # Whether predictions are one-dimensional: with `top_k` these are the scores of one row.
@@ -181,72 +178,7 @@ class _Decisions(AveragedMetric):
         return self.joined(ratio(part, whole), counted, actual)
 
 
-class F1Score(_Decisions):
-    """The harmonic mean of precision and recall: 2 tp / (2 tp + fp + fn).
-
-    Parameters
-    ----------
-    average
-        ``"binary"``: the score of class 1, of one output or of two. Of more outputs: None for an
-        array with the score of each class; ``"macro"`` for their mean, ``"weighted"`` for their
-        mean weighted by the rows of each class, ``"micro"`` for the score of all counts together.
-    threshold
-        Predictions above it name a class, so that a row may have several or none. None: the largest
-        of each row does; with one output, what is above ½.
-    name
-        The name in reports.
-    class_id
-        The score of this output alone.
-
-    Raises
-    ------
-    ValueError
-        An unknown `average`; `average` and `class_id` together. From a call or `fit`: more than two
-        outputs with neither; a `class_id` that is not among them; shapes that do not fit, labels
-        out of range, rows of several labels without a threshold; from `fit`, a threshold outside of
-        (0, 1) where the loss takes logits.
-
-    Notes
-    -----
-    Targets: class numbers (rows,), or rows of zeros and ones in the shape of the predictions.
-    Predictions: (rows, classes), or one output, (rows, 1); in a model whose loss takes logits the
-    metric gets the probabilities. A class that is neither there nor predicted scores 0; the mean of
-    ``"macro"`` leaves it out, unless there is a threshold, as in scikit-learn.
-
-    References
-    ----------
-    Van Rijsbergen, "Information retrieval", 1979, chapter 7.
-
-    Examples
-    --------
-    >>> y, p = [0, 1, 1], [[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]]
-    >>> round(eg.metrics.F1Score()(y, p), 4)
-    0.6667
-    >>> eg.metrics.F1Score(average=None)(y, p).round(4).tolist()
-    [0.6667, 0.6667]
-    """
-
-    _for_several_labels = 'pass threshold=0.5, with average="macro" or class_id='
-
-    def __init__(
-        self,
-        average: str | None = "binary",
-        threshold: float | None = None,
-        name: str | None = None,
-        class_id: int | None = None,
-    ) -> None:
-        limit = None if threshold is None else check_float(threshold, "threshold")
-        super().__init__(limit, None, average, class_id, name)
-        self.threshold = limit
-
-    def _limits(self) -> list[float]:
-        return [] if self.threshold is None else [self.threshold]
-
-    def _shares(self, right: Array, predicted: Array, actual: Array) -> tuple[Array, Array]:
-        return 2 * right, predicted + actual
-
-
-class _Thresholded(_Decisions):
+class _Thresholded(Decisions):
     """What precision and recall share: their arguments."""
 
     _for_several_labels = 'pass thresholds=0.5, with average="macro" or class_id='

@@ -15,9 +15,7 @@ from evengrad._core import Tensor
 from evengrad._tensor.reductions import native_sum
 from evengrad.losses._crossentropy import check_labels
 from evengrad.losses._loss import (
-    Loss,
     as_floats,
-    checked_tensor,
     hide_masked,
     per_weight,
     weights_for,
@@ -84,6 +82,8 @@ class Metric(Named):
     accepts_logits = False
     needs_probabilities = False
     direction: str | None = None
+    # Whether `update_state` takes values, and no targets and predictions.
+    takes_values = False
     # What the user says about the predictions, where a metric has such an argument.
     from_logits: bool | None = None
     # Thresholds that the user gave, which must fit the scale of the predictions.
@@ -279,49 +279,6 @@ class OutputsMetric(Metric):
         if weights is not None:
             weights = spread(weights, shape[:-1]).reshape(-1)
         return targets, predictions.reshape(-1, outputs), weights
-
-
-class FunctionMetric(MeanMetric):
-    """The mean of a function of the user's, of targets and predictions."""
-
-    def __init__(self, function: Any, name: str | None = None) -> None:
-        super().__init__(name or getattr(function, "__name__", "metric"))
-        self.function = function
-
-    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return what the function returns, a single number for the batch as one value."""
-        values = checked_tensor(self.function(y_true, y_pred), self.name)
-        if values.ndim == 0:
-            values = values.expand(y_pred.shape[0])
-        return values if values.dtype in FLOATS else values.astype(y_pred.dtype)
-
-
-class LossMetric(FunctionMetric):
-    """A loss: for each batch what its reduction makes of rows and weights, mean by their rows.
-
-    So is the figure ``"loss"`` of a training, which has the penalties besides.
-    """
-
-    direction = "min"
-
-    def __init__(self, loss: Loss) -> None:
-        super().__init__(loss, loss.name)
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch to the sums."""
-        if self.function.reduction == "none":
-            super().update_state(y_true, y_pred, sample_weight)
-            return
-        recording = _core.set_recording(False)
-        try:
-            predictions = as_floats(y_pred).detach()
-            targets = as_targets(y_true)
-            value = self.function(targets, predictions, sample_weight)
-            rows = float(predictions.shape[0])
-            _core.accumulate(self.total, value, scale=rows)
-            _core.accumulate(self.count, self._one, scale=rows)
-        finally:
-            _core.set_recording(recording)
 
 
 def own_metric(metric: Metric, others: list[Metric], model: Any) -> Metric:

@@ -7,28 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evengrad import _core
+from evengrad import _core, losses
 from evengrad._common.checks import check_int
 from evengrad._common.names import choose
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.losses._loss import as_floats
 from evengrad.metrics._metric import (
-    MeanMetric,
     OutputsMetric,
     as_targets,
     masked,
     same_shape,
     weighted_sum,
 )
+from evengrad.metrics._of_losses import LossMetric
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
 
-# Targets nearer to 0 count as this large in a quotient, as in Keras.
-SMALLEST = 1e-7
 
-
-class MeanSquaredError(MeanMetric):
+class MeanSquaredError(LossMetric):
     """The mean of (y − p)² over all outputs and rows.
 
     Parameters
@@ -52,11 +49,7 @@ class MeanSquaredError(MeanMetric):
     2.0
     """
 
-    direction = "min"
-
-    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return (y − p)²."""
-        return (y_pred - same_shape(y_true, y_pred, self.name)).square()
+    _kind = losses.MeanSquaredError
 
 
 class RootMeanSquaredError(MeanSquaredError):
@@ -89,7 +82,7 @@ class RootMeanSquaredError(MeanSquaredError):
         return math.sqrt(super().result())
 
 
-class MeanAbsoluteError(MeanMetric):
+class MeanAbsoluteError(LossMetric):
     """The mean of |y − p| over all outputs and rows, in the unit of y.
 
     Parameters
@@ -113,14 +106,10 @@ class MeanAbsoluteError(MeanMetric):
     1.0
     """
 
-    direction = "min"
-
-    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return |y − p|."""
-        return (y_pred - same_shape(y_true, y_pred, self.name)).abs()
+    _kind = losses.MeanAbsoluteError
 
 
-class MeanAbsolutePercentageError(MeanMetric):
+class MeanAbsolutePercentageError(LossMetric):
     """The mean of 100 · |y − p| / |y| over all outputs and rows, in percent.
 
     Targets smaller than 10⁻⁷ count as 10⁻⁷, so that the figure stays finite; it says little where
@@ -147,12 +136,106 @@ class MeanAbsolutePercentageError(MeanMetric):
     37.5
     """
 
-    direction = "min"
+    _kind = losses.MeanAbsolutePercentageError
+
+
+class MeanSquaredLogarithmicError(LossMetric):
+    """The mean of (ln(1 + y) − ln(1 + p))² over all outputs and rows.
+
+    Parameters
+    ----------
+    name
+        The name in reports.
+
+    Raises
+    ------
+    ValueError
+        From a call or `fit`: shapes that differ, targets that are not finite.
+
+    Notes
+    -----
+    Targets and predictions of one shape, (rows, ...); a last dimension of 1 may be left out of the
+    targets. What is below 10⁻⁷ counts as 10⁻⁷, as in `losses.MeanSquaredLogarithmicError`.
+
+    Examples
+    --------
+    >>> metric = eg.metrics.MeanSquaredLogarithmicError()
+    >>> round(metric([[1.0], [3.0]], [[3.0], [3.0]]), 4)
+    0.2402
+    """
+
+    _kind = losses.MeanSquaredLogarithmicError
+
+
+class LogCoshError(LossMetric):
+    """The mean of ln cosh(p − y) over all outputs and rows.
+
+    Parameters
+    ----------
+    name
+        The name in reports.
+
+    Raises
+    ------
+    ValueError
+        From a call or `fit`: shapes that differ, targets that are not finite.
+
+    Notes
+    -----
+    Targets and predictions of one shape, (rows, ...); a last dimension of 1 may be left out of the
+    targets. The loss of it is `losses.LogCosh`.
+
+    Examples
+    --------
+    >>> round(eg.metrics.LogCoshError()([[0.0], [0.0]], [[0.0], [64.0]]), 4)
+    31.6534
+    """
+
+    _kind = losses.LogCosh
+
+
+class CosineSimilarity(LossMetric):
+    """The mean cosine of the angle between target and prediction: Σ y · p / (‖y‖ ‖p‖).
+
+    1 where both point the same way, 0 at a right angle, −1 where they are opposed; the loss of that
+    name is its negative.
+
+    Parameters
+    ----------
+    name
+        The name in reports.
+    axis
+        The dimension that holds the features; not that of the rows.
+
+    Raises
+    ------
+    ValueError
+        From a call or `fit`: shapes that differ, targets that are not finite, an `axis` that the
+        predictions do not have.
+
+    Notes
+    -----
+    Targets and predictions: (rows, ..., features). Zeros have the cosine 0 with everything.
+
+    Examples
+    --------
+    >>> eg.metrics.CosineSimilarity()([[1.0, 0.0], [1.0, 0.0]], [[5.0, 0.0], [0.0, 2.0]])
+    0.5
+    """
+
+    direction = "max"
+    _kind = losses.CosineSimilarity
+    _settings = ("axis",)
+
+    def __init__(self, name: str | None = None, axis: int = -1) -> None:
+        super().__init__(name)
+        self.axis = axis
+        # Checks it.
+        self._loss()
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return 100 · |y − p| / |y|."""
-        targets = same_shape(y_true, y_pred, self.name)
-        return (y_pred - targets).abs() / _core.maximum(targets.abs(), SMALLEST) * 100.0
+        """Return the cosine of each row."""
+        return 0.0 - super().values(y_true, y_pred)
 
 
 class R2Score(OutputsMetric):
@@ -269,3 +352,4 @@ MSE = MeanSquaredError
 MAE = MeanAbsoluteError
 RMSE = RootMeanSquaredError
 MAPE = MeanAbsolutePercentageError
+MSLE = MeanSquaredLogarithmicError

@@ -18,8 +18,9 @@ from evengrad._common.config import Configured, name_of
 from evengrad._common.names import PACKAGE, did_you_mean, is_own, printable
 from evengrad._common.serialized import registered
 from evengrad._tensor import activations, elementwise
+from evengrad.losses._functions import class_of
 from evengrad.losses._loss import FunctionLoss
-from evengrad.metrics._metric import FunctionMetric
+from evengrad.metrics._of_losses import TrainingLoss
 from evengrad.optimizers import schedules
 from evengrad.saving import _array_text
 from evengrad.saving._array_text import KINDS, is_constant
@@ -68,6 +69,7 @@ BY_ENDING = {
 }
 WITHIN = {
     "layers": ("layers", "models"),
+    "metrics": ("losses",),
     "models": ("layers", "models"),
     "optimizers": ("schedules", "groups"),
     "schedules": ("schedules",),
@@ -77,6 +79,11 @@ WITHIN = {
 DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 # Deeper nesting of lists and tables could not be read again within Python's limit of recursion.
 DEPTH_LIMIT = 256
+
+
+def loss_functions() -> dict[str, Any]:
+    """Return the losses that are functions, by name."""
+    return {name: one for name, one in vars(losses).items() if class_of(one) is not None}
 
 
 def depth_of(description: Any) -> int:
@@ -117,8 +124,10 @@ class Encoder:
         if isinstance(value, dict):
             pairs = value.items()
             return {"dict": [[self.value(name, what), self.value(x, what)] for name, x in pairs]}
-        if isinstance(value, (FunctionLoss, FunctionMetric)):
+        if isinstance(value, FunctionLoss):
             value = value.function
+        if isinstance(value, TrainingLoss):
+            value = value.loss
         if isinstance(value, Configured):
             return self.object(value, what)
         return self._constant(value, what)
@@ -255,7 +264,7 @@ class Decoder:
         return {name: self.value(item) for name, item in pairs}
 
     def function(self, name: str) -> Any:
-        """Return a function by its name: the caller's, or an elementwise one of this package."""
+        """Return a function by its name: the caller's, or one of this package."""
         if name in self.custom:
             return self.custom[name]
         if name.startswith(PACKAGE):
@@ -263,7 +272,7 @@ class Decoder:
             known = {one: vars(elementwise)[one] for one in elementwise.__all__}
             name = name.removeprefix(PACKAGE)
             return self._one_of(known, f"function {name!r}", name)
-        offered = activations.offered()
+        offered = {**loss_functions(), **activations.offered()}
         if name in registered and name not in offered:
             return registered[name]
         return self._one_of(offered, f"function {name!r}", name)

@@ -89,7 +89,7 @@ class Classification:
         """Return the loss, its factor, and the metrics that are tracked beside it."""
         smoothing = self.label_smoothing
         if self.name == "multiclass":
-            return SparseCategoricalCrossentropy(None, REDUCTION, None, smoothing), 1.0, []
+            return SparseCategoricalCrossentropy(None, None, REDUCTION, None, smoothing), 1.0, []
         # The sum over labels, where the loss is their mean.
         return BinaryCrossentropy(None, smoothing, REDUCTION), float(self.n_outputs), []
 

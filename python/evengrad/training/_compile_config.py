@@ -9,7 +9,7 @@ from evengrad import losses, metrics, optimizers
 from evengrad._common.config import show
 from evengrad.metrics import ACCURACIES
 from evengrad.metrics._metric import Metric
-from evengrad.training._objective import flat, metrics_per_output, per_output
+from evengrad.training._objective import flat, metrics_per_output, name_in_logs, per_output
 
 if TYPE_CHECKING:
     from evengrad.training._objective import Objective, OutputHead
@@ -111,12 +111,13 @@ class CompileConfig:
         if self.bound is not None:
             return self.bound.metric_directions()
         known: dict[str, str | None] = {"loss": "min"}
-        for one in [*flat(self.metrics), *flat(self.weighted_metrics)]:
-            if isinstance(one, str) and one in ACCURACIES:
-                known[one] = "max"
-            else:
-                metric = metrics.get(one)
-                known[metric.name] = metric.direction
+        for weighted, given in enumerate((self.metrics, self.weighted_metrics)):
+            for one in flat(given):
+                if isinstance(one, str) and one in ACCURACIES:
+                    metric: Metric = metrics.CategoricalAccuracy(one)
+                else:
+                    metric = metrics.get(one)
+                known[name_in_logs(metric.name, None, bool(weighted), known)] = metric.direction
         return known
 
     def known_metrics(self) -> list[Metric]:
@@ -158,6 +159,11 @@ def resolved(loss: Any) -> Any:
 
 def check_metric(metric: Any) -> None:
     """Raise an error for a metric that does not exist."""
+    if isinstance(metric, Metric) and metric.takes_values:
+        raise TypeError(
+            f"metrics: {metric.name} takes values, not targets and predictions: update it in a "
+            "loop of your own, or pass metrics.MeanMetricWrapper(function) or the function itself"
+        )
     if isinstance(metric, str):
         metrics.get(metric)
     elif not isinstance(metric, Metric) and not callable(metric):

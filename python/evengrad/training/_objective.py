@@ -30,7 +30,7 @@ from evengrad.training._endings import PROBABILITIES, ending_of
 from evengrad.training._seen_targets import check_accuracy, fit_seen, seen_by_metric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from evengrad._core import Tensor
     from evengrad.layers._layer import Layer
@@ -81,6 +81,13 @@ def metrics_per_output(given: Any, names: list[str], argument: str) -> list[Any]
         if isinstance(item, (list, tuple)):
             return per_output(given, names, argument)
     return [given] * len(names)
+
+
+def name_in_logs(name: str, output: str | None, weighted: bool, taken: Container[str]) -> str:
+    """Return what the logs call a metric of an output, as Keras does: names that are not taken."""
+    named = [name, f"weighted_{name}"] if weighted else [name]
+    keys = [key if output is None else f"{output}_{key}" for key in named]
+    return next((key for key in keys if key not in taken), None) or free_name(keys[-1], taken)
 
 
 def shapes_of(arrays: list[Array]) -> Any:
@@ -413,11 +420,10 @@ class Objective:
                 if metric is item:
                     metric = own_metric(metric, here, self.model.public)
                 metric.build(shape[-1])
-                several = len(self.names) > 1
-                key = f"{self.names[position]}_{metric.name}" if several else metric.name
+                output_name = self.names[position] if len(self.names) > 1 else None
                 taken = {"loss", *(known.key for known in self.metrics)}
                 ends = position, weighted, activation, item in metrics.ACCURACIES
-                key = free_name(key, taken) if key in taken else key
+                key = name_in_logs(metric.name, output_name, weighted, taken)
                 self.metrics.append(MetricTracker(key, metric, *ends))
 
     def metric_directions(self) -> dict[str, str | None]:

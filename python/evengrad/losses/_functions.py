@@ -1,0 +1,123 @@
+"""Losses as functions of targets and predictions: each follows from its class."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Protocol
+
+from evengrad._common.config import outside_scopes
+from evengrad._common.names import check_keywords, snake_case
+from evengrad.losses._loss import Loss, value_of_each
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from evengrad._core import Tensor
+
+# Arguments of a class that a function has no use for: it does not reduce.
+OF_CLASSES = ("reduction", "name")
+DOCUMENTATION = """Return what `losses.{kind}` is the mean of: a value for each row.
+
+    Parameters
+    ----------
+    y_true
+        Targets, as for the class.
+    y_pred
+        Predictions, as for the class.
+{parameters}
+    Returns
+    -------
+    Tensor
+        A value for each row, or for each step of each row: the mean over its outputs, where the
+        loss is one of single outputs.
+
+    Raises
+    ------
+    TypeError
+        As from the class, which says more of the loss.
+    ValueError
+        As from the class and its calls.
+
+    Examples
+    --------
+    >>> eg.losses.{name}({arguments}).numpy().round(4).tolist()
+    {values}
+    """
+
+
+class LossFunction(Protocol):
+    """A function that computes a loss; `compile` takes it for its class."""
+
+    __name__: str
+    loss_class: type[Loss]
+
+    def __call__(self, y_true: Any, y_pred: Any, *settings: Any, **named: Any) -> Tensor:
+        """Return a value for each row."""
+
+
+def function_of(kind: type[Loss], arguments: str, values: str) -> LossFunction:
+    """Return the loss as a function, whose documentation shows that it makes these values.
+
+    Its arguments are targets, predictions and those of the class but for `reduction` and `name`;
+    what stands behind these in the class goes by name alone.
+    """
+    name = snake_case(kind.__name__)
+    signature = _signature_of(kind)
+    known = [one for one in signature.parameters if one not in ("y_true", "y_pred")]
+
+    def function(y_true: Any, y_pred: Any, *settings: Any, **named: Any) -> Tensor:
+        check_keywords(named, known, name)
+        bound = signature.bind(y_true, y_pred, *settings, **named).arguments
+        given = {one: bound[one] for one in known if one in bound}
+        with outside_scopes():
+            loss = kind(**given, reduction="none")
+        return value_of_each(loss, y_true, y_pred)
+
+    made: Any = function
+    made.__name__ = made.__qualname__ = name
+    # Where it can be found by its name, which pickle asks for.
+    made.__module__ = kind.__module__
+    made.__signature__ = signature
+    made.__doc__ = DOCUMENTATION.format(
+        kind=kind.__name__,
+        name=name,
+        parameters="".join(_parameters_of(kind, known)),
+        arguments=arguments,
+        values=values,
+    )
+    made.loss_class = kind
+    result: LossFunction = made
+    return result
+
+
+def class_of(function: Any) -> type[Loss] | None:
+    """Return the class of a loss that was given as a function; None for any other function."""
+    found = getattr(function, "loss_class", None)
+    return found if isinstance(found, type) and issubclass(found, Loss) else None
+
+
+def _signature_of(kind: type[Loss]) -> inspect.Signature:
+    """Return the signature of a loss as a function."""
+    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    taken = [inspect.Parameter(one, positional, annotation="Any") for one in ("y_true", "y_pred")]
+    way: Any = positional
+    for parameter in inspect.signature(kind).parameters.values():
+        if parameter.name in OF_CLASSES:
+            way = inspect.Parameter.KEYWORD_ONLY
+        else:
+            taken.append(parameter.replace(kind=way))
+    return inspect.Signature(taken, return_annotation="Tensor")
+
+
+def _parameters_of(kind: type[Loss], known: list[str]) -> Iterator[str]:
+    """Yield what a class's documentation says of the arguments that the function has too."""
+    text = inspect.cleandoc(kind.__doc__ or "")
+    _, _, section = text.partition("Parameters\n----------\n")
+    is_told = False
+    for line in section.partition("\n\n")[0].splitlines():
+        if not line.startswith(" "):
+            names = [name for name in line.split(", ") if name in known]
+            is_told = bool(names)
+            line = ", ".join(names)  # noqa: PLW2901 - what the function does not take is left out
+        if is_told:
+            yield f"    {line}\n"
