@@ -12,6 +12,7 @@ import numpy as np
 from evengrad._common import memory as _memory
 from evengrad._common.arrays import as_numbers
 from evengrad._common.checks import check_float, check_int
+from evengrad._common.sequences import pad_sequences, timeseries_dataset
 from evengrad._common.serialized import registered as _registered
 from evengrad._tensor.random import set_random_seed
 
@@ -19,14 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "pad_sequences",
     "register_keras_serializable",
     "register_threadpoolctl",
     "set_cache_memory",
     "set_random_seed",
+    "timeseries_dataset",
+    "timeseries_dataset_from_array",
     "to_categorical",
 ]
 
 Thing = TypeVar("Thing")
+# Keras' name.
+timeseries_dataset_from_array = timeseries_dataset
 
 
 def register_keras_serializable(

@@ -45,7 +45,7 @@ NOT_IN_FILES = {
 def square(y_true, y_pred):
     """Serve as a loss that asks nothing of the targets."""
     del y_true
-    return (y_pred * y_pred).mean()
+    return y_pred * y_pred
 
 
 def network(outputs=3, activation=None, dtype="float32", **settings):

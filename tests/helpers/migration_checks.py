@@ -211,6 +211,45 @@ def _(value, names):
     assert layer.get_weights()[2].tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
 
 
+@means("bidirectional_dynamic_rnn(LSTMCell(n), LSTMCell(n), X[:, None, :])")
+def _(value, names):
+    del names
+    assert value.shape == (64, 200)
+
+
+@means("dynamic_rnn(cell, X, sequence_length=lengths)")
+def _(value, names):
+    del names
+    assert value.shape == (64, 100)
+
+
+@means("keras.layers.TimeDistributed(Dense(n))(X[:, :, None])")
+def _(value, names):
+    del names
+    assert value.shape == (64, 8, 100)
+
+
+@means("keras.layers.RepeatVector(4)(X)")
+def _(value, names):
+    close(value, np.repeat(names["X"][:, None], 4, axis=1))
+
+
+@means("keras.layers.GlobalAveragePooling1D()(X[:, :, None])")
+def _(value, names):
+    close(value, names["X"].mean(1, keepdims=True))
+
+
+@means("keras.utils.pad_sequences([[1], [2, 3]])")
+def _(value, names):
+    del names
+    assert value.tolist() == [[0, 1], [2, 3]]
+
+
+@means("keras.utils.timeseries_dataset_from_array(X, None, 5)")
+def _(value, names):
+    close(next(iter(value)), np.stack([names["X"][i : i + 5] for i in range(60)]))
+
+
 # ---- losses and penalties
 
 

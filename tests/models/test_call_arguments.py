@@ -276,8 +276,8 @@ class TestOwnArguments:
         np.testing.assert_allclose(layer(X, shift=X.astype("float64")).numpy(), 2.0 * X)
         with pytest.raises(TypeError, match=r"scaled: call.*'faktor'.*'factor'"):
             layer(X, faktor=2.0)
-        with pytest.raises(TypeError, match=r"dense: call.*'mask'"):
-            layers.Dense(2)(X, mask=None)
+        with pytest.raises(TypeError, match=r"dense: call.*'shift'"):
+            layers.Dense(2)(X, shift=None)
 
     @pytest.mark.parametrize("way", ["drawn", "copied", "loaded"])
     def test_in_a_graph(self, way, tmp_path):
@@ -429,5 +429,5 @@ def test_a_second_input_in_the_place_of_training_is_refused():
         with pytest.raises(TypeError, match=r"training: expected True, False or None, got .* list"):
             layer(first, second)
     assert layers.Dropout(0.5)(X, np.bool_(True)).shape == (24, 6)
-    with pytest.raises(TypeError, match=r"sequential: call.*'mask'"):
-        eg.Sequential([layers.Dense(2)])(X, mask=None)
+    with pytest.raises(TypeError, match=r"sequential: call.*'shift'"):
+        eg.Sequential([layers.Dense(2)])(X, shift=None)

@@ -5,6 +5,7 @@ from evengrad.layers._activation import ELU as ELU
 from evengrad.layers._activation import Activation as Activation
 from evengrad.layers._activation import Softmax as Softmax
 from evengrad.layers._batch_normalization import BatchNormalization as BatchNormalization
+from evengrad.layers._bidirectional import Bidirectional as Bidirectional
 from evengrad.layers._category_encoding import CategoryEncoding as CategoryEncoding
 from evengrad.layers._category_encoding import Discretization as Discretization
 from evengrad.layers._dense import Dense as Dense
@@ -16,6 +17,7 @@ from evengrad.layers._gru import GRU as GRU
 from evengrad.layers._layer import Layer as Layer
 from evengrad.layers._layer_normalization import LayerNormalization as LayerNormalization
 from evengrad.layers._lstm import LSTM as LSTM
+from evengrad.layers._masking import Masking as Masking
 from evengrad.layers._maxout import Maxout as Maxout
 from evengrad.layers._merge import Add as Add
 from evengrad.layers._merge import Average as Average
@@ -33,6 +35,8 @@ from evengrad.layers._operation import Operation as Operation
 from evengrad.layers._plain import ActivityRegularization as ActivityRegularization
 from evengrad.layers._plain import Identity as Identity
 from evengrad.layers._plain import Permute as Permute
+from evengrad.layers._pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
+from evengrad.layers._pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
 from evengrad.layers._preprocessing import Normalization as Normalization
 from evengrad.layers._preprocessing import Rescaling as Rescaling
 from evengrad.layers._random_affine import RandomRotation as RandomRotation
@@ -46,10 +50,12 @@ from evengrad.layers._rectifiers import LeakyReLU as LeakyReLU
 from evengrad.layers._rectifiers import PReLU as PReLU
 from evengrad.layers._rectifiers import ReLU as ReLU
 from evengrad.layers._rectifiers import RReLU as RReLU
+from evengrad.layers._repeat_vector import RepeatVector as RepeatVector
 from evengrad.layers._reshape import Reshape as Reshape
 from evengrad.layers._residual import Residual as Residual
 from evengrad.layers._serialization import deserialize as deserialize
 from evengrad.layers._simple_rnn import SimpleRNN as SimpleRNN
 from evengrad.layers._swap_noise import SwapNoise as SwapNoise
 from evengrad.layers._symbolic import Input as Input
+from evengrad.layers._time_distributed import TimeDistributed as TimeDistributed
 from evengrad.layers._unit_normalization import UnitNormalization as UnitNormalization

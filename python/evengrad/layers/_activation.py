@@ -78,6 +78,8 @@ class Activation(Layer):
     [[0.0, 2.0]]
     """
 
+    supports_masking = True
+
     @takes_shared
     def __init__(self, activation: Any, **shared: Unpack[Shared]) -> None:
         super().__init__(**shared)

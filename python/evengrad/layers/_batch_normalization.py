@@ -9,6 +9,7 @@ from evengrad._common.checks import check_float
 from evengrad._common.config import beyond
 from evengrad._common.names import choose
 from evengrad.layers._activation import check_axis
+from evengrad.layers._masked_normalization import masked_batch_norm
 from evengrad.layers._shared import SameShape, Shared, takes_shared
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class BatchNormalization(SameShape):
 
     Notes
     -----
-    Input and output (..., features); all dimensions but `axis` are the batch. Variables, of shape
+    Input and output (..., features); all dimensions but `axis` are the batch, without the steps
+    that a mask leaves out. Variables, of shape
     (features,): `gamma`, `beta`, and the statistics `moving_mean` and `moving_variance`, which are
     not trainable but are saved. A batch of one row has x̂ = 0 in training, so that the output is
     beta. A layer before this one needs no bias.
@@ -170,7 +172,7 @@ class BatchNormalization(SameShape):
             "moving_variance", shape, self.moving_variance_initializer, trainable=False
         )
 
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
+    def call(self, x: Tensor, training: bool = False, mask: Tensor | None = None) -> Tensor:
         """Return gamma · x̂ + beta."""
         last = self.axis in (-1, x.ndim - 1)
         ordered = x if last else x.transpose(self.axis, -1)
@@ -183,6 +185,17 @@ class BatchNormalization(SameShape):
                 x.shape,
                 "choose a batch size that leaves no smaller last batch, or fit(drop_last=True)"
                 + (', or convention="keras", whose output is then beta' if torch else ""),
+            )
+        if mask is not None and learning and last:
+            return masked_batch_norm(
+                x,
+                mask,
+                self.gamma,
+                self.beta,
+                (self.moving_mean, self.moving_variance),
+                rate=self.momentum if torch else 1.0 - self.momentum,
+                unbiased=self.convention != "keras",
+                epsilon=self.epsilon,
             )
         output = _core.batch_norm(
             rows,

@@ -52,6 +52,7 @@ class Affine(Layer):
     bias_initializer: Any
     bias_regularizer: Callable[..., Any] | None
     bias_constraint: Callable[..., Any] | None
+    supports_masking = True
 
     def build(self, input_shape: Any) -> None:
         """Make kernel and bias."""

@@ -38,6 +38,9 @@ class Embedding(Layer):
         The length of a vector.
     embeddings_initializer, embeddings_regularizer, embeddings_constraint
         As those of a kernel in `Dense`.
+    mask_zero
+        Whether 0 stands for padding: a step of a sequence that shows it is masked, as by `Masking`.
+        Number the categories from 1 then, and count 0 in `input_dim`.
     name, dtype, trainable
         As for every `Layer`.
 
@@ -76,6 +79,7 @@ class Embedding(Layer):
         embeddings_initializer: Any = "random_uniform",
         embeddings_regularizer: Any = None,
         embeddings_constraint: Any = None,
+        mask_zero: bool = False,
         **shared: Unpack[Shared],
     ) -> None:
         super().__init__(**shared)
@@ -85,6 +89,7 @@ class Embedding(Layer):
         self.embeddings_initializer = first(embeddings_initializer, "embeddings_initializer")
         self.embeddings_regularizer = penalty(embeddings_regularizer, "embeddings_regularizer")
         self.embeddings_constraint = after(embeddings_constraint, "embeddings_constraint")
+        self.mask_zero = bool(mask_zero)
 
     def build(self, input_shape: Any) -> None:
         """Make the vectors."""
@@ -105,6 +110,15 @@ class Embedding(Layer):
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return the vectors of the numbers."""
         return _core.take(self.embeddings, x)
+
+    @property
+    def _makes_masks(self) -> bool:  # type: ignore[override]  # here it depends
+        return self.mask_zero
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Return where the numbers are not 0, with `mask_zero`."""
+        del previous_mask
+        return inputs != 0 if self.mask_zero else None
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the input's shape with `output_dim` at the end."""

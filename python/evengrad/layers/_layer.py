@@ -6,6 +6,7 @@ import functools
 import inspect
 import itertools
 import threading
+import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,10 @@ from evengrad._common.checks import check_dtype
 from evengrad._common.config import keyword_names, scopes
 from evengrad._common.foreign_attributes import answer_for
 from evengrad._common.foreign_words import LAYER_NAMES
-from evengrad._common.names import check_name, unknown_keyword
+from evengrad._common.names import PACKAGE, check_name, unknown_keyword
 from evengrad._common.overridable import overridable
 from evengrad._core import Tensor
+from evengrad._tensor.step_masks import as_mask, masks_of, step_masks
 from evengrad.layers._call_context import call_context, main_output
 from evengrad.layers._module import module_tree, state_of
 from evengrad.layers._output_shapes import shape_of_call
@@ -66,6 +68,12 @@ def arguments_of(call: Callable[..., Any]) -> list[str] | None:
     return None if names is None else [name for name in names[2:] if name != "training"]
 
 
+@functools.cache
+def takes_mask(call: Callable[..., Any]) -> bool:
+    """Tell whether a layer's `call` takes the argument `mask`."""
+    return "mask" in inspect.signature(call).parameters
+
+
 def as_list(x: Any) -> tuple[list[Any], bool]:
     """Return the inputs that a layer is called with, and whether they came as a list."""
     several = isinstance(x, (list, tuple)) and any(
@@ -103,6 +111,10 @@ class Layer(Variables):
     monte_carlo
         Set in a class: whether `Model.predict_mc` runs its layers as in training, as it does those
         of dropout and noise.
+    supports_masking
+        Whether the mask of an input, which says what steps of a sequence count, goes on to the
+        output as `compute_mask` says. So it does where a class writes that; else set it in the
+        class or its ``__init__``. A layer whose `call` takes ``mask`` gets it there.
 
     Raises
     ------
@@ -124,6 +136,9 @@ class Layer(Variables):
     """
 
     monte_carlo: bool = False
+    supports_masking: bool = False
+    # Whether masks come about here: `compute_mask` is asked where no input has one.
+    _makes_masks: bool = False
     # Whether the layer looks at the values that come to it, in `_check_values`.
     checks_values: bool = False
     # Whether there are batches of one row that the layer cannot be trained on.
@@ -139,6 +154,14 @@ class Layer(Variables):
             raise ValueError(f"name: expected a string, not empty and without '/', got {name!r}")
         self._state.dtype = self._state.given_dtype = None if dtype is None else check_dtype(dtype)
         self._state.trainable = bool(trainable)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Note whether the class says what becomes of masks."""
+        super().__init_subclass__(**kwargs)
+        if "compute_mask" in vars(cls):
+            cls.supports_masking = vars(cls).get("supports_masking", True)
+            of_users = not cls.__module__.startswith(PACKAGE)
+            cls._makes_masks = vars(cls).get("_makes_masks", of_users)
 
     # ---- what subclasses write
 
@@ -191,6 +214,37 @@ class Layer(Variables):
         several = isinstance(input_shape, list)
         node = Node(self, [], several, count=len(input_shape) if several else 1)
         return shape_of_call(node, input_shape if several else [input_shape])
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Return which steps of the output count.
+
+        Parameters
+        ----------
+        inputs
+            What the layer was called with, a tensor or a list of them.
+        previous_mask
+            The input's mask, a tensor of booleans (rows, steps), True for steps that count; a list
+            with None in it where the layer takes several inputs; None where there is none.
+
+        Returns
+        -------
+        Tensor, list or None
+            A mask for the output, a list of them where there are several; by default the input's.
+
+        Examples
+        --------
+        >>> class EverySecond(eg.layers.Layer):
+        ...     def call(self, x):
+        ...         return x[:, ::2]
+        ...
+        ...     def compute_mask(self, inputs, previous_mask=None):
+        ...         return None if previous_mask is None else previous_mask[:, ::2]
+        >>> x = eg.layers.Masking()([[[1.0], [0.0], [0.0]]])
+        >>> eg.layers.GlobalAveragePooling1D()(EverySecond()(x)).tolist()
+        [[1.0]]
+        """
+        del inputs
+        return previous_mask
 
     def multiply_adds(self, input_shape: Any) -> int:
         """Return the multiplications with addition that one row costs; 0 where none stand out.
@@ -364,6 +418,9 @@ class Layer(Variables):
     def _before_training(self) -> str | None:
         """Return what is to be said of the layer's state before it trains, if anything is."""
 
+    def _make_states(self, rows: int) -> None:
+        """Make the states that are kept from batch to batch, or refuse another number of rows."""
+
     def _check_single(self, shape: Any) -> None:
         """Raise a ValueError where a list of inputs comes."""
         if isinstance(shape, list):
@@ -417,16 +474,21 @@ class Layer(Variables):
             at the top as `call` has it by default. In a graph that is drawn it holds whenever the
             graph runs.
         **arguments
-            What `call` takes besides, by name; in a graph also symbolic tensors.
+            What `call` takes besides, by name; in a graph also symbolic tensors. ``mask``, where
+            the layer supports masking: of shape (rows, steps), True for the steps that count; by
+            default the mask that came with the input.
 
         Raises
         ------
         TypeError
             An argument that `call` does not take; something else than a flag for `training`.
         """
-        state = self._state
+        state, mask = self._state, None
         if arguments:
-            arguments = self._prepared(arguments)
+            if "mask" in arguments and self.supports_masking:
+                mask = as_mask(arguments.pop("mask"))
+            if arguments:
+                arguments = self._prepared(arguments)
         if isinstance(x, Tensor):
             # A layer that checks values does so as it converts them.
             dtype = state.dtype or _core.get_default_dtype()
@@ -437,12 +499,16 @@ class Layer(Variables):
         else:
             items, several = as_list(x)
             if any(isinstance(item, Symbolic) for item in items):
+                if mask is not None:
+                    arguments["mask"] = mask
                 return self._draw(items, several, training, arguments)
             tensors = [self._convert(item) for item in items]
             shapes: list[Shape] = [(None, *tensor.shape[1:]) for tensor in tensors]
             inputs, shape = (tensors, shapes) if several else (tensors[0], shapes[0])
         if shape != state.checked_shape:
             build_for(self, shape)
+        if step_masks or mask is not None:
+            inputs, mask = self._take_mask(x, inputs, mask, arguments)
         context = call_context
         before, default = context.training, default_training(type(self).call)
         if training is not None:
@@ -461,10 +527,35 @@ class Layer(Variables):
                 output = self.call(inputs, **arguments)
         finally:
             context.training = before
+        if mask is not None or self._makes_masks:
+            hand_on(self, inputs, output, mask)
         listens = context.probabilities is not None or context.watching is not None
         if listens or self.activity_regularizer is not None:
             self._show(output)
         return output
+
+    def _take_mask(
+        self, x: Any, inputs: Any, given: Any, arguments: dict[str, Any]
+    ) -> tuple[Any, Any]:
+        """Return the inputs with a mask, which is the given one or the one that came with them.
+
+        A `call` that takes it gets it among its arguments; layers inside find it at the inputs.
+        """
+        mask = masks_of(x) if given is None else given
+        if mask is None:
+            return inputs, None
+        if takes_mask(type(self).call):
+            arguments.setdefault("mask", mask)
+            return inputs, mask
+        if given is not None or inputs is not x:
+            several = isinstance(inputs, list)
+            # The user's tensors stay without it.
+            alike = [one.reshape(one.shape) for one in (inputs if several else [inputs])]
+            for one, its in zip(alike, mask if isinstance(mask, list) else [mask], strict=False):
+                if its is not None:
+                    step_masks.attach(one, its)
+            inputs = alike if several else alike[0]
+        return inputs, mask
 
     def _flag(self, training: Any) -> bool:
         """Return `training` as a flag, or raise an error for a second input in its place."""
@@ -593,6 +684,37 @@ def build_for(layer: Layer, shape: Any) -> None:
     state.checked_shape = shape
 
 
+def hand_on(layer: Layer, inputs: Any, output: Any, mask: Any) -> None:
+    """Have what a layer puts out have the mask that follows from the one of its inputs."""
+    outputs = output if isinstance(output, (list, tuple)) else [output]
+    if not layer.supports_masking:
+        if all(step_masks.of(one) is None for one in outputs):
+            warnings.warn(
+                f"{layer.path}: the input has a mask, which ends here, as {type(layer).__name__} "
+                "does not hand masks on: layers, losses and metrics behind it take all steps for "
+                "steps that count. Where the mask still fits the output, set supports_masking = "
+                "True in the class or write compute_mask",
+                stacklevel=3,
+            )
+        return
+    masks = layer.compute_mask(inputs, mask)
+    found = masks if isinstance(masks, (list, tuple)) else [masks]
+    # States that come behind the output have none.
+    for one, its in zip(outputs, found, strict=False):
+        if its is not None and isinstance(one, Tensor) and step_masks.of(one) is None:
+            step_masks.attach(one, its)
+
+
+def called_without_activation(layer: Layer, x: Any) -> Any:
+    """Return what a layer puts out before its final activation, with the mask that it has."""
+    output = layer.call_without_activation(x)
+    if step_masks:
+        mask = masks_of(x)
+        if mask is not None:
+            hand_on(layer, x, output, mask)
+    return output
+
+
 def needs_several_rows(layer: Layer) -> bool:
     """Tell whether there are batches of one row that a layer cannot be trained on."""
     return layer._needs_several_rows  # noqa: SLF001 - as above
@@ -613,6 +735,11 @@ def output_shape_of(node: Node, shapes: list[Shape]) -> Any:
     if says_it or node.arguments.keys() <= {"training"}:
         return layer.compute_output_shape(shapes[: node.count] if node.several else shapes[0])
     return shape_of_call(node, shapes)
+
+
+def make_states(layer: Layer, rows: int) -> None:
+    """Have a stateful layer have its states for so many rows, or refuse them."""
+    layer._make_states(rows)  # noqa: SLF001 - as above
 
 
 def caution_of(layer: Layer) -> str | None:

@@ -96,6 +96,12 @@ class LSTM(Recurrent):
         Whether the last states are returned after the output, as a list.
     go_backwards
         Whether the steps are taken from the last to the first; outputs are in that order, too.
+    stateful
+        Whether the next batch begins with the states after this one, row by row, until
+        `reset_states`; all batches must have as many rows then. The states are variables that do
+        not train, made with the first batch.
+    unroll
+        Taken for Keras' sake: it changes nothing, as captured steps are fast by themselves.
     convention
         ``"keras"``, ``"torch"`` or ``"tf1"``: whose first values are the default. PyTorch has two
         biases, which begin and add up as this one does, but each of which takes the gradient, so
@@ -120,6 +126,10 @@ class LSTM(Recurrent):
 
     With tanh and the sigmoid all steps are one operation; others go step by step, which takes
     several times as long.
+
+    Under a mask, as `Masking` and `Embedding` make it or as the argument ``mask`` of a call, the
+    state is carried over masked steps, and their output is the one before. So a padded row has the
+    output of the row alone, to the bit.
 
     Any number of steps will do, another one in each call. In a model, leave it open with
     ``Input((None, features))``; else the model is built for one number.
@@ -166,6 +176,8 @@ class LSTM(Recurrent):
         return_sequences: bool = False,
         return_state: bool = False,
         go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
         *,
         convention: str = "keras",
         **shared: Unpack[Shared],
@@ -195,6 +207,8 @@ class LSTM(Recurrent):
             return_sequences,
             return_state,
             go_backwards,
+            stateful,
+            unroll,
             **shared,
         )
         self.recurrent_activation = activations.get(recurrent_activation)

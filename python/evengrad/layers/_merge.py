@@ -7,6 +7,7 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
+from evengrad._tensor.step_masks import either
 from evengrad.layers._activation import check_axis
 from evengrad.layers._layer import Layer
 from evengrad.layers._shared import Shared, takes_shared
@@ -24,6 +25,7 @@ class Merge(Layer):
     # How many inputs there are, at least and at most.
     FEWEST = 1
     MOST: int | None = None
+    _makes_masks = False
 
     def merge(self, left: Tensor, right: Tensor) -> Tensor:
         """Return two inputs joined."""
@@ -36,6 +38,13 @@ class Merge(Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of each input."""
         return input_shape[0]
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Return where a step counts in any input; None where all steps of one do."""
+        del inputs
+        if previous_mask is None or any(one is None for one in previous_mask):
+            return None
+        return functools.reduce(either, previous_mask)
 
     def _check_input(self, shape: Any) -> None:
         if not isinstance(shape, list):
@@ -226,6 +235,8 @@ class Concatenate(Layer):
     [[0.0, 1.0, 1.0]]
     """
 
+    _makes_masks = False
+
     @takes_shared
     def __init__(self, axis: int = -1, **shared: Unpack[Shared]) -> None:
         super().__init__(**shared)
@@ -234,6 +245,20 @@ class Concatenate(Layer):
     def call(self, x: list[Tensor]) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return the inputs joined."""
         return _core.cat(x, dim=self.axis)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Return where a step counts in any input; joined, where `axis` is that of the steps."""
+        if previous_mask is None:
+            return None
+        pairs = list(zip(inputs, previous_mask, strict=True))
+        masks = [
+            _core.ones(x.shape[:2], dtype="float32") != 0.0 if mask is None else mask
+            for x, mask in pairs
+        ]
+        if self.axis % inputs[0].ndim != 1:
+            return functools.reduce(either, masks)
+        numbers = [mask.astype("float32") for mask in masks]
+        return _core.cat(numbers, dim=1) != 0.0
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape with the joined dimension summed."""

@@ -66,6 +66,9 @@ class MixUp(Noise):
     monte_carlo = False
     _stream = "mixture"
 
+    # The rows of a mixture have masks of their own.
+    supports_masking = False
+
     @takes_shared
     def __init__(self, alpha: float = 0.2, **shared: Unpack[Shared]) -> None:
         super().__init__(**shared)

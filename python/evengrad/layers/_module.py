@@ -137,6 +137,8 @@ class Module(Configured):
     _begins_paths: ClassVar[bool] = False
     # Whether the module has something to say of its state before it trains.
     has_caution: bool = False
+    # Whether it keeps states from batch to batch, which are made for a number of rows.
+    stateful: bool = False
     # Has variables take another regularizer or constraint, by the attribute's name, and returns it.
     _follow: Callable[[str, Any], Any]
     # What the class is called in names and paths.
@@ -405,6 +407,8 @@ class ModuleTree:
         self.states: list[State] = []
         # Layers that have something to say before they train.
         self.cautious: list[Any] = []
+        # Layers that keep states from batch to batch.
+        self.stateful: list[tuple[str, Any]] = []
         # Whether classes of layers are not all of this package.
         self.has_code_of_users = False
         seen: set[int] = set()
@@ -424,6 +428,8 @@ class ModuleTree:
             self._prefixes.append(prefix)
             if module.has_caution:
                 self.cautious.append(module)
+            if module.stateful:
+                self.stateful.append((prefix, module))
             if not module.__module__.startswith(PACKAGE):
                 self.has_code_of_users = True
             for _, child in reversed(module._children()):  # noqa: SLF001 - as above

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from evengrad import _core, constraints, initializers, regularizers
 from evengrad._common.checks import check_float, check_int
 from evengrad._tensor import activations
+from evengrad._tensor.grad_mode import no_grad
 from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import Layer, as_list
+from evengrad.layers._module import access_to
 from evengrad.layers._shared import Shared, takes_shared
 
 if TYPE_CHECKING:
@@ -30,6 +34,11 @@ class Recurrent(Layer):
     states = 1
     # Dropout is noise.
     monte_carlo = True
+    _makes_masks = False
+    # What all outputs have at masked steps: 0, or the output before.
+    zero_output_for_mask = False
+    # The states that come after a batch, where they are kept.
+    _kept: tuple[Tensor, ...] = ()
 
     kernel: Tensor
     recurrent_kernel: Tensor
@@ -56,6 +65,8 @@ class Recurrent(Layer):
         return_sequences: bool = False,
         return_state: bool = False,
         go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
         **shared: Unpack[Shared],
     ) -> None:
         super().__init__(**shared)
@@ -80,6 +91,8 @@ class Recurrent(Layer):
         self.return_sequences = bool(return_sequences)
         self.return_state = bool(return_state)
         self.go_backwards = bool(go_backwards)
+        self.stateful = bool(stateful)
+        self.unroll = bool(unroll)
 
     # ---- what subclasses write
 
@@ -163,9 +176,10 @@ class Recurrent(Layer):
             x = [*as_list(x)[0], *as_list(initial_state)[0]]
         return super().__call__(x, training, **arguments)
 
-    def call(self, x: Any, training: bool = False) -> Any:
+    def call(self, x: Any, training: bool = False, mask: Any = None) -> Any:
         """Return the last output or all outputs, and the last states where asked for."""
         inputs, *states = x if isinstance(x, list) else [x]
+        counts = self._counts(inputs, mask)
         rows = inputs.shape[0]
         if any(state.shape[0] != rows for state in states):
             raise self._story(
@@ -173,17 +187,32 @@ class Recurrent(Layer):
                 ", ".join(str(state.shape) for state in states),
                 "pass the states of the same rows, or the input alone",
             )
+        begins_at_zero = not states and not self.stateful
+        # A row of zeros that a model is built by is no batch.
+        keeps = self.stateful and not call_context.building
+        if not states and keeps:
+            self._make_states(rows)
+            # The values of this moment, which change before the gradients are taken.
+            states = [kept.clone() for kept in self._kept]
         if not states:
             zeros = _core.zeros((rows, self.units), dtype=inputs.dtype)
             states = [zeros] * self.states
         if self.go_backwards:
             inputs = inputs[:, ::-1]
+            counts = None if counts is None else counts[:, ::-1]
         if training and self.dropout:
             inputs = inputs * self._mask(inputs, inputs.shape[2], "dropout").unsqueeze(1)
-        mask = None
+        dropped = None
         if training and self.recurrent_dropout:
-            mask = self._mask(inputs, self.units, "recurrent_dropout")
-        outputs, states = self._over_time(self._projected(inputs), states, mask)
+            dropped = self._mask(inputs, self.units, "recurrent_dropout")
+        projected = self._projected(inputs)
+        outputs, states = self._over_time(projected, states, dropped, counts)
+        if keeps:
+            with no_grad():
+                for kept, state in zip(self._kept, states, strict=True):
+                    kept.copy_(state)
+        if outputs is not None and counts is not None and self.return_sequences:
+            outputs = self._shown_steps(outputs, counts, begins_at_zero)
         output = outputs if self.return_sequences else states[0]
         return [output, *states] if self.return_state else output
 
@@ -193,12 +222,82 @@ class Recurrent(Layer):
         product = _core.dense(vectors, self.kernel, self.input_bias())
         return product.reshape(inputs.shape[0], inputs.shape[1], self.gates * self.units)
 
+    def _counts(self, inputs: Tensor, mask: Any) -> Tensor | None:
+        """Return which steps of the input count, or None for all of them."""
+        counts: Tensor | None = mask[0] if isinstance(mask, list) else mask
+        if counts is not None and tuple(counts.shape) != tuple(inputs.shape[:2]):
+            raise self._story(
+                f"a mask of shape (rows, steps), {tuple(inputs.shape[:2])}",
+                f"{tuple(counts.shape)}",
+                "pass True for each step that counts and False for the others",
+            )
+        return counts
+
+    def _shown_steps(self, outputs: Tensor, counts: Tensor, begins_at_zero: bool) -> Tensor:
+        """Return all outputs, where the state is carried over masked steps, as they are shown.
+
+        A masked step has the output before it, and 0 where there is none.
+        """
+        if self.zero_output_for_mask:
+            return _core.where(counts.unsqueeze(2), outputs, 0.0)
+        if begins_at_zero:
+            return outputs
+        steps = counts.shape[1]
+        upto = _core.tensor(np.triu(np.ones((steps, steps), outputs.dtype)))
+        seen = _core.matmul(counts.astype(outputs.dtype), upto) != 0.0
+        return _core.where(seen.unsqueeze(2), outputs, 0.0)
+
+    def _make_states(self, rows: int) -> None:
+        """Make the states that are kept from batch to batch, for so many rows, unless they are."""
+        if not self._kept:
+            self._kept = tuple(
+                self.add_weight(f"state_{name}", (rows, self.units), "zeros", False, decays=False)
+                for name in "hc"[: self.states]
+            )
+        elif self._kept[0].shape[0] != rows:
+            raise self._story(
+                f"batches of {self._kept[0].shape[0]} rows, for which it keeps the states",
+                f"{rows}",
+                "a stateful layer needs batches of one size: choose a batch_size that divides the "
+                "rows, or drop_last=True; for other data use a copy of the model with "
+                "stateful=False",
+            )
+
+    def reset_states(self) -> None:
+        """Set the states that are kept from batch to batch to 0.
+
+        Raises
+        ------
+        ValueError
+            The layer is not stateful.
+
+        Examples
+        --------
+        >>> layer = eg.layers.GRU(2, stateful=True)
+        >>> first, second = layer(eg.ones((1, 3, 2))), layer(eg.ones((1, 3, 2)))
+        >>> layer.reset_states()
+        >>> third = layer(eg.ones((1, 3, 2)))
+        >>> first.tolist() == third.tolist() != second.tolist()
+        True
+        """
+        if not self.stateful:
+            raise ValueError(
+                f"{self.path}: reset_states: the layer keeps no states; make it with stateful=True"
+            )
+        with access_to(self, writes=True), no_grad():
+            for kept in self._kept:
+                kept.copy_(np.zeros(kept.shape, kept.dtype))
+
     def _over_time(
-        self, projected: Tensor, states: list[Tensor], mask: Tensor | None
+        self,
+        projected: Tensor,
+        states: list[Tensor],
+        mask: Tensor | None,
+        counts: Tensor | None = None,
     ) -> tuple[Tensor | None, list[Tensor]]:
         """Return all outputs (rows, steps, units), if they are asked for, and the last states."""
         cell = self.fused_cell()
-        if cell is not None:
+        if cell is not None and counts is None:
             bias = self.recurrent_bias()
             both = _core.recurrent(cell, projected, self.recurrent_kernel, states, bias, mask)
             last = [self._gate(both[:, -1], i) for i in range(self.states)]
@@ -207,8 +306,12 @@ class Recurrent(Layer):
                 call_context.unrolling(self, projected, lambda: whole)
             return whole, last
         outputs: list[Tensor] = []
-        for inputs in projected.unbind(1):
-            states = self.step(inputs, states, mask)
+        which = [] if counts is None else counts.unsqueeze(2).unbind(1)
+        for number, inputs in enumerate(projected.unbind(1)):
+            before, states = states, self.step(inputs, states, mask)
+            if counts is not None:
+                pairs = zip(states, before, strict=True)
+                states = [_core.where(which[number], new, old) for new, old in pairs]
             outputs.append(states[0])
         if call_context.unrolling is not None:
             call_context.unrolling(self, projected, lambda: _core.stack(outputs, dim=1))
@@ -228,6 +331,13 @@ class Recurrent(Layer):
     def _gate(self, z: Tensor, i: int) -> Tensor:
         """Return the part of gate `i` of (rows, gates · units)."""
         return z[:, i * self.units : (i + 1) * self.units]
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Return the input's mask, where there are steps in the output."""
+        del inputs
+        mask = previous_mask[0] if isinstance(previous_mask, list) else previous_mask
+        mask = mask if self.return_sequences else None
+        return [mask, *[None] * self.states] if self.return_state else mask
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return (None, units), or (None, steps, units) for all outputs; states come after it."""

@@ -61,6 +61,8 @@ class Residual(Layer):
     [[1.0, 2.0]]
     """
 
+    supports_masking = True
+
     @takes_shared
     def __init__(
         self,

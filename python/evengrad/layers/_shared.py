@@ -23,6 +23,8 @@ takes_shared = spelled_out(Shared, {"name": None, "dtype": None, "trainable": Tr
 class SameShape(Layer):
     """Base of the layers whose output has the shape of the input."""
 
+    supports_masking = True
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the input's shape."""
         return input_shape

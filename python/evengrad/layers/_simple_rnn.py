@@ -45,6 +45,12 @@ class SimpleRNN(Recurrent):
         Whether the last states are returned after the output, as a list.
     go_backwards
         Whether the steps are taken from the last to the first; outputs are in that order, too.
+    stateful
+        Whether the next batch begins with the states after this one, row by row, until
+        `reset_states`; all batches must have as many rows then. The states are variables that do
+        not train, made with the first batch.
+    unroll
+        Taken for Keras' sake: it changes nothing, as captured steps are fast by themselves.
     name, dtype, trainable
         As for every `Layer`.
 
@@ -62,6 +68,10 @@ class SimpleRNN(Recurrent):
 
     With tanh all steps are one operation; others go step by step, which takes several times as
     long.
+
+    Under a mask, as `Masking` and `Embedding` make it or as the argument ``mask`` of a call, the
+    state is carried over masked steps, and their output is the one before. So a padded row has the
+    output of the row alone, to the bit.
 
     Any number of steps will do, another one in each call. In a model, leave it open with
     ``Input((None, features))``; else the model is built for one number.

@@ -50,6 +50,9 @@ class SwapNoise(Noise):
     monte_carlo = False
     _stream = "swaps"
 
+    # Numbers of padded steps come to others.
+    supports_masking = False
+
     @takes_shared
     def __init__(self, rate: float, **shared: Unpack[Shared]) -> None:
         super().__init__(**shared)

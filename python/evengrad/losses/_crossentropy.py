@@ -9,7 +9,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.checks import check_float, check_int
 from evengrad.losses._functions import function_of
-from evengrad.losses._loss import BY_WEIGHT, EPSILON, Loss, hide_masked, weights_for
+from evengrad.losses._loss import BY_WEIGHT, EPSILON, Loss, combined, hide_masked, weights_for
 from evengrad.losses._targets import (
     UnknownClassError,
     check_probabilities,
@@ -452,13 +452,6 @@ def counted_of(y_true: Tensor, ignore_class: int, dtype: str) -> Tensor:
     """Return 1 for each target that is a class and 0 for those that stand for none."""
     is_class: Tensor = y_true != ignore_class
     return is_class.astype(dtype)
-
-
-def combined(counted: Tensor, weights: Tensor | None) -> Tensor:
-    """Return weights of rows, or of their steps, that are 0 where nothing counts."""
-    if weights is None:
-        return counted
-    return counted * weights.reshape(*weights.shape, *[1] * (counted.ndim - weights.ndim))
 
 
 def over_steps(logits: Tensor, targets: Tensor, reduction: Reduction, smoothing: float) -> Tensor:

@@ -11,6 +11,7 @@ from evengrad._common.checks import FLOATS
 from evengrad._common.config import Named
 from evengrad._common.names import ESCAPES, choose, snake_case
 from evengrad._core import Tensor
+from evengrad._tensor.step_masks import step_masks
 from evengrad.losses._targets import (
     fit_columns,
     in_dtype,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # The mean by sample weights, which a factor of them all does not change.
 BY_WEIGHT = "mean_with_sample_weight"
+# The means that masked steps are no part of.
+MEANS = ("sum_over_batch_size", "mean")
 REDUCTIONS = ("sum_over_batch_size", "mean", BY_WEIGHT, "sum", "none")
 # What is divided by, or has its logarithm taken, is held this far from 0, as Keras does.
 EPSILON = 1e-7
@@ -89,7 +92,8 @@ class Loss(Named):
             A factor per row, also as a column, or per step of each row where predictions are (rows,
             steps, ...); one number for all; or None. A weight of 0 masks its row or step: whatever
             stands there, NaN included, reaches neither the loss nor the gradient of the others. The
-            mean still divides by all of them.
+            mean still divides by all of them, but not by the steps that the predictions' own mask
+            leaves out, as it comes from `layers.Masking`.
 
         Returns
         -------
@@ -108,7 +112,39 @@ class Loss(Named):
         if not _core.is_capturing():
             self._check_shapes(targets, predictions)
             self._check_given(targets, predictions, sample_weight)
+        if step_masks and step_masks.of(y_pred) is not None:
+            if sample_weight is not None:
+                sample_weight = weights_for(sample_weight, predictions)
+            sample_weight = self.weight_under_mask(y_pred, sample_weight)
         return self.value(targets, predictions, sample_weight)
+
+    def weight_under_mask(self, output: Tensor, weight: Tensor | None) -> Tensor | None:
+        """Return weights with which the loss is that of the steps that a mask keeps.
+
+        As in Keras a mean is over these steps: Σ w · loss, divided by their number. With other
+        reductions that is so in each row.
+
+        Parameters
+        ----------
+        output
+            Predictions, which may have a mask, as those of layers behind `layers.Masking`.
+        weight
+            The weights of rows or steps; None for 1.
+
+        Returns
+        -------
+        Tensor or None
+            `weight`, where there is no mask.
+        """
+        masked, mask = masked_weight(output, weight), step_masks.of(output)
+        if masked is None or mask is None or self.reduction == BY_WEIGHT:
+            return masked
+        counts: Tensor = mask.astype(masked.dtype)
+        over, all_of_them = tuple(range(1, mask.ndim)), mask.size / max(1, mask.shape[0])
+        if self.reduction in MEANS:
+            over, all_of_them = tuple(range(mask.ndim)), float(mask.size)
+        number = counts.sum(dim=over, keepdim=True)
+        return masked * (all_of_them / _core.where(number == 0.0, 1.0, number))
 
     def value(self, targets: Tensor, predictions: Tensor, sample_weight: Any = None) -> Tensor:
         """Return the reduced loss of tensors whose values were checked before, as `fit` does.
@@ -162,7 +198,7 @@ class Loss(Named):
         if weights is not None:
             if values.ndim < weights.ndim:
                 raise ValueError(
-                    f"{self.name}: expected a value for each sample weight, shape "
+                    f"{self.name}: expected a value for each sample weight or masked step, shape "
                     f"{tuple(weights.shape)}, got {tuple(values.shape)}; leave the means to the "
                     "reduction"
                 )
@@ -327,6 +363,19 @@ def as_floats(values: Any) -> Tensor:
     """Return predictions as a floating-point tensor."""
     tensor = values if isinstance(values, Tensor) else _core.tensor(np.asanyarray(values))
     return tensor if tensor.dtype in FLOATS else tensor.astype(_core.get_default_dtype())
+
+
+def combined(counted: Tensor, weights: Tensor | None) -> Tensor:
+    """Return weights of rows, or of their steps, that are 0 where nothing counts."""
+    if weights is None:
+        return counted
+    return counted * weights.reshape(*weights.shape, *[1] * (counted.ndim - weights.ndim))
+
+
+def masked_weight(output: Tensor, weight: Tensor | None) -> Tensor | None:
+    """Return the weights of an output's rows or steps, 0 for the steps that its mask leaves out."""
+    mask = step_masks.of(output)
+    return weight if mask is None else combined(mask.astype(output.dtype), weight)
 
 
 def weights_for(sample_weight: Any, rows: Tensor) -> Tensor:

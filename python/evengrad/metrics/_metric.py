@@ -13,10 +13,12 @@ from evengrad._common.config import Named, remade
 from evengrad._common.names import ESCAPES, snake_case
 from evengrad._core import Tensor
 from evengrad._tensor.reductions import native_sum
+from evengrad._tensor.step_masks import step_masks
 from evengrad.losses._crossentropy import check_labels
 from evengrad.losses._loss import (
     as_floats,
     hide_masked,
+    masked_weight,
     per_weight,
     weights_for,
 )
@@ -160,10 +162,18 @@ class Metric(Named):
         for state in self._states:
             state.copy_(np.zeros(state.shape))
 
+    def _weight_under_mask(self, output: Tensor, weight: Tensor | None) -> Tensor | None:
+        """Return weights that are 0 at the steps that the mask of predictions leaves out."""
+        return masked_weight(output, weight)
+
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Take in a batch and return the figure over all batches so far."""
         predictions = as_floats(y_pred)
         targets = last_column_as(as_targets(y_true), tuple(predictions.shape))
+        if step_masks and step_masks.of(y_pred) is not None:
+            if sample_weight is not None:
+                sample_weight = weights_for(sample_weight, predictions)
+            sample_weight = self._weight_under_mask(y_pred, sample_weight)
         self.update_state(targets, predictions, sample_weight)
         return self.result()
 
@@ -279,6 +289,11 @@ class OutputsMetric(Metric):
         if weights is not None:
             weights = spread(weights, shape[:-1]).reshape(-1)
         return targets, predictions.reshape(-1, outputs), weights
+
+
+def weight_under_mask(metric: Metric, output: Tensor, weight: Tensor | None) -> Tensor | None:
+    """Return the weights with which a metric counts the steps that an output's mask keeps."""
+    return metric._weight_under_mask(output, weight)  # noqa: SLF001 - as users derive from it
 
 
 def own_metric(metric: Metric, others: list[Metric], model: Any) -> Metric:

@@ -120,6 +120,12 @@ class TrainingLoss(MeanMetricWrapper):
         super().__init__(loss, loss.name)
         self.loss = loss
 
+    def _weight_under_mask(self, output: Tensor, weight: Tensor | None) -> Tensor | None:
+        """Return the weights with which the loss is that of the steps that count."""
+        if self.loss.reduction == "none":
+            return super()._weight_under_mask(output, weight)
+        return self.loss.weight_under_mask(output, weight)
+
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch to the sums."""
         if self.loss.reduction == "none":

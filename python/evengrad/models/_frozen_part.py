@@ -13,6 +13,7 @@ from evengrad._common.config import settings_of
 from evengrad._common.names import is_own
 from evengrad._core import Tensor
 from evengrad._tensor.grad_mode import no_grad
+from evengrad._tensor.step_masks import masks_of
 from evengrad.layers import BatchNormalization
 from evengrad.layers._call_context import call_context
 from evengrad.layers._module import access_to, module_tree, state_of
@@ -70,6 +71,8 @@ class FrozenPart:
         self.cut = sorted(made & {*read, *self.program.outputs})
         self.trees = [module_tree(use.layer) for use in below]
         self.tensors = [tensor for tree in self.trees for tensor in tree.tensors]
+        with access_to(model, writes=True):
+            self._refuse_masks(inputs)
         self.has_code_of_users = any(tree.has_code_of_users or tree.reads for tree in self.trees)
         if self.has_code_of_users:
             with access_to(model, writes=True):
@@ -79,6 +82,18 @@ class FrozenPart:
         self.digest = self._digest()
         # For each value of the cut how many tensors it is a list of; 0 where it is one.
         self._lengths: list[int] = []
+
+    def _refuse_masks(self, inputs: list[Tensor]) -> None:
+        """Raise an error where steps at the cut are masked: what is kept has no mask."""
+        values = self.program.values_of(inputs)
+        with no_grad():
+            run(self.below, values, training=False)
+        if any(masks_of(values[number]) is not None for number in self.cut):
+            raise NotToBeKeptError(
+                f"{self.model.path}: steps of what its frozen part puts out are masked, and masks "
+                "are not kept; freeze the layers up to the recurrent or pooling one that makes one "
+                "vector of the steps, or train without cache_frozen"
+            )
 
     # ---- what it computes
 
@@ -186,6 +201,8 @@ def is_still(layer: Layer) -> bool:
     for _, module in module_tree(layer).layers:
         state = state_of(module)
         if getattr(module, "activity_regularizer", None) is not None:
+            return False
+        if getattr(module, "stateful", False):
             return False
         if not state.trainable or not state.weights:
             continue

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evengrad.layers._call_context import call_context
-from evengrad.layers._layer import note_use, output_shape_of
+from evengrad.layers._layer import called_without_activation, note_use, output_shape_of
 from evengrad.layers._symbolic import Node, Symbolic
 from evengrad.models._structure import is_structured, taken_apart
 
@@ -197,7 +197,7 @@ class Graph:
                 continue
             given, arguments = node.called_with([values[id(symbol)] for symbol in node.inputs])
             if id(node) in plain:
-                results: Any = layer.call_without_activation(given)
+                results: Any = called_without_activation(layer, given)
             else:
                 results = called_as_drawn(layer, given, arguments)
             if is_structured(results):

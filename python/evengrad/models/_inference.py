@@ -15,6 +15,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.names import is_own
 from evengrad._core import Tensor
+from evengrad._tensor.step_masks import step_masks
 from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import check_values
 from evengrad.layers._module import module_tree
@@ -51,6 +52,8 @@ class Answers:
 
     # The answer that was given last: tried first, because most callers stay with one shape.
     latest: Answer | None = None
+    # Whether what the layers put out has a mask, which an answer has not.
+    lacks_mask = False
 
     def __init__(self) -> None:
         self._known = Known()
@@ -60,6 +63,7 @@ class Answers:
         # In this order: a thread that captures meanwhile looks at the first after the second.
         self._known = Known()
         self.latest = None
+        self.lacks_mask = False
 
     def ask(
         self, network: Network, run: Run, convert: Callable[[Tensor], Tensor], x: Any
@@ -77,7 +81,7 @@ class Answers:
             if shape != known.seen or not self._may(network, known):
                 known.seen = shape
                 return None
-            answer = capture(run, convert(_core.zeros(shape, dtype="float64")))
+            answer = self._capture(run, convert(_core.zeros(shape, dtype="float64")))
             if answer is None:
                 known.allowed = False
                 return None
@@ -92,6 +96,20 @@ class Answers:
                 # Another thread has set an attribute.
                 self.latest = None
         return answer(x)
+
+    def _capture(self, run: Run, x: Tensor) -> Answer | None:
+        """Capture the answer to inputs of a shape; None where there is nothing to replay."""
+        with _core.Recording() as step:
+            [output] = run([x], [False])
+        if step.plan is None:
+            return None
+        if step_masks.of(output) is not None:
+            self.lacks_mask = True
+        try:
+            return _core.Inference(step.plan, x, output).answer
+        except (TypeError, ValueError):
+            # The output is a view with gaps, or of integers.
+            return None
 
     def _may(self, network: Network, known: Known) -> bool:
         if _core.is_recording() or _core.is_capturing() or not network.built:
@@ -114,19 +132,7 @@ def is_plain(layer: Layer) -> bool:
     return (
         is_own(layer)
         and layer.activity_regularizer is None
+        and not getattr(layer, "stateful", False)
         and (drawn is None or not drawn.has_arguments)
         and all(is_own(value) for value in values if callable(value))
     )
-
-
-def capture(run: Run, x: Tensor) -> Answer | None:
-    """Capture the answer to inputs of a shape; None where there is nothing to replay."""
-    with _core.Recording() as step:
-        [output] = run([x], [False])
-    if step.plan is None:
-        return None
-    try:
-        return _core.Inference(step.plan, x, output).answer
-    except (TypeError, ValueError):
-        # The output is a view with gaps, or of integers.
-        return None

@@ -10,7 +10,7 @@ import numpy as np
 
 from evengrad._common.config import outside_scopes
 from evengrad.layers._call_context import restoring
-from evengrad.layers._layer import build_for
+from evengrad.layers._layer import build_for, make_states
 from evengrad.layers._masks import set_masks
 from evengrad.layers._module import module_tree, set_trainable
 from evengrad.layers._restoring import NotInFileError, Restoration
@@ -144,6 +144,7 @@ def _rebuild(
             model = decoder.model(decoder.member(description, "model", dict))
             if not model.built:
                 build_for(model, _shape_of(description.get("input_shape"), decoder))
+            _make_states(model, weights)
             saved.fill(model.named_weights(), untouched=not decoder.custom)
     except NotInFileError as error:
         raise FileFormatError(f"{decoder.shown}: {error}") from error
@@ -179,6 +180,17 @@ def _shape_of(described: Any, decoder: ArchitectureDecoder) -> Any:
     if described and isinstance(described[0], list):
         return [one(sizes) for sizes in described]
     return one(described)
+
+
+def _make_states(model: Model, weights: dict[str, Array]) -> None:
+    """Have stateful layers have variables for as many rows as in a file, where it has their states.
+
+    They are made with the first batch otherwise.
+    """
+    for prefix, layer in module_tree(model).stateful:
+        state = weights.get(f"{prefix}state_h")
+        if state is not None and state.ndim == 2:
+            make_states(layer, len(state))
 
 
 def _restore_streams(

@@ -17,6 +17,7 @@ from evengrad._common.overridable import overridable
 from evengrad._common.serialized import deserialized, serialize
 from evengrad._core import Tensor
 from evengrad._tensor.random import check_seed, next_seed
+from evengrad._tensor.step_masks import masks_of, step_masks
 from evengrad.layers._call_context import call_context
 from evengrad.layers._layer import (
     Layer,
@@ -79,6 +80,7 @@ class Network(Layer):
         | {"classes_", "gradual_pruning", "_drawn", "_input_structure", "_output_structure"}
     )
     _begins_paths = True
+    _makes_masks = False
     # Where no gradients are recorded, a small call costs little more than its kernels.
     _answers: Answers | None = None
     # How inputs and outputs lie in dicts and nested lists; None for one tensor, or a list of them.
@@ -342,6 +344,10 @@ class Network(Layer):
             call_context.training = before
         return outputs if len(outputs) > 1 else outputs[0]
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Return None: outputs have the masks that layers inside have given them."""
+        del inputs, previous_mask
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the output, rows given as None; a list where there are several."""
         self._build_for(input_shape)
@@ -474,12 +480,15 @@ class Network(Layer):
             return self._called_in_structure(x, training, arguments)
         answers, context = self._answers, call_context
         runs_layers = training or arguments or context.training or context.layerwise
+        if step_masks:
+            # A captured answer takes no masks and has none.
+            runs_layers = runs_layers or masks_of(x) is not None
         if answers is not None and not runs_layers:
             latest = answers.latest
             output = latest(x) if latest is not None else None
             if output is None:
                 output = answers.ask(self, self._run, self._convert, x)
-            if output is not None:
+            if output is not None and not answers.lacks_mask:
                 return output
         if not isinstance(x, (Tensor, np.ndarray)):
             x = self._without_tables(x)

@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from evengrad.layers._layer import called_without_activation
 from evengrad.layers._module import module_tree
 from evengrad.models._graph import called_as_drawn
 from evengrad.models._network import Network, chain_of, graph_of
@@ -35,7 +36,7 @@ class Use:
         if self.node is not None:
             main, arguments = self.node.called_with(given)
         if without_activation:
-            made: Any = self.layer.call_without_activation(main)
+            made: Any = called_without_activation(self.layer, main)
         else:
             made = called_as_drawn(self.layer, main, arguments)
         one = self.node is None or (len(self.makes) == 1 and not isinstance(made, (list, tuple)))

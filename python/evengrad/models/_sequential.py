@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evengrad._common.config import show
 from evengrad._common.names import shown_object
 from evengrad.layers._call_context import call_context
-from evengrad.layers._layer import Layer, build_for, check_values
+from evengrad.layers._layer import Layer, build_for, called_without_activation, check_values
 from evengrad.layers._module import state_of
 from evengrad.layers._symbolic import Input, Symbolic, fits, show_shape
 from evengrad.models._model import Model
@@ -243,7 +243,7 @@ class Sequential(Model):
         """Return the output before the last layer's activation."""
         for layer in self._layers[:-1]:
             x = layer(x)
-        return self._layers[-1].call_without_activation(x)
+        return called_without_activation(self._layers[-1], x)
 
     def _chain(self) -> list[Layer] | None:
         return list(self._layers) if type(self).call is Sequential.call else None

@@ -14,9 +14,11 @@ from evengrad import _core, losses, metrics
 from evengrad._common.checks import check_float
 from evengrad._common.names import did_you_mean, free_name
 from evengrad._tensor import activations
+from evengrad._tensor.step_masks import step_masks
 from evengrad.layers._call_context import call_context
 from evengrad.layers._untracked import check_called
-from evengrad.losses._crossentropy import CrossEntropy, combined, counted_of
+from evengrad.losses._crossentropy import CrossEntropy, counted_of
+from evengrad.losses._loss import combined
 from evengrad.losses._targets import last_column_as
 from evengrad.metrics._metric import (
     Metric,
@@ -25,6 +27,7 @@ from evengrad.metrics._metric import (
     own_metric,
     saved_by,
     states_of,
+    weight_under_mask,
 )
 from evengrad.training._endings import PROBABILITIES, ending_of
 from evengrad.training._seen_targets import check_accuracy, fit_seen, seen_by_metric
@@ -287,6 +290,8 @@ class OutputHead:
         if mixture is not None:
             return mixture.of_loss(lambda y, weight: self.loss_of(y, output, weight), y, weight)
         loss = self.loss
+        if step_masks and loss is not None:
+            weight = loss.weight_under_mask(output, weight)
         if self.logits and isinstance(loss, CrossEntropy):
             return loss.from_logits_loss(y, output, weight)
         return None if loss is None else loss.value(y, output, weight)
@@ -323,6 +328,8 @@ def track(
                 finished[known] = activations.get(one.activation)(prediction)
             prediction = finished[known]
         y, weight = ys[one.position], weights[one.position] if one.weighted else None
+        if step_masks:
+            weight = weight_under_mask(one.metric, results[one.position], weight)
         ignored = outputs[one.position].ignored_class
         if ignored is not None:
             weight = combined(counted_of(y, ignored, prediction.dtype), weight)

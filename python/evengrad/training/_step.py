@@ -12,7 +12,7 @@ from evengrad import _core
 from evengrad._common.config import settings_of
 from evengrad._common.paths import path_of
 from evengrad._tensor.grad_mode import no_grad
-from evengrad.layers._layer import caution_of, needs_several_rows
+from evengrad.layers._layer import caution_of, make_states, needs_several_rows
 from evengrad.training._data import Prepared, ResidentData
 from evengrad.training._weights import each_from
 
@@ -159,11 +159,21 @@ class Step:
         self.recording: _core.Recording | None = None
         # The module tree is another one when layers, variables or what trains of them change.
         self.tree = objective.model.tree
+        if self.tree.stateful:
+            self._make_states()
         self.hooks = _core.hook_changes()
         # What was captured has read, once it is.
         self.settings: list[Any] = []
         if training and alike is None:
             self._caution()
+
+    def _make_states(self) -> None:
+        """Have stateful layers have variables for the rows of the batch, before a capture."""
+        feed = self.batch.feed
+        rows = (self.batch.tensors[0] if feed is None else feed.indices).shape[0]
+        for _, layer in self.tree.stateful:
+            make_states(layer, int(rows))
+        self.tree = self.objective.model.tree
 
     def is_current(self, now: list[Any] | None = None) -> bool:
         """Tell whether what was captured still is what the step does.

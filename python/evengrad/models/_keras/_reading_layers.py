@@ -34,9 +34,7 @@ NORMALIZATIONS = ("BatchNormalization", "LayerNormalization")
 NEAREST = {
     "Bidirectional": "draw a graph with two recurrent layers, one of them with go_backwards=True",
     "Lambda": "its code stands in the file and is not run; write a Layer",
-    "Masking": "pad in front and train without a mask",
     "MixUp": "it takes tables of images and labels; put layers.MixUp first, which mixes in `fit`",
-    "GlobalAveragePooling1D": "flatten, or let a recurrent layer make one vector of the steps",
 }
 # Keras' policies by the dtype that they compute in here: its narrow types are exact in float32.
 POLICIES = {

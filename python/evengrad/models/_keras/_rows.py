@@ -64,7 +64,7 @@ ROWS: dict[str, Row] = {
     ),
     "Embedding": Row(
         layers.Embedding,
-        ("input_dim", "output_dim"),
+        ("input_dim", "output_dim", "mask_zero"),
         ("embeddings_initializer", "embeddings_regularizer", "embeddings_constraint"),
         silent=("input_length", "lora_alpha"),
     ),
@@ -136,6 +136,11 @@ ROWS: dict[str, Row] = {
     ),
     "Rescaling": Row(layers.Rescaling, ("scale", "offset")),
     "Flatten": Row(layers.Flatten),
+    "Masking": Row(layers.Masking, ("mask_value",)),
+    "RepeatVector": Row(layers.RepeatVector, ("n",)),
+    "GlobalAveragePooling1D": Row(
+        layers.GlobalAveragePooling1D, ("data_format", "keepdims"), silent=("pool_dimensions",)
+    ),
     "Reshape": Row(layers.Reshape, ("target_shape",)),
     "Concatenate": Row(layers.Concatenate, ("axis",)),
     "Identity": Row(layers.Identity),

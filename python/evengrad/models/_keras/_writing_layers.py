@@ -55,6 +55,10 @@ class Writer:
                 layer,
                 "with deviations of columns has no counterpart in Keras; take one stddev for all",
             )
+        if layer.stateful:
+            raise self.refused(
+                layer, "with stateful=True is not written yet; write a copy without it"
+            )
         if kind not in BY_KIND:
             raise self.refused(layer, self._advice(layer))
         if isinstance(layer, layers.Normalization):

@@ -57,6 +57,11 @@ def write_maxout(writer: Writer, layer: layers.Maxout, inputs: list[Value]) -> s
 @writes(layers.Embedding)
 def write_embedding(writer: Writer, layer: layers.Embedding, inputs: list[Value]) -> str:
     """Write embeddings[x]."""
+    if layer.mask_zero:
+        raise ValueError(
+            f"{layer.path}: export: mask_zero=True makes a mask, which the operators behind it "
+            "would not know of; export a layer without it, and rows without padding"
+        )
     # INT64, as enumerated in onnx.TensorProto.
     numbers = writer.add("Cast", inputs[0].name, to=7)
     table = writer.weight(values_of(layer.embeddings), "embeddings", layer)

@@ -30,6 +30,11 @@ FAR = 2**31 - 1
 @writes(layers.SimpleRNN, layers.GRU, layers.LSTM)
 def write_recurrent(writer: Writer, layer: Any, inputs: list[Value]) -> list[str]:
     """Write a recurrent operator, which takes (steps, rows, features) and has its gates' order."""
+    if layer.stateful:
+        raise ValueError(
+            f"{layer.path}: export: a stateful layer has no counterpart in ONNX, whose operators "
+            "keep nothing; draw a model with the states as inputs and outputs"
+        )
     cell = CELLS[type(layer).__name__]
     x = writer.add("Transpose", inputs[0].name, perm=[1, 0, 2])
     weights = [writer.weight(*one, layer) for one in _weights(layer, cell)]
