@@ -8,8 +8,8 @@ penalties and learning rates), each on 5 folds of 500 rows of 20 features, for 2
 same arguments for both; nothing stops early. The three take turns, after one each to start the
 workers, and each counts by the median of its turns. Prints seconds of wall time and of processors,
 those of the workers too, which other guests of the machine disturb less, and the ratios beside
-their bounds. Where psutil is missing, joblib collects garbage in each worker once a second, which
-takes a tenth of one.
+their bounds. psutil is to be there, as the extra `evengrad[sklearn]` brings it: without it joblib
+collects garbage in each worker once a second, which takes a tenth of one.
 """
 
 from __future__ import annotations

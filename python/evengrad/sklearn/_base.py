@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -36,6 +37,13 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # published untyped
     """Base of the estimators that train a net of dense layers."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        # scikit-learn asks for it many times in each fit and copy, and takes this one if it is there.
+        if "__init__" in vars(cls):
+            made: Any = cls.__init__
+            made.__signature__ = inspect.signature(made)
 
     model_: Model
     history_: History

@@ -98,9 +98,9 @@ class StoppingRule(Callback):
         progress = self.progress
         self.epochs += 1
         progress.seen += self.rows
-        for prefix in ("", "val_"):
-            if f"{prefix}loss" in figures:
-                figures[f"{prefix}loss"] = self.loss_of(figures, prefix)
+        figures["loss"] = self.loss_of(figures)
+        if "val_loss" in figures:
+            figures["val_loss"] = self.loss_of(figures, "val_")
         progress.losses.append(figures["loss"])
         if self.estimator.verbose:
             print(f"Iteration {self.epochs}, loss = {figures['loss']:.8f}")  # noqa: T201 - asked for
