@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from picture import digits, panels, picture
+from matplotlib.colors import ListedColormap
+from picture import OKABE_ITO, digits, panels, picture
 
 import evengrad as eg
 from evengrad import callbacks, layers, optimizers
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DEPTH = 6
+CHOSEN = ListedColormap(["#ffffff", OKABE_ITO["sky blue"]])
 
 
 def speeds_in_training(*, normalized: bool, epochs: int = 12) -> np.ndarray:
@@ -49,4 +51,24 @@ def speeds() -> Figure:
         panel.set(title="batch normalization" if normalized else "plain", xlabel="epoch")
     axes[0].set_ylabel("gradient of the kernel")
     axes[1].legend(ncols=2, loc="lower left")
+    return figure
+
+
+@picture
+def axes() -> Figure:
+    """Draw over which numbers of a batch both normalizations take their mean."""
+    rows, features = 6, 8
+    figure, panels_of = panels(1, 2, 2.2)
+    for panel, (title, along) in zip(
+        panels_of, (("batch normalization", 0), ("layer normalization", 1)), strict=True
+    ):
+        place = np.indices((rows, features))[1 - along]
+        chosen = 2 if along == 0 else 1
+        panel.imshow(np.where(place == chosen, 1.0, 0.0), cmap=CHOSEN, vmin=0, vmax=1)
+        for at in range(features + 1):
+            panel.axvline(at - 0.5, color="#56606b", linewidth=0.6)
+        for at in range(rows + 1):
+            panel.axhline(at - 0.5, color="#56606b", linewidth=0.6)
+        panel.set(title=title, xlabel="features", xticks=[], yticks=[])
+    panels_of[0].set_ylabel("rows of the batch")
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from picture import OKABE_ITO, panels, picture
+from picture import OKABE_ITO, digits, panels, picture
 
 import evengrad as eg
 from evengrad import callbacks, layers, optimizers, regularizers
@@ -115,4 +115,29 @@ def weights() -> Figure:
         panel.hist(kernel, np.linspace(-1.2, 1.2, 60), weights=share)
         panel.set(title=title, xlabel="weight", yscale="log")
     axes[0].set_ylabel("share")
+    return figure
+
+
+@picture
+def doubt() -> Figure:
+    """Draw how sure a net is of its guesses, by passes with dropout on."""
+    x, y = digits()
+    hidden = [each for _ in range(2) for each in (layers.Dense(100, "relu"), layers.Dropout(0.2))]
+    model = eg.Sequential([eg.Input((64,)), *hidden, layers.Dense(10, "softmax")], seed=1)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(x[:1200], y[:1200], epochs=15, verbose=0)
+    mean, deviation = model.predict_mc(x[1200:], samples=50)
+    guess = mean.argmax(axis=1)
+    found = deviation[np.arange(len(guess)), guess]
+    figure, axis = panels(height=2.3)
+    edges = np.linspace(0, found.max(), 24)
+    for right, color in ((True, "blue"), (False, "vermillion")):
+        part = found[(guess == y[1200:]) == right]
+        shares = np.full(part.size, 1 / part.size)
+        label = f"{'right' if right else 'wrong'} guesses, {part.size}"
+        axis.hist(part, edges, weights=shares, color=OKABE_ITO[color], alpha=0.6, label=label)
+    axis.set(
+        xlabel="deviation of the guess's probability over 50 passes", ylabel="share of guesses"
+    )
+    axis.legend()
     return figure

@@ -29,7 +29,7 @@ def speeds(depth: int, width: int, activation: str, kernels: object, seed: int =
 
 def gain(width: float, variance: float) -> float:
     """Return by how much a logistic layer multiplies the length of a gradient, in the limit."""
-    t = np.linspace(-9, 9, 4001)
+    t = np.linspace(-9, 9, 801)
     weights = np.exp(-(t**2) / 2)
     weights /= weights.sum()
     q = 1.0
@@ -84,4 +84,29 @@ def saturation() -> Figure:
         panel.hist(outputs, np.linspace(0, 1, 41), weights=shares)
         panel.set(title=title, xlabel="output of layer 10")
     axes[0].set_ylabel("share of units")
+    return figure
+
+
+@picture
+def shortcuts() -> Figure:
+    """Draw the speeds of forty layers, plain and as blocks with shortcuts."""
+    x, y = digits()
+    figure, axes = panels(1, 2, 2.4, sharey=True)
+    for panel, activation in zip(axes, ("logistic", "tanh"), strict=True):
+        name = {"logistic": "sigmoid"}.get(activation, activation)
+        for label, color in (("plain", "vermillion"), ("blocks of two", "blue")):
+            body = [layers.Dense(64, name) for _ in range(40)]
+            chain = (
+                body
+                if label == "plain"
+                else [layers.Residual(body[at : at + 2]) for at in range(0, 40, 2)]
+            )
+            model = eg.Sequential([eg.Input((64,)), *chain, layers.Dense(10)], seed=1)
+            loss = eg.functional.cross_entropy(model(eg.tensor(x[:300])), y[:300])
+            gradients = eg.autograd.grad(loss, [layer.bias for layer in body])
+            lengths = [np.linalg.norm(each.numpy()) for each in gradients]
+            panel.semilogy(range(1, 41), lengths, color=OKABE_ITO[color], label=label)
+        panel.set(title=activation, xlabel="layer", xticks=[1, 10, 20, 30, 40])
+    axes[0].set_ylabel("speed of learning")
+    axes[0].legend(loc="lower right")
     return figure
