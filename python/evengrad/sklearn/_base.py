@@ -40,7 +40,7 @@ class DenseEstimator(BaseEstimator):  # type: ignore[misc]  # published untyped
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
-        # scikit-learn asks for it many times in each fit and copy, and takes this one if it is there.
+        # scikit-learn asks for it several times in each fit and copy, and takes this one if there.
         if "__init__" in vars(cls):
             made: Any = cls.__init__
             made.__signature__ = inspect.signature(made)
