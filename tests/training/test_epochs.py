@@ -308,7 +308,7 @@ class TestValidation:
         assert len(history["loss"]) == 9
         assert [path.name for path in tmp_path.glob("best-*")] == ["best-3"]
         lines = (tmp_path / "log.csv").read_text().splitlines()
-        assert lines[0] == "epoch,loss,val_loss"
+        assert lines[0] == "epoch,loss,learning_rate,val_loss"
         assert lines[1].endswith(",")
         assert not lines[3].endswith(",")
 

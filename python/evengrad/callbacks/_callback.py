@@ -254,7 +254,9 @@ class History(Callback):
     history
         A list for each figure, one value per epoch: ``"loss"``, the metrics' names, and the same
         under ``val_`` for the validation data, NaN in epochs without validation. A metric with one
-        figure for each class, such as `metrics.ConfusionMatrix`, gives arrays.
+        figure for each class, such as `metrics.ConfusionMatrix`, gives arrays. Where a schedule,
+        `LearningRateScheduler` or `ReduceLROnPlateau` moves the learning rate,
+        ``"learning_rate"`` is that of each epoch's last update.
     epoch
         The numbers of the epochs.
     seconds, steps

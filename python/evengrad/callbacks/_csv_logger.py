@@ -83,7 +83,7 @@ class CSVLogger(Callback):
             self._names = list(figures)
             if passes_over_validation(self, figures):
                 # The first epoch is without, later ones are not.
-                self._names += [f"val_{name}" for name in figures]
+                self._names += [f"val_{name}" for name in figures if name != "learning_rate"]
         if self._file.is_empty:
             writer.writerow(["epoch", *self._names])
         values = (figures.get(name, "") for name in self._names)

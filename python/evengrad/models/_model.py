@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
+from evengrad._common.checks import check_int
 from evengrad._common.config import suggests_keywords
 from evengrad._common.foreign_attributes import answer_for
 from evengrad._common.foreign_words import MODEL_NAMES
@@ -37,6 +38,7 @@ from evengrad.models._prune import prune, remove_masks
 from evengrad.models._revive import revive
 from evengrad.models._selu_check import check_selu
 from evengrad.models._sparsity import Sparsity, sparsity_of
+from evengrad.models._structure import taken_apart
 from evengrad.models._summary import Summary, summarize
 from evengrad.optimizers._optimizer import see_optimizer
 from evengrad.training._compile_config import CompileConfig
@@ -45,6 +47,7 @@ from evengrad.training._fit import fit
 from evengrad.training._inputs import without_tables
 from evengrad.training._monte_carlo import predict_mc
 from evengrad.training._options import Options as FitOptions
+from evengrad.training._own_steps import own_steps, refusal
 from evengrad.training._planning import plan
 from evengrad.training._predict import predict
 from evengrad.training._range_test import Options as RangeTestOptions
@@ -163,8 +166,16 @@ class Model(Copies, Files):
     feature_names_in_: list[Any] | None = None
     surgery_report: SurgeryReport | None = None
     gradual_pruning: GradualPruning | None = None
+    steps_per_execution: int = 1
+    # Methods of Keras' that the class writes and nothing here would call.
+    _own_steps: tuple[str, ...] = ()
     _config: CompileConfig | None = None
     _shuffle: _core.Generator | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Note the class's methods that Keras would call, and nothing here does."""
+        super().__init_subclass__(**kwargs)
+        cls._own_steps = own_steps(cls)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Take the model apart, whatever the protocol."""
@@ -262,6 +273,8 @@ class Model(Copies, Files):
             compute_output_shape=self.compute_output_shape,
             described=self._described,
             write=self._write,
+            own_steps=self._own_steps,
+            own_loss=None if type(self).compute_loss is Model.compute_loss else self.compute_loss,
             layer_facts=partial(facts_of, self),
         )
 
@@ -299,6 +312,7 @@ class Model(Copies, Files):
         weighted_metrics: Any = None,
         run_eagerly: bool = False,
         jit_compile: Any = None,
+        steps_per_execution: int = 1,
     ) -> None:
         """Say how the model is trained.
 
@@ -321,6 +335,10 @@ class Model(Copies, Files):
             Slower, with the same results; for finding faults with a debugger.
         jit_compile
             Taken for scripts that Keras runs, without effect: steps are always planned natively.
+        steps_per_execution
+            How many steps are made from one call of the callbacks' methods for batches to the next,
+            as in Keras: they hear of the number of the first of these steps at their begin, and of
+            the last one at their end. Without such callbacks nobody is called between steps.
 
         Notes
         -----
@@ -343,6 +361,7 @@ class Model(Copies, Files):
         >>> model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
         """
         del jit_compile
+        steps = check_int(steps_per_execution, "steps_per_execution", at_least=1)
         config = CompileConfig(
             optimizer, loss, metrics, weighted_metrics, loss_weights, run_eagerly
         )
@@ -352,7 +371,54 @@ class Model(Copies, Files):
         config.is_claimed = True
         if self._config is not None:
             self._config.settings.settle()
-        self._config = config
+        self._config, self.steps_per_execution = config, steps
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Return the loss of a batch: that of `compile`, and in a step its penalties.
+
+        A class may write this in its own way. Then every step of `fit` and `evaluate` calls it,
+        in place of the losses of `compile`, which may be left out, and what it is made of is
+        captured: `metrics` are tracked as ever.
+
+        Parameters
+        ----------
+        x, y, y_pred, sample_weight
+            Tensors of the batch: inputs, targets, what the model puts out, and weights of rows or
+            None. Each as the model takes or returns it: one, a list, or a dict.
+        training
+            Whether it is a step of training.
+
+        Raises
+        ------
+        RuntimeError
+            The model is not compiled, or has seen no data yet.
+
+        Examples
+        --------
+        >>> class Halved(eg.Sequential):
+        ...     def compute_loss(self, x, y, y_pred, sample_weight, training):
+        ...         return 0.5 * super().compute_loss(x, y, y_pred, sample_weight, training)
+        >>> model = Halved([eg.layers.Dense(1, kernel_initializer="ones")])
+        >>> model.compile("sgd", "mse")
+        >>> model.evaluate(np.ones((4, 2)), np.zeros(4))
+        2.0
+        """
+        del x, training
+        bound = self._compiled().bound
+        if bound is None:
+            raise RuntimeError(f"{self.path}: compute_loss before any data was seen; call fit")
+        batch: list[list[Any]] = []
+        for one in (y, y_pred, sample_weight):
+            several = isinstance(one, (list, tuple, dict))
+            batch.append(taken_apart(one)[0] if several else [one] * len(bound.outputs))
+        return bound.compiled_loss(*batch)
 
     @property
     def optimizer(self) -> Optimizer:
@@ -547,7 +613,9 @@ class Model(Copies, Files):
         Raises
         ------
         ValueError, TypeError, MemoryError
-            Data that does not fit: before the first step, and nothing is changed. The checkpoint
+            Data that does not fit: before the first step, and nothing is changed. A class that
+            writes `train_step`, or another method that Keras would call and this does not: see
+            `compute_loss`. The checkpoint
             is of another training; the error names what differs. With ``cache_frozen``: nothing is
             frozen, or frozen layers make noise, or follow it, which the error names.
         FileFormatError
@@ -700,6 +768,9 @@ class Model(Copies, Files):
         >>> model.predict(np.ones((2, 3))).tolist()
         [[3.0], [3.0]]
         """
+        for name in self._own_steps:
+            if "predict" in name:
+                raise refusal(self.path, name)
         return predict(self._view(), x, batch_size, verbose, steps, callbacks, check_finite)
 
     # ---- single batches

@@ -77,7 +77,14 @@ class Network(Layer):
     _unwatched = frozenset(
         {"_answers", "_config", "_output_shapes", "_shuffle", "feature_names_in_", "history"}
         | {"stop_training", "stop_evaluating", "stop_predicting", "surgery_report"}
-        | {"classes_", "gradual_pruning", "_drawn", "_input_structure", "_output_structure"}
+        | {
+            "classes_",
+            "gradual_pruning",
+            "steps_per_execution",
+            "_drawn",
+            "_input_structure",
+            "_output_structure",
+        }
     )
     _begins_paths = True
     _makes_masks = False
@@ -696,6 +703,10 @@ class ModelView:
     compute_output_shape: Callable[[Any], Any]
     described: Callable[[CompileConfig], tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]]
     write: Callable[[str | os.PathLike[str]], None]
+    # Methods of the class that Keras would call, and nothing here does.
+    own_steps: tuple[str, ...]
+    # The class's own `compute_loss`, if it writes one.
+    own_loss: Callable[..., Tensor] | None
     layer_facts: Callable[..., list[tuple[Layer, LayerFacts]]]
 
     @property
@@ -739,6 +750,10 @@ class ModelView:
         structure = structures_of(self.public)[1]
         nested = structure is not None and names_in(structure) is None
         return flattened(structure, y, "y") if nested else y
+
+    def packed_inputs(self, inputs: list[Any]) -> Any:
+        """Return inputs as the model takes them: one, a list, or in their structure."""
+        return packed(structures_of(self.public)[0], inputs)
 
     def packed_outputs(self, outputs: list[Any]) -> Any:
         """Return outputs as the model returns them: one, a list, or in their structure."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -670,6 +671,10 @@ def numbers_of(optimizer: Optimizer) -> dict[str, float]:
 def schedules_of(optimizer: Optimizer) -> dict[str, Any]:
     """Return the settings that are schedules, by name."""
     return optimizer._schedules  # noqa: SLF001 - as above
+
+
+# The schedules of an optimizer by the names of its settings; no function in Python, for `fit` asks.
+schedules_in: Callable[[Optimizer], dict[str, Any]] = operator.attrgetter("_schedules")
 
 
 def rate_of(optimizer: Optimizer, update: int) -> float:

@@ -22,7 +22,9 @@ from evengrad.callbacks._callback import (
     epochs_left,
     is_patient,
 )
+from evengrad.callbacks._learning_rate import RateChanger
 from evengrad.callbacks._monitor import Monitor
+from evengrad.optimizers._optimizer import rate_of, schedules_in
 from evengrad.training import _fingerprint
 from evengrad.training._batches import BatchSource
 from evengrad.training._checkpointing import Checkpointing, CheckpointOptions, check_options
@@ -230,13 +232,16 @@ class _Training:
         self.forensics = Forensics(*watched) if self.callbacks.watches_loss else None
         # Whether nothing is to be said of the loss so far: `TerminateOnNaN` says it itself.
         self._is_sound = self.forensics is None
-        # Whether the epoch has begun, and steps of it that were noted.
-        self._begun, self._noted = False, 0
+        # Whether the epoch has begun, steps of it that were noted, and whether callbacks have heard
+        # that the training ends.
+        self._begun, self._noted, self._has_left = False, 0, False
         # Those of an epoch whose steps had been made, and whose validation had not.
         self._figures: dict[str, Any] | None = None
-        # Whether callbacks have heard that the training ends.
-        self._has_left = False
         self.logs: dict[str, Any] = {}
+        # Whether the rate moves, so that the history has that of each epoch.
+        self._moves_rate = "learning_rate" in schedules_in(config.optimizer) or (
+            bool(users) and any(isinstance(one, RateChanger) for one in users)
+        )
 
     @property
     def _asks_for_outputs(self) -> bool:
@@ -452,6 +457,8 @@ class _Training:
             self.forensics.passed(epoch, steps, values, is_now=later == 0)
         if self._is_sound and not math.isfinite(self.logs["loss"]):
             self._warn_of_loss(epoch, later * steps)
+        if self._moves_rate:
+            self._note_rate(later * steps)
         self.history.on_epoch_end(epoch, self.logs)
         if self.are_patient:
             for one in self.users:
@@ -477,6 +484,8 @@ class _Training:
             return
         if self._is_sound and not math.isfinite(self.logs.get("loss", 0.0)):
             self._warn_of_loss(self.epoch, 0)
+        if self._moves_rate:
+            self._note_rate(0)
         if not self.progress.is_silent:
             self.progress.note([(self.epoch, self.logs)])
         tell("on_epoch_end", self.epoch, self.logs)
@@ -567,6 +576,12 @@ class _Training:
         """Whether the epoch is left early: for callbacks that hear of batches alone."""
         within = self.callbacks.wants_batches("train") or self.callbacks.watches_loss
         return within and bool(self.model.public.stop_training)
+
+    def _note_rate(self, later: int) -> None:
+        """Note the learning rate of the epoch's last update; so many steps were made since."""
+        optimizer = self.model.config().optimizer
+        made = optimizer.iterations - later // (optimizer.gradient_accumulation_steps or 1)
+        self.logs["learning_rate"] = rate_of(optimizer, made - 1)
 
     def _warn_of_loss(self, epoch: int, later: int) -> None:
         self._is_sound = False

@@ -211,6 +211,7 @@ def run_epoch(
     stops an evaluation or a prediction.
     """
     singly, stop = callbacks.wants_batches(kind), STOPS.get(kind)
+    together = callbacks.model.steps_per_execution
     ended = False
     while not ended and not source.session.stopped:
         batch = source.session.step
@@ -218,8 +219,10 @@ def run_epoch(
             ended = source.run(WHOLE_EPOCH if until is None else until())
         elif source.has_next():
             callbacks.tell(f"on_{kind}_batch_begin", batch, {})
-            ended = source.run(ONE_STEP)
-            callbacks.tell(f"on_{kind}_batch_end", batch, figures_of(source))
+            ended = source.run(ONE_STEP if together == 1 else Steps(together))
+            done = source.session.last_epoch_steps if ended else source.session.step
+            last = max(batch, done - 1)
+            callbacks.tell(f"on_{kind}_batch_end", last, figures_of(source))
         else:
             ended = source.run(ONE_STEP)
         if after_steps is not None and after_steps(ended):

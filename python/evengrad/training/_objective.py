@@ -13,6 +13,7 @@ import numpy as np
 from evengrad import _core, losses, metrics
 from evengrad._common.checks import check_float
 from evengrad._common.names import did_you_mean, free_name
+from evengrad._core import Tensor
 from evengrad._tensor import activations
 from evengrad._tensor.step_masks import step_masks
 from evengrad.layers._call_context import call_context
@@ -30,12 +31,12 @@ from evengrad.metrics._metric import (
     weight_under_mask,
 )
 from evengrad.training._endings import PROBABILITIES, ending_of
+from evengrad.training._own_steps import called_loss, refusal
 from evengrad.training._seen_targets import check_accuracy, fit_seen, seen_by_metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
-    from evengrad._core import Tensor
     from evengrad.layers._layer import Layer
     from evengrad.layers._mixture import Mixture
     from evengrad.layers._module import ModuleTree
@@ -375,12 +376,18 @@ class Objective:
         self.names = model.output_names
         # What inputs come in, and targets and weights.
         self.input_dtype, self.dtype = model.dtypes.inputs, model.dtypes.outputs
-        if config.loss is None:
+        if model.own_steps:
+            raise refusal(model.path, model.own_steps[0])
+        # What a class of users' takes for its loss in place of those of `compile`.
+        own_loss = self.own_loss = model.own_loss
+        if config.loss is None and own_loss is None:
             raise RuntimeError(f"{model.path}: compile with a loss before training or evaluating")
         weights = per_output(config.loss_weights, self.names, "loss_weights")
         given = per_output(config.losses, self.names, "loss")
         shapes = model.output_shapes
-        ends = zip(given, weights, model.heads(), self.names, shapes, strict=True)
+        # It gets what the model puts out, so that no activation is left to a loss.
+        heads = model.heads() if own_loss is None else [None] * len(self.names)
+        ends = zip(given, weights, heads, self.names, shapes, strict=True)
         self.outputs = [OutputHead(model, *end) for end in ends]
         config.settings.outputs = self.outputs
         self.without_activation = [output.skipped is not None for output in self.outputs]
@@ -392,15 +399,17 @@ class Objective:
         # Whether the next step looks for layers that are called and are none of the model's.
         self.looks_for_strangers = model.tree.has_code_of_users or bool(model.tree.reads)
         self.finite_steps = _core.zeros((), dtype="float64")
-        several = len(self.names) > 1
+        several = len(self.names) > 1 and own_loss is None
         self.output_losses = {name: Mean() for name in self.names} if several else {}
         self.metrics: list[MetricTracker] = []
         for argument in ("metrics", "weighted_metrics"):
             asked = getattr(config, argument)
             if asked is not None:
                 self._add_metrics(argument, asked, targets, shapes)
+        # Those of the step that calls the class's own `compute_loss`.
+        self._penalties: list[Tensor] = []
         # What captured steps read the settings of.
-        self.reads = [*given]
+        self.reads = [*given] if own_loss is None else [*given, own_loss]
         # All tensors that loss and metrics are tracked in.
         self.states: list[Tensor] = []
         for mean in (self.loss, *self.output_losses.values()):
@@ -470,7 +479,7 @@ class Objective:
 
     # ---- the step
 
-    def loss_and_metrics(
+    def loss_and_metrics(  # noqa: C901 - one call for a step, not several
         self,
         xs: list[Tensor],
         ys: list[Tensor],
@@ -506,6 +515,9 @@ class Objective:
         penalties += tree.weight_penalties(partial(weight_of, rows, weights))
         total: Tensor | None = None
         ends = zip(self.names, self.outputs, ys, results, weights, strict=True)
+        if self.own_loss is not None:
+            total = self._called_loss(xs, ys, results, weights, penalties, mixtures, training)
+            ends, penalties = zip(), []
         for name, output, y, result, weight in ends:
             loss = output.loss_of(y, result, weight, mixture)
             if loss is None:
@@ -529,6 +541,60 @@ class Objective:
                 track(self.metrics, self.outputs, ys, results, weights)
         finally:
             _core.set_recording(recording)
+        return total
+
+    def _called_loss(
+        self,
+        xs: list[Tensor],
+        ys: list[Tensor],
+        results: list[Tensor],
+        weights: list[Tensor | None],
+        penalties: list[Tensor],
+        mixtures: list[Mixture],
+        training: bool,
+    ) -> Tensor:
+        """Return what the class's own `compute_loss` says of a batch."""
+        model, own = self.model, self.own_loss
+        assert own is not None  # noqa: S101 - who calls this has looked
+        if mixtures:
+            raise ValueError(
+                f"{model.path}: compute_loss of a class does not know of rows that layers.MixUp "
+                "mixes; leave the layer out"
+            )
+        weighted = any(one is not None for one in weights)
+        self._penalties = penalties
+        try:
+            total = called_loss(
+                own,
+                model.packed_inputs(xs),
+                model.packed_outputs(ys),
+                model.packed_outputs(results),
+                model.packed_outputs(weights) if weighted else None,
+                training,
+            )
+        finally:
+            self._penalties = []
+        if not isinstance(total, Tensor) or total.size != 1:
+            got = tuple(total.shape) if isinstance(total, Tensor) else type(total).__name__
+            raise TypeError(
+                f"{model.path}: compute_loss: expected a tensor of one element, got {got}"
+            )
+        return total.reshape(())
+
+    def compiled_loss(
+        self, ys: list[Tensor], results: list[Tensor], weights: list[Tensor | None]
+    ) -> Tensor:
+        """Return the loss of `compile` for what the model puts out, with penalties of the step."""
+        total: Tensor | None = None
+        for output, y, result, weight in zip(self.outputs, ys, results, weights, strict=True):
+            loss = output.loss_of(y, result, weight)
+            if loss is not None:
+                share = loss * output.weight
+                total = share if total is None else total + share
+        if total is None:
+            raise RuntimeError(f"{self.model.path}: compute_loss: no output has a loss")
+        for penalty in self._penalties:
+            total = total + penalty.astype(total.dtype)
         return total
 
     def first_invalid(self, steps: int, values: Array | None = None) -> int | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
     from evengrad._core import Generator, Tensor
@@ -52,6 +54,7 @@ class PublicModel(Protocol):
     stop_evaluating: bool
     stop_predicting: bool
     feature_names_in_: list[Any] | None
+    steps_per_execution: int
 
     @property
     def name(self) -> str:
@@ -164,6 +167,9 @@ class TrainableModel(Protocol):
     def flat_targets(self, y: Any) -> Any:
         """Return targets in nested lists or dicts, as the outputs lie, as a list."""
 
+    def packed_inputs(self, inputs: list[Any]) -> Any:
+        """Return inputs as the model takes them: one, a list, or in their structure."""
+
     def packed_outputs(self, outputs: list[Any]) -> Any:
         """Return outputs as the model returns them: one, a list, or in their structure."""
 
@@ -199,6 +205,14 @@ class TrainableModel(Protocol):
 
     def heads(self) -> list[Layer | None]:
         """Return, for each output, the layer whose activation a loss may fuse with."""
+
+    @property
+    def own_steps(self) -> tuple[str, ...]:
+        """Methods of the class that Keras would call, and nothing here does."""
+
+    @property
+    def own_loss(self) -> Callable[..., Tensor] | None:
+        """The class's own `compute_loss`, if it writes one."""
 
     def forward(
         self, inputs: list[Tensor], training: bool, without_activation: list[bool]
