@@ -271,6 +271,8 @@ class History(Callback):
         What a `GradientDoctor` measured: a dict of arrays, empty where none watched.
     findings
         What it found: a tuple of `health.Finding`.
+    ended_by
+        What ended the training before its last epoch, where `fit_many` did: text, else None.
     outcome
         What `report` shows of predictions: None, or a dict of ``"confusion"``, counts by true and
         predicted class, and ``"labels"``; or of ``"predicted"`` and ``"residuals"``.
@@ -289,6 +291,7 @@ class History(Callback):
     steps: int = 0
     settings: Settings | None = None
     findings: tuple[Finding, ...] = ()
+    ended_by: str | None = None
     outcome: dict[str, Any] | None = None
     is_passive = True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -262,6 +262,10 @@ def targets_of(model: TrainableModel, y: Any, rows: int) -> tuple[list[Array], l
 # ---- data in the memory of captured steps
 
 
+# Arrays by their identity and the dtype that they were converted to, with the tensors.
+SharedRows: TypeAlias = "dict[tuple[int, str], tuple[Any, Tensor]]"
+
+
 class ResidentData:
     """Inputs, targets and weights as tensors, each converted to its dtype.
 
@@ -314,3 +318,17 @@ class ResidentData:
             fill(tensor, buffer)
         if self.beside is not None:
             self.beside.load(rows)
+
+
+def shared_data(data: Prepared, batch_size: int, known: SharedRows) -> ResidentData:
+    """Return the rows of some data as tensors, those in place of new ones that are known already.
+
+    An array that is the same object is converted once, and kept as long as what is known.
+    """
+    arrays, dtypes = data.columns()
+    held = ResidentData(arrays, dtypes, min(batch_size, data.rows))
+    if held.window == held.rows:
+        for place, (array, dtype) in enumerate(zip(arrays, dtypes, strict=True)):
+            _, tensor = known.setdefault((id(array), dtype), (array, held.tensors[place]))
+            held.tensors[place] = tensor
+    return held

@@ -11,17 +11,18 @@ from evengrad.callbacks._callback import CallbackList, check_callbacks
 from evengrad.training import _fingerprint
 from evengrad.training._batches import BatchRunner, BatchSource
 from evengrad.training._class_weights import refuse_balanced
-from evengrad.training._data import count_or, prepare, unpack_batch
+from evengrad.training._data import count_or, prepare, shared_data, unpack_batch
 from evengrad.training._feature_names import remember_names
-from evengrad.training._loop import end_of, run_epoch
+from evengrad.training._loop import end_of, epoch_requests
 from evengrad.training._progress import SILENT, show_logs, style
-from evengrad.training._step import DEFAULT_BATCH, ArraySource, Snapshot, right_to_train
+from evengrad.training._step import DEFAULT_BATCH, ArraySource, Snapshot, drive, right_to_train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from evengrad.training._data import Prepared
     from evengrad.training._frozen_rows import FrozenCache
+    from evengrad.training._loop import Requests
     from evengrad.training._options import Options
     from evengrad.training._protocol import TrainableModel
 
@@ -32,7 +33,7 @@ class Evaluation:
     def __init__(self, source: ArraySource | BatchSource) -> None:
         self.source = source
 
-    def run(self, callbacks: CallbackList) -> dict[str, Any] | None:
+    def requests(self, callbacks: CallbackList) -> Requests[dict[str, Any] | None]:
         """Return the figures over all of the data; what steps of training tracked is lost.
 
         None where the session is stopped before: callbacks hear of no end then.
@@ -47,7 +48,7 @@ class Evaluation:
                 # A callback has stopped the last evaluation.
                 source.session.seek(0)
             source.begin()
-            ended = run_epoch(source, callbacks, "test")
+            ended = yield from epoch_requests(source, callbacks, "test")
         if source.session.stopped and not ended:
             return None
         assert source.objective is not None  # noqa: S101 - a first batch has bound it
@@ -119,7 +120,8 @@ def _of_arrays(
     """Return what evaluates as many batches of arrays as `fit` was asked for."""
     data = first_batches(data, options.validation_steps, size, "validation_steps")
     frozen = None if cache is None else cache.rows(data, "validation")
-    return Evaluation(ArraySource(data, size, training=False, frozen=frozen))
+    held = None if options.shared is None else shared_data(data, size, options.shared)
+    return Evaluation(ArraySource(data, size, training=False, resident=held, frozen=frozen))
 
 
 def evaluate(
@@ -151,7 +153,7 @@ def evaluate(
         objective = source.objective
         snapshot = None if objective is None else Snapshot(objective, tracked_alone=True)
         try:
-            figures = Evaluation(source).run(listening) or {}
+            figures = drive(Evaluation(source).requests(listening)) or {}
         finally:
             if snapshot is not None:
                 snapshot.restore()

@@ -12,7 +12,7 @@ import numpy as np
 from evengrad import _core
 from evengrad._common.arrays import is_batches, is_list_of_batches
 from evengrad._common.checks import check_float, check_int
-from evengrad._core import Epochs, Seconds
+from evengrad._core import Epochs, Seconds, Steps
 from evengrad.callbacks import BackupAndRestore, History
 from evengrad.callbacks._callback import (
     Callback,
@@ -28,19 +28,22 @@ from evengrad.optimizers._optimizer import rate_of, schedules_in
 from evengrad.training import _fingerprint
 from evengrad.training._batches import BatchSource
 from evengrad.training._checkpointing import Checkpointing, CheckpointOptions, check_options
-from evengrad.training._data import Prepared, prepare
+from evengrad.training._data import Prepared, prepare, shared_data
 from evengrad.training._evaluate import Evaluation, validation_for
 from evengrad.training._feature_names import remember_names
 from evengrad.training._forensics import Forensics
-from evengrad.training._loop import figures_of, run_epoch, warn_of_loss
+from evengrad.training._loop import epoch_requests, figures_of, warn_of_loss
 from evengrad.training._options import Options, check_validation
 from evengrad.training._progress import Progress
 from evengrad.training._signals import GracefulStop, stopping
-from evengrad.training._step import DEFAULT_BATCH, ArraySource, right_to_train
+from evengrad.training._step import DEFAULT_BATCH, ArraySource, drive, right_to_train
 from evengrad.training._watching import Watching
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from evengrad.training._frozen_rows import FrozenCache
+    from evengrad.training._loop import Requests
     from evengrad.training._protocol import TrainableModel
 
 logger = logging.getLogger("evengrad")
@@ -52,6 +55,8 @@ COUNTS = ("batch_size", "validation_batch_size", "steps_per_epoch", "validation_
 TURN = 0.2
 # For trainings that nobody watches, or that no signal ends early.
 NO_PROGRESS, NO_SIGNALS = Progress(0, 0), GracefulStop(lambda: None)
+# What a training asks for before an epoch at which others are waited for.
+NO_STEP = Steps(0)
 # Seconds that a session runs at most where its steps are counted.
 LONGEST = 3600.0
 
@@ -133,22 +138,29 @@ def _train(
     """Train, and undo what was prepared where the training cannot begin."""
     names = model.public.feature_names_in_
     try:
-        training = _Training(model, x, y, options, users, progress, checkpointing)
+        training = Training(model, x, y, options, users, progress, checkpointing)
     except BaseException:
         model.public.feature_names_in_ = names
         if checkpointing is not None:
             checkpointing.undo()
         raise
     try:
-        training.run(options.initial_epoch, options.epochs)
+        requests = training.requests(options.initial_epoch, options.epochs)
+        if checkpointing is None:
+            drive(requests)
+        else:
+            training.run(requests)
     except BaseException:
         training.leave()
         raise
     return training.history
 
 
-class _Training:
+class Training:
     """One call of `fit`: made with everything checked, before a step is run."""
+
+    # Epochs before which it asks for no step, so that who drives it may end it there.
+    pauses: Collection[int] = ()
 
     def __init__(
         self,
@@ -185,7 +197,7 @@ class _Training:
         self.callbacks = CallbackList([self.history, *users], model.public)
         self.source = self._source(x, data)
         # Who watches what steps compute, if anybody does.
-        self.watching = self._watch(data)
+        self.watching = self._watch(data) if users else None
         self.validation: Evaluation | None = None
         if held is not None or options.validation_data is not None:
             self.validation = validation_for(model, held, options, self.cache)
@@ -265,6 +277,8 @@ class _Training:
             order = model.shuffle() if options.shuffle else None
             frozen = None if self.cache is None else self.cache.rows(data, "training")
             settings: dict[str, Any] = {"watch_loss": watch, "frozen": frozen}
+            if options.shared is not None:
+                settings["resident"] = shared_data(data, size, options.shared)
             rows = ArraySource(data, size, training=True, shuffle=order, **settings)
             if steps is not None or options.drop_last:
                 rows.limit(steps, options.drop_last, options.epochs - options.initial_epoch)
@@ -305,33 +319,37 @@ class _Training:
 
     # ---- the whole
 
-    def run(self, first: int, last: int) -> None:
+    def run(self, requests: Requests[None]) -> None:
         """Run the epochs, and stop at a whole step where a signal asks for it."""
-        if self.checkpointing is None:
-            self._run(first, last)
-            return
         try:
             with self.signals:
-                self._run(first, last)
+                drive(requests)
         finally:
             if self.signals.received is not None:
                 self.leave()
                 self.signals.deliver()
 
-    def _run(self, first: int, last: int) -> None:
+    def requests(  # noqa: C901, PLR0912 - one loop, whose calls are counted
+        self, first: int, last: int
+    ) -> Requests[None]:
+        """Run the epochs, from the first to the one before the last."""
         self.callbacks.tell("on_train_begin", {})
         self.epoch = first
-        resumed = self._go_on()
+        resumed = self.checkpointing is not None and self._go_on(self.checkpointing)
         public, source = self.model.public, self.source
         while self.epoch < last:
             # What had begun is gone on with. Else a callback, or the end of the data, ends it here.
             if not resumed and (public.stop_training or source.is_used_up):
                 break
+            if self.epoch in self.pauses:
+                yield source, NO_STEP
+                if public.stop_training:
+                    break
             at_a_time = 0 if resumed else self._epochs_at_a_time
             if at_a_time:
-                self._run_together(min(last, self.epoch + at_a_time))
+                yield from self._run_together(min(last, self.epoch + at_a_time))
             else:
-                self._run_epoch(resumed)
+                yield from self._run_epoch(resumed)
                 resumed = False
             if self.signals.received is not None and self.epoch < last:
                 self._save()
@@ -342,7 +360,8 @@ class _Training:
                 self.forensics.finish()
             if self.watching is not None:
                 self.watching.visit(self.epoch - 1, self.history.history, now=True)
-            self._save()
+            if self.checkpointing is not None:
+                self._save()
             optimizer = self.model.config().optimizer
             optimizer.finalize_variable_values(self.model.tree.trainable)
         self._has_left = True
@@ -352,11 +371,8 @@ class _Training:
         if self.checkpointing is not None:
             self.checkpointing.finish()
 
-    def _go_on(self) -> bool:
+    def _go_on(self, checkpointing: Checkpointing) -> bool:
         """Restore a checkpoint where there is one; return whether its epoch had begun."""
-        checkpointing = self.checkpointing
-        if checkpointing is None:
-            return False
         found = checkpointing.found
         if found is None:
             self._save()
@@ -405,7 +421,7 @@ class _Training:
 
     def _run_together(  # noqa: C901 - one call for all epochs, not several
         self, until: int
-    ) -> None:
+    ) -> Requests[None]:
         """Run the epochs before that one, without Python between them."""
         source, rows, watching = self.source, self.history.epoch, self.watching
         assert isinstance(source, ArraySource)  # noqa: S101 - what `_epochs_at_a_time` has found
@@ -416,7 +432,7 @@ class _Training:
         if not self.progress.is_silent:
             self.progress.begin(self.epoch, None)
         try:
-            source.run(Epochs(until - self.epoch))
+            yield source, Epochs(until - self.epoch)
         finally:
             # After an exception too: these epochs have been run. Ctrl-C waits until all are noted.
             while True:
@@ -466,7 +482,7 @@ class _Training:
 
     # ---- one epoch after the other
 
-    def _run_epoch(self, resumed: bool) -> None:
+    def _run_epoch(self, resumed: bool) -> Requests[None]:
         tell = self.callbacks.tell
         if not resumed:
             tell("on_epoch_begin", self.epoch, {})
@@ -474,12 +490,12 @@ class _Training:
         self.progress.begin(self.epoch, self.source.steps)
         figures, self._figures = self._figures, None
         if figures is None:
-            if not self._run_steps(resumed):
+            if not (yield from self._run_steps(resumed)):
                 return
             figures = figures_of(self.source)
         self.logs = figures
         validation = self.validation if self.options.validates(self.epoch) else None
-        if validation is not None and not self._validate(validation):
+        if validation is not None and not (yield from self._validate(validation)):
             self.progress.close()
             return
         if self._is_sound and not math.isfinite(self.logs.get("loss", 0.0)):
@@ -497,7 +513,7 @@ class _Training:
         if checkpointing is not None and checkpointing.count(0, epochs=1):
             self._save()
 
-    def _validate(self, validation: Evaluation) -> bool:
+    def _validate(self, validation: Evaluation) -> Requests[bool]:
         """Add the figures of validation; return False where a signal ends it."""
         checkpointing = self.checkpointing
         if checkpointing is not None:
@@ -506,7 +522,7 @@ class _Training:
         if self.signals.received is not None:
             return False
         if validation.source.has_more():
-            figures = validation.run(self.callbacks)
+            figures = yield from validation.requests(self.callbacks)
             if figures is None:
                 return False
             self.logs.update({f"val_{name}": value for name, value in figures.items()})
@@ -514,7 +530,7 @@ class _Training:
             checkpointing.after_validation()
         return True
 
-    def _run_steps(self, resumed: bool) -> bool:
+    def _run_steps(self, resumed: bool) -> Requests[bool]:
         """Make the steps of an epoch; return False where it is not to end now."""
         self._noted = self.source.session.step
         first = self._noted
@@ -525,7 +541,8 @@ class _Training:
         # A callback for batches had stopped the epoch that is resumed.
         ended = resumed and self._stops_within
         if not ended:
-            ended = run_epoch(self.source, self.callbacks, "train", self._until, self._after_steps)
+            turns = self._until, self._after_steps
+            ended = yield from epoch_requests(self.source, self.callbacks, "train", *turns)
         if self.signals.received is not None and not ended:
             self.progress.close()
             return False

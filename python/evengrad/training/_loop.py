@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from weakref import WeakMethod
 
 from evengrad._core import Epochs, Session, Steps
 from evengrad.optimizers._optimizer import rate_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from evengrad import _core
     from evengrad.callbacks._callback import CallbackList
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from evengrad.training._protocol import TrainableModel
 
     Until = _core.Steps | _core.Seconds | _core.Epochs
+
+T = TypeVar("T")
+# A loop that asks whoever drives it to run a source until something, and hears whether an epoch has
+# ended. So several loops can be driven side by side.
+Requests: TypeAlias = "Generator[tuple[Source, Until], bool, T]"
 
 logger = logging.getLogger("evengrad")
 
@@ -45,11 +50,18 @@ class Source(Protocol):
         """What drives the steps."""
 
     @property
+    def observer(self) -> Observer | None:
+        """Who hears when steps are run, if anybody does."""
+
+    @property
     def objective(self) -> Objective | None:
         """What the steps track; None where there is nothing, or nothing yet."""
 
     def has_next(self) -> bool:
         """Tell whether the epoch has another batch."""
+
+    def make_ready(self) -> None:
+        """See to it that the session makes the steps that are to be made now."""
 
     def run(self, until: Until) -> bool:
         """Run steps; return whether an epoch has ended."""
@@ -157,14 +169,17 @@ class BroughtSource(ABC):
         """Tell whether the epoch has another batch; it is fetched then."""
         return (self.limit is None or self.session.step < self.limit) and self._fetch()
 
+    def make_ready(self) -> None:
+        """See to it that the session makes the steps that are to be made now."""
+        if self.observer is not None:
+            self.observer.begins()
+
     def run(self, until: Until) -> bool:
         """Run steps; return whether an epoch has ended."""
-        observer = self.observer
-        if observer is not None:
-            observer.begins()
+        self.make_ready()
         ended = self.session.run(until)
-        if observer is not None:
-            observer.ends(ended)
+        if self.observer is not None:
+            self.observer.ends(ended)
         return ended
 
 
@@ -196,13 +211,13 @@ def warn_of_loss(model: TrainableModel, loss: float, epoch: int, later: int) -> 
     )
 
 
-def run_epoch(
+def epoch_requests(
     source: Source,
     callbacks: CallbackList,
     kind: str,
     until: Callable[[], Until] | None = None,
     after_steps: Callable[[bool], bool] | None = None,
-) -> bool:
+) -> Requests[bool]:
     """Run an epoch, or the rest of one; return whether it has come to its end.
 
     Where no callback wants to hear of each batch of that kind (``"train"``, ``"test"`` or
@@ -216,15 +231,15 @@ def run_epoch(
     while not ended and not source.session.stopped:
         batch = source.session.step
         if not singly:
-            ended = source.run(WHOLE_EPOCH if until is None else until())
+            ended = yield source, WHOLE_EPOCH if until is None else until()
         elif source.has_next():
             callbacks.tell(f"on_{kind}_batch_begin", batch, {})
-            ended = source.run(ONE_STEP if together == 1 else Steps(together))
+            ended = yield source, ONE_STEP if together == 1 else Steps(together)
             done = source.session.last_epoch_steps if ended else source.session.step
             last = max(batch, done - 1)
             callbacks.tell(f"on_{kind}_batch_end", last, figures_of(source))
         else:
-            ended = source.run(ONE_STEP)
+            ended = yield source, ONE_STEP
         if after_steps is not None and after_steps(ended):
             break
         if singly and stop is not None and getattr(callbacks.model, stop):

@@ -10,6 +10,8 @@ from evengrad._common.checks import check_int
 if TYPE_CHECKING:
     import os
 
+    from evengrad.training._data import SharedRows
+
 
 @dataclass(eq=False)
 class Options:
@@ -38,6 +40,8 @@ class Options:
     check_finite: bool
     drop_last: bool
     cache_frozen: Any = False
+    # Rows that other trainings have in memory, which this one does not change.
+    shared: SharedRows | None = None
 
     def check_for_batches(self, y: Any) -> None:
         """Raise an error for what an iterable of batches leaves no room for."""

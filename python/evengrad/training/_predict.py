@@ -11,9 +11,9 @@ from evengrad._common.arrays import is_batches
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.callbacks._callback import CallbackList, check_callbacks
 from evengrad.training._data import count_or, prepare_inputs
-from evengrad.training._loop import NO_BATCH, BroughtSource, end_of, run_epoch
+from evengrad.training._loop import NO_BATCH, BroughtSource, end_of, epoch_requests
 from evengrad.training._progress import BAR, style
-from evengrad.training._step import DEFAULT_BATCH
+from evengrad.training._step import DEFAULT_BATCH, drive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,7 +133,7 @@ def predict(
         source = BlockSource(model, blocks, count, int(xs[0].shape[0]))
     # Rows in arrays get their outputs from one net, each batch of an iterable from one of its own.
     with _core.Access([] if source.rows is None else model.tree.tensors):
-        run_epoch(source, listening, "predict")
+        drive(epoch_requests(source, listening, "predict"))
     arrays = source.gathered.results()
     listening.tell("on_predict_end", {})
     return model.packed_outputs(arrays)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from evengrad.layers._module import ModuleTree
     from evengrad.training._data import Array
     from evengrad.training._frozen_rows import FrozenRows
-    from evengrad.training._loop import Observer
+    from evengrad.training._loop import Observer, Requests, Source
     from evengrad.training._objective import Objective
     from evengrad.training._protocol import TrainableModel
 
@@ -33,9 +33,27 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("evengrad")
 
+T = TypeVar("T")
+
 REQUIRES_GRAD = operator.attrgetter("requires_grad")
 # Rows in a batch where the caller gives no batch_size.
 DEFAULT_BATCH = 32
+
+
+def drive(requests: Requests[T]) -> T:
+    """Run what a loop asks for, by itself; return what it returns."""
+    resume: Callable[[Any], tuple[Source, Until]] = requests.send
+    value: Any = None
+    while True:
+        try:
+            source, until = resume(value)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        try:
+            resume, value = requests.send, source.run(until)
+        except BaseException as error:  # noqa: BLE001 - the loop's, which passes it on
+            resume, value = requests.throw, error
 
 
 def right_to_train(model: TrainableModel, *, alone: bool) -> _core.Access:
@@ -500,8 +518,8 @@ class ArraySource:
         if len(self.kinds) > 1 and self.ends and (left == 1 or strange):
             rehearse(data, left)
 
-    def run(self, until: Until) -> bool:
-        """Run steps; return whether an epoch has ended."""
+    def make_ready(self) -> None:
+        """See to it that the session makes the steps that are to be made now."""
         observer = self.observer
         if observer is not None:
             observer.begins()
@@ -517,9 +535,13 @@ class ArraySource:
                     observer.changes()
                 kind.renew()
                 self.session.forget()
+
+    def run(self, until: Until) -> bool:
+        """Run steps; return whether an epoch has ended."""
+        self.make_ready()
         ended = self.session.run(until)
-        if observer is not None:
-            observer.ends(ended)
+        if self.observer is not None:
+            self.observer.ends(ended)
         return ended
 
 

@@ -11,10 +11,13 @@ use crate::dtype::DType;
 use crate::error::{Result, bail};
 use crate::feed::Feed;
 use crate::generator::Generator;
+use crate::host_access;
 use crate::tensor::Tensor;
 
+mod side_by_side;
 mod watch;
 
+pub use side_by_side::{Job, Outcome, run_side_by_side};
 use watch::Watch;
 pub use watch::{Counted, Notes, Samples};
 
@@ -279,7 +282,7 @@ impl Session {
             self.set_epoch_start(before);
             bail!(Value, "session: an epoch has no step {step}");
         }
-        self.clear_sums()?;
+        self.clear_sums();
         self.draw_order()?;
         (self.step, self.loaded) = (Some(step), epoch_start + step);
         Ok(())
@@ -391,7 +394,7 @@ impl Session {
     }
 
     fn begin(&mut self) -> Result<()> {
-        self.clear_sums()?;
+        self.clear_sums();
         if self.epoch_start() == 0 {
             self.draw_order()?;
         }
@@ -399,8 +402,11 @@ impl Session {
         Ok(())
     }
 
-    fn clear_sums(&self) -> Result<()> {
-        self.sums.iter().try_for_each(|sum| sum.fill(0.0))
+    fn clear_sums(&self) {
+        for sum in &self.sums {
+            // By the host: this thread may work for one that has the engine, which a kernel would wait for.
+            host_access::with_mut(sum, |sum: &mut [f64]| sum.fill(0.0));
+        }
     }
 
     fn draw_order(&mut self) -> Result<()> {

@@ -15,6 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 pub use limits::{limit_threads, read_environment, renew_limits, set_threads, threads};
 pub use notices::take_notices;
+pub(crate) use notices::tell;
 
 use access::Requests;
 use helpers::Helpers;

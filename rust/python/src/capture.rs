@@ -36,7 +36,7 @@ pub(crate) fn is_capturing() -> bool {
 ///
 /// Made by a :class:`Recording`.
 #[pyclass(frozen, weakref, module = "evengrad._core")]
-pub(crate) struct Plan(Mutex<CorePlan>);
+pub(crate) struct Plan(pub(crate) Mutex<CorePlan>);
 
 impl Plan {
     /// Looks at or runs the plan; only inside a native call, where waiting for another thread's replay holds up

@@ -41,6 +41,7 @@ mod recurrent;
 mod reductions;
 mod session;
 mod shapes;
+mod side_by_side;
 mod tensor;
 
 /// Any object of Python.
@@ -96,6 +97,8 @@ mod _core {
     #[pymodule_export]
     use crate::session::{Epochs, Seconds, Session, Steps};
     #[pymodule_export]
+    use crate::side_by_side::run_side_by_side;
+    #[pymodule_export]
     use crate::tensor::Tensor;
 
     #[pymodule_init]
@@ -108,6 +111,7 @@ mod _core {
         ::numpy::npyffi::is_numpy_2(py);
         // While nobody changes a variable, as calls that release the interpreter could not know.
         evengrad_core::team::read_environment();
+        evengrad_core::plan::read_trace_variable();
         crate::elementwise::add_functions(module)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }

@@ -61,10 +61,23 @@ impl Epochs {
     }
 }
 
+/// What a run goes on until, as Python says it.
+pub(crate) fn until_of(until: &Any<'_>) -> PyResult<Until> {
+    if let Ok(steps) = until.cast::<Steps>() {
+        Ok(Until::Steps(steps.get().0))
+    } else if let Ok(seconds) = until.cast::<Seconds>() {
+        Ok(Until::Seconds(seconds.get().0, seconds.get().1))
+    } else if let Ok(epochs) = until.cast::<Epochs>() {
+        Ok(Until::Epochs(epochs.get().0))
+    } else {
+        Err(PyTypeError::new_err("until: expected Steps, Seconds or Epochs"))
+    }
+}
+
 /// One kind of step: a captured plan once there is one, until then a call of Python.
-struct Kind {
+pub(crate) struct Kind {
     step: Py<PyAny>,
-    plan: Option<Py<Plan>>,
+    pub(crate) plan: Option<Py<Plan>>,
     scheduled: Vec<Py<PyAny>>,
 }
 
@@ -75,10 +88,10 @@ impl Kind {
 }
 
 /// All kinds of steps.
-struct Kinds {
-    plain: Vec<Kind>,
+pub(crate) struct Kinds {
+    pub(crate) plain: Vec<Kind>,
     /// For each of them what makes its steps where they are watched; nothing where nothing is, or the host looks itself.
-    watched: Vec<Kind>,
+    pub(crate) watched: Vec<Kind>,
 }
 
 impl Kinds {
@@ -141,12 +154,12 @@ impl Kinds {
 /// (True, [[10.0], [10.0], [10.0]])
 #[pyclass(frozen, weakref, module = "evengrad._core")]
 pub(crate) struct Session {
-    kinds: Mutex<Kinds>,
+    pub(crate) kinds: Mutex<Kinds>,
     /// Values of all sums.
     values: usize,
     host_batches: bool,
     load: Option<Py<PyAny>>,
-    core: Mutex<CoreSession>,
+    pub(crate) core: Mutex<CoreSession>,
     stopped: AtomicBool,
 }
 
@@ -211,7 +224,7 @@ impl Session {
             let now = Instant::now();
             core.ran(done, Some(now - before));
             before = now;
-            if begun.elapsed() >= TURN || self.stopped.load(Ordering::Relaxed) {
+            if begun.elapsed() >= TURN || self.has_stopped() {
                 core.end_if_done()?;
                 return Ok(Turn::Over);
             }
@@ -274,6 +287,40 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Does what Python has to do; tells whether that was a step.
+    pub(crate) fn serve(&self, py: Python<'_>, next: Next) -> PyResult<bool> {
+        match next {
+            Next::Run { kind, watched, .. } => {
+                self.step_in_python(py, kind, watched)?;
+                return Ok(true);
+            }
+            Next::Prepare(steps) => self.prepare(py, steps)?,
+            Next::Load(rows) => {
+                if let Some(load) = &self.load {
+                    load.call1(py, (PyArray1::from_vec(py, rows),))?;
+                }
+            }
+            Next::Reached => {}
+        }
+        Ok(false)
+    }
+
+    /// Begins to run.
+    pub(crate) fn begin(&self, until: Until) {
+        lock(&self.core).start(until);
+    }
+
+    /// Whether the last run has ended an epoch, and begun no other.
+    pub(crate) fn has_ended(&self) -> bool {
+        lock(&self.core).has_ended()
+    }
+
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+}
+
 #[pymethods]
 impl Session {
     #[new]
@@ -331,19 +378,11 @@ impl Session {
     /// KeyboardInterrupt
     ///     On Ctrl-C, after a whole step of a plan; :meth:`finished` has the epochs that have ended.
     fn run(&self, py: Python<'_>, until: &Any<'_>) -> PyResult<bool> {
-        let until = if let Ok(steps) = until.cast::<Steps>() {
-            Until::Steps(steps.get().0)
-        } else if let Ok(seconds) = until.cast::<Seconds>() {
-            Until::Seconds(seconds.get().0, seconds.get().1)
-        } else if let Ok(epochs) = until.cast::<Epochs>() {
-            Until::Epochs(epochs.get().0)
-        } else {
-            return Err(PyTypeError::new_err("until: expected Steps, Seconds or Epochs"));
-        };
+        let until = until_of(until)?;
         let started = Instant::now();
-        lock(&self.core).start(until);
+        self.begin(until);
         let mut has_moved = false;
-        while !(has_moved && self.stopped.load(Ordering::Relaxed)) {
+        while !(has_moved && self.has_stopped()) {
             let mut turn = run(py, || self.turn(until, started))?;
             while let Turn::Barred(request) = &turn {
                 // Without the locks of a turn: who has access may look at this session.
@@ -358,19 +397,10 @@ impl Session {
                     py.check_signals()?;
                 }
                 Turn::Host(Next::Reached) => break,
-                Turn::Host(Next::Run { kind, watched, .. }) => {
-                    self.step_in_python(py, kind, watched)?;
-                    has_moved = true;
-                }
-                Turn::Host(Next::Prepare(steps)) => self.prepare(py, steps)?,
-                Turn::Host(Next::Load(rows)) => {
-                    if let Some(load) = &self.load {
-                        load.call1(py, (PyArray1::from_vec(py, rows),))?;
-                    }
-                }
+                Turn::Host(next) => has_moved |= self.serve(py, next)?,
             }
         }
-        Ok(lock(&self.core).has_ended())
+        Ok(self.has_ended())
     }
 
     /// Have :meth:`run` return soon, at a whole step; one that is called later makes a step or few. Safe in signal
@@ -382,7 +412,7 @@ impl Session {
     /// Whether :meth:`stop` was called.
     #[getter]
     fn stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+        self.has_stopped()
     }
 
     /// Forget what was captured: each kind of step is made by Python again, and may be captured anew.

@@ -12,6 +12,7 @@ use super::cost_model::{
 };
 use super::ir::{Choice, Strategy};
 use super::replicas::Replicas;
+use super::trace::{self, Lane, Trace};
 use super::worker_program::WorkerProgram;
 use crate::buffer::Buffer;
 use crate::capture::StepInput;
@@ -39,6 +40,8 @@ pub(super) struct Executor {
     tuner: Autotuner,
     /// What the last chunk of steps was done with: only its replicas saw them.
     last: Option<Choice>,
+    /// Which plan of the process it is.
+    number: usize,
 }
 
 /// What has been done of a chunk of steps.
@@ -63,6 +66,9 @@ struct Run<'a> {
     done: AtomicUsize,
     stop: AtomicBool,
     error: Mutex<Option<Error>>,
+    /// Where what workers do is noted, and the number of the plan there.
+    trace: Option<&'static Trace>,
+    plan: usize,
 }
 
 impl Run<'_> {
@@ -80,6 +86,12 @@ impl Run<'_> {
         true
     }
 
+    /// Where this worker notes what it does, if there is a trace.
+    fn lane(&self, worker: usize) -> Option<Lane<'_>> {
+        let work = (self.program, self.launches);
+        Some(Lane::new(self.trace?, work, self.plan, (worker, worker)))
+    }
+
     fn work(&self, worker: usize) {
         // Step inputs may look at memory, and the thread that called holds the engine for all workers.
         let _held = team::mark_held();
@@ -91,13 +103,16 @@ impl Run<'_> {
                 self.stop.store(true, Ordering::Relaxed);
             }
         };
-        let mut step = 0;
+        let (mut step, mut lane) = (0, self.lane(worker));
         while !self.stop.load(Ordering::Relaxed) {
             let timed =
                 self.timed.is_some_and(|(every, first)| (first + step).is_multiple_of(every));
             step += 1;
             for stage in 0..=last {
-                self.program.perform(self.launches, stage, worker, timed);
+                match &mut lane {
+                    Some(lane) => lane.perform(stage),
+                    None => self.program.perform(self.launches, stage, worker, timed),
+                }
                 let finish = || {
                     self.program.perform_last(self.launches, stage);
                     if stage == last {
@@ -105,7 +120,11 @@ impl Run<'_> {
                         between_steps();
                     }
                 };
-                if !self.barrier.wait_after(finish) {
+                let goes_on = match &mut lane {
+                    Some(lane) => lane.meet(stage, &self.barrier, finish),
+                    None => self.barrier.wait_after(finish),
+                };
+                if !goes_on {
                     return;
                 }
             }
@@ -115,8 +134,11 @@ impl Run<'_> {
 
 impl Executor {
     pub(super) fn new(strategies: Vec<Strategy>) -> Self {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
         let tuner = Autotuner::new(strategies[0].schedule.cost, strategies.len());
-        Self { strategies, compiled: Vec::new(), scratch: Vec::new(), tuner, last: None }
+        let (compiled, scratch, last) = (Vec::new(), Vec::new(), None);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        Self { strategies, compiled, scratch, tuner, last, number }
     }
 
     /// Lets all memory go.
@@ -178,16 +200,53 @@ impl Executor {
         }
     }
 
-    /// Runs one step on this thread, without a look at the clock.
-    pub(super) fn run_alone(&mut self) -> Result<()> {
+    /// The program of one thread.
+    fn alone(&mut self) -> Result<Arc<WorkerProgram>> {
         let program = Arc::clone(&self.compiled(Choice { strategy: 0, threads: 1 })?.program);
         self.last = None;
-        let launches = &self.strategies[0].launches;
-        for stage in 0..program.len() {
-            program.perform(launches, stage, 0, false);
-            program.perform_last(launches, stage);
-        }
+        Ok(program)
+    }
+
+    /// Runs one step on this thread, without a look at the clock.
+    pub(super) fn run_alone(&mut self) -> Result<()> {
+        self.alone()?.perform_alone(&self.strategies[0].launches);
         Ok(())
+    }
+
+    /// Runs steps on this thread, whatever other threads do with other plans meanwhile: at least one, until there are so
+    /// many, the time has come, or somebody stops them.
+    pub(super) fn run_here(
+        &mut self,
+        inputs: &[Arc<dyn StepInput>],
+        after: &dyn Fn(),
+        steps: usize,
+        (until, stop): (Instant, &AtomicBool),
+        thread: usize,
+    ) -> Chunk {
+        let mut chunk = Chunk { steps: 0, error: None };
+        let program = match self.alone() {
+            Ok(program) => program,
+            Err(error) => return Chunk { error: Some(error), ..chunk },
+        };
+        let launches = &self.strategies[0].launches;
+        let mut lane = trace::current()
+            .map(|trace| Lane::new(trace, (&program, launches), self.number, (thread, 0)));
+        while chunk.steps < steps {
+            if let Err(error) = inputs.iter().try_for_each(|input| input.advance()) {
+                chunk.error = Some(error);
+                break;
+            }
+            match &mut lane {
+                Some(lane) => lane.perform_alone(),
+                None => program.perform_alone(launches),
+            }
+            chunk.steps += 1;
+            after();
+            if stop.load(Ordering::Relaxed) || Instant::now() >= until {
+                break;
+            }
+        }
+        chunk
     }
 
     /// The strategy that was quickest of late.
@@ -262,6 +321,8 @@ impl Executor {
             done: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             error: Mutex::new(None),
+            trace: trace::current(),
+            plan: self.number,
         };
         if !run.next_step(0) {
             run.stop.store(true, Ordering::Relaxed);

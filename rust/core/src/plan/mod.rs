@@ -16,9 +16,11 @@ mod inference;
 mod ir;
 mod partition;
 mod replicas;
+mod trace;
 mod worker_program;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crate::buffer::Buffer;
@@ -31,6 +33,7 @@ use crate::team::{self, Team};
 
 use execute::Executor;
 use ir::Choice;
+pub use trace::read_environment as read_trace_variable;
 
 /// A limit above this is none: it keeps sums of times from overflowing.
 const LONGEST: Duration = Duration::from_secs(1 << 20);
@@ -149,6 +152,33 @@ impl Plan {
         }
     }
 
+    /// Runs steps on this thread alone, beside other plans on other threads that touch nothing which these steps change:
+    /// at least one, until there are so many, the time has come, or somebody stops them. Gives how many. Traces have them
+    /// in the lane of the thread of that number.
+    ///
+    /// This thread works for one that holds the engine, and which has found that the plan is not [barred](Self::is_barred).
+    pub(crate) fn replay_here(
+        &mut self,
+        steps: usize,
+        end: (Instant, &AtomicBool),
+        thread: usize,
+        after: &dyn Fn(),
+    ) -> Result<usize> {
+        let chunk = self.executor.run_here(&self.inputs, after, steps, end, thread);
+        self.note_steps(chunk.steps);
+        chunk.error.map_or(Ok(chunk.steps), Err)
+    }
+
+    /// What the steps read without writing it, and what they write.
+    pub(crate) fn keys(&self) -> (&Keys, &Keys) {
+        (&self.keys.0, &self.keys.1)
+    }
+
+    /// Nanoseconds of a step on one thread, by estimate.
+    pub(crate) fn estimate(&self) -> f64 {
+        self.executor.strategies[0].schedule.cost
+    }
+
     /// True while another thread has access to what the steps touch; asked with the engine in hand.
     pub fn is_barred(&self) -> bool {
         access::bars(&self.keys.0, &self.keys.1)
@@ -179,7 +209,7 @@ impl Plan {
 
     /// True where a step is worth no second thread.
     pub fn is_small(&self) -> bool {
-        self.executor.strategies[0].schedule.cost < cost_model::ONE_THREAD_NANOSECONDS
+        self.estimate() < cost_model::ONE_THREAD_NANOSECONDS
     }
 
     /// How many strategies the plan has for a step: by rows, with large weights by columns, by layers.

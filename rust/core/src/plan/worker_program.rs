@@ -11,6 +11,7 @@ use super::balance::{Span, blocks, cut};
 use super::cost_model::UNEVEN;
 use super::ir::{Addresses, Link, Strategy};
 use super::replicas::{Acquire, Broadcast, Replicas, Traffic};
+use super::trace::Doing;
 use crate::buffer::Buffer;
 use crate::launch::{Arguments, Launch};
 
@@ -140,6 +141,23 @@ impl Spot<'_> {
 }
 
 impl Share {
+    /// Does all tasks, and says what was done from when to when.
+    fn perform_noting(&self, launches: &[Launch], note: &mut dyn FnMut(Doing, Instant, Instant)) {
+        let (mut start, mut before) = (0, Instant::now());
+        for (number, part) in self.parts.iter().enumerate() {
+            let is_broadcast = |task: &Task| matches!(task, Task::Broadcast(_));
+            let tasks = &self.tasks[start..part.end];
+            for run in tasks.chunk_by(|one, other| is_broadcast(one) == is_broadcast(other)) {
+                perform(launches, run);
+                let now = Instant::now();
+                let publishes = is_broadcast(&run[0]);
+                note(if publishes { Doing::Publishes } else { Doing::Works(number) }, before, now);
+                before = now;
+            }
+            start = part.end;
+        }
+    }
+
     /// Does all tasks and takes the time of each part.
     fn perform_timed(&self, launches: &[Launch]) {
         let (mut start, mut before) = (0, Instant::now());
@@ -228,6 +246,55 @@ impl WorkerProgram {
     /// Does what one worker does for all at the end of a stage.
     pub(super) fn perform_last(&self, launches: &[Launch], stage: usize) {
         perform(launches, &self.stages[stage].last);
+    }
+
+    /// Does a worker's share of a stage, and says what was done from when to when.
+    pub(super) fn perform_noting(
+        &self,
+        launches: &[Launch],
+        stage: usize,
+        worker: usize,
+        note: &mut dyn FnMut(Doing, Instant, Instant),
+    ) {
+        let share = &self.stages[stage].shares[worker];
+        if !share.acquires.is_empty() {
+            let start = Instant::now();
+            share.acquires.iter().for_each(Acquire::perform);
+            note(Doing::Takes, start, Instant::now());
+        }
+        share.perform_noting(launches, note);
+    }
+
+    /// The launches in a part of a worker's share of a stage, in their order, for people.
+    pub(super) fn names(
+        &self,
+        launches: &[Launch],
+        stage: usize,
+        worker: usize,
+        part: usize,
+    ) -> String {
+        let share = &self.stages[stage].shares[worker];
+        let start = part.checked_sub(1).map_or(0, |before| share.parts[before].end);
+        let mut known: Vec<usize> = Vec::new();
+        for task in &share.tasks[start..share.parts[part].end] {
+            if let Task::Run { launch, .. } = task {
+                // Another block begins.
+                if known.contains(launch) {
+                    break;
+                }
+                known.push(*launch);
+            }
+        }
+        let names: Vec<_> = known.iter().map(|&launch| launches[launch].name).collect();
+        names.join(" > ")
+    }
+
+    /// Does a whole step of a program of one worker.
+    pub(super) fn perform_alone(&self, launches: &[Launch]) {
+        for stage in 0..self.len() {
+            self.perform(launches, stage, 0, false);
+            self.perform_last(launches, stage);
+        }
     }
 
     /// What the chains cost, as measured, where the workers' shares by the present costs differ; the measuring then

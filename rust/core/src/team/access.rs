@@ -36,6 +36,11 @@ impl Keys {
         Arc::as_ptr(buffer) as usize
     }
 
+    /// The addresses.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().copied()
+    }
+
     fn overlap(&self, other: &Self) -> bool {
         let (mut ours, mut theirs) = (self.0.iter().peekable(), other.0.iter().peekable());
         while let (Some(a), Some(b)) = (ours.peek(), theirs.peek()) {

@@ -23,6 +23,11 @@ impl Notices {
     }
 }
 
+/// Has the host hear a text, unless it has.
+pub(crate) fn tell(text: String) {
+    current().notices.tell(text);
+}
+
 /// What users have to hear and was not taken yet.
 pub fn take_notices() -> Vec<String> {
     let notices = &current().notices;
