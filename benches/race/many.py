@@ -33,6 +33,7 @@ ROWS, INPUTS, HIDDEN, CLASSES, BATCH = 4096, 30, (64, 32), 2, 32
 STEPS = ROWS // BATCH
 # Epochs of ours, and of scikit-learn, which takes many times as long for one.
 EPOCHS, THEIR_EPOCHS = 60, 6
+THEIRS = "scikit-learn, processes"
 
 
 def data() -> tuple[np.ndarray, np.ndarray]:
@@ -76,6 +77,27 @@ def turn(work: Callable[[], object], steps: int) -> tuple[float, float]:
     return steps / (time.perf_counter() - start), steps / (time.process_time() - begun)
 
 
+def contestants(nets: int, threads: int) -> dict[str, Callable[[], tuple[float, float]]]:
+    """Return what takes turns, by its name."""
+    x, y = data()
+
+    def many() -> tuple[float, float]:
+        models = [net(seed) for seed in range(nets)]
+        settings = {"epochs": EPOCHS, "batch_size": BATCH, "n_threads": threads, "verbose": 0}
+        return turn(lambda: eg.fit_many(models, x, y, **settings), nets * EPOCHS * STEPS)
+
+    def one() -> tuple[float, float]:
+        model, epochs, before = net(0), 4 * EPOCHS, eg.get_num_threads()
+        eg.set_num_threads(1)
+        try:
+            settings = {"epochs": epochs, "batch_size": BATCH, "verbose": 0}
+            return turn(lambda: model.fit(x, y, **settings), epochs * STEPS)
+        finally:
+            eg.set_num_threads(before)
+
+    return {"fit_many": many, "fit, one thread": one}
+
+
 def main() -> None:
     """Let all take turns, and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -83,35 +105,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=eg.get_num_threads())
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    x, y = data()
-    eg.set_num_threads(given.threads)
-    seeds = range(given.nets)
-
-    def many() -> tuple[float, float]:
-        models = [net(seed) for seed in seeds]
-        settings = {"epochs": EPOCHS, "batch_size": BATCH, "verbose": 0}
-        return turn(lambda: eg.fit_many(models, x, y, **settings), given.nets * EPOCHS * STEPS)
-
-    def one() -> tuple[float, float]:
-        model = net(0)
-        eg.set_num_threads(1)
-        try:
-            epochs = 4 * EPOCHS
-            settings = {"epochs": epochs, "batch_size": BATCH, "verbose": 0}
-            return turn(lambda: model.fit(x, y, **settings), epochs * STEPS)
-        finally:
-            eg.set_num_threads(given.threads)
-
-    runs = {"fit_many": many, "fit, one thread": one}
-    pool = None
+    nets, threads = given.nets, given.threads
+    runs, pool = contestants(nets, threads), None
     if importlib.util.find_spec("sklearn") and importlib.util.find_spec("threadpoolctl"):
-        pool = ProcessPoolExecutor(given.threads, multiprocessing.get_context("spawn"))
+        pool = ProcessPoolExecutor(threads, multiprocessing.get_context("spawn"))
 
         def theirs() -> tuple[float, float]:
-            steps = given.nets * THEIR_EPOCHS * STEPS
-            return turn(lambda: list(pool.map(train_with_sklearn, seeds)), steps)
+            steps = nets * THEIR_EPOCHS * STEPS
+            return turn(lambda: list(pool.map(train_with_sklearn, range(nets))), steps)
 
-        runs["scikit-learn, processes"] = theirs
+        runs[THEIRS] = theirs
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for number in range(given.rounds + 1):
         for name, run in runs.items():
@@ -121,18 +124,15 @@ def main() -> None:
                 found[name].append(rates)
     if pool is not None:
         pool.shutdown()
-    print(
-        f"{given.nets} nets {INPUTS}-{'-'.join(map(str, HIDDEN))}-{CLASSES}, {given.threads} threads"
-    )
     medians = {name: np.median(rates, axis=0) for name, rates in found.items()}
+    print(f"{nets} nets {INPUTS}-{'-'.join(map(str, HIDDEN))}-{CLASSES}, {threads} threads")
     for name, (wall, _) in medians.items():
         print(f"{name:26}{wall:12,.0f} model-steps/s")
-    ours, alone = medians["fit_many"], medians["fit, one thread"]
-    wall, busy = ours / alone * [1, given.threads]
+    wall, busy = medians["fit_many"] / medians["fit, one thread"] * [1, threads]
     print(f"times one net on one thread: {wall:.2f}; by processors {busy:.2f}; bound 1.9 on two")
     if pool is not None:
-        over = ours[0] / medians["scikit-learn, processes"][0]
-        print(f"times scikit-learn in {given.threads} processes: {over:.1f}; bound 14")
+        over = medians["fit_many"][0] / medians[THEIRS][0]
+        print(f"times scikit-learn in {threads} processes: {over:.1f}; bound 14")
 
 
 if __name__ == "__main__":

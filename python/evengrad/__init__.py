@@ -69,6 +69,7 @@ from evengrad.autograd import no_grad as no_grad
 from evengrad.layers import Input as Input
 from evengrad.models import Model as Model
 from evengrad.models import Sequential as Sequential
+from evengrad.models._ensemble import Ensemble as Ensemble
 from evengrad.models._fit_many import fit_many as fit_many
 from evengrad.models._loading import load_model as load_model
 from evengrad.models._replay import replay as replay

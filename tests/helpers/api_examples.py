@@ -269,6 +269,7 @@ NOT_DIFFERENTIABLE = {
     "sklearn.load": "reads a file",
     **{f"zoo.{name}": "reads and writes files" for name in ("folder", "list", "load", "save")},
     "replay": "reads a file",
+    "fit_many": "trains models",
     **{f"Tensor.{name}": READS_VALUES for name in ("numpy", "item", "tolist", "detach")},
     **{f"Tensor.{name}": MANAGES for name in ("backward", "copy_", "retain_grad", "zero_grad")},
     "Tensor.requires_grad_": MANAGES,

@@ -169,7 +169,7 @@ def test_callbacks_run_between_epochs_on_the_thread_that_calls():
         lambda: callbacks.ReduceLROnPlateau("loss", patience=1, min_delta=1.0),
         callbacks.TerminateOnNaN,
         lambda: callbacks.GradientDoctor(every=3),
-        lambda: callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None),
+        lambda: callbacks.LambdaCallback(on_train_batch_end=lambda *_: None),
     ],
     ids=["early-stopping", "plateau", "nan", "doctor", "batches"],
 )

@@ -283,3 +283,31 @@ def test_the_picture():
     assert mark.get_xdata()[0] == found.suggestion
     assert found.plot(axes) is axes
     pyplot.close("all")
+
+
+def test_seeds_are_tests_of_their_own_whose_mean_is_returned():
+    model = classifier(eg.optimizers.Adam(0.01))
+    model.fit(X, Y, verbose=0)
+    before = everything(model)
+    found = model.find_learning_rate(X, Y, 1e-4, 10.0, steps=30, seeds=[3, 4, 11])
+    assert list(map(repr, everything(model))) == list(map(repr, before))
+    for seed, test in zip([3, 4, 11], found.tests, strict=True):
+        alone = eg.models.clone_model(model, seed=seed)
+        alone.compile(eg.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+        expected = alone.find_learning_rate(X, Y, 1e-4, 10.0, steps=30)
+        np.testing.assert_array_equal(test.losses, expected.losses)
+        np.testing.assert_array_equal(test.learning_rates, expected.learning_rates)
+    steps = min(len(test.losses) for test in found.tests)
+    for name in ("losses", "smoothed_losses"):
+        mean = np.mean([getattr(test, name)[:steps] for test in found.tests], axis=0)
+        np.testing.assert_array_equal(getattr(found, name), mean)
+    assert found.suggestion in found.learning_rates / 10
+
+
+def test_seeds_that_are_none():
+    model = classifier("sgd")
+    with pytest.raises(ValueError, match="seeds: expected one integer or more, got none"):
+        model.find_learning_rate(X, Y, seeds=[])
+    with pytest.raises(TypeError, match="seeds: "):
+        model.find_learning_rate(X, Y, seeds=[1.5])
+    assert model.find_learning_rate(X, Y, steps=10).tests == []

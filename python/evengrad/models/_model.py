@@ -25,7 +25,7 @@ from evengrad.models._files import Files
 from evengrad.models._frozen_part import FrozenPart
 from evengrad.models._layer_facts import facts_of
 from evengrad.models._model_file import contents_of, save_model
-from evengrad.models._network import ModelView, made_of_layers
+from evengrad.models._network import ModelView, made_of_layers, start_anew, view_of
 from evengrad.models._ownership import claim
 from evengrad.models._plain_state import (
     DESCRIPTION,
@@ -51,11 +51,11 @@ from evengrad.training._own_steps import own_steps, refusal
 from evengrad.training._planning import plan
 from evengrad.training._predict import predict
 from evengrad.training._range_test import Options as RangeTestOptions
-from evengrad.training._range_test import find_learning_rate
+from evengrad.training._range_test import checked_seeds, find_learning_rate, over_seeds
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
 
@@ -989,6 +989,7 @@ class Model(Copies, Files):
         sample_weight: Any = None,
         class_weight: Any = None,
         check_finite: bool = True,
+        seeds: Sequence[int] | None = None,
     ) -> RangeTest:
         """Train for a while at growing learning rates, take all of it back, and suggest a rate.
 
@@ -1017,6 +1018,11 @@ class Model(Copies, Files):
             β in [0, 1) of the running average; by default 1 − 1 / (1 + k/50).
         check_finite
             As for `fit`.
+        seeds
+            Integers: the test is made of a net of this architecture, with new first values and an
+            optimizer that has made no update, by each of them, side by side as in
+            `evengrad.fit_many`. The result is the mean of their losses, up to where the first of
+            them ends; ``tests`` has each.
 
         Returns
         -------
@@ -1046,22 +1052,24 @@ class Model(Copies, Files):
         >>> model.find_learning_rate(x, y, 1e-4, 10.0)
         <RangeTest of 31 steps, learning rates 0.0001 to 0.562: suggestion 0.0316>
         """
-        return find_learning_rate(
-            self._view(),
-            x,
-            y,
-            RangeTestOptions(
-                min_lr=min_lr,
-                max_lr=max_lr,
-                batch_size=batch_size,
-                steps=steps,
-                stop_factor=stop_factor,
-                smoothing=smoothing,
-                sample_weight=sample_weight,
-                class_weight=class_weight,
-                check_finite=check_finite,
-            ),
+        options = RangeTestOptions(
+            min_lr=min_lr,
+            max_lr=max_lr,
+            batch_size=batch_size,
+            steps=steps,
+            stop_factor=stop_factor,
+            smoothing=smoothing,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            check_finite=check_finite,
         )
+        if seeds is None:
+            return find_learning_rate(self._view(), x, y, options)
+        config, given = self._compiled(), checked_seeds(seeds)
+        twins = [self.clone() for _ in given]
+        for twin, seed in zip(twins, given, strict=True):
+            start_anew(twin, seed)
+        return over_seeds([view_of(twin) for twin in twins], config, x, y, options)
 
     # ---- questions to a model
 

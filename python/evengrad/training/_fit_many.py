@@ -16,7 +16,7 @@ from evengrad.training._data import refuse_batches
 from evengrad.training._fit import NO_PROGRESS, Training, check
 from evengrad.training._options import Options
 from evengrad.training._progress import BAR, INTERVAL, LINES, SILENT, show_logs, style
-from evengrad.training._side_by_side import Lane, run_lanes
+from evengrad.training._side_by_side import TrainingLane, run_lanes
 from evengrad.training._step import right_to_train
 
 if TYPE_CHECKING:
@@ -161,14 +161,14 @@ class ManyProgress:
         self._bar: Any = None
         self._shown, self._told = 0.0, set[int]()
 
-    def __call__(self, lanes: list[Lane]) -> None:
+    def __call__(self, lanes: list[TrainingLane]) -> None:
         """Show how far the trainings are."""
         if self.style == LINES:
             self._write(lanes)
         elif time.perf_counter() - self._shown >= INTERVAL:
             self._draw(lanes)
 
-    def _write(self, lanes: list[Lane]) -> None:
+    def _write(self, lanes: list[TrainingLane]) -> None:
         for lane in lanes:
             if lane.has_ended and lane.place not in self._told:
                 self._told.add(lane.place)
@@ -179,7 +179,7 @@ class ManyProgress:
                     flush=True,
                 )
 
-    def _draw(self, lanes: list[Lane]) -> None:
+    def _draw(self, lanes: list[TrainingLane]) -> None:
         if self._bar is None:
             from tqdm.auto import tqdm
 
@@ -191,7 +191,7 @@ class ManyProgress:
         self._bar.refresh()
         self._shown = time.perf_counter()
 
-    def close(self, lanes: list[Lane]) -> None:
+    def close(self, lanes: list[TrainingLane]) -> None:
         """Leave the terminal in order."""
         if self.style == LINES:
             self._write(lanes)
@@ -203,10 +203,10 @@ class ManyProgress:
 # ---- halving
 
 
-def halve(lanes: list[Lane]) -> None:
+def halve(lanes: list[TrainingLane]) -> None:
     """End the half of some trainings whose validation loss is larger."""
 
-    def rank(lane: Lane) -> tuple[bool, float]:
+    def rank(lane: TrainingLane) -> tuple[bool, float]:
         loss = lane.training.history.history[VALIDATION_LOSS][-1]
         return not math.isfinite(loss), loss if math.isfinite(loss) else 0.0
 
@@ -326,7 +326,7 @@ def fit_many(models: list[TrainableModel], given: ManyOptions) -> list[History]:
         # Layers that were not built have their variables now.
         refuse_shared(models)
         last = options[0].epochs
-        lanes = [Lane(training, place, 0, last) for place, training in enumerate(trainings)]
+        lanes = [TrainingLane(training, place, 0, last) for place, training in enumerate(trainings)]
         if given.stop == HALVING:
             for training in trainings:
                 training.pauses = rungs(last)

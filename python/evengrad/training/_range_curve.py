@@ -31,6 +31,8 @@ class RangeTest:
         Their running averages: mₜ ← β · mₜ₋₁ + (1 − β) · Lₜ, divided by 1 − βᵗ.
     stopped_early
         Whether the loss shot up before the largest rate was reached.
+    tests
+        With ``seeds=``, the test of each seed, of which this is the mean; else empty.
 
     Examples
     --------
@@ -50,6 +52,7 @@ class RangeTest:
         self.losses: Array = np.array(losses, np.float64)
         self.smoothed_losses: Array = np.array(smoothed_losses, np.float64)
         self.stopped_early = stopped_early
+        self.tests: list[RangeTest] = []
 
     @property
     def turning_point(self) -> float:

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from evengrad import _core
 from evengrad.training._fit import NO_STEP, TURN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from evengrad.training._fit import Training
     from evengrad.training._loop import Requests, Source, Until
 
 logger = logging.getLogger("evengrad")
 
+T = TypeVar("T")
 
-class Lane:
-    """One of several trainings, and what it has asked for."""
 
-    def __init__(self, training: Training, place: int, first: int, last: int) -> None:
-        self.training, self.place = training, place
-        self.first, self.last = first, last
-        self.requests: Requests[None] = training.requests(first, last)
+class Lane(Generic[T]):
+    """One of several loops, and what it has asked for."""
+
+    # What it returns, once it has ended.
+    result: T
+
+    def __init__(self, requests: Requests[T], place: int) -> None:
+        self.requests, self.place = requests, place
         self.source: Source | None = None
         # What it asks for; None once that has begun.
         self.until: Until | None = None
@@ -53,14 +56,14 @@ class Lane:
     def _resume(self, resume: Callable[[Any], tuple[Source, Until]], value: Any) -> None:
         try:
             self.source, self.until = resume(value)
-        except StopIteration:
-            self.has_ended = True
+        except StopIteration as end:
+            self.has_ended, self.result = True, end.value
             return
         if not self.waits:
             self.source.make_ready()
 
     def break_off(self, error: BaseException) -> None:
-        """Leave the training where it is, because of an error or Ctrl-C."""
+        """Leave the loop where it is, because of an error or Ctrl-C."""
         if self.has_ended:
             return
         self.has_ended = True
@@ -70,6 +73,21 @@ class Lane:
         except BaseException as raised:
             if raised is not error:
                 logger.exception("models[%d]: failed after another exception", self.place)
+
+
+class TrainingLane(Lane[None]):
+    """One of several trainings."""
+
+    def __init__(self, training: Training, place: int, first: int, last: int) -> None:
+        super().__init__(training.requests(first, last), place)
+        self.training = training
+        self.first, self.last = first, last
+
+    def break_off(self, error: BaseException) -> None:
+        """Leave the training where it is, and have its callbacks give back what they hold."""
+        if self.has_ended:
+            return
+        super().break_off(error)
         if self.has_begun:
             self.training.leave()
 
@@ -85,13 +103,16 @@ class Lane:
         return min(done, float(self.last - self.first))
 
 
+AnyLane = TypeVar("AnyLane", bound=Lane[Any])
+
+
 def run_lanes(
-    lanes: list[Lane],
-    threads: int | None,
-    progress: Callable[[list[Lane]], None] | None,
-    at_pause: Callable[[list[Lane]], None],
+    lanes: list[AnyLane],
+    threads: int | None = None,
+    progress: Callable[[list[AnyLane]], None] | None = None,
+    at_pause: Callable[[list[AnyLane]], None] | None = None,
 ) -> None:
-    """Run trainings to their end, at most so many at once.
+    """Run loops, such as trainings, to their end, at most so many at once.
 
     `progress` is told a few times a second how far they are; `at_pause` once all that go on wait.
     An error of one ends all of them where they are, and is raised again.
@@ -105,7 +126,8 @@ def run_lanes(
             if asking:
                 run_steps(asking, threads, None if progress is None else TURN)
             else:
-                at_pause(going)
+                if at_pause is not None:
+                    at_pause(going)
                 for lane in going:
                     with blamed(lane):
                         lane.answer(False)
@@ -117,7 +139,7 @@ def run_lanes(
         raise
 
 
-def run_steps(lanes: list[Lane], threads: int | None, seconds: float | None) -> None:
+def run_steps(lanes: Sequence[Lane[Any]], threads: int | None, seconds: float | None) -> None:
     """Run what trainings ask for until one of them has it, or so long."""
     sessions = [(lane.source.session, lane.until) for lane in lanes if lane.source is not None]
     found = _core.run_side_by_side(sessions, threads, seconds)
@@ -129,7 +151,7 @@ def run_steps(lanes: list[Lane], threads: int | None, seconds: float | None) -> 
 
 
 @contextlib.contextmanager
-def blamed(lane: Lane) -> Iterator[None]:
+def blamed(lane: Lane[Any]) -> Iterator[None]:
     """Have the log say whose error it is that ends all trainings."""
     try:
         yield

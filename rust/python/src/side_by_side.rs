@@ -34,7 +34,7 @@ fn turn(sessions: &[&Session], threads: usize) -> Result<Vec<Outcome>> {
     let jobs = cores.iter_mut().zip(&mut plans).map(|(session, plans)| {
         let [plain, watched] = plans
             .each_mut()
-            .map(|plans| plans.iter_mut().map(|plan| plan.as_deref_mut()).collect::<Vec<_>>());
+            .map(|plans| plans.iter_mut().map(Option::as_deref_mut).collect::<Vec<_>>());
         Job { session, plain, watched }
     });
     run_jobs(&mut jobs.collect::<Vec<_>>(), threads, TURN)
@@ -113,19 +113,20 @@ pub(crate) fn run_side_by_side(
     seconds: Option<f64>,
 ) -> PyResult<Vec<Option<Py<PyAny>>>> {
     let began = Instant::now();
-    let sessions: Vec<&Session> = requests.iter().map(|(session, _)| session.get()).collect();
+    let (held, untils): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
+    let sessions: Vec<&Session> = held.iter().map(Py::get).collect();
     for (place, &session) in sessions.iter().enumerate() {
         if sessions[..place].iter().any(|&other| std::ptr::eq(other, session)) {
             return Err(PyValueError::new_err("requests: expected each session once"));
         }
     }
-    for (session, until) in &requests {
+    for (session, until) in sessions.iter().zip(untils) {
         if let Some(until) = until {
-            session.get().begin(until_of(until)?);
+            session.begin(until_of(&until)?);
         }
     }
     let threads = threads.unwrap_or_else(team::threads);
-    let mut found: Vec<Option<Py<PyAny>>> = requests.iter().map(|_| None).collect();
+    let mut found: Vec<Option<Py<PyAny>>> = sessions.iter().map(|_| None).collect();
     let mut access: Option<Access> = None;
     let is_early = || seconds.is_none_or(|seconds| began.elapsed().as_secs_f64() < seconds);
     while found.iter().all(Option::is_none) && !found.is_empty() && is_early() {

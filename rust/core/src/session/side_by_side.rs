@@ -204,7 +204,7 @@ mod tests {
         (0..count).map(|_| Tensor::zeros(&[], DType::F64)).collect()
     }
 
-    fn job<'a>((session, plan): &'a mut (Session, Plan)) -> Job<'a> {
+    fn job((session, plan): &mut (Session, Plan)) -> Job<'_> {
         Job { session, plain: vec![Some(plan)], watched: vec![] }
     }
 
@@ -239,7 +239,7 @@ mod tests {
         let (mut one, mut other) = (begun(4, &sums[0])?, begun(4, &sums[1])?);
         let mut jobs = [job(&mut one), job(&mut other)];
         jobs[1].plain[0] = None;
-        let outcomes = run_side_by_side(&mut jobs, 1, Duration::from_secs(600))?;
+        let outcomes = run_side_by_side(&mut jobs, 1, Duration::from_mins(10))?;
         assert_eq!(outcomes[1], Outcome::Host(Next::Run { kind: 0, steps: 1, watched: false }));
         Ok(())
     }
