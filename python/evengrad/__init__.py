@@ -26,6 +26,7 @@ from evengrad import regularizers as regularizers
 from evengrad import utils as utils
 from evengrad import zoo as zoo
 from evengrad._common import pickling as _pickling  # noqa: F401 - enters what pickles tensors
+from evengrad._common.advice import EvengradWarning as EvengradWarning
 from evengrad._common.default_arguments import default_arguments as default_arguments
 from evengrad._common.module_answers import answer as _answer
 from evengrad._common.versions import show_versions as show_versions

@@ -1,7 +1,6 @@
 """GradientDoctor: findings of a training as they arise, series, rescue."""
 
 import copy
-import logging
 import sys
 
 import numpy as np
@@ -92,11 +91,11 @@ def test_other_callbacks_batches_and_validation_stand_beside_it():
     assert history.health["step"].tolist() == [0, 3, 6, 9, 12, 15, 18]
 
 
-def test_it_warns_or_stops_where_asked_to(caplog):
-    with caplog.at_level(logging.WARNING, "evengrad"):
+def test_it_warns_or_stops_where_asked_to(advice):
+    with advice.heard():
         history = fitted(logistic_stack(), GradientDoctor(every=1, on_finding="warn"))
     assert len(history.epoch) == 3
-    told = [one for one in caplog.messages if one.startswith("GradientDoctor")]
+    told = [one for one in advice.messages if one.startswith("GradientDoctor")]
     assert len(told) == len(set(told))
     assert any("vanishing" in one for one in told)
     doctor = GradientDoctor(every=1, on_finding="stop")

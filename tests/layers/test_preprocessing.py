@@ -121,7 +121,7 @@ class TestNormalization:
             layer.adapt([rng.normal(size=(5, 3)), rng.normal(size=(5, 1))])
         assert not layer.built
 
-    def test_one_that_is_not_adapted_is_said_once(self, rng, caplog):
+    def test_one_that_is_not_adapted_is_said_once(self, rng, advice):
         x, y = rng.normal(size=(20, 3)), rng.normal(size=(20, 1))
 
         def net(**settings):
@@ -133,15 +133,15 @@ class TestNormalization:
         model = net()
         for _ in range(2):
             model.fit(x, y, batch_size=8, verbose=0)
-        assert caplog.text.count("normalization has not been adapted") == 1
-        assert "call adapt(data) on the layer" in caplog.text
-        caplog.clear()
+        assert advice.text.count("normalization has not been adapted") == 1
+        assert "call adapt(data) on the layer" in advice.text
+        advice.clear()
         adapted, given, loaded = net(), net(mean=0.0, variance=1.0), net()
         adapted.layers[0].adapt(x)
         loaded.set_weights(adapted.get_weights())
         for one in (adapted, given, loaded):
             one.fit(x, y, verbose=0)
-        assert "adapted" not in caplog.text
+        assert "adapted" not in advice.text
 
     def test_is_not_trained_and_is_saved(self, rng, tmp_path):
         x, y = rng.normal(50.0, 9.0, size=(53, 5)), rng.normal(size=(53, 2))

@@ -1,7 +1,5 @@
 """Losses against closed forms and SciPy; fusion with the model's end."""
 
-import logging
-
 import numpy as np
 import pytest
 from scipy import special
@@ -184,13 +182,13 @@ def test_a_contradiction_is_an_error(data, activation, loss, message):
         model.fit(x, target, verbose=0)
 
 
-def test_an_odd_end_is_told_in_the_log(data, caplog):
+def test_an_odd_end_is_told_in_the_log(data, advice):
     x, y = data
     model = eg.Sequential([eg.layers.Dense(3, "relu")])
     model.compile("sgd", "sparse_categorical_crossentropy")
-    with caplog.at_level(logging.WARNING, "evengrad"):
+    with advice.heard():
         model.fit(x, y, verbose=0)
-    assert "ends in relu" in caplog.text
+    assert "ends in relu" in advice.text
 
 
 class Custom(eg.Model):

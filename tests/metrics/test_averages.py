@@ -1,7 +1,6 @@
 """Which classes the metrics of classes count, and how their scores are joined: scikit-learn's."""
 
 import itertools
-import logging
 
 import numpy as np
 import pytest
@@ -215,7 +214,7 @@ def test_more_classes_need_a_word_about_them(rng, kind):
 
 
 @pytest.mark.parametrize("rows", [[1, 1], [0, 0]])
-def test_rows_of_several_labels_are_not_taken_for_classes(rng, rows, caplog):
+def test_rows_of_several_labels_are_not_taken_for_classes(rng, rows, advice):
     x, y = rng.normal(size=(8, 4)), np.eye(2)[rng.integers(0, 2, 8)]
     y[5] = rows
     model = eg.Sequential([eg.layers.Dense(2, "sigmoid")], seed=1)
@@ -243,10 +242,10 @@ def test_rows_of_several_labels_are_not_taken_for_classes(rng, rows, caplog):
         metrics.Recall(0.5, class_id=0),
         metrics.F1Score("weighted", threshold=0.5),
     ]
-    with caplog.at_level(logging.WARNING, "evengrad"):
+    with advice.heard():
         model.compile("sgd", "binary_crossentropy", fitting)
         model.fit(x, y, verbose=0)
-    assert not caplog.records
+    assert not advice.records
 
 
 # ---- the largest of a row

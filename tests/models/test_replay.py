@@ -151,15 +151,15 @@ def test_code_that_was_mended_finds_nothing(tmp_path):
     assert eg.replay(path, {"Grows": Mended}) is None
 
 
-def test_what_cannot_be_written_is_said_and_training_ends_as_it_would(tmp_path, caplog):
+def test_what_cannot_be_written_is_said_and_training_ends_as_it_would(tmp_path, advice):
     path = tmp_path / "bad.safetensors"
     finding = written(path, net(loss=lambda y, p: (p.relu()).log().mean(dim=-1)))
     assert finding.tensor == "loss"
     assert not path.exists()
-    assert "what reproduces the step could not be written" in caplog.text
+    assert "what reproduces the step could not be written" in advice.text
     finding = written(tmp_path / "none" / "bad.safetensors", net(), with_nan())
     assert finding.tensor == "input"
-    assert "No such file" in caplog.text
+    assert "No such file" in advice.text
 
 
 def test_a_path_of_another_format_is_refused():

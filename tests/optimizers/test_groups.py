@@ -1,7 +1,6 @@
 """Parameter groups: other learning rates and decays for some of the parameters."""
 
 import copy
-import logging
 
 import numpy as np
 import pytest
@@ -171,13 +170,13 @@ def test_exclusion_from_decay_as_in_keras():
         optimizers.SGD().exclude_from_weight_decay()
 
 
-def test_a_group_that_holds_nothing_is_said_once(caplog):
+def test_a_group_that_holds_nothing_is_said_once(advice):
     model = network(optimizers.SGD(0.1, groups=[ParameterGroup("hed")]))
-    with caplog.at_level(logging.WARNING, "evengrad"):
+    with advice.heard():
         model.fit(X, Y, epochs=2, verbose=0)
-    assert len(caplog.records) == 1
-    assert "ParameterGroup('hed') holds none" in caplog.text
-    assert "head/kernel" in caplog.text
+    assert len(advice.records) == 1
+    assert "ParameterGroup('hed') holds none" in advice.text
+    assert "head/kernel" in advice.text
 
 
 def test_layers_inside_layers_and_models_in_models():

@@ -1,7 +1,5 @@
 """Pre-training is made of captured steps: nothing of it runs in Python."""
 
-import logging
-
 import numpy as np
 import pytest
 
@@ -42,7 +40,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_steps_are_captured(run, caplog, monkeypatch):
+def test_steps_are_captured(run, advice, monkeypatch):
     made = []
     run_once = Step._run
 
@@ -51,10 +49,10 @@ def test_steps_are_captured(run, caplog, monkeypatch):
         run_once(step)
 
     monkeypatch.setattr(Step, "_run", counted)
-    with caplog.at_level(logging.WARNING, "evengrad"):
+    with advice.heard():
         RUNS[run]()
     assert made
     assert not any(step.eager for step in made)
     # A rest of an epoch is run once before it is captured.
     assert all(made.count(step) <= 2 for step in made)
-    assert not caplog.records
+    assert not advice.records

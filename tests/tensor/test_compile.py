@@ -2,7 +2,6 @@
 
 # ruff: noqa: ARG005 - functions have the signatures that they are called with
 
-import logging
 import os
 import sys
 import threading
@@ -211,13 +210,13 @@ def test_unhashable_arguments_are_refused(problem):
         eg.compile(lambda a, b: a)(x, {1, 2})
 
 
-def test_many_signatures_are_told(problem, caplog):
+def test_many_signatures_are_told(problem, advice):
     x, _, _ = problem
     scale = eg.compile(lambda a, factor: a * factor)
-    with caplog.at_level(logging.WARNING, "evengrad"):
+    with advice.heard():
         for i in range(40):
             scale(x, float(i))
-    assert caplog.text.count("different signatures") == 1
+    assert advice.text.count("different signatures") == 1
 
 
 def test_compiled_inside_compiled(problem):

@@ -2,7 +2,6 @@
 
 # ruff: noqa: ARG002 - functions have the signatures that they are called with
 
-import logging
 import os
 
 import numpy as np
@@ -388,15 +387,15 @@ def test_a_change_between_two_batches():
     agree(chain, callbacks=[Halve()], validation_data=HELD)
 
 
-def test_what_freezes_later_is_kept_from_then_on(caplog):
+def test_what_freezes_later_is_kept_from_then_on(advice):
     def make():
         return unfrozen(chain())
 
     agree(make, callbacks=[At(1, lambda model: model.freeze(until="hidden2"))], epochs=3)
     noisy = At(1, lambda model: model.freeze(["hidden1", "drop", "hidden2"]))
-    with caplog.at_level(logging.WARNING, "evengrad"):
+    with advice.heard():
         agree(lambda: chain(layers.Dropout(0.1, name="drop"), layers.Dense(3)), callbacks=[noisy])
-    assert "drop draws random numbers" in caplog.text
+    assert "drop draws random numbers" in advice.text
 
 
 # ---- callbacks, checkpoints

@@ -2,7 +2,6 @@
 
 # ruff: noqa: ARG002 - functions have the signatures that they are called with
 
-import logging
 import os
 import resource
 import signal
@@ -33,15 +32,15 @@ def damage(path):
     path.write_bytes(content)
 
 
-def test_a_damaged_newest_file_is_named_and_the_one_before_is_taken(tmp_path, caplog):
+def test_a_damaged_newest_file_is_named_and_the_one_before_is_taken(tmp_path, advice):
     whole = net()
     expected = bits(whole, run(whole, 5))
     run(net(), 3, checkpoint=tmp_path)
     damage(tmp_path / "checkpoint-000003-00000000.safetensors")
     again = net()
-    with caplog.at_level(logging.WARNING, "evengrad"):
+    with advice.heard():
         assert bits(again, run(again, 5, checkpoint=tmp_path)) == expected
-    assert "checkpoint-000003-00000000.safetensors" in caplog.text
+    assert "checkpoint-000003-00000000.safetensors" in advice.text
 
 
 def test_a_checkpoint_is_no_model_and_says_what_it_is(tmp_path):
@@ -92,7 +91,7 @@ def test_resume_true_wants_a_checkpoint_and_false_replaces(tmp_path):
     assert max(path.name for path in tmp_path.iterdir()).startswith("checkpoint-000002")
 
 
-def test_a_full_disk_is_told_and_the_older_checkpoint_loads(tmp_path, caplog):
+def test_a_full_disk_is_told_and_the_older_checkpoint_loads(tmp_path, advice):
     whole = net()
     expected = bits(whole, run(whole, 5))
 
@@ -104,14 +103,14 @@ def test_a_full_disk_is_told_and_the_older_checkpoint_loads(tmp_path, caplog):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        with caplog.at_level(logging.ERROR, "evengrad"):
+        with advice.heard():
             model = net()
             history = run(model, 5, checkpoint=tmp_path, callbacks=[FillDisk()])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert bits(model, history) == expected
-    assert "no checkpoint could be written" in caplog.text
+    assert "no checkpoint could be written" in advice.text
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "checkpoint-000001-00000000.safetensors",
         "checkpoint-000002-00000000.safetensors",

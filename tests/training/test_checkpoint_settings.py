@@ -2,7 +2,6 @@
 
 # ruff: noqa: ARG002 - functions have the signatures that they are called with
 
-import logging
 import weakref
 
 import pytest
@@ -87,7 +86,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("every", ["epoch", "3 steps"])
-def test_what_a_callback_sets_is_set_again(tmp_path, caplog, name, every):
+def test_what_a_callback_sets_is_set_again(tmp_path, advice, name, every):
     def train(*more, **keep):
         model = rich()
         changes = Changes(CHANGES[name])
@@ -100,7 +99,7 @@ def test_what_a_callback_sets_is_set_again(tmp_path, caplog, name, every):
     with pytest.raises(KeyboardInterrupt):
         train(StopAt(18), **keep)
     assert bits(*train(**keep)) == expected
-    assert "another value" not in caplog.text
+    assert "another value" not in advice.text
 
 
 def test_a_schedule_that_gives_way_to_a_number(tmp_path):
@@ -169,12 +168,12 @@ def test_another_rate_than_then_is_another_training(tmp_path):
         (assign("note", {1, 2}, "scaled"), "scaled.note"),
     ],
 )
-def test_what_no_file_can_hold_is_said(tmp_path, caplog, change, named):
+def test_what_no_file_can_hold_is_said(tmp_path, advice, change, named):
     keep = {"x": X, "y": X[:, :1], "checkpoint": tmp_path, "callbacks": [Changes(change)]}
     run(rich(), 2, **keep)
-    with caplog.at_level(logging.WARNING, "evengrad"):
+    with advice.heard():
         run(rich(), 3, **keep)
-    assert f"{named}: had another value" in caplog.text
+    assert f"{named}: had another value" in advice.text
 
 
 def test_functions_of_the_user_s_that_the_model_has_are_known_again(tmp_path):

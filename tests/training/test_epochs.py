@@ -3,7 +3,6 @@
 # ruff: noqa: ARG001, ARG002 - functions have the signatures that they are called with
 
 import itertools
-import logging
 
 import numpy as np
 import pytest
@@ -101,14 +100,14 @@ class TestStepsPerEpoch:
         )
         assert history.history["loss"] == pytest.approx([1.5, 5.5, 8.5, 1.5, 5.5, 8.5])
 
-    def test_a_number_that_is_no_divisor_is_said(self, caplog):
-        with caplog.at_level(logging.WARNING, "evengrad"):
+    def test_a_number_that_is_no_divisor_is_said(self, advice):
+        with advice.heard():
             regressor().fit(*NUMBERED, batch_size=2, steps_per_epoch=5, verbose=0)
-            assert not caplog.text
+            assert not advice.text
             regressor().fit(*NUMBERED, batch_size=2, steps_per_epoch=2, epochs=2, verbose=0)
-            assert not caplog.text
+            assert not advice.text
             regressor().fit(*NUMBERED, batch_size=2, steps_per_epoch=2, epochs=3, verbose=0)
-        assert "steps_per_epoch: 2 is no divisor of the 5 batches" in caplog.text
+        assert "steps_per_epoch: 2 is no divisor of the 5 batches" in advice.text
 
     def test_parts_of_epochs_train_as_whole_ones_do(self):
         whole, parts = net(), net()
@@ -125,13 +124,13 @@ class TestStepsPerEpoch:
         run(pieces, 5, steps_per_epoch=2)
         assert same(expected, pieces)
 
-    def test_an_iterable_goes_on_and_is_begun_anew_at_its_end(self, caplog):
+    def test_an_iterable_goes_on_and_is_begun_anew_at_its_end(self, advice):
         data = Anew(batches(1, 2, 3, 4, 5))
-        with caplog.at_level(logging.WARNING, "evengrad"):
+        with advice.heard():
             history = regressor().fit(data, epochs=4, steps_per_epoch=2, verbose=0)
         assert history.history["loss"] == pytest.approx([1.5, 3.5, 5.0, 1.5])
         assert data.begun == 2
-        assert caplog.text.count("no batch is left after 1 of the 2 that steps_per_epoch") == 1
+        assert advice.text.count("no batch is left after 1 of the 2 that steps_per_epoch") == 1
 
     def test_a_chain_that_puts_out_states_has_several_outputs(self):
         x = np.random.default_rng(0).normal(size=(12, 5, 4))
@@ -176,21 +175,21 @@ class TestStepsPerEpoch:
             ):
                 use()
 
-    def test_an_iterable_that_ends_with_an_epoch(self, caplog):
+    def test_an_iterable_that_ends_with_an_epoch(self, advice):
         data = Anew(batches(1, 2, 3, 4))
         history = regressor().fit(data, epochs=4, steps_per_epoch=2, verbose=0)
         assert history.history["loss"] == pytest.approx([1.5, 3.5, 1.5, 3.5])
-        assert not caplog.text
+        assert not advice.text
 
     @pytest.mark.parametrize(("count", "losses"), [(3, [1.5, 3.0]), (4, [1.5, 3.5])])
-    def test_an_iterator_that_runs_short_ends_the_training(self, caplog, count, losses):
+    def test_an_iterator_that_runs_short_ends_the_training(self, advice, count, losses):
         data = iter(batches(1, 2, 3, 4)[:count])
         model = regressor()
-        with caplog.at_level(logging.WARNING, "evengrad"):
+        with advice.heard():
             history = model.fit(data, epochs=9, steps_per_epoch=2, verbose=0)
         assert history.history["loss"] == pytest.approx(losses)
-        assert caplog.text.count("no batch is left after") == 1
-        assert "what can be iterated anew" in caplog.text
+        assert advice.text.count("no batch is left after") == 1
+        assert "what can be iterated anew" in advice.text
 
     def test_an_iterator_for_several_epochs_is_refused_at_once(self):
         data, model = iter(batches(1, 2, 3)), regressor()
@@ -251,13 +250,13 @@ class TestValidation:
         assert self.fit(data, validation_steps=2)["val_loss"] == pytest.approx([1.5] * 3)
         assert data.begun == 3
 
-    def test_the_first_batches_of_arrays(self, caplog):
+    def test_the_first_batches_of_arrays(self, advice):
         data = np.zeros((6, 2)), np.sqrt([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
         given = {"validation_batch_size": 2}
         assert self.fit(data, validation_steps=2, **given)["val_loss"] == pytest.approx([2.5] * 3)
-        assert not caplog.text
+        assert not advice.text
         assert self.fit(data, validation_steps=9, **given)["val_loss"] == pytest.approx([3.5] * 3)
-        assert "validation_steps: there are 3 batches, fewer than 9" in caplog.text
+        assert "validation_steps: there are 3 batches, fewer than 9" in advice.text
 
     def test_an_iterator_needs_steps_for_several_times(self):
         refused = "^validation_data: an iterator .* 3 times; pass validation_steps"
@@ -269,15 +268,15 @@ class TestValidation:
         history = self.fit(data, epochs=5, validation_freq=3)
         assert history["val_loss"][2] == pytest.approx(1.5)
 
-    def test_an_iterator_that_runs_short(self, caplog):
+    def test_an_iterator_that_runs_short(self, advice):
         history = self.fit(iter(batches(1, 2, 3)), epochs=2, validation_steps=2)
         assert history["val_loss"] == pytest.approx([1.5, 3.0])
-        assert "validation_data: no batch is left after 1 of the 2" in caplog.text
-        caplog.clear()
+        assert "validation_data: no batch is left after 1 of the 2" in advice.text
+        advice.clear()
         history = self.fit(iter(batches(1, 2)), epochs=3, validation_steps=2)
         assert history["val_loss"] == pytest.approx([1.5, np.nan, np.nan], nan_ok=True)
         assert len(history["loss"]) == 3
-        assert caplog.text.count("validation_data: no batch is left after 0 of the 2") == 1
+        assert advice.text.count("validation_data: no batch is left after 0 of the 2") == 1
 
     @pytest.mark.parametrize(
         ("often", "epochs"),
@@ -369,21 +368,21 @@ class TestValidation:
 class TestEvaluateAndPredict:
     X, Y = np.zeros((6, 2)), np.sqrt([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
 
-    def test_steps_limit_arrays_too(self, caplog):
+    def test_steps_limit_arrays_too(self, advice):
         model = regressor()
         assert model.evaluate(self.X, self.Y, batch_size=2, steps=2) == pytest.approx(2.5)
         assert model.predict(self.X, batch_size=2, steps=2).shape == (4, 1)
         assert model.predict(np.zeros((40, 2)), steps=1).shape == (32, 1)
         assert model.evaluate(endless(1, 2), steps=3) == pytest.approx(4 / 3)
-        assert not caplog.text
+        assert not advice.text
         for ask in (lambda **given: model.evaluate(y=self.Y, **given), model.predict):
-            caplog.clear()
+            advice.clear()
             ask(x=self.X, batch_size=2, steps=4)
-            assert "steps: there are 3 batches, fewer than 4" in caplog.text
+            assert "steps: there are 3 batches, fewer than 4" in advice.text
         for ask in (model.evaluate, model.predict):
-            caplog.clear()
+            advice.clear()
             ask(x=iter(batches(1, 2)), steps=3)
-            assert "x: no batch is left after 2 of the 3 that steps asks for" in caplog.text
+            assert "x: no batch is left after 2 of the 3 that steps asks for" in advice.text
 
     def test_an_evaluation_is_stopped(self):
         class Stops(callbacks.Callback):
@@ -416,7 +415,7 @@ class TestEvaluateAndPredict:
         assert model.predict(endless(1), callbacks=Stops()).shape == (8, 1)
         assert model.predict(self.X).shape == (6, 1)
 
-    def test_what_has_no_end_is_said(self, caplog, monkeypatch):
+    def test_what_has_no_end_is_said(self, advice, monkeypatch):
         monkeypatch.setattr("evengrad.training._loop.MANY_BATCHES", 5)
 
         class Stops(callbacks.Callback):
@@ -425,9 +424,9 @@ class TestEvaluateAndPredict:
 
         model = regressor()
         model.evaluate(batches(*range(1, 6)).__iter__())
-        assert not caplog.text
+        assert not advice.text
         model.evaluate(endless(1), callbacks=Stops())
-        assert caplog.text.count("x: 5 batches so far, and it goes on; if it has no end") == 1
+        assert advice.text.count("x: 5 batches so far, and it goes on; if it has no end") == 1
 
 
 class TestDropLast:

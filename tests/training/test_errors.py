@@ -322,7 +322,7 @@ def test_a_column_of_steps_may_be_left_out_or_written():
         off = model.predict(x).reshape(y.shape) - y
         wanted = pytest.approx([(off**2).mean(), abs(off).mean()], rel=1e-5)
         assert model.evaluate(x, y) == model.evaluate(x, y[..., None]) == wanted
-        with pytest.raises(ValueError, match="expected shape"):
+        with pytest.raises(ValueError, match=r"expected shape|each row holds 5 vectors"):
             model.evaluate(x, y[:, :1])
 
 
@@ -503,18 +503,18 @@ class Nothing(eg.Model):
     ],
 )
 @pytest.mark.parametrize("way", WAYS)
-def test_what_trains_nothing_says_so_once(make, frozen, message, way, caplog):
+def test_what_trains_nothing_says_so_once(make, frozen, message, way, advice):
     model = make()
     model.compile("sgd", "mse")
     if frozen:
         model.trainable = False
     for _ in range(2):
         WAYS[way](model)
-    assert caplog.text.count("training changes nothing") == 1
-    assert message in caplog.text
+    assert advice.text.count("training changes nothing") == 1
+    assert message in advice.text
 
 
-def test_frozen_in_the_middle_of_a_training_is_said(caplog):
+def test_frozen_in_the_middle_of_a_training_is_said(advice):
     class Freezes(eg.callbacks.Callback):
         def on_epoch_end(self, epoch, logs):
             del logs
@@ -522,7 +522,7 @@ def test_frozen_in_the_middle_of_a_training_is_said(caplog):
 
     model = regression()
     model.fit(X, X[:, :1], epochs=3, callbacks=[Freezes()], verbose=0)
-    assert caplog.text.count("all variables are frozen") == 1
+    assert advice.text.count("all variables are frozen") == 1
 
 
 def test_targets_that_do_not_fit_choose_no_accuracy():

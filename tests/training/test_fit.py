@@ -3,7 +3,6 @@
 # ruff: noqa: ARG001, ARG002, ARG005 - functions have the signatures that they are called with
 
 import itertools
-import logging
 import os
 import signal
 import subprocess
@@ -180,7 +179,7 @@ class Reads(layers.Layer):
         return x * (2.0 if x.sum().item() > 0 else 0.5)
 
 
-def test_a_layer_that_reads_values_runs_in_python(data, caplog):
+def test_a_layer_that_reads_values_runs_in_python(data, advice):
     x, y = data
 
     def train(run_eagerly):
@@ -192,9 +191,9 @@ def test_a_layer_that_reads_values_runs_in_python(data, caplog):
         )
         return model, model.fit(x, y, epochs=2, verbose=0).history
 
-    with caplog.at_level(logging.WARNING, "evengrad"):
+    with advice.heard():
         fallen, history = train(False)
-    assert "each step runs in Python" in caplog.text
+    assert "each step runs in Python" in advice.text
     eager, expected = train(True)
     assert same(fallen, eager)
     assert history == expected
@@ -249,13 +248,13 @@ class TestValidation:
         ).history
         assert history == got
 
-    def test_sorted_labels_are_told(self, caplog):
+    def test_sorted_labels_are_told(self, advice):
         x, y = np.zeros((100, 2)), np.repeat([0, 1], 50)
         model = eg.Sequential([layers.Dense(2)])
         model.compile("sgd", "sparse_categorical_crossentropy")
-        with caplog.at_level(logging.WARNING, "evengrad"):
+        with advice.heard():
             model.fit(x, y, verbose=0, validation_split=0.2, validation_shuffle=False)
-        assert "no class 0" in caplog.text
+        assert "no class 0" in advice.text
 
 
 def test_sample_and_class_weights(data):

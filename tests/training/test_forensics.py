@@ -2,7 +2,6 @@
 
 # ruff: noqa: ARG001, ARG002, ARG005 - functions have the signatures that they are called with
 
-import logging
 from typing import ClassVar
 
 import numpy as np
@@ -306,7 +305,7 @@ class TestSteps:
         finding = finding_of(net(), Reused(), None, batch_size=None)
         assert (finding.step, finding.tensor, finding.batch_rows) == (21, "input", (7,))
 
-    def test_the_last_step_of_all(self, caplog):
+    def test_the_last_step_of_all(self, advice):
         """The loss of a step is that of the weights before it."""
 
         def make():
@@ -318,7 +317,7 @@ class TestSteps:
         assert np.isfinite(history.history["loss"]).all()
         assert (stop.finding.step, stop.finding.tensor) == (18, "weight")
         assert (stop.stopped_epoch, stop.stopped_batch) == (0, 18)
-        assert "variables are NaN or infinite in epoch 0, batch 18" in caplog.text
+        assert "variables are NaN or infinite in epoch 0, batch 18" in advice.text
 
     def test_variables_that_the_loss_does_not_show(self):
         """A row of an embedding that is broken by one batch, and met again by none."""
@@ -558,13 +557,13 @@ class TestTelling:
             True,
         ]
 
-    def test_the_warning_says_all(self, caplog):
-        with caplog.at_level(logging.WARNING, "evengrad"):
+    def test_the_warning_says_all(self, advice):
+        with advice.heard():
             finding_of(net(), broken_at(217), shuffle=False)
-        assert "epoch 0, batch 13 (both counted from 0)" in caplog.text
+        assert "epoch 0, batch 13 (both counted from 0)" in advice.text
         assert (
             "It began in step 13, in the inputs of layer 'dense', row 9 of the batch, "
-            "row 217 of the data; cause: inputs. Drop or fill row 217 of the data;" in caplog.text
+            "row 217 of the data; cause: inputs. Drop or fill row 217 of the data;" in advice.text
         )
 
     def test_without_memory_for_a_copy_the_step_is_known(self, monkeypatch):

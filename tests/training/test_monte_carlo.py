@@ -193,11 +193,11 @@ def test_own_noise_layer():
     assert std.mean() == pytest.approx(1 / np.sqrt(12), rel=0.02)
 
 
-def test_random_slopes_are_at_their_mean(rng, caplog):
+def test_random_slopes_are_at_their_mean(rng, advice):
     x = rng.normal(size=(10, 5))
     model = build(layers.RReLU())
     mean, std = model.predict_mc(x, 10)
-    assert "no layer makes noise" in caplog.text
+    assert "no layer makes noise" in advice.text
     np.testing.assert_array_equal(mean, model.predict(x))
     assert (std == 0).all()
 

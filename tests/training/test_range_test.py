@@ -1,7 +1,5 @@
 """The learning-rate range test: what it finds, and that it leaves no trace."""
 
-import logging
-
 import numpy as np
 import pytest
 from training_checks import everything
@@ -214,18 +212,18 @@ def test_how_many_steps():
     assert len(model.find_learning_rate(x, x, 1e-6, 1e-5, batch_size=1).losses) == 1000
 
 
-def test_a_range_that_shows_nothing_is_said(caplog):
+def test_a_range_that_shows_nothing_is_said(advice):
     model = quadratic()
     x = np.ones((8, 1))
-    with caplog.at_level(logging.WARNING, "evengrad"):
+    with advice.heard():
         found = model.find_learning_rate(x, np.zeros(8), 1e-3, 1e-2)
     assert found.turning_point == found.learning_rates[-1]
-    assert "raise max_lr" in caplog.text
-    caplog.clear()
-    with caplog.at_level(logging.WARNING, "evengrad"):
+    assert "raise max_lr" in advice.text
+    advice.clear()
+    with advice.heard():
         found = model.find_learning_rate(x, np.zeros(8), 2.0, 20.0)
     assert found.turning_point == 2.0
-    assert "lower min_lr" in caplog.text
+    assert "lower min_lr" in advice.text
 
 
 @pytest.mark.parametrize(

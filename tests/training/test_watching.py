@@ -2,8 +2,6 @@
 
 # ruff: noqa: ARG001 - functions have the signatures that they are called with
 
-import logging
-
 import numpy as np
 import pytest
 from training_checks import same, three_classes
@@ -40,15 +38,15 @@ class TestTerminateOnNaN:
 
     @pytest.mark.parametrize("batch", [0, 1, 3, 4, 47, 159])
     @pytest.mark.parametrize("eagerly", [False, True])
-    def test_the_first_batch_is_named(self, batch, eagerly, caplog):
+    def test_the_first_batch_is_named(self, batch, eagerly, advice):
         x, y = self.broken(batch)
         model, stop = self.model(eagerly), callbacks.TerminateOnNaN()
-        with caplog.at_level(logging.WARNING, "evengrad"):
+        with advice.heard():
             history = model.fit(
                 x, y, batch_size=4, epochs=9, shuffle=False, verbose=0, callbacks=[stop]
             )
         assert (stop.stopped_epoch, stop.stopped_batch) == (0, batch)
-        assert f"epoch 0, batch {batch} " in caplog.text
+        assert f"epoch 0, batch {batch} " in advice.text
         assert history.epoch == [0]
         assert not np.isfinite(history.history["loss"][0])
         # The last run of the session may go past the batch, not past the epoch: runs begin with a
@@ -84,7 +82,7 @@ class TestTerminateOnNaN:
             assert (stop.stopped_epoch, stop.stopped_batch) == (0, 20)
             assert history.epoch == [0]
 
-    def test_a_sound_training_keeps_its_bits_and_its_plan(self, data, caplog):
+    def test_a_sound_training_keeps_its_bits_and_its_plan(self, data, advice):
         x, y = data
         plain, watched, stop = network(), network(), callbacks.TerminateOnNaN()
         expected = plain.fit(x, y, epochs=3, verbose=0, validation_data=(x, y)).history
@@ -95,7 +93,7 @@ class TestTerminateOnNaN:
         assert same(plain, watched)
         assert stop.stopped_epoch is None
         assert not stop.wants_batches("train")
-        assert not caplog.text
+        assert not advice.text
         # The next training is not watched any more.
         assert watched.fit(x, y, verbose=0).history == plain.fit(x, y, verbose=0).history
 
@@ -138,30 +136,30 @@ class TestLossThatIsNoNumber:
         return model.fit(x, y, **{"epochs": 30, "verbose": 0, "shuffle": False, **given})
 
     @pytest.mark.parametrize("heard", [False, True])
-    def test_it_is_said_once_with_epoch_and_rate(self, caplog, heard):
+    def test_it_is_said_once_with_epoch_and_rate(self, advice, heard):
         told = [callbacks.Callback()] if heard else []
         history = self.fit(callbacks=told)
         first = np.flatnonzero(~np.isfinite(history.history["loss"]))[0]
         assert 0 < first < 28
         assert len(history.epoch) == 30
-        assert caplog.text.count("the loss is") == 1
-        assert f"in epoch {first} (counted from 0), at a learning rate of 1000." in caplog.text
+        assert advice.text.count("the loss is") == 1
+        assert f"in epoch {first} (counted from 0), at a learning rate of 1000." in advice.text
 
     @pytest.mark.parametrize("heard", [False, True])
-    def test_a_schedule_s_rate_is_that_of_the_last_update(self, caplog, heard):
+    def test_a_schedule_s_rate_is_that_of_the_last_update(self, advice, heard):
         told = [callbacks.Callback()] if heard else []
         history = self.fit(lambda step: 1000.0 + step, callbacks=told, batch_size=4)
         first = np.flatnonzero(~np.isfinite(history.history["loss"]))[0]
-        assert f"at a learning rate of {1000 + 2 * first + 1}." in caplog.text
+        assert f"at a learning rate of {1000 + 2 * first + 1}." in advice.text
 
-    def test_who_watches_says_it_instead(self, caplog):
+    def test_who_watches_says_it_instead(self, advice):
         self.fit(callbacks=[callbacks.TerminateOnNaN()])
-        assert caplog.text.count("the loss is") == 1
-        assert "TerminateOnNaN: sequential" in caplog.text
+        assert advice.text.count("the loss is") == 1
+        assert "TerminateOnNaN: sequential" in advice.text
 
-    def test_a_sound_loss_is_not_spoken_of(self, caplog):
+    def test_a_sound_loss_is_not_spoken_of(self, advice):
         self.fit(1e-3)
-        assert not caplog.text
+        assert not advice.text
 
 
 class Unused(layers.Layer):
@@ -190,37 +188,37 @@ class TestWeightsWithoutGradient:
 
     @pytest.mark.parametrize("way", ["fit", "train_on_batch"])
     @pytest.mark.parametrize("eagerly", [False, True])
-    def test_they_are_named_once(self, data, caplog, eagerly, way):
+    def test_they_are_named_once(self, data, advice, eagerly, way):
         x, y = data
         model = self.leaves_the_tape(eagerly)
-        with caplog.at_level(logging.WARNING, "evengrad"):
+        with advice.heard():
             for _ in range(3):
                 getattr(model, way)(x, y)
-        told = [r.getMessage() for r in caplog.records if "no gradient reaches" in r.getMessage()]
+        told = [one for one in advice.messages if "no gradient reaches" in one]
         assert len(told) == 1
         assert "dense/kernel, dense/bias, so" in told[0]
         assert "dense_1" not in told[0]
 
-    def test_a_part_that_is_not_used(self, data, caplog):
+    def test_a_part_that_is_not_used(self, data, advice):
         x, y = data
         model = eg.Sequential([Unused(), layers.Dense(3)], seed=1)
         model.compile("sgd", "sparse_categorical_crossentropy")
-        with caplog.at_level(logging.WARNING, "evengrad"):
+        with advice.heard():
             model.fit(x, y, verbose=0)
-        assert caplog.text.count("no gradient reaches") == 1
-        assert "unused/spare/kernel, unused/spare/bias, so" in caplog.text
-        before = caplog.text
+        assert advice.text.count("no gradient reaches") == 1
+        assert "unused/spare/kernel, unused/spare/bias, so" in advice.text
+        before = advice.text
         model.layers[0].spare.trainable = False
         model.compile("sgd", "sparse_categorical_crossentropy")
-        with caplog.at_level(logging.WARNING, "evengrad"):
+        with advice.heard():
             model.fit(x, y, verbose=0)
-        assert caplog.text == before
+        assert advice.text == before
 
-    def test_nothing_is_said_of_what_trains_or_is_frozen(self, data, caplog):
+    def test_nothing_is_said_of_what_trains_or_is_frozen(self, data, advice):
         x, y = data
         model = network()
         model.fit(x, y, verbose=0)
         model.layers[0].trainable = False
-        with caplog.at_level(logging.WARNING, "evengrad"):
+        with advice.heard():
             model.fit(x, y, verbose=0)
-        assert "no gradient" not in caplog.text
+        assert "no gradient" not in advice.text

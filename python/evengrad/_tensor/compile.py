@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import logging
 import operator
 import os
 import sys
@@ -16,13 +15,12 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 import numpy as np
 
 from evengrad import _core
+from evengrad._common.advice import advise
 from evengrad._common.config import Configured, settings_of
 from evengrad._core import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
-
-logger = logging.getLogger("evengrad")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -250,7 +248,7 @@ class Compiled(Generic[P, R]):
         # Last: from now on other threads replay it.
         self._captured[key] = captured
         if len(self._captured) == MANY_SIGNATURES:
-            logger.warning(
+            advise(
                 "compile: %s has been captured for %d different signatures; pass what changes with "
                 "each call as an array, np.asarray(value), and keep shapes constant",
                 getattr(self.function, "__qualname__", "the function"),

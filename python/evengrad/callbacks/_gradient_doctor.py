@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from evengrad._common.advice import advise
 from evengrad._common.checks import check_int
 from evengrad._common.names import choose
 from evengrad.callbacks._callback import Callback, Logs
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from evengrad.health._examination import Observed
     from evengrad.health._non_finite import NonFinite
-
-logger = logging.getLogger("evengrad")
 
 ACTIONS = ("record", "warn", "stop")
 # Of the time of training, what judging the series may take, unless something hangs on it.
@@ -47,7 +45,7 @@ class GradientDoctor(Callback):
         steps, what watching takes besides the steps included.
     on_finding
         What a new finding that is no note brings about: ``"record"`` nothing more, ``"warn"`` a
-        line in the log, ``"stop"`` also the end of the training after the epoch.
+        warning, ``"stop"`` also the end of the training after the epoch.
     kinds
         Only these kinds of findings; all of ``evengrad.health.KINDS`` by default.
     path
@@ -200,7 +198,7 @@ class GradientDoctor(Callback):
     def _on_non_finite(self, trouble: NonFinite) -> None:
         self._non_finite = finding = trouble.finding
         # Said whatever is to become of findings: what follows is lost.
-        logger.warning(
+        advise(
             "GradientDoctor: %s: not finite from step %s on, first in %s; cause: %s. %s",
             self.model.path,
             finding.step,
@@ -243,7 +241,7 @@ class GradientDoctor(Callback):
         if not alarms or self.on_finding == "record":
             return
         for one in alarms:
-            logger.warning("GradientDoctor: %s: %s", self.model.path, one)
+            advise("GradientDoctor: %s: %s", self.model.path, one)
         if self.on_finding == "stop":
             self.model.stop_training = True
 
@@ -262,7 +260,7 @@ class GradientDoctor(Callback):
         self._series.go_back(step)
         self.model.history.health = self._series.as_dict()
         self.findings, self._non_finite = (), None
-        logger.warning(
+        advise(
             "GradientDoctor: %s: %s; back to step %d, with a learning rate of %g from here on",
             self.model.path,
             grave[0].kind.replace("_", " "),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from evengrad._common.advice import advise
 from evengrad.callbacks._callback import Callback, Logs
 from evengrad.health._non_finite import finding_again
 from evengrad.saving._paths import path_to_write
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from evengrad.health._finding import Finding
     from evengrad.health._non_finite import NonFinite
-
-logger = logging.getLogger("evengrad")
 
 
 class TerminateOnNaN(Callback):
@@ -30,7 +28,7 @@ class TerminateOnNaN(Callback):
 
     Where it began is found by making the last steps once more, from a copy of the weights and of
     the optimizer's state that is made once a second at most: which step, and in it which tensor of
-    which layer, in which rows. A warning in the log says it. A variable that the last step of a
+    which layer, in which rows. A warning says it. A variable that the last step of a
     training has broken is found too.
 
     Parameters
@@ -90,7 +88,7 @@ class TerminateOnNaN(Callback):
         history = self.model.history
         if finding not in history.findings:
             history.findings = (*history.findings, finding)
-        logger.warning(
+        advise(
             "TerminateOnNaN: %s: %s NaN or infinite in epoch %d, batch %d (both counted from 0), "
             "and the training stops. It began in step %s, in %s; cause: %s. %s",
             self.model.path,

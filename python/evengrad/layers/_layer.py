@@ -6,13 +6,13 @@ import functools
 import inspect
 import itertools
 import threading
-import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evengrad import _core
+from evengrad._common.advice import advise
 from evengrad._common.checks import check_dtype
 from evengrad._common.config import keyword_names, scopes
 from evengrad._common.foreign_attributes import answer_for
@@ -689,12 +689,11 @@ def hand_on(layer: Layer, inputs: Any, output: Any, mask: Any) -> None:
     outputs = output if isinstance(output, (list, tuple)) else [output]
     if not layer.supports_masking:
         if all(step_masks.of(one) is None for one in outputs):
-            warnings.warn(
+            advise(
                 f"{layer.path}: the input has a mask, which ends here, as {type(layer).__name__} "
                 "does not hand masks on: layers, losses and metrics behind it take all steps for "
                 "steps that count. Where the mask still fits the output, set supports_masking = "
-                "True in the class or write compute_mask",
-                stacklevel=3,
+                "True in the class or write compute_mask"
             )
         return
     masks = layer.compute_mask(inputs, mask)

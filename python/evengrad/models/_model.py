@@ -572,7 +572,7 @@ class Model(Copies, Files):
             go on with the same bits, learning rates, schedules and arguments of layers that
             callbacks have set among them. With it SIGTERM and Ctrl-C end the training, or its
             validation, at a whole step with a checkpoint, and then take their course. Where a
-            checkpoint cannot be written, as on a full disk, the log says so, older ones stay, and
+            checkpoint cannot be written, as on a full disk, a warning says so, older ones stay, and
             training goes on.
         checkpoint_every
             ``"epoch"``, or a number with a unit: ``"5 epochs"``, ``"100 steps"``, ``"30 s"``,

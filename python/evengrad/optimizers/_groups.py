@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import TYPE_CHECKING, Any
 
+from evengrad._common.advice import advise
 from evengrad._common.checks import check_float
 from evengrad._common.config import Configured
 from evengrad._common.paths import decays, path_of
@@ -13,8 +13,6 @@ from evengrad._core import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-logger = logging.getLogger("evengrad")
 
 
 class ParameterGroup(Configured):
@@ -175,7 +173,7 @@ class Members:
         for number, group in enumerate(self.groups or []):
             if first and number not in used and not group.sets_rate:
                 paths = [path_of(parameter) for parameter in new]
-                logger.warning(
+                advise(
                     "groups: %r holds none of the parameters that are trained: %s",
                     group,
                     ", ".join(path for path in paths if path) or "they are no layer's",

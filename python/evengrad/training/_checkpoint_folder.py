@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from evengrad._common.advice import advise
 from evengrad.saving import _safetensors
 from evengrad.saving._atomic import remove_unfinished
 from evengrad.saving._errors import FileFormatError
@@ -126,7 +127,7 @@ class CheckpointFolder:
                         f"{self.folder}: no checkpoint is whole: {error}; pass resume=False to "
                         "begin afresh, which replaces them"
                     ) from error
-                logger.warning("%s; going on from the checkpoint before it", error)
+                advise("%s; going on from the checkpoint before it", error)
         return None
 
     def read(self, position: Position) -> Checkpoint:
@@ -181,4 +182,4 @@ class CheckpointFolder:
             try:
                 os.unlink(os.path.join(self.folder, name))
             except OSError as error:  # noqa: PERF203 - few files
-                logger.warning("%s: an old checkpoint cannot be removed: %s", name, error)
+                advise("%s: an old checkpoint cannot be removed: %s", name, error)

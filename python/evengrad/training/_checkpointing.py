@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import re
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
+from evengrad._common.advice import advise
 from evengrad._common.checks import check_int
 from evengrad.callbacks._callback import joins_later, overrides
 from evengrad.layers._masks import masks_of, set_masks
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from evengrad.training._step import ArraySource
 
     Array = np.ndarray[Any, Any]
-
-logger = logging.getLogger("evengrad")
 
 # Slots stand under this, then the variable's path and the slot's name.
 SLOT = "slot:"
@@ -249,7 +247,7 @@ class Checkpointing:
         self._validation = None
 
     def save(self, epoch: int, begun: bool) -> None:
-        """Write a checkpoint; where that fails, the log says so, and the next is tried when due."""
+        """Write a checkpoint; where that fails, a warning says so, and later ones are tried."""
         arrays: dict[str, Array] = {}
         before, step = self._validation, self.source.session.step
         with _core.Access(self.model.tree.tensors, writes=True):
@@ -265,7 +263,7 @@ class Checkpointing:
         try:
             self.folder.write(Position(epoch, step), description, arrays)
         except (OSError, ValueError) as error:
-            logger.error(  # noqa: TRY400 - the reason is in the error, not in our call stack
+            advise(
                 "%s: no checkpoint could be written (%s); training goes on, and older checkpoints "
                 "stay. Make room, or pass another folder",
                 self.folder.folder,
@@ -395,7 +393,7 @@ class Checkpointing:
         """Put back what callbacks had set: schedules, and arguments of layers, losses, metrics."""
         left = self.settings.take_over(described)
         if left:
-            logger.warning(
+            advise(
                 "%s: %s: had another value when the checkpoint was written, which no file can hold "
                 "or this training does not know; set it again",
                 self.folder.folder,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evengrad._common.advice import advise
 from evengrad._tensor.random import generator
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
-
-logger = logging.getLogger("evengrad")
 
 
 def labels_by_value(targets: Array) -> Array | None:
@@ -97,7 +95,7 @@ def warn_of_missing(validation: Array, labels: Array) -> None:
     """Say so once where the last rows lack a class: the data is sorted."""
     missing = np.setdiff1d(np.unique(labels), np.unique(validation))
     if missing.size:
-        logger.warning(
+        advise(
             "validation_split: the last rows have no class %s; the data is sorted, leave "
             "validation_shuffle on",
             ", ".join(str(label) for label in missing[:10]),

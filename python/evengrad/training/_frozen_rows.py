@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import tempfile
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
+from evengrad._common.advice import advise
 from evengrad._common.memory import available_bytes, cache_memory
 from evengrad.training._data import Prepared
 from evengrad.training._frozen_errors import NothingToKeepError, NotToBeKeptError
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from evengrad.training._options import Options
     from evengrad.training._protocol import FrozenPart, TrainableModel
     from evengrad.training._step import ArraySource
-
-logger = logging.getLogger("evengrad")
 
 # Rows on which the frozen part is tried.
 TRIED = 3
@@ -128,7 +126,7 @@ class FrozenCache:
             if self.is_asked_for and not self._has_begun:
                 raise NotToBeKeptError(f"cache_frozen: {error}") from None
             if self.is_asked_for:
-                logger.warning("cache_frozen: %s; from here on nothing is kept", error)
+                advise("cache_frozen: %s; from here on nothing is kept", error)
             return None
         # What callbacks do to a part that was found here is not looked for.
         return part if self.is_asked_for or self._pays(given) else None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from weakref import WeakMethod
 
+from evengrad._common.advice import advise
 from evengrad._core import Epochs, Session, Steps
 from evengrad.optimizers._optimizer import rate_of
 
@@ -25,8 +25,6 @@ T = TypeVar("T")
 # A loop that asks whoever drives it to run a source until something, and hears whether an epoch has
 # ended. So several loops can be driven side by side.
 Requests: TypeAlias = "Generator[tuple[Source, Until], bool, T]"
-
-logger = logging.getLogger("evengrad")
 
 # What a callback sets of the model to end a loop after the batch; `fit` looks for its own itself.
 STOPS = {"test": "stop_evaluating", "predict": "stop_predicting"}
@@ -134,7 +132,7 @@ class BroughtSource(ABC):
             many = found and self.steps is None and self.session.step == MANY_BATCHES
             if many and not self._has_been_long:
                 self._has_been_long = True
-                logger.warning(
+                advise(
                     "%s: %d batches so far, and it goes on; if it has no end, pass %s",
                     self.name,
                     MANY_BATCHES,
@@ -152,7 +150,7 @@ class BroughtSource(ABC):
         if self.limit is None or self._has_run_short:
             return
         self._has_run_short = True
-        logger.warning(
+        advise(
             "%s: no batch is left after %d of the %d that %s asks for; pass a smaller number, or "
             "what can be iterated anew where it was an iterator",
             self.name,
@@ -192,7 +190,7 @@ def end_of(steps: int, size: int, rows: int, argument: str) -> int:
     """Return the row at which so many batches end; a warning says where the rows are fewer."""
     there = -(-rows // size)
     if steps > there:
-        logger.warning("%s: there are %d batches, fewer than %d", argument, there, steps)
+        advise("%s: there are %d batches, fewer than %d", argument, there, steps)
     return steps * size
 
 
@@ -200,7 +198,7 @@ def warn_of_loss(model: TrainableModel, loss: float, epoch: int, later: int) -> 
     """Warn of an epoch whose loss is no number; so many steps have been made since."""
     optimizer = model.config().optimizer
     updates = int(optimizer.iterations) - later // (optimizer.gradient_accumulation_steps or 1)
-    logger.warning(
+    advise(
         "%s: the loss is %g in epoch %d (counted from 0), at a learning rate of %g. Lower the "
         "rate, clip the gradients, or look for extreme values in the data; "
         "callbacks.TerminateOnNaN stops at the batch where it happens",

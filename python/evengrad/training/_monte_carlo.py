@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evengrad import _core
+from evengrad._common.advice import advise
 from evengrad._common.checks import check_int
 from evengrad._tensor.grad_mode import no_grad
 from evengrad.layers._call_context import call_context
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from evengrad._core import Tensor
     from evengrad.training._data import Array
     from evengrad.training._protocol import TrainableModel
-
-logger = logging.getLogger("evengrad")
 
 # Where the draws of `predict_mc` begin in each stream: no training comes as far.
 APART = 2**62
@@ -37,7 +35,7 @@ def predict_mc(
     refuse_batches(x, "call it for each batch")
     xs = prepare_inputs(model, x, check_finite)
     if not any(layer.monte_carlo for _, layer in model.tree.layers):
-        logger.warning(
+        advise(
             "%s: predict_mc: no layer makes noise, such as layers.Dropout, so that all samples are "
             "equal and their deviation is 0",
             model.path,

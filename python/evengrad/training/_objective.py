@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core, losses, metrics
+from evengrad._common.advice import advise
 from evengrad._common.checks import check_float
 from evengrad._common.names import did_you_mean, free_name
 from evengrad._core import Tensor
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from evengrad.layers._module import ModuleTree
     from evengrad.training._compile_config import CompileConfig
     from evengrad.training._protocol import TrainableModel
-
-logger = logging.getLogger("evengrad")
 
 Array = np.ndarray[Any, Any]
 # What one unit alone has no part in.
@@ -276,7 +274,7 @@ class OutputHead:
         else:
             self.logits = loss.from_logits is not False
             if activation not in ("linear", "log_softmax") and loss.from_logits is None:
-                logger.warning(
+                advise(
                     "%s: %s ends in %s, and its outputs are taken for logits; remove the "
                     "activation, or pass from_logits=True if it is meant",
                     loss.name,
@@ -392,9 +390,9 @@ class Objective:
         config.settings.outputs = self.outputs
         self.without_activation = [output.skipped is not None for output in self.outputs]
         self.loss = Mean()
-        # Whether the log has a warning of weights without gradient.
+        # Whether there was a warning of weights without gradient.
         self.has_warned_of_unreached = False
-        # What the log has warnings of already.
+        # What there were warnings of already.
         self.cautions: set[str] = set()
         # Whether the next step looks for layers that are called and are none of the model's.
         self.looks_for_strangers = model.tree.has_code_of_users or bool(model.tree.reads)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evengrad import _core
+from evengrad._common.advice import advise
 from evengrad._common.checks import check_float, check_int
 from evengrad._tensor.random import check_seed, generator
 from evengrad.optimizers._optimizer import counts_of, set_counts
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from evengrad.training._data import Prepared
     from evengrad.training._loop import Requests
     from evengrad.training._protocol import TrainableModel
-
-logger = logging.getLogger("evengrad")
 
 # Fewer steps say little about six powers of ten, more say nothing new.
 FEWEST_STEPS, MOST_STEPS = 40, 1000
@@ -228,12 +226,10 @@ def _requests(model: TrainableModel, data: Prepared, settings: Settings) -> Requ
 def warned(found: RangeTest, settings: Settings) -> RangeTest:
     """Return what was found, with a warning where the range does not hold the turning point."""
     if found.turning_point == found.learning_rates[0]:
-        logger.warning(
+        advise(
             "find_learning_rate: the loss does not fall at any rate from %g on; lower min_lr",
             settings.min_lr,
         )
     elif not found.stopped_early and found.turning_point == settings.rates[-1]:
-        logger.warning(
-            "find_learning_rate: the loss still falls at %g; raise max_lr", settings.max_lr
-        )
+        advise("find_learning_rate: the loss still falls at %g; raise max_lr", settings.max_lr)
     return found

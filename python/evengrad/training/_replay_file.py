@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evengrad._common.advice import advise
 from evengrad.callbacks._training_state import set_settings, settings_of
 from evengrad.saving import _safetensors
 from evengrad.training._step_examination import values_of
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from evengrad.training._step_examination import StepExamination
 
     Array = np.ndarray[Any, Any]
-
-logger = logging.getLogger("evengrad")
 
 # The name under which the header holds the description, and its version. Files of every version
 # that was released stay readable.
@@ -29,14 +27,12 @@ ROWS = BATCH + "rows"
 
 
 def write_step(path: str, step: StepExamination) -> None:
-    """Write what reproduces a step that has not been made; where that fails, the log says so."""
+    """Write what reproduces a step that has not been made; where that fails, a warning says so."""
     try:
         tensors, metadata = described(step)
         _safetensors.write(path, tensors, metadata)
     except (OSError, TypeError, ValueError) as error:
-        logger.error(  # noqa: TRY400 - the reason is in the error, not in our call stack
-            "%s: what reproduces the step could not be written: %s", path, error
-        )
+        advise("%s: what reproduces the step could not be written: %s", path, error)
 
 
 def described(step: StepExamination) -> tuple[dict[str, Array], dict[str, str]]:

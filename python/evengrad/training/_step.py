@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import operator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from evengrad import _core
+from evengrad._common.advice import advise
 from evengrad._common.config import settings_of
 from evengrad._common.paths import path_of
 from evengrad._tensor.grad_mode import no_grad
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     Until = _core.Steps | _core.Seconds | _core.Epochs
     # What a step hands over once it is captured: its plan, and what computes scheduled values.
     Captured = tuple[_core.Plan, list[Callable[[int], object]]]
-
-logger = logging.getLogger("evengrad")
 
 T = TypeVar("T")
 
@@ -275,7 +273,7 @@ class Step:
         cautions = self.objective.cautions
         if not self.tree.trainable and "nothing" not in cautions:
             cautions.add("nothing")
-            logger.warning(
+            advise(
                 "%s: training changes nothing, because %s",
                 self.objective.model.path,
                 "all variables are frozen; set trainable = True on a layer that is meant to train"
@@ -287,7 +285,7 @@ class Step:
             said = caution_of(layer)
             if said is not None and said not in cautions:
                 cautions.add(said)
-                logger.warning("%s", said)
+                advise("%s", said)
 
     def warn_of_unreached(self, pairs: list[tuple[Tensor | None, Tensor]]) -> None:
         """Warn, once for what was compiled, of weights that should train and cannot."""
@@ -296,7 +294,7 @@ class Step:
         if not weights:
             return
         objective.has_warned_of_unreached = True
-        logger.warning(
+        advise(
             "%s: no gradient reaches %s, so that training leaves them as they are. Either nothing "
             "that the loss sees is made of their layer's output, or an activation or a call leaves "
             "the tape on the way: compute with evengrad operations, not with NumPy or detach(). If "
@@ -321,7 +319,7 @@ class Step:
             if not isinstance(error, _core.CaptureError):
                 raise
             self.eager = True
-            logger.warning(
+            advise(
                 "%s: each step runs in Python, not as a captured plan, because a layer, loss or "
                 "metric reads values of a tensor (%s). Results are the same; training is slower",
                 self.objective.model.path,
@@ -410,7 +408,7 @@ class ArraySource:
             return
         self.ends = steps * epochs >= there
         if there % steps and steps * epochs > there:
-            logger.warning(
+            advise(
                 "%s: steps_per_epoch: %d is no divisor of the %d batches of the rows: each pass "
                 "over them ends with an epoch of %d",
                 self.objective.model.path,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
+from evengrad._common.advice import advise
 from evengrad._common.config import outside_scopes
 from evengrad._common.names import printable
 from evengrad.layers._call_context import restoring
@@ -53,12 +53,7 @@ def from_keras(
 
         compile_as_described(model, part, archive.config["compile_config"], root, reader)
     if reader.notes:
-        warnings.warn(
-            f"{archive.shown}: not everything could be taken: {'; '.join(reader.notes)}",
-            UserWarning,
-            # Behind this, a decorator and the model's method.
-            stacklevel=4,
-        )
+        advise(f"{archive.shown}: not everything could be taken: {'; '.join(reader.notes)}")
     return model
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import warnings
 import zipfile
 from typing import TYPE_CHECKING
 
+from evengrad._common.advice import advise
 from evengrad.models._keras._emitting import config_of, groups_for
 from evengrad.models._keras._writing_models import ModelWriter
 from evengrad.models._network import check_built
@@ -53,11 +53,7 @@ def save_keras(model: Model, path: str, config: CompileConfig | None) -> None:
         add_compiled(described, root, model, written, config, notes)
     text = json.dumps(described, allow_nan=False)
     if notes:
-        warnings.warn(
-            f"{path}: Keras has no counterpart of everything: {'; '.join(notes)}",
-            UserWarning,
-            stacklevel=4,
-        )
+        advise(f"{path}: Keras has no counterpart of everything: {'; '.join(notes)}")
     metadata = json.dumps({"keras_version": KERAS_VERSION, "date_saved": DATE})
     write_atomically(path, lambda file: _fill(file, text, metadata, root))
 
