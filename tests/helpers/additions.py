@@ -365,6 +365,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evengrad.losses._functions import function_of
 from evengrad.losses._loss import Loss
 
 if TYPE_CHECKING:
@@ -393,8 +394,18 @@ class Added(Loss):
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the cube of the difference."""
         return (y_pred - y_true.astype(y_pred.dtype)).abs() ** 3
+
+
+added = function_of(Added, "[[1.0], [2.0]], [[1.0], [4.0]]", "[0.0, 8.0]")
 '''.replace("\\|", "|"),
     "from evengrad._common.names import public_names as _public_names\n",
+)
+LOSS.append(
+    Edit(
+        "python/evengrad/losses/__init__.py",
+        "from evengrad.losses._added import added as added\n",
+        after="from evengrad.losses._added import Added as Added\n",
+    )
 )
 METRIC = of_python(
     "metrics",

@@ -73,7 +73,7 @@ def family_of(thing):
                 base_alone = (thing is base and family != "models") or thing in ABSTRACT
                 return "bases" if base_alone else family
         return "class"
-    if class_of(thing) is not None:
+    if class_of(thing, eg.losses.Loss) is not None:
         return "loss function"
     named = any(thing is other for other in offered().values())
     return "activation" if named else "op"

@@ -236,6 +236,12 @@ NOT_DIFFERENTIABLE = {
         )
     },
     "metrics.from_sklearn": "makes a metric",
+    **{
+        f"metrics.{name}_accuracy": "its result is a truth"
+        for name in ("binary", "categorical", "top_k_categorical")
+    },
+    "metrics.sparse_categorical_accuracy": "its result is a truth",
+    "metrics.sparse_top_k_categorical_accuracy": "its result is a truth",
     **dict.fromkeys(["activations.suggest", "initializers.for_activation"], GIVES_ADVICE),
     **dict.fromkeys(["models.funnel", "models.funnel_widths", "models.guideline"], GIVES_ADVICE),
     "models.clone_model": "makes a model of another",
@@ -401,7 +407,7 @@ def call_of(item):
     if item.name in CALLS:
         return CALLS[item.name]
     if item.family == "loss function":
-        of_class = Item(f"losses.{item.thing.loss_class.__name__}", item.thing.loss_class, "losses")
+        of_class = Item(f"losses.{item.thing.of_class.__name__}", item.thing.of_class, "losses")
         targets = targets_of(of_class, made(of_class))
         return lambda p: item.thing(targets, p), [predictions_for(of_class)]
     if item.family == "regularizers":

@@ -128,7 +128,7 @@ def test_errors_name_the_function_or_the_argument(call, error, message):
 @pytest.mark.parametrize("name", ["bce", "kld", "mae", "mape", "mse", "msle", "pinball"])
 def test_short_names_are_names_of_functions_and_classes(name):
     kind = getattr(losses, name.upper() if name != "pinball" else "Pinball")
-    assert getattr(losses, name).loss_class is kind
+    assert getattr(losses, name).of_class is kind
     assert type(losses.get(name)) is kind
     assert type(losses.get(name.upper())) is kind
 

@@ -1,5 +1,7 @@
 """Metrics against values that Keras 3.15.1 prints, and against their meaning."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -125,6 +127,26 @@ AMOUNTS = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), np.array([[1.5, 2.0, 2.0
 )
 def test_weighted_means_of_amounts(made, expected):
     assert made(*AMOUNTS, [1.0, 3.0]) == pytest.approx(expected, rel=3e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "settings", "expected"),
+    [
+        ("binary_accuracy", ROWS, {}, [[1, 1, 1], [1, 1, 0], [0, 1, 1], [0, 0, 1]]),
+        ("categorical_accuracy", ROWS, {}, [1, 1, 1, 0]),
+        ("sparse_categorical_accuracy", ROWS.argmax(1), {}, [1, 1, 1, 0]),
+        ("top_k_categorical_accuracy", ROWS, {"k": 2}, [1, 1, 1, 1]),
+        ("sparse_top_k_categorical_accuracy", ROWS.argmax(1), {"k": 1}, [1, 1, 1, 0]),
+    ],
+)
+def test_accuracies_are_functions_too(name, target, settings, expected):
+    function = getattr(metrics, name)
+    assert function(target, SHARES, **settings).tolist() == expected
+    kind = type(metrics.get(function))
+    assert kind(**settings)(target, SHARES) == pytest.approx(np.mean(expected))
+    assert pickle.loads(pickle.dumps(function)) is function  # noqa: S301 - made here
+    with pytest.raises(ValueError, match=f"{name}: expected"):
+        function(target[:2], SHARES, **settings)
 
 
 def test_means_and_sums_of_values():

@@ -127,7 +127,7 @@ def get(loss: Any, argument: str = "loss") -> Loss:
     if isinstance(loss, Loss):
         return loss
     if callable(loss) and not isinstance(loss, type):
-        kind = _class_of(loss)
+        kind = _class_of(loss, Loss)
         return _FunctionLoss(loss) if kind is None else kind()
     if _is_serialized(loss):
         return deserialize(loss)
@@ -152,7 +152,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     Examples
     --------
     >>> eg.losses.deserialize(eg.losses.serialize(eg.losses.Huber(0.5)))
-    Huber(0.5)
+    Huber(delta=0.5)
     """
     made: Loss = _deserialized(config, "losses", custom_objects)
     return made

@@ -1,7 +1,7 @@
 """Metrics, under the names that `metrics=` takes as strings.
 
 ``"accuracy"`` chooses the accuracy that fits the loss. A function of targets and predictions that
-returns a tensor serves as well; its values are averaged.
+returns a tensor serves as well; its values are averaged. Functions here return values of rows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,23 @@ from evengrad._common.names import shown_object as _shown_object
 from evengrad._common.serialized import deserialized as _deserialized
 from evengrad._common.serialized import is_serialized as _is_serialized
 from evengrad._common.serialized import serialize as serialize
-from evengrad.losses._functions import class_of as _loss_class_of
+from evengrad.losses import binary_crossentropy as binary_crossentropy
+from evengrad.losses import binary_focal_crossentropy as binary_focal_crossentropy
+from evengrad.losses import categorical_crossentropy as categorical_crossentropy
+from evengrad.losses import categorical_focal_crossentropy as categorical_focal_crossentropy
+from evengrad.losses import categorical_hinge as categorical_hinge
+from evengrad.losses import hinge as hinge
+from evengrad.losses import huber as huber
+from evengrad.losses import kl_divergence as kl_divergence
+from evengrad.losses import log_cosh as log_cosh
+from evengrad.losses import mean_absolute_error as mean_absolute_error
+from evengrad.losses import mean_absolute_percentage_error as mean_absolute_percentage_error
+from evengrad.losses import mean_squared_error as mean_squared_error
+from evengrad.losses import mean_squared_logarithmic_error as mean_squared_logarithmic_error
+from evengrad.losses import poisson as poisson
+from evengrad.losses import sparse_categorical_crossentropy as sparse_categorical_crossentropy
+from evengrad.losses import squared_hinge as squared_hinge
+from evengrad.losses._functions import class_of as _class_of
 from evengrad.losses._loss import Loss as _Loss
 from evengrad.metrics._accuracy import Accuracy as Accuracy
 from evengrad.metrics._accuracy import BinaryAccuracy as BinaryAccuracy
@@ -24,6 +40,13 @@ from evengrad.metrics._accuracy import (
     SparseTopKCategoricalAccuracy as SparseTopKCategoricalAccuracy,
 )
 from evengrad.metrics._accuracy import TopKCategoricalAccuracy as TopKCategoricalAccuracy
+from evengrad.metrics._accuracy import binary_accuracy as binary_accuracy
+from evengrad.metrics._accuracy import categorical_accuracy as categorical_accuracy
+from evengrad.metrics._accuracy import sparse_categorical_accuracy as sparse_categorical_accuracy
+from evengrad.metrics._accuracy import (
+    sparse_top_k_categorical_accuracy as sparse_top_k_categorical_accuracy,
+)
+from evengrad.metrics._accuracy import top_k_categorical_accuracy as top_k_categorical_accuracy
 from evengrad.metrics._auc import AUC as AUC
 from evengrad.metrics._confusion import ConfusionMatrix as ConfusionMatrix
 from evengrad.metrics._confusion import Precision as Precision
@@ -161,8 +184,11 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
 
 
 def _of_function(function: Any) -> Metric:
-    """Return the metric of a loss that is given as a function, or the mean of any other."""
-    kind = _loss_class_of(function)
+    """Return the metric that a function here stands for, or the mean of any other."""
+    own = _class_of(function, Metric)
+    if own is not None:
+        return own()
+    kind = _class_of(function, _Loss)
     for one in _offered().values() if kind is not None else ():
         if one is not None and issubclass(one, _LossMetric) and one.is_of(kind):
             made: Metric = one()

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
 from evengrad._common.checks import check_float, check_int
 from evengrad.losses._crossentropy import check_labels, one_hot
-from evengrad.metrics._metric import MeanMetric, check_indicators, same_shape
+from evengrad.losses._functions import derived
+from evengrad.losses._loss import as_floats
+from evengrad.metrics._metric import (
+    MeanMetric,
+    as_targets,
+    check_indicators,
+    check_targets,
+    same_shape,
+)
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array, Shape
     from evengrad._core import Tensor
+    from evengrad.losses._functions import RowFunction
 
 # Targets above it count as 1.
 HALF = 0.5
@@ -246,6 +255,21 @@ class TopKCategoricalAccuracy(MeanMetric):
         return among_largest(one_hot(labels, y_pred), y_pred, self.k)
 
 
+def accuracy_of(kind: type[MeanMetric], arguments: str, values: str) -> RowFunction:
+    """Return the metric as a function, whose documentation shows that it makes these values."""
+    returned = "1 for each row, or output, that is right, else 0."
+    texts = {"family": "metrics", "returned": returned, "arguments": arguments, "values": values}
+    return derived(kind, texts, values_of_rows, {})
+
+
+def values_of_rows(metric: MeanMetric, y_true: Any, y_pred: Any) -> Tensor:
+    """Return the values whose mean a metric is; those of targets are checked if they may be."""
+    predictions, targets = as_floats(y_pred).detach(), as_targets(y_true)
+    if not _core.is_capturing():
+        check_targets(metric, targets.numpy(), tuple(predictions.shape), "y_true")
+    return metric.values(targets, predictions)
+
+
 def as_labels(y_true: Tensor, y_pred: Tensor, name: str) -> Tensor:
     """Return class numbers, one for each row of predictions; nothing is broadcast."""
     rows = tuple(y_pred.shape[:-1])
@@ -264,3 +288,18 @@ def among_largest(chosen: Tensor, y_pred: Tensor, k: int) -> Tensor:
     score = _core.where(chosen == 1.0, y_pred, 0.0).sum(dim=-1, keepdim=True)
     worse = (y_pred <= score).astype(y_pred.dtype).sum(dim=-1)
     return (worse > float(y_pred.shape[-1] - k)).astype(y_pred.dtype)
+
+
+binary_accuracy = accuracy_of(BinaryAccuracy, "[[1.0], [0.0]], [[0.9], [0.6]]", "[[1.0], [0.0]]")
+categorical_accuracy = accuracy_of(
+    CategoricalAccuracy, "[[1.0, 0.0], [0.0, 1.0]], [[0.9, 0.1], [0.7, 0.3]]", "[1.0, 0.0]"
+)
+sparse_categorical_accuracy = accuracy_of(
+    SparseCategoricalAccuracy, "[0, 1], [[0.9, 0.1], [0.7, 0.3]]", "[1.0, 0.0]"
+)
+top_k_categorical_accuracy = accuracy_of(
+    TopKCategoricalAccuracy, "[[0.0, 1.0, 0.0]], [[0.5, 0.3, 0.2]], k=2", "[1.0]"
+)
+sparse_top_k_categorical_accuracy = accuracy_of(
+    SparseTopKCategoricalAccuracy, "[2, 0], [[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]], k=2", "[0.0, 1.0]"
+)

@@ -37,7 +37,7 @@ class LossMetric(MeanMetric):
         own = cls.result is MeanMetric.result and cls.values is LossMetric.values
         return own and getattr(cls, "_kind", None) is kind
 
-    def _loss(self) -> Loss:
+    def of_loss(self) -> Loss:
         """Return the loss, with the settings as they stand now."""
         given: dict[str, Any] = {name: getattr(self, name) for name in self._settings}
         with outside_scopes():
@@ -45,17 +45,17 @@ class LossMetric(MeanMetric):
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each row, or of each output."""
-        return values_of(self._loss(), y_true, y_pred)
+        return values_of(self.of_loss(), y_true, y_pred)
 
     def _check_values(self, y: Array, shape: Shape, what: str) -> None:
         outputs = shape[-1] if shape else 1
         if outputs is not None:
-            check_values(self._loss(), y, outputs, what)
+            check_values(self.of_loss(), y, outputs, what)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Take in a batch and return the figure over all batches so far."""
         # Within a training the model's end says what predictions are.
-        check_given(self._loss(), as_targets(y_true), as_floats(y_pred).detach(), sample_weight)
+        check_given(self.of_loss(), as_targets(y_true), as_floats(y_pred).detach(), sample_weight)
         return super().__call__(y_true, y_pred, sample_weight)
 
 
@@ -97,7 +97,7 @@ class MeanMetricWrapper(MeanMetric):
         own = fn.name if isinstance(fn, Loss) else getattr(fn, "__name__", "metric")
         super().__init__(name or own)
         self.fn, self._named = fn, kwargs
-        if isinstance(fn, Loss) or class_of(fn) is not None:
+        if isinstance(fn, Loss) or class_of(fn, Loss) is not None:
             self.direction = "min"
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:

@@ -231,7 +231,7 @@ class CosineSimilarity(LossMetric):
         super().__init__(name)
         self.axis = axis
         # Checks it.
-        self._loss()
+        self.of_loss()
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the cosine of each row."""

@@ -81,9 +81,10 @@ DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeErro
 DEPTH_LIMIT = 256
 
 
-def loss_functions() -> dict[str, Any]:
-    """Return the losses that are functions, by name."""
-    return {name: one for name, one in vars(losses).items() if class_of(one) is not None}
+def row_functions() -> dict[str, Any]:
+    """Return the losses and metrics that are functions, by name."""
+    offered = {**vars(metrics), **vars(losses)}.items()
+    return {name: one for name, one in offered if class_of(one, Configured) is not None}
 
 
 def depth_of(description: Any) -> int:
@@ -272,7 +273,7 @@ class Decoder:
             known = {one: vars(elementwise)[one] for one in elementwise.__all__}
             name = name.removeprefix(PACKAGE)
             return self._one_of(known, f"function {name!r}", name)
-        offered = {**loss_functions(), **activations.offered()}
+        offered = {**row_functions(), **activations.offered()}
         if name in registered and name not in offered:
             return registered[name]
         return self._one_of(offered, f"function {name!r}", name)

@@ -6,6 +6,7 @@ import random
 import zipfile
 
 import h5py
+import metric_cases
 import numpy as np
 import pytest
 
@@ -356,6 +357,36 @@ def test_what_keras_has_not_is_said_when_it_is_written(tmp_path):
         net.save_weights(tmp_path / "net.weights.h5", layout="torch")
     with pytest.raises(ValueError, match=r"model.save\('net.keras'\)"):
         net.save(tmp_path / "net.h5")
+
+
+@pytest.mark.parametrize("end", ["softmax", None])
+def test_metrics_of_every_kind_come_back(tmp_path, end):
+    points = [
+        getattr(eg.metrics, name)(0.6, num_thresholds=200, class_id=1, name=bound)
+        for name, bound in metric_cases.POINTS.items()
+    ]
+    given = [
+        eg.metrics.AUC(200, summation_method="minoring", multi_label=True, name="auc"),
+        eg.metrics.CategoricalHinge(convention="keras"),
+        *(getattr(eg.metrics, name)(thresholds=0.4) for name in metric_cases.COUNTS),
+        *("bce", "kld", "hinge", "log_cosh_error", "cosine_similarity", "msle"),
+        *points,
+        "categorical_crossentropy",
+    ]
+    net = eg.Sequential([eg.Input((4,)), L.Dense(2, end)])
+    net.compile("adam", "categorical_crossentropy", metrics=given)
+    x, y = np.random.default_rng(1).normal(size=(30, 4)), np.eye(2)[np.arange(30) % 2]
+    before = net.evaluate(x, y, return_dict=True)
+    path = tmp_path / "net.keras"
+    if end is None:
+        # What Keras makes of these logits is another figure.
+        del before["bce"]
+        with pytest.warns(UserWarning, match="metrics: bce of the softmax of logits is not there"):
+            net.save(path)
+    else:
+        net.save(path)
+    again = eg.Model.from_keras(path).evaluate(x, y, return_dict=True)
+    assert again == {name: pytest.approx(value, rel=1e-6) for name, value in before.items()}
 
 
 @pytest.mark.parametrize(

@@ -72,19 +72,42 @@ OFFERED: dict[str, dict[str, tuple[str, ...]]] = {
         "SquaredHinge": ("reduction", "name"),
     },
     "metrics": {
-        "AUC": ("num_thresholds", "curve", "name"),
+        "AUC": (
+            *("num_thresholds", "curve", "summation_method", "name"),
+            *("multi_label", "num_labels", "label_weights"),
+        ),
+        "Accuracy": ("name",),
         "BinaryAccuracy": ("name", "threshold"),
+        "BinaryCrossentropy": ("name", "from_logits", "label_smoothing"),
         "CategoricalAccuracy": ("name",),
+        "CategoricalCrossentropy": ("name", "from_logits", "label_smoothing"),
+        "CategoricalHinge": ("name",),
+        "CosineSimilarity": ("name", "axis"),
+        "FalseNegatives": ("thresholds", "name"),
+        "FalsePositives": ("thresholds", "name"),
+        "Hinge": ("name",),
+        "KLDivergence": ("name",),
+        "LogCoshError": ("name",),
         "MeanAbsoluteError": ("name",),
         "MeanAbsolutePercentageError": ("name",),
         "MeanSquaredError": ("name",),
+        "MeanSquaredLogarithmicError": ("name",),
+        "Poisson": ("name",),
         "Precision": ("thresholds", "top_k", "class_id", "name"),
+        "PrecisionAtRecall": ("recall", "num_thresholds", "class_id", "name"),
         "R2Score": ("class_aggregation", "num_regressors", "name"),
         "Recall": ("thresholds", "top_k", "class_id", "name"),
+        "RecallAtPrecision": ("precision", "num_thresholds", "class_id", "name"),
         "RootMeanSquaredError": ("name",),
+        "SensitivityAtSpecificity": ("specificity", "num_thresholds", "class_id", "name"),
         "SparseCategoricalAccuracy": ("name",),
+        "SparseCategoricalCrossentropy": ("name", "from_logits"),
         "SparseTopKCategoricalAccuracy": ("k", "name"),
+        "SpecificityAtSensitivity": ("sensitivity", "num_thresholds", "class_id", "name"),
+        "SquaredHinge": ("name",),
         "TopKCategoricalAccuracy": ("k", "name"),
+        "TrueNegatives": ("thresholds", "name"),
+        "TruePositives": ("thresholds", "name"),
     },
     "schedules": {
         "CosineDecay": (
@@ -144,8 +167,8 @@ NONE: Mapping[str, Any] = MappingProxyType({})
 REDUCTIONS = {"none": None, "auto": "sum_over_batch_size"}
 # Arguments that say nothing of what is computed here.
 SILENT = {
-    *("dtype", "name", "registered_name", "summation_method", "is_legacy_optimizer", "jit_compile"),
-    *("input_axes", "output_axes", "loss_scale_factor", "num_labels", "label_weights"),
+    *("dtype", "name", "registered_name", "is_legacy_optimizer", "jit_compile"),
+    *("input_axes", "output_axes", "loss_scale_factor"),
 }
 
 

@@ -8,12 +8,14 @@ import numpy as np
 
 from evengrad import losses, metrics
 from evengrad.metrics import ACCURACIES
+from evengrad.metrics._of_losses import LossMetric
 from evengrad.models._keras._objects import OFFERED, listed, written
 from evengrad.models._keras._slots import PLACE, first_arrays, slots_of
 from evengrad.models._network import heads_of
 from evengrad.optimizers._optimizer import counts_of
 from evengrad.saving._keras._described import NoCounterpartError
 from evengrad.training._endings import PROBABILITIES
+from evengrad.training._objective import flat
 
 if TYPE_CHECKING:
     from evengrad._common.arrays import Array
@@ -46,8 +48,9 @@ def add_compiled(
     except NoCounterpartError as error:
         notes.append(f"the model is not compiled there: {error}")
         return
+    logits = _logits(model, config)
     for name in ("metrics", "weighted_metrics"):
-        compiled[name] = _metrics(getattr(config, name), name, notes)
+        compiled[name] = _metrics(getattr(config, name), name, notes, logits)
     described["compile_config"] = compiled
     _add_state(root, whole, model, optimizer)
 
@@ -93,24 +96,47 @@ def _losses(model: Model, config: CompileConfig) -> Any:
     return one(given, 0)
 
 
-def _metrics(given: Any, argument: str, notes: list[str]) -> Any:
-    """Return metrics as Keras reads them; those that it has not are noted and left out."""
+def _logits(model: Model, config: CompileConfig) -> str | None:
+    """Return the activation whose logits the losses take, where the model gives such; or None."""
+    ends = [None if head is None else head.final_activation for head in heads_of(model)]
+    if any(end in PROBABILITIES for end in ends):
+        return None
+    given = [losses.get(one) for one in flat(config.loss)]
+    return next((one.fused_activation for one in given if one.fused_activation), None)
+
+
+def _metrics(given: Any, argument: str, notes: list[str], logits: str | None) -> Any:
+    """Return metrics as Keras reads them; those that it has not are noted and left out.
+
+    Entropies that look at the model here are told there whether it makes logits.
+    """
     if given is None:
         return None
     if isinstance(given, dict):
-        return {name: _metrics(one, argument, notes) for name, one in given.items()}
+        pairs = given.items()
+        return {name: _metrics(one, argument, notes, logits) for name, one in pairs}
     found = []
     for one in given if isinstance(given, (list, tuple)) else [given]:
         if isinstance(one, (list, tuple)):
-            found.append(_metrics(one, argument, notes))
+            found.append(_metrics(one, argument, notes, logits))
         elif isinstance(one, str) and one in ACCURACIES:
             found.append(one)
         elif one is not None:
             try:
-                found.append(written(metrics.get(one), "metrics"))
+                found.append(_metric(metrics.get(one), logits))
             except NoCounterpartError as error:
                 notes.append(f"{argument}: {error}")
     return found
+
+
+def _metric(made: metrics.Metric, logits: str | None) -> dict[str, Any]:
+    described = written(made, "metrics") or {}
+    if isinstance(made, LossMetric) and "from_logits" in OFFERED["metrics"][type(made).__name__]:
+        if made.from_logits is None and logits not in (None, made.of_loss().fused_activation):
+            raise NoCounterpartError(f"{made.name} of the {logits} of logits is not there")
+        if made.from_logits is None:
+            described["config"]["from_logits"] = logits is not None
+    return described
 
 
 def _add_state(root: NewGroup, whole: Written, model: Model, optimizer: Optimizer) -> None:
