@@ -13,6 +13,7 @@ from evengrad import activations as activations
 from evengrad import autograd as autograd
 from evengrad import callbacks as callbacks
 from evengrad import constraints as constraints
+from evengrad import distributed as distributed
 from evengrad import functional as functional
 from evengrad import health as health
 from evengrad import initializers as initializers

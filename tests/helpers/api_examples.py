@@ -273,6 +273,7 @@ NOT_DIFFERENTIABLE = {
     "compile": "takes a function; test_compile.py compares its gradients",
     "load_model": "reads a file",
     "sklearn.load": "reads a file",
+    "distributed.init": "looks at the processes there are",
     **{f"zoo.{name}": "reads and writes files" for name in ("folder", "list", "load", "save")},
     "replay": "reads a file",
     "fit_many": "trains models",

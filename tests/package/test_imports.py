@@ -19,7 +19,7 @@ FLOORS = (
     {"losses", "optimizers"},
     {"metrics"},
     {"layers"},
-    {"saving"},
+    {"distributed", "saving"},
     {"health"},
     {"callbacks"},
     {"training"},

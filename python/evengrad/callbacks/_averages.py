@@ -32,6 +32,8 @@ class SwapEMAWeights(Callback):
     >>> history = model.fit(x, y, validation_data=(x, y), epochs=3, verbose=0, callbacks=[swap])
     """
 
+    all_ranks = True
+
     def __init__(self, swap_on_epoch: bool = False) -> None:
         self.swap_on_epoch = bool(swap_on_epoch)
 

@@ -46,6 +46,10 @@ class Callback(Configured):
         What `fit` was called with: ``epochs``, ``initial_epoch``, ``steps`` (batches in an epoch,
         None if unknown), ``batch_size`` and ``rows`` (None of an iterable of batches), ``shuffle``,
         ``verbose`` and ``validation_freq``.
+    all_ranks
+        Whether every rank calls it, where several train together (``fit(comm=...)``). False: rank
+        0 does, and what it decides, to stop, another learning rate, other values of variables,
+        holds for all.
 
     Examples
     --------
@@ -61,6 +65,7 @@ class Callback(Configured):
 
     model: PublicModel
     params: dict[str, Any]
+    all_ranks = False
     # Whether it may be there in a resumed training only, or before only, although it has a state.
     _joins_later: ClassVar[bool] = False
     # Whether nothing that the callback does changes what is trained, or how.

@@ -63,6 +63,8 @@ class GradualUnfreezing(Callback):
     ['hidden1', 'hidden2', 'out']
     """
 
+    all_ranks = True
+
     def __init__(
         self,
         epochs: int | Sequence[int] = 1,

@@ -8,11 +8,15 @@ from evengrad import _core, constraints, initializers, regularizers
 from evengrad._common.checks import check_float
 from evengrad._common.config import beyond
 from evengrad._common.names import choose
+from evengrad._tensor.grad_mode import no_grad
 from evengrad.layers._activation import check_axis
+from evengrad.layers._call_context import call_context
 from evengrad.layers._masked_normalization import masked_batch_norm
 from evengrad.layers._shared import SameShape, Shared, takes_shared
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Unpack
 
     from evengrad._core import Tensor
@@ -179,7 +183,8 @@ class BatchNormalization(SameShape):
         rows = ordered if x.ndim == 2 else ordered.reshape(-1, ordered.shape[-1])
         learning = training and self.trainable
         torch = self.convention == "torch"
-        if learning and rows.shape[0] < (2 if torch else 1):
+        summed = call_context.sum_over_ranks if learning else None
+        if learning and summed is None and rows.shape[0] < (2 if torch else 1):
             raise self._story(
                 f"at least {'two rows' if torch else 'one row'} to train with",
                 x.shape,
@@ -197,21 +202,53 @@ class BatchNormalization(SameShape):
                 unbiased=self.convention != "keras",
                 epsilon=self.epsilon,
             )
-        output = _core.batch_norm(
-            rows,
-            self.gamma,
-            self.beta,
-            self.moving_mean,
-            self.moving_variance,
-            training=learning,
-            rate=self.momentum if torch else 1.0 - self.momentum,
-            unbiased=self.convention != "keras",
-            epsilon=self.epsilon,
-        )
+        if summed is not None:
+            output = self._over_ranks(rows, summed)
+        else:
+            output = _core.batch_norm(
+                rows,
+                self.gamma,
+                self.beta,
+                self.moving_mean,
+                self.moving_variance,
+                training=learning,
+                rate=self.momentum if torch else 1.0 - self.momentum,
+                unbiased=self.convention != "keras",
+                epsilon=self.epsilon,
+            )
         if rows is x:
             return output
         output = output.reshape(*ordered.shape)
         return output if last else output.transpose(self.axis, -1)
+
+    def _over_ranks(self, rows: Tensor, summed: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return gamma · x̂ + beta by the statistics of the rows of all ranks."""
+        features, counts = rows.shape[-1], call_context.counts_rows
+        # Stand-ins for no rows take part in all sums, as nothing.
+        own = rows if counts else rows * 0.0
+        number = _core.full((1,), float(rows.shape[0]) if counts else 0.0, dtype=rows.dtype)
+        sums = summed(_core.cat([own.sum(dim=0), number]))
+        count = sums[features:].detach()
+        mean = sums[:features] / count
+        centered = rows - mean
+        squares = (centered if counts else centered * 0.0).square().sum(dim=0)
+        variance = summed(squares) / count
+        output = centered / (variance + self.epsilon).sqrt()
+        if self.gamma is not None:
+            output = output * self.gamma
+        if self.beta is not None:
+            output = output + self.beta
+        self._move_statistics(mean.detach(), variance.detach(), count)
+        return output
+
+    def _move_statistics(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+        """Move the moving statistics towards those of a batch."""
+        if self.convention != "keras":
+            variance = variance * count / _core.maximum(count - 1.0, 1.0)
+        rate = self.momentum if self.convention == "torch" else 1.0 - self.momentum
+        with no_grad():
+            for kept, now in (self.moving_mean, mean), (self.moving_variance, variance):
+                kept.copy_(kept + rate * (now - kept))
 
     def _check_input(self, shape: Any) -> None:
         if self.axis == -1:

@@ -38,6 +38,11 @@ class _Context(threading.local):
     unrolling: Callable[[Any, Any, Any], None] | None = None
     # Whether a layer is being built or drawn: those inside it are looked at with it.
     building: bool = False
+    # Where other processes have the rest of a batch: returns the sum of a tensor over all of them,
+    # to which their gradients come too. With it, how much this process' rows count: 0 where they
+    # stand in for none.
+    sum_over_ranks: Callable[[Any], Any] | None = None
+    counts_rows: bool = True
 
 
 call_context = _Context()

@@ -153,6 +153,24 @@ class Metric(Named):
             y[~seen] = y[seen][0]
         self._check_values(y, tuple(predictions.shape), "y_true")
 
+    def merge_states(self, states: list[list[Array]]) -> list[Array]:
+        """Return the states that gathering all rows in one place would have come to.
+
+        For trainings of several ranks, each of which gathers its rows. Here the sums, which fit
+        states that batches are added to; a metric with others defines it.
+
+        Parameters
+        ----------
+        states
+            For each rank the states' values, in the order of `add_state`.
+
+        Examples
+        --------
+        >>> eg.metrics.MeanSquaredError().merge_states([[3.0, 2.0], [1.0, 2.0]])
+        [4.0, 4.0]
+        """
+        return [sum(values[1:], values[0]) for values in zip(*states, strict=True)]
+
     def result(self) -> Figure:
         """Return the figure over all batches since the last reset: a number, or an array."""
         raise NotImplementedError(f"{type(self).__name__} must define result")
@@ -322,6 +340,12 @@ def held_by(metric: Metric) -> list[tuple[Tensor, Array]]:
 def saved_by(metric: Metric) -> list[Array]:
     """Return copies of the states of a metric, as far as they are filled: see `fill`."""
     return metric._saved()  # noqa: SLF001 - as above
+
+
+def merge(metric: Metric, states: list[list[Array]]) -> None:
+    """Have a metric be what those of all ranks are together, of which `saved_by` has these."""
+    for state, values in zip(states_of(metric), metric.merge_states(states), strict=True):
+        fill(state, values)
 
 
 def fill(state: Tensor, values: Array) -> None:

@@ -22,6 +22,7 @@ from evengrad.metrics._metric import (
 from evengrad.metrics._of_losses import LossMetric
 
 if TYPE_CHECKING:
+    from evengrad._common.arrays import Array
     from evengrad._core import Tensor
 
 
@@ -324,6 +325,21 @@ class R2Score(OutputsMetric):
                 counted: Tensor = wide > 0.0
                 _core.accumulate(self.rows, counted.astype("float64").sum())
                 _core.accumulate(self.count, wide.sum())
+
+    def merge_states(self, states: list[list[Array]]) -> list[Array]:
+        """Return the sums of all ranks, about one center."""
+        filled = [one for one in states if one[1] > 0.0]
+        if not filled:
+            return states[0]
+        center, moved = filled[0][2], []
+        for count, rows, own, sums, squares, residuals in filled:
+            # Σ w (y − c) and Σ w (y − c)², of which Σ w (y − own) and Σ w (y − own)² are known.
+            way = own - center
+            about = [sums + count * way, squares + 2.0 * way * sums + count * way * way]
+            moved.append([count, rows, 0.0 * center, *about, residuals])
+        merged = super().merge_states(moved)
+        merged[2] = center
+        return merged
 
     def result(self) -> Any:
         """Return the score, or the scores of the outputs; 0 before the first batch."""

@@ -49,6 +49,35 @@ class EntriesMetric(OutputsMetric):
         most = int(summary[:, 0].max())
         return [np.array(self.entries[:, :most].numpy()), summary]
 
+    def merge_states(self, states: list[list[Array]]) -> list[Array]:
+        """Return the entries of all ranks, joined to groups where there is no room for each."""
+        columns, room, _ = self.entries.shape
+        entries, summary = np.zeros((columns, room, 3)), np.zeros((columns, 3))
+        for column in range(columns):
+            parts = [filled[column, : int(found[column, 0])] for filled, found, *_ in states]
+            together = np.concatenate(parts)
+            if len(together) > room:
+                together = joined(together, room)
+            entries[column, : len(together)] = together
+            # The lowest and the highest, which is NaN where one was.
+            bounds = np.array([found[column, 1:] for _, found, *_ in states])
+            summary[column] = len(together), bounds[:, 0].min(), bounds[:, 1].max()
+        return [entries, summary, *super().merge_states([others for _, _, *others in states])]
+
+
+def joined(entries: Array, room: int) -> Array:
+    """Return entries of one column in groups of neighbours, for which there is room."""
+    kept = _core.zeros((1, room, 3), dtype="float64")
+    summary = _core.zeros((1, 3), dtype="float64")
+    for label, weight in ((1, entries[:, 1]), (0, entries[:, 2])):
+        counted = weight > 0.0
+        if counted.any():
+            scores, weights = map(_core.tensor, (entries[counted, :1], weight[counted]))
+            targets = _core.tensor(np.full(counted.sum(), label))
+            _core.collect_scores(kept, summary, scores, targets, weights)
+    found: Array = kept.numpy()[0, : int(summary.numpy()[0, 0])]
+    return found
+
 
 class ScoresMetric(EntriesMetric, AveragedMetric):
     """A metric of all scores: of each class its own, of one class, or of all outputs together."""

@@ -99,6 +99,7 @@ class PruningSchedule:
 class GradualPruning(Callback):
     """Prunes the model that it is on, by a schedule; `fit` has it take part by itself."""
 
+    all_ranks = True
     # Also of what was pickled before there were such.
     pattern: list[str] | None = None
 

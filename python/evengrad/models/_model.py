@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from evengrad._common.pickling import Look
     from evengrad._core import Tensor
     from evengrad.callbacks import History
+    from evengrad.distributed import Communicator
     from evengrad.health import Diagnosis, Thresholds
     from evengrad.metrics import Metric
     from evengrad.models._gradual_pruning import GradualPruning, PruningSchedule
@@ -497,6 +498,8 @@ class Model(Copies, Files):
         check_finite: bool = True,
         drop_last: bool = False,
         cache_frozen: bool | str | os.PathLike[str] = False,
+        comm: Communicator | None = None,
+        sync_batch_norm: bool = True,
     ) -> History:
         """Train the model.
 
@@ -604,6 +607,16 @@ class Model(Copies, Files):
             keeps it there in files, which a later training takes up where layers, variables and
             data are the same. It is computed anew when a variable, a setting or the place of the
             cut changes between steps, as callbacks may have it.
+        comm
+            What `distributed.init` returns, where several ranks train together: each makes its part
+            of every batch, whose size is that of all parts, and all make the same updates. Rows,
+            their order and dropout masks are those of a single process, whatever the number of
+            ranks, which all pass the same arguments and all rows. Callbacks run on rank 0, but for
+            those that have ``all_ranks = True``. Rank 0 writes checkpoints, and all read them; a
+            training is also resumed by another number of ranks.
+        sync_batch_norm
+            With several ranks, whether batch normalization takes its statistics from the whole
+            batch. False: each rank takes those of its rows, and the moving statistics are averaged.
 
         Returns
         -------
@@ -624,6 +637,8 @@ class Model(Copies, Files):
             ``resume=True``, and there is no checkpoint.
         RuntimeError
             The model has not been compiled, or another thread trains it.
+        DistributedError
+            With several ranks: one of them failed, does not answer, or trains something else.
         KeyboardInterrupt
             Ctrl-C: after a whole step; ``model.history`` has the epochs so far.
 
@@ -637,7 +652,12 @@ class Model(Copies, Files):
         >>> history.history["accuracy"][-1]
         1.0
         """
-        return fit(
+        train: Callable[..., History] = fit
+        if comm is not None and comm.size > 1:
+            from evengrad.training._ranks import fit_on_ranks
+
+            train = fit_on_ranks
+        return train(
             self._view(),
             x,
             y,
@@ -665,6 +685,8 @@ class Model(Copies, Files):
                 check_finite=check_finite,
                 drop_last=drop_last,
                 cache_frozen=cache_frozen,
+                comm=comm,
+                sync_batch_norm=sync_batch_norm,
             ),
         )
 
@@ -680,6 +702,7 @@ class Model(Copies, Files):
         callbacks: Any = None,
         return_dict: bool = False,
         check_finite: bool = True,
+        comm: Communicator | None = None,
     ) -> Any:
         """Return loss and metrics on data, without training.
 
@@ -699,6 +722,8 @@ class Model(Copies, Files):
             Whether figures come in a dict by name.
         check_finite
             As for `fit`.
+        comm
+            As for `fit`: each rank evaluates some of the rows, and gets the figures of all.
 
         Returns
         -------
@@ -719,9 +744,8 @@ class Model(Copies, Files):
         >>> model.evaluate(np.ones((4, 2)), np.zeros(4))
         [4.0, 2.0]
         """
-        logs = evaluate(
-            self._view(), x, y, batch_size, verbose, sample_weight, steps, callbacks, check_finite
-        )
+        how = batch_size, verbose, sample_weight, steps, callbacks, check_finite, comm
+        logs = evaluate(self._view(), x, y, *how)
         return logs if return_dict else as_list(logs)
 
     @suggests_keywords
@@ -733,6 +757,7 @@ class Model(Copies, Files):
         steps: int | None = None,
         callbacks: Any = None,
         check_finite: bool = True,
+        comm: Communicator | None = None,
     ) -> Any:
         """Return the outputs for data, as NumPy arrays.
 
@@ -751,6 +776,8 @@ class Model(Copies, Files):
             A `Callback` or a list of them.
         check_finite
             As for `fit`.
+        comm
+            As for `fit`: each rank computes some of the rows, and gets all.
 
         Returns
         -------
@@ -771,7 +798,7 @@ class Model(Copies, Files):
         for name in self._own_steps:
             if "predict" in name:
                 raise refusal(self.path, name)
-        return predict(self._view(), x, batch_size, verbose, steps, callbacks, check_finite)
+        return predict(self._view(), x, batch_size, verbose, steps, callbacks, check_finite, comm)
 
     # ---- single batches
 

@@ -129,14 +129,7 @@ class Checkpointing:
         self.folder = CheckpointFolder(options.folder, options.keep)
         self.model = model
         self.settings = Settings(model)
-        if options.resume is not True:
-            os.makedirs(self.folder.folder, exist_ok=True)
-        self.folder.hold()
-        try:
-            self.found = self._find(options.resume)
-        except BaseException:
-            self.folder.release()
-            raise
+        self.found = self._open(options.resume)
         # The rows that are held out, and what is built now, follow from the seed.
         self._seed_before, self._draws_before = model.seed(), model.shuffle().draws
         if self.found is not None and model.given_seed() is None:
@@ -144,6 +137,17 @@ class Checkpointing:
         self._steps = self._epochs = 0
         self._written = time.monotonic()
         self._validation: BeforeValidation | None = None
+
+    def _open(self, resume: bool | str) -> Checkpoint | None:
+        """Have the folder for this training; return the checkpoint that it goes on from."""
+        if resume is not True:
+            os.makedirs(self.folder.folder, exist_ok=True)
+        self.folder.hold()
+        try:
+            return self._find(resume)
+        except BaseException:
+            self.folder.release()
+            raise
 
     def _find(self, resume: bool | str) -> Checkpoint | None:
         """Return the checkpoint to go on from, if there is to be one."""
@@ -261,7 +265,7 @@ class Checkpointing:
         # Whether callbacks have done what they do at an epoch's beginning.
         description["begun"] = begun
         try:
-            self.folder.write(Position(epoch, step), description, arrays)
+            self._write(Position(epoch, step), description, arrays)
         except (OSError, ValueError) as error:
             advise(
                 "%s: no checkpoint could be written (%s); training goes on, and older checkpoints "
@@ -271,6 +275,11 @@ class Checkpointing:
             )
         self._steps = self._epochs = 0
         self._written = time.monotonic()
+
+    def _write(
+        self, position: Position, description: dict[str, Any], arrays: dict[str, Array]
+    ) -> None:
+        self.folder.write(position, description, arrays)
 
     def _describe(self, arrays: dict[str, Array]) -> dict[str, Any]:
         model, optimizer = self.model, self.model.config().optimizer

@@ -15,11 +15,13 @@ from evengrad.training._data import count_or, prepare, shared_data, unpack_batch
 from evengrad.training._feature_names import remember_names
 from evengrad.training._loop import end_of, epoch_requests
 from evengrad.training._progress import SILENT, show_logs, style
+from evengrad.training._rank_figures import merge_over_ranks, own_part
 from evengrad.training._step import DEFAULT_BATCH, ArraySource, Snapshot, drive, right_to_train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from evengrad.distributed import Communicator
     from evengrad.training._data import Prepared
     from evengrad.training._frozen_rows import FrozenCache
     from evengrad.training._loop import Requests
@@ -28,10 +30,18 @@ if TYPE_CHECKING:
 
 
 class Evaluation:
-    """Data to evaluate on, checked and converted once."""
+    """Data to evaluate on, checked and converted once; of several ranks each has its rows."""
 
-    def __init__(self, source: ArraySource | BatchSource) -> None:
+    def __init__(
+        self,
+        source: ArraySource | BatchSource,
+        comm: Communicator | None = None,
+        given: Prepared | None = None,
+    ) -> None:
         self.source = source
+        self.comm = comm
+        # All rows, where the source has some of them.
+        self.given = given
 
     def requests(self, callbacks: CallbackList) -> Requests[dict[str, Any] | None]:
         """Return the figures over all of the data; what steps of training tracked is lost.
@@ -52,6 +62,8 @@ class Evaluation:
         if source.session.stopped and not ended:
             return None
         assert source.objective is not None  # noqa: S101 - a first batch has bound it
+        if self.comm is not None:
+            merge_over_ranks(source.objective, self.comm)
         figures = source.objective.logs()
         callbacks.tell("on_test_end", figures)
         return figures
@@ -60,7 +72,7 @@ class Evaluation:
         """Return a fingerprint of the data."""
         if isinstance(self.source, BatchSource):
             return type(self.source.batches).__name__
-        arrays, _ = self.source.given.columns()
+        arrays, _ = (self.given or self.source.given).columns()
         return _fingerprint.shown([_fingerprint.of_array(a) for a in arrays])
 
 
@@ -120,8 +132,16 @@ def _of_arrays(
     """Return what evaluates as many batches of arrays as `fit` was asked for."""
     data = first_batches(data, options.validation_steps, size, "validation_steps")
     frozen = None if cache is None else cache.rows(data, "validation")
+    if options.comm is not None:
+        return shared_evaluation(data, size, options.comm)
     held = None if options.shared is None else shared_data(data, size, options.shared)
     return Evaluation(ArraySource(data, size, training=False, resident=held, frozen=frozen))
+
+
+def shared_evaluation(data: Prepared, size: int, comm: Communicator) -> Evaluation:
+    """Return what evaluates a rank's rows of data, for figures of all of it."""
+    source = ArraySource(own_part(data, comm), size, training=False)
+    return Evaluation(source, comm if 1 < comm.size <= data.rows else None, data)
 
 
 def evaluate(
@@ -134,6 +154,7 @@ def evaluate(
     steps: Any,
     callbacks: Any,
     check_finite: bool,
+    comm: Communicator | None = None,
 ) -> dict[str, Any]:
     """Return loss and metrics; see `Model.evaluate`."""
     with tracking(model) as ours:
@@ -142,18 +163,21 @@ def evaluate(
         shown = SILENT if verbose == "auto" else style(verbose)
         listening = CallbackList(check_callbacks(callbacks), ours.public)
         source: ArraySource | BatchSource
+        shared: Communicator | None = None
         if is_batches(x) or (y is None and is_list_of_batches(x)):
             source = BatchSource(ours, x, None, limit, training=False, check_finite=check_finite)
         else:
             prepared = prepare(ours, x, y, sample_weight, check_finite=check_finite)
             prepared = first_batches(prepared, limit, size, "steps")
-            source = ArraySource(prepared, size, training=False)
+            source = ArraySource(own_part(prepared, comm), size, training=False)
+            if comm is not None and 1 < comm.size <= prepared.rows:
+                shared = comm
         listening.set_params({"steps": source.steps, "verbose": shown})
         # A training in progress, whose callback asks, goes on with its own figures.
         objective = source.objective
         snapshot = None if objective is None else Snapshot(objective, tracked_alone=True)
         try:
-            figures = drive(Evaluation(source).requests(listening)) or {}
+            figures = drive(Evaluation(source, shared).requests(listening)) or {}
         finally:
             if snapshot is not None:
                 snapshot.restore()

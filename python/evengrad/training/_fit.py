@@ -40,11 +40,12 @@ from evengrad.training._step import DEFAULT_BATCH, ArraySource, drive, right_to_
 from evengrad.training._watching import Watching
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from evengrad.training._frozen_rows import FrozenCache
     from evengrad.training._loop import Requests
-    from evengrad.training._protocol import TrainableModel
+    from evengrad.training._protocol import PublicModel, TrainableModel
+    from evengrad.training._step import Until
 
 logger = logging.getLogger("evengrad")
 
@@ -100,8 +101,15 @@ def checkpoints_for(options: Options, users: list[Callback]) -> CheckpointOption
     return found
 
 
-def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
-    """Train a model; see `Model.fit`."""
+def fit(
+    model: TrainableModel,
+    x: Any,
+    y: Any,
+    options: Options,
+    kind: type[Training] | None = None,
+    checkpoints: Callable[[CheckpointOptions, TrainableModel], Checkpointing] = Checkpointing,
+) -> History:
+    """Train a model; see `Model.fit`. The training and its checkpoints may be of other kinds."""
     check(options)
     config = model.config()
     users = [] if options.callbacks is None else check_callbacks(options.callbacks)
@@ -118,8 +126,9 @@ def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
         # What an evaluation in another thread tracks comes to its end first; later ones track
         # their figures apart.
         with _core.Access([config], writes=True):
-            checkpointing = None if about is None else Checkpointing(about, model)
-            return _train(model, x, y, options, users, progress, checkpointing)
+            checkpointing = None if about is None else checkpoints(about, model)
+            given = options, users, progress, checkpointing
+            return _train(kind or Training, model, x, y, *given)
     finally:
         right.leave()
         if checkpointing is not None:
@@ -127,6 +136,7 @@ def fit(model: TrainableModel, x: Any, y: Any, options: Options) -> History:
 
 
 def _train(
+    kind: type[Training],
     model: TrainableModel,
     x: Any,
     y: Any,
@@ -138,7 +148,7 @@ def _train(
     """Train, and undo what was prepared where the training cannot begin."""
     names = model.public.feature_names_in_
     try:
-        training = Training(model, x, y, options, users, progress, checkpointing)
+        training = kind(model, x, y, options, users, progress, checkpointing)
     except BaseException:
         model.public.feature_names_in_ = names
         if checkpointing is not None:
@@ -161,6 +171,8 @@ class Training:
 
     # Epochs before which it asks for no step, so that who drives it may end it there.
     pauses: Collection[int] = ()
+    # Makes the list of all who hear of the training.
+    callbacks_for: Callable[[list[Callback], PublicModel], CallbackList] = CallbackList
 
     def __init__(
         self,
@@ -194,7 +206,7 @@ class Training:
         self.history = History()
         # What keeps the outputs of frozen layers, where that is asked for.
         self.cache = self._cache(data) if options.cache_frozen else None
-        self.callbacks = CallbackList([self.history, *users], model.public)
+        self.callbacks = self.callbacks_for([self.history, *users], model.public)
         self.source = self._source(x, data)
         # Who watches what steps compute, if anybody does.
         self.watching = self._watch(data) if users else None
@@ -553,7 +565,7 @@ class Training:
         self.history.steps += self._noted - first
         return True
 
-    def _until(self) -> _core.Seconds | _core.Epochs:
+    def _until(self) -> Until:
         """Return when the session is to come back: in time for all who want a turn."""
         seconds, steps = math.inf, sys.maxsize
         if self.progress.timed:

@@ -10,6 +10,7 @@ from evengrad._common.checks import check_int
 if TYPE_CHECKING:
     import os
 
+    from evengrad.distributed import Communicator
     from evengrad.training._data import SharedRows
 
 
@@ -42,6 +43,8 @@ class Options:
     cache_frozen: Any = False
     # Rows that other trainings have in memory, which this one does not change.
     shared: SharedRows | None = None
+    comm: Communicator | None = None
+    sync_batch_norm: bool = True
 
     def check_for_batches(self, y: Any) -> None:
         """Raise an error for what an iterable of batches leaves no room for."""

@@ -13,11 +13,13 @@ from evengrad.callbacks._callback import CallbackList, check_callbacks
 from evengrad.training._data import count_or, prepare_inputs
 from evengrad.training._loop import NO_BATCH, BroughtSource, end_of, epoch_requests
 from evengrad.training._progress import BAR, style
+from evengrad.training._rank_figures import rows_of
 from evengrad.training._step import DEFAULT_BATCH, drive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from evengrad.distributed import Communicator
     from evengrad.training._data import Array
     from evengrad.training._protocol import TrainableModel
 
@@ -108,6 +110,7 @@ def predict(
     steps: Any,
     callbacks: Any,
     check_finite: bool,
+    comm: Communicator | None = None,
 ) -> Any:
     """Return the outputs as arrays; see `Model.predict`."""
     size = count_or(None, batch_size, "batch_size")
@@ -117,6 +120,7 @@ def predict(
     listening.set_params({"steps": limit, "verbose": shown})
     model.public.stop_predicting = False
     listening.tell("on_predict_begin", {})
+    shared = False
     if is_batches(x):
         source = BlockSource(model, blocks_of(model, x, check_finite), limit)
     else:
@@ -125,6 +129,10 @@ def predict(
             size = DEFAULT_BATCH if size is None else size
             end = end_of(limit, size, int(xs[0].shape[0]), "steps")
             xs = [rows[:end] for rows in xs]
+        shared = comm is not None and 1 < comm.size <= int(xs[0].shape[0])
+        if comm is not None and shared:
+            own = rows_of(int(xs[0].shape[0]), comm)
+            xs = [rows[own] for rows in xs]
         count, blocks = row_blocks(model, xs, size)
         if shown == BAR:
             from tqdm.auto import tqdm
@@ -135,6 +143,8 @@ def predict(
     with _core.Access([] if source.rows is None else model.tree.tensors):
         drive(epoch_requests(source, listening, "predict"))
     arrays = source.gathered.results()
+    if comm is not None and shared:
+        arrays = list(map(np.concatenate, zip(*comm.gather(arrays), strict=True)))
     listening.tell("on_predict_end", {})
     return model.packed_outputs(arrays)
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from evengrad.training._loop import Observer, Requests, Source
     from evengrad.training._objective import Objective
     from evengrad.training._protocol import TrainableModel
+    from evengrad.training._segments import Segments
 
     Until = _core.Steps | _core.Seconds | _core.Epochs
     # What a step hands over once it is captured: its plan, and what computes scheduled values.
@@ -153,6 +154,11 @@ class Step:
     and is captured at its second call, as a single epoch needs no plan for it.
     """
 
+    # What captures it.
+    recorder: Callable[[], _core.Recording | Segments] = _core.Recording
+    # Returns pairs of gradient and parameter, where it is not the optimizer that does.
+    gradients: Callable[[Tensor, list[Tensor]], list[tuple[Tensor | None, Tensor]]] | None = None
+
     def __init__(
         self,
         objective: Objective,
@@ -172,7 +178,7 @@ class Step:
         # Makes the step in the place of this, where somebody looks at each of its tensors.
         self.maker: Callable[[list[Tensor], list[Tensor], list[Tensor | None]], None] | None = None
         self.has_run = False
-        self.recording: _core.Recording | None = None
+        self.recording: _core.Recording | Segments | None = None
         # The module tree is another one when layers, variables or what trains of them change.
         self.tree = objective.model.tree
         if self.tree.stateful:
@@ -263,7 +269,7 @@ class Step:
         parameters = self.tree.trainable
         if parameters:
             optimizer = objective.config.optimizer
-            pairs = optimizer.compute_gradients(loss, parameters)
+            pairs = (self.gradients or optimizer.compute_gradients)(loss, parameters)
             if not objective.has_warned_of_unreached:
                 self.warn_of_unreached(pairs)
             optimizer.apply_gradients(pairs)
@@ -309,7 +315,7 @@ class Step:
         feed = self.batch.feed
         left = 0 if feed is None else feed.remaining
         try:
-            with _core.Recording() as self.recording:
+            with self.recorder() as self.recording:
                 self._body()
         except BaseException as error:
             self.recording = None
@@ -338,6 +344,9 @@ class ArraySource:
     is_used_up = False
     # Who hears when steps are run, if anybody does.
     observer: Observer | None = None
+    # What names the rows of batches of a size, and makes the steps over them.
+    feed_for: Callable[[int], _core.Feed] = _core.Feed
+    step_for: Callable[..., Step] = Step
 
     def __init__(
         self,
@@ -366,10 +375,11 @@ class ArraySource:
             sizes.append(self.rows % self.batch_size)
         self.kinds: list[Step] = []
         for size in sizes:
-            batch = Batch(self.data.tensors, data, _core.Feed(size))
             # What one batch shows holds for the other.
             alike = self.kinds[0] if self.kinds else None
-            self.kinds.append(Step(data.objective, batch, training, watch_loss, alike))
+            batch = Batch(self.data.tensors, data, self.feed_for(size))
+            given = data.objective, batch, training, watch_loss, alike
+            self.kinds.append(self.step_for(*given))
         # Steps that do the same and measure each layer, where somebody watches, and the batches of
         # such where their inputs are not those of the others.
         self.watched: list[Step] = []

@@ -1,5 +1,6 @@
-//! Feeding a step: the rows of the next batch, written into fixed memory before each step.
+//! Feeding a step: the rows of the next batch, or one part of them, written into fixed memory before each step.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use crate::capture::{self, StepInput};
@@ -15,6 +16,9 @@ struct Order {
 
 struct Inner {
     indices: Tensor,
+    batch_size: usize,
+    /// Which rows of each batch the step takes.
+    part: Range<usize>,
     order: Mutex<Order>,
 }
 
@@ -22,14 +26,13 @@ impl StepInput for Inner {
     fn advance(&self) -> Result<()> {
         let _quiet = team::quiet();
         let mut order = lock(&self.order);
-        let batch = self.indices.count();
-        let (start, stop) = (order.next, order.next + batch);
+        let (start, stop) = (order.next, order.next + self.batch_size);
         if stop > order.rows.len() {
             let n = order.rows.len();
             bail!(State, "feed: all {n} rows were used; load the order of the next epoch first");
         }
         host_access::with_mut(&self.indices, |to: &mut [i64]| {
-            to.copy_from_slice(&order.rows[start..stop]);
+            to.copy_from_slice(&order.rows[start..stop][self.part.clone()]);
         });
         order.next = stop;
         Ok(())
@@ -43,21 +46,30 @@ pub struct Feed(Arc<Inner>);
 impl Feed {
     /// For batches of `batch_size` rows.
     pub fn new(batch_size: usize) -> Result<Self> {
+        Self::of_part(batch_size, 0..batch_size)
+    }
+
+    /// For a step that takes these rows of each batch; others take the rest of it.
+    pub fn of_part(batch_size: usize, part: Range<usize>) -> Result<Self> {
         if batch_size == 0 {
             bail!(Value, "feed: expected a batch size of at least 1, got 0");
         }
-        let indices = Tensor::zeros(&[batch_size], DType::I64)?;
-        Ok(Self(Arc::new(Inner { indices, order: Mutex::default() })))
+        if part.is_empty() || part.end > batch_size {
+            let Range { start, end } = part;
+            bail!(Value, "feed: expected rows of a batch of {batch_size}, got {start} to {end}");
+        }
+        let indices = Tensor::zeros(&[part.len()], DType::I64)?;
+        Ok(Self(Arc::new(Inner { indices, batch_size, part, order: Mutex::default() })))
     }
 
-    /// The rows of the present batch: fixed memory that [`next_batch`](Self::next_batch) rewrites.
+    /// The rows of the present batch that the step takes: fixed memory that [`next_batch`](Self::next_batch) rewrites.
     pub fn indices(&self) -> &Tensor {
         &self.0.indices
     }
 
-    /// Rows in a batch.
+    /// Rows in a batch, of all its parts.
     pub fn batch_size(&self) -> usize {
-        self.0.indices.count()
+        self.0.batch_size
     }
 
     /// Sets the rows to visit from now on; their number is a multiple of the batch size.
@@ -111,5 +123,21 @@ mod tests {
         feed.back().expect("visited");
         feed.next_batch().expect("second again");
         assert_eq!(feed.indices().to_vec::<i64>().expect("i64"), [0, 2]);
+    }
+
+    #[test]
+    fn a_part_takes_its_rows_of_each_batch() {
+        assert!(Feed::of_part(4, 2..2).is_err() && Feed::of_part(4, 2..5).is_err());
+        let feed = Feed::of_part(4, 1..3).expect("within");
+        assert!(feed.load(vec![0, 1]).is_err());
+        feed.load((10..18).collect()).expect("two batches");
+        assert_eq!((feed.remaining(), feed.indices().count()), (2, 2));
+        feed.next_batch().expect("first");
+        assert_eq!(feed.indices().to_vec::<i64>().expect("i64"), [11, 12]);
+        feed.next_batch().expect("second");
+        assert_eq!(feed.indices().to_vec::<i64>().expect("i64"), [15, 16]);
+        assert!(feed.next_batch().is_err());
+        feed.back().expect("visited");
+        assert_eq!(feed.remaining(), 1);
     }
 }

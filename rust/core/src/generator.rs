@@ -17,6 +17,8 @@ use crate::tensor::Tensor;
 struct Inner {
     key: Key,
     draws: AtomicU64,
+    /// The first row of a batch's part, and how many rows it has; no rows where batches are whole.
+    part: [AtomicU64; 2],
 }
 
 impl Inner {
@@ -44,7 +46,30 @@ impl StepInput for Drawn {
 impl Generator {
     /// The beginning of a stream of a seed.
     pub fn new(seed: u64, stream: u64) -> Self {
-        Self(Arc::new(Inner { key: Key { seed, stream }, draws: AtomicU64::new(0) }))
+        Self(Arc::new(Inner {
+            key: Key { seed, stream },
+            draws: AtomicU64::new(0),
+            part: Default::default(),
+        }))
+    }
+
+    /// From now on tensors of so many rows are those of a batch from row `first` on: their random numbers are what they
+    /// would be within the whole batch. With no rows, tensors are whole again.
+    pub fn set_part(&self, first: u64, rows: u64) {
+        let [first_row, count] = &self.0.part;
+        first_row.store(first, Ordering::Relaxed);
+        count.store(rows, Ordering::Relaxed);
+    }
+
+    /// The place of a tensor's first element within the whole batch, where it has the rows of its part.
+    pub(crate) fn first_element(&self, shape: &[usize]) -> u64 {
+        let [first, rows] = self.0.part.each_ref().map(|one| one.load(Ordering::Relaxed));
+        match shape.split_first() {
+            Some((&here, row)) if rows > 0 && here as u64 == rows => {
+                first * row.iter().product::<usize>() as u64
+            }
+            _ => 0,
+        }
     }
 
     /// Seed and stream.

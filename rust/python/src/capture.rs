@@ -251,11 +251,13 @@ impl Recording {
 /// ----------
 /// batch_size : int
 ///     Rows in a batch.
+/// part : (int, int), optional
+///     Which rows of each batch the step takes, from the first to before the second, where others take the rest.
 ///
 /// Raises
 /// ------
 /// ValueError
-///     If the batch size is zero.
+///     If the batch size is zero, or the part has no rows or some beyond the batch.
 ///
 /// Examples
 /// --------
@@ -264,14 +266,21 @@ impl Recording {
 /// >>> feed.next()
 /// >>> feed.indices.tolist(), feed.remaining
 /// ([3, 1], 1)
+/// >>> feed = eg._core.Feed(4, (1, 3))
+/// >>> feed.load([3, 1, 0, 2])
+/// >>> feed.next()
+/// >>> feed.indices.tolist()
+/// [1, 0]
 #[pyclass(frozen, weakref, module = "evengrad._core")]
 pub(crate) struct Feed(pub(crate) feed::Feed);
 
 #[pymethods]
 impl Feed {
     #[new]
-    fn new(py: Python<'_>, batch_size: usize) -> PyResult<Self> {
-        run(py, || feed::Feed::new(batch_size)).map(Self)
+    #[pyo3(signature = (batch_size, part=None))]
+    fn new(py: Python<'_>, batch_size: usize, part: Option<(usize, usize)>) -> PyResult<Self> {
+        let (start, stop) = part.unwrap_or((0, batch_size));
+        run(py, || feed::Feed::of_part(batch_size, start..stop)).map(Self)
     }
 
     /// The rows of the present batch: ``int64``, in memory that :meth:`next` rewrites.

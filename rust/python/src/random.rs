@@ -104,6 +104,25 @@ impl Generator {
         Ok(())
     }
 
+    /// Take tensors of so many rows for those of a batch from row `first` on: their random numbers are from now on what
+    /// they would be within the whole batch.
+    ///
+    /// Parameters
+    /// ----------
+    /// first, rows : int
+    ///     The first row and how many there are; with no rows, tensors are whole again.
+    ///
+    /// Examples
+    /// --------
+    /// >>> whole = eg._core.Generator(1).uniform((4, 2))
+    /// >>> generator = eg._core.Generator(1)
+    /// >>> generator.set_part(1, 2)
+    /// >>> generator.uniform((2, 2)).tolist() == whole[1:3].tolist()
+    /// True
+    fn set_part(&self, first: u64, rows: u64) {
+        self.0.set_part(first, rows);
+    }
+
     /// Draw a tensor of numbers that are uniform from `low` up to `high`.
     ///
     /// Parameters

@@ -18,8 +18,8 @@ use crate::rng::Key;
 use crate::tape::Saved;
 use crate::tensor::Tensor;
 
-/// `x · mask / (1 - rate)`.
-fn masked(x: &Tensor, key: Key, number: &Tensor, rate: f64) -> Result<Tensor> {
+/// `x · mask / (1 - rate)`, with a mask whose elements are counted from `begin` on.
+fn masked(x: &Tensor, key: Key, number: &Tensor, rate: f64, begin: u64) -> Result<Tensor> {
     let x = x.packed()?;
     let out = Tensor::empty(x.shape(), x.dtype())?;
     // By rows, so that it joins the layers around it.
@@ -31,7 +31,7 @@ fn masked(x: &Tensor, key: Key, number: &Tensor, rate: f64) -> Result<Tensor> {
     with_float!(x.dtype(), "dropout", T => launch("dropout", items, cost, operands,
     move |items, arguments| {
         let draw = arguments.all::<i64>(1)[0] as u64;
-        let first = (items.start * row) as u64;
+        let first = begin + (items.start * row) as u64;
         let mask = Mask { key, draw, rate };
         apply(mask, first, arguments.own::<T>(0, &items), arguments.own_mut(2, &items));
     }))?;
@@ -46,10 +46,11 @@ impl Tensor {
             bail!(Value, "dropout: expected a rate from 0 to 1, got {rate}");
         }
         let (key, number) = (generator.key(), generator.draw()?);
-        let out = masked(self, key, &number, rate)?;
+        let begin = generator.first_element(self.shape());
+        let out = masked(self, key, &number, rate, begin)?;
         Ok(out.recorded_of("dropout", self, |_| {
             let number = Saved::new(&number);
-            move |grad| masked(grad, key, number.get()?, rate)
+            move |grad| masked(grad, key, number.get()?, rate, begin)
         }))
     }
 }
@@ -106,6 +107,24 @@ mod tests {
             let mut part = vec![7.0; stop - start];
             apply(mask, start as u64, &vec![1.0; stop - start], &mut part);
             assert_eq!(part, whole[start..stop], "{start}..{stop}");
+        }
+    }
+
+    #[test]
+    fn parts_of_a_batch_get_the_whole_batch_s_masks() {
+        let whole = Tensor::ones(&[10, 7], DType::F64).expect("small");
+        let drawn = |x: &Tensor, generator: &Generator| {
+            x.dropout(0.5, generator).expect("a rate").to_vec::<f64>().expect("float64")
+        };
+        let expected = drawn(&whole, &Generator::new(3, 1));
+        for (first, rows) in [(0, 4), (4, 3), (7, 3)] {
+            let generator = Generator::new(3, 1);
+            generator.set_part(first, rows);
+            let x = Tensor::ones(&[rows as usize, 7], DType::F64).expect("small");
+            let at = first as usize * 7;
+            assert_eq!(drawn(&x, &generator), expected[at..at + rows as usize * 7]);
+            generator.set_draws(0);
+            assert_eq!(drawn(&whole, &generator), expected);
         }
     }
 

@@ -42,14 +42,14 @@ fn drawn(
     }
     let out = Tensor::empty(shape, dtype)?;
     let number = generator.draw()?;
-    let key = generator.key();
+    let (key, begin) = (generator.key(), generator.first_element(shape));
     let operands = smallvec![Operand::read(&number), Operand::write_own(&out, 1)];
     let cost = Cost::elementwise(out.count(), 64.0, 1, dtype);
     with_float!(dtype, name, T => launch(name, out.count(), cost, operands,
     move |items, arguments| {
         let draw = arguments.all::<i64>(0)[0] as u64;
         let out = arguments.own_mut::<T>(1, &items);
-        let first = items.start as u64;
+        let first = begin + items.start as u64;
         match law {
             Law::Uniform => fill_uniform(key, draw, first, out),
             Law::Normal => fill_normal(key, draw, first, out),
