@@ -87,9 +87,11 @@ def metrics_per_output(given: Any, names: list[str], argument: str) -> list[Any]
 
 def name_in_logs(name: str, output: str | None, weighted: bool, taken: Container[str]) -> str:
     """Return what the logs call a metric of an output, as Keras does: names that are not taken."""
-    named = [name, f"weighted_{name}"] if weighted else [name]
-    keys = [key if output is None else f"{output}_{key}" for key in named]
-    return next((key for key in keys if key not in taken), None) or free_name(keys[-1], taken)
+    before = "" if output is None else f"{output}_"
+    key = before + name
+    if weighted and key in taken:
+        key = f"{before}weighted_{name}"
+    return free_name(key, taken) if key in taken else key
 
 
 def shapes_of(arrays: list[Array]) -> Any:
