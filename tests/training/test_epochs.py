@@ -588,6 +588,14 @@ class TestBatchesOfNone:
         with pytest.raises(ValueError, match=r"^x: batch 1: .*None"):
             regressor().predict(make(self.data()))
 
+    def test_in_a_list(self):
+        with pytest.raises(ValueError, match=r"^x: batch 1: .*NoneType"):
+            regressor().fit(self.data(), verbose=0)
+        with pytest.raises(ValueError, match=r"^x: batch 1: .*NoneType"):
+            regressor().evaluate(self.data(), verbose=0)
+        with pytest.raises(ValueError, match=r"^validation_data: batch 1: .*NoneType"):
+            regressor().fit(*NUMBERED, validation_data=self.data(), verbose=0)
+
     def test_the_first_one_with_a_checkpoint(self, tmp_path):
         with pytest.raises(ValueError, match=r"^x: batch 0: .*NoneType"):
             regressor().fit(Anew([None]), verbose=0, checkpoint=tmp_path)

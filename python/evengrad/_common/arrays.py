@@ -92,13 +92,14 @@ def is_sparse(value: Any) -> bool:
 def is_list_of_batches(value: Any) -> bool:
     """Tell whether a list is one of batches, ``(x, y)`` or ``(x, y, sample_weight)``.
 
-    The inputs of a model may look alike, but come with targets.
+    The inputs of a model may look alike, but come with targets. A batch of None among them is for
+    whoever goes through them to refuse.
     """
+    found = [one for one in value if one is not None] if isinstance(value, list) else []
     return (
-        isinstance(value, list)
-        and len(value) > 0
-        and all(type(item) is tuple and len(item) in PAIR_OR_TRIPLE for item in value)
-        and all(len(getattr(item[0], "shape", ())) > 0 for item in value)
+        len(found) > 0
+        and all(type(item) is tuple and len(item) in PAIR_OR_TRIPLE for item in found)
+        and all(len(getattr(item[0], "shape", ())) > 0 for item in found)
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ACTIONS = ("record", "warn", "stop")
 # Of the time of training, what judging the series may take, unless something hangs on it.
-SHARE = 0.01
+SHARE = 0.005
 CURED_BY_RATE = ("non_finite", "exploding_gradients", "diverging_loss", "large_updates")
 MOST_RESCUES = 10
 

@@ -106,7 +106,9 @@ def moments_of(x: Array) -> tuple[Array, Array, int]:
 def kind_of_targets(y: Array) -> tuple[str, int]:
     """Return what targets are, and of how many classes."""
     columns = y.shape[-1] if y.ndim > 1 else 1
-    values = np.unique(y[np.isfinite(y)] if y.dtype.kind == "f" else y)
+    values = np.sort((y[np.isfinite(y)] if y.dtype.kind == "f" else y).ravel())
+    # As np.unique, which imports NumPy's masked arrays: they take longer than a short training.
+    values = np.concatenate([values[:1], values[1:][values[1:] != values[:-1]]])
     if columns > 1 and set(values.tolist()) <= {0.0, 1.0}:
         return "classes", columns
     if columns == 1 and set(values.tolist()) <= {0.0, 1.0}:

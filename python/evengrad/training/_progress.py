@@ -100,9 +100,7 @@ class Progress:
         quick = int(INTERVAL / max(each, 1e-9))
         self.epochs_at_a_time = min(max(1, 4 * self.epochs_at_a_time), quick)
         if self.style == LINES:
-            self._lines += [
-                f"{self._name(at)}  {each:.1f} s  {show_logs(logs)}" for at, logs in rows
-            ]
+            self._lines.append(self._shown_in_lines(rows, each))
             due = now - self._shown >= INTERVAL
             if due or not self.alone:
                 self._write(flush=due)
@@ -111,6 +109,13 @@ class Progress:
             self._pending = (epoch, 1.0, "", logs)
             if self.is_due:
                 self._draw()
+
+    def _shown_in_lines(self, rows: list[tuple[int, dict[str, Any]]], each: float) -> str:
+        """Return a line for each epoch, all made at once: there may be thousands of them."""
+        names = figures_in(rows[0][1])
+        line = f"epoch %d/{self.epochs}  {each:.1f} s  {_form(names)}"
+        values = [value for at, logs in rows for value in (at + 1, *map(logs.__getitem__, names))]
+        return "\n".join([line] * len(rows)) % tuple(values)
 
     def _write(self, *, flush: bool) -> None:
         """Write the lines that are waiting."""
@@ -146,8 +151,13 @@ class Progress:
 
 def show_logs(logs: dict[str, Any]) -> str:
     """Return figures in one line; arrays have no place there."""
-    numbers = {name: value for name, value in logs.items() if isinstance(value, float)}
-    return _form(tuple(numbers)) % tuple(numbers.values())
+    names = figures_in(logs)
+    return _form(names) % tuple(map(logs.__getitem__, names))
+
+
+def figures_in(logs: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of figures that are numbers."""
+    return tuple(name for name, value in logs.items() if isinstance(value, float))
 
 
 @functools.lru_cache

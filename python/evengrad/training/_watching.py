@@ -41,9 +41,7 @@ ROWS_OF_HISTOGRAMS, MOST_OF_HISTOGRAMS, BARS = 256, 2**14, 32
 # What callbacks hear of within a training.
 WITHIN = tuple(name for name in BETWEEN_STEPS if name != "on_train_begin")
 # Seconds between two looks at what was measured.
-BETWEEN_VISITS = 0.2
-# Samples that are taken in at one look at most, evenly apart: as many as are kept.
-MOST_AT_A_TIME = MOST_SAMPLES
+BETWEEN_VISITS = 0.4
 
 
 def training_facts(data: Prepared, batch_size: int) -> TrainingFacts:
@@ -92,6 +90,9 @@ class Watching:
         self.noted: list[Tensor] = []
         # Watched steps of an epoch that has not ended.
         self._begun = 0
+        # Of the coming watched steps each one, each second, fourth, … is a sample, as of those
+        # before; and how many were, since as far apart.
+        self._apart, self._taken = 1, 0
         self.data: DataFacts | None = None
         # Rows that activations are looked at over in the end.
         self.sample: Prepared | None = None
@@ -246,24 +247,21 @@ class Watching:
         lived = self._lived(watch, epoch, now)
         if not len(steps):
             values = np.zeros((0, watch.record.shape[0]))
-        apart = max(1, -(-len(steps) // MOST_AT_A_TIME))
-        steps, values = steps[::apart], values[::apart]
         course = self._course(begins, every.reshape(-1, len(self.noted) + 2))
-        own = steps - begins
-        norms = watch.gradient_norms(values)
-        figures = {
-            **{name: course[name][own] for name in ("step", "epoch", "loss", "learning_rate")},
-            "gradient_norm": norms,
-            "clipped": self._clipped(watch, values, norms),
-            **watch.decode(values),
-        }
-        if "clipped" in course:
-            figures["clipped"] = course["clipped"][own]
-        else:
+        if "clipped" not in course:
             # Of the steps between watched ones nothing is known.
-            for name in ("gradient_norm", "clipped"):
+            norms = watch.gradient_norms(values)
+            for name, known in (
+                ("gradient_norm", norms),
+                ("clipped", self._clipped(watch, values, norms)),
+            ):
                 course[name] = np.full(len(course["step"]), np.nan)
-                course[name][own] = figures[name]
+                course[name][steps - begins] = known
+        chosen = self._samples(len(steps))
+        values, own = values[chosen], steps[chosen] - begins
+        figures = {name: column[own] for name, column in course.items()} | watch.decode(values)
+        # Of the loss's gradient, whatever the optimizer computes.
+        figures["gradient_norm"] = watch.gradient_norms(values)
         return Observed(
             layers=tuple(one.facts for one in watch.watched),
             training=self.training,
@@ -275,6 +273,19 @@ class Watching:
             epoch=epoch,
             curves=curves,
         )
+
+    def _samples(self, count: int) -> Array:
+        """Return which of so many watched steps are taken in: evenly apart, and the last one.
+
+        Of a training with many as many as are kept of all of it, and not at each look.
+        """
+        while self._taken + count // self._apart > MOST_SAMPLES:
+            self._apart, self._taken = 2 * self._apart, self._taken // 2
+        chosen = np.arange(0, count, self._apart)
+        self._taken += len(chosen)
+        if self._apart > 1 and count and chosen[-1] < count - 1:
+            chosen = np.append(chosen, count - 1)
+        return chosen
 
     def _course(self, begins: int, every: Array) -> dict[str, Array]:
         """Return what each of the steps since the last time has left."""
