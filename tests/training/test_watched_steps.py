@@ -324,3 +324,20 @@ def test_units_that_die_are_counted_epoch_by_epoch_however_often_python_looks(mo
     x, y = data()
     model.fit(x, y, batch_size=16, epochs=12, verbose=0, callbacks=[Looks()])
     assert looks == [list(range(12))]
+
+
+def test_of_many_watched_steps_those_evenly_apart_are_samples(monkeypatch):
+    monkeypatch.setattr("evengrad.training._watching.MOST_SAMPLES", 16)
+    # Python looks after each epoch of seven steps.
+    monkeypatch.setattr("evengrad.training._watching.BETWEEN_VISITS", 0.0)
+    series = watched_by(1, eg.optimizers.SGD(0.1), epochs=20)
+    steps, every = series.columns["step"], series.course.columns
+    assert (steps[0], steps[-1]) == (0, 139)
+    assert (np.diff(steps) >= 1).all()
+    # At first all are, then fewer and fewer of each epoch, and its last one.
+    assert steps[:14].tolist() == list(range(14))
+    assert steps[-4:].tolist() == [126, 132, 133, 139]
+    # Of the steps between samples the norm of the gradient is known all the same.
+    assert every["step"].tolist() == list(range(140))
+    np.testing.assert_allclose(every["gradient_norm"][steps], series.columns["gradient_norm"])
+    assert np.isfinite(every["gradient_norm"]).all()
