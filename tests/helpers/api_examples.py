@@ -274,6 +274,7 @@ NOT_DIFFERENTIABLE = {
     "load_model": "reads a file",
     "sklearn.load": "reads a file",
     "distributed.init": "looks at the processes there are",
+    "sklearn.side_by_side": "a context",
     **{f"zoo.{name}": "reads and writes files" for name in ("folder", "list", "load", "save")},
     "replay": "reads a file",
     "fit_many": "trains models",

@@ -19,6 +19,7 @@ LATER = {
     "Column": "_categories",
     "DenseTransformer": "_transformer",
     "TableEncoder": "_encoding",
+    "side_by_side": "_side_by_side",
 }
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     )
     from evengrad.sklearn._categories import Column as Column  # noqa: TC004 - as above
     from evengrad.sklearn._encoding import TableEncoder as TableEncoder  # noqa: TC004 - as above
+    from evengrad.sklearn._side_by_side import (
+        side_by_side as side_by_side,  # noqa: TC004 - as above
+    )
     from evengrad.sklearn._transformer import (
         DenseTransformer as DenseTransformer,  # noqa: TC004 - as above
     )
@@ -42,6 +46,7 @@ __all__ = [
     "ModelMeta",
     "TableEncoder",
     "load",
+    "side_by_side",
 ]
 
 # scikit-learn bounds threads by threadpoolctl; its versions before 3.2 know no other libraries.

@@ -31,6 +31,7 @@ from evengrad.training._checkpointing import Checkpointing, CheckpointOptions, c
 from evengrad.training._data import Prepared, prepare, shared_data
 from evengrad.training._evaluate import Evaluation, validation_for
 from evengrad.training._feature_names import remember_names
+from evengrad.training._fit_queue import queues
 from evengrad.training._forensics import Forensics
 from evengrad.training._loop import epoch_requests, figures_of, warn_of_loss
 from evengrad.training._options import Options, check_validation
@@ -157,7 +158,7 @@ def _train(
     try:
         requests = training.requests(options.initial_epoch, options.epochs)
         if checkpointing is None:
-            drive(requests)
+            drive(requests, queues[-1].run if queues else None)
         else:
             training.run(requests)
     except BaseException:

@@ -39,8 +39,8 @@ REQUIRES_GRAD = operator.attrgetter("requires_grad")
 DEFAULT_BATCH = 32
 
 
-def drive(requests: Requests[T]) -> T:
-    """Run what a loop asks for, by itself; return what it returns."""
+def drive(requests: Requests[T], run: Callable[[Source, Until], bool] | None = None) -> T:
+    """Run what a loop asks for, by itself or as `run` does it; return what it returns."""
     resume: Callable[[Any], tuple[Source, Until]] = requests.send
     value: Any = None
     while True:
@@ -50,7 +50,8 @@ def drive(requests: Requests[T]) -> T:
             result: T = end.value
             return result
         try:
-            resume, value = requests.send, source.run(until)
+            made = source.run(until) if run is None else run(source, until)
+            resume, value = requests.send, made
         except BaseException as error:  # noqa: BLE001 - the loop's, which passes it on
             resume, value = requests.throw, error
 
