@@ -71,6 +71,7 @@ OTHERS = {
     "layers.BatchNormalization.axis": lambda: [1],
     "backward_layer": lambda: [layers.GRU(2, "elu", go_backwards=True)],
     "layers.Bidirectional.layer": lambda: [layers.LSTM(2, return_sequences=True)],
+    "layers.SpectralNormalization.layer": lambda: [layers.Dense(2, "tanh")],
     "layers.TimeDistributed.layer": lambda: [layers.Dense(2), layers.LayerNormalization()],
     "layers.Concatenate.axis": lambda: [1],
     "layers.GaussianNoise.stddev": lambda: [0.25, [0.1, 0.2, 0.3]],

@@ -72,6 +72,7 @@ ARGUMENTS = {
     "layers.Lambda": lambda: {"function": eg.exp},
     "layers.Operation": lambda: {"method": "sum", "arguments": [1]},
     "layers.Permute": lambda: {"dims": [2, 1]},
+    "layers.SpectralNormalization": lambda: {"layer": layers.Dense(3)},
     "layers.Reshape": lambda: {"target_shape": (3, 1)},
     "layers.Bidirectional": lambda: {"layer": layers.GRU(2)},
     "layers.RepeatVector": lambda: {"n": 3},
@@ -245,6 +246,7 @@ NOT_DIFFERENTIABLE = {
     **dict.fromkeys(["activations.suggest", "initializers.for_activation"], GIVES_ADVICE),
     **dict.fromkeys(["models.funnel", "models.funnel_widths", "models.guideline"], GIVES_ADVICE),
     "models.clone_model": "makes a model of another",
+    "layers.SpectralNormalization": "each call in training moves its vector; test_keras_layers.py",
     "constraints.serialize": "describes an object, in all modules",
     "models.model_from_json": "makes a model of its description",
     **{

@@ -263,6 +263,70 @@ class TestUnitNormalization:
         assert_gradients(layer, rng.normal(size=(2, 3, 2)))
 
 
+class TestSpectralNormalization:
+    KERNEL = np.arange(12.0).reshape(3, 4) / 8 - 0.5
+    U = np.array([[0.25, -0.5, 0.125, 1.0]])
+
+    def layer(self, iterations=1):
+        dense = layers.Dense(4, use_bias=False, dtype="float64")
+        layer = layers.SpectralNormalization(dense, iterations, dtype="float64")
+        layer.build((None, 3))
+        layer.set_weights([self.U, self.KERNEL])
+        return layer
+
+    @pytest.mark.parametrize("iterations", [1, 3])
+    def test_formula(self, iterations):
+        layer, x = self.layer(iterations), X[0]
+        u = self.U
+        for _ in range(iterations):
+            v = u @ self.KERNEL.T
+            v /= np.linalg.norm(v)
+            u = v @ self.KERNEL
+            u /= np.linalg.norm(u)
+        found = values(layer, x, training=True)
+        sigma = (v @ self.KERNEL @ u.T).item()
+        np.testing.assert_allclose(found, x @ self.KERNEL / sigma, rtol=1e-12)
+        np.testing.assert_allclose(layer.vector_u.numpy(), u, rtol=1e-12)
+        # In inference u stays.
+        v = u @ self.KERNEL.T
+        sigma = (v / np.linalg.norm(v) @ self.KERNEL @ u.T).item()
+        np.testing.assert_allclose(values(layer, x), x @ self.KERNEL / sigma, rtol=1e-12)
+        np.testing.assert_allclose(layer.vector_u.numpy(), u, rtol=1e-12)
+        np.testing.assert_array_equal(layer.layer.kernel.numpy(), self.KERNEL)
+
+    @pytest.mark.parametrize(
+        ("iterations", "row"),
+        [
+            (1, [0.1658646, -0.0207331, -0.2073308, -0.3939284]),
+            (3, [0.1591946, -0.0198993, -0.1989933, -0.3780872]),
+        ],
+    )
+    def test_values_of_keras(self, iterations, row):
+        near(values(self.layer(iterations), X[0], training=True)[0], row)
+
+    def test_it_comes_to_the_largest_singular_value(self):
+        layer = self.layer(60)
+        largest = np.linalg.svd(self.KERNEL)[1][0]
+        found = values(layer, X[0], training=True)
+        np.testing.assert_allclose(found, X[0] @ self.KERNEL / largest, rtol=1e-9)
+
+    def test_gradients(self):
+        assert_gradients(self.layer(), X[0])
+
+    def test_captured_and_files(self, rng, tmp_path):
+        def model():
+            layer = layers.SpectralNormalization(layers.Dense(4, "tanh"))
+            return eg.Sequential([eg.Input((3,)), layer, layers.Dense(1)], seed=1)
+
+        assert_same_bits(model, rng.normal(size=(53, 3)), rng.normal(size=(53, 1)), tmp_path)
+
+    def test_errors(self):
+        with pytest.raises(TypeError, match="layer: expected a layer"):
+            layers.SpectralNormalization("dense")
+        with pytest.raises(ValueError, match="expected a layer with kernel or embeddings"):
+            layers.SpectralNormalization(layers.Flatten())(X)
+
+
 class TestPlain:
     def test_permute(self):
         found = values(layers.Permute((2, 1)), X)

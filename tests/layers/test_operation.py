@@ -69,6 +69,12 @@ def test_operators(function):
         (lambda x: x.flatten(1), lambda x: x.reshape(-1, 12)),
         (lambda x: x.unsqueeze(1).squeeze(1), lambda x: x),
         (lambda x: x @ x.transpose(1, 2), lambda x: x @ x.transpose(0, 2, 1)),
+        (lambda x: x.std(1, correction=0.0), lambda x: x.std(1)),
+        (lambda x: x.norm(axis=2), lambda x: np.linalg.norm(x, axis=2)),
+        (lambda x: x.cumsum(1), lambda x: np.cumsum(x, 1)),
+        (lambda x: x.max(2) - x.min(axis=2), lambda x: x.max(2) - x.min(2)),
+        (lambda x: x.flip(1).swapaxes(1, 2), lambda x: x[:, ::-1].transpose(0, 2, 1)),
+        (lambda x: x.floor() + x.clip(0.0, 1.0), lambda x: np.floor(x) + x.clip(0, 1)),
         (lambda x: x.square().sum(2).sqrt(), lambda x: np.linalg.norm(x, axis=2)),
     ],
 )

@@ -89,6 +89,15 @@ class TestGraphs:
         ):
             np.testing.assert_array_equal(one, other)
 
+    def test_changed_copies(self, structure):
+        model = drawn(structure, structure)
+        x, outputs = structure(A, B), model.predict(structure(A, B))
+        for other in (model.insert("u", layers.Identity()), model.fold_batch_norm()):
+            found = other.predict(x)
+            assert type(found) is type(outputs)
+            for one, expected in zip(leaves(found), leaves(outputs), strict=True):
+                np.testing.assert_array_equal(one, expected)
+
     def test_symbolic_ends(self, structure):
         model = drawn(structure, structure)
         assert type(model.input) is type(structure(0, 0))

@@ -367,7 +367,7 @@ def test_a_column_may_be_left_out_or_written():
             ValueError,
             "not among the model's inputs",
         ),
-        (lambda: eg.Input((2,)) / 2, TypeError, "symbolic tensor"),
+        (lambda: eg.Input((2,)) + "a", TypeError, "symbolic tensor"),
         (lambda: layers.Add()([eg.Input((2,)), X]), TypeError, "symbolic"),
         (lambda: eg.callbacks.EarlyStopping(mode="mni"), ValueError, "did you mean 'min'"),
         (lambda: eg.callbacks.LambdaCallback(on_epoch_ned=3), TypeError, "on_epoch_end"),

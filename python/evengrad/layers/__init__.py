@@ -55,6 +55,9 @@ from evengrad.layers._reshape import Reshape as Reshape
 from evengrad.layers._residual import Residual as Residual
 from evengrad.layers._serialization import deserialize as deserialize
 from evengrad.layers._simple_rnn import SimpleRNN as SimpleRNN
+from evengrad.layers._spectral_normalization import (
+    SpectralNormalization as SpectralNormalization,
+)
 from evengrad.layers._swap_noise import SwapNoise as SwapNoise
 from evengrad.layers._symbolic import Input as Input
 from evengrad.layers._time_distributed import TimeDistributed as TimeDistributed

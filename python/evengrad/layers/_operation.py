@@ -27,11 +27,19 @@ OPERATORS = tuple(
         *("lt", "le", "gt", "ge", "getitem"),
     )
 )
-SHAPED = ("reshape", "transpose", "permute", "flatten", "squeeze", "unsqueeze", "expand")
-REDUCING = ("sum", "mean", "var", "amax", "amin", "argmax", "logsumexp")
-# Methods that make a tensor of one, elementwise: those of the core's table.
-ELEMENTWISE = tuple(
-    name for name in sorted(_core.elementwise_forms()) if hasattr(_core.Tensor, name)
+SHAPED = (
+    *("reshape", "view", "transpose", "swapaxes", "permute", "flatten", "squeeze", "unsqueeze"),
+    *("expand", "flip"),
+)
+REDUCING = (
+    *("sum", "mean", "var", "std", "prod", "norm", "amax", "amin", "max", "min", "argmax"),
+    *("argmin", "logsumexp", "all", "any"),
+)
+# Those of the core's table, and others that keep the shape.
+ELEMENTWISE = (
+    *(name for name in sorted(_core.elementwise_forms()) if hasattr(_core.Tensor, name)),
+    *("clip", "cumsum", "cumprod", "floor", "ceil", "round", "log2", "log10"),
+    *("isnan", "isinf", "isfinite"),
 )
 # Rows on which shapes of outputs are found: so many that no other dimension is likely to be.
 ROWS = 5

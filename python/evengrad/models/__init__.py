@@ -8,6 +8,7 @@ from evengrad.models._clone import clone_model as clone_model
 from evengrad.models._dead_units import DeadUnits as DeadUnits
 from evengrad.models._from_json import model_from_json as model_from_json
 from evengrad.models._gradual_pruning import PruningSchedule as PruningSchedule
+from evengrad.models._loading import load_model as load_model
 from evengrad.models._model import Model as Model
 from evengrad.models._sequential import Sequential as Sequential
 from evengrad.models._sparsity import LayerSparsity as LayerSparsity

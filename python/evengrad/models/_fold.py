@@ -31,7 +31,7 @@ from evengrad.models._fold_parts import (
     last_at_work,
     times_passed,
 )
-from evengrad.models._network import chain_of, check_built, graph_of, make_chain, make_graph
+from evengrad.models._network import chain_of, check_built, graph_of, make_chain, make_graph_like
 from evengrad.models._segments import Segment, segments_of
 
 if TYPE_CHECKING:
@@ -220,7 +220,8 @@ class _Folding:
             segment.draw(made, new)
         outputs = [new[id(symbol)] for symbol in graph.outputs]
         state = state_of(model)
-        return make_graph(inputs, outputs, name=state.given_name, dtype=state.given_dtype)
+        settings = {"name": state.given_name, "dtype": state.given_dtype}
+        return make_graph_like(model, inputs, outputs, **settings)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evengrad import initializers
+from evengrad._common.config import accepted_names
 from evengrad._tensor import activations
 from evengrad.constraints import MaxNorm
 from evengrad.health._cures_of_tasks import ALPHA_RATE
@@ -278,7 +279,9 @@ class ChangeDropout(Rename):
 
     def other(self, layer: Any) -> Layer | None:
         """Return the layer of alpha dropout."""
-        return AlphaDropout(**{**layer.get_config(), "rate": min(layer.rate, ALPHA_RATE)})
+        taken = accepted_names(AlphaDropout) or []
+        config = {name: value for name, value in layer.get_config().items() if name in taken}
+        return AlphaDropout(**{**config, "rate": min(layer.rate, ALPHA_RATE)})
 
 
 class ChangeToLSTM(Rename):

@@ -483,7 +483,7 @@ class Network(Layer):
 
     def __call__(self, x: Any, training: bool | None = None, **arguments: Any) -> Any:
         """Return the output for an input; see `Layer`."""
-        if isinstance(x, dict) or self._output_structure or self._input_structure:
+        if type(x) is dict or self._output_structure or self._input_structure:
             return self._called_in_structure(x, training, arguments)
         answers, context = self._answers, call_context
         runs_layers = training or arguments or context.training or context.layerwise
@@ -577,6 +577,19 @@ def make_graph(inputs: Sequence[Symbolic], outputs: Sequence[Symbolic], **settin
     """Return a `Model` of what leads from inputs to outputs; one of a list stands by itself."""
     ends = [side if len(side) > 1 else side[0] for side in (inputs, outputs)]
     model: Model = CLASSES["Model"](*ends, **settings)
+    return model
+
+
+def make_graph_like(
+    old: Layer, inputs: Sequence[Symbolic], outputs: Sequence[Symbolic], **settings: Any
+) -> Model:
+    """Return a `Model` whose inputs and outputs lie in dicts and lists as those of another one."""
+    model, graph = make_graph(inputs, outputs, **settings), graph_of(old)
+    if isinstance(old, Network) and graph is not None:
+        sides = (inputs, graph.inputs), (outputs, graph.outputs)
+        pairs = zip(structures_of(old), sides, strict=True)
+        kept = [one if len(new) == len(before) else None for one, (new, before) in pairs]
+        set_structures(model, *kept)
     return model
 
 

@@ -25,7 +25,7 @@ from evengrad.models._network import (
     input_of,
     is_made_of_layers,
     make_chain,
-    make_graph,
+    make_graph_like,
     start_anew,
 )
 from evengrad.models._segments import segments_of
@@ -192,7 +192,7 @@ def chain_like(old: Network, layers: list[Layer]) -> Model:
 
 def graph_like(old: Network, inputs: Sequence[Symbolic], outputs: Sequence[Symbolic]) -> Model:
     """Return a graph between symbolic tensors, with the name and seed of another model."""
-    return _seeded_as(old, make_graph(inputs, outputs, **_settings_of(old)))
+    return _seeded_as(old, make_graph_like(old, inputs, outputs, **_settings_of(old)))
 
 
 def _settings_of(old: Network) -> dict[str, Any]:

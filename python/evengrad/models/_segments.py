@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evengrad._common.checks import plural
+from evengrad.models._structure import taken_apart
 
 if TYPE_CHECKING:
     from evengrad.layers._layer import Layer
@@ -41,7 +42,7 @@ class Segment:
             result = layer(result)
         for layer in made[-1:]:
             result = layer(result, **arguments)
-        results = result if isinstance(result, list) else [result]
+        results = taken_apart(result)[0] if isinstance(result, (list, dict)) else [result]
         ends = self.nodes[-1].outputs
         if len(results) != len(ends):
             raise ValueError(

@@ -61,8 +61,6 @@ class Sequential(Model):
         seed: int | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype, seed=seed)
-        # What was drawn of the chain for who asks for its tensors: of which layers, its ends.
-        self._drawn: tuple[list[int], Symbolic, Any] | None = None
         self._layers: list[Layer] = []
         self._append([] if layers is None else layers)
         self._build_at_once()

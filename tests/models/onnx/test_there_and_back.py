@@ -19,7 +19,8 @@ RECURRENT = (layers.SimpleRNN, layers.LSTM, layers.GRU)
 # Layers that other runtimes do not get, or not with each argument: the message says so.
 NOT_IN_FILES = (
     *(layers.CategoryEncoding, layers.Discretization, layers.Dot, layers.Lambda),
-    *(layers.Operation, layers.Permute, layers.Softmax, layers.UnitNormalization),
+    *(layers.Operation, layers.Permute, layers.Softmax, layers.SpectralNormalization),
+    layers.UnitNormalization,
     *(layers.Bidirectional, layers.TimeDistributed, layers.RepeatVector, layers.Masking),
     *(layers.GlobalAveragePooling1D, layers.GlobalMaxPooling1D, layers.Embedding),
 )

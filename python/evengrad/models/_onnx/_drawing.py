@@ -16,6 +16,7 @@ from evengrad.layers._layer import (
     training_for,
 )
 from evengrad.layers._module import module_tree
+from evengrad.layers._operation import Operation
 from evengrad.layers._symbolic import Input, Node, Symbolic
 from evengrad.models._graph import Graph
 from evengrad.models._network import Network, chain_of, graph_of
@@ -119,7 +120,10 @@ def drawn(layer: Layer, inputs: list[Value], several: bool, arguments: dict[str,
     try:
         given: Any = symbols if several else symbols[0]
         outputs = layer.call(given, **training_for(type(layer).call, False), **arguments)
-        return Graph(symbols, as_list(outputs)[0])
+        graph = Graph(symbols, as_list(outputs)[0])
+        for inside in graph.layers():
+            if isinstance(inside, Operation):
+                raise TypeError(f"it calls {inside.method}")  # noqa: TRY301 - one message
     except Exception as error:
         raise ValueError(
             f"{layer.path}: export: no operators are known for {type(layer).__name__}, and its "
@@ -128,6 +132,7 @@ def drawn(layer: Layer, inputs: list[Value], several: bool, arguments: dict[str,
         ) from error
     finally:
         call_context.training = training
+    return graph
 
 
 def write_function(writer: Writer, function: Any, value: Value, owner: Layer) -> str:

@@ -91,7 +91,7 @@ def write_softmax(writer: Writer, layer: layers.Softmax, inputs: list[Value]) ->
 
 @writes(
     *(layers.CategoryEncoding, layers.Discretization, layers.Dot, layers.Operation),
-    *(layers.Permute, layers.UnitNormalization),
+    *(layers.Permute, layers.SpectralNormalization, layers.UnitNormalization),
 )
 def write_none(writer: Writer, layer: layers.Layer, inputs: list[Value]) -> str:
     """Refuse a layer."""
