@@ -75,7 +75,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     Examples
     --------
     >>> eg.constraints.deserialize(eg.constraints.serialize(eg.constraints.MaxNorm(3.0)))
-    MaxNorm(3.0)
+    MaxNorm(max_value=3.0)
     """
     made: Constraint = _deserialized(config, "constraints", custom_objects)
     return made

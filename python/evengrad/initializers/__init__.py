@@ -97,7 +97,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     Examples
     --------
     >>> eg.initializers.deserialize(eg.initializers.serialize(eg.initializers.Constant(2.0)))
-    Constant(2.0)
+    Constant(value=2.0)
     """
     made: Initializer = _deserialized(config, "initializers", custom_objects)
     return made

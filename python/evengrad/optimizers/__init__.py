@@ -75,7 +75,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     Examples
     --------
     >>> eg.optimizers.deserialize(eg.optimizers.serialize(eg.optimizers.SGD(0.1, momentum=0.9)))
-    SGD(0.1, momentum=0.9)
+    SGD(learning_rate=0.1, momentum=0.9)
     """
     made: Optimizer = _deserialized(config, "optimizers", custom_objects)
     return made

@@ -76,7 +76,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     Examples
     --------
     >>> eg.regularizers.deserialize(eg.regularizers.serialize(eg.regularizers.L2(0.1)))
-    L2(0.1)
+    L2(l2=0.1)
     """
     made: Regularizer = _deserialized(config, "regularizers", custom_objects)
     return made
