@@ -6,7 +6,7 @@ that a model written by hand needs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from evengrad import _core
 from evengrad._common.checks import check_float
@@ -19,6 +19,7 @@ from evengrad._tensor.random import generator, next_seed
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
+    from evengrad._tensor.conversion import TensorLike
 
 __all__ = [
     "batch_norm",
@@ -43,7 +44,7 @@ def _reduction(name: str) -> Reduction:
     return cast("Reduction", name)
 
 
-def linear(input: Any, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(input: TensorLike, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Multiply by a kernel and add a bias: input · weight + bias.
 
     Parameters
@@ -74,7 +75,7 @@ def linear(input: Any, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return _core.dense(as_tensor(input), weight, bias)
 
 
-def softmax(input: Any, dim: int = -1) -> Tensor:
+def softmax(input: TensorLike, dim: int = -1) -> Tensor:
     """Turn scores into shares that sum to one: e^x / Σ e^x, with the largest x subtracted first.
 
     Parameters
@@ -97,7 +98,7 @@ def softmax(input: Any, dim: int = -1) -> Tensor:
     return _core.softmax(as_tensor(input), dim)
 
 
-def log_softmax(input: Any, dim: int = -1) -> Tensor:
+def log_softmax(input: TensorLike, dim: int = -1) -> Tensor:
     """Return the logarithm of the softmax, accurate where shares are tiny: x − ln Σ e^x.
 
     Parameters
@@ -121,7 +122,7 @@ def log_softmax(input: Any, dim: int = -1) -> Tensor:
 
 
 def cross_entropy(
-    input: Any, target: Any, reduction: str = "mean", label_smoothing: float = 0.0
+    input: TensorLike, target: TensorLike, reduction: str = "mean", label_smoothing: float = 0.0
 ) -> Tensor:
     """Return the softmax cross-entropy of logits: ln Σ e^z − z_target.
 
@@ -160,7 +161,9 @@ def cross_entropy(
     )
 
 
-def binary_cross_entropy_with_logits(input: Any, target: Any, reduction: str = "mean") -> Tensor:
+def binary_cross_entropy_with_logits(
+    input: TensorLike, target: TensorLike, reduction: str = "mean"
+) -> Tensor:
     """Return the logistic cross-entropy of logits: max(z, 0) − z·y + ln(1 + e^(−|z|)).
 
     Parameters
@@ -192,7 +195,7 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, reduction: str = "
     )
 
 
-def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
+def mse_loss(input: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
     """Return the squared error: (input − target)².
 
     Parameters
@@ -220,7 +223,7 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
     return _core.mse_loss(as_tensor(input), as_tensor(target), reduction=_reduction(reduction))
 
 
-def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout(input: TensorLike, p: float = 0.5, training: bool = True) -> Tensor:
     """Zero a random share of the elements and scale the others: input · mask / (1 − p).
 
     Each call draws anew, from the stream that `utils.set_random_seed` starts. Inside
@@ -263,7 +266,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
 
 
 def batch_norm(
-    input: Any,
+    input: TensorLike,
     running_mean: Tensor | None,
     running_var: Tensor | None,
     weight: Tensor | None = None,

@@ -147,7 +147,7 @@ CALLS = {
     "where": (lambda x, y: eg.where(MASK, x, y), [BOTH_SIGNS, OTHER]),
     "clamp": (lambda x: eg.clamp(x, -1.5, 3.0), [BOTH_SIGNS]),
     "clip": (lambda x: eg.clip(x, -1.5, None), [BOTH_SIGNS]),
-    "concatenate": (lambda x, y: eg.concatenate([x, y], 1), [BOTH_SIGNS, OTHER]),
+    "concat": (lambda x, y: eg.concatenate([x, y], 1), [BOTH_SIGNS, OTHER]),
     "split": (lambda x: eg.cat(eg.split(x, [1, 2], 1)[1:]), [BOTH_SIGNS]),
     "chunk": (lambda x: eg.chunk(x, 2)[1] * eg.chunk(x, 2)[0][:1], [BOTH_SIGNS]),
     "repeat": (lambda x: eg.repeat(x, 3, 1), [BOTH_SIGNS]),

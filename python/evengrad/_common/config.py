@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from evengrad import _core
 from evengrad._common.checks import plural
 from evengrad._common.code_variables import methods_of, variables_of
-from evengrad._common.names import PACKAGE, snake_case, unknown_keyword
+from evengrad._common.names import PACKAGE, public_path, snake_case, unknown_keyword
 from evengrad._common.serialized import revived
 
 if TYPE_CHECKING:
@@ -221,6 +221,10 @@ class ConfiguredType(abc.ABCMeta):
             if around is not None:
                 scopes.reset(around)
         raise error
+
+    def __repr__(cls) -> str:
+        """Return what messages call the class: by where users find it, not where it is defined."""
+        return f"<class '{public_path(cls)}'>"
 
     @property
     def __signature__(cls) -> inspect.Signature:

@@ -87,3 +87,14 @@ def answer(name: str, later: Mapping[str, str] | None = None) -> None:
     for inside, module in list(sys.modules.items()):
         if f"{inside}.".startswith(f"{name}.") and "._" not in inside:
             vars(module).update(hooks_for(module, later or {}))
+            _name_errors(module)
+
+
+def _name_errors(module: ModuleType) -> None:
+    """Have tracebacks and messages call errors by where users find them."""
+    for name in public_names(module):
+        thing = vars(module).get(name)
+        if not (isinstance(thing, type) and issubclass(thing, BaseException)):
+            continue
+        if "._" in thing.__module__ and thing.__name__ == name:
+            thing.__module__ = module.__name__

@@ -22,6 +22,14 @@ def is_own(thing: Any) -> bool:
     return f"{getattr(thing, '__module__', None) or ''}.".startswith(PACKAGE)
 
 
+def public_path(thing: type) -> str:
+    """Return the full name of a class, without the files of this package that are not public."""
+    module = str(thing.__module__)
+    if f"{module}.".startswith(PACKAGE):
+        module = module.partition("._")[0]
+    return f"{module}.{thing.__qualname__}"
+
+
 # Items of a list that a message names.
 NAMED = 5
 

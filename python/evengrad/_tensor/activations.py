@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from evengrad._core import Tensor
+    from evengrad._tensor.conversion import TensorLike
 
 __all__ = ["exponential", "get", "hard_swish", "linear", "log_softmax", "softmax", "swish"]
 __all__ += nonlinear.__all__
 
 
-def linear(x: Any) -> Tensor:
+def linear(x: TensorLike) -> Tensor:
     """Return the input as it is.
 
     Parameters
@@ -44,7 +45,7 @@ def linear(x: Any) -> Tensor:
     return as_tensor(x)
 
 
-def softmax(x: Any, axis: Any = -1) -> Tensor:
+def softmax(x: TensorLike, axis: Any = -1) -> Tensor:
     """Turn the scores of a dimension, the last by default, into shares of one: e^x / Σ e^x.
 
     Parameters
@@ -69,7 +70,7 @@ def softmax(x: Any, axis: Any = -1) -> Tensor:
     return _core.softmax(as_tensor(x), axis)
 
 
-def log_softmax(x: Any, axis: Any = -1) -> Tensor:
+def log_softmax(x: TensorLike, axis: Any = -1) -> Tensor:
     """Return the logarithm of the softmax of a dimension, the last by default: x − ln Σ e^x.
 
     Parameters

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evengrad._common.names import choose
 from evengrad._tensor.conversion import as_tensor
 
 if TYPE_CHECKING:
     from evengrad._core import Tensor
+    from evengrad._tensor.conversion import TensorLike
 
 
-def gelu(x: Any, approximate: bool | str = False) -> Tensor:
+def gelu(x: TensorLike, approximate: bool | str = False) -> Tensor:
     """Apply the Gaussian error unit (Hendrycks & Gimpel 2016), exactly or by tanh.
 
     Elementwise: x · Φ(x), Φ the normal distribution function; approximately

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evengrad import _core
 from evengrad._common.checks import check_float, check_shape
 from evengrad._tensor.conversion import as_tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from evengrad._core import Tensor
+    from evengrad._tensor.conversion import TensorLike
 
 
 def layer_norm(
-    input: Any,
-    normalized_shape: Any,
+    input: TensorLike,
+    normalized_shape: int | Sequence[int],
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     eps: float = 1e-5,

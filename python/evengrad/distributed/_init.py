@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import TYPE_CHECKING
 
 from evengrad import _core
+from evengrad._common.advice import advise
 from evengrad._common.checks import check_float
 from evengrad.distributed._communicator import Communicator, DistributedError
 from evengrad.distributed._launcher import check_size, launch_of
 
 if TYPE_CHECKING:
     from evengrad.distributed._mpi import MPICommunicator
-
-logger = logging.getLogger("evengrad")
 
 # What says how many threads there are to be: then it is not ours to share the cores.
 LIMITS = ("EVENGRAD_NUM_THREADS", "RAYON_NUM_THREADS", "OMP_NUM_THREADS")
@@ -91,7 +89,7 @@ def _share_cores(comm: MPICommunicator) -> None:
     every = comm.gather((comm.host, own))
     if any(os.environ.get(name) for name in LIMITS):
         if len(own) < threads:
-            logger.warning(
+            advise(
                 "rank %d has %d threads and is pinned to %d cores: they take turns; pass the "
                 "launcher --bind-to none, or fewer threads",
                 comm.rank,

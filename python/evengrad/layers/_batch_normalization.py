@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from evengrad._common.choices import Choice
     from evengrad._core import Tensor
 
 
@@ -106,17 +107,17 @@ class BatchNormalization(SameShape):
         epsilon: float | None = None,
         center: bool = True,
         scale: bool | None = None,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        moving_mean_initializer: Any = "zeros",
-        moving_variance_initializer: Any = "ones",
+        beta_initializer: Choice = "zeros",
+        gamma_initializer: Choice = "ones",
+        moving_mean_initializer: Choice = "zeros",
+        moving_variance_initializer: Choice = "ones",
         convention: str = "keras",
         *,
         axis: int = -1,
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
+        beta_regularizer: Choice | None = None,
+        gamma_regularizer: Choice | None = None,
+        beta_constraint: Choice | None = None,
+        gamma_constraint: Choice | None = None,
         **shared: Unpack[Shared],
     ) -> None:
         super().__init__(**shared)

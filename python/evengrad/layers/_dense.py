@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from evengrad._common.choices import Choice
     from evengrad._core import Tensor
 
 # The core's names of activations that it computes within the layer's own pass over memory, by the
@@ -155,13 +156,13 @@ class Dense(Affine):
         units: int,
         activation: Any = None,
         use_bias: bool | None = None,
-        kernel_initializer: Any = None,
-        bias_initializer: Any = None,
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: Choice | None = None,
+        bias_initializer: Choice | None = None,
+        kernel_regularizer: Choice | None = None,
+        bias_regularizer: Choice | None = None,
+        activity_regularizer: Choice | None = None,
+        kernel_constraint: Choice | None = None,
+        bias_constraint: Choice | None = None,
         *,
         norm: Layer | None = None,
         norm_position: str = "before",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from evengrad._common.arrays import Array
+    from evengrad._common.choices import Choice
     from evengrad._core import Tensor
 
 # Whole numbers up to this are exact in float32, the dtype in which a model hands them on.
@@ -76,9 +77,9 @@ class Embedding(Layer):
         self,
         input_dim: int,
         output_dim: int,
-        embeddings_initializer: Any = "random_uniform",
-        embeddings_regularizer: Any = None,
-        embeddings_constraint: Any = None,
+        embeddings_initializer: Choice = "random_uniform",
+        embeddings_regularizer: Choice | None = None,
+        embeddings_constraint: Choice | None = None,
         mask_zero: bool = False,
         **shared: Unpack[Shared],
     ) -> None:

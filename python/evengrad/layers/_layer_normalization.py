@@ -14,6 +14,7 @@ from evengrad.layers._shared import SameShape, Shared, takes_shared
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from evengrad._common.choices import Choice
     from evengrad._core import Tensor
 
 
@@ -72,14 +73,14 @@ class LayerNormalization(SameShape):
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
+        beta_initializer: Choice = "zeros",
+        gamma_initializer: Choice = "ones",
         *,
         axis: Any = -1,
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
+        beta_regularizer: Choice | None = None,
+        gamma_regularizer: Choice | None = None,
+        beta_constraint: Choice | None = None,
+        gamma_constraint: Choice | None = None,
         **shared: Unpack[Shared],
     ) -> None:
         super().__init__(**shared)

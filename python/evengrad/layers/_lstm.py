@@ -16,6 +16,7 @@ from evengrad.layers._shared import Shared, takes_shared
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from evengrad._common.choices import Choice
     from evengrad._core import Tensor
 
 
@@ -160,17 +161,17 @@ class LSTM(Recurrent):
         activation: Any = "tanh",
         recurrent_activation: Any = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = None,
-        recurrent_initializer: Any = None,
-        bias_initializer: Any = None,
+        kernel_initializer: Choice | None = None,
+        recurrent_initializer: Choice | None = None,
+        bias_initializer: Choice | None = None,
         unit_forget_bias: bool | None = None,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_regularizer: Choice | None = None,
+        recurrent_regularizer: Choice | None = None,
+        bias_regularizer: Choice | None = None,
+        activity_regularizer: Choice | None = None,
+        kernel_constraint: Choice | None = None,
+        recurrent_constraint: Choice | None = None,
+        bias_constraint: Choice | None = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         return_sequences: bool = False,

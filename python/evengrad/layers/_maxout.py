@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evengrad import _core, constraints, initializers, regularizers
 from evengrad._common.checks import check_int
@@ -12,6 +12,7 @@ from evengrad.layers._shared import Shared, takes_shared
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from evengrad._common.choices import Choice
     from evengrad._core import Tensor
 
 
@@ -67,12 +68,12 @@ bias_constraint
         units: int,
         pieces: int = 2,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: Choice = "glorot_uniform",
+        bias_initializer: Choice = "zeros",
+        kernel_regularizer: Choice | None = None,
+        bias_regularizer: Choice | None = None,
+        kernel_constraint: Choice | None = None,
+        bias_constraint: Choice | None = None,
         **shared: Unpack[Shared],
     ) -> None:
         super().__init__(**shared)

@@ -16,6 +16,7 @@ from evengrad.layers._symbolic import fits
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from evengrad._common.choices import Choice
     from evengrad._core import Tensor
 
 
@@ -190,9 +191,9 @@ class PReLU(Elementwise):
     @takes_shared
     def __init__(
         self,
-        alpha_initializer: Any = None,
-        alpha_regularizer: Any = None,
-        alpha_constraint: Any = None,
+        alpha_initializer: Choice | None = None,
+        alpha_regularizer: Choice | None = None,
+        alpha_constraint: Choice | None = None,
         shared_axes: Any = None,
         decays: bool = False,
         convention: str = "keras",

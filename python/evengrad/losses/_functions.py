@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from evengrad._core import Tensor
+    from evengrad._tensor.conversion import TensorLike
     from evengrad.losses._loss import Loss
 
 Made = TypeVar("Made")
@@ -52,7 +53,9 @@ class RowFunction(Protocol):
     __name__: str
     of_class: type
 
-    def __call__(self, y_true: Any, y_pred: Any, *settings: Any, **named: Any) -> Tensor:
+    def __call__(
+        self, y_true: TensorLike, y_pred: TensorLike, *settings: Any, **named: Any
+    ) -> Tensor:
         """Return a value for each row."""
 
 
@@ -84,7 +87,7 @@ def derived(
     signature = _signature_of(kind)
     known = [one for one in signature.parameters if one not in ("y_true", "y_pred")]
 
-    def function(y_true: Any, y_pred: Any, *settings: Any, **named: Any) -> Tensor:
+    def function(y_true: TensorLike, y_pred: TensorLike, *settings: Any, **named: Any) -> Tensor:
         check_keywords(named, known, name)
         bound = signature.bind(y_true, y_pred, *settings, **named).arguments
         given = {one: bound[one] for one in known if one in bound}
