@@ -85,6 +85,14 @@ def test_every_loss_is_a_function_too(name):
         assert each.shape == p.shape[:-1]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_keras_dtype_has_no_effect(name):
+    kind = getattr(losses, name)
+    assert repr(kind(dtype="float32")) == repr(kind())
+    with pytest.raises(TypeError, match=f"{name}: unknown argument 'dtyp'"):
+        kind(dtyp="float32")
+
+
 @pytest.mark.parametrize("name", ["binary_crossentropy", "mean_squared_error", "huber"])
 def test_steps_have_values_of_their_own(name):
     rng = np.random.default_rng(5)

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from metric_cases import NAMES, made
 
 import evengrad as eg
 from evengrad import metrics
@@ -97,7 +98,7 @@ def test_f_beta(settings, expected):
 
 
 @pytest.mark.parametrize(
-    ("made", "expected"),
+    ("metric", "expected"),
     [
         (metrics.BinaryCrossentropy(), 0.555083),
         (metrics.CategoricalCrossentropy(), 0.908459),
@@ -106,15 +107,15 @@ def test_f_beta(settings, expected):
         (metrics.Hinge(), 1.053333),
     ],
 )
-def test_weighted_means_of_losses(made, expected):
-    assert made(ROWS, SHARES, np.arange(1.0, 5.0)) == pytest.approx(expected, rel=1e-5)
+def test_weighted_means_of_losses(metric, expected):
+    assert metric(ROWS, SHARES, np.arange(1.0, 5.0)) == pytest.approx(expected, rel=1e-5)
 
 
 AMOUNTS = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), np.array([[1.5, 2.0, 2.0], [4.0, 7.0, 5.0]])
 
 
 @pytest.mark.parametrize(
-    ("made", "expected"),
+    ("metric", "expected"),
     [
         (metrics.LogCoshError(), 0.485854),
         (metrics.CosineSimilarity(), 0.96976),
@@ -125,8 +126,8 @@ AMOUNTS = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), np.array([[1.5, 2.0, 2.0
         (metrics.MeanMetricWrapper(eg.losses.LogCosh()), 0.485854),
     ],
 )
-def test_weighted_means_of_amounts(made, expected):
-    assert made(*AMOUNTS, [1.0, 3.0]) == pytest.approx(expected, rel=3e-5)
+def test_weighted_means_of_amounts(metric, expected):
+    assert metric(*AMOUNTS, [1.0, 3.0]) == pytest.approx(expected, rel=3e-5)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +165,18 @@ def test_means_and_sums_of_values():
     assert mean.result() == 0.0
     with pytest.raises(ValueError, match=r"mean: sample_weight: expected a weight for each value"):
         metrics.Mean()(values, [1.0, 2.0, 3.0])
+
+
+def test_keras_dtype_has_no_effect():
+    for name in [*NAMES, "Mean", "Sum"]:
+        assert repr(made(name, dtype="float16")) == repr(made(name))
+
+    class Own(metrics.MeanMetric):
+        def __init__(self, name=None, dtype=None):
+            super().__init__(name)
+            self.dtype = dtype
+
+    assert Own(dtype="float32").dtype == "float32"
 
 
 def test_values_are_gathered_in_a_captured_step():

@@ -205,6 +205,11 @@ class ConfiguredType(abc.ABCMeta):
         # A scope further in is found first.
         for scope in reversed(active):
             kwargs = scope.added(cls, args, kwargs)
+        silent = cls._without_effect  # type: ignore[attr-defined]  # `Configured` has it
+        if silent is not None and silent in kwargs:
+            names = accepted_names(cls)
+            if names is not None and silent not in names:
+                kwargs = {name: value for name, value in kwargs.items() if name != silent}
         around = scopes.set(()) if active else None
         try:
             return super().__call__(*args, **kwargs)  # type: ignore[misc,no-any-return]  # a type
@@ -251,6 +256,8 @@ class Configured(metaclass=ConfiguredType):
 
     # Whether its attributes are numbers that captured steps compute with; see `settings_of`.
     _is_read: ClassVar[bool] = False
+    # An argument of Keras' that is taken and says nothing here.
+    _without_effect: ClassVar[str | None] = None
     # Returns what stands for these, where they are not all.
     _read_by_steps: ClassVar[Any] = None
     # The constructor's arguments as it got them, by position and by name.

@@ -52,6 +52,11 @@ class Loss(Named):
     ValueError
         An unknown reduction.
 
+    Notes
+    -----
+    It computes in the dtype of the predictions: Keras' argument ``dtype`` is taken by all losses,
+    and has no effect.
+
     Examples
     --------
     >>> class Quartic(eg.losses.Loss):
@@ -62,6 +67,8 @@ class Loss(Named):
     """
 
     _is_read = True
+    # It computes in the dtype of the predictions.
+    _without_effect = "dtype"
     # The activation whose logits the loss takes directly, when a model ends in it.
     fused_activation: str | None = None
     from_logits: bool | None = None

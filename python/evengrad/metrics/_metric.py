@@ -58,7 +58,8 @@ class Metric(Named):
 
     Notes
     -----
-    Figures are 0 before the first row. Nothing is broadcast. Targets that a metric cannot count,
+    Figures are 0 before the first row. Nothing is broadcast. States are float64: Keras' argument
+    ``dtype`` is taken by all metrics, and has no effect. Targets that a metric cannot count,
     such as a class number out of range, are an error where they can be looked at: from a call,
     `update_state`, `Model.fit` and `Model.evaluate`, not within a step of the user's own that is
     being captured.
@@ -81,6 +82,8 @@ class Metric(Named):
     """
 
     _is_read = True
+    # It counts in float64.
+    _without_effect = "dtype"
     accepts_logits = False
     needs_probabilities = False
     direction: str | None = None
