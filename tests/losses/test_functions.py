@@ -85,6 +85,17 @@ def test_every_loss_is_a_function_too(name):
         assert each.shape == p.shape[:-1]
 
 
+@pytest.mark.parametrize("kind", [losses.SparseCategoricalCrossentropy, losses.Circle])
+def test_class_numbers_may_stand_in_a_column(kind):
+    given = UNIT if kind is losses.Circle else SHARES
+    weights = [1.0, 2.0, 0.0, 1.0]
+    assert kind()(LABELS[:, None], given).item() == kind()(LABELS, given).item()
+    column, row = (kind()(y, given, weights).item() for y in (LABELS[:, None], LABELS))
+    assert column == row
+    with pytest.raises(ValueError, match=r"got .*\(4, 2\)"):
+        kind()(np.stack([LABELS, LABELS], 1), given)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_keras_dtype_has_no_effect(name):
     kind = getattr(losses, name)

@@ -52,7 +52,7 @@ class Circle(Loss):
 
     Notes
     -----
-    Targets: whole numbers, (rows,), in `fit` also (rows, 1). Predictions: embeddings of length 1,
+    Targets: whole numbers, (rows,) or (rows, 1). Predictions: embeddings of length 1,
     (rows, features). A row that has no other of its class in the batch, or none of another, has the
     value 0; so batches should hold several rows of each class. Its means over batches depend on
     what is in a batch together.
@@ -69,6 +69,8 @@ class Circle(Loss):
     >>> eg.losses.Circle()([0, 1, 0], embeddings).item() > 10
     True
     """
+
+    _takes_columns = True
 
     def __init__(
         self,

@@ -141,10 +141,10 @@ class SparseCategoricalCrossentropy(CrossEntropy):
 
     Notes
     -----
-    Targets: integers in [0, classes), shape (rows,), in `fit` also (rows, 1). Predictions: (rows,
-    classes). Of sequences, targets (rows, steps) and predictions (rows, steps, classes); the mean
-    is over the steps, too. Probabilities are divided by the sum of their row, as in Keras, and
-    those below 10⁻⁷ count as 10⁻⁷.
+    Targets: integers in [0, classes), shape (rows,) or (rows, 1). Predictions: (rows, classes). Of
+    sequences, targets (rows, steps) and predictions (rows, steps, classes); the mean is over the
+    steps, too. Probabilities are divided by the sum of their row, as in Keras, and those below 10⁻⁷
+    count as 10⁻⁷.
 
     References
     ----------
@@ -162,6 +162,7 @@ class SparseCategoricalCrossentropy(CrossEntropy):
     """
 
     fused_activation = "softmax"
+    _takes_columns = True
 
     def __init__(
         self,

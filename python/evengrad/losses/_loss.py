@@ -69,6 +69,8 @@ class Loss(Named):
     _is_read = True
     # It computes in the dtype of the predictions.
     _without_effect = "dtype"
+    # Whether class numbers may stand in a column, in calls too.
+    _takes_columns = False
     # The activation whose logits the loss takes directly, when a model ends in it.
     fused_activation: str | None = None
     from_logits: bool | None = None
@@ -116,6 +118,8 @@ class Loss(Named):
         """
         predictions = as_floats(y_pred)
         targets = y_true if isinstance(y_true, Tensor) else _core.tensor(np.asanyarray(y_true))
+        if self._takes_columns:
+            targets = self._fitted(targets, predictions)
         if not _core.is_capturing():
             self._check_shapes(targets, predictions)
             self._check_given(targets, predictions, sample_weight)
