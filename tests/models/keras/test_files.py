@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import evengrad as eg
+from evengrad import layers
 
 L = eg.layers
 X = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
@@ -658,3 +659,25 @@ def test_only_some_layers_are_read_out_of_wrappers(saved):
     message = r"layer 'wrap': TimeDistributed\(Flatten\) has no counterpart"
     with pytest.raises(eg.FileFormatError, match=message):
         eg.Model.from_keras(path)
+
+
+def test_dense_layers_of_keras_come_back(tmp_path):
+    x = eg.Input((3, 4))
+    h = layers.BatchNormalization(axis=1, gamma_regularizer="l2", name="batches")(x)
+    h = layers.LayerNormalization(axis=[1, 2], beta_constraint="non_neg", name="rows")(h)
+    h = layers.Dropout(0.2, noise_shape=(None, 1, 4), name="dropped")(h)
+    h = layers.Identity()(layers.Permute((2, 1), name="turned")(h))
+    h = layers.UnitNormalization(axis=[1, 2], name="unit")(h)
+    h = layers.ActivityRegularization(0.1, 0.2, name="small")(h)
+    flat = layers.Flatten()(h)
+    ends = [layers.Dense(5)(flat), layers.Dense(5)(flat)]
+    cosine = layers.Dot(1, normalize=True, name="cosine")(ends)
+    model = eg.Model(x, [cosine, layers.Softmax([1, 2], name="shares")(h)], seed=1)
+    model.save(tmp_path / "net.keras")
+    again = eg.Model.from_keras(tmp_path / "net.keras")
+    data = np.random.default_rng(0).normal(size=(5, 3, 4))
+    for one, other in zip(model.predict(data), again.predict(data), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for name in ("batches", "rows", "dropped", "turned", "unit", "small", "cosine", "shares"):
+        before, after = (net.get_layer(name).get_config() for net in (model, again))
+        assert repr({**after, "dtype": None}) == repr({**before, "dtype": None})
