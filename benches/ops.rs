@@ -168,7 +168,14 @@ fn recurrences(c: &mut Criterion) {
         let zeros = Tensor::zeros(&[rows, units], DType::F32).expect("fits into memory");
         group.throughput(Throughput::Elements((rows * steps * units * 4 * units) as u64));
         let first = [&zeros, &zeros];
-        let of = Recurrence { cell: Cell::Lstm, kernel: &u, bias: None, first: &first, mask: None };
+        let of = Recurrence {
+            cell: Cell::Lstm,
+            kernel: &u,
+            bias: None,
+            first: &first,
+            mask: None,
+            counts: None,
+        };
         let forward = || recurrent(black_box(&x), of).expect("shapes fit");
         let size = format!("{rows}x{steps}x{units}");
         group.bench_function(BenchmarkId::new("forward", &size), |bench| bench.iter(forward));

@@ -426,6 +426,10 @@ def recurrent(
     states: Iterable[Tensor],
     bias: Tensor | None = None,
     mask: Tensor | None = None,
+    counts: Tensor | None = None,
+) -> Tensor: ...
+def dense_steps(
+    x: Tensor, kernel: Tensor, counts: Tensor, bias: Tensor | None = None
 ) -> Tensor: ...
 
 # The elementwise functions, written by `make stubs` from the core's table: do not edit.

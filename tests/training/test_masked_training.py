@@ -129,6 +129,31 @@ def test_captured_steps_have_the_bits_of_eager_ones(dtype, rng):
         np.testing.assert_array_equal(eager, captured)
 
 
+@pytest.mark.parametrize("kind", [layers.SimpleRNN, layers.GRU, layers.LSTM])
+def test_the_bits_do_not_depend_on_threads_or_padding(kind, rng):
+    lengths = rng.integers(1, 12, 96)
+    x = rng.normal(size=(96, 11, 6)).astype("float32")
+    x[np.arange(11) >= lengths[:, None]] = 0.0
+    y = rng.normal(size=(96, 2)).astype("float32")
+    before, found = eg.get_num_threads(), []
+    try:
+        for threads, rows in ((1, x), (2, x), (3, x), (2, np.pad(x, ((0, 0), (0, 7), (0, 0))))):
+            eg.set_num_threads(threads)
+            chain = [eg.Input((None, 6)), layers.Masking(), kind(40), layers.Dense(2)]
+            model = eg.Sequential(chain, seed=3)
+            model.compile("adam", "mse")
+            model.fit(rows, y, batch_size=32, epochs=2, verbose=0)
+            found.append(model.get_weights())
+    finally:
+        eg.set_num_threads(before)
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            # The bias' gradient is a sum over all steps, whose order padding changes.
+            exact = other is not found[3]
+            check = np.testing.assert_array_equal if exact else np.testing.assert_allclose
+            check(one, two, **({} if exact else {"rtol": 2e-4, "atol": 1e-6}))
+
+
 def test_batch_statistics_are_those_of_the_steps_that_count(rng):
     x, _ = padded(rng, 6, "float64")
     for convention in ("keras", "torch"):

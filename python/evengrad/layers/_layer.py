@@ -696,6 +696,8 @@ def hand_on(layer: Layer, inputs: Any, output: Any, mask: Any) -> None:
                 "True in the class or write compute_mask"
             )
         return
+    if all(step_masks.of(one) is not None for one in outputs):
+        return
     masks = layer.compute_mask(inputs, mask)
     found = masks if isinstance(masks, (list, tuple)) else [masks]
     # States that come behind the output have none.

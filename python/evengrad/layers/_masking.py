@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from evengrad import _core
 from evengrad._common.checks import check_float
+from evengrad._tensor.step_masks import step_masks
 from evengrad.layers._shared import SameShape, Shared, takes_shared
 
 if TYPE_CHECKING:
@@ -62,13 +63,17 @@ class Masking(SameShape):
 
     def call(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no noise: no training
         """Return the input with zeros at masked steps."""
-        return _core.where(self.compute_mask(x).unsqueeze(-1), x, 0.0)
+        mask = self.compute_mask(x)
+        output = _core.where(mask.unsqueeze(-1), x, 0.0)
+        step_masks.attach(output, mask)
+        return output
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """Return where a feature differs from the number."""
         del previous_mask
-        differs = (inputs.detach() != self.mask_value).astype(inputs.dtype)
-        return differs.amax(-1) != 0.0
+        # Their difference is 0 where two numbers are equal, and nowhere else.
+        difference = (inputs.detach() - self.mask_value).abs()
+        return difference.amax(-1) != 0.0
 
     def _check_input(self, shape: Any) -> None:
         self._check_single(shape)

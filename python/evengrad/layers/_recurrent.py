@@ -206,7 +206,7 @@ class Recurrent(Layer):
         dropped = None
         if training and self.recurrent_dropout:
             dropped = self._mask(inputs, self.units, "recurrent_dropout")
-        projected = self._projected(inputs)
+        projected = self._projected(inputs, counts)
         outputs, states = self._over_time(projected, states, dropped, counts)
         if keeps:
             with no_grad():
@@ -217,8 +217,11 @@ class Recurrent(Layer):
         output = outputs if self.return_sequences else states[0]
         return [output, *states] if self.return_state else output
 
-    def _projected(self, inputs: Tensor) -> Tensor:
+    def _projected(self, inputs: Tensor, counts: Tensor | None) -> Tensor:
         """Return the products of all steps' inputs with the kernel: (rows, steps, width)."""
+        if counts is not None and self.fused_cell() is not None:
+            # Padding costs nothing; its gradient is 0.
+            return _core.dense_steps(inputs, self.kernel, counts, self.input_bias())
         vectors = inputs.reshape(inputs.shape[0] * inputs.shape[1], inputs.shape[2])
         product = _core.dense(vectors, self.kernel, self.input_bias())
         return product.reshape(inputs.shape[0], inputs.shape[1], self.gates * self.units)
@@ -298,9 +301,11 @@ class Recurrent(Layer):
     ) -> tuple[Tensor | None, list[Tensor]]:
         """Return all outputs (rows, steps, units), if they are asked for, and the last states."""
         cell = self.fused_cell()
-        if cell is not None and counts is None:
+        if cell is not None:
             bias = self.recurrent_bias()
-            both = _core.recurrent(cell, projected, self.recurrent_kernel, states, bias, mask)
+            both = _core.recurrent(
+                cell, projected, self.recurrent_kernel, states, bias, mask, counts
+            )
             last = [self._gate(both[:, -1], i) for i in range(self.states)]
             whole = both if self.states == 1 else both[:, :, : self.units]
             if call_context.unrolling is not None:

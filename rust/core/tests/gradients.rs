@@ -349,7 +349,8 @@ fn recurrences() {
                 let run = |t: &[Tensor]| {
                     let first: Vec<&Tensor> = t[2..2 + cell.states()].iter().collect();
                     let bias = (cell == Cell::Gru).then(|| &t[t.len() - 1]);
-                    let of = Recurrence { cell, kernel: &t[1], bias, first: &first, mask };
+                    let of =
+                        Recurrence { cell, kernel: &t[1], bias, first: &first, mask, counts: None };
                     recurrent(&t[0], of)
                 };
                 check("recurrent", &format!("{cell:?} {rows} {steps} {units}"), run, &inputs);

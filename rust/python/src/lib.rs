@@ -93,7 +93,7 @@ mod _core {
     #[pymodule_export]
     use crate::random::{Generator, derive_stream, dropout, swap_noise};
     #[pymodule_export]
-    use crate::recurrent::recurrent;
+    use crate::recurrent::{dense_steps, recurrent};
     #[pymodule_export]
     use crate::session::{Epochs, Seconds, Session, Steps};
     #[pymodule_export]

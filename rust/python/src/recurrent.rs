@@ -1,6 +1,7 @@
 //! Recurrences as a function of the module.
 
 use evengrad_core::Tensor as CoreTensor;
+use evengrad_core::ops::dense_steps::dense_steps as core_dense_steps;
 use evengrad_core::ops::recurrent::{Cell, Recurrence, recurrent as core_recurrent};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -27,6 +28,8 @@ use crate::tensor::Tensor;
 ///     (gates * units,): what a GRU adds to the recurrent product.
 /// mask : Tensor, optional
 ///     (rows, units): what h is multiplied with before every recurrent product.
+/// counts : Tensor, optional
+///     (rows, steps), booleans: the steps that count. Over others the states stay as they are; all count if None.
 ///
 /// Returns
 /// -------
@@ -47,7 +50,7 @@ use crate::tensor::Tensor;
 /// >>> states.numpy().round(4).ravel().tolist() == np.tanh([1, np.tanh(1)]).astype("f4").round(4).tolist()
 /// True
 #[pyfunction]
-#[pyo3(signature = (cell, projected, kernel, states, bias=None, mask=None))]
+#[pyo3(signature = (cell, projected, kernel, states, bias=None, mask=None, counts=None))]
 pub(crate) fn recurrent(
     py: Python<'_>,
     cell: &str,
@@ -56,6 +59,7 @@ pub(crate) fn recurrent(
     states: &Any<'_>,
     bias: Option<&Bound<'_, Tensor>>,
     mask: Option<&Bound<'_, Tensor>>,
+    counts: Option<&Bound<'_, Tensor>>,
 ) -> PyResult<Tensor> {
     let cell = match cell {
         "simple" => Cell::Simple,
@@ -69,10 +73,52 @@ pub(crate) fn recurrent(
     };
     let projected = other_tensor("projected", projected, None)?;
     let states: Vec<CoreTensor> = list("states", states)?;
-    let (bias, mask) = (bias.map(|t| &t.get().0), mask.map(|t| &t.get().0));
+    let [bias, mask, counts] = [bias, mask, counts].map(|given| given.map(|t| &t.get().0));
     let kernel = &kernel.get().0;
     run_tensor(py, || {
         let first = references(&states);
-        core_recurrent(&projected, Recurrence { cell, kernel, bias, first: &first, mask })
+        core_recurrent(&projected, Recurrence { cell, kernel, bias, first: &first, mask, counts })
     })
+}
+
+/// Weighted sums at the steps that count: x·kernel + bias; 0 before the first and behind the last one of a row.
+///
+/// Parameters
+/// ----------
+/// x : Tensor
+///     (rows, steps, inputs).
+/// kernel : Tensor
+///     (inputs, units).
+/// counts : Tensor
+///     (rows, steps), booleans: the steps that count.
+/// bias : Tensor, optional
+///     (units,).
+///
+/// Returns
+/// -------
+/// Tensor
+///     (rows, steps, units). The gradient that comes back must be 0 at steps that do not count.
+///
+/// Raises
+/// ------
+/// ValueError
+///     If the shapes do not fit.
+///
+/// Examples
+/// --------
+/// >>> x, counts = eg.tensor([[[1.0], [2.0]]]), eg.tensor([[True, False]])
+/// >>> eg._core.dense_steps(x, eg.tensor([[3.0]]), counts).tolist()
+/// [[[3.0], [0.0]]]
+#[pyfunction]
+#[pyo3(signature = (x, kernel, counts, bias=None))]
+pub(crate) fn dense_steps(
+    py: Python<'_>,
+    x: &Bound<'_, Tensor>,
+    kernel: &Bound<'_, Tensor>,
+    counts: &Bound<'_, Tensor>,
+    bias: Option<&Bound<'_, Tensor>>,
+) -> PyResult<Tensor> {
+    let (x, kernel, counts) = (&x.get().0, &kernel.get().0, &counts.get().0);
+    let bias = bias.map(|t| &t.get().0);
+    run_tensor(py, || core_dense_steps(x, kernel, bias, counts))
 }

@@ -1,10 +1,13 @@
 //! RNN, LSTM and GRU kernels: rows of a batch through all steps of a recurrence, and back.
 //!
 //! A step is one small product with the recurrent kernel for all rows that are taken together, and one pass over their
-//! gates. Rows do not depend on each other, nor on which of them are taken together.
+//! gates. Rows do not depend on each other, nor on which of them are taken together. Where steps are masked, the rows
+//! that count at a step are gathered for its product, so that rows of several lengths cost what their steps cost; a
+//! row has the same bits as without the masked steps.
 
-use super::gemm::{Gemm, MatMut, MatRef};
+use super::gemm::{Gemm, MatMut, MatRef, PackedB, Right, pack_b, packed_len, panel_width};
 use super::math::{Real, VectorMath};
+use super::scratch::Room;
 use super::simd::{Chain, Kernel, Scalar, Simd, Vector, dispatch};
 
 /// Which recurrence.
@@ -81,6 +84,8 @@ pub struct Forward<'a, T> {
     pub first: [&'a [T]; 2],
     /// What h is multiplied with before the recurrent product: (rows, units).
     pub mask: Option<&'a [T]>,
+    /// Which steps count, not 0: (rows, steps); all of them where there is none.
+    pub counts: Option<&'a [u8]>,
     /// h before each step, times the mask: (rows, steps, units).
     pub previous: &'a mut [T],
     /// i, f, g, o of an LSTM; z, r, h·U, g of a GRU; h: (rows, steps, kept·units).
@@ -106,6 +111,8 @@ pub struct Backward<'a, T> {
     pub kernel: &'a [T],
     /// As in the forward pass.
     pub mask: Option<&'a [T]>,
+    /// As in the forward pass.
+    pub counts: Option<&'a [u8]>,
     /// The gradient of `projected`.
     pub projected: &'a mut [T],
     /// That of the recurrent product, where it is another one (in a GRU).
@@ -144,22 +151,53 @@ fn parts_mut<T, const N: usize>(x: &mut [T], units: usize) -> [&mut [T]; N] {
     core::array::from_fn(|_| rest.next().unwrap_or_default())
 }
 
-/// Rows of a product with the recurrent kernel, or with its transpose.
+/// The first parts of a room's memory as slices of so many elements.
+#[inline(always)]
+#[allow(clippy::mut_from_ref, reason = "the parts are apart, and each room is asked once")]
+fn slices<T: Scalar>(room: &Room, lens: [usize; 2]) -> [&mut [T]; 2] {
+    let [first, second, _] = room.parts::<T>();
+    [(first, lens[0]), (second, lens[1])].map(|(start, len)| {
+        if len == 0 {
+            let none: &mut [T] = &mut [];
+            return none;
+        }
+        // SAFETY: the room was made for so many elements, one part behind the other, and its memory holds numbers.
+        unsafe { core::slice::from_raw_parts_mut(start, len) }
+    })
+}
+
+/// The transposed recurrent kernel of units · wide elements, packed where it is wide enough for panels: once, and not at
+/// every step.
+#[inline(always)]
+fn transposed<T: Scalar>(
+    kernel: &[T],
+    (units, wide): (usize, usize),
+    panels: &mut [T],
+) -> Right<T> {
+    assert!(kernel.len() >= units * wide);
+    let matrix = MatRef { ptr: kernel.as_ptr(), row_stride: 1, col_stride: wide as isize };
+    if panels.is_empty() {
+        return Right::Matrix(matrix);
+    }
+    assert!(panels.len() >= packed_len::<T>(wide, units));
+    // SAFETY: the matrix lies inside the kernel and its panels inside theirs, as was just checked.
+    unsafe { pack_b(wide, units, matrix, panels.as_mut_ptr()) };
+    Right::Packed(PackedB { ptr: panels.as_ptr(), k: wide })
+}
+
+/// Rows of a product with the recurrent kernel, or with its transpose, of k rows and n columns.
 #[inline(always)]
 fn product<T: Scalar, S: Simd>(
     (m, n, k): (usize, usize, usize),
     (a, a_stride): (&[T], usize),
-    (b, b_strides): (&[T], (usize, usize)),
+    b: Right<T>,
     (c, c_stride): (&mut [T], usize),
     accumulate: bool,
 ) {
     assert!(a.len() >= (m - 1) * a_stride + k && c.len() >= (m - 1) * c_stride + n);
-    assert!(b.len() >= n * k);
     let a = MatRef { ptr: a.as_ptr(), row_stride: a_stride as isize, col_stride: 1 };
-    let (row_stride, col_stride) = (b_strides.0 as isize, b_strides.1 as isize);
-    let b = MatRef { ptr: b.as_ptr(), row_stride, col_stride };
     let c = MatMut { ptr: c.as_mut_ptr(), row_stride: c_stride as isize };
-    // The matrices lie inside the slices, as was just checked, and C is borrowed by itself.
+    // The matrices lie inside the slices, as was checked, and C is borrowed by itself.
     S::outlined(Gemm { accumulate, ..Gemm::new((m, n, k), a, b, c) });
 }
 
@@ -170,14 +208,26 @@ impl<T: Scalar + Real> Kernel for Forward<'_, T> {
     fn run<S: Simd>(mut self) {
         let Sizes { rows, steps, units, .. } = self.sizes;
         let (wide, kept, _) = self.sizes.widths();
+        assert!(self.kernel.len() >= units * wide);
+        let kernel = Right::Matrix(MatRef {
+            ptr: self.kernel.as_ptr(),
+            row_stride: wide as isize,
+            col_stride: 1,
+        });
+        if let Some(counts) = self.counts {
+            self.run_counted::<S>(counts, kernel);
+            return;
+        }
         for t in 0..steps {
+            let gates = core::mem::take(&mut self.kept);
             for row in 0..rows {
-                self.prepare(row, t);
+                self.prepare(row, t, &mut gates[(row * steps + t) * kept..][..wide]);
             }
+            self.kept = gates;
             product::<T, S>(
                 (rows, wide, units),
                 (&self.previous[t * units..], steps * units),
-                (self.kernel, (wide, 1)),
+                kernel,
                 (&mut self.kept[t * kept..], steps * kept),
                 true,
             );
@@ -189,11 +239,66 @@ impl<T: Scalar + Real> Kernel for Forward<'_, T> {
 }
 
 impl<T: Scalar + Real> Forward<'_, T> {
+    /// All steps, each with the rows that count there: they lie one behind the other for the product.
+    #[inline(always)]
+    fn run_counted<S: Simd>(&mut self, counts: &[u8], kernel: Right<T>) {
+        let Sizes { rows, steps, units, .. } = self.sizes;
+        let (wide, kept, _) = self.sizes.widths();
+        let lens = [rows * units, rows * wide];
+        let room = Room::around::<T>([lens[0], lens[1], 0]);
+        let [seen, sums] = slices::<T>(&room, lens);
+        for t in 0..steps {
+            let mut few = 0;
+            for row in 0..rows {
+                let at = row * steps + t;
+                if counts[at] == 0 {
+                    self.carry(row, t);
+                    continue;
+                }
+                self.prepare(row, t, &mut sums[few * wide..][..wide]);
+                seen[few * units..][..units].copy_from_slice(&self.previous[at * units..][..units]);
+                few += 1;
+            }
+            if few == 0 {
+                continue;
+            }
+            product::<T, S>((few, wide, units), (&*seen, units), kernel, (&mut *sums, wide), true);
+            let mut made = sums.chunks_exact(wide);
+            for row in 0..rows {
+                let at = row * steps + t;
+                if counts[at] == 0 {
+                    continue;
+                }
+                let sums = made.next().unwrap_or_default();
+                self.kept[at * kept..][..wide].copy_from_slice(sums);
+                self.step::<S>(row, t);
+            }
+        }
+    }
+
+    /// Leaves the states of a row as they are over a step that does not count.
+    #[inline(always)]
+    fn carry(&mut self, row: usize, t: usize) {
+        let Sizes { cell, steps, units, .. } = self.sizes;
+        let (.., state) = self.sizes.widths();
+        let at = row * steps + t;
+        let (before, now) = self.out.split_at_mut(at * state);
+        let now = &mut now[..state];
+        if t == 0 {
+            for (states, first) in now.chunks_exact_mut(units).zip(self.first).take(cell.states()) {
+                states.copy_from_slice(&first[row * units..][..units]);
+            }
+        } else {
+            now.copy_from_slice(&before[before.len() - state..]);
+        }
+        self.previous[at * units..][..units].fill(T::zero());
+    }
+
     /// Writes what a step's product starts from.
     #[inline(always)]
-    fn prepare(&mut self, row: usize, t: usize) {
+    fn prepare(&mut self, row: usize, t: usize, start: &mut [T]) {
         let Sizes { cell, steps, units, .. } = self.sizes;
-        let (wide, kept, state) = self.sizes.widths();
+        let (wide, _, state) = self.sizes.widths();
         let at = row * steps + t;
         let own = row * units..(row + 1) * units;
         let h = if t == 0 {
@@ -210,7 +315,6 @@ impl<T: Scalar + Real> Forward<'_, T> {
                 }
             }
         }
-        let start = &mut self.kept[at * kept..][..wide];
         match (cell, self.bias) {
             (Cell::Gru, Some(bias)) => start.copy_from_slice(bias),
             (Cell::Gru, None) => start.fill(T::zero()),
@@ -285,6 +389,16 @@ impl<T: Scalar + Real> Kernel for Backward<'_, T> {
         let (wide, ..) = self.sizes.widths();
         self.h.fill(T::zero());
         self.c.fill(T::zero());
+        let panels = if units < panel_width::<T>() { 0 } else { packed_len::<T>(wide, units) };
+        let gathered = if self.counts.is_some() { rows * wide } else { 0 };
+        let lens = [panels, gathered];
+        let room = Room::around::<T>([panels, gathered, 0]);
+        let [panels, gathered] = slices::<T>(&room, lens);
+        let kernel = transposed(self.kernel, (units, wide), panels);
+        if let Some(counts) = self.counts {
+            self.run_counted::<S>(counts, kernel, gathered);
+            return;
+        }
         for t in (0..steps).rev() {
             for row in 0..rows {
                 self.step::<S>(row, t);
@@ -293,7 +407,7 @@ impl<T: Scalar + Real> Kernel for Backward<'_, T> {
             product::<T, S>(
                 (rows, units, wide),
                 (&slopes[t * wide..], steps * wide),
-                (self.kernel, (1, wide)),
+                kernel,
                 (self.through, units),
                 false,
             );
@@ -305,6 +419,71 @@ impl<T: Scalar + Real> Kernel for Backward<'_, T> {
 }
 
 impl<T: Scalar + Real> Backward<'_, T> {
+    /// All steps, each with the rows that count there, gathered one behind the other for the product.
+    #[inline(always)]
+    fn run_counted<S: Simd>(&mut self, counts: &[u8], kernel: Right<T>, gathered: &mut [T]) {
+        let Sizes { rows, steps, units, .. } = self.sizes;
+        let (wide, ..) = self.sizes.widths();
+        for t in (0..steps).rev() {
+            let mut few = 0;
+            for row in 0..rows {
+                let at = row * steps + t;
+                if counts[at] == 0 {
+                    self.pass(row, t);
+                    continue;
+                }
+                self.step::<S>(row, t);
+                let slopes = self.recurrent.as_deref().unwrap_or(self.projected);
+                gathered[few * wide..][..wide].copy_from_slice(&slopes[at * wide..][..wide]);
+                few += 1;
+            }
+            if few == 0 {
+                continue;
+            }
+            let through = &mut *self.through;
+            product::<T, S>(
+                (few, units, wide),
+                (&*gathered, wide),
+                kernel,
+                (through, units),
+                false,
+            );
+            let mut made = self.through.chunks_exact(units);
+            for row in 0..rows {
+                if counts[row * steps + t] == 0 {
+                    continue;
+                }
+                let own = row * units;
+                let through = made.next().unwrap_or_default();
+                for (j, (h, &through)) in self.h[own..].iter_mut().zip(through).enumerate() {
+                    *h = *h + self.mask.map_or(through, |mask| through * mask[own + j]);
+                }
+            }
+        }
+    }
+
+    /// Hands the gradients of a row's states on to the step before, over a step that does not count.
+    #[inline(always)]
+    fn pass(&mut self, row: usize, t: usize) {
+        let Sizes { cell, steps, units, .. } = self.sizes;
+        let (wide, _, state) = self.sizes.widths();
+        let at = row * steps + t;
+        let own = row * units..(row + 1) * units;
+        let (h, c) = self.gradient[at * state..][..state].split_at(units);
+        for (sum, &given) in self.h[own.clone()].iter_mut().zip(h) {
+            *sum = *sum + given;
+        }
+        if cell == Cell::Lstm {
+            for (sum, &given) in self.c[own].iter_mut().zip(c) {
+                *sum = *sum + given;
+            }
+        }
+        self.projected[at * wide..][..wide].fill(T::zero());
+        if let Some(recurrent) = self.recurrent.as_deref_mut() {
+            recurrent[at * wide..][..wide].fill(T::zero());
+        }
+    }
+
     /// Writes the gradients of a step's products, and leaves in h and c what reaches them past the products.
     #[inline(always)]
     fn step<S: Simd>(&mut self, row: usize, t: usize) {

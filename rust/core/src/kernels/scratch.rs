@@ -2,6 +2,7 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::Cell;
+use std::thread::LocalKey;
 
 /// A cache line, and the widest vector.
 const ALIGN: usize = 64;
@@ -65,7 +66,11 @@ impl Drop for Scratch {
     }
 }
 
-thread_local!(static KEPT: Cell<Scratch> = const { Cell::new(Scratch::EMPTY) });
+thread_local! {
+    static KEPT: Cell<Scratch> = const { Cell::new(Scratch::EMPTY) };
+    /// For kernels that run products, which have the other at hand then.
+    static AROUND: Cell<Scratch> = const { Cell::new(Scratch::EMPTY) };
+}
 
 /// Room for two blocks, borrowed from the thread.
 ///
@@ -74,18 +79,30 @@ thread_local!(static KEPT: Cell<Scratch> = const { Cell::new(Scratch::EMPTY) });
 pub(super) struct Room {
     scratch: Scratch,
     offsets: [usize; 2],
+    kept: &'static LocalKey<Cell<Scratch>>,
 }
 
 impl Room {
     /// Room for so many elements three times, each from the start of a cache line, contents arbitrary.
     #[inline]
     pub(super) fn new<T>(parts: [usize; 3]) -> Self {
+        Self::kept_in::<T>(&KEPT, parts)
+    }
+
+    /// The same for a kernel that runs products inside, so that these find theirs kept.
+    #[inline]
+    pub(super) fn around<T>(parts: [usize; 3]) -> Self {
+        Self::kept_in::<T>(&AROUND, parts)
+    }
+
+    #[inline]
+    fn kept_in<T>(kept: &'static LocalKey<Cell<Scratch>>, parts: [usize; 3]) -> Self {
         let [first, second, third] = parts.map(|n| (n * size_of::<T>()).next_multiple_of(ALIGN));
         let len = first + second + third;
         // Taken out while in use: a product inside of another gets memory of its own.
-        let mut scratch = if len > 0 { KEPT.take() } else { Scratch::EMPTY };
+        let mut scratch = if len > 0 { kept.take() } else { Scratch::EMPTY };
         scratch.grow(len);
-        Self { scratch, offsets: [first, first + second] }
+        Self { scratch, offsets: [first, first + second], kept }
     }
 
     /// Where each of the parts starts.
@@ -100,7 +117,7 @@ impl Drop for Room {
     #[inline]
     fn drop(&mut self) {
         if self.scratch.len > 0 {
-            KEPT.set(core::mem::take(&mut self.scratch));
+            self.kept.set(core::mem::take(&mut self.scratch));
         }
     }
 }
@@ -124,5 +141,9 @@ mod tests {
         assert_ne!(Room::new::<f64>([10, 0, 0]).parts::<f64>()[0].addr(), outer);
         drop(room);
         assert_eq!(Room::new::<f64>([1000, 0, 0]).parts::<f64>()[0].addr(), outer);
+        // One around a product leaves it what is kept.
+        let around = Room::around::<f64>([1000, 0, 0]);
+        assert_ne!(around.parts::<f64>()[0].addr(), outer);
+        assert_eq!(Room::new::<f64>([10, 0, 0]).parts::<f64>()[0].addr(), outer);
     }
 }

@@ -92,12 +92,12 @@ impl Product {
     }
 }
 
-fn matrix<T>(ptr: *mut T, (row_stride, col_stride): (isize, isize)) -> MatRef<T> {
+pub(crate) fn matrix<T>(ptr: *mut T, (row_stride, col_stride): (isize, isize)) -> MatRef<T> {
     MatRef { ptr: ptr.cast_const(), row_stride, col_stride }
 }
 
 /// The product, with a bias for each column added and nothing less than a number if given.
-fn multiply<T: Float>(product: Gemm<T>, bias: Option<(*mut T, f64)>) {
+pub(crate) fn multiply<T: Float>(product: Gemm<T>, bias: Option<(*mut T, f64)>) {
     let bias = bias.map(|(bias, lowest)| AddBias {
         bias: bias.cast_const(),
         lowest: T::from(lowest).unwrap_or_else(T::neg_infinity),

@@ -7,6 +7,7 @@
 //! | `arithmetic` | operators of two tensors, powers, comparisons, selection, conversion |
 //! | `matmul` | matrix products |
 //! | `dense` | x·W + b with an activation |
+//! | `dense_steps` | x·W + b at the steps of sequences that count |
 //! | `batch_norm` | batch normalization, its moving statistics included |
 //! | `layer_norm` | layer normalization |
 //! | `recurrent` | recurrent layers, all steps at once |
@@ -37,6 +38,7 @@ pub mod batch_norm;
 pub mod color;
 pub mod decisions;
 pub mod dense;
+pub mod dense_steps;
 pub mod dropout;
 pub mod elementwise;
 pub mod erase;
