@@ -156,16 +156,12 @@ fn sort_by_score(entries: &mut [Entry], spare: &mut [Entry]) {
     }
 }
 
-fn join_ties(entries: &mut [Entry], spare: &mut [Entry]) -> usize {
-    sort_by_score(entries, spare);
-    join(entries, |group, next| group[0] == next[0])
-}
-
 /// Sorts entries and joins those of one score; where these still fill more than half of the room, neighbours too, in
 /// groups with like shares of all positives and negatives: rare ones count as much. Gives the number of entries that are
 /// left, at the beginning.
 fn group_neighbours(entries: &mut [Entry], spare: &mut [Entry]) -> usize {
-    let distinct = join_ties(entries, spare);
+    sort_by_score(entries, spare);
+    let distinct = join(entries, |group, next| group[0] == next[0]);
     let room = entries.len() as f64 * SHARE_OF_GROUPS;
     if distinct as f64 <= room {
         return distinct;

@@ -72,7 +72,7 @@ thread_local! {
     static AROUND: Cell<Scratch> = const { Cell::new(Scratch::EMPTY) };
 }
 
-/// Room for two blocks, borrowed from the thread.
+/// Room for three blocks, borrowed from the thread.
 ///
 /// A value and not a function that takes a closure: closures are not inlined reliably, and what is not inlined
 /// into a kernel is not compiled for its instruction set.
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_parts_are_aligned_and_apart() {
+    fn parts_are_aligned_and_apart() {
         let room = Room::new::<f32>([17, 100, 3]);
         let [a, b, c] = room.parts::<f32>().map(<*mut f32>::addr);
         assert_eq!((a % ALIGN, b % ALIGN, c % ALIGN), (0, 0, 0));

@@ -3,9 +3,8 @@
 //! A parameter is cut into pieces that stay in a core's first cache ([`Cut`]): each is kept, updated and measured, one
 //! after the other, and a launch joins what the pieces come to. The update is the same, bit by bit.
 
-use smallvec::smallvec;
-
-use super::{Launched, Optimizer, run_rule};
+use super::Optimizer;
+use super::launched::{Launched, operands_of, run_rule};
 use crate::DType;
 use crate::dtype::with_float;
 use crate::error::Result;
@@ -74,12 +73,7 @@ pub(super) fn launch_measured<R: Rule<SLOTS>, const SLOTS: usize>(
     cost: Cost,
 ) -> Result<()> {
     let Cut { items, each, pieces } = cut(of.parameter);
-    let mut operands: Operands = smallvec![
-        Operand::read(of.scalars),
-        Operand::read_own(of.gradient, each),
-        Operand::write_own(of.parameter, each)
-    ];
-    operands.extend(of.slots.iter().map(|slot| Operand::write_own(slot, each)));
+    let mut operands = operands_of(of, each);
     let out = operands.len();
     operands.push(Operand::write_own(parts, NUMBERS * pieces));
     with_float!(of.parameter.dtype(), name, T => launch(name, items, cost, operands,

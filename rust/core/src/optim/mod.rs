@@ -10,6 +10,7 @@ mod adadelta;
 mod adagrad;
 mod adam;
 mod adamax;
+mod launched;
 mod lion;
 mod measured;
 mod nadam;
@@ -20,23 +21,24 @@ mod sgd;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use crate::capture::{self, StepInput};
-use crate::dtype::{Float, with_float};
 use crate::error::{Result, bail};
-use crate::kernels::update::{Arrays, GATE, Pieces, Rule, SCALARS, STEP_SCALARS, update};
-use crate::launch::{Access, Arguments, ByColumns, Cost, Operand, Operands, launch_either};
+use crate::kernels::update::{GATE, SCALARS, STEP_SCALARS};
 use crate::layout::show;
 use crate::team::{self, lock};
 use crate::tensor::Tensor;
 use crate::{DType, host_access};
+
+use launched::launch_rule;
 
 pub use accumulate_ema::{Around, Averaging};
 pub use adadelta::Adadelta;
 pub use adagrad::Adagrad;
 pub use adam::{Adam, AmsGrad};
 pub use adamax::Adamax;
+pub use launched::{Launched, UpdateRule};
 pub use lion::Lion;
 pub use nadam::Nadam;
 pub use rmsprop::RmsProp;
@@ -79,121 +81,6 @@ pub enum Decay {
 
 /// The settings of an optimizer that may change from step to step, by name.
 pub type Settings = Vec<(&'static str, f64)>;
-
-/// A rule as an optimizer sees it.
-pub trait UpdateRule: Send + Sync + 'static {
-    /// The rule's name.
-    fn name(&self) -> &'static str;
-    /// Names of the state kept for each parameter.
-    fn slot_names(&self) -> &'static [&'static str];
-    /// The values that a slot starts with.
-    fn slot_start(&self, _slot: usize) -> f64 {
-        0.0
-    }
-    /// The settings with their starting values; the learning rate comes first.
-    fn settings(&self) -> Settings;
-    /// The one number that the rule keeps from step to step, as it stands after so many steps with these settings.
-    fn memory_after(&self, _steps: u64, _settings: &[f64]) -> f64 {
-        1.0
-    }
-    /// What the arithmetic needs in step `step` (from 1), given the settings of that step in order.
-    fn scalars(&self, step: u64, settings: &[f64], memory: &mut f64) -> [f64; SCALARS];
-    /// Launches the update of one parameter.
-    fn launch(&self, of: &Launched<'_>) -> Result<()>;
-}
-
-/// The tensors of an update.
-#[derive(Clone, Copy)]
-pub struct Launched<'a> {
-    /// What the rule has computed for the step, the decay and the gate.
-    scalars: &'a Tensor,
-    parameter: &'a Tensor,
-    gradient: &'a Tensor,
-    /// The rule's, for the parameter.
-    slots: &'a [Tensor],
-    /// Gets what the update comes to, where somebody watches.
-    parts: Option<&'a Tensor>,
-}
-
-/// The launch behind [`UpdateRule::launch`]: operands in the order scalars, gradient, parameter, slots.
-fn launch_rule<R: Rule<SLOTS>, const SLOTS: usize>(
-    name: &'static str,
-    rule: R,
-    of: &Launched<'_>,
-) -> Result<()> {
-    let Launched { scalars, parameter, gradient, slots, .. } = *of;
-    let dtype = parameter.dtype();
-    let n = parameter.count();
-    let cost = Cost::elementwise(n, 12.0, 3 + 2 * SLOTS, dtype);
-    if let Some(parts) = of.parts {
-        return measured::launch_measured(name, rule, of, parts, cost);
-    }
-    let operands = operands_of(scalars, parameter, gradient, slots);
-    let columns = parameter.shape().last().copied().unwrap_or(0);
-    let rows = n.checked_div(columns).unwrap_or(0);
-    with_float!(dtype, name, T => launch_either(name, n, cost, operands,
-    move |elements, arguments| {
-        let at = elements.start;
-        let arrays = Arrays::<T, SLOTS> {
-            gradient: arguments.pointer::<T>(1).wrapping_add(at),
-            parameter: arguments.pointer::<T>(2).wrapping_add(at),
-            slots: std::array::from_fn(|i| arguments.pointer::<T>(3 + i).wrapping_add(at)),
-        };
-        run_rule(rule, arguments, arrays, Pieces::one(elements.len()));
-    },
-    || ByColumns::new(access_by_columns(parameter, gradient, SLOTS)?,
-    move |units, arguments| {
-        let (gradient, gradient_row) = arguments.columns(1, &units);
-        let (parameter, row) = arguments.columns(2, &units);
-        let slots = std::array::from_fn(|i| arguments.columns(3 + i, &units).0);
-        let len = ByColumns::range::<T>(&units, columns).len();
-        let arrays = Arrays::<T, SLOTS> { gradient, parameter, slots };
-        run_rule(rule, arguments, arrays, Pieces { rows, len, row, gradient_row });
-    })))
-}
-
-fn operands_of(
-    scalars: &Tensor,
-    parameter: &Tensor,
-    gradient: &Tensor,
-    slots: &[Tensor],
-) -> Operands {
-    let mut operands: Operands = smallvec![
-        Operand::read(scalars),
-        Operand::read_own(gradient, 1),
-        Operand::write_own(parameter, 1)
-    ];
-    operands.extend(slots.iter().map(|slot| Operand::write_own(slot, 1)));
-    operands
-}
-
-fn access_by_columns(
-    parameter: &Tensor,
-    gradient: &Tensor,
-    slots: usize,
-) -> Option<SmallVec<[Access; 4]>> {
-    let mut access = smallvec![Access::All, ByColumns::access(gradient)?];
-    access.extend(std::iter::repeat_n(ByColumns::access(parameter)?, 1 + slots));
-    Some(access)
-}
-
-/// The update of some elements of a parameter, unless the step's gate is closed.
-fn run_rule<R: Rule<SLOTS>, T: Float, const SLOTS: usize>(
-    rule: R,
-    arguments: &Arguments<'_>,
-    arrays: Arrays<T, SLOTS>,
-    pieces: Pieces,
-) {
-    let mut scalars = [0.0; STEP_SCALARS];
-    scalars.copy_from_slice(arguments.all::<f64>(0));
-    if scalars[GATE] != 0.0 {
-        // SAFETY: the operands are distinct tensors, of whose elements the units own these.
-        #[allow(unsafe_code, reason = "the one call of the update kernel")]
-        unsafe {
-            update(rule, &scalars, arrays, pieces);
-        }
-    }
-}
 
 struct Slots {
     /// Keeps the parameter alive, so that its address stays its own.
@@ -505,10 +392,7 @@ impl Optimizer {
                 let group = state.slots.get(&parameter.id()).map_or(0, |slots| slots.group);
                 state.groups[group].scalars.clone()
             };
-            let asked = match &measured {
-                Some(measured) => measured.parts(parameter)?,
-                None => None,
-            };
+            let asked = measured.as_ref().map(|of| of.parts(parameter)).transpose()?.flatten();
             let (scalars, slots) = (&scalars, &slots[..own]);
             let parts = asked.as_ref().map(|(_, parts)| parts);
             self.0.rule.launch(&Launched { scalars, parameter, gradient, slots, parts })?;

@@ -1,7 +1,7 @@
 //! Images with a margin around them, which holds what the mode says of the places beyond the edges: no place that a pixel
 //! looks at needs a case of its own, and left and right neighbours lie side by side.
 
-use super::places::{WIDE, constant, mixed};
+use super::places::{WIDE, between, constant, mixed};
 use super::{Fill, Frame, Interpolation, Map, Place, Warp};
 use crate::kernels::scratch::Room;
 use crate::kernels::simd::{Simd, Vector};
@@ -291,11 +291,4 @@ impl<T: Place> Places<T> {
             self.first[i] = (row * line.steps[1] + column * line.steps[0] + line.origin).index();
         }
     }
-}
-
-/// The nearest number from `low` to `high`; `low` for NaN.
-#[inline(always)]
-fn between<T: Place>(x: T, low: T, high: T) -> T {
-    let x = if x > low { x } else { low };
-    if x < high { x } else { high }
 }

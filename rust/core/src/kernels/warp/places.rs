@@ -23,9 +23,15 @@ const INSIDE: u8 = 4;
 #[inline(always)]
 pub(super) fn near<T: Place>(i: T) -> T {
     let far = T::of(FAR);
-    // Comparisons of this kind are one instruction, and send NaN to the lower end.
-    let i = if i > -far { i } else { -far };
-    if i < far { i } else { far }
+    between(i, -far, far)
+}
+
+/// The nearest number from `low` to `high`; `low` for NaN.
+#[inline(always)]
+pub(super) fn between<T: Place>(x: T, low: T, high: T) -> T {
+    // Comparisons of this kind are one instruction.
+    let x = if x > low { x } else { low };
+    if x < high { x } else { high }
 }
 
 /// Where the whole number `i` stands among `n`, which is 1 or more.
@@ -43,8 +49,7 @@ fn fold<T: Place, const MODE: u8>(i: T, n: T) -> T {
         }
         _ => i,
     };
-    let i = if i > zero { i } else { zero };
-    if i < n - one { i } else { n - one }
+    between(i, zero, n - one)
 }
 
 /// [`fold`] for a mode that is known when it runs; `None` where nothing but the constant stands there.
