@@ -59,6 +59,37 @@ def test_captured_answers_have_the_bits_of_the_layers(make, count, dtype):
     assert answered(model)
 
 
+@pytest.mark.parametrize("make", [chain, graph])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_predictions_of_many_blocks_have_the_bits_of_the_layers(make, dtype, order):
+    x = np.random.default_rng(1).standard_normal((411, 6)) * 3
+    x = x.astype(dtype, order=order)
+    model = make()
+    expected = model(x.astype("float32")).detach().numpy()
+    # The last block is a whole one, or less, or there is one alone.
+    for rows in (1, 10, 30, 137, 411, 500):
+        np.testing.assert_array_equal(model.predict(x, batch_size=rows, verbose=0), expected)
+    model.set_weights([2 * value for value in model.get_weights()])
+    expected = model(x.astype("float32")).detach().numpy()
+    np.testing.assert_array_equal(model.predict(x, batch_size=10, verbose=0), expected)
+
+
+def test_blocks_come_one_by_one_where_a_callback_hears_of_them():
+    class Heard(eg.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.batches = []
+
+        def on_predict_batch_end(self, batch, logs=None):
+            del logs
+            self.batches.append(batch)
+
+    heard, model, x = Heard(), chain(), np.ones((95, 6), np.float32)
+    model.predict(x, batch_size=10, verbose=0, callbacks=[heard])
+    assert heard.batches == list(range(10))
+
+
 def test_answers_are_memory_of_their_own():
     model = chain()
     x, y = np.zeros((1, 6), np.float32), np.ones((1, 6), np.float32)

@@ -24,6 +24,7 @@ from evengrad.layers._watchers import watch_attributes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from evengrad._common.arrays import Array
     from evengrad.layers._layer import Layer
     from evengrad.models._network import Network
 
@@ -39,7 +40,7 @@ class Known:
     """What holds of a model until an attribute of a layer is set."""
 
     def __init__(self) -> None:
-        self.by_shape: dict[tuple[int, ...], Answer] = {}
+        self.by_shape: dict[tuple[int, ...], _core.Inference] = {}
         self.seen: tuple[int, ...] | None = None
         # None until it is known whether captures may stand in for the layers.
         self.allowed: bool | None = None
@@ -76,28 +77,37 @@ class Answers:
         if not isinstance(x, (Tensor, np.ndarray)):
             return None
         known, shape = self._known, tuple(x.shape)
-        answer = known.by_shape.get(shape)
-        if answer is None:
+        inference = known.by_shape.get(shape)
+        if inference is None:
             if shape != known.seen or not self._may(network, known):
                 known.seen = shape
                 return None
-            answer = self._capture(run, convert(_core.zeros(shape, dtype="float64")))
-            if answer is None:
+            inference = self._capture(run, convert(_core.zeros(shape, dtype="float64")))
+            if inference is None:
                 known.allowed = False
                 return None
             for oldest in list(known.by_shape)[: 1 - MOST_SHAPES]:
                 known.by_shape.pop(oldest, None)
-            known.by_shape[shape] = answer
+            known.by_shape[shape] = inference
         if known.checks:
             check_values(network, x.detach().numpy() if isinstance(x, Tensor) else x)
         else:
-            self.latest = answer
+            self.latest = inference.answer
             if self._known is not known:
                 # Another thread has set an attribute.
                 self.latest = None
-        return answer(x)
+        return inference.answer(x)
 
-    def _capture(self, run: Run, x: Tensor) -> Answer | None:
+    def ask_each(self, x: Array, rows: int, out: Array) -> bool:
+        """Write the outputs for inputs of so many rows each, where their inference is captured.
+
+        Return whether they were: else nothing is written.
+        """
+        known = self._known
+        inference = None if known.checks else known.by_shape.get((rows, *x.shape[1:]))
+        return inference is not None and inference.answer_each(x, out)
+
+    def _capture(self, run: Run, x: Tensor) -> _core.Inference | None:
         """Capture the answer to inputs of a shape; None where there is nothing to replay."""
         with _core.Recording() as step:
             [output] = run([x], [False])
@@ -106,7 +116,7 @@ class Answers:
         if step_masks.of(output) is not None:
             self.lacks_mask = True
         try:
-            return _core.Inference(step.plan, x, output).answer
+            return _core.Inference(step.plan, x, output)
         except (TypeError, ValueError):
             # The output is a view with gaps, or of integers.
             return None

@@ -244,6 +244,12 @@ class Model(Copies, Files):
             return None
         return self._answers.ask(self, self._run, self._convert, x)
 
+    def _answer_each(self, x: np.ndarray[Any, Any], rows: int, out: np.ndarray[Any, Any]) -> bool:
+        """Write the outputs for inputs of so many rows each, where their inference is captured."""
+        if self._answers is None or call_context.layerwise:
+            return False
+        return self._answers.ask_each(x, rows, out)
+
     def _forward(
         self, inputs: list[Tensor], training: bool, without_activation: list[bool]
     ) -> list[Tensor]:
@@ -267,6 +273,7 @@ class Model(Copies, Files):
             forward=self._forward,
             frozen_part=partial(FrozenPart, self),
             answer=self._answer,
+            answer_each=self._answer_each,
             shuffle=self._shuffler,
             config=self._compiled,
             set_seed=self._set_seed,

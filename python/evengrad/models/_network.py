@@ -709,6 +709,7 @@ class ModelView:
     forward: Callable[..., list[Tensor]]
     frozen_part: Callable[[list[Tensor]], FrozenPart]
     answer: Callable[[np.ndarray[Any, Any]], Tensor | None]
+    answer_each: Callable[[np.ndarray[Any, Any], int, np.ndarray[Any, Any]], bool]
     shuffle: Callable[[], Generator]
     config: Callable[[], CompileConfig]
     set_seed: Callable[[int], None]

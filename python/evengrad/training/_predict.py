@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 # Numbers in the widest layer of a block: 4 MB of float32, which a last-level cache holds.
 BLOCK_VALUES = 2**20
+# Blocks that are computed without a return to Python, where nobody hears of each: few enough that
+# Ctrl-C is heard soon, and that a copy in the model's dtype is small. Chosen.
+TOGETHER = 8
 
 
 class Gathered:
@@ -51,6 +54,16 @@ class Gathered:
             else:
                 parts[0][begin : self._done] = output
 
+    def room(self, rows: int) -> Array | None:
+        """Return where the next rows of the only output go; None where that is not known yet."""
+        if self._rows is None or len(self._parts) != 1:
+            return None
+        return self._parts[0][0][self._done : self._done + rows]
+
+    def note(self, rows: int) -> None:
+        """Take note that so many rows were written to their room."""
+        self._done += rows
+
     def results(self) -> list[Array]:
         """Return all rows of each output."""
         if not self._parts:
@@ -70,10 +83,13 @@ class BlockSource(BroughtSource):
         blocks: Iterator[list[Array]],
         limit: int | None,
         rows: int | None = None,
+        size: int | None = None,
     ) -> None:
         super().__init__(limit)
         self.model = model
         self.rows = rows
+        # Rows of a block, of which several may come together.
+        self._size = size
         self.gathered = Gathered(rows)
         self._blocks = blocks
 
@@ -85,6 +101,27 @@ class BlockSource(BroughtSource):
             self._warn_if_short()
             return False
         xs = self._take()
+        count, size = int(xs[0].shape[0]), self._size
+        if size is None or count <= size:
+            self._add(xs)
+        elif not self._write(xs, size):
+            for at in range(0, count, size):
+                self._add([x[at : at + size] for x in xs])
+        return True
+
+    def _write(self, xs: list[Array], size: int) -> bool:
+        """Write the outputs of several blocks where they go; return whether that could be."""
+        room = self.gathered.room(len(xs[0]))
+        if room is None or len(xs) > 1 or xs[0].dtype.kind != "f":
+            return False
+        x = np.ascontiguousarray(xs[0], dtype=self.model.dtypes.inputs)
+        with no_grad():
+            written = self.model.answer_each(x, size, room)
+        if written:
+            self.gathered.note(len(x))
+        return written
+
+    def _add(self, xs: list[Array]) -> None:
         count = int(xs[0].shape[0])
         if self.rows is None:
             with _core.Access(self.model.tree.tensors):
@@ -99,7 +136,6 @@ class BlockSource(BroughtSource):
                     f"{output.shape}"
                 )
         self.gathered.add(outputs)
-        return True
 
 
 def predict(
@@ -133,12 +169,14 @@ def predict(
         if comm is not None and shared:
             own = rows_of(int(xs[0].shape[0]), comm)
             xs = [rows[own] for rows in xs]
-        count, blocks = row_blocks(model, xs, size)
+        singly = shown == BAR or listening.wants_batches("predict")
+        size = block_rows(model, xs) if size is None else size
+        count, blocks = row_blocks(model, xs, size, 1 if singly else TOGETHER)
         if shown == BAR:
             from tqdm.auto import tqdm
 
             blocks = iter(tqdm(blocks, desc="predict", unit="block", total=count))
-        source = BlockSource(model, blocks, count, int(xs[0].shape[0]))
+        source = BlockSource(model, blocks, count, int(xs[0].shape[0]), size)
     # Rows in arrays get their outputs from one net, each batch of an iterable from one of its own.
     with _core.Access([] if source.rows is None else model.tree.tensors):
         drive(epoch_requests(source, listening, "predict"))
@@ -172,13 +210,27 @@ def outputs_of(model: TrainableModel, xs: list[Array]) -> list[_core.Tensor]:
         return model.forward(inputs, False, [False] * len(model.output_names))
 
 
+def block_rows(model: TrainableModel, xs: list[Array]) -> int:
+    """Return how many rows make a block for the caches."""
+    widths = [int(np.prod(x.shape[1:], dtype=np.int64)) for x in xs]
+    widths += [int(w.shape[-1]) for w in model.tree.tensors if w.ndim > 1]
+    return max(32, BLOCK_VALUES // max(1, *widths))
+
+
 def row_blocks(
-    model: TrainableModel, xs: list[Array], size: int | None
+    model: TrainableModel, xs: list[Array], size: int | None, together: int = 1
 ) -> tuple[int, Iterator[list[Array]]]:
-    """Return how many blocks of rows there are, and them; by default of a size for the caches."""
-    if size is None:
-        widths = [int(np.prod(x.shape[1:], dtype=np.int64)) for x in xs]
-        widths += [int(w.shape[-1]) for w in model.tree.tensors if w.ndim > 1]
-        size = max(32, BLOCK_VALUES // max(1, *widths))
-    starts = range(0, int(xs[0].shape[0]), size)
-    return len(starts), ([x[at : at + size] for x in xs] for at in starts)
+    """Return how many blocks of rows there are, and them; by default of a size for the caches.
+
+    Several may come together: whole ones, after the first, which runs layer by layer, and the
+    second, which is captured.
+    """
+    size = block_rows(model, xs) if size is None else size
+    rows = int(xs[0].shape[0])
+    cuts = [*range(0, min(rows, 2 * size), size)]
+    if rows > 2 * size:
+        whole = rows - rows % size
+        cuts += [*range(2 * size, whole, together * size), *([whole] if whole < rows else [])]
+    ends = [*cuts[1:], rows][: len(cuts)]
+    blocks = ([x[at:end] for x in xs] for at, end in zip(cuts, ends, strict=True))
+    return len(cuts), blocks

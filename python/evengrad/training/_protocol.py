@@ -225,6 +225,9 @@ class TrainableModel(Protocol):
     def answer(self, x: Array) -> Tensor | None:
         """Return the output from a captured inference, where there is one."""
 
+    def answer_each(self, x: Array, rows: int, out: Array) -> bool:
+        """Write the outputs for inputs of so many rows each, where their inference is captured."""
+
     def edges(self) -> list[str]:
         """Return the edges of the graphs that the model and those inside it were drawn as."""
 

@@ -19,6 +19,7 @@ use crate::tensor::Tensor;
 ///
 /// :meth:`answer` gives the output in memory of its own; or None where it cannot stand in for the operations: another
 /// shape, elements that are neither float32 nor float64, gaps between them, a tape or a capture that wants to record.
+/// :meth:`answer_each` writes the outputs for rows of many such inputs.
 ///
 /// Parameters
 /// ----------
@@ -82,20 +83,33 @@ impl Inference {
     }
 
     fn of_tensor(&self, py: Python<'_>, x: &CoreTensor) -> PyResult<Tensor> {
-        let work = |engine: &mut team::Team| {
-            self.whole(|plan| plan.answer_to(engine, &self.input, &self.output, x))
+        let work = |plan: &mut CorePlan, engine: &mut team::Team| {
+            plan.answer_to(engine, &self.input, &self.output, x)
         };
         if self.brief
-            && let Some(answer) = run_brief(work)
+            && let Some(answer) = run_brief(|engine| self.whole(|plan| work(plan, engine)))
             && let Some(tensor) = answer?
         {
             return Ok(Tensor(tensor));
         }
+        self.wait_whole(py, work).map(Tensor)
+    }
+
+    /// Has the plan work as soon as no other thread changes what it reads.
+    fn wait_whole<T: Send>(
+        &self,
+        py: Python<'_>,
+        mut work: impl FnMut(&mut CorePlan, &mut team::Team) -> Result<T> + Send,
+    ) -> PyResult<T> {
         let mut access = None;
         loop {
-            if let Some(tensor) = run(py, || work(&mut team::engine()))? {
+            let outcome = run(py, || {
+                let mut engine = team::engine();
+                self.whole(|plan| work(plan, &mut engine))
+            })?;
+            if let Some(answer) = outcome {
                 drop(access);
-                return Ok(Tensor(tensor));
+                return Ok(answer);
             }
             let request = run(py, || Ok(self.plan.get().with(|plan| plan.request())))?;
             wait_for(py, &request)?;
@@ -103,11 +117,44 @@ impl Inference {
         }
     }
 
-    /// Has the plan work with the engine in hand; None where another thread changes what it reads.
-    fn whole(
+    /// The answers to the inputs that lie one after the other in an array, written to another one; false where they are not
+    /// of this type, without gaps, and of fitting sizes.
+    fn answer_arrays<T: Element + CoreElement>(
         &self,
-        work: impl FnOnce(&mut CorePlan) -> Result<CoreTensor>,
-    ) -> Result<Option<CoreTensor>> {
+        py: Python<'_>,
+        x: &Bound<'_, PyArrayDyn<T>>,
+        out: &Bound<'_, PyArrayDyn<T>>,
+    ) -> PyResult<bool> {
+        let fits = [&self.input, &self.output].iter().all(|tensor| {
+            tensor.dtype() == T::DTYPE && !tensor.shape().is_empty() && tensor.count() > 0
+        });
+        if !fits || !x.is_c_contiguous() || !out.is_c_contiguous() {
+            return Ok(false);
+        }
+        let (rows, made) = (self.input.shape(), self.output.shape());
+        let several = |shape: &[usize], one: &[usize]| {
+            shape.len() == one.len()
+                && shape[1..] == one[1..]
+                && shape[0].is_multiple_of(one[0])
+                && shape[0] / one[0] > 0
+        };
+        let is_whole = several(x.shape(), rows) && several(out.shape(), made);
+        if !is_whole || x.shape()[0] / rows[0] != out.shape()[0] / made[0] {
+            return Ok(false);
+        }
+        let (Ok(x), Ok(mut out)) = (x.try_readonly(), out.try_readwrite()) else {
+            return Ok(false);
+        };
+        let (Ok(elements), Ok(answers)) = (x.as_slice(), out.as_slice_mut()) else {
+            return Ok(false);
+        };
+        let tensors = (&self.input, &self.output);
+        self.wait_whole(py, |plan, engine| plan.answer_each(engine, tensors, elements, answers))?;
+        Ok(true)
+    }
+
+    /// Has the plan work with the engine in hand; None where another thread changes what it reads.
+    fn whole<T>(&self, work: impl FnOnce(&mut CorePlan) -> Result<T>) -> Result<Option<T>> {
         let plan = self.plan.get();
         plan.with(|plan| if plan.is_barred() { Ok(None) } else { work(plan).map(Some) })
     }
@@ -159,6 +206,29 @@ impl Inference {
         match x.cast::<PyArrayDyn<f64>>() {
             Ok(array) => self.of_array(py, array),
             Err(_) => Ok(None),
+        }
+    }
+
+    /// Write the outputs for the rows of as many inputs as there are; return whether the array can be read and written as
+    /// it lies.
+    ///
+    /// Parameters
+    /// ----------
+    /// x : numpy.ndarray
+    ///     The rows, a multiple of the input's, in the input's dtype.
+    /// out : numpy.ndarray
+    ///     Gets as many of the output's, in the output's dtype.
+    #[pyo3(signature = (x, out, /))]
+    fn answer_each(&self, py: Python<'_>, x: &Any<'_>, out: &Any<'_>) -> PyResult<bool> {
+        if tape::records() || capture::is_open() {
+            return Ok(false);
+        }
+        if let (Ok(x), Ok(out)) = (x.cast::<PyArrayDyn<f32>>(), out.cast::<PyArrayDyn<f32>>()) {
+            return self.answer_arrays(py, x, out);
+        }
+        match (x.cast::<PyArrayDyn<f64>>(), out.cast::<PyArrayDyn<f64>>()) {
+            (Ok(x), Ok(out)) => self.answer_arrays(py, x, out),
+            _ => Ok(false),
         }
     }
 }

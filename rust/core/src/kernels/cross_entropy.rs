@@ -1,13 +1,10 @@
 //! Cross-entropy of rows of logits with labels or shares.
 
+use super::classes::{Classes, NARROW};
 use super::math::{Real, VectorMath};
-use super::rows::{MOST_LANES, Sum, Tail, extreme, first, ln, narrow, row_extreme, widen};
+use super::rows::{MOST_LANES, Sum, Tail, first, ln, narrow, row_extreme, widen};
 use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
 use super::softmax::{each_vector, exp_sum};
-
-mod classes;
-
-use classes::{Classes, NARROW};
 
 /// What the forward pass keeps of each row.
 #[derive(Debug)]
@@ -104,10 +101,8 @@ impl<T: Scalar + Real> CrossEntropy<'_, T> {
             let columns = Classes::of::<V>(z, count, width);
             // SAFETY: all classes were written.
             let column = |class: usize| unsafe { columns.class::<V>(class) };
-            let mut largest = column(0);
-            for class in 1..width {
-                largest = extreme::<V, true>(largest, column(class));
-            }
+            // SAFETY: as above.
+            let largest = unsafe { columns.largest::<V>(width) };
             let (mut sum, mut above) = (V::constant(0.0), V::constant(0.0));
             for class in 0..width {
                 let distance = column(class) - largest;

@@ -2,6 +2,7 @@
 
 pub mod batch_norm;
 mod caches;
+mod classes;
 pub mod color;
 pub mod copy;
 pub mod cross_entropy;

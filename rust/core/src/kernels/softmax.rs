@@ -8,6 +8,7 @@
 //! logsumexp    L = m + ln s               backward  g e^(z - L)
 //! ```
 
+use super::classes::{Classes, NARROW};
 use super::math::{Real, VectorMath};
 use super::rows::{Sum, Tail, ln, narrow, row_extreme};
 use super::simd::{Kernel, Scalar, Simd, Vector, dispatch};
@@ -98,6 +99,46 @@ impl<T: Scalar + Real> Kernel for Forward<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self) {
+        if self.width <= NARROW {
+            self.narrow::<T::V<S>>();
+        } else {
+            self.wide::<S>();
+        }
+    }
+}
+
+impl<T: Scalar + Real> Forward<'_, T> {
+    /// A row in each lane.
+    #[inline(always)]
+    fn narrow<V: VectorMath<Elem = T>>(self) {
+        let width = self.width;
+        let rows = self.x.len() / width;
+        for first in (0..rows).step_by(V::LANES) {
+            let count = V::LANES.min(rows - first);
+            let x = Classes::of::<V>(&self.x[first * width..], count, width);
+            let mut out = Classes::new();
+            // SAFETY: all classes of `x` were written, and those of `out` before they are read.
+            unsafe {
+                let largest = x.largest::<V>(width);
+                for class in 0..width {
+                    (x.class::<V>(class) - largest).exp().store(out.at(class));
+                }
+                let sum = out.sum::<V>(width);
+                let log = sum.ln();
+                for class in 0..width {
+                    let y = match self.kind {
+                        Normalized::Softmax => out.class::<V>(class) / sum,
+                        Normalized::LogSoftmax => (x.class::<V>(class) - largest) - log,
+                    };
+                    y.store(out.at(class));
+                }
+                out.write::<V>(&mut self.out[first * width..], count, width);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn wide<S: Simd>(self) {
         let tail = Tail::<T::V<S>>::new(self.width);
         for (x, out) in self.x.chunks_exact(self.width).zip(self.out.chunks_exact_mut(self.width)) {
             let (x, out) = (x.as_ptr(), out.as_mut_ptr());
@@ -139,6 +180,51 @@ impl<T: Scalar + Real> Kernel for Backward<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self) {
+        if self.width <= NARROW {
+            self.narrow::<T::V<S>>();
+        } else {
+            self.wide::<S>();
+        }
+    }
+}
+
+impl<T: Scalar + Real> Backward<'_, T> {
+    /// A row in each lane.
+    #[inline(always)]
+    fn narrow<V: VectorMath<Elem = T>>(self) {
+        let width = self.width;
+        let rows = self.y.len() / width;
+        for first in (0..rows).step_by(V::LANES) {
+            let count = V::LANES.min(rows - first);
+            let y = Classes::of::<V>(&self.y[first * width..], count, width);
+            let grad = Classes::of::<V>(&self.grad[first * width..], count, width);
+            let mut out = Classes::new();
+            // SAFETY: all classes of `y` and `grad` were written, and those of `out` before they are read.
+            unsafe {
+                for class in 0..width {
+                    let g = grad.class::<V>(class);
+                    let term = match self.kind {
+                        Normalized::Softmax => g * y.class::<V>(class),
+                        Normalized::LogSoftmax => g,
+                    };
+                    term.store(out.at(class));
+                }
+                let sum = out.sum::<V>(width);
+                for class in 0..width {
+                    let (g, y) = (grad.class::<V>(class), y.class::<V>(class));
+                    let x = match self.kind {
+                        Normalized::Softmax => y * (g - sum),
+                        Normalized::LogSoftmax => y.exp().neg_mul_add(sum, g),
+                    };
+                    x.store(out.at(class));
+                }
+                out.write::<V>(&mut self.out[first * width..], count, width);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn wide<S: Simd>(self) {
         let tail = Tail::<T::V<S>>::new(self.width);
         let log = self.kind == Normalized::LogSoftmax;
         let rows = self.y.chunks_exact(self.width).zip(self.grad.chunks_exact(self.width));

@@ -1,10 +1,10 @@
-//! Cross-entropy of few classes: rows of few numbers side by side in vectors.
+//! Softmax and cross-entropy of few classes: rows of few numbers side by side in vectors.
 
 use core::mem::MaybeUninit;
 
-use crate::kernels::reduce::each_column;
-use crate::kernels::rows::MOST_LANES;
-use crate::kernels::simd::{Scalar, Vector};
+use super::reduce::each_column;
+use super::rows::{MOST_LANES, extreme};
+use super::simd::{Scalar, Vector};
 
 /// Up to so many classes rows go side by side, a row in a lane: along a row there is too little for a vector.
 pub(super) const NARROW: usize = 16;
@@ -49,6 +49,45 @@ impl<T: Scalar> Classes<T> {
         debug_assert!(class < NARROW);
         // SAFETY: the caller's promise.
         unsafe { V::load(self.0.as_ptr().cast::<T>().add(class * MOST_LANES)) }
+    }
+
+    /// The largest number of each row; NaN wins over all.
+    ///
+    /// # Safety
+    /// All `width` classes have been written, and there is one.
+    #[inline(always)]
+    pub(super) unsafe fn largest<V: Vector<Elem = T>>(&self, width: usize) -> V {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut largest = self.class::<V>(0);
+            for class in 1..width {
+                largest = extreme::<V, true>(largest, self.class(class));
+            }
+            largest
+        }
+    }
+
+    /// The sum of each row, in the order in which the lanes of a vector are summed.
+    ///
+    /// # Safety
+    /// All `width` classes have been written.
+    #[inline(always)]
+    pub(super) unsafe fn sum<V: Vector<Elem = T>>(&self, width: usize) -> V {
+        let zero = V::constant(0.0);
+        let mut parts = [zero; NARROW];
+        for (class, part) in parts.iter_mut().enumerate().take(width) {
+            // SAFETY: the caller's promise.
+            *part = unsafe { self.class(class) };
+        }
+        let mut half = width.next_power_of_two() / 2;
+        while half > 0 {
+            for i in 0..half {
+                parts[i] = parts[i] + parts[i + half];
+            }
+            half /= 2;
+        }
+        // Zero has no sign, as where the sum starts from it.
+        parts[0] + zero
     }
 
     /// Writes the first `count` rows to the beginning of `rows`.
