@@ -8,8 +8,8 @@ Each net is diagnosed for each seed. The first finding of a sick one must have t
 and the layer that its definition names; a healthy one must have no warning and no error. Then the
 first automatic remedy is applied: it cures if the changed net's diagnosis has no alarm and its
 validation loss after a short training is below that of the net as it was. Ends with 1 where an aim
-is missed. `--drawn` takes so many nets of the same families instead, with widths, depths, rates and
-data drawn at random.
+is missed. `--drawn` takes so many nets of these families and of others instead, with widths, depths,
+rates and data drawn at random; `--first` says from which number on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 import healthy as _healthy  # noqa: F401 - registers nets
 import sick_signals as _sick_signals  # noqa: F401 - registers nets
 import sick_training as _sick_training  # noqa: F401 - registers nets
-from drawn import drawn
+from drawn import FAMILIES, drawn
+from drawn_structures import STRUCTURES
 from nets import NETS
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--nets", default="*", help="names, with * and ?")
     parser.add_argument("--drawn", type=int, help="so many nets drawn at random instead")
+    parser.add_argument("--first", type=int, default=0, help="number of the first of those")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--no-cures", action="store_true", help="diagnose only")
     parser.add_argument("--only-wrong", action="store_true", help="no rows of what is right")
@@ -177,7 +179,10 @@ def main() -> None:
 
     started = time.perf_counter()
     outcomes = []
-    for net in NETS.values() if arguments.drawn is None else drawn(arguments.drawn):
+    nets = list(NETS.values())
+    if arguments.drawn is not None:
+        nets = drawn(arguments.drawn, arguments.first, (*FAMILIES, *STRUCTURES))
+    for net in nets:
         if not fnmatch(net.name, arguments.nets):
             continue
         for seed in arguments.seeds:

@@ -14,7 +14,7 @@ from nets import CLASSES, Case, Expected, Net, chain, names, stack
 from evengrad import initializers, layers, losses, optimizers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 Draw = np.random.Generator
 RECTIFIERS = ("relu", "leaky_relu", "elu", "gelu", "silu")
@@ -328,14 +328,15 @@ FAMILIES: tuple[Callable[[Draw, int], Case], ...] = (
 )
 
 
-def drawn(number: int, first: int = 0) -> list[Net]:
+def drawn(
+    number: int, first: int = 0, families: Sequence[Callable[[Draw, int], Case]] = FAMILIES
+) -> list[Net]:
     """Return so many nets, the families in turn; the same ones for the same numbers."""
-    return [one(at) for at in range(first, first + number)]
+    return [one(at, families[at % len(families)]) for at in range(first, first + number)]
 
 
-def one(at: int) -> Net:
-    """Return the net of this number."""
-    family = FAMILIES[at % len(FAMILIES)]
+def one(at: int, family: Callable[[Draw, int], Case]) -> Net:
+    """Return the net of a family that has this number."""
 
     def build(seed: int) -> Case:
         # The net is the number's, its weights and the order of rows are the seed's.

@@ -225,7 +225,7 @@ def exploding_sequences(examination: Examination, thresholds: Thresholds) -> Ite
         return
     # The gradient of the head's kernel is as large as what comes in: without that it tells how
     # large the gradient is that leaves the loss.
-    size = np.maximum(1, np.nan_to_num(early(examination, "activation_rms")[recurrent]))
+    size = np.nan_to_num(early(examination, "activation_rms")[recurrent], nan=1.0)
     with np.errstate(all="ignore"):
         ratios = size * gradients[:, recurrent] / gradients[:, last].max(axis=1, keepdims=True)
     ratios = np.where(np.isfinite(ratios), ratios, np.nan)
