@@ -8,7 +8,7 @@ Each net is diagnosed for each seed. The first finding of a sick one must have t
 and the layer that its definition names; a healthy one must have no warning and no error. Then the
 first automatic remedy is applied: it cures if the changed net's diagnosis has no alarm and its
 validation loss after a short training is below that of the net as it was. Ends with 1 where an aim
-is missed. `--drawn` takes so many nets of these families and of others instead, with widths, depths,
+is missed. `--drawn` takes so many nets of these and of other families instead, with widths, depths,
 rates and data drawn at random; `--first` says from which number on.
 """
 

@@ -1,4 +1,4 @@
-"""More families of nets drawn at random: graphs, sequences, tables as they come, several outputs."""
+"""More families of nets drawn at random: graphs, sequences, raw tables, several outputs."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def test_a_sick_net_is_told_by_kind_layer_and_cause(net):
     assert outcome.right, f"{first}; expected {' or '.join(map(str, net.expected))}"
 
 
-# The third of each of the other families: its embedding is so small that the head's gradient is.
+# Of the other families, among them a GRU whose inputs are so small that the head's gradient is.
 @pytest.mark.parametrize("net", [*drawn(19), *drawn(10, 140, STRUCTURES)], ids=by_name)
 def test_nets_drawn_at_random_are_told_too(net):
     assert battery.examine(net, 0, cure=False).right
