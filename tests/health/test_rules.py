@@ -131,19 +131,23 @@ def test_measures_over_all_rows_count_more_than_those_of_batches():
 def test_gradients_of_recurrent_kernels():
     layers = list(facts(1, activation="tanh"))
     layers[0] = dataclasses.replace(layers[0], kind="SimpleRNN", recurrent=True)
-    found = only(examination(tuple(layers), kernel_gradient=[100.0, 0.5]))
+    full = {"activation_rms": 1.0}
+    found = only(examination(tuple(layers), kernel_gradient=[100.0, 0.5], **full))
     assert (found.kind, found.layer) == ("exploding_gradients", "dense")
     assert (found.cause, found.value) == ("architecture", 200)
     assert found.remedies[0].treatment.change == "lstm"
-    assert kinds(examination(tuple(layers), kernel_gradient=[2.0, 0.5])) == []
+    assert kinds(examination(tuple(layers), kernel_gradient=[2.0, 0.5], **full)) == []
     # The head's kernel gets the gradient times the outputs, which explode as well.
     swollen = examination(tuple(layers), kernel_gradient=[1e9, 1e9], activation_rms=[1e9, 0.3])
     assert only(swollen).value == pytest.approx(1e9)
+    # And what leaves the loss is no smaller where the outputs are small.
+    small = examination(tuple(layers), kernel_gradient=[100.0, 0.5], activation_rms=[0.01, 0.3])
+    assert kinds(small) == []
     at_once = np.tile([2.0, 0.5], (SAMPLES, 1))
     at_once[:5, 0] = 100.0
-    found = only(examination(tuple(layers), kernel_gradient=at_once))
+    found = only(examination(tuple(layers), kernel_gradient=at_once, **full))
     assert (found.value, found.step) == (200, 0)
-    both = judge(examination(tuple(layers), kernel_gradient=[100.0, 0.5], saturated=0.6))
+    both = judge(examination(tuple(layers), kernel_gradient=[100.0, 0.5], saturated=0.6, **full))
     assert [one.kind for one in both] == ["exploding_gradients", "saturated_activations"]
     assert both[1].because is both[0]
 
