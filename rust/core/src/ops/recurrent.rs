@@ -222,12 +222,11 @@ impl Backward for RecurrentBackward {
         let mut out: Gradients = smallvec![needs[0].then_some(slopes)];
         out.push(if needs[1] {
             let previous = self.0.previous.get()?;
-            Some(match &self.0.counts {
-                Some(counts) => product_of_steps("recurrent", previous, &recurrent, counts.get()?)?,
-                None => {
-                    let previous = flipped(&all(previous, units)?);
-                    product("recurrent", &previous, &all(&recurrent, wide)?)?
-                }
+            Some(if let Some(counts) = &self.0.counts {
+                product_of_steps("recurrent", previous, &recurrent, counts.get()?)?
+            } else {
+                let previous = flipped(&all(previous, units)?);
+                product("recurrent", &previous, &all(&recurrent, wide)?)?
             })
         } else {
             None
