@@ -50,6 +50,7 @@ use crate::tensor::Tensor;
 /// >>> states.numpy().round(4).ravel().tolist() == np.tanh([1, np.tanh(1)]).astype("f4").round(4).tolist()
 /// True
 #[pyfunction]
+#[allow(clippy::too_many_arguments, reason = "Python passes them by name")]
 #[pyo3(signature = (cell, projected, kernel, states, bias=None, mask=None, counts=None))]
 pub(crate) fn recurrent(
     py: Python<'_>,
