@@ -30,7 +30,7 @@ MODULES = {
 SOURCE = (
     "Written by ``make stubs`` from the table in rust/core/src/ops/elementwise.rs: do not edit."
 )
-# Functions with words of other libraries: where Python has them; the stub has them by hand.
+# Functions with words of other libraries: where Python has them; the stub has the methods by hand.
 IN_PYTHON = {"clamp": "evengrad._tensor.arithmetic"}
 # Activations that take more in Python than in the core, each from a module of its name.
 EXTENDED = ("relu",)
@@ -134,7 +134,7 @@ def generated(rows: list[Row], root: Path = ROOT) -> dict[Path, str]:
     ]
     functions = [
         f"def {r.name}({', '.join(('x: _TensorLike', *r.parameters))}) -> Tensor: ..."
-        for r in native
+        for r in rows
         if r.form in ("function", "activation")
     ]
     stub = (root / STUB).read_text(encoding="utf-8")

@@ -39,6 +39,16 @@ def _assigning(symbol: str, operate: Callable[[Any, Any], Any]) -> Callable[[Ten
     return assign
 
 
+def _assigning_power() -> Callable[..., Any]:
+    """Return the method for ``x **= y``, which Python may give a modulus, as it does to `pow`."""
+    assign = _assigning("**", operator.pow)
+
+    def assign_power(x: Tensor, other: Any, mod: Any = None) -> Any:
+        return assign(x, other) if mod is None else NotImplemented
+
+    return assign_power
+
+
 def _put(name: str, x: Tensor, found: Tensor) -> Tensor:
     if found.shape != x.shape or found.dtype != x.dtype:
         raise ValueError(
@@ -216,6 +226,6 @@ METHODS = {
     "__isub__": _assigning("-", operator.sub),
     "__imul__": _assigning("*", operator.mul),
     "__itruediv__": _assigning("/", operator.truediv),
-    "__ipow__": _assigning("**", operator.pow),
+    "__ipow__": _assigning_power(),
     **{one.__name__: one for one in (add_, sub_, mul_, div_, clamp_, fill_, zero_)},
 }
