@@ -69,7 +69,9 @@ def table(core: Any) -> list[Row]:
     """Return the rows that Python sees, by name."""
     rows = []
     for name, form in sorted(core.elementwise_forms().items()):
-        signature = inspect.signature(getattr(core.Tensor, name))
+        # Methods may be others once the package is imported: functions stay what they are.
+        owner = core if hasattr(core, name) else core.Tensor
+        signature = inspect.signature(getattr(owner, name))
         parameters = tuple(
             f"{p.name}: float" + ("" if p.default is p.empty else f" = {p.default!r}")
             for p in list(signature.parameters.values())[1:]

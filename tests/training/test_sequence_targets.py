@@ -45,7 +45,7 @@ def test_a_class_for_each_step(name, end, data):
     right = output.argmax(axis=-1) == y
     assert figures["loss"] == pytest.approx((each * w).mean(), rel=1e-9)
     assert figures["accuracy"] == pytest.approx(right.mean())
-    assert figures["accuracy_1"] == pytest.approx((right * w).sum() / w.sum())
+    assert figures["weighted_accuracy"] == pytest.approx((right * w).sum() / w.sum())
     history = model.fit(x, targets, epochs=5, verbose=0, sample_weight=w).history["loss"]
     assert history[-1] < history[0]
 

@@ -8,6 +8,7 @@ import pytest
 
 import evengrad as eg
 from evengrad import callbacks, constraints, layers, losses, metrics, optimizers, regularizers
+from evengrad.training._step import Step
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(36, 4)).astype("float32")
@@ -331,7 +332,7 @@ def test_what_does_not_change_is_captured_once(monkeypatch):
             self.last = owner.unrelated = epoch
 
     model = net(Own(), loss=owner.loss, kernel_regularizer=OwnPenalty(0.1))
-    monkeypatch.setattr(eg._core, "Recording", counted)
+    monkeypatch.setattr(Step, "recorder", staticmethod(counted))
     settings = {"batch_size": 9, "epochs": 6, "verbose": 0}
     model.fit(X, Y, callbacks=[Unrelated()], validation_data=(X, Y), **settings)
     assert len(made) == 2

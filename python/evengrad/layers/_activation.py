@@ -25,12 +25,11 @@ def activated(layer: Layer, activation: Callable[..., Any], x: Tensor) -> Tensor
     try:
         output = activation(x)
     except TypeError as error:
-        if "ufunc" not in str(error):
+        if not str(error).startswith("numpy."):
             raise
         raise TypeError(
             f"{layer.path}: expected an activation made of operations on tensors, got one that "
-            f"calls NumPy ({error}); use this library's functions, such as evengrad.tanh for "
-            "numpy.tanh"
+            f"calls NumPy: {error}"
         ) from error
     if not isinstance(output, Tensor):
         raise TypeError(

@@ -169,7 +169,9 @@ def predict(
         if comm is not None and shared:
             own = rows_of(int(xs[0].shape[0]), comm)
             xs = [rows[own] for rows in xs]
-        singly = shown == BAR or listening.wants_batches("predict")
+        # What is read from elsewhere, or made dense, is so a block at a time.
+        in_memory = all(isinstance(rows, np.ndarray) for rows in xs)
+        singly = shown == BAR or not in_memory or listening.wants_batches("predict")
         size = block_rows(model, xs) if size is None else size
         count, blocks = row_blocks(model, xs, size, 1 if singly else TOGETHER)
         if shown == BAR:
