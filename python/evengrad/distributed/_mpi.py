@@ -69,17 +69,19 @@ class MPICommunicator(Communicator):
 
     def broadcast(self, value: Any) -> Any:
         """Return rank 0's value on every rank."""
-        is_first = self.rank == 0
-        packed = pickle.dumps(value) if is_first else b""
-        size = np.array([len(packed)], np.int64)
-        self._wait(self._world.Ibcast(size, 0), "broadcast")
-        data = np.empty(int(size[0]), np.uint8)
-        if is_first:
-            data[:] = np.frombuffer(packed, np.uint8)
-        for at in range(0, len(data), LARGEST):
-            self._wait(self._world.Ibcast(data[at : at + LARGEST], 0), "broadcast")
+        packed = self._from_rank(0, pickle.dumps(value) if self.rank == 0 else b"")
         # Pickles of our own ranks, which run the same program.
-        return value if is_first else pickle.loads(data.data)  # noqa: S301
+        return value if self.rank == 0 else pickle.loads(packed.data)  # noqa: S301
+
+    def _from_rank(self, rank: int, packed: bytes) -> Array:
+        """Return the bytes that one rank gives, on every rank."""
+        size = np.array([len(packed)], np.int64)
+        self._wait(self._world.Ibcast(size, rank), "broadcast")
+        data = np.empty(int(size[0]), np.uint8)
+        data[: len(packed)] = np.frombuffer(packed, np.uint8)
+        for at in range(0, len(data), LARGEST):
+            self._wait(self._world.Ibcast(data[at : at + LARGEST], rank), "broadcast")
+        return data
 
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all ranks, in their order, on every rank."""
@@ -101,13 +103,8 @@ class MPICommunicator(Communicator):
         found = []
         for rank in range(self.size):
             packed = pickle.dumps(value) if rank == self.rank else b""
-            size = np.array([len(packed)], np.int64)
-            self._wait(self._world.Ibcast(size, rank), "gather")
-            data = np.empty(int(size[0]), np.uint8)
-            data[: len(packed)] = np.frombuffer(packed, np.uint8)
-            for at in range(0, len(data), LARGEST):
-                self._wait(self._world.Ibcast(data[at : at + LARGEST], rank), "gather")
-            found.append(pickle.loads(data.data))  # noqa: S301 - as above
+            # As above.
+            found.append(pickle.loads(self._from_rank(rank, packed).data))  # noqa: S301
         return found
 
     def abort(self, code: int = 1) -> None:

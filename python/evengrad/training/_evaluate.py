@@ -15,7 +15,7 @@ from evengrad.training._data import count_or, prepare, shared_data, unpack_batch
 from evengrad.training._feature_names import remember_names
 from evengrad.training._loop import end_of, epoch_requests
 from evengrad.training._progress import SILENT, show_logs, style
-from evengrad.training._rank_figures import merge_over_ranks, own_part
+from evengrad.training._rank_figures import check_mergeable, merge_over_ranks, rows_of, shares
 from evengrad.training._step import DEFAULT_BATCH, ArraySource, Snapshot, drive, right_to_train
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _of_arrays(
     """Return what evaluates as many batches of arrays as `fit` was asked for."""
     data = first_batches(data, options.validation_steps, size, "validation_steps")
     frozen = None if cache is None else cache.rows(data, "validation")
-    if options.comm is not None:
+    if shares(options.comm, data.rows):
         return shared_evaluation(data, size, options.comm)
     held = None if options.shared is None else shared_data(data, size, options.shared)
     return Evaluation(ArraySource(data, size, training=False, resident=held, frozen=frozen))
@@ -140,8 +140,9 @@ def _of_arrays(
 
 def shared_evaluation(data: Prepared, size: int, comm: Communicator) -> Evaluation:
     """Return what evaluates a rank's rows of data, for figures of all of it."""
-    source = ArraySource(own_part(data, comm), size, training=False)
-    return Evaluation(source, comm if 1 < comm.size <= data.rows else None, data)
+    check_mergeable(data.objective)
+    own = data.taken(rows_of(data.rows, comm))
+    return Evaluation(ArraySource(own, size, training=False), comm, data)
 
 
 def evaluate(
@@ -162,22 +163,23 @@ def evaluate(
         limit = count_or(None, steps, "steps")
         shown = SILENT if verbose == "auto" else style(verbose)
         listening = CallbackList(check_callbacks(callbacks), ours.public)
-        source: ArraySource | BatchSource
-        shared: Communicator | None = None
         if is_batches(x) or (y is None and is_list_of_batches(x)):
-            source = BatchSource(ours, x, None, limit, training=False, check_finite=check_finite)
+            batches = BatchSource(ours, x, None, limit, training=False, check_finite=check_finite)
+            evaluation = Evaluation(batches)
         else:
             prepared = prepare(ours, x, y, sample_weight, check_finite=check_finite)
             prepared = first_batches(prepared, limit, size, "steps")
-            source = ArraySource(own_part(prepared, comm), size, training=False)
-            if comm is not None and 1 < comm.size <= prepared.rows:
-                shared = comm
+            if shares(comm, prepared.rows):
+                evaluation = shared_evaluation(prepared, size, comm)
+            else:
+                evaluation = Evaluation(ArraySource(prepared, size, training=False))
+        source = evaluation.source
         listening.set_params({"steps": source.steps, "verbose": shown})
         # A training in progress, whose callback asks, goes on with its own figures.
         objective = source.objective
         snapshot = None if objective is None else Snapshot(objective, tracked_alone=True)
         try:
-            figures = drive(Evaluation(source, shared).requests(listening)) or {}
+            figures = drive(evaluation.requests(listening)) or {}
         finally:
             if snapshot is not None:
                 snapshot.restore()

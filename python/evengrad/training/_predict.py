@@ -13,7 +13,7 @@ from evengrad.callbacks._callback import CallbackList, check_callbacks
 from evengrad.training._data import count_or, prepare_inputs
 from evengrad.training._loop import NO_BATCH, BroughtSource, end_of, epoch_requests
 from evengrad.training._progress import BAR, style
-from evengrad.training._rank_figures import rows_of
+from evengrad.training._rank_figures import rows_of, shares
 from evengrad.training._step import DEFAULT_BATCH, drive
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def predict(
     listening.set_params({"steps": limit, "verbose": shown})
     model.public.stop_predicting = False
     listening.tell("on_predict_begin", {})
-    shared = False
+    together: Communicator | None = None
     if is_batches(x):
         source = BlockSource(model, blocks_of(model, x, check_finite), limit)
     else:
@@ -165,9 +165,8 @@ def predict(
             size = DEFAULT_BATCH if size is None else size
             end = end_of(limit, size, int(xs[0].shape[0]), "steps")
             xs = [rows[:end] for rows in xs]
-        shared = comm is not None and 1 < comm.size <= int(xs[0].shape[0])
-        if comm is not None and shared:
-            own = rows_of(int(xs[0].shape[0]), comm)
+        if shares(comm, int(xs[0].shape[0])):
+            own, together = rows_of(int(xs[0].shape[0]), comm), comm
             xs = [rows[own] for rows in xs]
         # What is read from elsewhere, or made dense, is so a block at a time.
         in_memory = all(isinstance(rows, np.ndarray) for rows in xs)
@@ -183,8 +182,8 @@ def predict(
     with _core.Access([] if source.rows is None else model.tree.tensors):
         drive(epoch_requests(source, listening, "predict"))
     arrays = source.gathered.results()
-    if comm is not None and shared:
-        arrays = list(map(np.concatenate, zip(*comm.gather(arrays), strict=True)))
+    if together is not None:
+        arrays = list(map(np.concatenate, zip(*together.gather(arrays), strict=True)))
     listening.tell("on_predict_end", {})
     return model.packed_outputs(arrays)
 

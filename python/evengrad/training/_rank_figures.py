@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -13,24 +13,18 @@ from evengrad.metrics._metric import merge, saved_by
 
 if TYPE_CHECKING:
     from evengrad.distributed import Communicator
-    from evengrad.training._data import Prepared
     from evengrad.training._objective import Objective
 
 
 def rows_of(rows: int, comm: Communicator) -> slice:
-    """Return which rows fall to a rank; all of them, to each, where there are fewer than ranks."""
-    if rows < comm.size:
-        return slice(0, rows)
+    """Return which rows fall to a rank: as many as to others, or one more or less."""
     start, stop = (rows * number // comm.size for number in (comm.rank, comm.rank + 1))
     return slice(start, stop)
 
 
-def own_part(data: Prepared, comm: Communicator | None) -> Prepared:
-    """Return the rows of data that a rank evaluates."""
-    if comm is None or comm.size == 1:
-        return data
-    check_mergeable(data.objective)
-    return data.taken(rows_of(data.rows, comm))
+def shares(comm: Communicator | None, rows: int) -> TypeGuard[Communicator]:
+    """Tell whether ranks share rows; of fewer than there are ranks, each has all."""
+    return comm is not None and 1 < comm.size <= rows
 
 
 def check_shareable(objective: Objective) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from evengrad import _core
 from evengrad.layers import BatchNormalization
 from evengrad.layers._call_context import call_context
+from evengrad.training._rank_figures import rows_of
 from evengrad.training._segments import Segments, SumOverRanks
 from evengrad.training._step import ArraySource, Batch, Step
 
@@ -38,8 +39,10 @@ class Part:
     @classmethod
     def of(cls, rows: int, ranks: Communicator) -> Part:
         """Return what falls to a rank: as many rows as to others, or one more or less."""
-        start, stop = (rows * number // ranks.size for number in (ranks.rank, ranks.rank + 1))
-        return cls(start, stop, rows) if stop > start else cls(0, 1, rows, counts=False)
+        own = rows_of(rows, ranks)
+        if own.stop > own.start:
+            return cls(own.start, own.stop, rows)
+        return cls(0, 1, rows, counts=False)
 
     @property
     def share(self) -> float:
